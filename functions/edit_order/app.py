@@ -1,0 +1,9 @@
+"""POST /v1/order/{order_id}: given fields replace, null clears, absent fields stay."""
+
+from tillbook import orders
+from tillbook.http import Request, Response, endpoint
+
+
+@endpoint(role="ingest")
+def handler(request: Request) -> Response:
+    return orders.edit(request)

@@ -1,0 +1,18 @@
+"""$default: 405 where the path is known, else 404, in the dialect of the API that was addressed."""
+
+from tillbook.http import fallback
+
+handler = fallback(
+    {
+        "/v1/order": "POST",
+        "/v1/order/{order_id}": "POST, DELETE, GET",
+        "/v3/{account_id}/shopper_activity/order": "POST",
+        "/v3/{account_id}/shopper_activity/order/batch": "POST",
+        "/v3/{account_id}/requests/{request_id}": "GET",
+        "/v3/{account_id}/people/{id_or_email}": "GET",
+        "/v3/{account_id}/people/{id_or_email}/activity": "GET",
+        "/v3/{account_id}/people/{id_or_email}/orders": "GET",
+        "/v3/{account_id}/orders/{provider}/{order_id}": "GET",
+        "/v2/{account_id}/subscribers/{id_or_email}": "GET",
+    }
+)

@@ -1,0 +1,9 @@
+"""Every GET: orders, people with LTV, timelines, requests."""
+
+from tillbook import reading
+from tillbook.http import Request, Response, endpoint
+
+
+@endpoint(role="admin")
+def handler(request: Request) -> Response:
+    return reading.answer(request)

@@ -1,0 +1,1 @@
+"""Tillbook: orders in, exact lifetime value, complete timelines and audiences out."""

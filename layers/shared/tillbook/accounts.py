@@ -1,0 +1,58 @@
+"""Accounts (tenants) and their settings, in the records table under `{account}/a`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from tillbook.codes import MINOR_UNITS
+from tillbook.errors import Conflict, NotFound
+from tillbook.identity import is_account_id
+from tillbook.table import SOURCE_LETTER, plain_item, raw
+
+SOURCES = tuple(SOURCE_LETTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """`sources` are those whose LTV counts; `currency` is that of orders which never named one. Both apply on reading."""
+
+    id: str
+    currency: str = "USD"
+    sources: tuple[str, ...] = SOURCES
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    client: Any
+    table: str
+
+    def get(self, account_id: str) -> Account:
+        """Raises NotFound."""
+        answer = self.client.get_item(TableName=self.table, Key=raw({"pk": f"{account_id}/a", "sk": "a"}))
+        if not answer.get("Item"):
+            raise NotFound(f"There is no account {account_id}.")
+        item = plain_item(answer["Item"])
+        return Account(account_id, item["cu"], tuple(item["so"].split()))
+
+    def create(self, account: Account) -> Account:
+        """Raises Conflict if it exists, ValueError for an impossible id, currency or source."""
+        return self._put(account, "attribute_not_exists(pk)", Conflict(f"Account {account.id} exists already."))
+
+    def set(self, account: Account) -> Account:
+        """Raises NotFound if it does not exist, ValueError for an impossible currency or source."""
+        return self._put(account, "attribute_exists(pk)", NotFound(f"There is no account {account.id}."))
+
+    def _put(self, account: Account, condition: str, refusal: Exception) -> Account:
+        if not is_account_id(account.id):
+            raise ValueError("an account id is 1 to 64 of A-Z, a-z, 0-9, _ and -")
+        if account.currency not in MINOR_UNITS:
+            raise ValueError("currency must be an ISO 4217 code")
+        if not account.sources or not set(account.sources) <= set(SOURCES):
+            raise ValueError(f"sources must be of {', '.join(SOURCES)}")
+        item = {"pk": f"{account.id}/a", "sk": "a", "cu": account.currency, "so": " ".join(account.sources)}
+        try:
+            self.client.put_item(TableName=self.table, Item=raw(item), ConditionExpression=condition)
+        except self.client.exceptions.ConditionalCheckFailedException:
+            raise refusal from None
+        return account

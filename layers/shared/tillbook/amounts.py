@@ -1,0 +1,78 @@
+"""Money: decimals in, exact numbers kept, decimals out. No float touches an amount."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+
+from tillbook.codes import MINOR_UNITS
+
+ZERO = Decimal(0)
+_PLACES = Decimal("0.0001")
+_NOISE = Decimal("1e-9")
+_LIMIT = Decimal(10) ** 15
+_NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+# Sums of amounts of 19 digits stay exact far beyond any account's number of orders; DynamoDB keeps 38 digits.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+class AmountError(ValueError):
+    """`code` is format_error or range_error; the message is a predicate ("must be a number")."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def parse_amount(value: object) -> tuple[Decimal, bool]:
+    """An amount from a JSON number (int or Decimal) or a numeric string, in currency units.
+
+    Returns (amount, rounded): `rounded` tells that float noise (within 1e-9 of four decimals) was taken off.
+    Raises AmountError: not a finite number, more than 15 digits before or 4 after the point.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if len(text) > 64 or not _NUMERIC.fullmatch(text):
+            raise AmountError("format_error", "must be a number")
+        value = Decimal(text)
+    elif isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise AmountError("format_error", "must be a number")
+    if isinstance(value, int):
+        if abs(value) >= 10**15:
+            raise AmountError("range_error", "must have at most 15 digits before the point")
+        value = Decimal(value)
+    if not value.is_finite():
+        raise AmountError("format_error", "must be a finite number")
+    if value and value.adjusted() >= 15:
+        raise AmountError("range_error", "must have at most 15 digits before the point")
+    if value and value.adjusted() < -20:
+        raise AmountError("format_error", "must have at most 4 decimals")
+    with localcontext(EXACT):
+        rounded = value.quantize(_PLACES)
+        off = abs(rounded - value)
+        if off > _NOISE:
+            raise AmountError("format_error", "must have at most 4 decimals")
+        if abs(rounded) >= _LIMIT:
+            raise AmountError("range_error", "must have at most 15 digits before the point")
+        return plain(rounded), off != 0
+
+
+def plain(value: Decimal) -> Decimal:
+    """The same value without trailing zeros, exponent or sign of zero: what is hashed, stored and compared."""
+    if not value:
+        return ZERO
+    value = value.normalize(EXACT)
+    return value.quantize(Decimal(1), context=EXACT) if value.as_tuple().exponent > 0 else value  # type: ignore[operator]
+
+
+def text(value: Decimal, decimals: int = 2) -> str:
+    """`105` as "105.00"; more decimals are kept where there are any. At least `decimals` of them."""
+    value = plain(value)
+    places = max(decimals, -int(value.as_tuple().exponent))
+    return f"{value:.{places}f}"
+
+
+def minor_units(value: Decimal, currency: str) -> int:
+    """LTV as an integer of the currency's smallest unit (cents for USD, yen for JPY), half to even."""
+    with localcontext(EXACT):
+        return int(value.scaleb(MINOR_UNITS.get(currency, 2)).to_integral_value(ROUND_HALF_EVEN))

@@ -1,0 +1,97 @@
+"""What can go wrong, by type. Each API's dialect turns these into its own answers (see http.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with one field. `field` is a path (`items[0].price`), empty for the whole body.
+
+    `code` is one of presence_error, email_error, format_error, time_error, range_error, length_error;
+    `message` is a predicate that reads after the field's name ("is required").
+    """
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(Exception):
+    """An answer other than success. Messages are for the caller: never internals, never values sent."""
+
+    status = 500
+    code = "internal_error"
+
+    def __init__(self, message: str = "Something went wrong on our side.") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Invalid(Problem):
+    """Fields that break the contract: 400 in v1, 422 in v3."""
+
+    status = 422
+    code = "validation_error"
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__("; ".join(f"{e.field or 'body'} {e.message}" for e in errors))
+        self.errors = errors
+
+
+class Malformed(Problem):
+    """A body or a parameter that cannot be read at all."""
+
+    status = 400
+    code = "format_error"
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Unauthenticated(Problem):
+    status = 401
+    code = "authentication_error"
+
+
+class Forbidden(Problem):
+    status = 403
+    code = "authorization_error"
+
+
+class NotFound(Problem):
+    status = 404
+    code = "not_found_error"
+
+
+class MethodNotAllowed(Problem):
+    status = 405
+    code = "method_not_allowed_error"
+
+    def __init__(self, allow: str) -> None:
+        super().__init__(f"This address answers {allow} only.")
+        self.allow = allow
+
+
+class Conflict(Problem):
+    status = 409
+    code = "conflict_error"
+
+
+class TooLarge(Problem):
+    status = 413
+    code = "length_error"
+
+
+class UnsupportedType(Problem):
+    status = 415
+    code = "format_error"
+
+
+class Unavailable(Problem):
+    """Nothing was changed, or repeating is safe: the caller should try again."""
+
+    status = 503
+    code = "unavailable_error"

@@ -1,0 +1,186 @@
+"""Field types that both APIs share, for pydantic models. What they raise carries the spec's error codes.
+
+Values come from json_text.loads: numbers are int or Decimal. A null is an absent field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from tillbook import times
+from tillbook.amounts import AmountError, parse_amount
+from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS
+from tillbook.errors import FieldError, Invalid
+from tillbook.identity import is_email, is_sha256
+
+
+def fault(code: str, message: str) -> PydanticCustomError:
+    """`message` is a predicate: it reads after the field's name."""
+    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))  # type: ignore[arg-type]
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+def text(maximum: int, *, required: bool = False, numbers: bool = False, trim: bool = False) -> Callable[[Any], Any]:
+    """A string of at most `maximum` characters. `numbers`: integers are kept as their digits."""
+
+    def validate(value: Any) -> str | None:
+        if value is None:
+            if required:
+                raise fault("presence_error", "is required")
+            return None
+        if numbers and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**40:
+            value = str(value)
+        if not isinstance(value, str):
+            raise fault("format_error", "must be a string")
+        if trim:
+            value = value.strip()
+        if required and not value.strip():
+            raise fault("presence_error", "is required")
+        if len(value) > maximum:
+            raise fault("length_error", f"must be at most {maximum} characters")
+        return value
+
+    return validate
+
+
+def _amount(value: Any, info: ValidationInfo, minimum: Decimal | None, required: bool) -> Decimal | None:
+    if value is None or value == "":
+        if required:
+            raise fault("presence_error", "is required")
+        return None
+    try:
+        amount, rounded = parse_amount(value)
+    except AmountError as error:
+        raise fault(error.code, str(error)) from None
+    if minimum is not None and amount < minimum:
+        raise fault("range_error", f"must be at least {minimum}")
+    if rounded and isinstance(info.context, list):
+        info.context.append(f"{info.field_name} was rounded to {amount}")
+    return amount
+
+
+def _amount_of(minimum: int | None, required: bool) -> Callable[[Any, ValidationInfo], Decimal | None]:
+    floor = None if minimum is None else Decimal(minimum)
+    return lambda value, info: _amount(value, info, floor, required)
+
+
+def _currency(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or value.strip().upper() not in MINOR_UNITS:
+        raise fault("format_error", "must be an ISO 4217 currency code")
+    return value.strip().upper()
+
+
+def _country(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    code = value.strip().upper() if isinstance(value, str) else ""
+    code = ALPHA2_TO_ALPHA3.get(code, code)
+    if code not in ALPHA3:
+        raise fault("format_error", "must be an ISO 3166 country code of two or three letters")
+    return code
+
+
+def _email(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not is_email(value):
+        raise fault("email_error", "must be an e-mail address")
+    return value
+
+
+def _sha256(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not is_sha256(value.strip()):
+        raise fault("format_error", "must be a SHA-256 hash of 64 hexadecimal digits")
+    return value.strip().lower()
+
+
+def _moment(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or len(value) > 64:
+        raise fault("time_error", "must be a date or date-time in ISO 8601 format")
+    try:
+        return times.parse_iso(value)
+    except ValueError:
+        raise fault("time_error", "must be a date or date-time in ISO 8601 format") from None
+
+
+def _present(value: Any) -> Any:
+    if value is None or value == "":
+        raise fault("presence_error", "is required")
+    return value
+
+
+def order_id(value: Any) -> Any:
+    """1 to 255 characters that can also stand in a path: `?`, control characters, `.` and `..` cannot."""
+    value = text(255, required=True, numbers=True)(value)
+    if value in (".", ".."):
+        raise fault("format_error", "must not be . or .., which cannot stand in a path")
+    if "?" in value:
+        raise fault("format_error", "must not contain ?, which cannot stand in a path")
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
+        raise fault("format_error", "must not contain control characters")
+    return value
+
+
+OrderId = Annotated[str, PlainValidator(order_id)]
+Line = Annotated[str | None, PlainValidator(text(1000, numbers=True))]
+Text = Annotated[str | None, PlainValidator(text(10_000, numbers=True))]
+RequiredLine = Annotated[str, PlainValidator(text(1000, required=True, numbers=True))]
+PersonId = Annotated[str | None, PlainValidator(text(255, numbers=True, trim=True))]
+Url = Annotated[str | None, PlainValidator(text(8192))]
+Total = Annotated[Decimal | None, PlainValidator(_amount_of(0, False))]
+Amount = Annotated[Decimal | None, PlainValidator(_amount_of(None, False))]
+RequiredAmount = Annotated[Decimal, PlainValidator(_amount_of(None, True))]
+Currency = Annotated[str | None, PlainValidator(_currency)]
+Country = Annotated[str | None, PlainValidator(_country)]
+Email = Annotated[str | None, PlainValidator(_email)]
+Sha256 = Annotated[str | None, PlainValidator(_sha256)]
+Moment = Annotated[str | None, PlainValidator(_moment)]
+RequiredMoment = Annotated[str, BeforeValidator(_present), PlainValidator(_moment)]
+
+_BUILT_IN = {
+    "missing": ("presence_error", "is required"),
+    "model_type": ("format_error", "must be an object"),
+    "model_attributes_type": ("format_error", "must be an object"),
+    "dict_type": ("format_error", "must be an object"),
+    "list_type": ("format_error", "must be an array"),
+    "too_long": ("length_error", "has too many entries"),
+    "too_short": ("presence_error", "is required"),
+}
+_CODES = frozenset({"presence_error", "email_error", "format_error", "time_error", "range_error", "length_error"})
+
+
+def validated(model: type[M], value: Any, notes: list[str], prefix: str = "") -> M:
+    """The model, with notes on what was rounded added to `notes`. Raises Invalid with every fault there is."""
+    try:
+        return model.model_validate(value, context=notes)
+    except ValidationError as error:
+        raise Invalid(
+            [_field_error(prefix, e["loc"], e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)]
+        ) from None
+
+
+def _field_error(prefix: str, loc: tuple[int | str, ...], kind: str, message: str) -> FieldError:
+    path = prefix
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    if kind in _CODES:
+        return FieldError(path, kind, message)
+    code, predicate = _BUILT_IN.get(kind, ("format_error", "is not valid"))
+    return FieldError(path, code, predicate)

@@ -1,0 +1,259 @@
+"""API Gateway (HTTP API, payload 2.0) in and out: the request, who sent it, and each dialect's errors.
+
+v1 speaks `{"error": {...}}` and answers 403 without a valid key; v2 and v3 speak `{"errors": [...]}` and answer 401.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from base64 import b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tillbook import errors, table, times
+from tillbook.errors import Forbidden, Invalid, Malformed, NotFound, Problem, TooLarge, Unauthenticated, UnsupportedType
+from tillbook.json_text import Json, dumps, loads
+from tillbook.keys import ApiKey, Keys, secret_of
+from tillbook.observe import count, flush, log
+from tillbook.settings import settings
+
+MAX_ORDER_BYTES = 256 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+_JSON_TYPES = frozenset({"", "application/json", "application/vnd.api+json"})
+# What is left of a function's time to answer an honest 503.
+_MARGIN_SECONDS = 1.0
+
+Answer = dict[str, Any]
+Handler = Callable[[dict[str, Any], Any], Answer]
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: Json
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """`received` is the stamp of receipt, `id` a new UUIDv7, `deadline` in seconds of time.monotonic()."""
+
+    event: dict[str, Any]
+    key: ApiKey
+    received: str
+    id: str
+    deadline: float
+
+    @property
+    def account(self) -> str:
+        return self.key.account
+
+    @property
+    def route(self) -> str:
+        return str(self.event["routeKey"])
+
+    def path(self, name: str) -> str:
+        """A path parameter. The gateway has decoded it, once: a second time would change `%2F`."""
+        return str(self.event["pathParameters"][name])
+
+    def query(self, name: str) -> str | None:
+        value = (self.event.get("queryStringParameters") or {}).get(name)
+        return None if value is None else str(value)
+
+    def header(self, name: str) -> str | None:
+        return _header(self.event, name)
+
+    @cached_property
+    def _body(self) -> bytes:
+        limit = MAX_BATCH_BYTES if self.route.endswith("/batch") else MAX_ORDER_BYTES
+        return _read_body(self.event, limit)
+
+    def json(self) -> Json:
+        """Raises TooLarge, UnsupportedType or Malformed."""
+        kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
+        if kind not in _JSON_TYPES:
+            raise UnsupportedType("Content-Type must be application/json.")
+        return loads(self._body)
+
+
+def _header(event: dict[str, Any], name: str) -> str | None:
+    value = (event.get("headers") or {}).get(name)
+    return None if value is None else str(value)
+
+
+def _read_body(event: dict[str, Any], limit: int) -> bytes:
+    """The body's bytes, inflated. A gateway hands gzip on as base64, or inflated already under a stale header."""
+    body = event.get("body") or ""
+    try:
+        data = b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+    except (Base64Error, ValueError):
+        raise Malformed("The body could not be read.") from None
+    encoding = (_header(event, "content-encoding") or "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise UnsupportedType("Content-Encoding must be gzip, or absent.")
+    if encoding != "identity" and data[:2] == b"\x1f\x8b":
+        data = _inflate(data, limit)
+    if len(data) > limit:
+        raise TooLarge(f"The body must be at most {limit // 1024} KiB of JSON.")
+    return data
+
+
+def _inflate(data: bytes, limit: int) -> bytes:
+    """At most limit + 1 bytes of it, so that a bomb is never inflated whole."""
+    out = b""
+    try:
+        while data and len(out) <= limit:
+            member = zlib.decompressobj(31)
+            out += member.decompress(data, limit + 1 - len(out))
+            if len(out) > limit:
+                break
+            if not member.eof:
+                raise Malformed("The body is gzip that was cut short.")
+            data = member.unused_data.lstrip(b"\0")
+    except zlib.error:
+        raise Malformed("The body is not valid gzip.") from None
+    return out
+
+
+# ------------------------------------------------------------------ endpoints
+
+_keys: Keys | None = None
+
+
+def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
+    """Makes a Lambda handler: authenticates a key of that role, calls, and answers in the route's dialect."""
+
+    def decorate(call: Callable[[Request], Response]) -> Handler:
+        def handler(event: dict[str, Any], context: Any) -> Answer:
+            started = time.monotonic()
+            request_id, received = times.uuid7(), times.now()
+            v1 = _is_v1(event)
+            account = ""
+            try:
+                key = _authenticate(event, role, v1)
+                account = key.account
+                deadline = started + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+                response = call(Request(event, key, received, request_id, deadline))
+            except Problem as problem:
+                response = _refusal(problem, v1)
+            except Exception as error:
+                log("unexpected", error=error, account=account, route=event.get("routeKey"))
+                response = _refusal(Problem(), v1)
+            log(
+                "request", request_id=request_id, account=account, route=event.get("routeKey"),
+                status=response.status, milliseconds=round((time.monotonic() - started) * 1000, 1),
+            )  # fmt: skip
+            count(f"Status{response.status // 100}xx")
+            flush()
+            return _answer(response)
+
+        return handler
+
+    return decorate
+
+
+def _is_v1(event: dict[str, Any]) -> bool:
+    return str(event.get("rawPath", "")).startswith("/v1/") or event.get("rawPath") == "/v1"
+
+
+def _authenticate(event: dict[str, Any], role: str, v1: bool) -> ApiKey:
+    global _keys
+    if _keys is None:
+        _keys = Keys(table.dynamodb(), settings().records_table)
+    key = _keys.authenticate(secret_of(_header(event, "authorization"), basic=not v1))
+    account = (event.get("pathParameters") or {}).get("account_id")
+    if account is not None and account != key.account:
+        raise Forbidden("The API key belongs to another account.")
+    if not key.may(role):
+        raise Forbidden(f"The API key must have the role {role}.")
+    return key
+
+
+def _answer(response: Response) -> Answer:
+    headers = {"content-type": "application/json", "cache-control": "no-store"} | response.headers
+    return {"statusCode": response.status, "headers": headers, "body": dumps(response.body), "isBase64Encoded": False}
+
+
+# --------------------------------------------------------------------- errors
+
+
+def _refusal(problem: Problem, v1: bool) -> Response:
+    headers: dict[str, str] = {}
+    if isinstance(problem, errors.MethodNotAllowed):
+        headers["allow"] = problem.allow
+    if isinstance(problem, errors.Unavailable):
+        headers["retry-after"] = "1"
+    return _v1_refusal(problem, headers) if v1 else _v3_refusal(problem, headers)
+
+
+_V1_NAMES = {
+    400: "ValidationError", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "TooLarge",
+    415: "UnsupportedMediaType", 503: "Unavailable",
+}  # fmt: skip
+
+
+def _v1_refusal(problem: Problem, headers: dict[str, str]) -> Response:
+    if isinstance(problem, Unauthenticated | Forbidden):
+        return Response(403, {"error": "Unauthorized"})
+    status = 400 if isinstance(problem, Invalid) else problem.status
+    details: list[Json] = []
+    message = problem.message
+    if isinstance(problem, Invalid):
+        details = [{"field": e.field or None, "message": f"{e.field or 'body'} {e.message}"} for e in problem.errors]
+        message = details[0]["message"]
+    elif isinstance(problem, Malformed):
+        details = [{"field": problem.field or None, "message": problem.message}]
+    name = _V1_NAMES.get(status, "InternalError")
+    return Response(status, {"error": {"name": name, "message": message, "details": details}}, headers)
+
+
+def _v3_refusal(problem: Problem, headers: dict[str, str]) -> Response:
+    if isinstance(problem, Invalid):
+        return Response(
+            422,
+            {
+                "errors": [
+                    {"code": e.code, "attribute": e.field or None, "message": f"{_label(e.field)} {e.message}"}
+                    for e in problem.errors
+                ]
+            },
+        )
+    if isinstance(problem, Unauthenticated):
+        headers["www-authenticate"] = 'Basic realm="Tillbook", Bearer realm="Tillbook"'
+    entry = {"code": problem.code, "message": problem.message}
+    if isinstance(problem, Malformed) and problem.field:
+        entry["attribute"] = problem.field
+    return Response(problem.status, {"errors": [entry]}, headers)
+
+
+def _label(path: str) -> str:
+    """`items[0].product_id` as "Items[0] product id": how a Rails API names an attribute."""
+    words = path.replace(".", " ").replace("_", " ")
+    return words[:1].upper() + words[1:] or "Body"
+
+
+# ----------------------------------------------------------------- the rest
+
+
+def fallback(routes: dict[str, str]) -> Handler:
+    """The `$default` route: 405 for a known path with another method, 404 for all others.
+
+    `routes` maps a path of the template ("/v1/order/{order_id}") to the methods it answers ("POST, DELETE").
+    """
+
+    def handler(event: dict[str, Any], context: Any) -> Answer:
+        parts = str(event.get("rawPath", "")).strip("/").split("/")
+        problem: Problem = NotFound("There is nothing at this address.")
+        for path, methods in routes.items():
+            pattern = path.strip("/").split("/")
+            if len(parts) == len(pattern) and all(
+                bool(part) if name.startswith("{") else part == name for part, name in zip(parts, pattern, strict=True)
+            ):
+                problem = errors.MethodNotAllowed(methods)
+        return _answer(_refusal(problem, _is_v1(event)))
+
+    return handler

@@ -1,0 +1,162 @@
+"""API keys: secrets of an account, of which only the SHA-256 is kept.
+
+Records table: `#key/{sha256}` holds the key, `{account}/k` lists an account's keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import time
+from base64 import b64decode
+from binascii import Error as Base64Error
+from dataclasses import dataclass
+from typing import Any
+
+from tillbook import times
+from tillbook.errors import NotFound, Unauthenticated
+from tillbook.table import plain_item, raw
+
+ROLES = ("ingest", "admin")
+CACHE_SECONDS = 60.0
+_CACHE_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """`id` and `label` may be shown; the secret is nowhere. `used` is the day of last use, as YYYY-MM-DD."""
+
+    id: str
+    account: str
+    role: str
+    label: str
+    created: str
+    used: str = ""
+    revoked: bool = False
+
+    def may(self, role: str) -> bool:
+        return role == self.role or self.role == "admin"
+
+
+def sha256_of(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@dataclass
+class Keys:
+    """Looked up by hash; a found key is kept for a minute, so a revoked one works for at most that long."""
+
+    client: Any
+    table: str
+
+    def __post_init__(self) -> None:
+        self._cache: dict[str, tuple[float, ApiKey]] = {}
+
+    def authenticate(self, secret: str) -> ApiKey:
+        """Raises Unauthenticated for an unknown or revoked key."""
+        digest = sha256_of(secret)
+        until, key = self._cache.get(digest, (0.0, None))
+        if key is None or until < time.monotonic():
+            key = self._read(digest)
+            if key is None or key.revoked:
+                self._cache.pop(digest, None)
+                raise Unauthenticated("The API key is unknown or revoked.")
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[digest] = (time.monotonic() + CACHE_SECONDS, key)
+            self._note_use(digest, key)
+        return key
+
+    def create(self, account: str, role: str, label: str = "", *, secret: str | None = None) -> tuple[ApiKey, str]:
+        """A new key and its secret, which is told this once. Raises ValueError for an unknown role."""
+        if role not in ROLES:
+            raise ValueError(f"role must be one of {', '.join(ROLES)}")
+        secret = secret or f"tb_{secrets.token_urlsafe(32)}"
+        digest = sha256_of(secret)
+        key = ApiKey(digest[:12], account, role, label, times.iso(times.now()[:14] + "000000"))
+        item = {
+            "pk": f"#key/{digest}", "sk": "k", "id": key.id, "ac": account, "ro": role, "la": label, "cr": key.created,
+        }  # fmt: skip
+        self.client.transact_write_items(
+            TransactItems=[
+                {"Put": {"TableName": self.table, "Item": raw(item)}},
+                {"Put": {"TableName": self.table, "Item": raw({"pk": f"{account}/k", "sk": key.id, "h": digest})}},
+            ]
+        )
+        return key, secret
+
+    def list(self, account: str) -> list[ApiKey]:
+        return [key for digest in self._digests(account) if (key := self._read(digest))]
+
+    def revoke(self, account: str, key_id: str) -> ApiKey:
+        """Raises NotFound. Warm functions notice within a minute."""
+        for digest in self._digests(account):
+            if digest.startswith(key_id) and len(key_id) >= 12:
+                self.client.update_item(
+                    TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), UpdateExpression="SET re = :yes",
+                    ExpressionAttributeValues={":yes": {"BOOL": True}},
+                )  # fmt: skip
+                key = self._read(digest)
+                if key:
+                    return key
+        raise NotFound(f"Account {account} has no key {key_id}.")
+
+    def _digests(self, account: str) -> list[str]:
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ConsistentRead": True,
+            "ExpressionAttributeValues": {":pk": {"S": f"{account}/k"}},
+        }  # fmt: skip
+        digests: list[str] = []
+        while True:
+            page = self.client.query(**arguments)
+            digests += [item["h"]["S"] for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return digests
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _read(self, digest: str) -> ApiKey | None:
+        answer = self.client.get_item(TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}))
+        if not answer.get("Item"):
+            return None
+        item = plain_item(answer["Item"])
+        return ApiKey(
+            item["id"], item["ac"], item["ro"], item.get("la", ""), item["cr"], item.get("us", ""), item.get("re", False)
+        )
+
+    def _note_use(self, digest: str, key: ApiKey) -> None:
+        """The day of last use: one write a day for each warm function."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        today = times.iso(times.now())[:10]
+        if key.used >= today:
+            return
+        try:
+            self.client.update_item(
+                TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), UpdateExpression="SET us = :today",
+                # Only a key that stands, and never back to an earlier day.
+                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(us) OR us < :today)",
+                ExpressionAttributeValues={":today": {"S": today}},
+            )  # fmt: skip
+        except (ClientError, BotoCoreError):
+            pass  # another function noted it, or will: no order waits for a note
+
+
+def secret_of(authorization: str | None, *, basic: bool) -> str:
+    """The key of an Authorization header: Bearer, or (v3) Basic with the key as the user name.
+
+    Clients in use send the user name with and without the colon, and some break the base64 by a newline.
+    Raises Unauthenticated.
+    """
+    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    secret = ""
+    if scheme.lower() == "bearer":
+        secret = credentials.strip()
+    elif scheme.lower() == "basic" and basic:
+        try:
+            encoded = "".join(credentials.split())
+            secret = b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode().partition(":")[0].strip()
+        except (Base64Error, ValueError):
+            secret = ""
+    if not secret or len(secret) > 512:
+        raise Unauthenticated("An API key is required.")
+    return secret

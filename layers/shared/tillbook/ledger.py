@@ -1,0 +1,710 @@
+"""The only writer of orders, their events and LTV: every transaction and every condition stands here.
+
+Each change is one TransactWriteItems: the order's head, one event, and the LTV of the person (or of the two persons)
+that it moves. All of it is written or none of it, so LTV equals the sum over a person's orders in every snapshot.
+
+Each head carries `w`, the token of the write that made it. A writer reads a head, computes the next one, and
+writes it on the condition that `w` is still the one it read (optimistic locking). A token is never used twice, so a head
+that was removed and made anew meanwhile is told apart from the one that was read.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as ConnectionFailure
+
+from tillbook import table
+from tillbook.amounts import EXACT, ZERO
+from tillbook.errors import Conflict, NotFound, Unavailable
+from tillbook.identity import Person, order_key
+from tillbook.json_text import Json
+from tillbook.order import Event, OrderState, Standing, fold, stamp_of, step
+from tillbook.packing import pack, unpack
+from tillbook.table import Item, Raw, plain_item, raw, raw_value
+
+# Answers that say "not now": nothing was written.
+_REFUSED = frozenset(
+    {"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
+     "LimitExceededException"}
+)  # fmt: skip
+# Reasons of a cancelled transaction that another try may not meet again.
+_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
+# Answers after which the write may have taken effect all the same.
+_SERVER_FAULTS = frozenset(
+    {"InternalServerError", "ServiceUnavailable", "RequestTimeout", "InternalFailure", "TransactionInProgressException"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time and chance, so that a simulation can hold both."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+
+
+class Tries:
+    """Retries with full jitter, as long as there is time. Raises Unavailable when there is none."""
+
+    def __init__(self, pace: Pace, deadline: float) -> None:
+        self._pace, self._deadline, self._count = pace, deadline, 0
+        self.unsure = False  # an earlier try may have been written, though its answer was lost
+
+    def again(self) -> None:
+        self._count += 1
+        pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
+        if self._pace.clock() + pause >= self._deadline:
+            raise Unavailable("The order is being changed by many at once. Please try again.")
+        self._pace.sleep(pause)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """One v3 event on its way into the ledger. Times are stamps (see times.py)."""
+
+    account: str
+    provider: str
+    order_id: str
+    event_id: str
+    request_id: str
+    occurred: str
+    received: str
+    position: int
+    action: str
+    person: Person
+    body: dict[str, Json]
+    total: Decimal | None = None
+    refund: Decimal = ZERO
+    currency: str = ""
+    # With an idempotency key the same event may come with another content, which must not pass for a repeat.
+    content_hash: str = ""
+
+    @property
+    def stamp(self) -> str:
+        return stamp_of(self.occurred, self.received, self.position, self.event_id)
+
+    @property
+    def event(self) -> Event:
+        return Event(
+            self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency
+        )
+
+    @property
+    def order_key(self) -> str:
+        return order_key("shopper_activity", self.provider, self.order_id)
+
+    @property
+    def write_token(self) -> str:
+        return f"{self.request_id}#{self.received}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`applied`, `duplicate` (of `original`, a request id) or `failed`; `state` is the order's after it."""
+
+    status: str
+    reason: str = ""
+    original: str = ""
+    state: OrderState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One version of a v1 order: the normalised body, and what it adds to whose LTV."""
+
+    order_id: str
+    body: dict[str, Json]
+    occurred: str
+    person: Person | None = None
+    currency: str = "USD"
+    total: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class V1Order:
+    """A v1 order as it stands: our id of it, and its body. `changed` is False if this call wrote nothing."""
+
+    id: str
+    body: dict[str, Json]
+    changed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why one item of a transaction was not written, with the item that stands there if a condition failed."""
+
+    code: str
+    item: Item | None
+
+    @property
+    def condition_failed(self) -> bool:
+        return self.code == "ConditionalCheckFailed"
+
+
+class _Lost(Exception):
+    """No answer: the transaction was written or it was not."""
+
+
+@dataclass
+class Ledger:
+    """Thread-safe, as far as its client is."""
+
+    client: Any
+    table: str
+    pace: Pace = field(default_factory=Pace)
+
+    # ------------------------------------------------------------ v3: apply
+
+    def apply(self, activity: Activity, deadline: float) -> Outcome:
+        """Applies one event, once, for ever. `deadline` in seconds of `pace.clock()`.
+
+        Raises Unavailable if the time does not suffice; trying again is then safe.
+        """
+        tries = Tries(self.pace, deadline)
+        pk = table.orders_pk(activity.account, "shopper_activity", activity.order_key)
+        # A placed order is mostly a new one: the condition tells, and hands back the head if it is not.
+        head = None if activity.action == "placed" else self._get(pk, table.head_sk(activity.order_key), tries)
+        while True:
+            before = state_of(head)
+            after = step(before, activity.event)
+            writes = [
+                self._put_head(_activity_head(activity, pk, after, activity.write_token), head),
+                self._put_event(_activity_event(activity, pk)),
+            ]
+            if activity.content_hash:
+                writes.append(self._put_idempotency(activity, pk))
+            writes += self._move(activity.account, "shopper_activity", before, after, activity.person)
+            try:
+                refusals = self._transact(writes)
+            except _Lost:
+                tries.unsure = True
+                tries.again()
+                head = self._get(pk, table.head_sk(activity.order_key), tries)
+                continue
+            if refusals is None:
+                return Outcome("applied", state=after)
+            keyed = refusals[2] if activity.content_hash else None
+            if keyed and keyed.condition_failed:
+                stored = keyed.item or {}
+                if stored.get("h") != activity.content_hash:
+                    return Outcome(
+                        "failed", "idempotency_key_reused: another content came first under the same key",
+                        original=str(stored.get("rq", "")),
+                    )  # fmt: skip
+                return self._repeat(activity, pk, str(stored["e"]), tries)
+            if refusals[1].condition_failed:
+                return self._repeat(activity, pk, table.event_sk(activity.order_key, _event_name(activity)), tries)
+            if refusals[0].condition_failed:
+                head = refusals[0].item  # somebody else wrote the head: go on from theirs
+            else:
+                tries.again()
+                head = self._get(pk, table.head_sk(activity.order_key), tries)
+
+    def _repeat(self, activity: Activity, pk: str, sk: str, tries: Tries) -> Outcome:
+        """An event that stands in the ledger already: nothing changes, except for the time of its first receipt.
+
+        Copies of an event may be applied in any order, and the first one received counts for the order of events.
+        If it is not the one applied, it takes the other's place and the order is computed anew from all its events.
+        """
+        while True:
+            stored = self._get(pk, sk, tries)
+            if stored is None:  # moved by another copy at this moment, or purged: a later delivery finds out
+                raise Unavailable("The event was moved while it was read. Please try again.")
+            status = "applied" if stored["rq"] == activity.request_id else "duplicate"
+            received, position = str(stored["gs"])[20:40], int(str(stored["gs"])[40:44])
+            if (activity.received, activity.position) >= (received, position):
+                return Outcome(status, original=str(stored["rq"]))
+            head, events = self._read(pk, activity.order_key, tries)
+            if head is None or int(head["n"]) != len(events):
+                tries.again()  # another write fell between the pages of the query
+                continue
+            before = state_of(head)
+            moved = dict(stored)
+            moved["gs"] = activity.stamp
+            # Where no occurred_at was sent, the time of receipt is the time of the event, and so its sort key.
+            moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
+            others = [e for e in events if e["sk"] != sk]
+            after = fold([_event_of(e) for e in [*others, moved]])
+            token = f"{activity.write_token}#moved"
+            writes = [self._put_head(_with_state(head, after, token), head)]
+            if moved["sk"] == sk:
+                writes.append(self._replace_event(moved, stored))
+            else:
+                writes += [self._remove_event(stored), self._put_event(moved)]
+            if activity.content_hash:
+                writes.append(self._point_idempotency(activity, sk, str(moved["sk"])))
+            writes += self._move(activity.account, "shopper_activity", before, after, None)
+            try:
+                refusals = self._transact(writes)
+            except _Lost:
+                refusals = []
+            if refusals is None:
+                return Outcome(status, original=str(stored["rq"]), state=after)
+            tries.again()
+            if activity.content_hash:
+                current = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
+                sk = str(current["e"]) if current else sk
+
+    # -------------------------------------------- v1: submit, edit, delete
+
+    def submit(
+        self, account: str, document: Document, *, id: str, digest: str, request_id: str, received: str,
+        announce: Callable[[], None], deadline: float,
+    ) -> V1Order:  # fmt: skip
+        """A new order; or the first answer again if the same order was submitted before (same `digest`).
+
+        `announce` is called once, before anything is written (see orders.py).
+        Raises Conflict if the order_id is taken by another submission, Unavailable if the time does not suffice.
+        """
+        tries = Tries(self.pace, deadline)
+        key = order_key("orders_api", "", document.order_id)
+        pk = table.orders_pk(account, "orders_api", key)
+        head: Item | None = None
+        announce()
+        while True:
+            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+                # Written, though the answer was lost; what came after it (an edit, a delete) stays.
+                return V1Order(str(mine["i"]), unpack(mine["b"]))
+            if head is not None and not head.get("d"):
+                if head["h"] != digest:
+                    raise Conflict(f"An order {document.order_id!r} with other content was submitted before.")
+                first = self._version(pk, key, int(head["b"]), tries)
+                if first is not None:
+                    return V1Order(str(first["i"]), unpack(first["b"]), changed=False)
+                tries.again()  # purged between the two reads
+                head = self._get(pk, table.head_sk(key), tries)
+                continue
+            version = int(head["v"]) + 1 if head else 1
+            after = _v1_standing(account, document)
+            new_head = _v1_head(
+                pk, key, document, after, version=version, born=version, id=id, digest=digest, token=request_id
+            )
+            event = _v1_event(pk, new_head, "submitted", document, account, document.occurred, received)
+            writes = [self._put_head(new_head, head), self._put_event(event)]
+            writes += self._move(account, "orders_api", None, after, document.person)
+            refusals = self._try(writes, tries)
+            if refusals is None:
+                return V1Order(id, document.body)
+            if refusals and refusals[0].condition_failed:
+                head = refusals[0].item
+            else:
+                tries.again()
+                head = self._get(pk, table.head_sk(key), tries)
+
+    def edit(
+        self,
+        account: str,
+        order_id: str,
+        change: Callable[[dict[str, Json]], Document],
+        *,
+        request_id: str,
+        received: str,
+        announce: Callable[[], None],
+        deadline: float,
+    ) -> V1Order:
+        """Replaces the order's body by what `change` makes of it, if that is another one.
+
+        `change` may run several times: a write in between makes it start again from the newer body. What it raises
+        passes through. `announce` is called once, before anything is written.
+        Raises NotFound, or Unavailable if the time does not suffice.
+        """
+        tries, announced = Tries(self.pace, deadline), False
+        key = order_key("orders_api", "", order_id)
+        pk = table.orders_pk(account, "orders_api", key)
+        while True:
+            head, current = self._current(pk, key, tries)
+            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+                return V1Order(str(mine["i"]), unpack(mine["b"]))
+            if head is None or current is None:
+                raise NotFound("There is no such order.")
+            body = unpack(current["b"])
+            document = change(body)
+            if document.body == body:
+                return V1Order(str(head["i"]), body, changed=False)
+            if not announced:
+                announce()
+                announced = True
+            version = int(head["v"]) + 1
+            after = _v1_standing(account, document)
+            new_head = _v1_head(
+                pk, key, document, after,
+                version=version, born=int(head["b"]), id=str(head["i"]), digest=str(head["h"]), token=request_id,
+            )  # fmt: skip
+            event = _v1_event(pk, new_head, "edited", document, account, received, received)
+            writes = [self._put_head(new_head, head), self._put_event(event)]
+            writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
+            if self._try(writes, tries) is None:
+                return V1Order(str(head["i"]), document.body)
+            tries.again()
+
+    def delete(
+        self, account: str, order_id: str, *, request_id: str, received: str,
+        announce: Callable[[], None], deadline: float,
+    ) -> V1Order:  # fmt: skip
+        """Takes the order out; what it was is returned. `announce` as in `edit`. Raises NotFound, Unavailable."""
+        tries, announced = Tries(self.pace, deadline), False
+        key = order_key("orders_api", "", order_id)
+        pk = table.orders_pk(account, "orders_api", key)
+        while True:
+            head, current = self._current(pk, key, tries)
+            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+                last = self._version(pk, key, int(str(mine["sk"]).rpartition("!")[2]) - 1, tries)
+                if last is not None:
+                    return V1Order(str(mine["i"]), unpack(last["b"]))
+            if head is None or current is None:
+                raise NotFound("There is no such order.")
+            if not announced:
+                announce()
+                announced = True
+            body = unpack(current["b"])
+            version = int(head["v"]) + 1
+            # What stays of a deleted order is its version and id, so that what is submitted next is a new order.
+            tomb: Item = {
+                "pk": pk, "sk": table.head_sk(key), "w": request_id, "v": version, "b": head["b"], "i": head["i"],
+                "d": True,
+            }  # fmt: skip
+            # The body stands in the version before: what the timeline shows of a deleted order is its outline.
+            outline = {name: body[name] for name in ("order_id", "currency", "total", "order_date") if name in body}
+            event: Item = {
+                "pk": pk, "sk": table.event_sk(key, table.version_name(version)), "a": "deleted", "rq": request_id,
+                "i": head["i"], "b": pack(outline), "gs": stamp_of(received, received, 0, f"{key}{table.version_name(version)}"),
+            }  # fmt: skip
+            if head.get("p"):
+                event["gp"] = table.person_pk(account, str(head["p"]))
+            writes = [self._put_head(tomb, head), self._put_event(event)]
+            writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
+            if self._try(writes, tries) is None:
+                return V1Order(str(head["i"]), body)
+            tries.again()
+
+    def written(self, account: str, key: str, request_id: str, deadline: float) -> bool:
+        """Whether a v1 request's write took effect. `key` is the order's (identity.order_key)."""
+        pk = table.orders_pk(account, "orders_api", key)
+        return self._written(pk, key, request_id, Tries(self.pace, deadline)) is not None
+
+    # --------------------------------------------------------- single writes
+
+    def _put_head(self, head: Item, seen: Item | None) -> Raw:
+        put: dict[str, Any] = {
+            "TableName": self.table,
+            "Item": raw(head),
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if seen is None:
+            # A: no head seen    B: no head seen
+            # A: writes          B: writes -> refused, or A's event would be missing from the head's totals.
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        else:
+            # A: reads w1        B: reads w1
+            # A: writes w2       B: writes w3 over w1 -> refused, or what A added would be lost.
+            # Also refused where the head is gone (purged): it must not come back with what it was.
+            put["ConditionExpression"] = "w = :seen"
+            put["ExpressionAttributeValues"] = {":seen": raw_value(seen["w"])}
+        return {"Put": put}
+
+    def _put_event(self, event: Item) -> Raw:
+        # A: same event          B: same event, delivered twice
+        # A: writes              B: writes -> refused: the sort key is the event's identity, so it counts once.
+        return {
+            "Put": {
+                "TableName": self.table,
+                "Item": raw(event),
+                "ConditionExpression": "attribute_not_exists(pk)",
+            }
+        }
+
+    def _put_idempotency(self, activity: Activity, pk: str) -> Raw:
+        # Where the client sent a key, copies may differ in content or time of receipt, so the event's own sort key
+        # does not catch them: this item does, with the hash that tells a repeat from a conflict.
+        item: Item = {
+            "pk": table.idempotency_pk(activity.account, activity.event_id), "sk": "i",
+            "h": activity.content_hash, "rq": activity.request_id,
+            "o": pk, "e": table.event_sk(activity.order_key, _event_name(activity)),
+        }  # fmt: skip
+        return {
+            "Put": {
+                "TableName": self.table,
+                "Item": raw(item),
+                "ConditionExpression": "attribute_not_exists(pk)",
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+            }
+        }
+
+    def _point_idempotency(self, activity: Activity, old_sk: str, new_sk: str) -> Raw:
+        # Only from where this copy found the event: another copy may have moved it meanwhile.
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": raw({"pk": table.idempotency_pk(activity.account, activity.event_id), "sk": "i"}),
+                "UpdateExpression": "SET e = :new",
+                "ConditionExpression": "e = :old",
+                "ExpressionAttributeValues": {":new": {"S": new_sk}, ":old": {"S": old_sk}},
+            }
+        }
+
+    def _replace_event(self, event: Item, seen: Item) -> Raw:
+        # A: moves the event to time 1    B: moves it to time 2 -> refused, or the earlier time would be lost.
+        return {
+            "Put": {
+                "TableName": self.table,
+                "Item": raw(event),
+                "ConditionExpression": "gs = :seen",
+                "ExpressionAttributeValues": {":seen": {"S": seen["gs"]}},
+            }
+        }
+
+    def _remove_event(self, seen: Item) -> Raw:
+        # Refused where another copy has moved it: else the event would stand twice.
+        return {
+            "Delete": {
+                "TableName": self.table,
+                "Key": raw({"pk": seen["pk"], "sk": seen["sk"]}),
+                "ConditionExpression": "gs = :seen",
+                "ExpressionAttributeValues": {":seen": {"S": seen["gs"]}},
+            }
+        }
+
+    def _move(
+        self,
+        account: str,
+        source: str,
+        before: OrderState | Standing | None,
+        after: OrderState | Standing | None,
+        person: Person | None,
+    ) -> list[Raw]:
+        """Takes an order's old standing from its person and gives the new one to its person.
+
+        ADD needs no condition: sums commute, and that each standing is moved once is what the head's condition says.
+        """
+        amounts: dict[str, dict[str, list[Decimal | int]]] = {}
+        for standing, sign in ((_standing(before), -1), (_standing(after), 1)):
+            if standing is not None and standing.person:
+                cell = amounts.setdefault(standing.person, {}).setdefault(standing.currency, [ZERO, 0])
+                cell[0] = EXACT.add(Decimal(cell[0]), EXACT.multiply(standing.amount, Decimal(sign)))
+                cell[1] = int(cell[1]) + sign
+        writes: list[Raw] = []
+        for person_id, currencies in amounts.items():
+            names: dict[str, str] = {}
+            values: dict[str, Any] = {}
+            for currency, (amount, count) in currencies.items():
+                for name, delta in (
+                    (table.ltv_name(source, currency), amount),
+                    (table.count_name(source, currency), count),
+                ):
+                    # Even a delta of 0 is added where the order is new here, so that the currency shows.
+                    if delta or count:
+                        names[f"#a{len(names)}"] = name
+                        values[f":a{len(values)}"] = raw_value(delta)
+            if not names:
+                continue
+            adds = ", ".join(f"{a} {b}" for a, b in zip(names, values, strict=True))
+            update = f"ADD {adds}"
+            if person is not None and person.id_in(account) == person_id:
+                update += " SET k = :kind, id = :value"
+                values |= {":kind": {"S": person.kind}, ":value": {"S": person.value}}
+            writes.append(
+                {
+                    "Update": {
+                        "TableName": self.table,
+                        "Key": table.person_key(account, person_id),
+                        "UpdateExpression": update,
+                        "ExpressionAttributeNames": names,
+                        "ExpressionAttributeValues": values,
+                    }
+                }
+            )
+        return writes
+
+    # ----------------------------------------------------------------- calls
+
+    def _transact(self, writes: list[Raw]) -> list[_Refusal] | None:
+        """None if written; else why not, item by item. Raises _Lost where no answer tells."""
+        try:
+            self.client.transact_write_items(TransactItems=writes)
+            return None
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == "TransactionCanceledException":
+                reasons = error.response.get("CancellationReasons") or [{"Code": "TransactionConflict"}] * len(writes)
+                refusals = [
+                    _Refusal(r.get("Code", "None"), plain_item(r["Item"]) if r.get("Item") else None) for r in reasons
+                ]
+                if any(not r.condition_failed and r.code not in _PASSING for r in refusals):
+                    raise  # an item that can never be written: a dead letter, not a retry
+                return refusals
+            if code in _REFUSED:
+                return [_Refusal("ThrottlingError", None)] * len(writes)
+            if code in _SERVER_FAULTS:
+                raise _Lost from error
+            raise
+        except (HTTPClientError, ConnectionFailure) as error:
+            raise _Lost from error
+
+    def _try(self, writes: list[Raw], tries: Tries) -> list[_Refusal] | None:
+        try:
+            return self._transact(writes)
+        except _Lost:
+            tries.unsure = True
+            return []
+
+    def _call(self, tries: Tries, call: Callable[..., Any], **arguments: Any) -> Any:
+        """A read, repeated while the time lasts."""
+        while True:
+            try:
+                return call(**arguments)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _REFUSED | _SERVER_FAULTS:
+                    raise
+            except (HTTPClientError, ConnectionFailure):
+                pass
+            tries.again()
+
+    def _get(self, pk: str, sk: str, tries: Tries) -> Item | None:
+        answer = self._call(
+            tries, self.client.get_item, TableName=self.table, Key=raw({"pk": pk, "sk": sk}), ConsistentRead=True
+        )
+        return plain_item(answer["Item"]) if answer.get("Item") else None
+
+    def _read(
+        self, pk: str, key: str, tries: Tries, *, newest: int | None = None
+    ) -> tuple[Item | None, list[Item]]:
+        """An order's head and events, newest first."""
+        arguments: dict[str, Any] = {
+            "TableName": self.table,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :key)",
+            "ExpressionAttributeValues": {":pk": {"S": pk}, ":key": {"S": key}},
+            "ConsistentRead": True,
+            "ScanIndexForward": False,
+        }
+        if newest:
+            arguments["Limit"] = newest + 1
+        items: list[Item] = []
+        while True:
+            page = self._call(tries, self.client.query, **arguments)
+            items += [plain_item(item) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page or (newest and len(items) > newest):
+                break
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        heads = [item for item in items if item["sk"] == table.head_sk(key)]
+        return (heads[0] if heads else None), [item for item in items if item["sk"] != table.head_sk(key)]
+
+    def _version(self, pk: str, key: str, version: int, tries: Tries) -> Item | None:
+        return self._get(pk, table.event_sk(key, table.version_name(version)), tries)
+
+    def _current(self, pk: str, key: str, tries: Tries) -> tuple[Item | None, Item | None]:
+        """A v1 order's head and newest version in one read; None for both if there is no such order."""
+        while True:
+            head, events = self._read(pk, key, tries, newest=1)
+            if head is None or head.get("d"):
+                return None, None
+            if events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
+                return head, events[0]
+            tries.again()  # a write fell between the two items
+
+    def _written(self, pk: str, key: str, request_id: str, tries: Tries) -> Item | None:
+        """The event that this request wrote, if its write took effect though the answer was lost."""
+        _, events = self._read(pk, key, tries)
+        return next((e for e in events if e["rq"] == request_id), None)
+
+
+# ------------------------------------------------- items from states and back
+
+
+def _standing(value: OrderState | Standing | None) -> Standing | None:
+    return value.standing if isinstance(value, OrderState) else value
+
+
+def _event_name(activity: Activity) -> str:
+    return f"{activity.occurred}{activity.event_id}"
+
+
+def _activity_head(activity: Activity, pk: str, state: OrderState, token: str) -> Item:
+    identity: Item = {
+        "pk": pk, "sk": table.head_sk(activity.order_key), "pr": activity.provider, "id": activity.order_id,
+    }  # fmt: skip
+    return _with_state(identity, state, token)
+
+
+def _with_state(head: Item, state: OrderState, token: str) -> Item:
+    kept = {name: head[name] for name in ("pk", "sk", "pr", "id")}
+    item: Item = {
+        **kept, "w": token, "n": state.events, "f": state.first, "l": state.last, "a": state.action,
+        "p": state.person, "x": state.contribution,
+    }  # fmt: skip
+    if state.total_at:
+        item |= {"ta": state.total_at, "t": state.total}
+    if state.fallback_at:
+        item |= {"ua": state.fallback_at, "u": state.fallback}
+    if state.opened:
+        item["o"] = True
+    if state.refunds:
+        item["r"] = state.refunds
+    if state.currency_at:
+        item |= {"ca": state.currency_at, "c": state.currency}
+    return item
+
+
+def state_of(head: Item | None) -> OrderState:
+    if head is None:
+        return OrderState()
+    return OrderState(
+        events=int(head["n"]), first=head["f"], last=head["l"], action=head["a"], person=head["p"],
+        total_at=head.get("ta", ""), total=head.get("t", ZERO),
+        fallback_at=head.get("ua", ""), fallback=head.get("u", ZERO),
+        opened=head.get("o", False), refunds=head.get("r", ZERO),
+        currency_at=head.get("ca", ""), currency=head.get("c", ""),
+    )  # fmt: skip
+
+
+def _activity_event(activity: Activity, pk: str) -> Item:
+    return {
+        "pk": pk, "sk": table.event_sk(activity.order_key, _event_name(activity)),
+        "gp": table.person_pk(activity.account, activity.person.id_in(activity.account)), "gs": activity.stamp,
+        "a": activity.action, "t": activity.total, "r": activity.refund or None, "c": activity.currency or None,
+        "rq": activity.request_id, "b": pack(activity.body), "k": activity.event_id if activity.content_hash else None,
+    }  # fmt: skip
+
+
+def _event_of(item: Item) -> Event:
+    return Event(
+        item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO), item.get("c", "")
+    )
+
+
+def _v1_standing(account: str, document: Document) -> Standing:
+    person = document.person.id_in(account) if document.person else ""
+    return Standing(person, document.currency, document.total)
+
+
+def _v1_standing_of(head: Item) -> Standing:
+    return Standing(head.get("p", ""), head["c"], head["x"])
+
+
+def _v1_head(
+    pk: str, key: str, document: Document, standing: Standing, *,
+    version: int, born: int, id: str, digest: str, token: str,
+) -> Item:  # fmt: skip
+    return {
+        "pk": pk, "sk": table.head_sk(key), "w": token, "v": version, "b": born, "i": id, "h": digest,
+        "id": document.order_id, "f": document.occurred,
+        "p": standing.person or None, "c": standing.currency, "x": standing.amount,
+    }  # fmt: skip
+
+
+def _v1_event(
+    pk: str, head: Item, action: str, document: Document, account: str, occurred: str, received: str
+) -> Item:
+    key, name = str(head["sk"])[:-1], table.version_name(head["v"])
+    person = table.person_pk(account, document.person.id_in(account)) if document.person else None
+    return {
+        "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": head["w"], "i": head["i"],
+        "b": pack(document.body), "gp": person, "gs": stamp_of(occurred, received, 0, f"{key}{name}"),
+    }  # fmt: skip

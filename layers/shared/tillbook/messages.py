@@ -1,0 +1,151 @@
+"""What goes through the queue: versioned, bounded, e-mails hashed before anything gets here.
+
+A message is JSON, or `z` and the base64 of its zlib where that makes it smaller or the text has characters that SQS
+refuses. Version 1. A function may still meet messages of the version before its own: keep reading them.
+"""
+
+from __future__ import annotations
+
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tillbook.errors import Unavailable
+from tillbook.identity import Person
+from tillbook.json_text import Json, dumps, loads
+from tillbook.ledger import Activity
+from tillbook.shopper_activity import amounts_of
+
+VERSION = 1
+MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
+MAX_ORDERS = 100  # a packed message fails, is retried and times out as one
+_COMPRESS_FROM = 48_000  # SQS bills by 64 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedOrder:
+    """One accepted v3 event. Times are stamps; `event_id` is its identity; `person` is [kind, value]."""
+
+    account: str
+    request_id: str
+    received: str
+    position: int
+    event_id: str
+    occurred: str
+    person: list[str]
+    body: dict[str, Json]
+    content_hash: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def activity(self) -> Activity:
+        total, refund, currency = amounts_of(self.body)
+        return Activity(
+            account=self.account, provider=self.body["provider"], order_id=self.body["order_id"],
+            event_id=self.event_id, request_id=self.request_id, occurred=self.occurred, received=self.received,
+            position=self.position, action=self.body["action"], person=Person(*self.person),  # type: ignore[arg-type]
+            body=self.body, total=total, refund=refund, currency=currency, content_hash=self.content_hash,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedWrite:
+    """A v1 write that is about to be made. Sent before the write, so that what hangs on it survives any crash."""
+
+    account: str
+    order_key: str
+    order_id: str
+    action: str
+    request_id: str
+    received: str
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`tries` counts the tries that were made before this message was sent (it may be a second one)."""
+
+    orders: list[QueuedOrder] = field(default_factory=list)
+    writes: list[QueuedWrite] = field(default_factory=list)
+    tries: int = 0
+
+
+def encode(message: Message) -> str:
+    text = dumps({"v": VERSION} | {name: value for name, value in asdict(message).items() if value})
+    # XML's non-characters may not stand in a message.
+    if len(text) >= _COMPRESS_FROM or "\ufffe" in text or "\uffff" in text:
+        return "z" + b64encode(zlib.compress(text.encode(), 6)).decode()
+    return text
+
+
+def decode(text: str) -> Message:
+    """Raises ValueError for a version this code does not know."""
+    if text.startswith("z"):
+        text = zlib.decompress(b64decode(text[1:])).decode()
+    content = loads(text)
+    if content.get("v") != VERSION:
+        raise ValueError("a message of an unknown version")
+    return Message(
+        [QueuedOrder(**order) for order in content.get("orders", [])],
+        [QueuedWrite(**write) for write in content.get("writes", [])],
+        content.get("tries", 0),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The orders queue."""
+
+    client: Any
+    url: str
+
+    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
+        """Raises Unavailable if the queue did not take it."""
+        self._call(self.client.send_message, MessageBody=encode(message), DelaySeconds=delay_seconds)
+
+    def send_orders(self, orders: Sequence[QueuedOrder], *, tries: int = 0) -> None:
+        """Packs many orders into few messages. Raises Unavailable if any of them was not taken."""
+        bodies: list[str] = []
+        for start in range(0, len(orders), MAX_ORDERS):
+            bodies += _bodies(list(orders[start : start + MAX_ORDERS]), tries)
+        if len(bodies) == 1:
+            self._call(self.client.send_message, MessageBody=bodies[0])
+            return
+        batch: list[str] = []
+        for body in [*bodies, None]:
+            if body is None or len(batch) == 10 or sum(map(_size, batch)) + _size(body) > MAX_BYTES:
+                self._send_batch(batch)
+                batch = []
+            if body is not None:
+                batch.append(body)
+
+    def _send_batch(self, bodies: list[str]) -> None:
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+        for _ in range(3):
+            failed = self._call(self.client.send_message_batch, Entries=entries).get("Failed") or []
+            if not failed:
+                return
+            again = {entry["Id"] for entry in failed}
+            entries = [entry for entry in entries if entry["Id"] in again]
+        raise Unavailable("Not all of it could be queued. Sending it again is safe.")
+
+    def _call(self, call: Any, **arguments: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return call(QueueUrl=self.url, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            raise Unavailable("The queue did not answer. Please try again.") from error
+
+
+def _size(body: str) -> int:
+    return len(body.encode())
+
+
+def _bodies(orders: list[QueuedOrder], tries: int) -> list[str]:
+    body = encode(Message(orders=orders, tries=tries))
+    if _size(body) <= MAX_BYTES or len(orders) == 1:
+        return [body]
+    middle = len(orders) // 2
+    return _bodies(orders[:middle], tries) + _bodies(orders[middle:], tries)

@@ -1,0 +1,47 @@
+"""Logs and metrics: structured, never a person, a body or an e-mail."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools import Logger
+    from aws_lambda_powertools.metrics import Metrics
+
+
+@cache
+def logger() -> Logger:
+    from aws_lambda_powertools import Logger
+
+    return Logger()
+
+
+@cache
+def metrics() -> Metrics:
+    from aws_lambda_powertools.metrics import Metrics
+
+    return Metrics()
+
+
+def count(name: str, value: int = 1) -> None:
+    """Adds to a counter (CloudWatch embedded metric format, sent by `flush`)."""
+    metrics().add_metric(name=name, unit="Count", value=value)
+
+
+def flush() -> None:
+    if metrics().metric_set:
+        metrics().flush_metrics()
+
+
+def log(message: str, *, error: BaseException | None = None, **keys: Any) -> None:
+    """One line. Of an error its type and place only: its text may quote what was sent."""
+    if error is None:
+        logger().info(message, extra=keys)
+        return
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
+    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    logger().warning(message, extra={"error": type(error).__name__, "error_code": code, "error_at": place, **keys})

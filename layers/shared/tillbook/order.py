@@ -1,0 +1,127 @@
+"""What an event does to an order. Pure: no clock, no store, no account.
+
+The state keeps, for each thing an event may say, what the latest event said (ordered by stamp) and sums what adds up.
+Each part is a maximum or a sum, so the outcome depends only on the set of events, never on the order they arrive in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal
+
+from tillbook.amounts import EXACT, ZERO
+
+Action = Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"]
+
+ACTIVITY_NAMES: dict[str, str] = {
+    "placed": "Placed an order",
+    "updated": "Updated an order",
+    "paid": "Paid an order",
+    "fulfilled": "Fulfilled an order",
+    "refunded": "Refunded an order",
+    "canceled": "Canceled an order",
+    "submitted": "Submitted an order",
+    "edited": "Edited an order",
+    "deleted": "Deleted an order",
+}
+SETS_TOTAL = frozenset({"placed", "updated", "paid", "fulfilled"})
+
+
+def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
+    """Sorts events by (occurred_at, time of receipt, position in the batch); the id breaks the last ties."""
+    return f"{occurred}{received}{position:04d}{event_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`stamp` orders it; amounts are in currency units; `person` is our own id of the person it names."""
+
+    stamp: str
+    action: str
+    person: str
+    total: Decimal | None = None
+    refund: Decimal = ZERO
+    currency: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What one order adds to whose LTV. `currency` is empty where no event carried one: the account's, on reading."""
+
+    person: str
+    currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """All that must be known of an order's events to apply the next one. Stamps are empty where nothing came yet."""
+
+    events: int = 0
+    first: str = ""  # when the earliest event occurred
+    last: str = ""  # stamp of the latest event, which names action and person
+    action: str = ""
+    person: str = ""
+    total_at: str = ""  # latest placed, updated, paid or fulfilled that carries a total
+    total: Decimal = ZERO
+    fallback_at: str = ""  # latest refunded or canceled that carries a total
+    fallback: Decimal = ZERO
+    opened: bool = False  # any of placed, updated, paid, fulfilled came
+    refunds: Decimal = ZERO
+    currency_at: str = ""
+    currency: str = ""
+
+    @property
+    def known_total(self) -> Decimal | None:
+        """The total, or None while no event has told it."""
+        if self.total_at:
+            return self.total
+        if self.fallback_at:
+            return self.fallback
+        return ZERO if self.opened else None
+
+    @property
+    def contribution(self) -> Decimal:
+        """Total minus refunds, in currency units; 0 until a total is known. Below 0 if more was refunded."""
+        total = self.known_total
+        return ZERO if total is None else EXACT.subtract(total, self.refunds)
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.person, self.currency, self.contribution)
+
+    @property
+    def flags(self) -> list[str]:
+        total = self.known_total
+        return ["refunded_more_than_total"] if total is not None and self.refunds > total else []
+
+
+def step(state: OrderState, event: Event) -> OrderState:
+    """The state after one more event. The caller sees to it that no event is stepped twice."""
+    sets_total = event.action in SETS_TOTAL
+    changes: dict[str, object] = {"events": state.events + 1}
+    if not state.first or event.stamp[:20] < state.first:
+        changes["first"] = event.stamp[:20]
+    if event.stamp > state.last:
+        changes.update(last=event.stamp, action=event.action, person=event.person)
+    if event.total is not None:
+        if sets_total and event.stamp > state.total_at:
+            changes.update(total_at=event.stamp, total=event.total)
+        elif not sets_total and event.stamp > state.fallback_at:
+            changes.update(fallback_at=event.stamp, fallback=event.total)
+    if sets_total:
+        changes["opened"] = True
+    else:
+        changes["refunds"] = EXACT.add(state.refunds, event.refund)
+    if event.currency and event.stamp > state.currency_at:
+        changes.update(currency_at=event.stamp, currency=event.currency)
+    return replace(state, **changes)  # type: ignore[arg-type]
+
+
+def fold(events: list[Event]) -> OrderState:
+    """The state after all of them, in any order."""
+    state = OrderState()
+    for event in events:
+        state = step(state, event)
+    return state

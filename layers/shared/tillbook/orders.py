@@ -1,0 +1,98 @@
+"""The v1 calls: what a submission, an edit and a deletion do, in the order that survives a crash at any point.
+
+1. A message about the write goes to the queue. 2. The write: one transaction. If the function dies before 1, nothing
+happened. If it dies between 1 and 2, the message finds no write and is dropped. If it dies after 2, the message brings
+what hangs on the order up to date. No sweep, no marker, no extra write.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from tillbook import orders_api, table
+from tillbook.errors import TooLarge
+from tillbook.http import MAX_ORDER_BYTES, Request, Response
+from tillbook.identity import order_key
+from tillbook.json_text import Json, dumps
+from tillbook.ledger import Document, Ledger
+from tillbook.messages import Message, QueuedWrite, Queue
+from tillbook.settings import settings
+from tillbook.times import uuid7
+from tillbook.transactions import Transaction, Transactions
+
+# The write follows within milliseconds, so the message mostly finds it made.
+_HEAD_START_SECONDS = 1
+
+
+@cache
+def _ledger() -> Ledger:
+    return Ledger(table.dynamodb(), settings().ledger_table)
+
+
+@cache
+def _queue() -> Queue:
+    return Queue(table.sqs(), settings().orders_queue_url)
+
+
+@cache
+def _transactions() -> Transactions:
+    return Transactions(table.dynamodb(), settings().records_table)
+
+
+def _announce(request: Request, action: str, order_id: str, notes: list[str]) -> None:
+    key = order_key("orders_api", "", order_id)
+    write = QueuedWrite(request.account, key, order_id, action, request.id, request.received, notes)
+    _queue().send(Message(writes=[write]), delay_seconds=_HEAD_START_SECONDS)
+
+
+def submit(request: Request) -> Response:
+    """201 with the order; with the first answer again for the same submission. Raises Invalid, Conflict."""
+    document, notes = orders_api.document(request.json())
+    _check_size(document.body)
+    outcome = Transaction(
+        request.account, "orders_api", request.id, "duplicate", request.received, "submitted", "", document.order_id,
+        notes=notes,
+    )  # fmt: skip
+    order = _ledger().submit(
+        request.account, document, id=uuid7(), digest=orders_api.digest(document.body),
+        request_id=request.id, received=request.received,
+        announce=lambda: _announce(request, "submitted", document.order_id, notes), deadline=request.deadline,
+    )  # fmt: skip
+    if not order.changed:
+        _transactions().record([outcome])
+    return Response(201, orders_api.shown(order.id, order.body))
+
+
+def edit(request: Request) -> Response:
+    """200 with the order as it is now. Raises Invalid, NotFound."""
+    payload, order_id = request.json(), request.path("order_id")
+    notes: list[str] = []
+
+    def change(body: dict[str, Json]) -> Document:
+        document, found = orders_api.edited(body, payload)
+        _check_size(document.body)
+        if not notes:
+            notes.extend(found)
+        return document
+
+    order = _ledger().edit(
+        request.account, order_id, change, request_id=request.id, received=request.received,
+        announce=lambda: _announce(request, "edited", order_id, notes), deadline=request.deadline,
+    )  # fmt: skip
+    return Response(200, orders_api.shown(order.id, order.body))
+
+
+def delete(request: Request) -> Response:
+    """200 with the order as it was. Raises NotFound."""
+    order_id = request.path("order_id")
+    order = _ledger().delete(
+        request.account, order_id, request_id=request.id, received=request.received,
+        announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,
+    )  # fmt: skip
+    return Response(200, orders_api.shown(order.id, order.body))
+
+
+def _check_size(body: dict[str, Json]) -> None:
+    if len(dumps(body).encode()) > MAX_ORDER_BYTES:
+        raise TooLarge(f"An order must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
+

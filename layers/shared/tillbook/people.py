@@ -1,0 +1,343 @@
+"""Reading the ledger: a person with LTV, their timeline, their orders, one order. Nothing here writes."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from tillbook import orders_api, shopper_activity, table, times
+from tillbook.accounts import Account
+from tillbook.amounts import EXACT, ZERO, minor_units
+from tillbook.amounts import text as amount_text
+from tillbook.errors import Malformed, NotFound, Unavailable
+from tillbook.identity import Person, email_sha256, is_email, is_sha256, order_key
+from tillbook.json_text import Json
+from tillbook.ledger import state_of
+from tillbook.order import ACTIVITY_NAMES
+from tillbook.packing import unpack
+from tillbook.table import Item, plain_item, raw
+
+PAGE_BYTES = 4 * 1024 * 1024
+MAX_LIMIT = 200
+_OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
+# Most people have a handful of events; what goes through more than these stops there.
+_MAX_WALK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`cursor` is the stamp to go on behind, None at the end."""
+
+    entries: list[Json]
+    cursor: str | None
+
+
+def encode_cursor(stamp: str) -> str:
+    return urlsafe_b64encode(stamp.encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str | None) -> str | None:
+    """Raises Malformed. A cursor holds a time and an event's hash: a place within what the caller may read anyway."""
+    if text is None:
+        return None
+    try:
+        stamp = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        stamp = ""
+    if not _STAMP.fullmatch(stamp):
+        raise Malformed("cursor is not one of ours.", "cursor")
+    return stamp
+
+
+def parse_limit(text: str | None, default: int = 50) -> int:
+    """Raises Malformed."""
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= MAX_LIMIT:
+        raise Malformed(f"limit must be a number from 1 to {MAX_LIMIT}.", "limit")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    client: Any
+    table: str
+    account: Account
+
+    # ---------------------------------------------------------------- person
+
+    def find(self, id_or_email: str) -> Item:
+        """The person by our own id, person_id, e-mail, its SHA-256 or customer_id, in that order. Raises NotFound."""
+        ids = [id_or_email] if _OWN_ID.fullmatch(id_or_email) else []
+        ids += [person.id_in(self.account.id) for person in _candidates(id_or_email)]
+        found = {item["pk"]: item for item in self._batch_get([table.person_key(self.account.id, i) for i in ids])}
+        for person_id in ids:
+            item = found.get(table.person_pk(self.account.id, person_id))
+            if item is not None:
+                return item | {"person": person_id}
+        raise NotFound("Nobody is known by that.")
+
+    def shown(self, person: Item) -> dict[str, Json]:
+        by_source = {source: self._values(person, source) for source in table.SOURCE_LETTER}
+        counted = [by_source[source] for source in self.account.sources]
+        total: dict[str, Decimal] = {}
+        for values in counted:
+            for currency, value in values.items():
+                total[currency] = EXACT.add(total.get(currency, ZERO), value)
+        first, last = self._order_times(person)
+        return {
+            "id": person["person"],
+            "email_sha256": person["id"] if person["k"] == "email" else None,
+            "person_id": person["id"] if person["k"] == "person" else None,
+            "customer_id": person["id"] if person["k"] == "customer" else None,
+            "lifetime_value": _texts(total),
+            "lifetime_value_by_source": {name: _texts(values) for name, values in by_source.items() if values},
+            "orders_count": sum(self._count(person, source) for source in self.account.sources),
+            "first_order_at": first,
+            "last_order_at": last,
+        }
+
+    def subscriber(self, person: Item, asked: str) -> dict[str, Json]:
+        """As clients of the v2 API read it: LTV in integer cents of the account's currency. E-mails are not kept."""
+        shape = self.shown(person)
+        value = Decimal(shape["lifetime_value"].get(self.account.currency, "0"))
+        return {
+            "id": shape["id"],
+            "status": "active",
+            "email": asked if is_email(asked) else None,
+            "email_sha256": shape["email_sha256"],
+            "user_id": shape["person_id"] or shape["customer_id"],
+            "lifetime_value": minor_units(value, self.account.currency),
+            "created_at": shape["first_order_at"],
+            "tags": [],
+            "custom_fields": {},
+        }
+
+    def _values(self, person: Item, source: str) -> dict[str, Decimal]:
+        """LTV by currency: those in which the person has orders now."""
+        values: dict[str, Decimal] = {}
+        prefix = table.count_name(source, "")[:-1]
+        for name, count in person.items():
+            if name.startswith(prefix) and count:
+                stored = name[len(prefix) :]
+                currency = self.account.currency if stored == "*" else stored
+                value = person.get(table.ltv_name(source, stored), ZERO)
+                values[currency] = EXACT.add(values.get(currency, ZERO), value)
+        return values
+
+    def _count(self, person: Item, source: str) -> int:
+        prefix = table.count_name(source, "")[:-1]
+        return int(sum(count for name, count in person.items() if name.startswith(prefix)))
+
+    def _order_times(self, person: Item) -> tuple[str | None, str | None]:
+        """When the person's first and last order began.
+
+        Newest events first, an order not yet met began no later than the event at hand: once that is older than the
+        latest beginning found, the search is over. It mostly is after one page.
+        """
+        last = ""
+        for event, head in self._walk(person, newest_first=True):
+            if last and str(event["gs"])[:20] <= last:
+                break
+            if head is not None:
+                last = max(last, head["f"])
+        if not last:
+            return None, None
+        first = next((head["f"] for _, head in self._walk(person, newest_first=False) if head is not None), last)
+        return times.iso(min(first, last)), times.iso(last)
+
+    def _walk(self, person: Item, *, newest_first: bool) -> Any:
+        """(event, the head of its order if that is the person's) in the timeline's order, at most _MAX_WALK."""
+        seen, after = 0, None
+        while seen < _MAX_WALK:
+            events = self._timeline(person, 25, after, newest_first=newest_first)
+            heads = self._heads(events)
+            for event in events:
+                head = heads.get(_head_key(event))
+                yield event, head if head is not None and head.get("p") == person["person"] else None
+            if len(events) < 25:
+                return
+            seen, after = seen + len(events), events[-1]["gs"]
+
+    # -------------------------------------------------------------- timeline
+
+    def activity(self, person: Item, limit: int, after: str | None) -> Page:
+        """The person's activities, newest first."""
+        keys = self._timeline(person, limit, after)
+        found = {(i["pk"], i["sk"]): i for i in self._batch_get([raw({"pk": k["pk"], "sk": k["sk"]}) for k in keys])}
+        entries: list[Json] = []
+        cursor, size = None, 0
+        for key in keys:
+            event = found.get((key["pk"], key["sk"]))
+            if event is None:  # the index runs a moment behind the table
+                continue
+            size += len(event["b"]) * 4
+            if entries and size > PAGE_BYTES:
+                return Page(entries, cursor)
+            entries.append(_activity(event))
+            cursor = key["gs"]
+        return Page(entries, keys[-1]["gs"] if len(keys) == limit else None)
+
+    def orders(self, person: Item, limit: int, after: str | None) -> Page:
+        """The person's orders, by their latest event, newest first.
+
+        An order belongs to the person of its latest event, so that event stands on their timeline: where it is met,
+        the order is shown. No index is needed, and no write to keep one.
+        """
+        entries: list[Json] = []
+        seen = size = 0
+        while seen < _MAX_WALK:
+            events = self._timeline(person, limit, after)
+            heads = self._heads(events)
+            for event in events:
+                after = event["gs"]
+                head = heads.get(_head_key(event))
+                if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
+                    continue
+                entries.append(self._order_of_head(head))
+                size += len(str(entries[-1]))
+                if len(entries) == limit or size > PAGE_BYTES:
+                    return Page(entries, after)
+            if len(events) < limit:
+                return Page(entries, None)
+            seen += len(events)
+        return Page(entries, after)
+
+    # ---------------------------------------------------------------- orders
+
+    def order(self, source: str, provider: str, order_id: str) -> dict[str, Json]:
+        """One order. Raises NotFound."""
+        key = order_key(source, provider, order_id)  # type: ignore[arg-type]
+        return self._order(table.orders_pk(self.account.id, source, key), key)
+
+    def _order_of_head(self, head: Item) -> dict[str, Json]:
+        return self._order(head["pk"], str(head["sk"])[:-1])
+
+    def _order(self, pk: str, key: str) -> dict[str, Json]:
+        v1 = pk.split("/")[1] == "o"
+        for _ in range(5):
+            items = self._collection(pk, key, newest=2 if v1 else None)
+            head = next((i for i in items if i["sk"] == table.head_sk(key)), None)
+            events = [i for i in items if i["sk"] != table.head_sk(key)]
+            if head is None or head.get("d"):
+                raise NotFound("There is no such order.")
+            if v1 and events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
+                return orders_api.shown(head["i"], unpack(events[0]["b"]))
+            if not v1 and int(head["n"]) == len(events):
+                return self._shopper_order(head, events)
+        raise Unavailable("The order is being changed. Please try again.")
+
+    def _shopper_order(self, head: Item, events: list[Item]) -> dict[str, Json]:
+        """The order as its events made it: of each field, what the latest event that carries it says."""
+        merged: dict[str, Json] = {}
+        for event in sorted(events, key=lambda e: str(e["gs"])):
+            merged |= unpack(event["b"])
+        state = state_of(head)
+        total = state.known_total
+        shown = shopper_activity.order_of(merged)
+        shown.pop("action", None)
+        return shown | {
+            "status": state.action,
+            "person": state.person,
+            "currency": state.currency or self.account.currency,
+            "grand_total": None if total is None else amount_text(total),
+            "refund_amount": amount_text(state.refunds),
+            "lifetime_value": amount_text(state.contribution),
+            "flags": state.flags,
+            "events": state.events,
+            "first_occurred_at": times.iso(state.first),
+            "last_occurred_at": times.iso(state.last[:20]),
+            "properties": shopper_activity.properties_of(merged),
+        }
+
+    # ----------------------------------------------------------------- calls
+
+    def _timeline(self, person: Item, limit: int, after: str | None, *, newest_first: bool = True) -> list[Item]:
+        condition, values = "gp = :gp", {":gp": {"S": person["pk"]}}
+        if after:
+            condition += " AND gs < :after" if newest_first else " AND gs > :after"
+            values[":after"] = {"S": after}
+        answer = self.client.query(
+            TableName=self.table, IndexName=table.TIMELINE, KeyConditionExpression=condition,
+            ExpressionAttributeValues=values, ScanIndexForward=not newest_first, Limit=limit,
+        )  # fmt: skip
+        return [plain_item(item) for item in answer["Items"]]
+
+    def _heads(self, events: list[Item]) -> dict[tuple[str, str], Item]:
+        keys = {_head_key(event) for event in events}
+        heads = self._batch_get([raw({"pk": pk, "sk": sk}) for pk, sk in keys])
+        return {(head["pk"], head["sk"]): head for head in heads if not head.get("d")}
+
+    def _collection(self, pk: str, key: str, newest: int | None) -> list[Item]:
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :key)",
+            "ExpressionAttributeValues": {":pk": {"S": pk}, ":key": {"S": key}},
+            "ConsistentRead": True, "ScanIndexForward": False,
+        }  # fmt: skip
+        if newest:
+            arguments["Limit"] = newest
+        items: list[Item] = []
+        while True:
+            page = self.client.query(**arguments)
+            items += [plain_item(item) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page or newest:
+                return items
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _batch_get(self, keys: list[dict[str, Any]]) -> list[Item]:
+        items: list[Item] = []
+        for start in range(0, len(keys), 100):
+            request = {self.table: {"Keys": keys[start : start + 100], "ConsistentRead": True}}
+            for _ in range(20):  # a big page comes in several answers of 16 MB
+                answer = self.client.batch_get_item(RequestItems=request)
+                items += [plain_item(item) for item in answer["Responses"].get(self.table, [])]
+                request = answer.get("UnprocessedKeys") or {}
+                if not request:
+                    break
+            else:
+                raise Unavailable("Not all of it could be read. Please try again.")
+        return items
+
+
+def _candidates(text: str) -> list[Person]:
+    if is_email(text):
+        return [Person("email", email_sha256(text))]
+    hashed = [Person("email", text.lower())] if is_sha256(text) else []
+    return [Person("person", text), *hashed, Person("customer", text)]
+
+
+def _texts(values: dict[str, Decimal]) -> dict[str, str]:
+    return {currency: amount_text(values[currency]) for currency in sorted(values)}
+
+
+def _head_key(event: Item) -> tuple[str, str]:
+    return event["pk"], table.head_sk(str(event["sk"]).partition("!")[0])
+
+
+def _is_latest(event: Item, head: Item) -> bool:
+    if "v" in head:
+        return str(event["sk"]).endswith(f"!{table.version_name(int(head['v']))}")
+    return bool(head["l"] == event["gs"])
+
+
+def _activity(event: Item) -> dict[str, Json]:
+    body = unpack(event["b"])
+    v1 = "i" in event
+    if not v1:
+        order = shopper_activity.order_of(body)
+    elif event["a"] == "deleted":
+        order = {"id": event["i"]} | {name: body[name] for name in ("order_id", "currency") if name in body}
+        order["total"] = amount_text(Decimal(body.get("total", 0)), decimals=1)
+    else:
+        order = orders_api.shown(event["i"], body)
+    return {
+        "name": ACTIVITY_NAMES[event["a"]],
+        "occurred_at": times.iso(str(event["gs"])[:20]),
+        "request_id": event["rq"],
+        "order": order,
+        "properties": {} if v1 else shopper_activity.properties_of(body),
+    }

@@ -1,0 +1,129 @@
+"""The queue's side: applies what was accepted, and says what became of it.
+
+A message is acknowledged only when each order in it is applied, or queued again, or a dead letter. Any order may be
+delivered again at any point of this: all of it may run twice.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tillbook import table, times
+from tillbook.deadletters import DeadLetters
+from tillbook.errors import Problem, Unavailable
+from tillbook.ledger import Ledger, Outcome
+from tillbook.messages import Message, QueuedOrder, QueuedWrite, Queue, decode
+from tillbook.observe import count, flush, log
+from tillbook.settings import settings
+from tillbook.transactions import Transaction, Transactions
+
+# What is left to tell the queue what became of it all.
+_MARGIN_SECONDS = 6.0
+# No writer lives longer than its function's time-out (10 s); what it has on the wire is settled well within the rest.
+_WRITER_LIFE_SECONDS = 45
+_BACK_OFF_SECONDS = (2, 10, 30, 60)
+
+
+@dataclass
+class Processor:
+    ledger: Ledger
+    transactions: Transactions
+    dead_letters: DeadLetters
+    queue: Queue
+    max_tries: int
+    clock: Any = field(default=time.monotonic)
+
+    def run(self, records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+        """SQS records in, `batchItemFailures` out: those that must be delivered again."""
+        deadline = self.clock() + seconds - _MARGIN_SECONDS
+        failures = []
+        for record in records:
+            try:
+                if self.clock() >= deadline:
+                    raise Unavailable("The function's time ran out.")
+                self._message(decode(record["body"]), int(record["attributes"]["ApproximateReceiveCount"]), deadline)
+            except Exception as error:
+                # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
+                log("message failed", error=error, message_id=record["messageId"])
+                failures.append({"itemIdentifier": record["messageId"]})
+        return {"batchItemFailures": failures}
+
+    def _message(self, message: Message, receives: int, deadline: float) -> None:
+        tries = message.tries + receives
+        done: list[Transaction] = []
+        for write in message.writes:
+            done += self._write(write, tries, deadline)
+        late: list[QueuedOrder] = []
+        failed: list[tuple[QueuedOrder, Exception]] = []
+        for order in message.orders:
+            if self.clock() >= deadline:
+                late.append(order)
+                continue
+            try:
+                outcome = self.ledger.apply(order.activity(), deadline)
+                done.append(_transaction(order, outcome))
+                count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
+            except Exception as error:
+                failed.append((order, error))
+        for order, error in failed:
+            done += self._failed(order, error, tries)
+        self.transactions.record(done)
+        if late:
+            self.queue.send_orders(late, tries=message.tries)
+
+    def _failed(self, order: QueuedOrder, error: Exception, tries: int) -> list[Transaction]:
+        """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
+        log("order failed", error=error, request_id=order.request_id, account=order.account, tries=tries)
+        if tries < self.max_tries:
+            pause = _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
+            self.queue.send(Message(orders=[order], tries=tries), delay_seconds=pause)
+            return []
+        reason = error.message if isinstance(error, Problem) else f"could not be applied ({type(error).__name__})"
+        self.dead_letters.keep(order.account, order.request_id, reason, Message(orders=[order]))
+        count("DeadLettered")
+        return [_transaction(order, Outcome("failed", reason))]
+
+    def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
+        """What hangs on a v1 write. The message came before the write: it may be still to come, or never come."""
+        if self.ledger.written(write.account, write.order_key, write.request_id, deadline):
+            return [
+                Transaction(
+                    write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
+                    write.order_id, notes=write.notes,
+                )
+            ]  # fmt: skip
+        settled = times.shift(write.received, seconds=_WRITER_LIFE_SECONDS)
+        if times.now() < settled:
+            self.queue.send(Message(writes=[replace(write)], tries=tries), delay_seconds=_WRITER_LIFE_SECONDS)
+        return []
+
+
+def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:
+    notes = [*order.notes, *(outcome.state.flags if outcome.state else [])]
+    return Transaction(
+        order.account, "shopper_activity", order.request_id, outcome.status, order.received, order.body["action"],
+        order.body["provider"], order.body["order_id"], outcome.reason, outcome.original, notes,
+    )  # fmt: skip
+
+
+_processor: Processor | None = None
+
+
+def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The SQS-triggered function's whole work."""
+    global _processor
+    if _processor is None:
+        env, client = settings(), table.dynamodb()
+        _processor = Processor(
+            Ledger(client, env.ledger_table),
+            Transactions(client, env.records_table),
+            DeadLetters(client, env.records_table),
+            Queue(table.sqs(), env.orders_queue_url),
+            env.max_tries,
+        )
+    try:
+        return _processor.run(event["Records"], context.get_remaining_time_in_millis() / 1000)
+    finally:
+        flush()

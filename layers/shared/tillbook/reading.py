@@ -1,0 +1,94 @@
+"""Every GET: which read answers which route."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from tillbook import table, times
+from tillbook.accounts import Accounts
+from tillbook.errors import NotFound
+from tillbook.http import Request, Response
+from tillbook.json_text import Json
+from tillbook.people import Page, People, decode_cursor, encode_cursor, parse_limit
+from tillbook.settings import settings
+from tillbook.transactions import Transactions
+from tillbook.transactions import shown as shown_transaction
+
+
+def answer(request: Request) -> Response:
+    """Raises NotFound, Malformed."""
+    return Response(200, _ROUTES[request.route](request))
+
+
+@cache
+def _accounts() -> Accounts:
+    return Accounts(table.dynamodb(), settings().records_table)
+
+
+def _people(request: Request) -> People:
+    return People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
+
+
+def _order_v1(request: Request) -> Json:
+    return _people(request).order("orders_api", "", request.path("order_id"))
+
+
+def _order_v3(request: Request) -> Json:
+    return _people(request).order("shopper_activity", request.path("provider"), request.path("order_id"))
+
+
+def _person(request: Request) -> Json:
+    people = _people(request)
+    return people.shown(people.find(request.path("id_or_email")))
+
+
+def _subscriber(request: Request) -> Json:
+    people, asked = _people(request), request.path("id_or_email")
+    return {"subscribers": [people.subscriber(people.find(asked), asked)]}
+
+
+def _activity(request: Request) -> Json:
+    people = _people(request)
+    limit, after = parse_limit(request.query("limit")), decode_cursor(request.query("cursor"))
+    return _listed("activity", people.activity(people.find(request.path("id_or_email")), limit, after))
+
+
+def _orders(request: Request) -> Json:
+    people = _people(request)
+    limit, after = parse_limit(request.query("limit")), decode_cursor(request.query("cursor"))
+    return _listed("orders", people.orders(people.find(request.path("id_or_email")), limit, after))
+
+
+def _listed(noun: str, page: Page) -> Json:
+    return {noun: page.entries, "next_cursor": page.cursor and encode_cursor(page.cursor)}
+
+
+def _request(request: Request) -> Json:
+    """What became of it; without a record it is queued, as long as the queue may still hold it."""
+    request_id = request.path("request_id").lower()
+    age = times.uuid7_age(request_id)
+    if age is None:
+        raise NotFound("There is no such request.")
+    found = Transactions(table.dynamodb(), settings().records_table).find(request.account, "shopper_activity", request_id)
+    if found is not None:
+        return shown_transaction(found)
+    if age > settings().queue_retention_seconds:
+        raise NotFound("There is no such request, or it is more than 30 days old.")
+    return {"request_id": request_id, "status": "queued", "reason": None, "received_at": _received_at(request_id)}
+
+
+def _received_at(request_id: str) -> str:
+    milliseconds = int(request_id.replace("-", "")[:12], 16)
+    return times.iso(times.shift("19700101000000000000", milliseconds=milliseconds))
+
+
+_ROUTES: dict[str, Callable[[Request], Json]] = {
+    "GET /v1/order/{order_id}": _order_v1,
+    "GET /v3/{account_id}/requests/{request_id}": _request,
+    "GET /v3/{account_id}/people/{id_or_email}": _person,
+    "GET /v3/{account_id}/people/{id_or_email}/activity": _activity,
+    "GET /v3/{account_id}/people/{id_or_email}/orders": _orders,
+    "GET /v3/{account_id}/orders/{provider}/{order_id}": _order_v3,
+    "GET /v2/{account_id}/subscribers/{id_or_email}": _subscriber,
+}

@@ -1,0 +1,29 @@
+"""The environment, typed, read once. Every name here is set in template.yaml."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    ledger_table: str
+    records_table: str
+    orders_queue_url: str
+    queue_retention_seconds: int
+    max_tries: int
+
+
+@cache
+def settings() -> Settings:
+    """Raises KeyError naming the variable that is missing."""
+    env = os.environ
+    return Settings(
+        ledger_table=env["LEDGER_TABLE"],
+        records_table=env["RECORDS_TABLE"],
+        orders_queue_url=env["ORDERS_QUEUE_URL"],
+        queue_retention_seconds=int(env["QUEUE_RETENTION_SECONDS"]),
+        max_tries=int(env["MAX_TRIES"]),
+    )

@@ -1,0 +1,216 @@
+"""v3 on the wire: Order Activity as a shop sends it, and as it is shown again.
+
+Contract: the published Order Activity API (`POST /v3/:account_id/shopper_activity/order`).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, PlainValidator, model_validator
+
+from tillbook import fields, times
+from tillbook.amounts import text as amount_text
+from tillbook.errors import FieldError, Invalid
+from tillbook.fields import fault
+from tillbook.identity import Person, email_sha256, payload_hash, person_of
+from tillbook.json_text import Json
+from tillbook.order import SETS_TOTAL
+
+ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
+MAX_BATCH = 1000
+AHEAD_HOURS = 24
+
+
+def _action(value: Any) -> Any:
+    fields.text(64, required=True)(value)
+    if value not in ACTIONS:
+        raise fault("format_error", f"must be one of {', '.join(ACTIONS)}")
+    return value
+
+
+def _provider(value: Any) -> Any:
+    fields.text(255, required=True)(value)
+    snake = value.isascii() and value == value.lower() and value.replace("_", "a").isalnum()
+    if not snake or value.startswith("_"):
+        raise fault("format_error", "must be in lower snake case, as my_custom_platform")
+    return value
+
+
+def _categories(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        raise fault("format_error", "must be an array of strings")
+    return value
+
+
+class Item(fields.Model):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    product_id: fields.RequiredLine
+    product_variant_id: fields.Line = None
+    sku: fields.Line = None
+    name: fields.RequiredLine
+    brand: fields.Line = None
+    categories: Annotated[list[str] | None, PlainValidator(_categories)] = None
+    price: fields.RequiredAmount
+    quantity: fields.Total = None
+    discount: fields.Amount = None
+    taxes: fields.Amount = None
+    fees: fields.Amount = None
+    shipping: fields.Amount = None
+    total: fields.Amount = None
+    product_url: fields.Url = None
+    image_url: fields.Url = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def one_discount(cls, value: Any) -> Any:
+        """`discounts`, as in the published example, is the `discount` of the published table."""
+        if isinstance(value, dict) and "discounts" in value:
+            value = dict(value)
+            other = value.pop("discounts")
+            if value.get("discount") is None:
+                value["discount"] = other
+            elif other is not None and other != value["discount"]:
+                raise fault("format_error", "must not have a discount and other discounts")
+        return value
+
+
+class Address(fields.Model):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    label: fields.Line = None
+    first_name: fields.Line = None
+    last_name: fields.Line = None
+    company: fields.Line = None
+    address_1: fields.Line = None
+    address_2: fields.Line = None
+    city: fields.Line = None
+    state: fields.Line = None
+    postal_code: fields.Line = None
+    country: fields.Line = None
+    phone: fields.Line = None
+
+
+class OrderActivity(fields.Model):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    provider: Annotated[str, PlainValidator(_provider)]
+    person_id: fields.PersonId = None
+    email: fields.Email = None
+    action: Annotated[Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"], PlainValidator(_action)]
+    occurred_at: fields.Moment = None
+    order_id: fields.OrderId
+    order_public_id: fields.Line = None
+    grand_total: fields.Total = None
+    total_discounts: fields.Total = None
+    total_taxes: fields.Total = None
+    total_fees: fields.Total = None
+    total_shipping: fields.Total = None
+    refund_amount: fields.Total = None
+    currency: fields.Currency = None
+    order_url: fields.Url = None
+    items: list[Item] | None = None
+    billing_address: Address | None = None
+    shipping_address: Address | None = None
+
+
+# What shows as an amount, and what names the event rather than describing the order.
+_AMOUNTS = ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping", "refund_amount")
+_ITEM_AMOUNTS = ("price", "discount", "taxes", "fees", "shipping", "total")
+_KNOWN = frozenset(OrderActivity.model_fields)
+_ITEM_KNOWN = frozenset(Item.model_fields)
+
+
+def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, Json], dict[str, Json]]:
+    """One event as (envelope, body), both ready for the queue: e-mails hashed, amounts exact, nulls left out.
+
+    The envelope says who and when: `person` [kind, value], `occurred` (a stamp), `identified` (whether occurred_at was
+    sent), `hash` (of the payload as sent), `notes`. Raises Invalid with every fault, as `{prefix}items[0].price`.
+    """
+    errors: list[FieldError] = []
+    notes: list[str] = []
+    body: dict[str, Json] = {}
+    sent = payload
+    dot = f"{prefix}." if prefix else ""
+    if isinstance(payload, dict):
+        if payload.get("person_id") not in (None, ""):
+            # person_id wins and the e-mail is ignored, even a malformed one.
+            sent = {name: value for name, value in payload.items() if name != "email"}
+        elif payload.get("email") in (None, ""):
+            errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
+    try:
+        body = _dump(fields.validated(OrderActivity, sent, notes, prefix))
+    except Invalid as invalid:
+        errors += invalid.errors
+    if body.get("occurred_at", "") > times.shift(received, hours=AHEAD_HOURS):
+        errors.append(FieldError(f"{dot}occurred_at", "time_error", "must not be more than 24 hours ahead"))
+    if errors:
+        raise Invalid(errors)
+    person_id, email = body.pop("person_id", None), body.pop("email", None)
+    person = person_of("person", person_id) if person_id else Person("email", email_sha256(email))
+    occurred = body.pop("occurred_at", None)
+    envelope = {
+        "person": [person.kind, person.value],
+        "occurred": occurred or received,
+        "identified": occurred is not None,
+        "hash": payload_hash(payload),
+        "notes": notes,
+    }
+    return envelope, body
+
+
+def _dump(model: fields.Model) -> dict[str, Json]:
+    """Fields as sent in their order, nulls left out; custom attributes keep their JSON types."""
+    out: dict[str, Json] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, fields.Model):
+            value = _dump(value)
+        elif isinstance(value, list):
+            value = [_dump(entry) if isinstance(entry, fields.Model) else entry for entry in value]
+        if value is not None:
+            out[name] = value
+    return out | (model.model_extra or {})
+
+
+# --------------------------------------------------------------- on reading
+
+
+def order_of(body: dict[str, Json]) -> dict[str, Json]:
+    """The published fields of an event's body, amounts as decimal strings."""
+    out = {name: value for name, value in body.items() if name in _KNOWN}
+    for name in _AMOUNTS:
+        if name in out:
+            out[name] = amount_text(Decimal(out[name]))
+    if "items" in out:
+        out["items"] = [_item(item) for item in out["items"]]
+    return out
+
+
+def _item(item: dict[str, Json]) -> dict[str, Json]:
+    shown = {name: item[name] for name in item if name in _ITEM_KNOWN}
+    for name in _ITEM_AMOUNTS:
+        if name in shown:
+            shown[name] = amount_text(Decimal(shown[name]))
+    custom = {name: value for name, value in item.items() if name not in _ITEM_KNOWN}
+    return {"quantity": 1} | shown | ({"properties": custom} if custom else {})
+
+
+def properties_of(body: dict[str, Json]) -> dict[str, Json]:
+    """The custom attributes of an event, with their JSON types."""
+    return {name: value for name, value in body.items() if name not in _KNOWN}
+
+
+def amounts_of(body: dict[str, Json]) -> tuple[Decimal | None, Decimal, str]:
+    """(total it carries, refund, currency): what the ledger needs of a body."""
+    total = body.get("grand_total")
+    refund = body.get("refund_amount") if body["action"] not in SETS_TOTAL else None
+    return (
+        None if total is None else Decimal(total),
+        Decimal(0) if refund is None else Decimal(refund),
+        body.get("currency", ""),
+    )

@@ -1,0 +1,143 @@
+"""Key layout and attribute names of both tables, and values in DynamoDB's own form.
+
+Ledger table                 pk                         sk
+  order's head               {account}/{o|s}/{bucket}   {order key}~
+  order's events             {account}/{o|s}/{bucket}   {order key}!{occurred}{event id}   (v1: !{version})
+  idempotency key            {account}/i/{event id}     i
+  person with LTV            {account}/p/{person}       p
+  index `timeline`           gp = the person's pk       gs = the event's stamp
+
+An order's head sorts behind its events, so one descending query reads the head and its latest events. The 16 buckets
+spread an account's orders (16 x 1,000 write units a second before DynamoDB splits them further by sort key) and
+let all of them be read page by page without an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tillbook.identity import Source
+
+Value = str | int | Decimal | bytes | bool | None
+Item = dict[str, Any]  # plain Python values
+Raw = dict[str, dict[str, Any]]  # DynamoDB's typed values
+
+BUCKETS = 16
+TIMELINE = "timeline"
+SOURCE_LETTER: dict[str, str] = {"orders_api": "o", "shopper_activity": "s"}
+SOURCE_OF_LETTER: dict[str, Source] = {"o": "orders_api", "s": "shopper_activity"}
+
+
+def orders_pk(account: str, source: str, order_key: str) -> str:
+    return f"{account}/{SOURCE_LETTER[source]}/{bucket(order_key):x}"
+
+
+def bucket(order_key: str) -> int:
+    # The first of the 22 characters carries 6 random bits of the hash.
+    return ord(order_key[0]) % BUCKETS
+
+
+def head_sk(order_key: str) -> str:
+    return f"{order_key}~"
+
+
+def event_sk(order_key: str, name: str) -> str:
+    return f"{order_key}!{name}"
+
+
+def version_name(version: int) -> str:
+    return f"{version:08d}"
+
+
+def person_pk(account: str, person: str) -> str:
+    return f"{account}/p/{person}"
+
+
+def person_key(account: str, person: str) -> Raw:
+    return raw({"pk": person_pk(account, person), "sk": "p"})
+
+
+def idempotency_pk(account: str, event_id: str) -> str:
+    return f"{account}/i/{event_id}"
+
+
+def ltv_name(source: str, currency: str) -> str:
+    """Attribute of a person that holds an LTV. `*` is the account's currency, whatever it is when read."""
+    return f"{SOURCE_LETTER[source]}.{currency or '*'}"
+
+
+def count_name(source: str, currency: str) -> str:
+    """Attribute of a person that counts the orders behind `ltv_name`."""
+    return f"{SOURCE_LETTER[source]}#{currency or '*'}"
+
+
+def raw_value(value: Value) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"S": value}
+    if isinstance(value, bool):
+        return {"BOOL": value}
+    if isinstance(value, int):
+        return {"N": str(value)}
+    if isinstance(value, Decimal):
+        return {"N": f"{value:f}"}
+    if isinstance(value, bytes):
+        return {"B": value}
+    raise TypeError(f"{type(value).__name__} is not kept in a table")
+
+
+def raw(item: Mapping[str, Value]) -> Raw:
+    """Values of None are left out."""
+    return {name: raw_value(value) for name, value in item.items() if value is not None}
+
+
+def plain_value(value: dict[str, Any]) -> Any:
+    kind, content = next(iter(value.items()))
+    if kind == "N":
+        return Decimal(content)
+    if kind == "B":
+        return bytes(content)
+    if kind == "NULL":
+        return None
+    return content
+
+
+def plain_item(item: Raw) -> Item:
+    return {name: plain_value(value) for name, value in item.items()}
+
+
+@cache
+def dynamodb() -> Any:
+    return _client("dynamodb")
+
+
+@cache
+def sqs() -> Any:
+    return _client("sqs")
+
+
+@cache
+def _session() -> Any:
+    import botocore.session
+
+    return botocore.session.Session()
+
+
+def _client(service: str) -> Any:
+    # Created on first use and kept: a client costs milliseconds, a connection a TLS handshake.
+    from botocore.config import Config
+
+    return _session().create_client(
+        service,
+        config=Config(
+            connect_timeout=1,
+            read_timeout=4,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=16,
+            tcp_keepalive=True,
+            parameter_validation=False,  # our own code is the only caller; saves a tenth of each call
+        ),
+    )

@@ -1,0 +1,70 @@
+"""Time as text that sorts: `20190117205000000000` is 2019-01-17T20:50:00.000000Z (UTC, microseconds)."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+
+STAMP_LENGTH = 20
+
+
+def now() -> str:
+    """This moment as a stamp."""
+    return stamp(datetime.fromtimestamp(time.time_ns() // 1000 / 1_000_000, UTC))
+
+
+def stamp(moment: datetime) -> str:
+    utc = moment.astimezone(UTC)
+    return f"{utc.year:04d}{utc.month:02d}{utc.day:02d}{utc.hour:02d}{utc.minute:02d}{utc.second:02d}{utc.microsecond:06d}"
+
+
+def to_datetime(text: str) -> datetime:
+    return datetime(
+        int(text[0:4]), int(text[4:6]), int(text[6:8]), int(text[8:10]), int(text[10:12]), int(text[12:14]),
+        int(text[14:20]), UTC,
+    )  # fmt: skip
+
+
+def iso(text: str) -> str:
+    """A stamp as ISO 8601, with a fraction only where there is one: `2019-01-17T20:50:00Z`."""
+    whole = f"{text[0:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}"
+    fraction = text[14:20].rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
+
+
+def parse_iso(text: str) -> str:
+    """An ISO 8601 date or date-time as a stamp; without an offset it is UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(text.strip())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        return stamp(moment)
+    except OverflowError:  # an offset that leads out of the years 1 to 9999
+        raise ValueError("out of range") from None
+
+
+def shift(text: str, **delta: float) -> str:
+    return stamp(to_datetime(text) + timedelta(**delta))
+
+
+def uuid7() -> str:
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random. In the standard library from Python 3.14."""
+    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def uuid7_age(text: str) -> float | None:
+    """Seconds since a UUIDv7 was made; None if it is not one (or was made more than a minute from now)."""
+    digits = text.replace("-", "")
+    if len(text) != 36 or len(digits) != 32 or digits[12] != "7" or digits[16] not in "89ab":
+        return None
+    try:
+        age = time.time() - int(digits[:12], 16) / 1000
+        int(digits, 16)
+    except ValueError:
+        return None
+    return age if age > -60 else None
