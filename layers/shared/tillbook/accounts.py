@@ -15,7 +15,7 @@ SOURCES = tuple(SOURCE_LETTER)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`sources` are those whose LTV counts; `currency` is that of orders which never named one. Both apply on reading."""
+    """`sources` are those whose LTV counts, `currency` that of orders which never named one. Both apply on reading."""
 
     id: str
     currency: str = "USD"

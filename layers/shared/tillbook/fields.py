@@ -21,7 +21,7 @@ from tillbook.identity import is_email, is_sha256
 
 def fault(code: str, message: str) -> PydanticCustomError:
     """`message` is a predicate: it reads after the field's name."""
-    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))  # type: ignore[arg-type]
+    return PydanticCustomError(code, message.replace("{", "(").replace("}", ")"))
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,7 +34,7 @@ class Model(BaseModel):
 def text(maximum: int, *, required: bool = False, numbers: bool = False, trim: bool = False) -> Callable[[Any], Any]:
     """A string of at most `maximum` characters. `numbers`: integers are kept as their digits."""
 
-    def validate(value: Any) -> str | None:
+    def validate(value: Any) -> Any:
         if value is None:
             if required:
                 raise fault("presence_error", "is required")
@@ -172,7 +172,10 @@ def validated(model: type[M], value: Any, notes: list[str], prefix: str = "") ->
         return model.model_validate(value, context=notes)
     except ValidationError as error:
         raise Invalid(
-            [_field_error(prefix, e["loc"], e["type"], e["msg"]) for e in error.errors(include_url=False, include_input=False)]
+            [
+                _field_error(prefix, e["loc"], e["type"], e["msg"])
+                for e in error.errors(include_url=False, include_input=False)
+            ]
         ) from None
 
 

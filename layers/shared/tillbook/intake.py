@@ -10,7 +10,7 @@ from tillbook.errors import FieldError, Invalid, TooLarge
 from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import keyed_event_id, request_event_id
 from tillbook.json_text import Json, dumps
-from tillbook.messages import QueuedOrder, Queue
+from tillbook.messages import Queue, QueuedOrder
 from tillbook.settings import settings
 from tillbook.times import uuid7
 

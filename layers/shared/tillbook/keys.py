@@ -10,6 +10,7 @@ import secrets
 import time
 from base64 import b64decode
 from binascii import Error as Base64Error
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,7 +86,7 @@ class Keys:
         )
         return key, secret
 
-    def list(self, account: str) -> list[ApiKey]:
+    def of(self, account: str) -> list[ApiKey]:
         return [key for digest in self._digests(account) if (key := self._read(digest))]
 
     def revoke(self, account: str, key_id: str) -> ApiKey:
@@ -93,7 +94,8 @@ class Keys:
         for digest in self._digests(account):
             if digest.startswith(key_id) and len(key_id) >= 12:
                 self.client.update_item(
-                    TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), UpdateExpression="SET re = :yes",
+                    TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
+                    UpdateExpression="SET re = :yes",
                     ExpressionAttributeValues={":yes": {"BOOL": True}},
                 )  # fmt: skip
                 key = self._read(digest)
@@ -120,7 +122,13 @@ class Keys:
             return None
         item = plain_item(answer["Item"])
         return ApiKey(
-            item["id"], item["ac"], item["ro"], item.get("la", ""), item["cr"], item.get("us", ""), item.get("re", False)
+            item["id"],
+            item["ac"],
+            item["ro"],
+            item.get("la", ""),
+            item["cr"],
+            item.get("us", ""),
+            item.get("re", False),
         )
 
     def _note_use(self, digest: str, key: ApiKey) -> None:
@@ -130,15 +138,14 @@ class Keys:
         today = times.iso(times.now())[:10]
         if key.used >= today:
             return
-        try:
+        # Where it fails another function noted it, or will: no order waits for a note.
+        with suppress(ClientError, BotoCoreError):
             self.client.update_item(
                 TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), UpdateExpression="SET us = :today",
                 # Only a key that stands, and never back to an earlier day.
                 ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(us) OR us < :today)",
                 ExpressionAttributeValues={":today": {"S": today}},
             )  # fmt: skip
-        except (ClientError, BotoCoreError):
-            pass  # another function noted it, or will: no order waits for a note
 
 
 def secret_of(authorization: str | None, *, basic: bool) -> str:

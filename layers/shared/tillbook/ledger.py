@@ -3,8 +3,8 @@
 Each change is one TransactWriteItems: the order's head, one event, and the LTV of the person (or of the two persons)
 that it moves. All of it is written or none of it, so LTV equals the sum over a person's orders in every snapshot.
 
-Each head carries `w`, the token of the write that made it. A writer reads a head, computes the next one, and
-writes it on the condition that `w` is still the one it read (optimistic locking). A token is never used twice, so a head
+Each head carries `w`, the token of the write that made it. A writer reads a head, computes the next one, and writes
+it on the condition that `w` is still the one it read (optimistic locking). A token is never used twice, so a head
 that was removed and made anew meanwhile is told apart from the one that was read.
 """
 
@@ -93,9 +93,7 @@ class Activity:
 
     @property
     def event(self) -> Event:
-        return Event(
-            self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency
-        )
+        return Event(self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency)
 
     @property
     def order_key(self) -> str:
@@ -256,7 +254,7 @@ class Ledger:
     # -------------------------------------------- v1: submit, edit, delete
 
     def submit(
-        self, account: str, document: Document, *, id: str, digest: str, request_id: str, received: str,
+        self, account: str, document: Document, *, new_id: str, digest: str, request_id: str, received: str,
         announce: Callable[[], None], deadline: float,
     ) -> V1Order:  # fmt: skip
         """A new order; or the first answer again if the same order was submitted before (same `digest`).
@@ -285,14 +283,16 @@ class Ledger:
             version = int(head["v"]) + 1 if head else 1
             after = _v1_standing(account, document)
             new_head = _v1_head(
-                pk, key, document, after, version=version, born=version, id=id, digest=digest, token=request_id
+                pk, key, document, after, version=version, born=version, order=new_id, digest=digest, token=request_id
             )
-            event = _v1_event(pk, new_head, "submitted", document, account, document.occurred, received)
+            event = _v1_event(
+                pk, new_head, "submitted", document.body, _v1_person_pk(account, document), document.occurred, received
+            )
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", None, after, document.person)
             refusals = self._try(writes, tries)
             if refusals is None:
-                return V1Order(id, document.body)
+                return V1Order(new_id, document.body)
             if refusals and refusals[0].condition_failed:
                 head = refusals[0].item
             else:
@@ -336,9 +336,11 @@ class Ledger:
             after = _v1_standing(account, document)
             new_head = _v1_head(
                 pk, key, document, after,
-                version=version, born=int(head["b"]), id=str(head["i"]), digest=str(head["h"]), token=request_id,
+                version=version, born=int(head["b"]), order=str(head["i"]), digest=str(head["h"]), token=request_id,
             )  # fmt: skip
-            event = _v1_event(pk, new_head, "edited", document, account, received, received)
+            event = _v1_event(
+                pk, new_head, "edited", document.body, _v1_person_pk(account, document), received, received
+            )
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
             if self._try(writes, tries) is None:
@@ -373,12 +375,8 @@ class Ledger:
             }  # fmt: skip
             # The body stands in the version before: what the timeline shows of a deleted order is its outline.
             outline = {name: body[name] for name in ("order_id", "currency", "total", "order_date") if name in body}
-            event: Item = {
-                "pk": pk, "sk": table.event_sk(key, table.version_name(version)), "a": "deleted", "rq": request_id,
-                "i": head["i"], "b": pack(outline), "gs": stamp_of(received, received, 0, f"{key}{table.version_name(version)}"),
-            }  # fmt: skip
-            if head.get("p"):
-                event["gp"] = table.person_pk(account, str(head["p"]))
+            person = table.person_pk(account, str(head["p"])) if head.get("p") else None
+            event = _v1_event(pk, tomb, "deleted", outline, person, received, received)
             writes = [self._put_head(tomb, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             if self._try(writes, tries) is None:
@@ -533,7 +531,8 @@ class Ledger:
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "TransactionCanceledException":
-                reasons = error.response.get("CancellationReasons") or [{"Code": "TransactionConflict"}] * len(writes)
+                answer: dict[str, Any] = dict(error.response)
+                reasons = answer.get("CancellationReasons") or [{"Code": "TransactionConflict"}] * len(writes)
                 refusals = [
                     _Refusal(r.get("Code", "None"), plain_item(r["Item"]) if r.get("Item") else None) for r in reasons
                 ]
@@ -573,9 +572,7 @@ class Ledger:
         )
         return plain_item(answer["Item"]) if answer.get("Item") else None
 
-    def _read(
-        self, pk: str, key: str, tries: Tries, *, newest: int | None = None
-    ) -> tuple[Item | None, list[Item]]:
+    def _read(self, pk: str, key: str, tries: Tries, *, newest: int | None = None) -> tuple[Item | None, list[Item]]:
         """An order's head and events, newest first."""
         arguments: dict[str, Any] = {
             "TableName": self.table,
@@ -690,21 +687,24 @@ def _v1_standing_of(head: Item) -> Standing:
 
 def _v1_head(
     pk: str, key: str, document: Document, standing: Standing, *,
-    version: int, born: int, id: str, digest: str, token: str,
+    version: int, born: int, order: str, digest: str, token: str,
 ) -> Item:  # fmt: skip
     return {
-        "pk": pk, "sk": table.head_sk(key), "w": token, "v": version, "b": born, "i": id, "h": digest,
+        "pk": pk, "sk": table.head_sk(key), "w": token, "v": version, "b": born, "i": order, "h": digest,
         "id": document.order_id, "f": document.occurred,
         "p": standing.person or None, "c": standing.currency, "x": standing.amount,
     }  # fmt: skip
 
 
 def _v1_event(
-    pk: str, head: Item, action: str, document: Document, account: str, occurred: str, received: str
+    pk: str, head: Item, action: str, body: dict[str, Json], person: str | None, occurred: str, received: str
 ) -> Item:
     key, name = str(head["sk"])[:-1], table.version_name(head["v"])
-    person = table.person_pk(account, document.person.id_in(account)) if document.person else None
     return {
-        "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": head["w"], "i": head["i"],
-        "b": pack(document.body), "gp": person, "gs": stamp_of(occurred, received, 0, f"{key}{name}"),
+        "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": head["w"], "i": head["i"], "b": pack(body),
+        "gp": person, "gs": stamp_of(occurred, received, 0, f"{key}{name}"),
     }  # fmt: skip
+
+
+def _v1_person_pk(account: str, document: Document) -> str | None:
+    return table.person_pk(account, document.person.id_in(account)) if document.person else None

@@ -15,7 +15,7 @@ from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
-from tillbook.messages import Message, QueuedWrite, Queue
+from tillbook.messages import Message, Queue, QueuedWrite
 from tillbook.settings import settings
 from tillbook.times import uuid7
 from tillbook.transactions import Transaction, Transactions
@@ -54,7 +54,7 @@ def submit(request: Request) -> Response:
         notes=notes,
     )  # fmt: skip
     order = _ledger().submit(
-        request.account, document, id=uuid7(), digest=orders_api.digest(document.body),
+        request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
         request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "submitted", document.order_id, notes), deadline=request.deadline,
     )  # fmt: skip
@@ -95,4 +95,3 @@ def delete(request: Request) -> Response:
 def _check_size(body: dict[str, Json]) -> None:
     if len(dumps(body).encode()) > MAX_ORDER_BYTES:
         raise TooLarge(f"An order must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
-

@@ -14,7 +14,7 @@ from tillbook import table, times
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem, Unavailable
 from tillbook.ledger import Ledger, Outcome
-from tillbook.messages import Message, QueuedOrder, QueuedWrite, Queue, decode
+from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log
 from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
@@ -67,8 +67,8 @@ class Processor:
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
             except Exception as error:
                 failed.append((order, error))
-        for order, error in failed:
-            done += self._failed(order, error, tries)
+        for order, cause in failed:
+            done += self._failed(order, cause, tries)
         self.transactions.record(done)
         if late:
             self.queue.send_orders(late, tries=message.tries)

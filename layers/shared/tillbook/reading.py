@@ -70,7 +70,9 @@ def _request(request: Request) -> Json:
     age = times.uuid7_age(request_id)
     if age is None:
         raise NotFound("There is no such request.")
-    found = Transactions(table.dynamodb(), settings().records_table).find(request.account, "shopper_activity", request_id)
+    found = Transactions(table.dynamodb(), settings().records_table).find(
+        request.account, "shopper_activity", request_id
+    )
     if found is not None:
         return shown_transaction(found)
     if age > settings().queue_retention_seconds:

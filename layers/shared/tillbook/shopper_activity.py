@@ -101,7 +101,9 @@ class OrderActivity(fields.Model):
     provider: Annotated[str, PlainValidator(_provider)]
     person_id: fields.PersonId = None
     email: fields.Email = None
-    action: Annotated[Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"], PlainValidator(_action)]
+    action: Annotated[
+        Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"], PlainValidator(_action)
+    ]
     occurred_at: fields.Moment = None
     order_id: fields.OrderId
     order_public_id: fields.Line = None

@@ -16,7 +16,9 @@ def now() -> str:
 
 def stamp(moment: datetime) -> str:
     utc = moment.astimezone(UTC)
-    return f"{utc.year:04d}{utc.month:02d}{utc.day:02d}{utc.hour:02d}{utc.minute:02d}{utc.second:02d}{utc.microsecond:06d}"
+    return (
+        f"{utc.year:04d}{utc.month:02d}{utc.day:02d}{utc.hour:02d}{utc.minute:02d}{utc.second:02d}{utc.microsecond:06d}"
+    )
 
 
 def to_datetime(text: str) -> datetime:

@@ -71,8 +71,10 @@ class Transactions:
             for attempt in range(6):
                 if attempt:
                     time.sleep(0.02 * 2**attempt)
-                left = self.client.batch_write_item(RequestItems={self.table: left}).get("UnprocessedItems", {}).get(
-                    self.table, []
+                left = (
+                    self.client.batch_write_item(RequestItems={self.table: left})
+                    .get("UnprocessedItems", {})
+                    .get(self.table, [])
                 )
                 if not left:
                     break
