@@ -45,8 +45,6 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
         raise AmountError("format_error", "must be a finite number")
     if value and value.adjusted() >= 15:
         raise AmountError("range_error", "must have at most 15 digits before the point")
-    if value and value.adjusted() < -20:
-        raise AmountError("format_error", "must have at most 4 decimals")
     with localcontext(EXACT):
         rounded = value.quantize(_PLACES)
         off = abs(rounded - value)

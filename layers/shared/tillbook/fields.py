@@ -6,6 +6,7 @@ Values come from json_text.loads: numbers are int or Decimal. A null is an absen
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +26,18 @@ def fault(code: str, message: str) -> PydanticCustomError:
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+MAX_ITEMS = 5000
+MAX_ERRORS = 1000  # more would make an answer too large to be sent
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a validation is told and tells: `notes` of what was rounded; the `latest` stamp that may be sent."""
+
+    notes: list[str]
+    latest: str = "9"
 
 
 class Model(BaseModel):
@@ -65,8 +78,8 @@ def _amount(value: Any, info: ValidationInfo, minimum: Decimal | None, required:
         raise fault(error.code, str(error)) from None
     if minimum is not None and amount < minimum:
         raise fault("range_error", f"must be at least {minimum}")
-    if rounded and isinstance(info.context, list):
-        info.context.append(f"{info.field_name} was rounded to {amount}")
+    if rounded and isinstance(info.context, Context):
+        info.context.notes.append(f"{info.field_name} was rounded to {amount}")
     return amount
 
 
@@ -120,6 +133,13 @@ def _moment(value: Any) -> str | None:
         raise fault("time_error", "must be a date or date-time in ISO 8601 format") from None
 
 
+def _past_moment(value: Any, info: ValidationInfo) -> str | None:
+    moment = _moment(value)
+    if moment and isinstance(info.context, Context) and moment > info.context.latest:
+        raise fault("time_error", "must not be more than 24 hours ahead")
+    return moment
+
+
 def _present(value: Any) -> Any:
     if value is None or value == "":
         raise fault("presence_error", "is required")
@@ -152,6 +172,7 @@ Country = Annotated[str | None, PlainValidator(_country)]
 Email = Annotated[str | None, PlainValidator(_email)]
 Sha256 = Annotated[str | None, PlainValidator(_sha256)]
 Moment = Annotated[str | None, PlainValidator(_moment)]
+PastMoment = Annotated[str | None, PlainValidator(_past_moment)]
 RequiredMoment = Annotated[str, BeforeValidator(_present), PlainValidator(_moment)]
 
 _BUILT_IN = {
@@ -166,15 +187,15 @@ _BUILT_IN = {
 _CODES = frozenset({"presence_error", "email_error", "format_error", "time_error", "range_error", "length_error"})
 
 
-def validated(model: type[M], value: Any, notes: list[str], prefix: str = "") -> M:
-    """The model, with notes on what was rounded added to `notes`. Raises Invalid with every fault there is."""
+def validated(model: type[M], value: Any, context: Context, prefix: str = "") -> M:
+    """The model, with notes on what was rounded added to the context's. Raises Invalid with every fault there is."""
     try:
-        return model.model_validate(value, context=notes)
+        return model.model_validate(value, context=context)
     except ValidationError as error:
         raise Invalid(
             [
                 _field_error(prefix, e["loc"], e["type"], e["msg"])
-                for e in error.errors(include_url=False, include_input=False)
+                for e in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
             ]
         ) from None
 

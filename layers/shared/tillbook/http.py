@@ -15,7 +15,18 @@ from functools import cached_property
 from typing import Any
 
 from tillbook import errors, table, times
-from tillbook.errors import Forbidden, Invalid, Malformed, NotFound, Problem, TooLarge, Unauthenticated, UnsupportedType
+from tillbook.aws import is_passing
+from tillbook.errors import (
+    Forbidden,
+    Invalid,
+    Malformed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedType,
+)
 from tillbook.json_text import Json, dumps, loads
 from tillbook.keys import ApiKey, Keys, secret_of
 from tillbook.observe import count, flush, log
@@ -23,6 +34,7 @@ from tillbook.settings import settings
 
 MAX_ORDER_BYTES = 256 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+_MAX_GZIP_MEMBERS = 16
 _JSON_TYPES = frozenset({"", "application/json", "application/vnd.api+json"})
 # What is left of a function's time to answer an honest 503.
 _MARGIN_SECONDS = 1.0
@@ -104,9 +116,12 @@ def _read_body(event: dict[str, Any], limit: int) -> bytes:
 
 def _inflate(data: bytes, limit: int) -> bytes:
     """At most limit + 1 bytes of it, so that a bomb is never inflated whole."""
-    out = b""
+    out, members = b"", 0
     try:
         while data and len(out) <= limit:
+            members += 1
+            if members > _MAX_GZIP_MEMBERS:
+                raise Malformed("The body is gzip of too many members.")
             member = zlib.decompressobj(31)
             out += member.decompress(data, limit + 1 - len(out))
             if len(out) > limit:
@@ -142,7 +157,7 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
                 response = _refusal(problem, v1)
             except Exception as error:
                 log("unexpected", error=error, account=account, route=event.get("routeKey"))
-                response = _refusal(Problem(), v1)
+                response = _refusal(Unavailable("Please try again.") if is_passing(error) else Problem(), v1)
             log(
                 "request", request_id=request_id, account=account, route=event.get("routeKey"),
                 status=response.status, milliseconds=round((time.monotonic() - started) * 1000, 1),
@@ -246,10 +261,10 @@ def fallback(routes: dict[str, str]) -> Handler:
     """
 
     def handler(event: dict[str, Any], context: Any) -> Answer:
-        parts = str(event.get("rawPath", "")).strip("/").split("/")
+        parts = str(event.get("rawPath", "")).split("/")
         problem: Problem = NotFound("There is nothing at this address.")
         for path, methods in routes.items():
-            pattern = path.strip("/").split("/")
+            pattern = path.split("/")
             if len(parts) == len(pattern) and all(
                 bool(part) if name.startswith("{") else part == name for part, name in zip(parts, pattern, strict=True)
             ):

@@ -33,8 +33,10 @@ def accept(request: Request) -> Response:
             orders.append(_queued(request, key, entry, position, f"orders[{position}]" if batch else ""))
         except Invalid as invalid:
             faults += invalid.errors
+        if len(faults) >= fields.MAX_ERRORS:
+            break
     if faults:
-        raise Invalid(faults)
+        raise Invalid(faults[: fields.MAX_ERRORS])
     _queue().send_orders(orders)
     ids = [order.request_id for order in orders]
     return Response(202, {"request_ids": ids} if batch else {"request_id": ids[0]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from json.encoder import encode_basestring
 from typing import Any
@@ -28,6 +29,22 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     return result
 
 
+MAX_DEPTH = 100
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
+
+
+def _check_depth(text: str) -> None:
+    # Told here and not by a RecursionError, whose limit differs between Pythons and between reading and writing.
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for bracket in _BRACKET.finditer(_STRING.sub("", text)):
+        depth += 1 if bracket[0] in "[{" else -1
+        if depth > MAX_DEPTH:
+            raise Malformed(f"The body is nested more than {MAX_DEPTH} levels deep.")
+
+
 _decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_object, strict=True)
 
 
@@ -37,6 +54,7 @@ def loads(body: bytes | str) -> Json:
         text = body.decode() if isinstance(body, bytes) else body
         if text.startswith("\ufeff"):
             text = text[1:]
+        _check_depth(text)
         value = _decoder.decode(text)
         if "\\u" in text:
             dumps(value).encode()  # lone surrogates can come only from escapes
@@ -49,8 +67,6 @@ def loads(body: bytes | str) -> Json:
         raise Malformed(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
-    except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
     except (ValueError, ArithmeticError):  # an int of thousands of digits, an exponent out of all bounds
         raise Malformed("The body is not valid JSON: a number is out of range.") from None
 

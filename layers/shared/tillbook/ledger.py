@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as ConnectionFailure
+from botocore.exceptions import ClientError
 
 from tillbook import table
 from tillbook.amounts import EXACT, ZERO
+from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
@@ -29,17 +29,8 @@ from tillbook.order import Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
 from tillbook.table import Item, Raw, plain_item, raw, raw_value
 
-# Answers that say "not now": nothing was written.
-_REFUSED = frozenset(
-    {"ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
-     "LimitExceededException"}
-)  # fmt: skip
 # Reasons of a cancelled transaction that another try may not meet again.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
-# Answers after which the write may have taken effect all the same.
-_SERVER_FAULTS = frozenset(
-    {"InternalServerError", "ServiceUnavailable", "RequestTimeout", "InternalFailure", "TransactionInProgressException"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +48,12 @@ class Tries:
     def __init__(self, pace: Pace, deadline: float) -> None:
         self._pace, self._deadline, self._count = pace, deadline, 0
         self.unsure = False  # an earlier try may have been written, though its answer was lost
+
+    def at_once(self) -> None:
+        """The first time without a pause: a condition that failed has handed back what it failed on."""
+        if self._count:
+            self.again()
+        self._count += 1
 
     def again(self) -> None:
         self._count += 1
@@ -180,6 +177,9 @@ class Ledger:
             if activity.content_hash:
                 writes.append(self._put_idempotency(activity, pk))
             writes += self._move(activity.account, "shopper_activity", before, after, activity.person)
+            if activity.event.person != after.person:
+                # A late event of another person: it stands on their timeline, so they must be known.
+                writes.append(self._introduce(activity.account, activity.person))
             try:
                 refusals = self._transact(writes)
             except _Lost:
@@ -201,6 +201,7 @@ class Ledger:
             if refusals[1].condition_failed:
                 return self._repeat(activity, pk, table.event_sk(activity.order_key, _event_name(activity)), tries)
             if refusals[0].condition_failed:
+                tries.at_once()
                 head = refusals[0].item  # somebody else wrote the head: go on from theirs
             else:
                 tries.again()
@@ -294,6 +295,7 @@ class Ledger:
             if refusals is None:
                 return V1Order(new_id, document.body)
             if refusals and refusals[0].condition_failed:
+                tries.at_once()
                 head = refusals[0].item
             else:
                 tries.again()
@@ -521,6 +523,16 @@ class Ledger:
             )
         return writes
 
+    def _introduce(self, account: str, person: Person) -> Raw:
+        return {
+            "Update": {
+                "TableName": self.table,
+                "Key": table.person_key(account, person.id_in(account)),
+                "UpdateExpression": "SET k = :kind, id = :value",
+                "ExpressionAttributeValues": {":kind": {"S": person.kind}, ":value": {"S": person.value}},
+            }
+        }
+
     # ----------------------------------------------------------------- calls
 
     def _transact(self, writes: list[Raw]) -> list[_Refusal] | None:
@@ -539,12 +551,12 @@ class Ledger:
                 if any(not r.condition_failed and r.code not in _PASSING for r in refusals):
                     raise  # an item that can never be written: a dead letter, not a retry
                 return refusals
-            if code in _REFUSED:
+            if code in REFUSED:
                 return [_Refusal("ThrottlingError", None)] * len(writes)
-            if code in _SERVER_FAULTS:
+            if code in UNSURE:
                 raise _Lost from error
             raise
-        except (HTTPClientError, ConnectionFailure) as error:
+        except LOST as error:
             raise _Lost from error
 
     def _try(self, writes: list[Raw], tries: Tries) -> list[_Refusal] | None:
@@ -560,9 +572,9 @@ class Ledger:
             try:
                 return call(**arguments)
             except ClientError as error:
-                if error.response["Error"]["Code"] not in _REFUSED | _SERVER_FAULTS:
+                if not is_passing(error):
                     raise
-            except (HTTPClientError, ConnectionFailure):
+            except LOST:
                 pass
             tries.again()
 

@@ -9,14 +9,14 @@ import hashlib
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import PlainValidator, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from tillbook import fields, times
 from tillbook.amounts import ZERO
 from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
-from tillbook.identity import Person, email_sha256, is_email, person_of
+from tillbook.identity import Person, email_sha256, is_email, is_sha256, person_of
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document
 
@@ -116,7 +116,7 @@ class Order(fields.Model):
     customer_email: fields.Email = None
     customer_email_sha256: fields.Sha256 = None
     metadata: Metadata = None
-    order_items: list[Item] | None = None
+    order_items: Annotated[list[Item], Field(max_length=fields.MAX_ITEMS)] | None = None
     shipping_address: Address | None = None
     billing_address: Address | None = None
 
@@ -138,7 +138,7 @@ def document(payload: Json) -> tuple[Document, list[str]]:
     faults: list[FieldError] = []
     order: Order | None = None
     try:
-        order = fields.validated(Order, payload, notes)
+        order = fields.validated(Order, payload, fields.Context(notes))
     except Invalid as invalid:
         faults = invalid.errors
     if isinstance(payload, dict):
@@ -146,8 +146,10 @@ def document(payload: Json) -> tuple[Document, list[str]]:
         if all(payload.get(name) in (None, "", {}) for name in named):
             faults.append(FieldError("shipping_address", "presence_error",
                 "is required where there is no billing_address, customer_email or customer_email_sha256"))  # fmt: skip
-    if order and order.customer_email and order.customer_email_sha256 not in (None, email_sha256(order.customer_email)):
-        faults.append(FieldError("customer_email_sha256", "format_error", "is not the hash of customer_email"))
+        email, sha256 = payload.get("customer_email"), payload.get("customer_email_sha256")
+        both = isinstance(email, str) and is_email(email) and isinstance(sha256, str) and is_sha256(sha256.strip())
+        if both and email_sha256(email) != sha256.strip().lower():
+            faults.append(FieldError("customer_email_sha256", "format_error", "is not the hash of customer_email"))
     if order is None or faults:
         raise Invalid(faults)
     return _document(_normalised(order)), notes + [f"{name} is not a known field" for name in _unknown(payload)]

@@ -14,7 +14,7 @@ from tillbook.amounts import EXACT, ZERO, minor_units
 from tillbook.amounts import text as amount_text
 from tillbook.errors import Malformed, NotFound, Unavailable
 from tillbook.identity import Person, email_sha256, is_email, is_sha256, order_key
-from tillbook.json_text import Json
+from tillbook.json_text import Json, dumps
 from tillbook.ledger import state_of
 from tillbook.order import ACTIVITY_NAMES
 from tillbook.packing import unpack
@@ -26,6 +26,7 @@ _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
 # Most people have a handful of events; what goes through more than these stops there.
 _MAX_WALK = 1000
+_PAGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +135,16 @@ class People:
         return int(sum(count for name, count in person.items() if name.startswith(prefix)))
 
     def _order_times(self, person: Item) -> tuple[str | None, str | None]:
-        """When the person's first and last order began.
+        """When the person's first and last order began: exact for up to _PAGE events, and for most others.
 
-        Newest events first, an order not yet met began no later than the event at hand: once that is older than the
-        latest beginning found, the search is over. It mostly is after one page.
+        Beyond that: newest events first, an order not yet met began no later than the event at hand, so once that is
+        older than the latest beginning found, the search is over. The first order is that of the oldest event.
         """
+        events = self._timeline(person, _PAGE, None)
+        heads = [head for head in self._heads(events).values() if head.get("p") == person["person"]]
+        if len(events) < _PAGE:
+            began = sorted(head["f"] for head in heads)
+            return (times.iso(began[0]), times.iso(began[-1])) if began else (None, None)
         last = ""
         for event, head in self._walk(person, newest_first=True):
             if last and str(event["gs"])[:20] <= last:
@@ -154,12 +160,12 @@ class People:
         """(event, the head of its order if that is the person's) in the timeline's order, at most _MAX_WALK."""
         seen, after = 0, None
         while seen < _MAX_WALK:
-            events = self._timeline(person, 25, after, newest_first=newest_first)
+            events = self._timeline(person, _PAGE, after, newest_first=newest_first)
             heads = self._heads(events)
             for event in events:
                 head = heads.get(_head_key(event))
                 yield event, head if head is not None and head.get("p") == person["person"] else None
-            if len(events) < 25:
+            if len(events) < _PAGE:
                 return
             seen, after = seen + len(events), events[-1]["gs"]
 
@@ -175,10 +181,11 @@ class People:
             event = found.get((key["pk"], key["sk"]))
             if event is None:  # the index runs a moment behind the table
                 continue
-            size += len(event["b"]) * 4
+            entry = _activity(event)
+            size += len(dumps(entry).encode())
             if entries and size > PAGE_BYTES:
                 return Page(entries, cursor)
-            entries.append(_activity(event))
+            entries.append(entry)
             cursor = key["gs"]
         return Page(entries, keys[-1]["gs"] if len(keys) == limit else None)
 
@@ -194,13 +201,16 @@ class People:
             events = self._timeline(person, limit, after)
             heads = self._heads(events)
             for event in events:
-                after = event["gs"]
+                before, after = after, event["gs"]
                 head = heads.get(_head_key(event))
                 if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
                     continue
-                entries.append(self._order_of_head(head))
-                size += len(str(entries[-1]))
-                if len(entries) == limit or size > PAGE_BYTES:
+                entry = self._order_of_head(head)
+                size += len(dumps(entry).encode())
+                if entries and size > PAGE_BYTES:
+                    return Page(entries, before)
+                entries.append(entry)
+                if len(entries) == limit:
                     return Page(entries, after)
             if len(events) < limit:
                 return Page(entries, None)

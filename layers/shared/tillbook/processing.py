@@ -54,7 +54,10 @@ class Processor:
         tries = message.tries + receives
         done: list[Transaction] = []
         for write in message.writes:
-            done += self._write(write, tries, deadline)
+            try:
+                done += self._write(write, tries, deadline)
+            except Exception as error:
+                self._failed_write(write, error, tries)
         late: list[QueuedOrder] = []
         failed: list[tuple[QueuedOrder, Exception]] = []
         for order in message.orders:
@@ -77,13 +80,21 @@ class Processor:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
         log("order failed", error=error, request_id=order.request_id, account=order.account, tries=tries)
         if tries < self.max_tries:
-            pause = _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
-            self.queue.send(Message(orders=[order], tries=tries), delay_seconds=pause)
+            self.queue.send(Message(orders=[order], tries=tries), delay_seconds=_pause(tries))
             return []
-        reason = error.message if isinstance(error, Problem) else f"could not be applied ({type(error).__name__})"
+        reason = _reason(error)
         self.dead_letters.keep(order.account, order.request_id, reason, Message(orders=[order]))
         count("DeadLettered")
         return [_transaction(order, Outcome("failed", reason))]
+
+    def _failed_write(self, write: QueuedWrite, error: Exception, tries: int) -> None:
+        log("write failed", error=error, request_id=write.request_id, account=write.account, tries=tries)
+        message = Message(writes=[write], tries=tries)
+        if tries < self.max_tries:
+            self.queue.send(message, delay_seconds=_pause(tries))
+            return
+        self.dead_letters.keep(write.account, write.request_id, _reason(error), replace(message, tries=0))
+        count("DeadLettered")
 
     def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
         """What hangs on a v1 write. The message came before the write: it may be still to come, or never come."""
@@ -96,8 +107,16 @@ class Processor:
             ]  # fmt: skip
         settled = times.shift(write.received, seconds=_WRITER_LIFE_SECONDS)
         if times.now() < settled:
-            self.queue.send(Message(writes=[replace(write)], tries=tries), delay_seconds=_WRITER_LIFE_SECONDS)
+            self.queue.send(Message(writes=[write], tries=tries), delay_seconds=_WRITER_LIFE_SECONDS)
         return []
+
+
+def _pause(tries: int) -> int:
+    return _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
+
+
+def _reason(error: Exception) -> str:
+    return error.message if isinstance(error, Problem) else f"could not be applied ({type(error).__name__})"
 
 
 def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:

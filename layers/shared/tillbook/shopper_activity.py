@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, PlainValidator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from tillbook import fields, times
 from tillbook.amounts import text as amount_text
@@ -46,6 +46,15 @@ def _categories(value: Any) -> Any:
     return value
 
 
+_TWO_DISCOUNTS = object()
+
+
+def _one_discount(value: Any) -> Any:
+    if value is _TWO_DISCOUNTS:
+        raise fault("format_error", "must be the same as discounts, where both are sent")
+    return value
+
+
 class Item(fields.Model):
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -57,7 +66,7 @@ class Item(fields.Model):
     categories: Annotated[list[str] | None, PlainValidator(_categories)] = None
     price: fields.RequiredAmount
     quantity: fields.Total = None
-    discount: fields.Amount = None
+    discount: Annotated[fields.Amount, BeforeValidator(_one_discount)] = None
     taxes: fields.Amount = None
     fees: fields.Amount = None
     shipping: fields.Amount = None
@@ -75,7 +84,7 @@ class Item(fields.Model):
             if value.get("discount") is None:
                 value["discount"] = other
             elif other is not None and other != value["discount"]:
-                raise fault("format_error", "must not have a discount and other discounts")
+                value["discount"] = _TWO_DISCOUNTS
         return value
 
 
@@ -104,7 +113,7 @@ class OrderActivity(fields.Model):
     action: Annotated[
         Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"], PlainValidator(_action)
     ]
-    occurred_at: fields.Moment = None
+    occurred_at: fields.PastMoment = None
     order_id: fields.OrderId
     order_public_id: fields.Line = None
     grand_total: fields.Total = None
@@ -115,7 +124,7 @@ class OrderActivity(fields.Model):
     refund_amount: fields.Total = None
     currency: fields.Currency = None
     order_url: fields.Url = None
-    items: list[Item] | None = None
+    items: Annotated[list[Item], Field(max_length=fields.MAX_ITEMS)] | None = None
     billing_address: Address | None = None
     shipping_address: Address | None = None
 
@@ -139,17 +148,16 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     sent = payload
     dot = f"{prefix}." if prefix else ""
     if isinstance(payload, dict):
-        if payload.get("person_id") not in (None, ""):
+        if not _blank(payload.get("person_id")):
             # person_id wins and the e-mail is ignored, even a malformed one.
             sent = {name: value for name, value in payload.items() if name != "email"}
-        elif payload.get("email") in (None, ""):
+        elif _blank(payload.get("email")):
             errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
+    context = fields.Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
     try:
-        body = _dump(fields.validated(OrderActivity, sent, notes, prefix))
+        body = _dump(fields.validated(OrderActivity, sent, context, prefix))
     except Invalid as invalid:
         errors += invalid.errors
-    if body.get("occurred_at", "") > times.shift(received, hours=AHEAD_HOURS):
-        errors.append(FieldError(f"{dot}occurred_at", "time_error", "must not be more than 24 hours ahead"))
     if errors:
         raise Invalid(errors)
     person_id, email = body.pop("person_id", None), body.pop("email", None)
@@ -163,6 +171,10 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "notes": notes,
     }
     return envelope, body
+
+
+def _blank(value: Json) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _dump(model: fields.Model) -> dict[str, Json]:

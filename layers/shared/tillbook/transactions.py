@@ -65,6 +65,9 @@ class Transactions:
 
     def record(self, transactions: list[Transaction]) -> None:
         """Writes what became of them, once more if it stands already. Raises Unavailable if it could not."""
+        if len(transactions) == 1:
+            self.client.put_item(TableName=self.table, Item=raw(transactions[0].item()))
+            return
         puts = [{"PutRequest": {"Item": raw(t.item())}} for t in {t.request_id: t for t in transactions}.values()]
         for start in range(0, len(puts), 25):
             left = puts[start : start + 25]
