@@ -147,12 +147,17 @@ def document(payload: Json) -> tuple[Document, list[str]]:
             faults.append(FieldError("shipping_address", "presence_error",
                 "is required where there is no billing_address, customer_email or customer_email_sha256"))  # fmt: skip
         email, sha256 = payload.get("customer_email"), payload.get("customer_email_sha256")
-        both = isinstance(email, str) and is_email(email) and isinstance(sha256, str) and is_sha256(sha256.strip())
-        if both and email_sha256(email) != sha256.strip().lower():
+        if _differ(email, sha256):
             faults.append(FieldError("customer_email_sha256", "format_error", "is not the hash of customer_email"))
     if order is None or faults:
         raise Invalid(faults)
     return _document(_normalised(order)), notes + [f"{name} is not a known field" for name in _unknown(payload)]
+
+
+def _differ(email: Json, sha256: Json) -> bool:
+    if not (isinstance(email, str) and is_email(email) and isinstance(sha256, str) and is_sha256(sha256.strip())):
+        return False
+    return email_sha256(email) != sha256.strip().lower()
 
 
 def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
