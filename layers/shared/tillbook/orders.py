@@ -49,18 +49,24 @@ def submit(request: Request) -> Response:
     """201 with the order; with the first answer again for the same submission. Raises Invalid, Conflict."""
     document, notes = orders_api.document(request.json())
     _check_size(document.body)
-    outcome = Transaction(
-        request.account, "orders_api", request.id, "duplicate", request.received, "submitted", "", document.order_id,
-        notes=notes,
-    )  # fmt: skip
     order = _ledger().submit(
         request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
         request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "submitted", document.order_id, notes), deadline=request.deadline,
     )  # fmt: skip
     if not order.changed:
-        _transactions().record([outcome])
+        _note_repeat(request, document.order_id, notes)
     return Response(201, orders_api.shown(order.id, order.body))
+
+
+def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
+    outcome = Transaction(
+        request.account, "orders_api", request.id, "duplicate", request.received, "submitted", "", order_id, notes=notes
+    )
+    try:
+        _transactions().record([outcome])
+    except Exception as error:  # the order stands: its answer does not hang on a note
+        log("repeat not noted", error=error, account=request.account)
 
 
 def edit(request: Request) -> Response:
