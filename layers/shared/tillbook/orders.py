@@ -16,6 +16,7 @@ from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
 from tillbook.messages import Message, Queue, QueuedWrite
+from tillbook.observe import log
 from tillbook.settings import settings
 from tillbook.times import uuid7
 from tillbook.transactions import Transaction, Transactions
