@@ -1,0 +1,149 @@
+"""The embedded AWS: MiniStack in a process of its own, on loopback, that never outlives ours.
+
+Run as a program, this file is that process. It holds the reading end of a pipe whose other end only its
+parent has: when the pipe closes, for whatever reason the parent ended, MiniStack saves its state and ends,
+and its function workers with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+START_SECONDS = 30
+# State is written when it ends, so it gets the time for that.
+STOP_SECONDS = 20
+
+
+class EmbeddedAws:
+    """MiniStack as a child process.
+
+    `directory` takes its log and temporary files; `state`, if given, what it stores, for the next start.
+    """
+
+    def __init__(self, directory: Path, state: Path | None = None) -> None:
+        self.log = directory / "ministack.log"
+        self.port = _port(state)
+        self.endpoint_url = f"http://127.0.0.1:{self.port}"
+        self._temporary = directory / "tmp"
+        self._state = state
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_file: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Return once it answers. Raises RuntimeError with the end of its log when it does not."""
+        self._temporary.mkdir(parents=True, exist_ok=True)
+        self._log_file = self.log.open("wb")
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=self._log_file,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C in a terminal goes to us alone: we end it when the front door has closed.
+            start_new_session=True,
+        )
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.02)
+        self.stop()
+        raise RuntimeError(f"MiniStack did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.stdin:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_SECONDS)
+        # Workers leave when their pipe closes; one in the middle of a call to what has ended might not.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if self._log_file:
+            self._log_file.close()
+
+    def _environment(self) -> dict[str, str]:
+        """Functions inherit what is set here, so of the caller's environment only PATH and locale go in."""
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+        environment |= {
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_HOST": "127.0.0.1",
+            "TMPDIR": str(self._temporary),
+            # Functions run with their roles: what the template's policies do not allow is refused, as on AWS.
+            "AUTH": "true",
+            # Servers of its own that nobody here needs, on ports of their own.
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            # Each worker has a copy of the code of its own, that nobody else reads.
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        if self._state:
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": str(self._state / "aws")}
+        return environment
+
+
+def _port(state: Path | None) -> int:
+    """A free port. With state, the port it was made with: queues keep it in their URLs."""
+    kept = state / "port" if state else None
+    with socket.socket() as probe:
+        # As a server would: else a port that was closed a moment ago looks taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        wanted = int(kept.read_text()) if kept and kept.exists() else 0
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            raise RuntimeError(
+                f"The state in {state} belongs to port {wanted}, which is taken: does another one run on it?"
+            ) from None
+        port: int = probe.getsockname()[1]
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(str(port))
+    return port
+
+
+def _serve() -> None:
+    """What the child process runs."""
+    from ministack import app
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    # After an answer a worker's log is read until it is silent: 50 ms for a function that logs nothing.
+    lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
+
+    def end_with_the_parent() -> None:
+        sys.stdin.buffer.read()
+        if os.environ.get("PERSIST_STATE"):
+            # Tables are saved before queues: a batch that ends in between would be in neither.
+            lambda_svc._poll_sqs = lambda: False
+            end = time.monotonic() + STOP_SECONDS / 2
+            while lambda_svc._esm_inflight and time.monotonic() < end:
+                time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(STOP_SECONDS)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=end_with_the_parent, daemon=True).start()
+    sys.argv = ["ministack"]
+    try:
+        app.main()
+    finally:
+        lambda_runtime.reset()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,98 @@
+"""Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci] GROUP...`
+
+Runs on the machine's own Python, whatever its age, with nothing installed: so it imports the standard library
+alone, and checks the version before anything that an older Python could not import.
+
+A stamp in the environment names what was installed (groups, versions, lock, Python). It is taken away before
+pip runs and written after: an environment without one was left half made, and is made again.
+"""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "Tillbook needs Python 3.11 or newer; %s is %d.%d. Choose another: make run PYTHON=python3.13"
+        % (sys.executable, sys.version_info[0], sys.version_info[1])
+    )
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str]) -> None:
+    exact = "--exact" in arguments
+    ci = "--ci" in arguments
+    groups = [argument for argument in arguments if not argument.startswith("--")]
+    venv = ROOT / (".venv-ci" if ci else ".venv")
+    lock = ROOT / ("requirements-ci.lock" if ci else "requirements.lock")
+
+    wanted = {group: _requirements(group) for group in groups}
+    stamp = venv / "stamp.json"
+    python = venv / "bin" / "python"
+    installed = _installed(stamp, python)
+    if exact and installed and installed["python"] != _version():
+        print(f"Making {venv.name} again: it has Python {installed['python']}, not {_version()}.", flush=True)
+        installed = None
+    elif installed is None and venv.exists():
+        print(f"Making {venv.name} again: it was left half made.", flush=True)
+
+    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if installed is None:
+        shutil.rmtree(venv, ignore_errors=True)
+        _create(venv)
+        installed = {"python": _version(), "lock": digest, "groups": {}}
+    elif installed["lock"] == digest and all(installed["groups"].get(g) == r for g, r in wanted.items()):
+        return
+    elif installed["lock"] != digest:
+        # Another lock: whatever else is in there has to follow it too.
+        wanted = {group: _requirements(group) for group in installed["groups"]} | wanted
+
+    stamp.unlink(missing_ok=True)
+    print(f"Installing {', '.join(sorted(wanted))} into {venv.name} ...", flush=True)
+    requirements = sorted({line for lines in wanted.values() for line in lines})
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    result = subprocess.run([*pip, "--constraint", str(lock), *requirements], check=False)
+    if result.returncode:
+        sys.exit(f"pip failed, for the reason above; {venv.name} will be made again at the next try.")
+    installed["lock"] = digest
+    installed["groups"].update(wanted)
+    stamp.write_text(json.dumps(installed, indent=1))
+
+
+def _version() -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _requirements(group: str) -> list[str]:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        requirements: list[str] = tomllib.load(file)["dependency-groups"][group]
+    return requirements
+
+
+def _installed(stamp: Path, python: Path) -> dict | None:  # type: ignore[type-arg]
+    """What the stamp says, or None when there is no environment that can be used."""
+    try:
+        return json.loads(stamp.read_text()) if os.access(python, os.X_OK) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _create(venv: Path) -> None:
+    # Not the Python of the environment that was just removed, should that have started us.
+    python = getattr(sys, "_base_executable", sys.executable)
+    result = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False, capture_output=True, text=True)
+    if result.returncode:
+        shutil.rmtree(venv, ignore_errors=True)
+        why = (result.stdout + result.stderr).strip().splitlines()
+        sys.exit(f"{python} -m venv failed (on Debian: apt install python3-venv). {' '.join(why[-1:])}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

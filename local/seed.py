@@ -1,0 +1,29 @@
+"""The account and the keys that exist on one machine only."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from local.stack import ROOT, Stack
+
+# The package of the layer, which functions find under /opt/python.
+sys.path.append(str(ROOT / "layers" / "shared"))
+
+from tillbook.accounts import Account, Accounts
+from tillbook.errors import Conflict
+from tillbook.keys import Keys
+
+ACCOUNT = "1234567"
+INGEST_KEY = "local-ingest-key"
+ADMIN_KEY = "local-admin-key"
+
+
+def seed(stack: Stack) -> None:
+    """Safe to repeat, on kept state too."""
+    client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
+    with suppress(Conflict):
+        Accounts(client, table).create(Account(ACCOUNT))
+    keys = Keys(client, table)
+    keys.create(ACCOUNT, "ingest", "local", secret=INGEST_KEY)
+    keys.create(ACCOUNT, "admin", "local", secret=ADMIN_KEY)

@@ -1,0 +1,166 @@
+"""The whole stack on this machine, for `make run` and for the tests.
+
+>>> with Stack() as stack:
+...     requests.post(f"{stack.url}/v1/order", ...)
+...     stack.boto3_client("dynamodb").scan(TableName=stack.outputs["LedgerTableName"])
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import boto3
+import uvicorn
+from botocore.config import Config
+
+from local import template as templates
+from local.deploy import Deployed, deploy
+from local.embedded_aws import EmbeddedAws
+from local.front_door import FrontDoor, invoker
+
+ROOT = Path(__file__).resolve().parent.parent
+# An HTTP API waits no longer for a function.
+INTEGRATION_SECONDS = 30
+# One machine has no 20 processors to process with.
+PARAMETERS = {"ProcessingConcurrency": "4"}
+
+
+class PortTaken(Exception):
+    """Something listens on the port; the message says which and what to do."""
+
+
+class Stack:
+    """A context manager: inside it MiniStack runs, the template is deployed and the front door serves `url`.
+
+    `port` 0 takes a free one. `state` is a directory that keeps what is stored over a clean restart.
+    `concurrency` is how many functions the front door calls at once; each takes a process that starts slowly
+    and stays, so more of them serve a burst later, not sooner.
+    `failed` is told of each function that raised behind the front door, with the end of its log.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        state: Path | None = None,
+        template: Path = ROOT / "template.yaml",
+        root: Path | None = None,
+        parameters: Mapping[str, str] = PARAMETERS,
+        concurrency: int = 8,
+        failed: Callable[[str, str], None] = lambda _function, _log: None,
+    ) -> None:
+        self.template = template
+        self.root = root or template.parent
+        self.outputs: dict[str, str] = {}
+        self.resources: dict[str, str] = {}
+        self._port = port
+        self._state = state
+        self._parameters = parameters
+        self._concurrency = concurrency
+        self._failed = failed
+        self._exit = contextlib.ExitStack()
+
+    def __enter__(self) -> Stack:
+        with contextlib.ExitStack() as undo:
+            # First of all, so that a taken port is told at once.
+            listener = undo.enter_context(_listen(self._port))
+            self.port = listener.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
+            self.directory = Path(tempfile.mkdtemp(prefix="tillbook-"))
+            undo.callback(shutil.rmtree, self.directory, ignore_errors=True)
+            self.aws = EmbeddedAws(self.directory, self._state)
+            self.endpoint_url = self.aws.endpoint_url
+            undo.callback(self.aws.stop)
+            self.aws.start()
+            self.boto3_client = cache(self._client)
+            self.deploy()
+            self._open(listener, undo)
+            self._exit = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exit.close()
+
+    def deploy(self) -> None:
+        """Deploy template and code as they are now. Raises DeployError; what was deployed then stays."""
+        deployed: Deployed = deploy(self.boto3_client, self.template, self.root, self._parameters)
+        self.outputs, self.resources = deployed.outputs, deployed.resources
+        self.routes = templates.routes(templates.load(self.template))
+        if hasattr(self, "_door"):
+            self._door.routes = self.routes
+
+    def logs(self) -> str:
+        """What every function has logged so far."""
+        logs = self.boto3_client("logs")
+        lines = []
+        for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+                lines += [event["message"] for event in page["events"]]
+        return "\n".join(lines)
+
+    def _client(self, service: str) -> Any:
+        """A boto3 client on the embedded AWS; thread-safe, as all boto3 clients are."""
+        return boto3.session.Session().client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name="us-east-1",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - MiniStack takes any
+            config=Config(
+                max_pool_connections=64,
+                read_timeout=INTEGRATION_SECONDS if service == "lambda" else 60,
+                # A second try of an invocation that timed out would hide what AWS shows.
+                retries={"total_max_attempts": 1 if service == "lambda" else 3},
+            ),
+        )
+
+    def _open(self, listener: socket.socket, undo: contextlib.ExitStack) -> None:
+        invoke = invoker(self.boto3_client("lambda"), lambda name: self.resources[name], self._failed)
+        self._door = FrontDoor(self.routes, invoke, self._concurrency)
+        undo.callback(self._door.close)
+        config = uvicorn.Config(
+            self._door,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+            ws="none",
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],), name="front-door")
+        thread.start()
+
+        def close() -> None:
+            server.should_exit = True
+            thread.join()
+
+        undo.callback(close)
+        while not server.started and thread.is_alive():
+            time.sleep(0.005)
+
+
+def _listen(port: int) -> socket.socket:
+    # With the protocol named, asyncio turns off Nagle: else every answer waits 40 ms for an ACK.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"Port {port} is taken; choose another: make run PORT={port + 1}") from error
+    return listener

@@ -1,0 +1,99 @@
+"""What the front door and the deployment read out of template.yaml."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from samtranslator.yaml_helper import yaml_parse
+from yaml import YAMLError
+
+Template = dict[str, Any]
+
+# Where code stands in a resource, and under which folder of the archive Lambda looks for it.
+CODE = {
+    "AWS::Serverless::Function": ("CodeUri", ""),
+    "AWS::Serverless::LayerVersion": ("ContentUri", "python/"),
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One route of the HTTP API: `GET /v1/order/{order_id}` and the logical id of its function."""
+
+    method: str
+    path: str
+    function: str
+
+    @property
+    def key(self) -> str:
+        return self.path if self.path == "$default" else f"{self.method} {self.path}"
+
+
+class TemplateError(Exception):
+    """The template cannot be read, or names code that is not there."""
+
+
+def load(path: Path) -> Template:
+    try:
+        template: Template = yaml_parse(path.read_text())
+    except YAMLError as error:
+        raise TemplateError(f"{path.name}: {error}") from None
+    return template
+
+
+def routes(template: Template) -> list[Route]:
+    """The routes of every HttpApi event of every function."""
+    found = []
+    for name, resource in template["Resources"].items():
+        for event in resource.get("Properties", {}).get("Events", {}).values():
+            if event["Type"] == "HttpApi":
+                properties = event.get("Properties", {})
+                method = str(properties.get("Method", "ANY")).upper()
+                found.append(Route(method, str(properties.get("Path", "$default")), name))
+    return found
+
+
+def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
+    """Point the code of `template` at `bucket`, as `sam package` does, and return the archives by their keys.
+
+    A layer's archive holds its own package only: what its requirements.txt names is installed where we run.
+    """
+    archives = {}
+    for resource in template["Resources"].values():
+        if resource["Type"] in CODE:
+            name, folder = CODE[resource["Type"]]
+            properties = resource["Properties"]
+            archive = _archive(root / properties[name], folder)
+            key = hashlib.sha256(archive).hexdigest()
+            archives[key] = archive
+            properties[name] = {"Bucket": bucket, "Key": key}
+    return archives
+
+
+def code_files(template: Template, root: Path) -> Iterator[Path]:
+    """Every file that a deployment reads."""
+    for resource in template["Resources"].values():
+        if resource["Type"] in CODE:
+            yield from _files(root / resource["Properties"][CODE[resource["Type"]][0]])
+
+
+def _files(directory: Path) -> list[Path]:
+    if not directory.is_dir():
+        raise TemplateError(f"There is no folder {directory}.")
+    return sorted(p for p in directory.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+
+
+def _archive(directory: Path, folder: str) -> bytes:
+    """The same bytes for the same files: the time of a change is not part of it."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in _files(directory):
+            name = folder + path.relative_to(directory).as_posix()
+            archive.writestr(zipfile.ZipInfo(name), path.read_bytes())
+    return content.getvalue()

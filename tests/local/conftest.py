@@ -1,0 +1,68 @@
+"""A small project of its own for the local stack, so that these tests depend on no function of Tillbook."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.stack import Stack
+
+PROJECT = Path(__file__).parent / "project"
+
+
+@dataclass
+class Reply:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Client:
+    """Sends paths as they are given: other clients tidy them up."""
+
+    stack: Stack
+    failures: list[tuple[str, str]] = field(default_factory=list)
+
+    def __call__(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=30)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, {"content-type": "application/json"} | named)
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture(scope="session")
+def client() -> Iterator[Client]:
+    os.environ["SHOP_SECRET"] = "what no function may see"
+    failures: list[tuple[str, str]] = []
+    with Stack(
+        template=PROJECT / "template.yaml", failed=lambda function, log: failures.append((function, log))
+    ) as stack:
+        yield Client(stack, failures)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[], Path]:
+    """A copy of the project that a test may edit; returns its template."""
+
+    def copy() -> Path:
+        shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))
+        return tmp_path / "project" / "template.yaml"
+
+    return copy

@@ -1,0 +1,57 @@
+"""Answers with the event it got, or does as it is told."""
+
+import json
+import os
+import time
+
+import boto3
+from greeting import WORD
+
+dynamodb = boto3.client("dynamodb")
+sqs = boto3.client("sqs")
+
+
+def handler(event, context):
+    what = event.get("pathParameters", {}).get("what")
+    if what is None:
+        return {"greeting": WORD, "event": event}
+    return globals()[what](event.get("body", ""))
+
+
+def fail(body):
+    raise ValueError(body)
+
+
+def sleep(body):
+    time.sleep(float(body))
+    return {"statusCode": 200, "body": "slept"}
+
+
+def answer(body):
+    print("asked for", body)
+    return json.loads(body)
+
+
+def size(body):
+    return {"statusCode": 200, "body": str(len(body))}
+
+
+def long(body):
+    return "x" * int(body)
+
+
+def environment(body):
+    return dict(os.environ)
+
+
+def queue(body):
+    sqs.send_message(QueueUrl=os.environ["QUEUE_URL"], MessageBody=body)
+    return {"statusCode": 202, "body": str(time.time())}
+
+
+def get(body):
+    return dynamodb.get_item(TableName=os.environ["TABLE"], Key={"pk": {"S": body}}).get("Item")
+
+
+def delete(body):
+    dynamodb.delete_item(TableName=os.environ["TABLE"], Key={"pk": {"S": body}})

@@ -1,0 +1,67 @@
+"""The environment that `make` sets up: tried without a network, on a project that needs pip alone."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.stack import ROOT
+
+SCRIPT = ROOT / "local" / "environment.py"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("environment")
+    (root / "local").mkdir()
+    shutil.copy(SCRIPT, root / "local")
+    (root / "pyproject.toml").write_text('[dependency-groups]\nrun = ["pip"]\ntest = ["pip"]\n')
+    (root / "requirements.lock").write_text("")
+    return root
+
+
+def setup(project: Path, *arguments: str) -> str:
+    result = subprocess.run(
+        [sys.executable, project / "local" / "environment.py", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_it_is_made_once_and_again_when_something_changed(project: Path) -> None:
+    """One test, as each making takes seconds."""
+    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    stamp = project / ".venv" / "stamp.json"
+
+    # As an interrupted start leaves it.
+    (project / ".venv" / "lib").mkdir(parents=True)
+    assert setup(project, "run").splitlines() == [
+        "Making .venv again: it was left half made.",
+        "Installing run into .venv ...",
+    ]
+    assert setup(project, "run") == ""
+    assert setup(project, "run", "test") == "Installing run, test into .venv ...\n"
+    assert setup(project, "run") == ""
+    assert setup(project, "--exact", "run") == ""
+    (project / "requirements.lock").write_text("# changed\n")
+    assert setup(project, "run") == "Installing run, test into .venv ...\n"
+
+    stamp.write_text(stamp.read_text().replace(f'"{here}"', '"3.99"'))
+    assert setup(project, "run") == "", "another Python than the default was chosen before"
+    assert setup(project, "--exact", "run").splitlines()[0] == (f"Making .venv again: it has Python 3.99, not {here}.")
+
+
+def test_an_old_python_is_told_so_in_one_line() -> None:
+    pretend = f"import sys; sys.version_info = (3, 9, 2); exec(open({str(SCRIPT)!r}).read())"
+    result = subprocess.run([sys.executable, "-c", pretend], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert "needs Python 3.11 or newer" in result.stderr
+    assert "is 3.9." in result.stderr

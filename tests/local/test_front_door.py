@@ -1,0 +1,211 @@
+"""What goes in over HTTP and comes out as an event, and the other way round."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from local.front_door import FunctionFailed, match, response
+from local.template import Route
+from tests.local.conftest import Client
+
+ORDER = Route("POST", "/v1/order/{order_id}", "edit")
+ROUTES = [
+    Route("ANY", "$default", "fallback"),
+    Route("ANY", "/v1/{rest+}", "rest"),
+    ORDER,
+    Route("GET", "/v1/order/latest", "latest"),
+    Route("GET", "/v1/order/{order_id}", "read"),
+    Route("ANY", "/v1/order/{order_id}", "any"),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "function", "parameters"),
+    [
+        ("POST", "/v1/order/5", "edit", {"order_id": "5"}),
+        ("POST", "/v1/order/a%2Fb%20%25%23%F0%9F%8D%95", "edit", {"order_id": "a/b %#🍕"}),
+        ("POST", "/v1/order/%252F", "edit", {"order_id": "%2F"}),
+        ("POST", "/v1/order/a+b%3F%3Bc", "edit", {"order_id": "a+b?;c"}),
+        ("GET", "/v1/order/latest", "latest", {}),
+        ("GET", "/v1/order/latest2", "read", {"order_id": "latest2"}),
+        ("DELETE", "/v1/order/5", "any", {"order_id": "5"}),
+        ("GET", "/v1/order/5/items%2F1", "rest", {"rest": "order/5/items/1"}),
+        ("GET", "/v1/order/", "rest", {"rest": "order/"}),
+        ("GET", "/v1/", "fallback", {}),
+        ("GET", "/", "fallback", {}),
+        ("GET", "/v1%2Forder%2F5", "fallback", {}),
+    ],
+)
+def test_the_most_specific_route_wins_and_segments_are_decoded_once(
+    method: str, path: str, function: str, parameters: dict[str, str]
+) -> None:
+    for routes in (ROUTES, ROUTES[::-1]):
+        matched = match(routes, method, path)
+        assert matched
+        assert (matched[0].function, matched[1]) == (function, parameters)
+
+
+def test_without_a_default_route_nothing_matches() -> None:
+    assert match([ORDER], "GET", "/v1/order/5") is None
+
+
+@pytest.mark.parametrize(
+    "order_id", ["#5", "a/b", " ", "%", "%2F", "%252F", "a?b", "a&b=c", "emoji 🍕", "ä+b", "é" * 60, ";", "*"]
+)
+def test_an_order_id_survives_the_path(client: Client, order_id: str) -> None:
+    quoted = "".join(f"%{byte:02X}" for byte in order_id.encode())
+    event = client("GET", f"/items/{quoted}").json["event"]
+    assert event["pathParameters"] == {"id": order_id}
+    assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"/items/{order_id}"
+    assert event["routeKey"] == event["requestContext"]["routeKey"] == "ANY /items/{id}"
+
+
+def test_the_event_has_what_the_gateway_gives(client: Client) -> None:
+    event = client(
+        "PUT", "/items/1?a=1&b=&a=2%2C3&c=x+y", '{"n": 1}', Cookie="k=v; l=w", X_Thing="One", User_Agent="t/1"
+    ).json["event"]
+    assert event["version"] == "2.0"
+    assert event["rawQueryString"] == "a=1&b=&a=2%2C3&c=x+y"
+    assert event["queryStringParameters"] == {"a": "1,2,3", "b": "", "c": "x y"}
+    assert event["cookies"] == ["k=v", "l=w"]
+    assert event["headers"]["x-thing"] == "One"
+    assert "cookie" not in event["headers"]
+    assert event["body"] == '{"n": 1}'
+    context = event["requestContext"]
+    assert context["http"] | {"path": ""} == {
+        "method": "PUT",
+        "path": "",
+        "protocol": "HTTP/1.1",
+        "sourceIp": "127.0.0.1",
+        "userAgent": "t/1",
+    }
+    assert context["stage"] == "$default"
+    assert context["domainName"] == "127.0.0.1"
+    assert abs(context["timeEpoch"] / 1000 - time.time()) < 60
+
+
+def test_headers_that_come_twice_are_joined_and_absent_things_are_absent(client: Client) -> None:
+    with socket.create_connection(("127.0.0.1", client.stack.port)) as connection:
+        connection.sendall(
+            b"GET /nowhere HTTP/1.1\r\nHost: shop.example:80\r\nX-A: 1\r\nx-a: 2\r\nConnection: close\r\n\r\n"
+        )
+        answer = connection.makefile("rb").read()
+    event = json.loads(answer.split(b"\r\n\r\n", 1)[1])["event"]
+    assert event["headers"]["x-a"] == "1,2"
+    assert event["routeKey"] == "$default"
+    assert event["requestContext"]["domainName"] == "shop.example"
+    assert not event.keys() & {"body", "cookies", "pathParameters", "queryStringParameters"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "text"),
+    [
+        ("ä".encode(), {"content_type": "application/json; charset=utf-8"}, True),
+        (b"{}", {"content_type": "application/vnd.api+json"}, True),
+        (b"a=b", {"content_type": "application/x-www-form-urlencoded"}, True),
+        (b"a", {"content_type": "text/csv"}, True),
+        (b"a", {"content_type": "application/octet-stream"}, False),
+        (b"a", {"content_type": ""}, False),
+        (b"\xff", {"content_type": "application/json"}, False),
+        (gzip.compress(b"{}"), {"content_type": "application/json", "content_encoding": "gzip"}, False),
+        (b"{}", {"content_type": "application/json", "content_encoding": "gzip"}, False),
+    ],
+)
+def test_a_body_is_text_or_base64(client: Client, body: bytes, headers: dict[str, str], text: bool) -> None:
+    event = client("POST", "/items/1", body, **headers).json["event"]
+    assert event["isBase64Encoded"] is not text
+    assert (event["body"].encode() if text else base64.b64decode(event["body"])) == body
+
+
+@pytest.mark.parametrize("size", [10 * 1024 * 1024 + 1, 7 * 1024 * 1024])
+def test_what_is_too_large_for_the_gateway_or_the_function_is_refused(client: Client, size: int) -> None:
+    reply = client("POST", "/items/1", b"x" * size)
+    assert (reply.status, reply.json) == (413, {"message": "Request Entity Too Large"})
+
+
+def test_four_mebibytes_pass(client: Client) -> None:
+    size = 4 * 1024 * 1024
+    reply = client("POST", "/do/size", b"x" * size, content_encoding="gzip")
+    assert (reply.status, reply.body) == (200, str(len(base64.b64encode(b"x" * size))).encode())
+
+
+def test_an_answer_larger_than_a_function_may_give_is_a_failure(client: Client) -> None:
+    assert client("POST", "/do/long", str(6 * 1024 * 1024)).status == 500
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "status", "message"),
+    [("fail", "x", 500, "Internal Server Error"), ("sleep", "4", 503, "Service Unavailable")],
+)
+def test_a_function_that_fails_or_times_out(client: Client, what: str, body: str, status: int, message: str) -> None:
+    reply = client("POST", f"/do/{what}", body)
+    assert (reply.status, reply.json) == (status, {"message": message})
+    function, _log = client.failures[-1]
+    assert function == "Echo"
+
+
+def test_a_failure_tells_the_developer_where(client: Client) -> None:
+    client("POST", "/do/fail", "on purpose")
+    assert "raise ValueError(body)" in client.failures[-1][1]
+    assert "on purpose" in client.failures[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "headers", "body"),
+    [
+        ({"statusCode": 201, "body": "é"}, 201, {"content-type": "text/plain; charset=utf-8"}, "é".encode()),
+        ({"statusCode": "404"}, 404, {}, b""),
+        ({"statusCode": 204, "body": "x"}, 204, {}, b""),
+        (
+            {"statusCode": 200, "headers": {"X-A": 1, "Content-Type": "a/b"}, "cookies": ["a=1", "b=2"]},
+            200,
+            {"x-a": "1", "content-type": "a/b", "set-cookie": "a=1"},
+            b"",
+        ),
+        ({"statusCode": 200, "body": "/wA=", "isBase64Encoded": True}, 200, {}, b"\xff\x00"),
+        ({"no": "status"}, 200, {"content-type": "application/json"}, b'{"no": "status"}'),
+        ([1], 200, {"content-type": "application/json"}, b"[1]"),
+        ({"statusCode": "no"}, 500, {}, b'{"message": "Internal Server Error"}'),
+        ({"statusCode": 200, "body": {"not": "text"}}, 500, {}, b'{"message": "Internal Server Error"}'),
+    ],
+)
+def test_an_answer_becomes_http(
+    client: Client, answer: object, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    reply = client("POST", "/do/answer", json.dumps(answer))
+    assert reply.status == status
+    assert {name: reply.headers[name] for name in headers} == headers
+    assert reply.body == body
+
+
+def test_base64_that_is_none_is_a_failure() -> None:
+    with pytest.raises(FunctionFailed):
+        response(b'{"statusCode": 200, "body": "\\u00e9", "isBase64Encoded": true}')
+
+
+def test_requests_are_served_at_the_same_time(client: Client) -> None:
+    """Four that take half a second each, by as many workers."""
+    client("POST", "/do/sleep", "0")
+    arrived = threading.Barrier(5)
+    statuses: list[int] = []
+
+    def go() -> None:
+        arrived.wait()
+        statuses.append(client("POST", "/do/sleep", "1").status)
+
+    threads = [threading.Thread(target=go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    arrived.wait()
+    started = time.monotonic()
+    for thread in threads:
+        thread.join()
+    assert statuses == [200] * 4
+    assert time.monotonic() - started < 3.5

@@ -1,0 +1,279 @@
+"""The local stack as a whole: what it deploys, what it keeps, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from local.deploy import DeployError
+from local.reload import Reloader
+from local.stack import ROOT, PortTaken, Stack
+from tests.local.conftest import PROJECT, Client
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+
+
+def eventually(check: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if check():
+            return True
+        time.sleep(0.02)
+    return check()
+
+
+def test_a_queued_message_is_worked_on_at_once(client: Client) -> None:
+    client("POST", "/do/queue", "warm")
+    eventually(lambda: client("POST", "/do/get", "warm").json is not None)
+    delays = []
+    for number in range(5):
+        sent = float(client("POST", "/do/queue", f"m{number}").body)
+        assert eventually(lambda key=f"m{number}": client("POST", "/do/get", key).json is not None)  # type: ignore[misc]
+        delays.append(float(client("POST", "/do/get", f"m{number}").json["at"]["N"]) - sent)
+    assert min(delays) < 0.25, delays
+
+
+def test_batches_come_as_the_template_says_and_fail_in_part(client: Client) -> None:
+    sqs, queue = client.stack.boto3_client("sqs"), client.stack.outputs["QueueUrl"]
+    entries = [{"Id": str(n), "MessageBody": f"batch{n}"} for n in range(5)]
+    sqs.send_message_batch(QueueUrl=queue, Entries=[*entries, {"Id": "f", "MessageBody": "failing"}])
+
+    def waiting() -> dict[str, str]:
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found: dict[str, str] = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        return found
+
+    # The one that failed is still there, invisible for its visibility time-out.
+    assert eventually(lambda: list(waiting().values()) == ["0", "1"]), waiting()
+    sizes = {int(client("POST", "/do/get", f"batch{n}").json["batch"]["N"]) for n in range(5)}
+    assert max(sizes) <= 5
+    assert client("POST", "/do/get", "failing").json is None
+
+
+def test_slow_batches_run_side_by_side(client: Client) -> None:
+    """As many as the stack's parameter says: it reaches the queue's poller as a number."""
+    functions = client.stack.boto3_client("lambda")
+    (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
+    sqs, queue = client.stack.boto3_client("sqs"), client.stack.outputs["QueueUrl"]
+    for _ in range(3):
+        sqs.send_message(QueueUrl=queue, MessageBody="slow")
+        time.sleep(0.15)
+    time.sleep(0.5)
+    names = ["ApproximateNumberOfMessages"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+    assert attributes == {"ApproximateNumberOfMessages": "0"}
+
+
+def test_functions_may_do_what_the_template_allows_and_no_more(client: Client) -> None:
+    assert client("POST", "/do/get", "x").status == 200
+    assert client("POST", "/do/delete", "x").status == 500
+    assert "AccessDenied" in client.failures[-1][1]
+
+
+def test_logs_of_all_functions_can_be_read(client: Client) -> None:
+    client("POST", "/do/answer", '"find me"')
+    assert 'asked for "find me"' in client.stack.logs()
+
+
+def test_functions_get_nothing_of_the_environment_of_the_machine(client: Client) -> None:
+    environment = client("POST", "/do/environment").json
+    assert os.environ["SHOP_SECRET"]
+    assert not environment.keys() & {"SHOP_SECRET", "PYTHONPATH", "HOME"}
+    assert environment["TABLE"] == client.stack.outputs["TableName"]
+    assert environment["AWS_ENDPOINT_URL"] == client.stack.endpoint_url
+
+
+def test_edited_code_and_template_are_served_without_starting_over(
+    project: Callable[[], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = project()
+    layer = template.parent / "layers" / "shared" / "greeting" / "__init__.py"
+    app = template.parent / "functions" / "echo" / "app.py"
+    with Stack(template=template) as stack, Reloader(stack):
+        client = Client(stack)
+        assert client("GET", "/items/1").json["greeting"] == "hello"
+        table = stack.outputs["TableName"]
+
+        layer.write_text('WORD = "good morning"\n')
+        assert eventually(lambda: client("GET", "/items/1").json.get("greeting") == "good morning")
+
+        app.write_text(app.read_text().replace('"greeting": WORD', '"greeting": WORD.upper()'))
+        assert eventually(lambda: client("GET", "/items/1").json.get("greeting") == "GOOD MORNING")
+
+        whole = template.read_text()
+        template.write_text(whole.replace("Resources:", "Resources: ["))
+        assert eventually(lambda: "Not reloaded" in capsys.readouterr().out)
+        assert client("GET", "/items/1").status == 200
+
+        # What is under way at an update fails, on MiniStack.
+        route = "GET /parts/{part}"
+        template.write_text(whole.replace("/items/{id}/{part}", "/parts/{part}"))
+        assert eventually(lambda: client("GET", "/parts/1").json.get("event", {}).get("routeKey") == route)
+        assert stack.outputs["TableName"] == table
+
+        # A function that was not there when the front door opened.
+        whole = template.read_text()
+        template.write_text(whole.replace("  Echo:", "  Echo2:"))
+        assert eventually(lambda: client("GET", "/items/1").status == 200 and "Echo2" in stack.resources)
+        assert eventually(lambda: "Reloaded template.yaml" in capsys.readouterr().out)
+
+
+def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
+    template = PROJECT / "template.yaml"
+    with Stack(template=template, state=tmp_path) as stack:
+        client = Client(stack)
+        client("POST", "/do/queue", "kept")
+        assert eventually(lambda: client("POST", "/do/get", "kept").json is not None)
+        outputs = stack.outputs
+        # Is worked on when the stack stops.
+        client("POST", "/do/queue", "slow")
+        time.sleep(0.3)
+    with Stack(template=template, state=tmp_path) as stack:
+        client = Client(stack)
+        assert stack.outputs == outputs
+        assert client("POST", "/do/get", "kept").json["pk"] == {"S": "kept"}
+        assert client("POST", "/do/get", "slow").json["pk"] == {"S": "slow"}
+        client("POST", "/do/queue", "new")
+        assert eventually(lambda: client("POST", "/do/get", "new").json is not None)
+
+
+def test_a_template_that_cannot_be_deployed_says_why_and_leaves_nothing(project: Callable[[], Path]) -> None:
+    template = project()
+    template.write_text(template.read_text().replace("AWS::SQS::Queue", "AWS::SQS::Nothing"))
+    with pytest.raises(DeployError, match="Nothing"), Stack(template=template):
+        pass
+    assert not running(str(template.parent))
+
+
+def test_a_taken_port_is_told_in_one_line() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortTaken), Stack(port):
+            pass
+        result = subprocess.run(
+            [sys.executable, "-m", "local", "--port", str(port)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert result.stderr == f"Port {port} is taken; choose another: make run PORT={port + 1}\n"
+
+
+SERVE = """
+import sys, pathlib
+from local.stack import Stack
+with Stack(template=pathlib.Path(sys.argv[1])) as stack:
+    print(stack.url, stack.aws.port, stack.directory, flush=True)
+    sys.stdin.read()
+"""
+
+
+def running(*words: str) -> list[str]:
+    """The command lines of all processes that have one of the words in it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if any(word in command for word in words) and entry.parent.name != str(os.getpid()):
+            found.append(command)
+    return found
+
+
+def free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@linux
+def test_nothing_outlives_a_stack_that_is_killed() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, str(PROJECT / "template.yaml")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    url, aws_port, directory = process.stdout.readline().split()
+    port = int(url.rsplit(":", 1)[1])
+    with ThreadPoolExecutor() as threads:
+        # A worker in the middle of something.
+        threads.submit(urlopen, f"{url}/do/sleep", data=b"2")
+        assert eventually(lambda: bool(running(directory)))
+        process.kill()
+        process.wait()
+    assert eventually(lambda: not running(directory))
+    assert eventually(lambda: free(port) and free(int(aws_port)))
+
+
+@contextmanager
+def make_run(port: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        ["make", "run", f"PORT={port}", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # As a terminal has it: Ctrl-C goes to the whole group.
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until(process: subprocess.Popen[str], word: str) -> str:
+    assert process.stdout
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if word in line:
+            return seen
+    raise AssertionError(seen)
+
+
+@linux
+@pytest.mark.parametrize("ending", ["terminal", "supervisor"])
+def test_make_run_plays_the_examples_serves_and_ends_without_a_trace(ending: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with make_run(port) as process:
+        output = until(process, "until Ctrl-C")
+        assert process.stdout
+        log = output.rsplit("(log: ", 1)[1].split(")")[0]
+        assert "22.99 USD" in output
+        assert "Placed an order" in output
+        if ending == "terminal":
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.terminate()
+        rest = process.stdout.read()
+        process.wait(timeout=20)
+    assert "Traceback" not in rest
+    directory = str(Path(log).parent)
+    assert not Path(directory).exists()
+    assert eventually(lambda: not running(directory), 2), running(directory)
+    assert free(port)
