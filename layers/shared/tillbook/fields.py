@@ -173,7 +173,7 @@ Email = Annotated[str | None, PlainValidator(_email)]
 Sha256 = Annotated[str | None, PlainValidator(_sha256)]
 Moment = Annotated[str | None, PlainValidator(_moment)]
 PastMoment = Annotated[str | None, PlainValidator(_past_moment)]
-RequiredMoment = Annotated[str, BeforeValidator(_present), PlainValidator(_moment)]
+RequiredMoment = Annotated[str, PlainValidator(_moment), BeforeValidator(_present)]
 
 _BUILT_IN = {
     "missing": ("presence_error", "is required"),

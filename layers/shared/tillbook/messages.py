@@ -83,7 +83,7 @@ def decode(text: str) -> Message:
     """Raises ValueError for a version this code does not know."""
     if text.startswith("z"):
         text = zlib.decompress(b64decode(text[1:])).decode()
-    content = loads(text)
+    content = loads(text, ours=True)
     if content.get("v") != VERSION:
         raise ValueError("a message of an unknown version")
     return Message(

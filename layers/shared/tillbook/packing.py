@@ -38,4 +38,4 @@ def unpack(data: bytes) -> Json:
     """Raises ValueError for a form this version does not know."""
     if data[:1] != b"\x01":
         raise ValueError("a packed body of an unknown version")
-    return loads(zlib.decompressobj(-15, zdict=_DICTIONARY_1).decompress(data[1:]))
+    return loads(zlib.decompressobj(-15, zdict=_DICTIONARY_1).decompress(data[1:]), ours=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from datetime import UTC, datetime, timedelta
 
-STAMP_LENGTH = 20
+_ISO = re.compile(r"[\dW-]+([Tt ][\d:.,]+([Zz]|[+-][\d:.]+)?)?", re.ASCII)
+_UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
 def now() -> str:
@@ -37,6 +39,8 @@ def iso(text: str) -> str:
 
 def parse_iso(text: str) -> str:
     """An ISO 8601 date or date-time as a stamp; without an offset it is UTC. Raises ValueError."""
+    if not _ISO.fullmatch(text.strip()):  # fromisoformat takes any letter between date and time
+        raise ValueError("not ISO 8601")
     moment = datetime.fromisoformat(text.strip())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -61,12 +65,7 @@ def uuid7() -> str:
 
 def uuid7_age(text: str) -> float | None:
     """Seconds since a UUIDv7 was made; None if it is not one (or was made more than a minute from now)."""
-    digits = text.replace("-", "")
-    if len(text) != 36 or len(digits) != 32 or digits[12] != "7" or digits[16] not in "89ab":
+    if not _UUID7.fullmatch(text):
         return None
-    try:
-        age = time.time() - int(digits[:12], 16) / 1000
-        int(digits, 16)
-    except ValueError:
-        return None
+    age = time.time() - int(text.replace("-", "")[:12], 16) / 1000
     return age if age > -60 else None
