@@ -6,6 +6,11 @@ handler = fallback(
     {
         "/v1/order": "POST",
         "/v1/order/{order_id}": "POST, DELETE, GET",
+        "/v1/audiences": "GET",
+        "/v1/audience/{audience_id}": "GET",
+        "/v1/audience/{audience_id}/match": "POST",
+        "/v1/audience/{audience_id}/rebuild": "POST",
+        "/v1/jobs/{job_id}": "GET",
         "/v3/{account_id}/shopper_activity/order": "POST",
         "/v3/{account_id}/shopper_activity/order/batch": "POST",
         "/v3/{account_id}/requests/{request_id}": "GET",

@@ -1,4 +1,4 @@
-"""Every GET: orders, people with LTV, timelines, requests."""
+"""Every GET, and the match: orders, people with LTV, timelines, requests, audiences, jobs."""
 
 from tillbook import reading
 from tillbook.http import Request, Response, endpoint

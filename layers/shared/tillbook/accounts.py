@@ -43,6 +43,16 @@ class Accounts:
         """Raises NotFound if it does not exist, ValueError for an impossible currency or source."""
         return self._put(account, "attribute_exists(pk)", NotFound(f"There is no account {account.id}."))
 
+    def page(self, after: str | None, limit: int = 100) -> tuple[list[str], str | None]:
+        """Ids of accounts, and the one to go on behind."""
+        values = {":pk": {"S": "#accounts"}, ":after": {"S": after or " "}}
+        answer = self.client.query(
+            TableName=self.table, KeyConditionExpression="pk = :pk AND sk > :after",
+            ExpressionAttributeValues=values, Limit=limit,
+        )  # fmt: skip
+        ids = [item["sk"]["S"] for item in answer["Items"]]
+        return ids, ids[-1] if "LastEvaluatedKey" in answer else None
+
     def _put(self, account: Account, condition: str, refusal: Exception) -> Account:
         if not is_account_id(account.id):
             raise ValueError("an account id is 1 to 64 of A-Z, a-z, 0-9, _ and -")
@@ -51,6 +61,8 @@ class Accounts:
         if not account.sources or not set(account.sources) <= set(SOURCES):
             raise ValueError(f"sources must be of {', '.join(SOURCES)}")
         item = {"pk": f"{account.id}/a", "sk": "a", "cu": account.currency, "so": " ".join(account.sources)}
+        # Listed first: what is listed may not exist yet, what exists is always listed.
+        self.client.put_item(TableName=self.table, Item=raw({"pk": "#accounts", "sk": account.id}))
         try:
             self.client.put_item(TableName=self.table, Item=raw(item), ConditionExpression=condition)
         except self.client.exceptions.ConditionalCheckFailedException:

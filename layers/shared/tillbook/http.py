@@ -34,6 +34,7 @@ from tillbook.settings import settings
 
 MAX_ORDER_BYTES = 256 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
+_LARGE_ROUTES = ("/batch", "/match")
 _MAX_GZIP_MEMBERS = 16
 _JSON_TYPES = frozenset({"", "application/json", "application/vnd.api+json"})
 # What is left of a function's time to answer an honest 503.
@@ -45,6 +46,8 @@ Handler = Callable[[dict[str, Any], Any], Answer]
 
 @dataclass(frozen=True)
 class Response:
+    """`body` is JSON; or, with a content-type among the headers, text as it is."""
+
     status: int
     body: Json
     headers: dict[str, str] = field(default_factory=dict)
@@ -81,7 +84,7 @@ class Request:
 
     @cached_property
     def _body(self) -> bytes:
-        limit = MAX_BATCH_BYTES if self.route.endswith("/batch") else MAX_ORDER_BYTES
+        limit = MAX_BATCH_BYTES if self.route.endswith(_LARGE_ROUTES) else MAX_ORDER_BYTES
         return _read_body(self.event, limit)
 
     def json(self) -> Json:
@@ -190,7 +193,8 @@ def _authenticate(event: dict[str, Any], role: str, v1: bool) -> ApiKey:
 
 def _answer(response: Response) -> Answer:
     headers = {"content-type": "application/json", "cache-control": "no-store"} | response.headers
-    return {"statusCode": response.status, "headers": headers, "body": dumps(response.body), "isBase64Encoded": False}
+    body = response.body if "content-type" in response.headers else dumps(response.body)
+    return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": False}
 
 
 # --------------------------------------------------------------------- errors

@@ -39,7 +39,7 @@ def email_sha256(email: str) -> str:
     return hashlib.sha256(email.strip().lower().encode()).hexdigest()
 
 
-def _short(text: str) -> str:
+def short_hash(text: str) -> str:
     """128 bits of SHA-256 as 22 characters."""
     return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")
 
@@ -63,7 +63,7 @@ def person_of(kind: Literal["person", "customer"], value: str) -> Person:
 
 def order_key(source: Source, provider: str, order_id: str) -> str:
     """22 characters, whatever the length of the order_id."""
-    return _short(f"order-1\n{source}\n{provider}\n{order_id}")
+    return short_hash(f"order-1\n{source}\n{provider}\n{order_id}")
 
 
 def payload_hash(payload: dict[str, Json]) -> str:
@@ -74,12 +74,12 @@ def payload_hash(payload: dict[str, Json]) -> str:
         else value
         for name, value in payload.items()
     }
-    return _short(f"payload-1\n{dumps(hashed, canonical=True)}")
+    return short_hash(f"payload-1\n{dumps(hashed, canonical=True)}")
 
 
 def keyed_event_id(account: str, idempotency_key: str, position: int) -> str:
-    return _short(f"key-1\n{account}\n{position}\n{idempotency_key}")
+    return short_hash(f"key-1\n{account}\n{position}\n{idempotency_key}")
 
 
 def request_event_id(request_id: str) -> str:
-    return _short(f"request-1\n{request_id}")
+    return short_hash(f"request-1\n{request_id}")

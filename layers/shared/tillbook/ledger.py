@@ -20,17 +20,22 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tillbook import table
+from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
 from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
-from tillbook.order import Event, OrderState, Standing, fold, stamp_of, step
+from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
 from tillbook.table import Item, Raw, plain_item, raw, raw_value
+from tillbook.times import uuid7
 
 # Reasons of a cancelled transaction that another try may not meet again.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
+
+
+_MAX_RENEWED = 90  # a transaction takes 100 items
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,8 @@ class Activity:
     total: Decimal | None = None
     refund: Decimal = ZERO
     currency: str = ""
+    shipping: str | None = None
+    billing: str | None = None
     # With an idempotency key the same event may come with another content, which must not pass for a repeat.
     content_hash: str = ""
 
@@ -90,7 +97,10 @@ class Activity:
 
     @property
     def event(self) -> Event:
-        return Event(self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency)
+        return Event(
+            self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency,
+            self.shipping, self.billing,
+        )  # fmt: skip
 
     @property
     def order_key(self) -> str:
@@ -121,6 +131,7 @@ class Document:
     person: Person | None = None
     currency: str = "USD"
     total: Decimal = ZERO
+    customer: Customer = NO_CUSTOMER
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +188,7 @@ class Ledger:
             if activity.content_hash:
                 writes.append(self._put_idempotency(activity, pk))
             writes += self._move(activity.account, "shopper_activity", before, after, activity.person)
+            writes += self._count(activity.account, "shopper_activity", activity.order_key, head, after.customer)
             if activity.event.person != after.person:
                 # A late event of another person: it stands on their timeline, so they must be known.
                 writes.append(self._introduce(activity.account, activity.person))
@@ -241,6 +253,7 @@ class Ledger:
             if activity.content_hash:
                 writes.append(self._point_idempotency(activity, sk, str(moved["sk"])))
             writes += self._move(activity.account, "shopper_activity", before, after, None)
+            writes += self._count(activity.account, "shopper_activity", activity.order_key, head, after.customer)
             try:
                 refusals = self._transact(writes)
             except _Lost:
@@ -291,6 +304,7 @@ class Ledger:
             )
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", None, after, document.person)
+            writes += self._count(account, "orders_api", key, head, document.customer)
             refusals = self._try(writes, tries)
             if refusals is None:
                 return V1Order(new_id, document.body)
@@ -345,6 +359,7 @@ class Ledger:
             )
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
+            writes += self._count(account, "orders_api", key, head, document.customer)
             if self._try(writes, tries) is None:
                 return V1Order(str(head["i"]), document.body)
             tries.again()
@@ -381,8 +396,56 @@ class Ledger:
             event = _v1_event(pk, tomb, "deleted", outline, person, received, received)
             writes = [self._put_head(tomb, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
+            writes += self._count(account, "orders_api", key, head, None)
             if self._try(writes, tries) is None:
                 return V1Order(str(head["i"]), body)
+            tries.again()
+
+    # ------------------------------------------------------------- upkeep
+
+    def refresh(
+        self, account: str, source: str, key: str, document_of: Callable[[dict[str, Json]], Document], deadline: float
+    ) -> bool:
+        """Computes an order's head anew from its events, and writes it if it is another. Tells whether it was.
+
+        Nothing to do is the rule: it changes what an older version of this code wrote.
+        """
+        tries = Tries(self.pace, deadline)
+        pk = table.orders_pk(account, source, key)
+        while True:
+            v1 = source == "orders_api"
+            head, events = self._read(pk, key, tries, newest=1 if v1 else None)
+            if head is None or head.get("d"):
+                return False
+            writes: list[Raw] = []
+            if v1:
+                if not events or not str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
+                    tries.again()  # a write fell between the two items
+                    continue
+                document = document_of(unpack(events[0]["b"]))
+                standing = _v1_standing(account, document)
+                fresh = _v1_head(
+                    pk, key, document, standing, version=int(head["v"]), born=int(head["b"]), order=str(head["i"]),
+                    digest=str(head["h"]), token=str(head["w"]),
+                )  # fmt: skip
+                writes += self._move(account, source, _v1_standing_of(head), standing, document.person)
+                writes += self._count(account, source, key, head, document.customer)
+            else:
+                if int(head["n"]) != len(events):
+                    tries.again()
+                    continue
+                renewed = [_with_match_keys(event) for event in events]
+                state = fold([_event_of(event) for event in renewed])
+                fresh = _with_state(head, state, str(head["w"]))
+                changed = [(new, old) for new, old in zip(renewed, events, strict=True) if new != old]
+                writes += [self._replace_event(new, old) for new, old in changed[:_MAX_RENEWED]]
+                writes += self._move(account, source, state_of(head), state, None)
+                writes += self._count(account, source, key, head, state.customer)
+            if raw(fresh) == raw(head) and not writes:
+                return False
+            # A token of its own each time, even for the same page delivered again.
+            if self._try([self._put_head(fresh | {"w": uuid7()}, head), *writes], tries) is None:
+                return True
             tries.again()
 
     def written(self, account: str, key: str, request_id: str, deadline: float) -> bool:
@@ -523,6 +586,23 @@ class Ledger:
             )
         return writes
 
+    def _count(self, account: str, source: str, key: str, seen: Item | None, customer: Customer | None) -> list[Raw]:
+        """Counts an order and its audience records: `m` records of `n` orders. Sums commute, as in `_move`."""
+        records = (customer.records if customer else 0) - int(seen.get("m", 0) if seen else 0)
+        orders = (1 if customer else 0) - (1 if seen and seen.get("m") else 0)
+        if not records and not orders:
+            return []
+        return [
+            {
+                "Update": {
+                    "TableName": self.table,
+                    "Key": raw({"pk": table.counters_pk(account, source), "sk": table.counters_shard(key)}),
+                    "UpdateExpression": "ADD m :m, n :n",
+                    "ExpressionAttributeValues": {":m": raw_value(records), ":n": raw_value(orders)},
+                }
+            }
+        ]
+
     def _introduce(self, account: str, person: Person) -> Raw:
         return {
             "Update": {
@@ -658,7 +738,21 @@ def _with_state(head: Item, state: OrderState, token: str) -> Item:
         item["r"] = state.refunds
     if state.currency_at:
         item |= {"ca": state.currency_at, "c": state.currency}
-    return item
+    if state.shipping_at:
+        item |= {"sa": state.shipping_at, "sh": state.shipping}
+    if state.billing_at:
+        item |= {"ba": state.billing_at, "bh": state.billing}
+    account = str(item["pk"]).partition("/")[0]
+    return item | _customer(account, "shopper_activity", state.customer)
+
+
+def _customer(account: str, source: str, customer: Customer) -> Item:
+    """What makes the order's records countable and findable. An address that stands twice is indexed once."""
+    keys = {"gx": customer.shipping, "gy": customer.billing, "gz": customer.customer}
+    if customer.billing == customer.shipping:
+        keys["gy"] = ""
+    found = {name: table.match_value(account, source, key) for name, key in keys.items() if key}
+    return {"m": customer.records} | found
 
 
 def state_of(head: Item | None) -> OrderState:
@@ -670,6 +764,8 @@ def state_of(head: Item | None) -> OrderState:
         fallback_at=head.get("ua", ""), fallback=head.get("u", ZERO),
         opened=head.get("o", False), refunds=head.get("r", ZERO),
         currency_at=head.get("ca", ""), currency=head.get("c", ""),
+        shipping_at=head.get("sa", ""), shipping=head.get("sh", ""),
+        billing_at=head.get("ba", ""), billing=head.get("bh", ""),
     )  # fmt: skip
 
 
@@ -678,14 +774,23 @@ def _activity_event(activity: Activity, pk: str) -> Item:
         "pk": pk, "sk": table.event_sk(activity.order_key, _event_name(activity)),
         "gp": table.person_pk(activity.account, activity.person.id_in(activity.account)), "gs": activity.stamp,
         "a": activity.action, "t": activity.total, "r": activity.refund or None, "c": activity.currency or None,
+        "sh": activity.shipping, "bh": activity.billing,
         "rq": activity.request_id, "b": pack(activity.body), "k": activity.event_id if activity.content_hash else None,
     }  # fmt: skip
 
 
 def _event_of(item: Item) -> Event:
     return Event(
-        item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO), item.get("c", "")
-    )
+        item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO),
+        item.get("c", ""), item.get("sh"), item.get("bh"),
+    )  # fmt: skip
+
+
+def _with_match_keys(event: Item) -> Item:
+    body = unpack(event["b"])
+    keys = {"sh": match_key(body.get("shipping_address")), "bh": match_key(body.get("billing_address"))}
+    kept = {name: value for name, value in event.items() if name not in keys}
+    return kept | {name: key for name, key in keys.items() if key is not None}
 
 
 def _v1_standing(account: str, document: Document) -> Standing:
@@ -705,7 +810,7 @@ def _v1_head(
         "pk": pk, "sk": table.head_sk(key), "w": token, "v": version, "b": born, "i": order, "h": digest,
         "id": document.order_id, "f": document.occurred,
         "p": standing.person or None, "c": standing.currency, "x": standing.amount,
-    }  # fmt: skip
+    } | _customer(pk.partition("/")[0], "orders_api", document.customer)  # fmt: skip
 
 
 def _v1_event(

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from tillbook.addresses import match_key
 from tillbook.errors import Unavailable
 from tillbook.identity import Person
+from tillbook.jobs import Step
 from tillbook.json_text import Json, dumps, loads
 from tillbook.ledger import Activity
 from tillbook.shopper_activity import amounts_of
@@ -46,6 +48,7 @@ class QueuedOrder:
             event_id=self.event_id, request_id=self.request_id, occurred=self.occurred, received=self.received,
             position=self.position, action=self.body["action"], person=Person(*self.person),  # type: ignore[arg-type]
             body=self.body, total=total, refund=refund, currency=currency, content_hash=self.content_hash,
+            shipping=match_key(self.body.get("shipping_address")), billing=match_key(self.body.get("billing_address")),
         )  # fmt: skip
 
 
@@ -68,6 +71,8 @@ class Message:
 
     orders: list[QueuedOrder] = field(default_factory=list)
     writes: list[QueuedWrite] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    nightly: list[str] = field(default_factory=list)  # account id to go on behind; a space for the start
     tries: int = 0
 
 
@@ -89,6 +94,8 @@ def decode(text: str) -> Message:
     return Message(
         [QueuedOrder(**order) for order in content.get("orders", [])],
         [QueuedWrite(**write) for write in content.get("writes", [])],
+        [Step(**step) for step in content.get("steps", [])],
+        content.get("nightly", []),
         content.get("tries", 0),
     )
 

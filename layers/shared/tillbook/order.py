@@ -35,7 +35,10 @@ def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`stamp` orders it; amounts are in currency units; `person` is our own id of the person it names."""
+    """`stamp` orders it; amounts are in currency units; `person` is our own id of the person it names.
+
+    `shipping` and `billing` are match keys of the addresses it carries (see addresses.py), None where it carries none.
+    """
 
     stamp: str
     action: str
@@ -43,6 +46,26 @@ class Event:
     total: Decimal | None = None
     refund: Decimal = ZERO
     currency: str = ""
+    shipping: str | None = None
+    billing: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """An order's records in its audience: one an address, or one with just the person. Match keys may be empty."""
+
+    records: int = 0
+    shipping: str = ""
+    billing: str = ""
+    customer: str = ""  # v1: match key of a customer id that is not the person already
+
+
+NO_CUSTOMER = Customer()
+
+
+def customer_of(shipping: str | None, billing: str | None, customer: str = "") -> Customer:
+    records = (shipping is not None) + (billing is not None)
+    return Customer(max(records, 1), shipping or "", billing or "", customer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +94,10 @@ class OrderState:
     refunds: Decimal = ZERO
     currency_at: str = ""
     currency: str = ""
+    shipping_at: str = ""
+    shipping: str = ""
+    billing_at: str = ""
+    billing: str = ""
 
     @property
     def known_total(self) -> Decimal | None:
@@ -90,6 +117,10 @@ class OrderState:
     @property
     def standing(self) -> Standing:
         return Standing(self.person, self.currency, self.contribution)
+
+    @property
+    def customer(self) -> Customer:
+        return customer_of(self.shipping if self.shipping_at else None, self.billing if self.billing_at else None)
 
     @property
     def flags(self) -> list[str]:
@@ -116,6 +147,10 @@ def step(state: OrderState, event: Event) -> OrderState:
         changes["refunds"] = EXACT.add(state.refunds, event.refund)
     if event.currency and event.stamp > state.currency_at:
         changes.update(currency_at=event.stamp, currency=event.currency)
+    if event.shipping is not None and event.stamp > state.shipping_at:
+        changes.update(shipping_at=event.stamp, shipping=event.shipping)
+    if event.billing is not None and event.stamp > state.billing_at:
+        changes.update(billing_at=event.stamp, billing=event.billing)
     return replace(state, **changes)  # type: ignore[arg-type]
 
 

@@ -12,13 +12,15 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, model_validator
 
 from tillbook import fields, times
+from tillbook.addresses import match_key
 from tillbook.amounts import ZERO
 from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
-from tillbook.identity import Person, email_sha256, is_email, is_sha256, person_of
+from tillbook.identity import Person, email_sha256, is_email, is_sha256, person_of, short_hash
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document
+from tillbook.order import customer_of
 
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 10, 40, 200
 
@@ -151,7 +153,7 @@ def document(payload: Json) -> tuple[Document, list[str]]:
             faults.append(FieldError("customer_email_sha256", "format_error", "is not the hash of customer_email"))
     if order is None or faults:
         raise Invalid(faults)
-    return _document(_normalised(order)), notes + [f"{name} is not a known field" for name in _unknown(payload)]
+    return document_of(_normalised(order)), notes + [f"{name} is not a known field" for name in _unknown(payload)]
 
 
 def _differ(email: Json, sha256: Json) -> bool:
@@ -229,12 +231,13 @@ def _item_body(item: Item) -> dict[str, Json]:
     return {name: value for name, value in body.items() if value not in (None, {}, [])}
 
 
-def _document(body: dict[str, Json]) -> Document:
+def document_of(body: dict[str, Json]) -> Document:
     person: Person | None = None
+    customer_id = body.get("customer_id", "")
     if "email_sha256" in body:
         person = Person("email", body["email_sha256"])
-    elif "customer_id" in body:
-        person = person_of("customer", body["customer_id"])
+    elif customer_id:
+        person = person_of("customer", customer_id)
     return Document(
         order_id=body["order_id"],
         body=body,
@@ -242,7 +245,16 @@ def _document(body: dict[str, Json]) -> Document:
         person=person,
         currency=body["currency"],
         total=body.get("total", ZERO),
+        customer=customer_of(
+            match_key(body.get("shipping_address")),
+            match_key(body.get("billing_address")),
+            customer_match_key(customer_id) if customer_id and person and person.kind == "email" else "",
+        ),
     )
+
+
+def customer_match_key(customer_id: str) -> str:
+    return short_hash(f"customer-1\n{customer_id}")
 
 
 def digest(body: dict[str, Json]) -> str:

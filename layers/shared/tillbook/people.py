@@ -18,6 +18,7 @@ from tillbook.json_text import Json, dumps
 from tillbook.ledger import state_of
 from tillbook.order import ACTIVITY_NAMES
 from tillbook.packing import unpack
+from tillbook.reads import batch_get
 from tillbook.table import Item, plain_item, raw
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -75,7 +76,10 @@ class People:
         """The person by our own id, person_id, e-mail, its SHA-256 or customer_id, in that order. Raises NotFound."""
         ids = [id_or_email] if _OWN_ID.fullmatch(id_or_email) else []
         ids += [person.id_in(self.account.id) for person in _candidates(id_or_email)]
-        found = {item["pk"]: item for item in self._batch_get([table.person_key(self.account.id, i) for i in ids])}
+        found = {
+            item["pk"]: item
+            for item in batch_get(self.client, self.table, [table.person_key(self.account.id, i) for i in ids])
+        }
         for person_id in ids:
             item = found.get(table.person_pk(self.account.id, person_id))
             if item is not None:
@@ -174,7 +178,10 @@ class People:
     def activity(self, person: Item, limit: int, after: str | None) -> Page:
         """The person's activities, newest first."""
         keys = self._timeline(person, limit, after)
-        found = {(i["pk"], i["sk"]): i for i in self._batch_get([raw({"pk": k["pk"], "sk": k["sk"]}) for k in keys])}
+        found = {
+            (i["pk"], i["sk"]): i
+            for i in batch_get(self.client, self.table, [raw({"pk": k["pk"], "sk": k["sk"]}) for k in keys])
+        }
         entries: list[Json] = []
         cursor, size = None, 0
         for key in keys:
@@ -279,7 +286,7 @@ class People:
 
     def _heads(self, events: list[Item]) -> dict[tuple[str, str], Item]:
         keys = {_head_key(event) for event in events}
-        heads = self._batch_get([raw({"pk": pk, "sk": sk}) for pk, sk in keys])
+        heads = batch_get(self.client, self.table, [raw({"pk": pk, "sk": sk}) for pk, sk in keys])
         return {(head["pk"], head["sk"]): head for head in heads if not head.get("d")}
 
     def _collection(self, pk: str, key: str, newest: int | None) -> list[Item]:
@@ -297,20 +304,6 @@ class People:
             if "LastEvaluatedKey" not in page or newest:
                 return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _batch_get(self, keys: list[dict[str, Any]]) -> list[Item]:
-        items: list[Item] = []
-        for start in range(0, len(keys), 100):
-            request = {self.table: {"Keys": keys[start : start + 100], "ConsistentRead": True}}
-            for _ in range(20):  # a big page comes in several answers of 16 MB
-                answer = self.client.batch_get_item(RequestItems=request)
-                items += [plain_item(item) for item in answer["Responses"].get(self.table, [])]
-                request = answer.get("UnprocessedKeys") or {}
-                if not request:
-                    break
-            else:
-                raise Unavailable("Not all of it could be read. Please try again.")
-        return items
 
 
 def _candidates(text: str) -> list[Person]:

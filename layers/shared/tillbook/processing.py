@@ -11,11 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tillbook import table, times
+from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem, Unavailable
+from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger, Outcome
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log
+from tillbook.rebuild import Rebuilds
 from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
@@ -32,6 +35,7 @@ class Processor:
     transactions: Transactions
     dead_letters: DeadLetters
     queue: Queue
+    rebuilds: Rebuilds
     max_tries: int
     clock: Any = field(default=time.monotonic)
 
@@ -58,6 +62,10 @@ class Processor:
                 done += self._write(write, tries, deadline)
             except Exception as error:
                 self._failed_write(write, error, tries)
+        for step in message.steps:
+            self._step(step, tries, deadline)
+        for after in message.nightly:
+            self.rebuilds.nightly(after)
         late: list[QueuedOrder] = []
         failed: list[tuple[QueuedOrder, Exception]] = []
         for order in message.orders:
@@ -86,6 +94,17 @@ class Processor:
         self.dead_letters.keep(order.account, order.request_id, reason, Message(orders=[order]))
         count("DeadLettered")
         return [_transaction(order, Outcome("failed", reason))]
+
+    def _step(self, step: Step, tries: int, deadline: float) -> None:
+        try:
+            self.rebuilds.run(step, self.clock, deadline)
+        except Exception as error:
+            log("step failed", error=error, account=step.account, job=step.job, page=step.page, tries=tries)
+            if tries < self.max_tries:
+                self.queue.send(Message(steps=[step], tries=tries), delay_seconds=_pause(tries))
+            else:
+                self.rebuilds.jobs.fail(step, _reason(error))
+                count("JobsFailed")
 
     def _failed_write(self, write: QueuedWrite, error: Exception, tries: int) -> None:
         log("write failed", error=error, request_id=write.request_id, account=write.account, tries=tries)
@@ -135,11 +154,13 @@ def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
     global _processor
     if _processor is None:
         env, client = settings(), table.dynamodb()
+        ledger, queue = Ledger(client, env.ledger_table), Queue(table.sqs(), env.orders_queue_url)
         _processor = Processor(
-            Ledger(client, env.ledger_table),
+            ledger,
             Transactions(client, env.records_table),
             DeadLetters(client, env.records_table),
-            Queue(table.sqs(), env.orders_queue_url),
+            queue,
+            Rebuilds(client, ledger, Jobs(client, env.records_table), Accounts(client, env.records_table), queue),
             env.max_tries,
         )
     try:

@@ -1,4 +1,4 @@
-"""Every GET: which read answers which route."""
+"""Every GET, and the match, which writes nothing: which read answers which route."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from functools import cache
 
 from tillbook import table, times
 from tillbook.accounts import Accounts
+from tillbook.audiences import Audiences, source_of
 from tillbook.errors import NotFound
 from tillbook.http import Request, Response
+from tillbook.jobs import Jobs
 from tillbook.json_text import Json
 from tillbook.people import Page, People, decode_cursor, encode_cursor, parse_limit
 from tillbook.settings import settings
@@ -18,7 +20,8 @@ from tillbook.transactions import shown as shown_transaction
 
 def answer(request: Request) -> Response:
     """Raises NotFound, Malformed."""
-    return Response(200, _ROUTES[request.route](request))
+    found = _ROUTES[request.route](request)
+    return found if isinstance(found, Response) else Response(200, found)
 
 
 @cache
@@ -85,7 +88,39 @@ def _received_at(request_id: str) -> str:
     return times.iso(times.shift("19700101000000000000", milliseconds=milliseconds))
 
 
-_ROUTES: dict[str, Callable[[Request], Json]] = {
+def _audiences(request: Request) -> Audiences:
+    return Audiences(table.dynamodb(), settings().ledger_table, request.account)
+
+
+def _all_audiences(request: Request) -> Json:
+    return _audiences(request).all()
+
+
+def _members(request: Request) -> Json | Response:
+    """As JSON, or with `?format=csv` (or `Accept: text/csv`) as a CSV page with the cursor in a header."""
+    source = source_of(request.path("audience_id"))
+    limit = parse_limit(request.query("limit"), default=100)
+    page = _audiences(request).members(source, limit, request.query("cursor"))
+    if request.query("format") != "csv" and "text/csv" not in (request.header("accept") or ""):
+        return {"members": page.records, "next_cursor": page.cursor}
+    headers = {"content-type": "text/csv; charset=utf-8"} | ({"x-next-cursor": page.cursor} if page.cursor else {})
+    return Response(200, page.csv(), headers)
+
+
+def _match(request: Request) -> Json:
+    source = source_of(request.path("audience_id"))
+    return {"results": _audiences(request).match(source, request.json())}
+
+
+def _job(request: Request) -> Json:
+    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.path("job_id"))
+
+
+_ROUTES: dict[str, Callable[[Request], Json | Response]] = {
+    "GET /v1/audiences": _all_audiences,
+    "GET /v1/audience/{audience_id}": _members,
+    "POST /v1/audience/{audience_id}/match": _match,
+    "GET /v1/jobs/{job_id}": _job,
     "GET /v1/order/{order_id}": _order_v1,
     "GET /v3/{account_id}/requests/{request_id}": _request,
     "GET /v3/{account_id}/people/{id_or_email}": _person,

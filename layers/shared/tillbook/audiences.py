@@ -1,0 +1,276 @@
+"""Customer audiences, read from the orders themselves: no second copy that could fall out of step.
+
+An order's head carries how many records it gives, is counted in the audience's counters and indexed by the match keys
+of its addresses, all in the transaction that writes the order. So counts and matches hold in every snapshot, and the
+members are the orders, read bucket by bucket.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from tillbook import fields, orders_api, table, times
+from tillbook.addresses import match_key
+from tillbook.errors import FieldError, Invalid, Malformed, NotFound
+from tillbook.identity import Person, email_sha256, is_email, person_of
+from tillbook.json_text import Json, dumps
+from tillbook.packing import unpack
+from tillbook.people import PAGE_BYTES
+from tillbook.reads import batch_get
+from tillbook.table import Item, plain_item
+
+MAX_MATCH = 1000
+_NAMES = {"orders_api": "Customers (Orders API)", "shopper_activity": "Customers (Shopper Activity)"}
+_IDS = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}
+_COLUMNS = (
+    "order_id", "kind", "name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
+    "email_sha256", "person_id", "customer_id", "added_at",
+)  # fmt: skip
+_THREADS = 16
+
+
+def source_of(audience_id: str) -> str:
+    """Raises NotFound."""
+    if audience_id not in _IDS:
+        raise NotFound("There is no such audience.")
+    return _IDS[audience_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """`cursor` says behind which order to go on, None at the end."""
+
+    records: list[Json]
+    cursor: str | None
+
+    def csv(self) -> str:
+        """With a header row: each page is a file of its own."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, _COLUMNS, lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows([{name: _cell(record[name]) for name in _COLUMNS} for record in self.records])
+        return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    # A spreadsheet would run it.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+@dataclass(frozen=True, slots=True)
+class Audiences:
+    client: Any
+    table: str
+    account: str
+
+    def all(self) -> list[Json]:
+        return [
+            {
+                "id": audience,
+                "name": _NAMES[source],
+                "description": "Everybody who ordered: one record for each address of each order. "
+                "For suppression; it cannot be mailed.",
+                "member_count": self.counts(source)[0],
+                "mailable": False,
+            }
+            for audience, source in _IDS.items()
+        ]
+
+    def counts(self, source: str) -> tuple[int, int]:
+        """(records, orders) of an audience, in one query of at most 256 small items."""
+        pk = table.counters_pk(self.account, source)
+        answer = self.client.query(
+            TableName=self.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}},
+            ConsistentRead=True,
+        )  # fmt: skip
+        counters = [plain_item(item) for item in answer["Items"]]
+        return int(sum(c.get("m", 0) for c in counters)), int(sum(c.get("n", 0) for c in counters))
+
+    # --------------------------------------------------------------- members
+
+    def members(self, source: str, limit: int, cursor: str | None) -> Members:
+        """The records of whole orders, until there are `limit` or the page is full: at most one more than that."""
+        bucket, after = decode_cursor(cursor)
+        records: list[Json] = []
+        size = 0
+        for pk, key, items in self.orders(source, bucket, after, page=limit * 2 + 2):
+            if items:
+                records += self._records(source, items)
+                size = len(dumps(records).encode()) if len(records) % 20 == 0 else size
+            if len(records) >= limit or size > PAGE_BYTES:
+                return Members(self._with_people(records), encode_cursor(int(pk.rpartition("/")[2], 16), key))
+        return Members(self._with_people(records), None)
+
+    def orders(self, source: str, bucket: int = 0, after: str = "", page: int = 100) -> Any:
+        """(pk, order key, head and events) of each order, in the order of keys; no items for a deleted one."""
+        for number in range(bucket, table.BUCKETS):
+            pk = f"{self.account}/{table.SOURCE_LETTER[source]}/{number:x}"
+            items: list[Item] = []
+            behind = table.head_sk(after) if after else "-"  # which sorts before every key
+            arguments: dict[str, Any] = {
+                "TableName": self.table, "ConsistentRead": True, "Limit": page,
+                "KeyConditionExpression": "pk = :pk AND sk > :behind",
+                "ExpressionAttributeValues": {":pk": {"S": pk}, ":behind": {"S": behind}},
+            }  # fmt: skip
+            while True:
+                answer = self.client.query(**arguments)
+                for raw_item in answer["Items"]:
+                    item = plain_item(raw_item)
+                    items.append(item)
+                    if str(item["sk"]).endswith("~"):  # the head ends its order
+                        yield pk, str(item["sk"])[:-1], [] if item.get("d") else items
+                        items = []
+                if "LastEvaluatedKey" not in answer:
+                    break
+                arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            after = ""
+
+    def _records(self, source: str, items: list[Item]) -> list[Json]:
+        body: dict[str, Json]
+        head, events = items[-1], sorted(items[:-1], key=lambda e: str(e["gs"]))
+        if source == "orders_api":
+            version = table.version_name(int(head["v"]))
+            events = [e for e in events if int(str(e["sk"])[-8:]) >= int(head["b"])]
+            body = next((unpack(e["b"]) for e in events if str(e["sk"]).endswith(version)), {})
+        else:
+            body = {}
+            for event in events:
+                body |= unpack(event["b"])
+        base = {
+            "order_id": head["id"], "email_sha256": body.get("email_sha256"), "person_id": None,
+            "customer_id": body.get("customer_id"), "person": head.get("p"),
+            "added_at": times.iso(min((str(e["gs"])[20:40] for e in events), default=head["f"])),
+        }  # fmt: skip
+        records = [
+            {**base, "kind": kind, **_address(body[f"{kind}_address"])}
+            for kind in ("shipping", "billing")
+            if body.get(f"{kind}_address")
+        ]
+        return records or [{**base, "kind": "person", **_address({})}]
+
+    def _with_people(self, records: list[Json]) -> list[Json]:
+        """v3 events name their person in the head only: the hash or the id stands with the person."""
+        ids = sorted({r["person"] for r in records if r["person"] and not r["email_sha256"] and not r["customer_id"]})
+        keys = [table.person_key(self.account, i) for i in ids]
+        people = {str(p["pk"]).rpartition("/")[2]: p for p in batch_get(self.client, self.table, keys)}
+        for record in records:
+            person = people.get(record.pop("person") or "", {})
+            if person.get("k") == "email":
+                record["email_sha256"] = person["id"]
+            elif person.get("k") == "person":
+                record["person_id"] = person["id"]
+        return records
+
+    # ----------------------------------------------------------------- match
+
+    def match(self, source: str, payload: Json) -> list[Json]:
+        """Who of up to 1,000 people is a customer: at most one batch read and two index reads for each of them.
+
+        Raises Invalid naming `people[3].email`.
+        """
+        people = _people(payload)
+        ids = {index: person.id_in(self.account) for index, entry in enumerate(people) if (person := _person(entry))}
+        keys = [table.person_key(self.account, i) for i in sorted(set(ids.values()))]
+        prefix = table.count_name(source, "")[:-1]
+        known = {
+            str(p["pk"]).rpartition("/")[2]
+            for p in batch_get(self.client, self.table, keys)
+            if any(name.startswith(prefix) and count > 0 for name, count in p.items())
+        }
+        results = [ids.get(index) in known for index in range(len(people))]
+        lookups = [(index, name, key) for index, entry in enumerate(people) for name, key in _match_keys(entry)]
+        lookups = [lookup for lookup in lookups if not results[lookup[0]]]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for (index, _, _), found in zip(lookups, pool.map(self._lookup(source), lookups), strict=True):
+                results[index] = results[index] or found
+        return [{"customer": result} for result in results]
+
+    def _lookup(self, source: str) -> Callable[[tuple[int, str, str]], bool]:
+        def found(lookup: tuple[int, str, str]) -> bool:
+            _, index, key = lookup
+            answer = self.client.query(
+                TableName=self.table, IndexName=index, Limit=1,
+                KeyConditionExpression=f"{table.MATCH_INDEXES[index]} = :key",
+                ExpressionAttributeValues={":key": {"S": table.match_value(self.account, source, key)}},
+            )  # fmt: skip
+            return bool(answer["Items"])
+
+        return found
+
+
+def _people(payload: Json) -> list[dict[str, Json]]:
+    people = payload.get("people") if isinstance(payload, dict) else None
+    if not isinstance(people, list) or not people:
+        raise Invalid([FieldError("people", "presence_error", "is required: an array of people")])
+    if len(people) > MAX_MATCH:
+        raise Invalid([FieldError("people", "length_error", f"must have at most {MAX_MATCH} entries")])
+    faults: list[FieldError] = []
+    for index, entry in enumerate(people):
+        path = f"people[{index}]"
+        if not isinstance(entry, dict):
+            faults.append(FieldError(path, "format_error", "must be an object"))
+            continue
+        given = [name for name in ("address", "email", "email_sha256", "customer_id") if entry.get(name)]
+        if not given:
+            faults.append(
+                FieldError(path, "presence_error", "must have an address, email, email_sha256 or customer_id")
+            )
+        for name in given:
+            good = isinstance(entry[name], dict if name == "address" else str)
+            if not good or (name == "email" and not is_email(entry[name])):
+                faults.append(FieldError(f"{path}.{name}", "format_error", "is not valid"))
+    if faults:
+        raise Invalid(faults[: fields.MAX_ERRORS])
+    return people
+
+
+def _person(entry: dict[str, Json]) -> Person | None:
+    if entry.get("email"):
+        return Person("email", email_sha256(entry["email"]))
+    if entry.get("email_sha256"):
+        return Person("email", entry["email_sha256"].strip().lower())
+    if entry.get("customer_id"):
+        return person_of("customer", entry["customer_id"].strip())
+    return None
+
+
+def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:
+    keys: list[tuple[str, str]] = []
+    key = match_key(entry.get("address"))
+    if key:
+        keys += [("shipping", key), ("billing", key)]
+    if entry.get("customer_id"):
+        keys.append(("customer", orders_api.customer_match_key(entry["customer_id"].strip())))
+    return keys
+
+
+def _address(address: dict[str, Json]) -> dict[str, Json]:
+    name = address.get("name") or " ".join(
+        str(address[part]) for part in ("first_name", "last_name") if address.get(part)
+    )
+    lines = ("company", "address_1", "address_2", "city", "state", "postal_code", "country")
+    return {"name": name or None} | {line: address.get(line) for line in lines}
+
+
+def encode_cursor(bucket: int, key: str) -> str:
+    return urlsafe_b64encode(f"{bucket:x}{key}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str | None) -> tuple[int, str]:
+    """Raises Malformed."""
+    if text is None:
+        return 0, ""
+    try:
+        plain = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
+        if len(plain) != 23 or not plain[1:].replace("-", "a").replace("_", "a").isalnum():
+            raise ValueError
+        return int(plain[0], 16), plain[1:]
+    except ValueError:
+        raise Malformed("cursor is not one of ours.", "cursor") from None

@@ -1,0 +1,108 @@
+"""Long work, page by page through the queue: each page is a message that sends the next one before it is acknowledged.
+
+A page may run twice: its work is idempotent, and `page` in the job's item sees to it that only one chain goes on.
+Records table: pk = {account}/j, sk = the job's id (UUIDv7), kept for 30 days.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tillbook import times
+from tillbook.aws import error_code
+from tillbook.errors import NotFound
+from tillbook.json_text import Json
+from tillbook.table import Item, plain_item, raw
+
+KEPT_SECONDS = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One page of a job, as it goes through the queue. `cursor` is where it starts, `done` what was done before."""
+
+    account: str
+    job: str
+    kind: str
+    source: str
+    page: int = 0
+    cursor: str | None = None
+    done: int = 0
+
+    def next(self, cursor: str, done: int) -> Step:
+        return replace(self, page=self.page + 1, cursor=cursor, done=self.done + done)
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    client: Any
+    table: str
+
+    def start(self, step: Step, total: int) -> bool:
+        """Notes the job before its first message is sent. False if it stands already."""
+        item: Item = {
+            "pk": f"{step.account}/j", "sk": step.job, "k": step.kind, "so": step.source, "st": "queued", "pg": 0,
+            "do": 0, "to": total, "at": times.now(), "ttl": int(time.time()) + KEPT_SECONDS,
+        }  # fmt: skip
+        try:
+            # A schedule that fires twice names the same job.
+            self.client.put_item(TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+    def advance(self, step: Step, done: int, *, finished: bool) -> bool:
+        """After a page. False if another delivery of it has gone on already."""
+        status = "done" if finished else "running"
+        total = ", #t = :d" if finished else ""  # orders came and went meanwhile: what was done is what there was
+        return self._update(
+            step, f"SET pg = :next, do = :d, #s = :s{total}", "pg = :page",
+            {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status},
+        )  # fmt: skip
+
+    def fail(self, step: Step, reason: str) -> None:
+        self._update(
+            step, "SET #s = :s, er = :e", "attribute_exists(pk) AND #s <> :d",
+            {":s": "failed", ":e": reason, ":d": "done"},
+        )  # fmt: skip
+
+    def is_current(self, step: Step) -> bool:
+        item = self._get(step.account, step.job)
+        return item is not None and int(item["pg"]) == step.page and item["st"] not in ("done", "failed")
+
+    def shown(self, account: str, job_id: str) -> Json:
+        """Raises NotFound."""
+        item = self._get(account, job_id)
+        if item is None:
+            raise NotFound("There is no such job.")
+        return {
+            "job_id": job_id, "kind": item["k"], "status": item["st"], "done": int(item["do"]),
+            "total": max(int(item["to"]), int(item["do"])), "error": item.get("er"),
+        }  # fmt: skip
+
+    def _get(self, account: str, job_id: str) -> dict[str, Any] | None:
+        answer = self.client.get_item(
+            TableName=self.table, Key=raw({"pk": f"{account}/j", "sk": job_id}), ConsistentRead=True
+        )
+        return plain_item(answer["Item"]) if answer.get("Item") else None
+
+    def _update(self, step: Step, update: str, condition: str, values: dict[str, Any]) -> bool:
+        names = {"#s": "st", "#t": "to"}
+        try:
+            self.client.update_item(
+                TableName=self.table, Key=raw({"pk": f"{step.account}/j", "sk": step.job}),
+                UpdateExpression=update, ConditionExpression=condition,
+                ExpressionAttributeNames={n: a for n, a in names.items() if n in update + condition},
+                ExpressionAttributeValues=raw(values),
+            )  # fmt: skip
+        except ClientError as error:
+            if error_code(error) == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True

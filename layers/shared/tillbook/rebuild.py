@@ -1,0 +1,68 @@
+"""Computes an audience again from the orders: every head from its events, corrected where it differs.
+
+Live writes go on meanwhile: each correction is a ledger transaction on the condition that nobody wrote the head since
+it was read, and an audience is at no moment emptied. Where nothing is wrong nothing is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from tillbook import orders_api
+from tillbook.accounts import Accounts
+from tillbook.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.jobs import Jobs, Step
+from tillbook.ledger import Ledger
+from tillbook.messages import Message, Queue
+from tillbook.table import SOURCE_LETTER
+from tillbook.times import uuid7
+
+KIND = "rebuild"
+PAGE_ORDERS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilds:
+    client: Any
+    ledger: Ledger
+    jobs: Jobs
+    accounts: Accounts
+    queue: Queue
+
+    def start(self, account: str, source: str, job: str | None = None) -> str:
+        """Returns the job's id. A job of that id that runs already goes on as it does."""
+        step = Step(account, job or uuid7(), KIND, source)
+        _, orders = Audiences(self.client, self.ledger.table, account).counts(source)
+        self.jobs.start(step, orders)
+        self.queue.send(Message(steps=[step]))
+        return step.job
+
+    def run(self, step: Step, clock: Callable[[], float], deadline: float) -> None:
+        """One page, then the next message, then the job's progress: in this order, a crash loses nothing."""
+        if not self.jobs.is_current(step):
+            return
+        bucket, after = decode_cursor(step.cursor)
+        done, cursor = 0, None
+        for pk, key, _ in Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after):
+            self.ledger.refresh(step.account, step.source, key, orders_api.document_of, deadline)
+            done += 1
+            # Half of the time is left to those of this page who were slow, and to what else is in the batch.
+            if done == PAGE_ORDERS or clock() > deadline - 20:
+                cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
+                break
+        if cursor is not None:
+            self.queue.send(Message(steps=[step.next(cursor, done)]))
+        self.jobs.advance(step, done, finished=cursor is None)
+
+    def nightly(self, after: str | None) -> None:
+        """Starts a rebuild of both audiences of a page of accounts; the next page is the next message's."""
+        day = datetime.now(UTC).date().isoformat()
+        page, following = self.accounts.page(after)
+        for account in page:
+            for source, letter in SOURCE_LETTER.items():
+                self.start(account, source, f"nightly-{day}-{letter}")
+        if following:
+            self.queue.send(Message(nightly=[following]))
