@@ -26,7 +26,7 @@ test: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook $(wildcard cli)
+	$(python) -m mypy local functions layers/shared/tillbook cli events
 
 format: setup
 	$(python) -m ruff check --fix .

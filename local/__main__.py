@@ -10,6 +10,7 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from local.announce import announced
 from local.deploy import DeployError
 from local.stack import PortTaken, Stack
 from local.template import TemplateError
@@ -31,7 +32,7 @@ def main() -> None:
 def _run(port: int, state: Path | None) -> None:
     started = time.monotonic()
     print("Starting the stack of template.yaml on an embedded AWS ...", flush=True)
-    with Stack(port, state=state, failed=_failed) as stack:
+    with Stack(port, state=state, failed=_failed) as stack, announced(stack):
         # Here, so that a mistake in the package that is worked on does not keep the stack from starting.
         from local.play import play
         from local.reload import Reloader

@@ -7,6 +7,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
+STAMP_LENGTH = 20
 _ISO = re.compile(r"[\dW-]+([Tt ][\d:.,]+([Zz]|[+-][\d:.]+)?)?", re.ASCII)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 

@@ -1,0 +1,1 @@
+"""The `tillbook` command: accounts and their API keys, on AWS and on the local stack alike."""

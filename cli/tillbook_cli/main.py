@@ -1,0 +1,238 @@
+"""The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …), 2 used wrongly,
+3 the stack could not be reached.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tillbook.accounts import SOURCES, Account, Accounts
+from tillbook.errors import Problem
+from tillbook.keys import ROLES, ApiKey, Keys
+
+from .connection import Target, Unreachable, connect, explained
+
+REFUSED, UNREACHABLE = 1, 3
+
+
+@dataclass(frozen=True)
+class Tillbook:
+    """What a command works on."""
+
+    accounts: Accounts
+    keys: Keys
+    as_json: bool
+
+    def show(self, shape: dict[str, Any], *, note: str = "") -> None:
+        """`note` is for a person's eyes: it goes to standard error."""
+        if self.as_json:
+            click.echo(json.dumps(shape, indent=2))
+        else:
+            width = max(map(len, shape))
+            for name, value in shape.items():
+                click.echo(f"{name.replace('_', ' '):{width}}  {_text(value)}".rstrip())
+        if note:
+            click.echo(note, err=True)
+
+
+Command = Callable[..., None]
+
+
+def on_a_stack(command: Command) -> Command:
+    """Gives a command the options that say where, and the Tillbook that is there."""
+
+    @click.option(
+        "--stack-name",
+        envvar="TILLBOOK_STACK",
+        default="tillbook-dev",
+        show_default=True,
+        show_envvar=True,
+        help="The CloudFormation stack.",
+    )
+    @click.option("--profile", help="The profile of the AWS configuration.")
+    @click.option("--region", help="The AWS region.")
+    @click.option("--endpoint-url", help="Another AWS than Amazon's.")
+    @click.option("--local", is_flag=True, help="The stack that make run runs in this project.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @functools.wraps(command)
+    def call(
+        *,
+        stack_name: str,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        local: bool,
+        as_json: bool,
+        **arguments: Any,
+    ) -> None:
+        target = Target(stack_name, profile, region, endpoint_url, local)
+        try:
+            connection = connect(target)
+            client, table = connection.dynamodb, connection.records_table
+            command(Tillbook(Accounts(client, table), Keys(client, table), as_json), **arguments)
+        except Problem as problem:
+            _fail(problem.message, REFUSED, as_json)
+        except ValueError as error:
+            _fail(str(error), REFUSED, as_json)
+        except Unreachable as error:
+            _fail(str(error), UNREACHABLE, as_json)
+        except (BotoCoreError, ClientError) as error:
+            _fail(explained(error, target), UNREACHABLE, as_json)
+
+    return call
+
+
+def _fail(message: str, code: int, as_json: bool) -> NoReturn:
+    click.echo(json.dumps({"error": message}) if as_json else f"Error: {message}", err=True)
+    raise SystemExit(code)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value in (None, "") else str(value)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def tillbook() -> None:
+    """Accounts of a Tillbook and their API keys.
+
+    It works on the stack that --stack-name names on AWS, or with --local on the one that make run runs.
+    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached.
+    """
+
+
+# --------------------------------------------------------------- accounts ---
+
+
+@tillbook.group()
+def account() -> None:
+    """Accounts: each a shop, of which no other sees anything."""
+
+
+currency_option = click.option(
+    "--currency", type=str.upper, help="ISO 4217 code that stands for orders which name none.  [USD at first]"
+)
+source_option = click.option(
+    "--source",
+    "sources",
+    multiple=True,
+    type=click.Choice(SOURCES),
+    help="A source whose orders count in the lifetime value; repeat it for more.  [all at first]",
+)
+
+
+@account.command("create")
+@click.argument("account_id")
+@currency_option
+@source_option
+@on_a_stack
+def create_account(book: Tillbook, account_id: str, currency: str | None, sources: tuple[str, ...]) -> None:
+    """Create the account ACCOUNT_ID: 1 to 64 of A-Z, a-z, 0-9, _ and -."""
+    created = book.accounts.create(_changed(Account(account_id), currency, sources))
+    book.show(_account(created))
+
+
+@account.command("set")
+@click.argument("account_id")
+@currency_option
+@source_option
+@on_a_stack
+def set_account(book: Tillbook, account_id: str, currency: str | None, sources: tuple[str, ...]) -> None:
+    """Change an account's settings. They apply to all that is read from then on, of older orders too."""
+    if currency is None and not sources:
+        raise click.UsageError("Nothing to set: give --currency, --source or both.")
+    book.show(_account(book.accounts.set(_changed(book.accounts.get(account_id), currency, sources))))
+
+
+@account.command("show")
+@click.argument("account_id")
+@on_a_stack
+def show_account(book: Tillbook, account_id: str) -> None:
+    """Show an account's settings."""
+    book.show(_account(book.accounts.get(account_id)))
+
+
+def _changed(known: Account, currency: str | None, sources: tuple[str, ...]) -> Account:
+    if currency is not None:
+        known = replace(known, currency=currency)
+    # In one order, however they are given.
+    return replace(known, sources=tuple(s for s in SOURCES if s in sources)) if sources else known
+
+
+def _account(shown: Account) -> dict[str, Any]:
+    return {"account": shown.id, "currency": shown.currency, "sources": list(shown.sources)}
+
+
+# ------------------------------------------------------------------- keys ---
+
+
+@tillbook.group()
+def keys() -> None:
+    """API keys: secrets of an account, of which only the hash is kept."""
+
+
+@keys.command("create")
+@click.argument("account_id")
+@click.option("--role", required=True, type=click.Choice(ROLES), help="ingest: the order routes. admin: all routes.")
+@click.option("--label", default="", help="What it is for, to tell it from others.")
+@on_a_stack
+def create_key(book: Tillbook, account_id: str, role: str, label: str) -> None:
+    """Create a key of ACCOUNT_ID, and print its secret this once."""
+    book.accounts.get(account_id)
+    key, secret = book.keys.create(account_id, role, label)
+    book.show(_key(key) | {"secret": secret}, note="The secret is shown this once: only its hash is kept.")
+
+
+@keys.command("list")
+@click.argument("account_id")
+@on_a_stack
+def list_keys(book: Tillbook, account_id: str) -> None:
+    """List the keys of ACCOUNT_ID, revoked ones too."""
+    book.accounts.get(account_id)
+    found = [_key(key) for key in sorted(book.keys.of(account_id), key=lambda key: (key.created, key.id))]
+    if book.as_json:
+        book.show({"keys": found})
+    elif found:
+        click.echo(_table(found))
+    else:
+        click.echo(f"Account {account_id} has no keys.", err=True)
+
+
+@keys.command("revoke")
+@click.argument("account_id")
+@click.argument("key")
+@on_a_stack
+def revoke_key(book: Tillbook, account_id: str, key: str) -> None:
+    """Revoke the key KEY of ACCOUNT_ID, for ever. KEY is its id, as keys list shows it."""
+    revoked = book.keys.revoke(account_id, key)
+    book.show(_key(revoked), note="It stops working within a minute.")
+
+
+def _key(shown: ApiKey) -> dict[str, Any]:
+    return {
+        "key": shown.id,
+        "account": shown.account,
+        "role": shown.role,
+        "label": shown.label,
+        "created": shown.created,
+        "last_used": shown.used or None,
+        "revoked": shown.revoked,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    names = [name for name in rows[0] if name != "account"]
+    lines = [[name.replace("_", " ").upper() for name in names]]
+    lines += [[_text(row[name]) for name in names] for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
+    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)

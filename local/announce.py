@@ -1,0 +1,30 @@
+"""Where the stack that runs is, in .local/stack.json: `tillbook --local` finds it there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+
+from local.deploy import STACK
+from local.stack import ROOT, Stack
+
+FILE = ROOT / ".local" / "stack.json"
+
+
+@contextlib.contextmanager
+def announced(stack: Stack) -> Iterator[None]:
+    """Of several stacks, the one that started last is found."""
+    FILE.parent.mkdir(exist_ok=True)
+    content = json.dumps(
+        {"endpoint_url": stack.endpoint_url, "stack_name": STACK, "url": stack.url, "process": os.getpid()}
+    )
+    FILE.write_text(content + "\n")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            if json.loads(FILE.read_text())["process"] == os.getpid():
+                FILE.unlink()
+                FILE.parent.rmdir()
