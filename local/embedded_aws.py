@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 START_SECONDS = 30
 # State is written when it ends, so it gets the time for that.
@@ -119,11 +119,20 @@ def _port(state: Path | None) -> int:
 def _serve() -> None:
     """What the child process runs."""
     from ministack import app
-    from ministack.core import lambda_runtime
+    from ministack.core import iam_actions, lambda_runtime
     from ministack.services import lambda_svc
 
     # After an answer a worker's log is read until it is silent: 50 ms for a function that logs nothing.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
+
+    # IAM has no actions for batches: who may send one message may send ten.
+    action_of = iam_actions.extract_iam_action
+
+    def as_iam_names_it(*arguments: Any, **named: Any) -> Any:
+        action = action_of(*arguments, **named)
+        return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+    iam_actions.extract_iam_action = as_iam_names_it
 
     def end_with_the_parent() -> None:
         sys.stdin.buffer.read()

@@ -14,7 +14,7 @@ from tillbook import fields, times
 from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
-from tillbook.identity import Person, email_sha256, payload_hash, person_of
+from tillbook.identity import Person, email_sha256, is_email, payload_hash, person_of
 from tillbook.json_text import Json
 from tillbook.order import SETS_TOTAL
 
@@ -160,6 +160,9 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         errors += invalid.errors
     if errors:
         raise Invalid(errors)
+    _hash_email_fields(body)
+    for address in (body.get("shipping_address"), body.get("billing_address")):
+        _hash_email_fields(address or {}, keep=())
     person_id, email = body.pop("person_id", None), body.pop("email", None)
     person = person_of("person", person_id) if person_id else Person("email", email_sha256(email))
     occurred = body.pop("occurred_at", None)
@@ -171,6 +174,15 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "notes": notes,
     }
     return envelope, body
+
+
+def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
+    """`new_email`, `customer_email`, an address's `email`: clients in use send them, and none is kept in clear."""
+    for name in [name for name in part if name == "email" or name.endswith("_email")]:
+        value = part[name]
+        if name not in keep and isinstance(value, str) and is_email(value):
+            part[f"{name}_sha256"] = email_sha256(value)
+            del part[name]
 
 
 def _blank(value: Json) -> bool:
