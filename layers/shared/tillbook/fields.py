@@ -148,9 +148,7 @@ def _present(value: Any) -> Any:
 
 def order_id(value: Any) -> Any:
     """1 to 255 characters that can also stand in a path: `?`, control characters, `.` and `..` cannot."""
-    value = text(255, numbers=True)(value)
-    if not value:
-        raise fault("presence_error", "is required")
+    value = text(255, required=True, numbers=True)(value)
     if value in (".", ".."):
         raise fault("format_error", "must not be . or .., which cannot stand in a path")
     if "?" in value:

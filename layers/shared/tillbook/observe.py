@@ -43,5 +43,6 @@ def log(message: str, *, error: BaseException | None = None, **keys: Any) -> Non
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
-    code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
+    # A botocore time-out has a response too, and it is None.
+    code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
     logger().warning(message, extra={"error": type(error).__name__, "error_code": code, "error_at": place, **keys})
