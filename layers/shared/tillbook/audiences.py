@@ -108,8 +108,8 @@ class Audiences:
                 return Members(self._with_people(records), encode_cursor(int(pk.rpartition("/")[2], 16), key))
         return Members(self._with_people(records), None)
 
-    def orders(self, source: str, bucket: int = 0, after: str = "", page: int = 100) -> Any:
-        """(pk, order key, head and events) of each order, in the order of keys; no items for a deleted one."""
+    def orders(self, source: str, bucket: int = 0, after: str = "", page: int = 100, *, deleted: bool = False) -> Any:
+        """(pk, order key, events and head) of each order, in the order of keys; of deleted ones only if asked for."""
         for number in range(bucket, table.BUCKETS):
             pk = f"{self.account}/{table.SOURCE_LETTER[source]}/{number:x}"
             items: list[Item] = []
@@ -125,7 +125,7 @@ class Audiences:
                     item = plain_item(raw_item)
                     items.append(item)
                     if str(item["sk"]).endswith("~"):  # the head ends its order
-                        yield pk, str(item["sk"])[:-1], [] if item.get("d") else items
+                        yield pk, str(item["sk"])[:-1], [] if item.get("d") and not deleted else items
                         items = []
                 if "LastEvaluatedKey" not in answer:
                     break

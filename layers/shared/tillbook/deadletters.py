@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillbook import times
-from tillbook.messages import Message, encode
+from tillbook.messages import Message, decode, encode
 from tillbook.table import raw
 
 
@@ -17,6 +17,22 @@ from tillbook.table import raw
 class DeadLetters:
     client: Any
     table: str
+
+    def erase(self, account: str, person: str) -> None:
+        """Discards the dead letters that name a person (our own id)."""
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": {"S": f"{account}/d"}},
+        }  # fmt: skip
+        while True:
+            page = self.client.query(**arguments)
+            for item in page["Items"]:
+                orders = decode(item["m"]["S"]).orders
+                if any(order.activity().person.id_in(account) == person for order in orders):
+                    self.client.delete_item(TableName=self.table, Key={"pk": item["pk"], "sk": item["sk"]})
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
         self.client.put_item(

@@ -44,10 +44,10 @@ def accept(request: Request) -> Response:
 
 def _orders(payload: Json) -> list[Json]:
     orders = payload.get("orders") if isinstance(payload, dict) else None
-    if orders is None or orders == []:
-        raise Invalid([FieldError("orders", "presence_error", "is required")])
     if isinstance(orders, dict) and all(name.isdecimal() for name in orders):
         orders = list(orders.values())  # a PHP array whose keys do not start at 0, as drip-php sends a second chunk
+    if orders is None or orders == []:
+        raise Invalid([FieldError("orders", "presence_error", "is required")])
     if not isinstance(orders, list):
         raise Invalid([FieldError("orders", "format_error", "must be an array")])
     if len(orders) > shopper_activity.MAX_BATCH:

@@ -23,18 +23,34 @@ KEPT_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One page of a job, as it goes through the queue. `cursor` is where it starts, `done` what was done before."""
+    """One page of a job, as it goes through the queue.
+
+    `plan` is what is still to be walked through, first what this page is of: a source, or `person`, or `settle` (a
+    pause). `cursor` is where the page starts, `done` what was done before it. For a purge or an erasure: `cut` is the
+    stamp of the request, `before` of the youngest orders it takes, `person` whom it erases.
+    """
 
     account: str
     job: str
     kind: str
-    source: str
+    plan: list[str]
     page: int = 0
     cursor: str | None = None
     done: int = 0
+    cut: str = ""
+    before: str = ""
+    person: str = ""
 
-    def next(self, cursor: str, done: int) -> Step:
-        return replace(self, page=self.page + 1, cursor=cursor, done=self.done + done)
+    @property
+    def source(self) -> str:
+        return self.plan[0]
+
+    def then(self, cursor: str | None, done: int) -> Step | None:
+        """The next page's step: of the same part of the plan if there is a cursor; None at the end of the plan."""
+        plan = self.plan if cursor is not None else self.plan[1:]
+        if not plan:
+            return None
+        return replace(self, plan=plan, page=self.page + 1, cursor=cursor, done=self.done + done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +61,7 @@ class Jobs:
     def start(self, step: Step, total: int) -> bool:
         """Notes the job before its first message is sent. False if it stands already."""
         item: Item = {
-            "pk": f"{step.account}/j", "sk": step.job, "k": step.kind, "so": step.source, "st": "queued", "pg": 0,
+            "pk": f"{step.account}/j", "sk": step.job, "k": step.kind, "st": "queued", "pg": 0,
             "do": 0, "to": total, "at": times.now(), "ttl": int(time.time()) + KEPT_SECONDS,
         }  # fmt: skip
         try:
@@ -62,7 +78,7 @@ class Jobs:
         status = "done" if finished else "running"
         total = ", #t = :d" if finished else ""  # orders came and went meanwhile: what was done is what there was
         return self._update(
-            step, f"SET pg = :next, do = :d, #s = :s{total}", "pg = :page",
+            step, f"SET pg = :next, do = :d, #s = :s{total}", "pg <= :page",
             {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status},
         )  # fmt: skip
 
@@ -73,8 +89,9 @@ class Jobs:
         )  # fmt: skip
 
     def is_current(self, step: Step) -> bool:
+        """False where another delivery of this page has gone on. A page may come before the one that sent it ends."""
         item = self._get(step.account, step.job)
-        return item is not None and int(item["pg"]) == step.page and item["st"] not in ("done", "failed")
+        return item is not None and int(item["pg"]) <= step.page and item["st"] not in ("done", "failed")
 
     def shown(self, account: str, job_id: str) -> Json:
         """Raises NotFound."""

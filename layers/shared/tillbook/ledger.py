@@ -36,6 +36,7 @@ _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThro
 
 
 _MAX_RENEWED = 90  # a transaction takes 100 items
+_MAX_REMOVED = 40  # each with its idempotency key
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +250,7 @@ class Ledger:
             if moved["sk"] == sk:
                 writes.append(self._replace_event(moved, stored))
             else:
-                writes += [self._remove_event(stored), self._put_event(moved)]
+                writes += [self._drop(stored, "gs"), self._put_event(moved)]
             if activity.content_hash:
                 writes.append(self._point_idempotency(activity, sk, str(moved["sk"])))
             writes += self._move(activity.account, "shopper_activity", before, after, None)
@@ -291,7 +292,9 @@ class Ledger:
                 first = self._version(pk, key, int(head["b"]), tries)
                 if first is not None:
                     return V1Order(str(first["i"]), unpack(first["b"]), changed=False)
-                tries.again()  # purged between the two reads
+                current = self._current(pk, key, tries)[1]  # the first version was erased with whom it named
+                if current is not None:
+                    return V1Order(str(current["i"]), unpack(current["b"]), changed=False)
                 head = self._get(pk, table.head_sk(key), tries)
                 continue
             version = int(head["v"]) + 1 if head else 1
@@ -448,6 +451,108 @@ class Ledger:
                 return True
             tries.again()
 
+    # -------------------------------------------------- purge and erasure
+
+    def remove_activities(self, account: str, key: str, doomed: Callable[[Item], bool], deadline: float) -> set[str]:
+        """Takes events out of a v3 order, and the order where none is left. Returns whose events they were.
+
+        In transactions of up to 40 events, each of which leaves LTV equal to what the remaining events make it.
+        """
+        tries = Tries(self.pace, deadline)
+        pk = table.orders_pk(account, "shopper_activity", key)
+        people: set[str] = set()
+        while True:
+            head, events = self._read(pk, key, tries)
+            if head is None:
+                return people
+            if int(head["n"]) != len(events):
+                tries.again()  # a write fell between the pages of the query
+                continue
+            out = [event for event in events if doomed(event)][:_MAX_REMOVED]
+            if not out:
+                return people
+            names = {event["sk"] for event in out}
+            rest = [event for event in events if event["sk"] not in names]
+            before, after = state_of(head), fold([_event_of(event) for event in rest]) if rest else None
+            writes = [self._put_head(_with_state(head, after, uuid7()), head) if after else self._drop(head, "w")]
+            for event in out:
+                writes.append(self._drop(event, "gs"))
+                if "k" in event:
+                    writes.append(self._drop_idempotency(account, str(event["k"])))
+            writes += self._move(account, "shopper_activity", before, after, None)
+            writes += self._count(account, "shopper_activity", key, head, after.customer if after else None)
+            if self._try(writes, tries) is None:
+                people |= {str(event["gp"]).rpartition("/")[2] for event in out}
+            else:
+                tries.again()
+
+    def remove_order(self, account: str, key: str, cut: str, deadline: float, *, person: str | None = None) -> set[str]:
+        """Takes out a v1 order that was submitted up to `cut` (a stamp), with all its versions.
+
+        Of one that was deleted and submitted again after `cut`, the versions from before. With `person`, only an order
+        that belongs to them. Returns whom the versions named.
+        """
+        tries = Tries(self.pace, deadline)
+        pk = table.orders_pk(account, "orders_api", key)
+        people: set[str] = set()
+        while True:
+            head, events = self._read(pk, key, tries)
+            if head is None or (person is not None and head.get("p") != person):
+                return people
+            born = next((e for e in events if _version_of(e) == int(head["b"])), None)
+            stays = not head.get("d") and born is not None and str(born["gs"])[20:40] > cut
+            out = [event for event in reversed(events) if not stays or _version_of(event) < int(head["b"])]
+            last = len(out) <= _MAX_RENEWED and not stays
+            if not out and stays:
+                return people
+            # Oldest first, and the head with the last of them: until then the order stands as it is.
+            writes = [self._drop(event, "gs") for event in out[:_MAX_RENEWED]]
+            if last:
+                writes += [self._drop(head, "w"), *self._count(account, "orders_api", key, head, None)]
+                if not head.get("d"):
+                    writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
+            if self._try(writes, tries) is not None:
+                tries.again()
+                continue
+            people |= {str(e["gp"]).rpartition("/")[2] for e in out[:_MAX_RENEWED] if "gp" in e}
+            if last:
+                return people
+
+    def redact_versions(self, account: str, key: str, person: str, deadline: float) -> None:
+        """Takes out versions of a v1 order that name a person to whom it belongs no more."""
+        tries = Tries(self.pace, deadline)
+        pk = table.orders_pk(account, "orders_api", key)
+        _, events = self._read(pk, key, tries)
+        for event in events[1:]:  # never the newest: the order stands on it
+            if event.get("gp") == table.person_pk(account, person):
+                while self._try([self._drop(event, "gs")], tries) == []:
+                    tries.again()
+
+    def forget(self, account: str, person: str, deadline: float) -> bool:
+        """Removes a person who has no order and no activity any more. Tells whether they are gone."""
+        tries = Tries(self.pace, deadline)
+        pk = table.person_pk(account, person)
+        while True:
+            stored = self._get(pk, "p", tries)
+            if stored is None:
+                return True
+            if any("#" in name and count for name, count in stored.items()) or self._has_activity(pk, tries):
+                return False
+            # A: finds nobody's order     B: adds an order of this person
+            # A: removes the person -> refused, or B's LTV would go with them.
+            if self._try([self._drop(stored, "z")], tries) is None:
+                return True
+            tries.again()
+
+    def _has_activity(self, pk: str, tries: Tries) -> bool:
+        # The index runs a moment behind the table: what it lists is looked up.
+        answer = self._call(
+            tries, self.client.query, TableName=self.table, IndexName=table.TIMELINE, Limit=25,
+            KeyConditionExpression="gp = :gp", ExpressionAttributeValues={":gp": {"S": pk}},
+        )  # fmt: skip
+        keys = [plain_item(item) for item in answer["Items"]]
+        return any(self._get(key["pk"], key["sk"], tries) is not None for key in keys)
+
     def written(self, account: str, key: str, request_id: str, deadline: float) -> bool:
         """Whether a v1 request's write took effect. `key` is the order's (identity.order_key)."""
         pk = table.orders_pk(account, "orders_api", key)
@@ -524,14 +629,24 @@ class Ledger:
             }
         }
 
-    def _remove_event(self, seen: Item) -> Raw:
-        # Refused where another copy has moved it: else the event would stand twice.
+    def _drop(self, seen: Item, guard: str) -> Raw:
+        # Only what was read goes. Refused where another write came between: a moved event would stand twice, a
+        # changed head would take what was added with it.
         return {
             "Delete": {
                 "TableName": self.table,
                 "Key": raw({"pk": seen["pk"], "sk": seen["sk"]}),
-                "ConditionExpression": "gs = :seen",
-                "ExpressionAttributeValues": {":seen": {"S": seen["gs"]}},
+                "ConditionExpression": f"{guard} = :seen",
+                "ExpressionAttributeValues": {":seen": raw_value(seen[guard])},
+            }
+        }
+
+    def _drop_idempotency(self, account: str, event_id: str) -> Raw:
+        # Without a condition: it goes with its event, on whose condition the transaction hangs.
+        return {
+            "Delete": {
+                "TableName": self.table,
+                "Key": raw({"pk": table.idempotency_pk(account, event_id), "sk": "i"}),
             }
         }
 
@@ -569,7 +684,9 @@ class Ledger:
             if not names:
                 continue
             adds = ", ".join(f"{a} {b}" for a, b in zip(names, values, strict=True))
-            update = f"ADD {adds}"
+            # `z` counts the writes of a person, so that one is forgotten only where nothing was added meanwhile.
+            values[":one"] = {"N": "1"}
+            update = f"ADD {adds}, z :one"
             if person is not None and person.id_in(account) == person_id:
                 update += " SET k = :kind, id = :value"
                 values |= {":kind": {"S": person.kind}, ":value": {"S": person.value}}
@@ -608,8 +725,12 @@ class Ledger:
             "Update": {
                 "TableName": self.table,
                 "Key": table.person_key(account, person.id_in(account)),
-                "UpdateExpression": "SET k = :kind, id = :value",
-                "ExpressionAttributeValues": {":kind": {"S": person.kind}, ":value": {"S": person.value}},
+                "UpdateExpression": "ADD z :one SET k = :kind, id = :value",
+                "ExpressionAttributeValues": {
+                    ":kind": {"S": person.kind},
+                    ":value": {"S": person.value},
+                    ":one": {"N": "1"},
+                },
             }
         }
 
@@ -784,6 +905,10 @@ def _event_of(item: Item) -> Event:
         item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO),
         item.get("c", ""), item.get("sh"), item.get("bh"),
     )  # fmt: skip
+
+
+def _version_of(event: Item) -> int:
+    return int(str(event["sk"])[-8:])
 
 
 def _with_match_keys(event: Item) -> Item:

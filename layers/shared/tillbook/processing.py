@@ -7,10 +7,11 @@ delivered again at any point of this: all of it may run twice.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tillbook import table, times
+from tillbook import rebuild, table, times
 from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem, Unavailable
@@ -18,8 +19,9 @@ from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger, Outcome
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log
+from tillbook.purge import Marks, Purges, read_marks
 from tillbook.rebuild import Rebuilds
-from tillbook.settings import settings
+from tillbook.settings import Settings, settings
 from tillbook.transactions import Transaction, Transactions
 
 # What is left to tell the queue what became of it all.
@@ -29,6 +31,19 @@ _WRITER_LIFE_SECONDS = 45
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
 
 
+class _Marks:
+    """Read once an invocation and account, and never kept longer: a purge relies on that."""
+
+    def __init__(self, read: Callable[[str], Marks]) -> None:
+        self._read = read
+        self._found: dict[str, Marks] = {}
+
+    def of(self, account: str) -> Marks:
+        if account not in self._found:
+            self._found[account] = self._read(account)
+        return self._found[account]
+
+
 @dataclass
 class Processor:
     ledger: Ledger
@@ -36,25 +51,30 @@ class Processor:
     dead_letters: DeadLetters
     queue: Queue
     rebuilds: Rebuilds
+    purges: Purges
+    marks_of: Callable[[str], Marks]
     max_tries: int
     clock: Any = field(default=time.monotonic)
 
     def run(self, records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
         """SQS records in, `batchItemFailures` out: those that must be delivered again."""
         deadline = self.clock() + seconds - _MARGIN_SECONDS
+        marks = _Marks(self.marks_of)
         failures = []
         for record in records:
             try:
                 if self.clock() >= deadline:
                     raise Unavailable("The function's time ran out.")
-                self._message(decode(record["body"]), int(record["attributes"]["ApproximateReceiveCount"]), deadline)
+                self._message(
+                    decode(record["body"]), int(record["attributes"]["ApproximateReceiveCount"]), marks, deadline
+                )
             except Exception as error:
                 # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
                 log("message failed", error=error, message_id=record["messageId"])
                 failures.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failures}
 
-    def _message(self, message: Message, receives: int, deadline: float) -> None:
+    def _message(self, message: Message, receives: int, marks: _Marks, deadline: float) -> None:
         tries = message.tries + receives
         done: list[Transaction] = []
         for write in message.writes:
@@ -73,7 +93,11 @@ class Processor:
                 late.append(order)
                 continue
             try:
-                outcome = self.ledger.apply(order.activity(), deadline)
+                activity = order.activity()
+                if marks.of(order.account).drops(order, activity.event.person):
+                    done.append(_transaction(order, Outcome("failed", "purged: received before a purge or an erasure")))
+                    continue
+                outcome = self.ledger.apply(activity, deadline)
                 done.append(_transaction(order, outcome))
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
             except Exception as error:
@@ -97,7 +121,8 @@ class Processor:
 
     def _step(self, step: Step, tries: int, deadline: float) -> None:
         try:
-            self.rebuilds.run(step, self.clock, deadline)
+            worker = self.rebuilds if step.kind == rebuild.KIND else self.purges
+            worker.run(step, self.clock, deadline)
         except Exception as error:
             log("step failed", error=error, account=step.account, job=step.job, page=step.page, tries=tries)
             if tries < self.max_tries:
@@ -153,17 +178,28 @@ def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The SQS-triggered function's whole work."""
     global _processor
     if _processor is None:
-        env, client = settings(), table.dynamodb()
-        ledger, queue = Ledger(client, env.ledger_table), Queue(table.sqs(), env.orders_queue_url)
-        _processor = Processor(
-            ledger,
-            Transactions(client, env.records_table),
-            DeadLetters(client, env.records_table),
-            queue,
-            Rebuilds(client, ledger, Jobs(client, env.records_table), Accounts(client, env.records_table), queue),
-            env.max_tries,
-        )
+        _processor = _build(settings())
     try:
         return _processor.run(event["Records"], context.get_remaining_time_in_millis() / 1000)
     finally:
         flush()
+
+
+def _build(env: Settings) -> Processor:
+    client, records = table.dynamodb(), env.records_table
+    ledger, queue = Ledger(client, env.ledger_table), Queue(table.sqs(), env.orders_queue_url)
+    jobs, transactions, dead_letters = (
+        Jobs(client, records),
+        Transactions(client, records),
+        DeadLetters(client, records),
+    )
+    return Processor(
+        ledger,
+        transactions,
+        dead_letters,
+        queue,
+        Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
+        Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
+        lambda account: read_marks(client, records, account),
+        env.max_tries,
+    )

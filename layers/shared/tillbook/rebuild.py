@@ -34,7 +34,7 @@ class Rebuilds:
 
     def start(self, account: str, source: str, job: str | None = None) -> str:
         """Returns the job's id. A job of that id that runs already goes on as it does."""
-        step = Step(account, job or uuid7(), KIND, source)
+        step = Step(account, job or uuid7(), KIND, [source])
         _, orders = Audiences(self.client, self.ledger.table, account).counts(source)
         self.jobs.start(step, orders)
         self.queue.send(Message(steps=[step]))
@@ -53,9 +53,10 @@ class Rebuilds:
             if done == PAGE_ORDERS or clock() > deadline - 20:
                 cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
                 break
-        if cursor is not None:
-            self.queue.send(Message(steps=[step.next(cursor, done)]))
-        self.jobs.advance(step, done, finished=cursor is None)
+        following = step.then(cursor, done)
+        if following is not None:
+            self.queue.send(Message(steps=[following]))
+        self.jobs.advance(step, done, finished=following is None)
 
     def nightly(self, after: str | None) -> None:
         """Starts a rebuild of both audiences of a page of accounts; the next page is the next message's."""

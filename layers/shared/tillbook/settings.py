@@ -14,6 +14,7 @@ class Settings:
     orders_queue_url: str
     queue_retention_seconds: int
     max_tries: int
+    settle_seconds: int
 
 
 @cache
@@ -26,4 +27,5 @@ def settings() -> Settings:
         orders_queue_url=env["ORDERS_QUEUE_URL"],
         queue_retention_seconds=int(env["QUEUE_RETENTION_SECONDS"]),
         max_tries=int(env["MAX_TRIES"]),
+        settle_seconds=int(env["SETTLE_SECONDS"]),
     )

@@ -14,8 +14,8 @@ from tillbook import fields, times
 from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
-from tillbook.identity import Person, email_sha256, is_email, payload_hash, person_of
-from tillbook.json_text import Json
+from tillbook.identity import Person, email_sha256, payload_hash, person_of
+from tillbook.json_text import Json, dumps
 from tillbook.order import SETS_TOTAL
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
@@ -179,10 +179,9 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
     """`new_email`, `customer_email`, an address's `email`: clients in use send them, and none is kept in clear."""
     for name in [name for name in part if name == "email" or name.endswith("_email")]:
-        value = part[name]
-        if name not in keep and isinstance(value, str) and is_email(value):
-            part[f"{name}_sha256"] = email_sha256(value)
-            del part[name]
+        if name not in keep:
+            value = part.pop(name)
+            part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
 
 
 def _blank(value: Json) -> bool:

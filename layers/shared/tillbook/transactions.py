@@ -68,9 +68,11 @@ class Transactions:
         if len(transactions) == 1:
             self.client.put_item(TableName=self.table, Item=raw(transactions[0].item()))
             return
-        puts = [{"PutRequest": {"Item": raw(t.item())}} for t in {t.request_id: t for t in transactions}.values()]
-        for start in range(0, len(puts), 25):
-            left = puts[start : start + 25]
+        self._write([{"PutRequest": {"Item": raw(t.item())}} for t in {t.request_id: t for t in transactions}.values()])
+
+    def _write(self, requests: list[dict[str, Any]]) -> None:
+        for start in range(0, len(requests), 25):
+            left = requests[start : start + 25]
             for attempt in range(6):
                 if attempt:
                     time.sleep(0.02 * 2**attempt)
@@ -83,6 +85,25 @@ class Transactions:
                     break
             if left:
                 raise Unavailable("Outcomes could not be recorded.")
+
+    def purge(self, account: str, source: str, before: str) -> None:
+        """Forgets what became of requests received up to `before` (a stamp)."""
+        for status in STATUSES:
+            for shard in range(_SHARDS.get(status, 1)):
+                self._purge(f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}", before)
+
+    def _purge(self, pk: str, before: str) -> None:
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk, #re",
+            "ExpressionAttributeNames": {"#re": "re"}, "ExpressionAttributeValues": {":pk": {"S": pk}},
+        }  # fmt: skip
+        while True:
+            page = self.client.query(**arguments)
+            keys = [{"pk": i["pk"], "sk": i["sk"]} for i in page["Items"] if i["re"]["S"] <= before]
+            self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+            if "LastEvaluatedKey" not in page or len(keys) < len(page["Items"]):
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def find(self, account: str, source: str, request_id: str) -> Transaction | None:
         """One read, whatever became of it. Applied goes before failed: a dead letter may have been replayed."""

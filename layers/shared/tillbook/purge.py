@@ -1,0 +1,186 @@
+"""Purge and erasure: orders go out through the ledger, page by page through the queue.
+
+A mark says up to which receipt events are dropped that are still queued. What was being applied while the orders were
+first walked through may have read the marks before: so they are walked through once more when none of that is alive.
+
+Records table: pk = {account}/u, sk = `o` or `s` (a source) or `p{person}`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tillbook import table, times
+from tillbook.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.aws import error_code
+from tillbook.deadletters import DeadLetters
+from tillbook.jobs import Jobs, Step
+from tillbook.ledger import Ledger
+from tillbook.messages import Message, Queue, QueuedOrder
+from tillbook.table import Item, plain_item, raw
+from tillbook.transactions import Transactions
+
+PURGE, ERASE = "purge", "erase"
+SETTLE = "settle"
+_PAGE_ORDERS = 50
+# Longer than the queue keeps a message.
+_PERSON_MARK_SECONDS = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What was purged or erased of one account, as far as queued events may still name it."""
+
+    sources: dict[str, str]
+    people: dict[str, str]
+
+    def drops(self, order: QueuedOrder, person: str) -> bool:
+        return order.received <= max(self.sources.get("s", ""), self.people.get(person, ""))
+
+
+def read_marks(client: Any, records_table: str, account: str) -> Marks:
+    arguments: dict[str, Any] = {
+        "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
+    }  # fmt: skip
+    marks = Marks({}, {})
+    while True:
+        page = client.query(**arguments)
+        for item in map(plain_item, page["Items"]):
+            kind, name = (marks.people, item["sk"][1:]) if item["sk"][:1] == "p" else (marks.sources, item["sk"])
+            kind[name] = item["cut"]
+        if "LastEvaluatedKey" not in page:
+            return marks
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+@dataclass(frozen=True, slots=True)
+class Purges:
+    """`settle_seconds`: after that long nothing is alive that may have read the marks before they were set."""
+
+    client: Any
+    ledger: Ledger
+    jobs: Jobs
+    queue: Queue
+    dead_letters: DeadLetters
+    transactions: Transactions
+    records_table: str
+    settle_seconds: int
+
+    def start_purge(self, account: str, sources: list[str], before: str, received: str) -> str:
+        """Of the orders first received up to `before` (a stamp; `received` for all of them). Returns a job's id."""
+        for source in sources:
+            self._mark(account, table.SOURCE_LETTER[source], before)
+        orders = sum(Audiences(self.client, self.ledger.table, account).counts(source)[1] for source in sources)
+        plan = [*sources, SETTLE, *sources]
+        return self._start(Step(account, times.uuid7(), PURGE, plan, cut=received, before=before), orders)
+
+    def start_erasure(self, account: str, person: str, received: str) -> str:
+        """Everything of one person, by our own id. Returns a job's id."""
+        self._mark(account, f"p{person}", received, ttl=int(time.time()) + _PERSON_MARK_SECONDS)
+        plan = ["person", SETTLE, "person"]
+        return self._start(Step(account, times.uuid7(), ERASE, plan, cut=received, person=person), 0)
+
+    def _start(self, step: Step, total: int) -> str:
+        self.jobs.start(step, total)
+        self.queue.send(Message(steps=[step]))
+        return step.job
+
+    def _mark(self, account: str, name: str, cut: str, ttl: int | None = None) -> None:
+        update, values = "SET cut = :cut", {":cut": {"S": cut}}
+        if ttl:
+            update += ", #ttl = :ttl"
+            values[":ttl"] = {"N": str(ttl)}
+        try:
+            self.client.update_item(
+                TableName=self.records_table, Key=raw({"pk": f"{account}/u", "sk": name}), UpdateExpression=update,
+                # Never back: what an earlier purge dropped stays dropped.
+                ConditionExpression="attribute_not_exists(cut) OR cut < :cut", ExpressionAttributeValues=values,
+                **({"ExpressionAttributeNames": {"#ttl": "ttl"}} if ttl else {}),
+            )  # fmt: skip
+        except ClientError as error:
+            if error_code(error) != "ConditionalCheckFailedException":
+                raise
+
+    # ----------------------------------------------------------------- steps
+
+    def run(self, step: Step, clock: Callable[[], float], deadline: float) -> None:
+        """One page, then the next message, then the job's progress."""
+        if not self.jobs.is_current(step):
+            return
+        page = self._purge_page if step.kind == PURGE else self._erase_page
+        cursor, done = page(step, clock, deadline)
+        if SETTLE not in step.plan:
+            done = 0  # the second walk finds what the first one counted, or next to nothing
+        following, pause = step.then(cursor, done), 0
+        if following is not None and following.source == SETTLE:
+            following, pause = replace(following, plan=following.plan[1:]), self.settle_seconds
+        if following is not None:
+            self.queue.send(Message(steps=[following]), delay_seconds=pause)
+        self.jobs.advance(step, done, finished=following is None)
+
+    def _purge_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
+        bucket, after = decode_cursor(step.cursor)
+        done = 0
+        touched: set[str] = set()
+        cursor: str | None = None
+        walk = Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after, deleted=True)
+        for pk, key, items in walk:
+            touched |= self._remove(step, key, items, deadline)
+            done += 1
+            if done == _PAGE_ORDERS or clock() > deadline - 20:
+                cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
+                break
+        for person in touched:
+            self.ledger.forget(step.account, person, deadline)
+        if cursor is None:
+            self.transactions.purge(step.account, step.source, step.before)
+        return cursor, done
+
+    def _remove(self, step: Step, key: str, items: list[Item], deadline: float) -> set[str]:
+        first = min((_received(event) for event in items[:-1]), default="")
+        if step.source == "orders_api":
+            # An order's life in v1 starts with its submission: an earlier one of the same id was deleted.
+            return self.ledger.remove_order(step.account, key, step.before, deadline)
+        if first and first > step.before:
+            return set()
+        return self.ledger.remove_activities(step.account, key, lambda e: _received(e) <= step.cut, deadline)
+
+    def _erase_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
+        gp = table.person_pk(step.account, step.person)
+        arguments: dict[str, Any] = {
+            "TableName": self.ledger.table, "IndexName": table.TIMELINE, "Limit": _PAGE_ORDERS,
+            "KeyConditionExpression": "gp = :gp AND gs > :after",
+            "ExpressionAttributeValues": {":gp": {"S": gp}, ":after": {"S": step.cursor or " "}},
+        }  # fmt: skip
+        events = [plain_item(item) for item in self.client.query(**arguments)["Items"]]
+        done = 0
+        for event in events:
+            self._erase_event(step, event, gp, deadline)
+            done += 1
+            if clock() > deadline - 20:
+                break
+        if done == _PAGE_ORDERS or done < len(events):
+            return str(events[done - 1]["gs"]), done
+        self.ledger.forget(step.account, step.person, deadline)
+        self.dead_letters.erase(step.account, step.person)
+        return None, done
+
+    def _erase_event(self, step: Step, event: Item, gp: str, deadline: float) -> None:
+        key = str(event["sk"]).partition("!")[0]
+        if str(event["pk"]).split("/")[1] == "s":
+            self.ledger.remove_activities(
+                step.account, key, lambda e: e.get("gp") == gp and _received(e) <= step.cut, deadline
+            )
+            return
+        self.ledger.remove_order(step.account, key, step.cut, deadline, person=step.person)
+        self.ledger.redact_versions(step.account, key, step.person, deadline)
+
+
+def _received(event: Item) -> str:
+    return str(event["gs"])[20:40]

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from local.stack import Stack
+from tests.end_to_end.shop import Shop
+
+# drip-python pins a requests-toolbelt that looks for this module, which urllib3 2 has no more. It uses it on
+# Google App Engine only.
+sys.modules.setdefault("urllib3.contrib.appengine", ModuleType("urllib3.contrib.appengine"))
+
+
+@pytest.fixture
+def shop(stack: Stack) -> Shop:
+    return Shop.open(stack)

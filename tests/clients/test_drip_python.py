@@ -1,0 +1,93 @@
+"""drip-python 0.3.1, unmodified but for its base URL: its gzip, its `page` and `per_page`, its way to read errors."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+import pytest
+import requests
+from drip import Client
+from drip.utils import DripApiError
+
+from tests.end_to_end.shop import Shop
+
+pytestmark = pytest.mark.stack
+
+
+def client_of(shop: Shop, key: str) -> Any:
+    # It mounts its gzip adapter on the domain when it is made.
+    pointed = type("Client", (Client,), {"api_domain": shop.stack.url})
+    return pointed(key, int(shop.account))
+
+
+@pytest.fixture
+def client(shop: Shop) -> Any:
+    """One with a key that may send and read."""
+    return client_of(shop, shop.admin_key)
+
+
+ITEM = {"product_id": "B01J4SWO1G", "name": "The Coolest Water Bottle", "price": 11.16, "quantity": 2}
+
+
+def test_this_is_the_version_that_is_promised() -> None:
+    assert version("drip-python") == "0.3.1"
+
+
+def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> None:
+    email = shop.email("py+thon")
+    fields = {"grand_total": 22.99, "currency": "usd", "items": [ITEM], "occurred_at": "2019-01-17T20:50:00Z"}
+    request_id = client.order("my_shop", email, "placed", "P-1", **fields)
+    assert shop.outcome(request_id)["status"] == "applied"
+    assert client.subscriber(email)["lifetime_value"] == 2299
+
+    refund = client.order("my_shop", email, "refunded", "P-1", refund_amount="22.99")
+    assert shop.outcome(refund)["status"] == "applied"
+    subscriber = client.subscriber(email)
+    assert subscriber["lifetime_value"] == 0
+    assert subscriber["email"] == email
+    assert client.subscriber(subscriber["id"])["id"] == subscriber["id"]
+
+    refunded, placed = shop.activity(email)
+    assert [refunded["name"], placed["name"]] == ["Refunded an order", "Placed an order"]
+    # What the client adds of its own is a custom attribute and does no harm.
+    assert placed["properties"] == refunded["properties"] == {"page": 1, "per_page": 1000}
+    assert placed["order"]["items"][0]["price"] == "11.16"
+
+
+def test_a_repeat_changes_nothing(shop: Shop, client: Any) -> None:
+    email = shop.email("again")
+    sent = {"grand_total": 5, "occurred_at": "2019-01-17T20:50:00Z"}
+    ids = [client.order("my_shop", email, "placed", "P-2", **sent) for _ in range(2)]
+    assert sorted(shop.outcomes(ids)) == ["applied", "duplicate"]
+    assert client.subscriber(email)["lifetime_value"] == 500
+
+
+def test_an_invalid_order_raises_what_the_client_can_show(shop: Shop, client: Any) -> None:
+    with pytest.raises(DripApiError) as raised:
+        client.order("my_shop", shop.email("bad"), "bought", "P-3", grand_total="much")
+    assert [(error["code"], error["attribute"]) for error in raised.value.errors] == [
+        ("format_error", "action"),
+        ("format_error", "grand_total"),
+    ]
+    assert "format_error: Action must be one of" in str(raised.value)
+
+
+def test_an_unknown_key_raises_what_the_client_can_show(shop: Shop) -> None:
+    with pytest.raises(DripApiError) as raised:
+        client_of(shop, "unknown").order("my_shop", shop.email("key"), "placed", "P-4")
+    assert [error["code"] for error in raised.value.errors] == ["authentication_error"]
+
+
+def test_a_batch(shop: Shop, client: Any) -> None:
+    email = shop.email("batch")
+    orders = [
+        {"provider": "my_shop", "email": email, "action": "placed", "order_id": f"P-{n}", "grand_total": 0.1}
+        for n in range(3)
+    ]
+    assert client.orders(orders) is True
+    shop.applied(orders[0] | {"order_id": "last"})
+    with pytest.raises(requests.HTTPError) as raised:
+        client.orders([*orders, {"email": email}])
+    assert raised.value.response is None
+    assert "422" in str(raised.value)

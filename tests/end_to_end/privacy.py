@@ -1,0 +1,120 @@
+"""Looks for e-mail addresses in everything that the stack keeps: tables, queues, logs.
+
+Tests send addresses of one domain that stands nowhere else, so whatever holds the domain holds an address.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tillbook.errors import Malformed
+from tillbook.json_text import dumps
+from tillbook.packing import unpack
+from tillbook.table import plain_item
+
+MARKER_DOMAIN = "privacy-marker.example"
+# Of the published example.
+PUBLISHED = "user@gmail.com"
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
+
+
+class UnreadableError(Exception):
+    """Something the scan cannot see into. It must not pass for clean."""
+
+
+@dataclass(frozen=True)
+class Leak:
+    place: str
+    text: str
+
+
+def leaks(place: str, values: Iterable[Any]) -> Iterator[Leak]:
+    """Every text that holds a marked address, however deep it lies. `values`: texts, bytes, lists, mappings."""
+    for value in values:
+        for text in texts(value):
+            if _marked(text):
+                yield Leak(place, text[:300])
+
+
+def texts(value: Any) -> Iterator[str]:
+    """The texts in a value, and what unpacks from them. Raises UnreadableError for bytes of an unknown form."""
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield name
+            yield from texts(entry)
+    elif isinstance(value, list | tuple | set):
+        for entry in value:
+            yield from texts(entry)
+    elif isinstance(value, bytes):
+        try:
+            yield dumps(unpack(value))
+        except (ValueError, zlib.error, Malformed) as error:
+            raise UnreadableError(f"{len(value)} bytes that begin with {value[:8]!r}") from error
+    elif isinstance(value, str):
+        yield value
+        yield from _inflated(value)
+
+
+def _inflated(text: str) -> Iterator[str]:
+    """What base64 in the text decodes to, inflated where it is compressed (a queue's `z` messages, gzip bodies)."""
+    runs = [text[1:]] if text.startswith("z") else []
+    for run in [*runs, *_BASE64.findall(text)]:
+        try:
+            data = b64decode(run.replace("-", "+").replace("_", "/") + "=" * (-len(run) % 4))
+            yield zlib.decompressobj(47).decompress(data).decode(errors="replace")
+        except ValueError:
+            continue
+        except zlib.error:
+            yield data.decode(errors="replace")
+
+
+def _marked(text: str) -> bool:
+    lower = text.lower()
+    return any(form in lower for form in _FORMS) or any(form in text for form in _BASE64_FORMS)
+
+
+def _base64_forms(text: str) -> list[str]:
+    """What of a text shows in base64, wherever in it the text begins."""
+    forms = []
+    for shift in range(3):
+        encoded = b64encode(b"\0" * shift + text.encode()).decode().rstrip("=")
+        forms.append(encoded[(0, 2, 3)[shift] : -1])
+    return forms
+
+
+_FORMS = (MARKER_DOMAIN, PUBLISHED, PUBLISHED.replace("@", "%40"))
+_BASE64_FORMS = tuple(form for text in (MARKER_DOMAIN, PUBLISHED) for form in _base64_forms(text))
+
+
+# ------------------------------------------------------------- what there is to scan
+
+
+def table_items(stack: Any) -> Iterator[dict[str, Any]]:
+    client = stack.boto3_client("dynamodb")
+    for name in ("LedgerTableName", "RecordsTableName"):
+        for page in client.get_paginator("scan").paginate(TableName=stack.outputs[name], ConsistentRead=True):
+            for item in page["Items"]:
+                yield plain_item(item)
+
+
+def messages(stack: Any, queue: str) -> list[str]:
+    """The bodies of what can be received now, put back at once."""
+    client, url = stack.boto3_client("sqs"), stack.outputs[queue]
+    received: dict[str, dict[str, Any]] = {}
+    while True:
+        answer = client.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=30, MessageAttributeNames=["All"]
+        )
+        if not answer.get("Messages"):
+            break
+        received |= {message["MessageId"]: message for message in answer["Messages"]}
+    for message in received.values():
+        client.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    return [message["Body"] + json.dumps(message.get("MessageAttributes", {})) for message in received.values()]

@@ -1,0 +1,223 @@
+"""Each event of events/ is what the gateway or the queue would send, and its function answers it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from events import make
+from local import template as templates
+from local.stack import ROOT
+from tests.examples import ANSWERS, EVENTS, event, outcome
+from tests.handlers import template as resources
+from tillbook import messages
+from tillbook.accounts import Account, Accounts
+from tillbook.keys import Keys
+
+TEMPLATE = templates.load(ROOT / "template.yaml")
+ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+# The body of the published answer to a submission, without `id`.
+PUBLISHED_ORDER = {
+    "order_id": "9ca6e9ab-9de6-4491-82c3-8730e2aedfbb",
+    "currency": "USD",
+    "total": "126.0",
+    "customer": {
+        "id": "27876",
+        "email_sha256": "b043f7b1894189c3591ed2514fcf901ec0de715e8c0c981b893e7d3778d318d4",
+    },
+    "metadata": {"firstTimeOrder": "true"},
+    "order_items": [
+        {
+            "category": ["Grocery", "Fruit"],
+            "description": "Handcrafted Wooden Pants",
+            "identifier": "88fcae48-b6f3-41d5-826d-1f7ec2a108ba",
+            "metadata": {"productMaterial": "Cotton"},
+            "price": "0.0",
+            "quantity": 1,
+            "total": "504.0",
+        },
+        {
+            "category": ["Health", "Sports", "Toys"],
+            "description": "Tasty Plastic Bike",
+            "identifier": "94820c46-644e-408f-8f61-4e057a148c5e",
+            "metadata": {},
+            "price": "483.0",
+            "quantity": 1,
+            "total": "297.0",
+        },
+    ],
+    "shipping_address": {
+        "company": None,
+        "address_1": "03055 Williamson Gardens",
+        "address_2": "Suite 249",
+        "city": "South Maritzaville",
+        "state_name": "TN",
+        "postal_code": "10843",
+    },
+    "billing_address": {
+        "company": None,
+        "address_1": "59184 Henri Canyon",
+        "address_2": None,
+        "city": None,
+        "state_name": "",
+        "postal_code": "36670-7309",
+    },
+    "order_date": "2019-09-05T14:06:42Z",
+}
+
+
+class Context:
+    function_name = "function"
+    memory_limit_in_mb = 1024
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
+    aws_request_id = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 30_000
+
+
+def _forget() -> None:
+    """Clients and settings that a warm function keeps."""
+    for name, module in list(sys.modules.items()):
+        if name == "tillbook" or name.startswith("tillbook."):
+            for value in list(vars(module).values()):
+                if callable(getattr(value, "cache_clear", None)):
+                    value.cache_clear()
+            for warm in ("_keys", "_processor"):
+                if hasattr(module, warm):
+                    setattr(module, warm, None)
+
+
+@pytest.fixture(scope="module")
+def answers() -> Iterator[dict[str, dict[str, Any]]]:
+    """What each function answered, one event after the other."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            patch.setenv(name, value)
+        patch.delenv("AWS_PROFILE", raising=False)
+        dynamodb = boto3.client("dynamodb")
+        tables, queues = resources.create_tables(dynamodb), resources.create_queues(boto3.client("sqs"))
+        for name, value in resources.environment(tables, queues).items():
+            patch.setenv(name, value)
+        _forget()
+        records = tables["RecordsTable"]
+        Accounts(dynamodb, records).create(Account(make.ACCOUNT))
+        Keys(dynamodb, records).create(make.ACCOUNT, "ingest", secret=make.INGEST_KEY)
+        Keys(dynamodb, records).create(make.ACCOUNT, "admin", secret=make.ADMIN_KEY)
+        played = {}
+        for name in ANSWERS:
+            handler = importlib.import_module(f"functions.{name.partition('/')[0]}.app").handler
+            played[name] = handler(event(name), Context())
+        yield played
+    _forget()
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_is_answered(answers: dict[str, dict[str, Any]], name: str) -> None:
+    assert outcome(answers[name]) == ANSWERS[name], answers[name]
+
+
+def test_every_event_is_played() -> None:
+    files = {str(path.relative_to(EVENTS).with_suffix("")) for path in EVENTS.glob("*/*.json")}
+    assert files == set(ANSWERS)
+
+
+def test_every_function_and_every_route_has_an_event() -> None:
+    """And each event is in the folder of the function that serves its route."""
+    code = {
+        name: resource["Properties"]["CodeUri"].removeprefix("functions/")
+        for name, resource in TEMPLATE["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+    assert {name.partition("/")[0] for name in ANSWERS} == set(code.values())
+    folders = {route.key: code[route.function] for route in templates.routes(TEMPLATE)}
+    of_gateway = {name: event(name)["routeKey"] for name in ANSWERS if not name.startswith("process_orders/")}
+    assert {name: folders[key] for name, key in of_gateway.items()} == {
+        name: name.partition("/")[0] for name in of_gateway
+    }
+    assert set(of_gateway.values()) == set(folders)
+
+
+@pytest.mark.parametrize("path", make.events())
+def test_is_as_it_is_made(path: str) -> None:
+    """Else: PYTHONPATH=.:layers/shared .venv/bin/python -m events.make"""
+    assert _inflated(event(path.removesuffix(".json"))) == _inflated(make.events()[path])
+
+
+def _inflated(made: dict[str, Any]) -> dict[str, Any]:
+    """Another zlib may compress otherwise."""
+    if made.get("isBase64Encoded"):
+        data = gzip.decompress(base64.b64decode(made["body"]))
+        headers = made["headers"] | {"content-length": None}
+        return made | {"body": data, "headers": headers}
+    if "Records" in made:
+        return {"Records": [record | {"body": messages.decode(record["body"])} for record in made["Records"]]}
+    return made
+
+
+def test_a_submission_is_answered_as_published(answers: dict[str, dict[str, Any]]) -> None:
+    body = json.loads(answers["submit_order/order"]["body"])
+    assert body.pop("id")
+    assert body == PUBLISHED_ORDER
+    assert list(body) == list(PUBLISHED_ORDER)
+
+
+def test_the_published_order_is_worth_its_total(answers: dict[str, dict[str, Any]]) -> None:
+    person = json.loads(answers["read/person"]["body"])
+    assert person["lifetime_value"] == {"USD": "22.99"}
+    assert person["orders_count"] == 1
+    names = [entry["name"] for entry in json.loads(answers["read/activity"]["body"])["activity"]]
+    assert names == ["Placed an order"]
+    assert json.loads(answers["read/request"]["body"])["status"] == "applied"
+
+
+def test_the_published_order_is_a_customer(answers: dict[str, dict[str, Any]]) -> None:
+    results = json.loads(answers["read/match"]["body"])["results"]
+    assert [result["customer"] for result in results] == [True, True, False]
+
+
+def test_all_that_is_wrong_is_told_at_once(answers: dict[str, dict[str, Any]]) -> None:
+    found = {
+        (entry["attribute"], entry["code"])
+        for entry in json.loads(answers["record_activity/invalid"]["body"])["errors"]
+    }
+    assert found == {
+        ("email", "presence_error"),
+        ("provider", "format_error"),
+        ("action", "format_error"),
+        ("occurred_at", "time_error"),
+        ("grand_total", "range_error"),
+        ("items[0].name", "presence_error"),
+        ("items[0].price", "format_error"),
+    }
+
+
+def test_only_examples_have_an_address() -> None:
+    addresses = {
+        address.lower()
+        for path in (*EVENTS.glob("*/*.json"), EVENTS / "make.py")
+        for address in ADDRESS.findall(path.read_text())
+    }
+    assert all(address == "user@gmail.com" or address.endswith("@example.com") for address in addresses)
+
+
+def test_messages_name_nobody() -> None:
+    """In clear, that is; compressed ones are looked into."""
+    bodies = [r["body"] for n in ANSWERS if n.startswith("process_orders/") for r in event(n)["Records"]]
+    assert any(body.startswith("z") for body in bodies)
+    assert not any(ADDRESS.search(str(messages.decode(body))) for body in bodies)

@@ -1,0 +1,56 @@
+"""The events of events/, in the order in which one makes sense after the other, and how each is answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from local.stack import ROOT
+
+EVENTS = ROOT / "events"
+
+# The status of an answer; for the queue's function the messages that it leaves to be delivered again.
+ANSWERS: dict[str, int] = {
+    "submit_order/order": 201,
+    "submit_order/small": 201,
+    "submit_order/invalid": 400,
+    "record_activity/order": 202,
+    "record_activity/batch": 202,
+    "record_activity/paid": 202,
+    "record_activity/refund": 202,
+    "record_activity/invalid": 422,
+    "record_activity/gzip": 202,
+    "process_orders/order": 0,
+    "process_orders/packed": 0,
+    "process_orders/write": 0,
+    "process_orders/rebuild": 0,
+    "process_orders/nightly": 0,
+    "read/person": 200,
+    "read/activity": 200,
+    "read/orders": 200,
+    "read/order_v1": 200,
+    "read/order_v3": 200,
+    "read/request": 200,
+    "read/subscriber": 200,
+    "read/audiences": 200,
+    "read/audience": 200,
+    "read/match": 200,
+    "read/job": 404,
+    "manage/rebuild": 202,
+    "edit_order/edit": 200,
+    "delete_order/delete": 200,
+    "fallback/unknown": 404,
+    "fallback/method": 405,
+}
+
+
+def event(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return loaded
+
+
+def outcome(answer: dict[str, Any]) -> int:
+    """What ANSWERS says of an answer."""
+    if "batchItemFailures" in answer:
+        return len(answer["batchItemFailures"])
+    return int(answer["statusCode"])
