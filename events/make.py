@@ -9,18 +9,22 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from local import front_door
+from local import template as templates
 from tillbook import messages, shopper_activity, times
 from tillbook.identity import order_key
+from tillbook.jobs import Step
 from tillbook.json_text import loads
 from tillbook.messages import Message, QueuedOrder, QueuedWrite
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
 
 ACCOUNT = "1234567"
 INGEST_KEY = "local-ingest-key"
@@ -167,6 +171,16 @@ SMALL_ORDER = {
     "customer_email": "Ann@example.com",
 }
 
+AUDIENCE = "customers-orders-api"
+# The published order's shipping address, written otherwise, and somebody else.
+MATCH = {
+    "people": [
+        {"address": {"address_1": "03055 WILLIAMSON GARDENS", "address_2": "Ste. 249", "postal_code": "10843"}},
+        {"customer_id": "27876"},
+        {"email": "ben@example.com"},
+    ]
+}
+
 
 def events() -> dict[str, Event]:
     """Every event by its path under this folder."""
@@ -189,6 +203,8 @@ def events() -> dict[str, Event]:
         "process_orders/order.json": sqs([Message([_queued(1, json_of(ORDER_ACTIVITY))])]),
         "process_orders/packed.json": sqs([Message(_ann()), Message(_many())]),
         "process_orders/write.json": sqs([Message(writes=[_write(order_id)])]),
+        "process_orders/rebuild.json": sqs([Message(steps=[_step()])]),
+        "process_orders/nightly.json": sqs([Message(nightly=[" "])]),
         "read/person.json": _v3("GET", person),
         "read/activity.json": _v3("GET", f"{person}/activity", query={"limit": "10"}),
         "read/orders.json": _v3("GET", f"{person}/orders"),
@@ -196,6 +212,11 @@ def events() -> dict[str, Event]:
         "read/order_v3.json": _v3("GET", f"/v3/{ACCOUNT}/orders/my_custom_platform/456445746"),
         "read/request.json": _v3("GET", f"/v3/{ACCOUNT}/requests/{_request_id(1)}"),
         "read/subscriber.json": _v3("GET", f"/v2/{ACCOUNT}/subscribers/user@gmail.com"),
+        "read/audiences.json": _v1("GET", "/v1/audiences", key=ADMIN_KEY),
+        "read/audience.json": _v1("GET", f"/v1/audience/{AUDIENCE}", key=ADMIN_KEY),
+        "read/match.json": _v1("POST", f"/v1/audience/{AUDIENCE}/match", MATCH, key=ADMIN_KEY),
+        "read/job.json": _v1("GET", f"/v1/jobs/{_request_id(3)}", key=ADMIN_KEY),
+        "manage/rebuild.json": _v1("POST", f"/v1/audience/{AUDIENCE}/rebuild", key=ADMIN_KEY),
         "fallback/unknown.json": _v3("GET", f"/v3/{ACCOUNT}/nothing"),
         "fallback/method.json": _v1("PUT", "/v1/order", ORDER),
     }
@@ -208,20 +229,7 @@ def json_of(text: str) -> dict[str, Any]:
 
 # ------------------------------------------------------------ API Gateway ---
 
-ROUTES = [
-    "POST /v1/order",
-    "POST /v1/order/{order_id}",
-    "DELETE /v1/order/{order_id}",
-    "GET /v1/order/{order_id}",
-    "POST /v3/{account_id}/shopper_activity/order",
-    "POST /v3/{account_id}/shopper_activity/order/batch",
-    "GET /v3/{account_id}/requests/{request_id}",
-    "GET /v3/{account_id}/people/{id_or_email}",
-    "GET /v3/{account_id}/people/{id_or_email}/activity",
-    "GET /v3/{account_id}/people/{id_or_email}/orders",
-    "GET /v3/{account_id}/orders/{provider}/{order_id}",
-    "GET /v2/{account_id}/subscribers/{id_or_email}",
-]
+ROUTES = templates.routes(templates.load(ROOT / "template.yaml"))
 
 
 def _v1(method: str, path: str, body: Any = None, *, key: str = INGEST_KEY) -> Event:
@@ -254,7 +262,10 @@ def http(
     query: dict[str, str] | None = None,
 ) -> Event:
     """The event of a request for `path`, which is given decoded, as the gateway hands it on."""
-    route, parameters = _match(method, path)
+    found = front_door.match(ROUTES, method, quote(path))
+    if found is None:
+        raise ValueError(f"no route answers {method} {path}")
+    route, parameters = found[0].key, found[1]
     sent = {
         "accept": "*/*",
         "content-length": str(len((body or "").encode())),
@@ -301,15 +312,6 @@ def http(
     if body is not None:
         event["body"] = body
     return event
-
-
-def _match(method: str, path: str) -> tuple[str, dict[str, str]]:
-    for route in ROUTES:
-        expected, _, pattern = route.partition(" ")
-        found = re.fullmatch(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern), path)
-        if expected == method and found:
-            return route, found.groupdict()
-    return "$default", {}
 
 
 def _gzipped(event: Event) -> Event:
@@ -385,6 +387,11 @@ def _write(order_id: str) -> QueuedWrite:
     """Of a write that was never made: it is dropped."""
     key = order_key("orders_api", "", order_id)
     return QueuedWrite(ACCOUNT, key, order_id, "submitted", _request_id(2), RECEIVED)
+
+
+def _step() -> Step:
+    """Of a job that is not known here: it is dropped."""
+    return Step(ACCOUNT, _request_id(3), "rebuild", "orders_api")
 
 
 def _milliseconds(stamp: str) -> int:
