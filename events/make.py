@@ -391,7 +391,7 @@ def _write(order_id: str) -> QueuedWrite:
 
 def _step() -> Step:
     """Of a job that is not known here: it is dropped."""
-    return Step(ACCOUNT, _request_id(3), "rebuild", "orders_api")
+    return Step(ACCOUNT, _request_id(3), "rebuild", ["orders_api"])
 
 
 def _milliseconds(stamp: str) -> int:

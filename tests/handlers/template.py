@@ -1,0 +1,85 @@
+"""template.yaml as the tests need it: its routes, and its tables and queues made on the mocked AWS."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `!Ref X` as {"Ref": "X"} and any other intrinsic function as {"Fn::<name>": …}."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {name if name == "Ref" else f"Fn::{name}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+
+@cache
+def load() -> dict[str, Any]:
+    return yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+
+
+def resources(kind: str) -> dict[str, Any]:
+    """Properties by logical id of all resources of a type."""
+    return {n: r.get("Properties", {}) for n, r in load()["Resources"].items() if r["Type"] == kind}
+
+
+def functions() -> dict[str, Any]:
+    return resources("AWS::Serverless::Function")
+
+
+def routes() -> dict[str, str]:
+    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id}`; not `$default`."""
+    return {
+        f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}": name
+        for name, function in functions().items()
+        for event in function["Events"].values()
+        if event["Type"] == "HttpApi" and event["Properties"]["Path"] != "$default"
+    }
+
+
+def module(function: str) -> str:
+    """The Python module of a function: `functions.submit_order.app`."""
+    return functions()[function]["CodeUri"].replace("/", ".") + ".app"
+
+
+def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
+    """The functions' environment, with what stands for each resource put in."""
+    variables = load()["Globals"]["Function"]["Environment"]["Variables"]
+    defaults = {name: str(parameter["Default"]) for name, parameter in load()["Parameters"].items()}
+    known = defaults | table_names | queue_urls
+    return {name: known[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
+
+
+def create_tables(client: Any) -> dict[str, str]:
+    """Table names by logical id."""
+    names = {}
+    for logical_id, properties in resources("AWS::DynamoDB::Table").items():
+        wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+        client.create_table(TableName=logical_id, **{k: properties[k] for k in wanted if k in properties})
+        names[logical_id] = logical_id
+    return names
+
+
+def create_queues(client: Any) -> dict[str, str]:
+    """Queue URLs by logical id. Redrive is left to the tests, which count deliveries themselves."""
+    urls = {}
+    for logical_id, properties in resources("AWS::SQS::Queue").items():
+        wanted = ("VisibilityTimeout", "MessageRetentionPeriod", "MaximumMessageSize")
+        attributes = {k: str(properties[k]) for k in wanted if k in properties}
+        urls[logical_id] = client.create_queue(QueueName=logical_id, Attributes=attributes)["QueueUrl"]
+    return urls
