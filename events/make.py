@@ -216,7 +216,20 @@ def events() -> dict[str, Event]:
         "read/audience.json": _v1("GET", f"/v1/audience/{AUDIENCE}", key=ADMIN_KEY),
         "read/match.json": _v1("POST", f"/v1/audience/{AUDIENCE}/match", MATCH, key=ADMIN_KEY),
         "read/job.json": _v1("GET", f"/v1/jobs/{_request_id(3)}", key=ADMIN_KEY),
+        "read/transactions.json": _v1("GET", "/v1/transactions", key=ADMIN_KEY),
+        "read/deadletters.json": _v1("GET", "/v1/deadletters", key=ADMIN_KEY),
         "manage/rebuild.json": _v1("POST", f"/v1/audience/{AUDIENCE}/rebuild", key=ADMIN_KEY),
+        "manage/replay.json": _v1("POST", f"/v1/deadletters/{_request_id(4)}/replay", key=ADMIN_KEY),
+        "manage/discard.json": _v1(
+            "DELETE", f"/v1/deadletters/{_request_id(4)}", {"reason": "a test order"}, key=ADMIN_KEY
+        ),
+        "manage/erase.json": _v3("DELETE", f"/v3/{ACCOUNT}/people/ann@example.com"),
+        "manage/purge.json": _v1(
+            "DELETE",
+            "/v1/transactions",
+            {"confirm": "purge", "source": "orders_api", "before": "2019-01-01"},
+            key=ADMIN_KEY,
+        ),
         "fallback/unknown.json": _v3("GET", f"/v3/{ACCOUNT}/nothing"),
         "fallback/method.json": _v1("PUT", "/v1/order", ORDER),
     }

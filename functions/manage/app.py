@@ -1,4 +1,4 @@
-"""What an admin sets going: answered 202 with a job, done page by page through the queue."""
+"""What an admin sets going: rebuild, purge, erase, replay and discard."""
 
 from tillbook import managing
 from tillbook.http import Request, Response, endpoint

@@ -5,12 +5,14 @@ Records table: pk = {account}/d, sk = the request id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tillbook import times
-from tillbook.messages import Message, decode, encode
-from tillbook.table import raw
+from tillbook.errors import NotFound
+from tillbook.json_text import Json
+from tillbook.messages import Message, Queue, decode, encode
+from tillbook.table import Item, plain_item, raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,18 +22,61 @@ class DeadLetters:
 
     def erase(self, account: str, person: str) -> None:
         """Discards the dead letters that name a person (our own id)."""
+        for item in self._all(account):
+            orders = decode(item["m"]).orders
+            if any(order.activity().person.id_in(account) == person for order in orders):
+                self._remove(account, item["sk"])
+
+    def listed(self, account: str, limit: int, after: str | None) -> tuple[list[Json], str | None]:
+        """Newest first, with the id to go on behind."""
+        answer = self.client.query(
+            TableName=self.table, KeyConditionExpression="pk = :pk AND sk < :after",
+            Limit=limit, ScanIndexForward=False,
+            ExpressionAttributeValues={":pk": {"S": f"{account}/d"}, ":after": {"S": after or "~"}},
+        )  # fmt: skip
+        items = [plain_item(item) for item in answer["Items"]]
+        return [_shown(item) for item in items], items[-1]["sk"] if "LastEvaluatedKey" in answer else None
+
+    def replay(self, account: str, request_id: str, queue: Queue) -> None:
+        """Queued again first, then removed: a crash in between leaves a dead letter whose replay changes nothing.
+
+        Raises NotFound.
+        """
+        item = self._get(account, request_id)
+        queue.send(replace(decode(item["m"]), tries=0, replayed=True))
+        self._remove(account, request_id)
+
+    def discard(self, account: str, request_id: str) -> Json:
+        """Returns what it was. Raises NotFound."""
+        item = self._get(account, request_id)
+        self._remove(account, request_id)
+        return _shown(item)
+
+    def ids(self, account: str) -> list[str]:
+        return [item["sk"] for item in self._all(account)]
+
+    def _get(self, account: str, request_id: str) -> Item:
+        answer = self.client.get_item(
+            TableName=self.table, Key=raw({"pk": f"{account}/d", "sk": request_id}), ConsistentRead=True
+        )
+        if not answer.get("Item"):
+            raise NotFound("There is no such dead letter.")
+        return plain_item(answer["Item"])
+
+    def _remove(self, account: str, request_id: str) -> None:
+        self.client.delete_item(TableName=self.table, Key=raw({"pk": f"{account}/d", "sk": request_id}))
+
+    def _all(self, account: str) -> list[Item]:
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk",
             "ExpressionAttributeValues": {":pk": {"S": f"{account}/d"}},
         }  # fmt: skip
+        items: list[Item] = []
         while True:
             page = self.client.query(**arguments)
-            for item in page["Items"]:
-                orders = decode(item["m"]["S"]).orders
-                if any(order.activity().person.id_in(account) == person for order in orders):
-                    self.client.delete_item(TableName=self.table, Key={"pk": item["pk"], "sk": item["sk"]})
+            items += [plain_item(item) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
-                return
+                return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
@@ -39,3 +84,13 @@ class DeadLetters:
             TableName=self.table,
             Item=raw({"pk": f"{account}/d", "sk": request_id, "why": reason, "at": times.now(), "m": encode(message)}),
         )
+
+
+def _shown(item: Item) -> Json:
+    message = decode(item["m"])
+    subject: Json = {"action": None, "provider": None, "order_id": None}
+    for order in message.orders:
+        subject = {name: order.body.get(name) for name in subject}
+    for write in message.writes:
+        subject = {"action": write.action, "provider": None, "order_id": write.order_id}
+    return {"id": item["sk"], "reason": item["why"], "failed_at": times.iso(item["at"])} | subject

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tillbook import errors, table, times
+from tillbook import errors, rejections, table, times
 from tillbook.aws import is_passing
 from tillbook.errors import (
     Forbidden,
@@ -150,14 +150,17 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
             started = time.monotonic()
             request_id, received = times.uuid7(), times.now()
             v1 = _is_v1(event)
-            account = ""
+            account, request = "", None
             try:
                 key = _authenticate(event, role, v1)
                 account = key.account
                 deadline = started + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
-                response = call(Request(event, key, received, request_id, deadline))
+                request = Request(event, key, received, request_id, deadline)
+                response = call(request)
             except Problem as problem:
                 response = _refusal(problem, v1)
+                if request is not None and role == "ingest":
+                    _note_rejection(request, problem)
             except Exception as error:
                 log("unexpected", error=error, account=account, route=event.get("routeKey"))
                 response = _refusal(Unavailable("Please try again.") if is_passing(error) else Problem(), v1)
@@ -172,6 +175,19 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
         return handler
 
     return decorate
+
+
+def _note_rejection(request: Request, problem: Problem) -> None:
+    try:
+        body = request.json()
+        order_id = body.get("order_id") if isinstance(body, dict) else None
+    except Problem:
+        order_id = None
+    order_id = order_id or (request.event.get("pathParameters") or {}).get("order_id")
+    rejections.note(
+        table.dynamodb(), settings().records_table, request.key, request.route, request.id, request.received, problem,
+        order_id,
+    )  # fmt: skip
 
 
 def _is_v1(event: dict[str, Any]) -> bool:

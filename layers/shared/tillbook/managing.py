@@ -1,42 +1,141 @@
-"""What an admin sets going: work that goes through the queue and is answered 202 with a job."""
+"""What an admin sets going: rebuilds, purges and erasures (202 and a job), replay and discarding of dead letters."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
-from tillbook import table
+from tillbook import table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import source_of
+from tillbook.deadletters import DeadLetters
+from tillbook.errors import FieldError, Invalid
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
+from tillbook.json_text import Json
 from tillbook.ledger import Ledger
 from tillbook.messages import Queue
+from tillbook.people import People
+from tillbook.purge import Purges
 from tillbook.rebuild import Rebuilds
 from tillbook.settings import settings
+from tillbook.transactions import Transactions
+
+CONFIRMATION = "purge"
 
 
 def start(request: Request) -> Response:
-    """Raises NotFound."""
-    return Response(202, {"job_id": _ROUTES[request.route](request)})
+    """Raises NotFound, Invalid."""
+    return _ROUTES[request.route](request)
 
 
 @cache
-def _rebuilds() -> Rebuilds:
-    env, client = settings(), table.dynamodb()
-    return Rebuilds(
-        client,
-        Ledger(client, env.ledger_table),
-        Jobs(client, env.records_table),
-        Accounts(client, env.records_table),
-        Queue(table.sqs(), env.orders_queue_url),
-    )
+def _jobs() -> Jobs:
+    return Jobs(table.dynamodb(), settings().records_table)
 
 
-def _rebuild(request: Request) -> str:
-    return _rebuilds().start(request.account, source_of(request.path("audience_id")))
+@cache
+def _ledger() -> Ledger:
+    return Ledger(table.dynamodb(), settings().ledger_table)
 
 
-_ROUTES: dict[str, Callable[[Request], str]] = {
+@cache
+def _queue() -> Queue:
+    return Queue(table.sqs(), settings().orders_queue_url)
+
+
+@cache
+def _dead_letters() -> DeadLetters:
+    return DeadLetters(table.dynamodb(), settings().records_table)
+
+
+@cache
+def _transactions() -> Transactions:
+    return Transactions(table.dynamodb(), settings().records_table)
+
+
+@cache
+def _accounts() -> Accounts:
+    return Accounts(table.dynamodb(), settings().records_table)
+
+
+@cache
+def _purges() -> Purges:
+    env = settings()
+    return Purges(
+        table.dynamodb(), _ledger(), _jobs(), _queue(), _dead_letters(), _transactions(), env.records_table,
+        env.settle_seconds,
+    )  # fmt: skip
+
+
+def _job(job_id: str) -> Response:
+    return Response(202, {"job_id": job_id})
+
+
+def _rebuild(request: Request) -> Response:
+    rebuilds = Rebuilds(table.dynamodb(), _ledger(), _jobs(), _accounts(), _queue())
+    return _job(rebuilds.start(request.account, source_of(request.path("audience_id"))))
+
+
+def _purge(request: Request) -> Response:
+    """Needs the word in the header `x-confirm` or as `confirm` in the body, which may name `source` and `before`."""
+    asked: Json = request.json() if request.event.get("body") else {}
+    if not isinstance(asked, dict):
+        raise Invalid([FieldError("", "format_error", "must be an object")])
+    faults: list[FieldError] = []
+    if CONFIRMATION not in (asked.get("confirm"), request.header("x-confirm")):
+        faults.append(FieldError("confirm", "presence_error", f"must be the word {CONFIRMATION}"))
+    source, before = asked.get("source"), request.received
+    if source is not None and source not in table.SOURCE_LETTER:
+        faults.append(FieldError("source", "format_error", f"must be one of {', '.join(table.SOURCE_LETTER)}"))
+    if asked.get("before") is not None:
+        try:
+            before = min(times.parse_iso(str(asked["before"])), request.received)
+        except ValueError:
+            faults.append(FieldError("before", "time_error", "must be a date or date-time in ISO 8601 format"))
+    if faults:
+        raise Invalid(faults)
+    sources = [source] if source else list(table.SOURCE_LETTER)
+    return _job(_purges().start_purge(request.account, sources, before, request.received))
+
+
+def _erase(request: Request) -> Response:
+    people = People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
+    person = people.find(request.path("id_or_email"))["person"]
+    return _job(_purges().start_erasure(request.account, person, request.received))
+
+
+def _replay(request: Request) -> Response:
+    """One, or with `all` as the id every one there is now."""
+    asked = request.path("deadletter_id")
+    ids = _dead_letters().ids(request.account) if asked == "all" else [asked]
+    for request_id in ids:
+        _dead_letters().replay(request.account, request_id, _queue())
+    return Response(202, {"replayed": len(ids)})
+
+
+def _discard(request: Request) -> Response:
+    """The reason, from the body, stays with what became of the request."""
+    asked: Json = request.json() if request.event.get("body") else {}
+    reason = asked.get("reason") if isinstance(asked, dict) else None
+    if not isinstance(reason, str) or not 1 <= len(reason.strip()) <= 500:
+        raise Invalid(
+            [FieldError("reason", "presence_error", "is required: why it is discarded, in 1 to 500 characters")]
+        )
+    request_id = request.path("deadletter_id")
+    discarded = _dead_letters().discard(request.account, request_id)
+    for source in table.SOURCE_LETTER:
+        found = _transactions().find(request.account, source, request_id)
+        if found is not None and found.status == "failed":
+            _transactions().record([replace(found, reason=f"{found.reason}; discarded: {reason.strip()}")])
+    return Response(200, discarded)
+
+
+_ROUTES: dict[str, Callable[[Request], Response]] = {
     "POST /v1/audience/{audience_id}/rebuild": _rebuild,
+    "DELETE /v1/transactions": _purge,
+    "DELETE /v3/{account_id}/people/{id_or_email}": _erase,
+    "POST /v1/deadletters/{deadletter_id}/replay": _replay,
+    "DELETE /v1/deadletters/{deadletter_id}": _discard,
 }

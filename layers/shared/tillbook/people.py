@@ -20,6 +20,7 @@ from tillbook.order import ACTIVITY_NAMES
 from tillbook.packing import unpack
 from tillbook.reads import batch_get
 from tillbook.table import Item, plain_item, raw
+from tillbook.transactions import Transaction
 
 PAGE_BYTES = 4 * 1024 * 1024
 MAX_LIMIT = 200
@@ -230,6 +231,28 @@ class People:
         """One order. Raises NotFound."""
         key = order_key(source, provider, order_id)  # type: ignore[arg-type]
         return self._order(table.orders_pk(self.account.id, source, key), key)
+
+    def applied(self, order_id: str, provider: str | None, before: str | None) -> list[Transaction]:
+        """The requests whose events an order is made of; of a v3 order only with its provider."""
+        places = [("orders_api", ""), *([("shopper_activity", provider)] if provider else [])]
+        found: list[Transaction] = []
+        for source, name in places:
+            key = order_key(source, name, order_id)  # type: ignore[arg-type]
+            for item in self._collection(table.orders_pk(self.account.id, source, key), key, None):
+                if "rq" in item and (before is None or item["rq"] < before):
+                    found.append(
+                        Transaction(
+                            self.account.id,
+                            source,
+                            item["rq"],
+                            "applied",
+                            str(item["gs"])[20:40],
+                            item["a"],
+                            name,
+                            order_id,
+                        )
+                    )
+        return found
 
     def _order_of_head(self, head: Item) -> dict[str, Json]:
         return self._order(head["pk"], str(head["sk"])[:-1])

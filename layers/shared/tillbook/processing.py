@@ -103,16 +103,20 @@ class Processor:
             except Exception as error:
                 failed.append((order, error))
         for order, cause in failed:
-            done += self._failed(order, cause, tries)
+            done += self._failed(order, cause, tries, message.replayed)
         self.transactions.record(done)
+        if message.replayed:
+            for transaction in done:
+                if transaction.status != "failed":
+                    self.transactions.forget(replace(transaction, status="failed"))
         if late:
             self.queue.send_orders(late, tries=message.tries)
 
-    def _failed(self, order: QueuedOrder, error: Exception, tries: int) -> list[Transaction]:
+    def _failed(self, order: QueuedOrder, error: Exception, tries: int, replayed: bool) -> list[Transaction]:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
         log("order failed", error=error, request_id=order.request_id, account=order.account, tries=tries)
         if tries < self.max_tries:
-            self.queue.send(Message(orders=[order], tries=tries), delay_seconds=_pause(tries))
+            self.queue.send(Message(orders=[order], tries=tries, replayed=replayed), delay_seconds=_pause(tries))
             return []
         reason = _reason(error)
         self.dead_letters.keep(order.account, order.request_id, reason, Message(orders=[order]))

@@ -8,13 +8,14 @@ from functools import cache
 from tillbook import table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, source_of
-from tillbook.errors import NotFound
+from tillbook.deadletters import DeadLetters
+from tillbook.errors import Malformed, NotFound
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json
 from tillbook.people import Page, People, decode_cursor, encode_cursor, parse_limit
 from tillbook.settings import settings
-from tillbook.transactions import Transactions
+from tillbook.transactions import STATUSES, Transactions, listed
 from tillbook.transactions import shown as shown_transaction
 
 
@@ -116,11 +117,50 @@ def _job(request: Request) -> Json:
     return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.path("job_id"))
 
 
+def _transactions(request: Request) -> Json:
+    """Newest first; `status`, `source`, `order_id` and `request_id` filter, none of them by scanning."""
+    transactions = Transactions(table.dynamodb(), settings().records_table)
+    limit, before = parse_limit(request.query("limit")), request.query("cursor")
+    if before is not None and times.uuid7_age(before) is None:
+        raise Malformed("cursor is not one of ours.", "cursor")
+    statuses = _chosen(request, "status", STATUSES)
+    sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
+    request_id, order_id = request.query("request_id"), request.query("order_id")
+    if request_id is not None:
+        by_source = [transactions.find(request.account, source, request_id.lower()) for source in sources]
+        found = [t for t in by_source if t is not None and t.status in statuses]
+        return {"transactions": [listed(t) for t in found], "next_cursor": None}
+    if order_id is not None:
+        found = transactions.of_order(request.account, order_id, limit, before)
+        found += _people(request).applied(order_id, request.query("provider"), before)
+        found = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
+        found = [t for t in found if t.status in statuses and t.source in sources]
+    else:
+        found = transactions.newest(request.account, statuses, sources, limit, before)
+    cursor = found[-1].request_id if len(found) == limit else None
+    return {"transactions": [listed(t) for t in found], "next_cursor": cursor}
+
+
+def _chosen(request: Request, name: str, known: tuple[str, ...]) -> list[str]:
+    asked = request.query(name)
+    if asked is not None and asked not in known:
+        raise Malformed(f"{name} must be one of {', '.join(known)}.", name)
+    return [asked] if asked else list(known)
+
+
+def _dead_letters(request: Request) -> Json:
+    dead_letters = DeadLetters(table.dynamodb(), settings().records_table)
+    found, cursor = dead_letters.listed(request.account, parse_limit(request.query("limit")), request.query("cursor"))
+    return {"deadletters": found, "next_cursor": cursor}
+
+
 _ROUTES: dict[str, Callable[[Request], Json | Response]] = {
     "GET /v1/audiences": _all_audiences,
     "GET /v1/audience/{audience_id}": _members,
     "POST /v1/audience/{audience_id}/match": _match,
     "GET /v1/jobs/{job_id}": _job,
+    "GET /v1/transactions": _transactions,
+    "GET /v1/deadletters": _dead_letters,
     "GET /v1/order/{order_id}": _order_v1,
     "GET /v3/{account_id}/requests/{request_id}": _request,
     "GET /v3/{account_id}/people/{id_or_email}": _person,

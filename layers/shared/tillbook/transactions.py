@@ -1,7 +1,8 @@
-"""What became of each request: applied, duplicate, failed (rejected ones join them with the Transactions page).
+"""What became of each request: applied, duplicate, failed, or rejected at the door.
 
 Records table: pk = {account}/t/{status}/{o|s}{shard}, sk = the request id. Request ids are UUIDv7 and so sort by time:
-the newest of a status is the end of its partitions. Applied ones, the many, are spread over four.
+the newest of a status is the end of its partitions. Applied ones, the many, are spread over four. The others, the few,
+stand a second time under {account}/x/{hash of the order id}, where "why did order X not count" finds them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any
 
 from tillbook import table, times
 from tillbook.errors import Unavailable
+from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
 from tillbook.table import Item, plain_item, raw
 
 KEPT_SECONDS = 30 * 24 * 3600
-STATUSES = ("applied", "duplicate", "failed")
+STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
 
 
@@ -35,14 +37,29 @@ class Transaction:
     reason: str = ""
     original: str = ""
     notes: list[str] = field(default_factory=list)
+    route: str = ""
+    key_label: str = ""
+    fields: list[str] = field(default_factory=list)
 
     def item(self) -> Item:
         return {
             "pk": _pk(self.account, self.status, self.source, self.request_id), "sk": self.request_id,
             "re": self.received, "a": self.action, "pr": self.provider or None, "id": self.order_id,
             "why": self.reason or None, "of": self.original or None, "no": dumps(self.notes) if self.notes else None,
+            "st": self.status, "so": self.source, "ro": self.route or None, "la": self.key_label or None,
+            "fi": dumps(self.fields) if self.fields else None,
             "ttl": int(time.time()) + KEPT_SECONDS,
         }  # fmt: skip
+
+    def items(self) -> list[Item]:
+        item = self.item()
+        if self.status == "applied" or not self.order_id:
+            return [item]
+        return [item, item | {"pk": _order_pk(self.account, self.order_id)}]
+
+
+def _order_pk(account: str, order_id: str) -> str:
+    return f"{account}/x/{short_hash(order_id)}"
 
 
 def _pk(account: str, status: str, source: str, request_id: str) -> str:
@@ -51,10 +68,11 @@ def _pk(account: str, status: str, source: str, request_id: str) -> str:
 
 
 def _transaction(item: Item) -> Transaction:
-    account, _, status, place = str(item["pk"]).split("/")
     return Transaction(
-        account, table.SOURCE_OF_LETTER[place[0]], item["sk"], status, item["re"], item["a"], item.get("pr", ""),
-        item["id"], item.get("why", ""), item.get("of", ""), loads(item["no"]) if "no" in item else [],
+        str(item["pk"]).partition("/")[0], item["so"], item["sk"], item["st"], item["re"], item["a"],
+        item.get("pr", ""), item["id"], item.get("why", ""), item.get("of", ""),
+        loads(item["no"]) if "no" in item else [],
+        item.get("ro", ""), item.get("la", ""), loads(item["fi"]) if "fi" in item else [],
     )  # fmt: skip
 
 
@@ -65,10 +83,13 @@ class Transactions:
 
     def record(self, transactions: list[Transaction]) -> None:
         """Writes what became of them, once more if it stands already. Raises Unavailable if it could not."""
-        if len(transactions) == 1:
-            self.client.put_item(TableName=self.table, Item=raw(transactions[0].item()))
+        distinct = {t.request_id: t for t in transactions}.values()
+        items = [raw(item) for transaction in distinct for item in transaction.items()]
+        if len(items) <= 2:
+            for item in items:
+                self.client.put_item(TableName=self.table, Item=item)
             return
-        self._write([{"PutRequest": {"Item": raw(t.item())}} for t in {t.request_id: t for t in transactions}.values()])
+        self._write([{"PutRequest": {"Item": item}} for item in items])
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), 25):
@@ -94,16 +115,48 @@ class Transactions:
 
     def _purge(self, pk: str, before: str) -> None:
         arguments: dict[str, Any] = {
-            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk, #re",
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk, #re, id",
             "ExpressionAttributeNames": {"#re": "re"}, "ExpressionAttributeValues": {":pk": {"S": pk}},
         }  # fmt: skip
         while True:
             page = self.client.query(**arguments)
-            keys = [{"pk": i["pk"], "sk": i["sk"]} for i in page["Items"] if i["re"]["S"] <= before]
-            self._write([{"DeleteRequest": {"Key": key}} for key in keys])
-            if "LastEvaluatedKey" not in page or len(keys) < len(page["Items"]):
+            out = [plain_item(item) for item in page["Items"] if item["re"]["S"] <= before]
+            keys = [(item["pk"], item["sk"]) for item in out]
+            if "/t/applied/" not in pk:
+                keys += [(_order_pk(pk.partition("/")[0], item["id"]), item["sk"]) for item in out if item["id"]]
+            self._write([{"DeleteRequest": {"Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys])
+            if "LastEvaluatedKey" not in page or not out:
                 return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def forget(self, transaction: Transaction) -> None:
+        """One outcome that another has replaced."""
+        keys = [raw({"pk": item["pk"], "sk": item["sk"]}) for item in transaction.items()]
+        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def newest(
+        self, account: str, statuses: list[str], sources: list[str], limit: int, before: str | None
+    ) -> list[Transaction]:
+        """The newest of some kinds, merged: a query for each of their partitions, whatever the number of records."""
+        found: list[Transaction] = []
+        for status in statuses:
+            for source in sources:
+                for shard in range(_SHARDS.get(status, 1)):
+                    pk = f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}"
+                    found += self._newest_of(pk, limit, before)
+        return sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
+
+    def of_order(self, account: str, order_id: str, limit: int, before: str | None) -> list[Transaction]:
+        """What was sent about an order and did not count: duplicates, failures, rejections. Newest first."""
+        return self._newest_of(_order_pk(account, order_id), limit, before)
+
+    def _newest_of(self, pk: str, limit: int, before: str | None) -> list[Transaction]:
+        answer = self.client.query(
+            TableName=self.table, KeyConditionExpression="pk = :pk AND sk < :before",
+            Limit=limit, ScanIndexForward=False,
+            ExpressionAttributeValues={":pk": {"S": pk}, ":before": {"S": before or "~"}},
+        )  # fmt: skip
+        return [_transaction(plain_item(item)) for item in answer["Items"]]
 
     def find(self, account: str, source: str, request_id: str) -> Transaction | None:
         """One read, whatever became of it. Applied goes before failed: a dead letter may have been replayed."""
@@ -128,3 +181,17 @@ def shown(transaction: Transaction) -> dict[str, Any]:
     if transaction.notes:
         shape["notes"] = transaction.notes
     return shape
+
+
+def listed(transaction: Transaction) -> dict[str, Any]:
+    """The shape of a row of `GET /v1/transactions`."""
+    return shown(transaction) | {
+        "source": transaction.source,
+        "action": transaction.action,
+        "provider": transaction.provider or None,
+        "order_id": transaction.order_id or None,
+        "route": transaction.route or None,
+        "key_label": transaction.key_label or None,
+        "fields": transaction.fields,
+        "notes": transaction.notes,
+    }
