@@ -103,7 +103,7 @@ class Audiences:
         for pk, key, items in self.orders(source, bucket, after, page=limit * 2 + 2):
             if items:
                 records += self._records(source, items)
-                size = len(dumps(records).encode()) if len(records) % 20 == 0 else size
+                size = sum(len(dumps(dumps(r))) for r in records) if len(records) % 20 == 0 else size
             if len(records) >= limit or size > PAGE_BYTES:
                 return Members(self._with_people(records), encode_cursor(int(pk.rpartition("/")[2], 16), key))
         return Members(self._with_people(records), None)

@@ -156,6 +156,21 @@ class _Refusal:
         return self.code == "ConditionalCheckFailed"
 
 
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge or an erasure takes out, as far as it may still stand: stamps of receipt, empty for nothing.
+
+    Events received up to `cut` of orders first received up to `before`; and up to `person` those of the event's person.
+    """
+
+    before: str = ""
+    cut: str = ""
+    person: str = ""
+
+
+NOTHING_PURGED = Purged()
+
+
 class _Lost(Exception):
     """No answer: the transaction was written or it was not."""
 
@@ -170,7 +185,7 @@ class Ledger:
 
     # ------------------------------------------------------------ v3: apply
 
-    def apply(self, activity: Activity, deadline: float) -> Outcome:
+    def apply(self, activity: Activity, deadline: float, purged: Purged = NOTHING_PURGED) -> Outcome:
         """Applies one event, once, for ever. `deadline` in seconds of `pace.clock()`.
 
         Raises Unavailable if the time does not suffice; trying again is then safe.
@@ -206,13 +221,17 @@ class Ledger:
             if keyed and keyed.condition_failed:
                 stored = keyed.item or {}
                 if stored.get("h") != activity.content_hash:
+                    self._wait_for_purge(activity, stored, purged, tries)
                     return Outcome(
                         "failed", "idempotency_key_reused: another content came first under the same key",
                         original=str(stored.get("rq", "")),
                     )  # fmt: skip
-                return self._repeat(activity, pk, str(stored["e"]), tries)
-            if refusals[1].condition_failed:
-                return self._repeat(activity, pk, table.event_sk(activity.order_key, _event_name(activity)), tries)
+                return self._repeat(activity, pk, str(stored["e"]), purged, tries)
+            # Under a key the event alone does not tell whether it is the same: the key does, now or on another try.
+            if refusals[1].condition_failed and not activity.content_hash:
+                return self._repeat(
+                    activity, pk, table.event_sk(activity.order_key, _event_name(activity)), purged, tries
+                )
             if refusals[0].condition_failed:
                 tries.at_once()
                 head = refusals[0].item  # somebody else wrote the head: go on from theirs
@@ -220,7 +239,16 @@ class Ledger:
                 tries.again()
                 head = self._get(pk, table.head_sk(activity.order_key), tries)
 
-    def _repeat(self, activity: Activity, pk: str, sk: str, tries: Tries) -> Outcome:
+    def _wait_for_purge(self, activity: Activity, key_item: Item, purged: Purged, tries: Tries) -> None:
+        """Raises Unavailable where what stands under the key is about to be taken out: then the key is free."""
+        cut = max(purged.before, purged.person)
+        if not cut or activity.received <= cut:
+            return
+        standing = self._get(str(key_item["o"]), str(key_item["e"]), tries)
+        if standing is None or str(standing["gs"])[20:40] <= cut:
+            raise Unavailable("What came under this key before is being purged. Please try again.")
+
+    def _repeat(self, activity: Activity, pk: str, sk: str, purged: Purged, tries: Tries) -> Outcome:
         """An event that stands in the ledger already: nothing changes, except for the time of its first receipt.
 
         Copies of an event may be applied in any order, and the first one received counts for the order of events.
@@ -232,7 +260,14 @@ class Ledger:
                 raise Unavailable("The event was moved while it was read. Please try again.")
             status = "applied" if stored["rq"] == activity.request_id else "duplicate"
             received, position = str(stored["gs"])[20:40], int(str(stored["gs"])[40:44])
-            if (activity.received, activity.position) >= (received, position):
+            # What a purge is about to take out is no longer the event that this copy repeats: it takes its place.
+            doomed = received <= purged.person < activity.received
+            if not doomed and received <= purged.cut < activity.received:
+                _, events = self._read(pk, activity.order_key, tries)
+                doomed = min((str(e["gs"])[20:40] for e in events), default="9") <= purged.before
+            if doomed:
+                status = "applied"
+            elif (activity.received, activity.position) >= (received, position):
                 return Outcome(status, original=str(stored["rq"]))
             head, events = self._read(pk, activity.order_key, tries)
             if head is None or int(head["n"]) != len(events):
@@ -241,6 +276,8 @@ class Ledger:
             before = state_of(head)
             moved = dict(stored)
             moved["gs"] = activity.stamp
+            if doomed:
+                moved["rq"] = activity.request_id
             # Where no occurred_at was sent, the time of receipt is the time of the event, and so its sort key.
             moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
             others = [e for e in events if e["sk"] != sk]
@@ -270,11 +307,12 @@ class Ledger:
 
     def submit(
         self, account: str, document: Document, *, new_id: str, digest: str, request_id: str, received: str,
-        announce: Callable[[], None], deadline: float,
+        announce: Callable[[], None], purged: Callable[[], str] = str, deadline: float,
     ) -> V1Order:  # fmt: skip
         """A new order; or the first answer again if the same order was submitted before (same `digest`).
 
-        `announce` is called once, before anything is written (see orders.py).
+        `announce` is called once, before anything is written (see orders.py). `purged` tells up to which receipt (a
+        stamp) orders are being purged: one of those that still stands is replaced as if it were gone.
         Raises Conflict if the order_id is taken by another submission, Unavailable if the time does not suffice.
         """
         tries = Tries(self.pace, deadline)
@@ -286,7 +324,10 @@ class Ledger:
             if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
                 # Written, though the answer was lost; what came after it (an edit, a delete) stays.
                 return V1Order(str(mine["i"]), unpack(mine["b"]))
-            if head is not None and not head.get("d"):
+            before: Standing | None = None
+            if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), received, tries):
+                before = _v1_standing_of(head)
+            elif head is not None and not head.get("d"):
                 if head["h"] != digest:
                     raise Conflict(f"An order {document.order_id!r} with other content was submitted before.")
                 first = self._version(pk, key, int(head["b"]), tries)
@@ -306,7 +347,7 @@ class Ledger:
                 pk, new_head, "submitted", document.body, _v1_person_pk(account, document), document.occurred, received
             )
             writes = [self._put_head(new_head, head), self._put_event(event)]
-            writes += self._move(account, "orders_api", None, after, document.person)
+            writes += self._move(account, "orders_api", before, after, document.person)
             writes += self._count(account, "orders_api", key, head, document.customer)
             refusals = self._try(writes, tries)
             if refusals is None:
@@ -317,6 +358,12 @@ class Ledger:
             else:
                 tries.again()
                 head = self._get(pk, table.head_sk(key), tries)
+
+    def _is_purged(self, pk: str, key: str, head: Item, cut: str, received: str, tries: Tries) -> bool:
+        if not cut or received <= cut:
+            return False
+        first = self._version(pk, key, int(head["b"]), tries)
+        return first is None or str(first["gs"])[20:40] <= cut
 
     def edit(
         self,
@@ -481,9 +528,9 @@ class Ledger:
                     writes.append(self._drop_idempotency(account, str(event["k"])))
             writes += self._move(account, "shopper_activity", before, after, None)
             writes += self._count(account, "shopper_activity", key, head, after.customer if after else None)
-            if self._try(writes, tries) is None:
-                people |= {str(event["gp"]).rpartition("/")[2] for event in out}
-            else:
+            # Noted before: the answer may be lost.
+            people |= {str(event["gp"]).rpartition("/")[2] for event in out}
+            if self._try(writes, tries) is not None:
                 tries.again()
 
     def remove_order(self, account: str, key: str, cut: str, deadline: float, *, person: str | None = None) -> set[str]:
@@ -511,11 +558,10 @@ class Ledger:
                 writes += [self._drop(head, "w"), *self._count(account, "orders_api", key, head, None)]
                 if not head.get("d"):
                     writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
+            people |= {str(e["gp"]).rpartition("/")[2] for e in out[:_MAX_RENEWED] if "gp" in e}
             if self._try(writes, tries) is not None:
                 tries.again()
-                continue
-            people |= {str(e["gp"]).rpartition("/")[2] for e in out[:_MAX_RENEWED] if "gp" in e}
-            if last:
+            elif last:
                 return people
 
     def redact_versions(self, account: str, key: str, person: str, deadline: float) -> None:
@@ -524,9 +570,12 @@ class Ledger:
         pk = table.orders_pk(account, "orders_api", key)
         _, events = self._read(pk, key, tries)
         for event in events[1:]:  # never the newest: the order stands on it
-            if event.get("gp") == table.person_pk(account, person):
-                while self._try([self._drop(event, "gs")], tries) == []:
-                    tries.again()
+            if event.get("gp") != table.person_pk(account, person):
+                continue
+            while self._try([self._drop(event, "gs")], tries) is not None:
+                tries.again()
+                if self._get(pk, str(event["sk"]), tries) is None:
+                    break  # gone already: versions never change
 
     def forget(self, account: str, person: str, deadline: float) -> bool:
         """Removes a person who has no order and no activity any more. Tells whether they are gone."""

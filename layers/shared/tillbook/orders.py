@@ -17,6 +17,7 @@ from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
 from tillbook.messages import Message, Queue, QueuedWrite
 from tillbook.observe import log
+from tillbook.purge import read_marks
 from tillbook.settings import settings
 from tillbook.times import uuid7
 from tillbook.transactions import Transaction, Transactions
@@ -53,11 +54,17 @@ def submit(request: Request) -> Response:
     order = _ledger().submit(
         request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
         request_id=request.id, received=request.received,
-        announce=lambda: _announce(request, "submitted", document.order_id, notes), deadline=request.deadline,
+        announce=lambda: _announce(request, "submitted", document.order_id, notes),
+        purged=lambda: _purged(request.account), deadline=request.deadline,
     )  # fmt: skip
     if not order.changed:
         _note_repeat(request, document.order_id, notes)
     return Response(201, orders_api.shown(order.id, order.body))
+
+
+def _purged(account: str) -> str:
+    marks = read_marks(table.dynamodb(), settings().records_table, account)
+    return marks.sources.get("o", ("",))[0]
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:

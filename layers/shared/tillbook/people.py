@@ -190,7 +190,7 @@ class People:
             if event is None:  # the index runs a moment behind the table
                 continue
             entry = _activity(event)
-            size += len(dumps(entry).encode())
+            size += _answer_size(entry)
             if entries and size > PAGE_BYTES:
                 return Page(entries, cursor)
             entries.append(entry)
@@ -214,7 +214,7 @@ class People:
                 if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
                     continue
                 entry = self._order_of_head(head)
-                size += len(dumps(entry).encode())
+                size += _answer_size(entry)
                 if entries and size > PAGE_BYTES:
                     return Page(entries, before)
                 entries.append(entry)
@@ -327,6 +327,11 @@ class People:
             if "LastEvaluatedKey" not in page or newest:
                 return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def _answer_size(entry: Json) -> int:
+    """Bytes in the function's answer, where JSON stands inside a JSON string."""
+    return len(dumps(dumps(entry)).encode())
 
 
 def _candidates(text: str) -> list[Person]:

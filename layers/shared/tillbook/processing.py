@@ -94,10 +94,11 @@ class Processor:
                 continue
             try:
                 activity = order.activity()
-                if marks.of(order.account).drops(order, activity.event.person):
+                known = marks.of(order.account)
+                if known.drops(order, activity.event.person):
                     done.append(_transaction(order, Outcome("failed", "purged: received before a purge or an erasure")))
                     continue
-                outcome = self.ledger.apply(activity, deadline)
+                outcome = self.ledger.apply(activity, deadline, known.purged(activity.event.person))
                 done.append(_transaction(order, outcome))
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
             except Exception as error:

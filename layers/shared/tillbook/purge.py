@@ -20,7 +20,7 @@ from tillbook.audiences import Audiences, decode_cursor, encode_cursor
 from tillbook.aws import error_code
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger
+from tillbook.ledger import Ledger, Purged
 from tillbook.messages import Message, Queue, QueuedOrder
 from tillbook.table import Item, plain_item, raw
 from tillbook.transactions import Transactions
@@ -34,13 +34,21 @@ _PERSON_MARK_SECONDS = 30 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What was purged or erased of one account, as far as queued events may still name it."""
+    """What was purged or erased of one account, as far as queued events may still name it.
 
-    sources: dict[str, str]
+    By source letter (before, cut): up to which receipt events are dropped, and when that was asked for. By person: cut.
+    """
+
+    sources: dict[str, tuple[str, str]]
     people: dict[str, str]
 
     def drops(self, order: QueuedOrder, person: str) -> bool:
-        return order.received <= max(self.sources.get("s", ""), self.people.get(person, ""))
+        return order.received <= max(self.sources.get("s", ("",))[0], self.people.get(person, ""))
+
+    def purged(self, person: str) -> Purged:
+        """What of the shopper activity may still stand though it is being taken out."""
+        before, cut = self.sources.get("s", ("", ""))
+        return Purged(before, cut, self.people.get(person, ""))
 
 
 def read_marks(client: Any, records_table: str, account: str) -> Marks:
@@ -52,8 +60,10 @@ def read_marks(client: Any, records_table: str, account: str) -> Marks:
     while True:
         page = client.query(**arguments)
         for item in map(plain_item, page["Items"]):
-            kind, name = (marks.people, item["sk"][1:]) if item["sk"][:1] == "p" else (marks.sources, item["sk"])
-            kind[name] = item["cut"]
+            if item["sk"][:1] == "p":
+                marks.people[item["sk"][1:]] = item["cut"]
+            else:
+                marks.sources[item["sk"]] = (item["cut"], item["at"])
         if "LastEvaluatedKey" not in page:
             return marks
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -75,14 +85,14 @@ class Purges:
     def start_purge(self, account: str, sources: list[str], before: str, received: str) -> str:
         """Of the orders first received up to `before` (a stamp; `received` for all of them). Returns a job's id."""
         for source in sources:
-            self._mark(account, table.SOURCE_LETTER[source], before)
+            self._mark(account, table.SOURCE_LETTER[source], before, received)
         orders = sum(Audiences(self.client, self.ledger.table, account).counts(source)[1] for source in sources)
         plan = [*sources, SETTLE, *sources]
         return self._start(Step(account, times.uuid7(), PURGE, plan, cut=received, before=before), orders)
 
     def start_erasure(self, account: str, person: str, received: str) -> str:
         """Everything of one person, by our own id. Returns a job's id."""
-        self._mark(account, f"p{person}", received, ttl=int(time.time()) + _PERSON_MARK_SECONDS)
+        self._mark(account, f"p{person}", received, received, ttl=int(time.time()) + _PERSON_MARK_SECONDS)
         plan = ["person", SETTLE, "person"]
         return self._start(Step(account, times.uuid7(), ERASE, plan, cut=received, person=person), 0)
 
@@ -91,17 +101,19 @@ class Purges:
         self.queue.send(Message(steps=[step]))
         return step.job
 
-    def _mark(self, account: str, name: str, cut: str, ttl: int | None = None) -> None:
-        update, values = "SET cut = :cut", {":cut": {"S": cut}}
+    def _mark(self, account: str, name: str, cut: str, asked: str, ttl: int | None = None) -> None:
+        update, values = "SET cut = :cut, #at = :at", {":cut": {"S": cut}, ":at": {"S": asked}}
+        names = {"#at": "at"}
         if ttl:
             update += ", #ttl = :ttl"
             values[":ttl"] = {"N": str(ttl)}
+            names["#ttl"] = "ttl"
         try:
             self.client.update_item(
                 TableName=self.records_table, Key=raw({"pk": f"{account}/u", "sk": name}), UpdateExpression=update,
                 # Never back: what an earlier purge dropped stays dropped.
-                ConditionExpression="attribute_not_exists(cut) OR cut < :cut", ExpressionAttributeValues=values,
-                **({"ExpressionAttributeNames": {"#ttl": "ttl"}} if ttl else {}),
+                ConditionExpression="attribute_not_exists(cut) OR cut < :cut",
+                ExpressionAttributeValues=values, ExpressionAttributeNames=names,
             )  # fmt: skip
         except ClientError as error:
             if error_code(error) != "ConditionalCheckFailedException":
