@@ -1,0 +1,74 @@
+"""The AWS of template.yaml on moto, anew for each test. One thread only: moto is not exact under several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from botocore.client import BaseClient
+from moto import mock_aws
+from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import sqs_backends
+
+from tests.handlers import template
+from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
+from tillbook import table
+
+_NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
+_URLS = {
+    name: f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}" for name in template.resources("AWS::SQS::Queue")
+}
+
+
+@pytest.fixture(scope="session")
+def _aws() -> Iterator[None]:
+    """Tables and queues of the template, once: each test finds them empty."""
+    patch = pytest.MonkeyPatch()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        patch.setenv(name, "testing")
+    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    patch.delenv("AWS_ENDPOINT_URL", raising=False)
+    patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
+    for name, value in template.environment(_NAMES, _URLS).items():
+        patch.setenv(name, value)
+    forget_clients()
+    with mock_aws():
+        template.create_tables(table.dynamodb())
+        assert template.create_queues(table.sqs()) == _URLS
+        yield
+    forget_clients()
+    patch.undo()
+
+
+def _empty() -> None:
+    """Through the mock's own memory: a scan and a delete for each item would take longer than the tests."""
+    for backends in (dynamodb_backends, sqs_backends):
+        backend = backends["123456789012"]["us-east-1"]
+        for dynamodb_table in getattr(backend, "tables", {}).values():
+            dynamodb_table.items.clear()
+        for queue in getattr(backend, "queues", {}).values():
+            queue._messages.clear()
+            queue.pending_messages.clear()
+            queue.deleted_messages.clear()
+            queue.pending_message_groups.clear()
+
+
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
+    """What a test puts between the functions and AWS."""
+    found, original = Faults(), BaseClient._make_api_call
+
+    def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:
+        return found.call(lambda *a: original(client, *a), operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", call)
+    return found
+
+
+@pytest.fixture
+def shop(_aws: None, faults: Faults) -> Shop:
+    _empty()
+    forget_keys()
+    shop = Shop(faults, _URLS)
+    faults.calls.clear()
+    return shop

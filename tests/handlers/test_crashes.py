@@ -1,0 +1,155 @@
+"""The process dies between any two calls: what got a 2xx counts exactly once, without the client doing anything.
+
+Every call of each flow is a place to die, once before and once after it takes effect. Then the client sends again, the
+queue delivers again, and the ledger must be as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tests.handlers.test_shopper_activity import EMAIL, day, event
+
+ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
+MOMENTS = ("before", "after")
+# One place more than any of the flows makes calls: at the last nothing dies, which `dies` checks.
+LAST = 8
+PLACES = [(index, moment) for index in range(LAST + 1) for moment in MOMENTS]
+
+
+def dies(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST) -> bool:
+    with shop.faults.injected(die_at(index, moment)):
+        try:
+            flow()
+        except Death:
+            assert index < last, "the flow makes more calls than there are places to die at"
+            return True
+    return False
+
+
+def settle(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.drain()
+    shop.writers_are_gone(monkeypatch)
+    shop.drain()
+
+
+def v1_order(shop: Shop) -> str | None:
+    answer = shop.get("/v1/order/o-1")
+    return answer.body["total"] if answer.status == 200 else None
+
+
+def recorded(shop: Shop) -> list[tuple[str, str]]:
+    """(action, status) of what the transactions say became of v1 writes."""
+    return sorted((i["a"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
+
+
+@pytest.mark.parametrize(("index", "moment"), PLACES)
+def test_submit(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+    shop.submit(ORDER | {"order_id": "warm"})  # keys are cached in a warm function
+    shop.drain()
+    died = dies(shop, index, moment, lambda: shop.submit(ORDER))
+    settle(shop, monkeypatch)
+    total = v1_order(shop)
+    assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}
+    if not died:
+        assert total == "100.0"
+    # What hangs on a write is brought up to date if it was made, and only then.
+    assert recorded(shop).count(("submitted", "applied")) == (1 if total is None else 2)
+    again = shop.submit(ORDER)
+    assert again.status == 201
+    settle(shop, monkeypatch)
+    assert shop.ltv(EMAIL) == {"USD": "200.00"}
+    assert recorded(shop).count(("submitted", "applied")) == 2
+    assert shop.timeline(EMAIL).count("Submitted an order") == 2
+
+
+@pytest.mark.parametrize(("index", "moment"), PLACES)
+def test_edit(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+    shop.submit(ORDER)
+    shop.drain()
+    change = {"total": 40, "customer_email": "other@gmail.com"}
+    dies(shop, index, moment, lambda: shop.edit("o-1", change))
+    settle(shop, monkeypatch)
+    assert v1_order(shop) in ("100.0", "40.0")
+    changed = v1_order(shop) == "40.0"
+    assert shop.ltv(EMAIL) == ({} if changed else {"USD": "100.00"})
+    assert recorded(shop).count(("edited", "applied")) == changed
+    assert shop.edit("o-1", change).status == 200
+    settle(shop, monkeypatch)
+    assert shop.ltv(EMAIL) == {}
+    assert shop.ltv("other@gmail.com") == {"USD": "40.00"}
+    assert shop.timeline("other@gmail.com") == ["Edited an order"]
+
+
+@pytest.mark.parametrize(("index", "moment"), PLACES)
+def test_delete(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+    shop.submit(ORDER)
+    shop.drain()
+    dies(shop, index, moment, lambda: shop.delete("o-1"))
+    settle(shop, monkeypatch)
+    gone = v1_order(shop) is None
+    assert shop.ltv(EMAIL) == ({} if gone else {"USD": "100.00"})
+    assert shop.delete("o-1").status == (404 if gone else 200)
+    settle(shop, monkeypatch)
+    assert shop.stored_ltv() == {}
+    assert shop.timeline(EMAIL) == ["Deleted an order", "Submitted an order"]
+    assert recorded(shop).count(("deleted", "applied")) == 1
+
+
+@pytest.mark.parametrize(("index", "moment"), PLACES[:8])
+def test_accepting_v3_orders(shop: Shop, index: int, moment: str) -> None:
+    """Died before a 202: sending again is safe, with an occurred_at."""
+    orders = [event(order_id=n, occurred_at=day(1)) for n in range(3)]
+    dies(shop, index, moment, lambda: shop.send_batch(orders))
+    assert shop.send_batch(orders).status == 202
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+
+
+LAST_OF_PROCESSING = 16
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+@pytest.mark.parametrize(("index", "moment"), [(i, m) for i in range(LAST_OF_PROCESSING + 1) for m in MOMENTS])
+def test_processing(shop: Shop, index: int, moment: str, keyed: bool) -> None:
+    """A packed message with new orders, changes of one order, a duplicate and a move between persons."""
+    headers = {"Idempotency-Key": "k"} if keyed else {}
+    shop.send_batch(
+        [
+            event(order_id="1"),
+            event(order_id="1", action="updated", grand_total=105, email="bob@b.co"),
+            event(order_id="1", action="refunded", grand_total=..., refund_amount=5, email="bob@b.co"),
+            event(order_id="2", occurred_at=day(1), grand_total=7),
+        ],
+        headers=headers,
+    )
+    shop.send_batch([event(order_id="2", occurred_at=day(1), grand_total=7)])
+    records = shop.receive()
+    dies(shop, index, moment, lambda: shop.deliver(records), LAST_OF_PROCESSING)
+    shop.drain()
+    assert shop.ltv("bob@b.co") == {"USD": "100.00"}
+    assert shop.ltv(EMAIL) == {"USD": "7.00"}
+    assert (shop.person(EMAIL)["orders_count"], shop.person("bob@b.co")["orders_count"]) == (1, 1)
+    assert shop.timeline("bob@b.co") == ["Refunded an order", "Updated an order"]
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/1").body["events"] == 3
+
+
+@pytest.mark.parametrize(("index", "moment"), PLACES)
+def test_queueing_again_and_dead_lettering(shop: Shop, index: int, moment: str) -> None:
+    """The order that can never be written kills nobody else, whatever call the function dies at."""
+    from tests.handlers.test_processing import dead_letters, poisoned
+
+    ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
+    poison, death = poisoned("o-1"), die_at(index, moment)
+    with shop.faults.injected(lambda *call: death(*call[:3], lambda: poison(*call))), suppress(Death):
+        shop.deliver(shop.receive())
+    with shop.faults.injected(poison):
+        shop.drain(40)
+    assert shop.ltv(EMAIL) == {"USD": "200.00"}
+    assert [letter["sk"] for letter in dead_letters(shop)] == [ids[1]]
+    assert [shop.status(i)["status"] for i in ids] == ["applied", "failed", "applied"]

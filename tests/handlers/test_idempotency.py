@@ -1,0 +1,223 @@
+"""The same event again changes nothing, for ever; what comes out hangs on the set of events (SPEC "The ledger", 2)."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, Shop
+from tests.handlers.test_shopper_activity import EMAIL, day, event
+
+
+def send(shop: Shop, body: dict[str, Any], key: str | None = None) -> str:
+    answer = shop.send(body, headers={} if key is None else {"Idempotency-Key": key})
+    assert answer.status == 202
+    return str(answer.body["request_id"])
+
+
+def outcome(shop: Shop, request_id: str) -> tuple[str, bool]:
+    status = shop.status(request_id)
+    assert set(status) >= {"request_id", "status", "reason", "received_at"}
+    return status["status"], status["reason"] is not None
+
+
+# ----------------------------------------------------------------- identity
+
+
+def test_with_occurred_at_the_payload_is_the_identity(shop: Shop) -> None:
+    ids = [
+        send(shop, event(occurred_at=day(1))),
+        send(shop, event(occurred_at=day(1))),
+        send(shop, dict(reversed(event(occurred_at=day(1), grand_total=100.0, email="USER@gmail.com").items()))),
+    ]
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+    assert [outcome(shop, i) for i in ids] == [("applied", False), ("duplicate", False), ("duplicate", False)]
+    assert shop.timeline(EMAIL) == ["Placed an order"]
+
+
+def test_another_payload_is_another_event(shop: Shop) -> None:
+    for changes in ({}, {"total_fees": 0}, {"tag": "x"}, {"occurred_at": day(2)}):
+        send(shop, event(action="refunded", grand_total=..., refund_amount=1) | {"occurred_at": day(1)} | changes)
+    send(shop, event(occurred_at=day(1)))
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "96.00"}
+
+
+def test_without_occurred_at_or_key_each_request_is_its_own_event(shop: Shop) -> None:
+    ids = [send(shop, event(action="refunded", refund_amount=1, grand_total=...)) for _ in range(3)]
+    send(shop, event())
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "97.00"}
+    assert {outcome(shop, i)[0] for i in ids} == {"applied"}
+
+
+def test_with_a_key_the_key_is_the_identity(shop: Shop) -> None:
+    refund = event(action="refunded", refund_amount=1, grand_total=...)
+    ids = [send(shop, refund, "k-1"), send(shop, refund, "k-1"), send(shop, refund, "k-2")]
+    send(shop, event())
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "98.00"}
+    assert [outcome(shop, i)[0] for i in ids] == ["applied", "duplicate", "applied"]
+
+
+def test_the_same_key_with_other_content_is_failed_and_the_one_applied_first_stands(shop: Shop) -> None:
+    first = send(shop, event(), "k-1")
+    shop.drain()
+    others = [
+        send(shop, event(**changes), "k-1")
+        for changes in ({"grand_total": 7}, {"order_id": "2"}, {"occurred_at": day(1)})
+    ]
+    shop.drain()
+    assert outcome(shop, first) == ("applied", False)
+    assert [outcome(shop, i) for i in others] == [("failed", True)] * 3
+    assert "key" in shop.status(others[0])["reason"]
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+    assert shop.person(EMAIL)["orders_count"] == 1
+
+
+def test_a_key_in_a_batch_counts_with_the_position(shop: Shop) -> None:
+    orders = [event(action="refunded", refund_amount=1, grand_total=..., order_id=1)] * 3 + [event(order_id=1)]
+    ids = [i for _ in range(2) for i in shop.send_batch(orders, headers={"Idempotency-Key": "k"}).body["request_ids"]]
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "97.00"}
+    assert [outcome(shop, i)[0] for i in ids] == ["applied"] * 4 + ["duplicate"] * 4
+
+
+def test_keys_are_an_account_s_own(shop: Shop) -> None:
+    from tests.handlers.shop import OTHER, OTHER_ADMIN
+
+    send(shop, event(), "k")
+    shop.request(
+        "POST",
+        f"/v3/{OTHER}/shopper_activity/order",
+        event(grand_total=5),
+        key=OTHER_ADMIN,
+        headers={"Idempotency-Key": "k"},
+    )
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+    assert shop.get(f"/v3/{OTHER}/people/{EMAIL}", key=OTHER_ADMIN).body["lifetime_value"] == {"USD": "5.00"}
+
+
+@pytest.mark.parametrize("key", ["", " ", "x" * 256])
+def test_a_key_that_is_none(shop: Shop, key: str) -> None:
+    answer = shop.send(event(), headers={"Idempotency-Key": key})
+    assert answer.status == 422
+    assert shop.receive() == []
+
+
+def test_for_ever_also_after_more_events(shop: Shop) -> None:
+    send(shop, event(occurred_at=day(1)))
+    send(shop, event(occurred_at=day(2), action="refunded", refund_amount=30, grand_total=...))
+    shop.drain()
+    send(shop, event(occurred_at=day(1)))
+    again = send(shop, event(occurred_at=day(2), action="refunded", refund_amount=30, grand_total=...))
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "70.00"}
+    assert outcome(shop, again)[0] == "duplicate"
+
+
+# ------------------------------------------------- the set, not the order
+
+STEPS = [
+    event(occurred_at=day(1)),
+    event(occurred_at=day(2), action="updated", grand_total=105),
+    event(occurred_at=day(3), action="paid", grand_total=...),
+    event(occurred_at=day(4), action="refunded", grand_total=..., refund_amount=105),
+]
+
+
+def applied(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | None = None) -> tuple[Any, ...]:
+    """What all of it comes to, without the ids that differ from run to run."""
+    for n, body in enumerate(bodies):
+        send(shop, body, keys[n] if keys else None)
+    shop.drain()
+    people = []
+    for who in ("alice@b.co", "bob@b.co", EMAIL):
+        answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
+        if answer.status == 404:
+            people.append(None)
+            continue
+        assert answer.status == 200
+        activity = shop.get(f"/v3/{ACCOUNT}/people/{who}/activity").body["activity"]
+        people.append((answer.body, [(a["name"], a["occurred_at"], a["order"]) for a in activity]))
+    order = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body
+    return (*people, order)
+
+
+@pytest.mark.parametrize("permutation", list(itertools.permutations(range(4))), ids=str)
+def test_every_order_of_arrival_each_sent_twice(shop: Shop, permutation: tuple[int, ...]) -> None:
+    _, _, (person, activity), order = applied(shop, [STEPS[n] for n in permutation for _ in range(2)])
+    assert person["lifetime_value"] == {"USD": "0.00"}
+    assert person["orders_count"] == 1
+    assert [name for name, *_ in activity] == [
+        "Refunded an order",
+        "Paid an order",
+        "Updated an order",
+        "Placed an order",
+    ]
+    assert (order["grand_total"], order["refund_amount"], order["status"]) == ("105.00", "105.00", "refunded")
+
+
+MOVES = [
+    event(occurred_at=day(1), email="alice@b.co", currency="USD"),
+    event(occurred_at=day(2), email="bob@b.co", action="updated", grand_total=40, currency="EUR"),
+    event(occurred_at=day(3), email=EMAIL, action="refunded", grand_total=..., refund_amount=50),
+]
+
+
+@pytest.mark.parametrize("permutation", list(itertools.permutations(range(3))), ids=str)
+def test_persons_and_currencies_move_the_same_in_every_order(shop: Shop, permutation: tuple[int, ...]) -> None:
+    alice, bob, user, order = applied(shop, [MOVES[n] for n in permutation])
+    assert alice[0]["lifetime_value"] == bob[0]["lifetime_value"] == {}
+    assert (alice[0]["orders_count"], bob[0]["orders_count"], user[0]["orders_count"]) == (0, 0, 1)
+    assert user[0]["lifetime_value"] == {"EUR": "-10.00"}
+    assert [entry[0] for entry in (*alice[1], *bob[1], *user[1])] == [
+        "Placed an order",
+        "Updated an order",
+        "Refunded an order",
+    ]
+    assert order["flags"]
+
+
+@pytest.mark.parametrize("when", ["late copy first", "early copy first"])
+def test_the_first_receipt_of_a_repeated_event_orders_it(shop: Shop, when: str) -> None:
+    """Copies of a keyed event without occurred_at, delivered in either order: the first received counts."""
+    early = send(shop, event(email="alice@b.co", grand_total=1), "k")
+    middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
+    late = send(shop, event(email="alice@b.co", grand_total=1), "k")
+    records = {decoded: r for r in shop.receive() for decoded in (early, middle, late) if decoded in r["body"]}
+    order = (late, middle, early) if when == "late copy first" else (early, middle, late)
+    for request_id in order:
+        assert shop.deliver([records[request_id]]) == []
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["grand_total"] == "2.00"
+    assert shop.ltv("bob@b.co") == {"USD": "2.00"}
+    assert shop.ltv("alice@b.co") == {}
+    assert shop.timeline("alice@b.co") == ["Placed an order"]
+    assert {outcome(shop, i)[0] for i in (early, late)} == {"applied", "duplicate"}
+
+
+def test_a_person_of_a_late_event_becomes_the_order_s_when_the_other_event_moves_back(shop: Shop) -> None:
+    """Delivered: alice's copy received last, then bob's, then alice's copy received first."""
+    early = send(shop, event(email="alice@b.co", grand_total=1), "k")
+    middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
+    late = send(shop, event(email="alice@b.co", grand_total=1), "k")
+    records = {i: r for r in shop.receive() for i in (early, middle, late) if i in r["body"]}
+    for request_id in (late, middle, early):
+        shop.deliver([records[request_id]])
+    person = shop.person("bob@b.co")
+    assert person["lifetime_value"] == {"USD": "2.00"}
+    assert person["email_sha256"]
+
+
+def test_a_late_older_event_goes_on_the_timeline_of_the_person_it_names(shop: Shop) -> None:
+    send(shop, event(occurred_at=day(5), email="bob@b.co", action="updated"))
+    shop.drain()
+    send(shop, event(occurred_at=day(1), email="alice@b.co"))
+    shop.drain()
+    assert shop.timeline("alice@b.co") == ["Placed an order"]
+    assert shop.ltv("alice@b.co") == {}
+    assert shop.ltv("bob@b.co") == {"USD": "100.00"}

@@ -1,0 +1,230 @@
+"""The queue's function: partial batch failures, retries alone, dead letters, redelivery (SPEC "The queue")."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.handlers import template
+from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
+from tests.handlers.test_shopper_activity import EMAIL, day, event
+from tillbook.messages import decode
+
+
+def poisoned(order_id: str) -> Callable[..., Any]:
+    """Writes of one order are refused, as an item that DynamoDB will never take."""
+
+    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "secret internals"}}, operation)
+        return go()
+
+    return intercept
+
+
+def dead_letters(shop: Shop) -> list[dict[str, Any]]:
+    return [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]
+
+
+def test_one_bad_order_holds_up_nobody(shop: Shop) -> None:
+    ids = shop.send_batch([event(order_id=f"o-{n}") for n in range(5)]).body["request_ids"]
+    records = shop.receive()
+    assert len(records) == 1
+    with shop.faults.injected(poisoned("o-3")):
+        assert shop.deliver(records) == []
+    assert shop.ltv(EMAIL) == {"USD": "400.00"}
+    (alone,) = [decode(record["body"]) for record in shop.receive()]
+    assert [order.request_id for order in alone.orders] == [ids[3]]
+    assert shop.status(ids[3])["status"] == "queued"
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "500.00"}
+    assert shop.status(ids[3])["status"] == "applied"
+
+
+def test_after_the_fifth_try_a_dead_letter_with_its_reason(shop: Shop) -> None:
+    ids = shop.send_batch([event(order_id=f"o-{n}", email="private@b.co") for n in range(2)]).body["request_ids"]
+    deliveries = 0
+    with shop.faults.injected(poisoned("o-1")):
+        while records := shop.receive():
+            assert not dead_letters(shop)
+            assert shop.deliver(records) == []
+            deliveries += 1
+    assert deliveries == 5
+    (letter,) = dead_letters(shop)
+    assert letter["sk"] == ids[1]
+    assert letter["why"]
+    assert "secret internals" not in str(letter)
+    assert "private@" not in str(letter)
+    assert [order.request_id for order in decode(letter["m"]).orders] == [ids[1]]
+    status = shop.status(ids[1])
+    assert status["status"] == "failed"
+    assert status["reason"]
+    assert shop.status(ids[0])["status"] == "applied"
+    assert shop.receive() == []
+
+
+def test_a_dead_letter_holds_the_message_as_it_was_queued(shop: Shop) -> None:
+    shop.send(event(order_id="o-1", occurred_at=day(1)))
+    (queued,) = [decode(record["body"]) for record in shop.receive()]
+    with shop.faults.injected(poisoned("o-1")):
+        shop.drain(10)
+    (letter,) = dead_letters(shop)
+    assert decode(letter["m"]) == queued
+
+
+def test_redelivery_of_the_same_message_is_harmless(shop: Shop) -> None:
+    ids = shop.send_batch(
+        [event(order_id=n, action="refunded", refund_amount=1, grand_total=10) for n in range(3)]
+    ).body["request_ids"]
+    records = shop.receive()
+    handler = importlib.import_module(template.module("ProcessOrders")).handler
+    before = None
+    for _ in range(3):
+        assert handler({"Records": records}, Context(60_000)) == {"batchItemFailures": []}
+        assert before in (None, shop.ledger_without_tokens())
+        before = shop.ledger_without_tokens()
+    assert handler({"Records": records * 2}, Context(60_000)) == {"batchItemFailures": []}
+    assert shop.ltv(EMAIL) == {"USD": "27.00"}
+    assert {shop.status(i)["status"] for i in ids} == {"applied"}
+
+
+@pytest.mark.parametrize(
+    "body", ["", "{", "not ours", "[]", '{"v":99}', "zzz", '{"v":1,"orders":[{"unknown":1}]}', '{"v":1,"orders":5}']
+)
+def test_a_message_that_cannot_be_read_fails_alone(shop: Shop, body: str) -> None:
+    shop.send(event())
+    good = shop.receive()
+    bad = {"messageId": "bad", "body": body, "attributes": {"ApproximateReceiveCount": "1"}, "receiptHandle": "x"}
+    handler = importlib.import_module(template.module("ProcessOrders")).handler
+    answer = handler({"Records": [bad, *good]}, Context(60_000))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+
+
+def test_when_time_runs_out_what_was_not_tried_comes_again(shop: Shop) -> None:
+    for n in range(3):
+        shop.send(event(order_id=n))
+    records = shop.receive()
+    assert sorted(shop.deliver(records, milliseconds=1_000)) == sorted(record["messageId"] for record in records)
+    assert shop.items("LedgerTable") == []
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+
+
+def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tillbook import processing
+
+    shop.send_batch([event(order_id=n) for n in range(6)])
+    shop.deliver([])  # makes the processor
+    clock = [0.0]
+
+    def slow(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        clock[0] += 10 if operation == "TransactWriteItems" else 0
+        return go()
+
+    processor = processing._processor
+    assert processor is not None
+    monkeypatch.setattr(processor, "clock", lambda: clock[0])
+    with shop.faults.injected(slow):
+        assert shop.deliver(shop.receive(), milliseconds=36_000) == []
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+    clock[0] = 0
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "600.00"}
+
+
+def test_a_failed_message_is_not_acknowledged_if_its_orders_could_not_be_queued_again(shop: Shop) -> None:
+    shop.send_batch([event(order_id=f"o-{n}") for n in range(2)])
+    records = shop.receive()
+    poison = poisoned("o-1")
+
+    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation.startswith("SendMessage"):
+            raise ClientError({"Error": {"Code": "RequestThrottled", "Message": ""}}, operation)
+        return poison(index, operation, arguments, go)
+
+    with shop.faults.injected(intercept):
+        assert shop.deliver(records) == [records[0]["messageId"]]
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "200.00"}
+
+
+def test_a_status_that_could_not_be_recorded_is_recorded_at_the_next_delivery(shop: Shop) -> None:
+    request_id = shop.send(event()).body["request_id"]
+
+    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation in ("BatchWriteItem", "PutItem"):
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, operation)
+        return go()
+
+    with shop.faults.injected(intercept):
+        assert len(shop.deliver(shop.receive())) == 1
+    assert shop.status(request_id)["status"] == "queued"
+    shop.drain()
+    assert shop.status(request_id)["status"] == "applied"
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+
+
+def test_a_v1_write_that_cannot_be_followed_up_ends_as_a_dead_letter_record(shop: Shop) -> None:
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5})
+
+    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query":
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, operation)
+        return go()
+
+    failures = 0
+    with shop.faults.injected(intercept):
+        for _ in range(6):
+            if not (records := shop.receive()):
+                break
+            failures += len(shop.deliver(records))
+    assert failures <= 4, "on the last try it is acknowledged"
+    assert len(dead_letters(shop)) == 1
+    assert shop.receive(ORDERS_QUEUE) == []
+
+
+# ------------------------------------------------------------------ statuses
+
+
+def test_statuses(shop: Shop) -> None:
+    answer = shop.send(event())
+    request_id = answer.body["request_id"]
+    queued = shop.status(request_id)
+    assert (queued["request_id"], queued["status"], queued["reason"]) == (request_id, "queued", None)
+    assert queued["received_at"].endswith("Z")
+    shop.drain()
+    applied = shop.status(request_id)
+    assert (applied["request_id"], applied["status"], applied["reason"]) == (request_id, "applied", None)
+    assert shop.status(request_id.upper()) == applied
+
+
+@pytest.mark.parametrize(
+    "request_id",
+    [
+        "x",
+        "990c99a7-5cba-42e8-8f36-aec3419186ef",
+        "01900000-0000-7000-8000-000000000000",
+        "0190_0b0-c0d0-7123-8123-456789012345",
+    ],
+)
+def test_no_such_request(shop: Shop, request_id: str) -> None:
+    """No UUIDv7, or older than the queue keeps messages."""
+    answer = shop.get(f"/v3/{ACCOUNT}/requests/{request_id}")
+    assert answer.status == 404
+    assert answer.body["errors"][0]["code"]
+
+
+def test_an_applied_request_stays_known_for_30_days(shop: Shop) -> None:
+    import time
+
+    shop.send(event())
+    shop.drain()
+    (record,) = [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
+    assert float(record["ttl"]) == pytest.approx(time.time() + 30 * 24 * 3600, abs=60)

@@ -1,0 +1,331 @@
+"""Reading: people, timelines, orders, v2 subscribers, paging, isolation (SPEC "Shapes of what …")."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
+from tests.handlers.test_shopper_activity import EMAIL, SHA, day, event
+from tillbook.accounts import Account
+
+PERSON = f"/v3/{ACCOUNT}/people"
+
+
+def pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
+    entries: list[Any] = []
+    cursor: str | None = None
+    for _ in range(500):
+        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
+        answer = shop.get(path, query=query)
+        assert answer.status == 200
+        assert set(answer.body) == {noun, "next_cursor"}
+        assert len(answer.body[noun]) <= limit
+        entries += answer.body[noun]
+        cursor = answer.body["next_cursor"]
+        if cursor is None:
+            return entries
+    raise AssertionError("no end")
+
+
+# -------------------------------------------------------------------- person
+
+
+def test_the_published_shape_of_a_person(shop: Shop) -> None:
+    shop.send(event(occurred_at=day(1)))
+    shop.send(event(occurred_at=day(3), order_id="2", grand_total="5"))
+    shop.drain()
+    person = shop.person(EMAIL)
+    assert person | {"id": "…"} == {
+        **{name: person[name] for name in person},
+        "id": "…",
+        "email_sha256": SHA,
+        "lifetime_value": {"USD": "105.00"},
+        "lifetime_value_by_source": {"shopper_activity": {"USD": "105.00"}},
+        "orders_count": 2,
+        "first_order_at": "2019-01-01T12:00:00Z",
+        "last_order_at": "2019-01-03T12:00:00Z",
+    }
+
+
+def test_the_five_ways_to_name_a_person_in_their_order(shop: Shop) -> None:
+    """Our own id, person_id, e-mail, its SHA-256, v1 customer_id."""
+    shop.send(event())
+    shop.drain()
+    by_email = shop.person(EMAIL)
+    own = by_email["id"]
+    for name in (own, EMAIL, "USER@gmail.com", " user@gmail.com ", SHA, SHA.upper()):
+        assert shop.person(quote(name, safe=""))["id"] == own
+    # A customer id comes last …
+    customer = {"order_date": "2019-01-01", "shipping_address": {"address_1": "1", "postal_code": "1"}}
+    for n, customer_id in enumerate(("c-1", SHA, own)):
+        shop.submit(customer | {"order_id": str(n), "customer_id": customer_id, "total": 1})
+    assert shop.ltv("c-1") == {"USD": "1.00"}
+    assert shop.person(SHA)["id"] == own
+    # … a person_id before the hash and before a customer id …
+    for n, person_id in enumerate(("c-1", SHA, own)):
+        shop.send(event(order_id=f"p{n}", person_id=person_id, email=..., grand_total=7))
+    shop.drain()
+    assert shop.ltv("c-1") == {"USD": "7.00"}
+    assert shop.ltv(SHA) == {"USD": "7.00"}
+    # … and our own id before all.
+    assert shop.ltv(own) == {"USD": "100.00"}
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+
+
+@pytest.mark.parametrize(
+    "name", ["nobody", "nobody@b.co", "0" * 64, "0" * 32, "%20", "a%2Fb", quote("😀" * 300), "x" * 2_000]
+)
+@pytest.mark.parametrize("suffix", ["", "/activity", "/orders"])
+def test_nobody_is_known_by_it(shop: Shop, name: str, suffix: str) -> None:
+    answer = shop.get(f"{PERSON}/{name}{suffix}")
+    assert answer.status == 404
+    assert answer.body["errors"][0]["message"]
+
+
+def test_currencies_are_never_added_up(shop: Shop) -> None:
+    for n, (currency, total) in enumerate((("USD", 1), ("EUR", 2), ("JPY", 300), (..., 4))):
+        shop.send(event(order_id=n, currency=currency, grand_total=total))
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "5.00", "EUR": "2.00", "JPY": "300.00"}
+
+
+def test_an_order_without_a_currency_has_the_account_s(shop: Shop) -> None:
+    shop.send(event())
+    shop.drain()
+    shop.accounts.set(Account(ACCOUNT, "EUR"))
+    assert shop.ltv(EMAIL) == {"EUR": "100.00"}
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["currency"] == "EUR"
+
+
+def test_only_the_sources_that_the_account_counts(shop: Shop) -> None:
+    """Applied when read: a shop that sends the same orders through both APIs counts one."""
+    shop.send(event())
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 100})
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "200.00"}
+    for source in ("shopper_activity", "orders_api"):
+        shop.accounts.set(Account(ACCOUNT, "USD", (source,)))
+        person = shop.person(EMAIL)
+        assert person["lifetime_value"] == {"USD": "100.00"}
+        assert person["orders_count"] == 1
+        assert set(person["lifetime_value_by_source"]) == {"shopper_activity", "orders_api"}
+
+
+def test_first_and_last_order(shop: Shop) -> None:
+    shop.send(event(order_id="moved", occurred_at=day(2), email="first@b.co"))
+    shop.send(event(order_id="moved", occurred_at=day(9), action="paid", grand_total=...))
+    shop.send(event(order_id="plain", occurred_at=day(5)))
+    shop.drain()
+    person = shop.person(EMAIL)
+    assert (person["first_order_at"], person["last_order_at"]) == ("2019-01-02T12:00:00Z", "2019-01-05T12:00:00Z")
+    gone = shop.person("first@b.co")
+    assert (gone["first_order_at"], gone["last_order_at"], gone["orders_count"]) == (None, None, 0)
+
+
+def test_an_edited_order_date_counts(shop: Shop) -> None:
+    for n, date in enumerate(("2019-01-05", "2019-01-07")):
+        shop.submit({"order_id": str(n), "order_date": date, "customer_email": EMAIL})
+    shop.edit("1", {"order_date": "2018-01-01"})
+    person = shop.person(EMAIL)
+    assert (person["first_order_at"], person["last_order_at"]) == ("2018-01-01T00:00:00Z", "2019-01-05T00:00:00Z")
+
+
+# ------------------------------------------------------------------ activity
+
+
+def test_the_published_shape_of_an_activity(shop: Shop) -> None:
+    request_id = shop.send(event(occurred_at=day(1), tag="x")).body["request_id"]
+    shop.drain()
+    answer = shop.get(f"{PERSON}/{EMAIL}/activity")
+    (activity,) = answer.body["activity"]
+    assert set(activity) == {"name", "occurred_at", "request_id", "order", "properties"}
+    assert (activity["name"], activity["occurred_at"]) == ("Placed an order", "2019-01-01T12:00:00Z")
+    assert activity["request_id"] == request_id
+    assert activity["properties"] == {"tag": "x"}
+    assert activity["order"]["grand_total"] == "100.00"
+    assert answer.body["next_cursor"] is None
+    assert EMAIL not in answer.text
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
+def test_paging_through_activities_newest_first(shop: Shop, limit: int) -> None:
+    shop.send_batch([event(order_id=n % 3, action="updated", occurred_at=day(1 + n // 2), note=n) for n in range(7)])
+    shop.drain()
+    entries = pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
+    assert [entry["properties"]["note"] for entry in entries] == [6, 5, 4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
+def test_paging_through_orders_newest_first(shop: Shop, limit: int) -> None:
+    for n in range(5):
+        shop.send(event(order_id=f"s{n}", occurred_at=day(10 + n)))
+        shop.send(event(order_id=f"s{n}", occurred_at=day(20 - n), action="paid", grand_total=...))
+    shop.submit({"order_id": "v1", "order_date": "2019-01-18T00:00:00Z", "customer_email": EMAIL})
+    shop.drain()
+    entries = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
+    assert [entry["order_id"] for entry in entries] == ["s0", "s1", "s2", "v1", "s3", "s4"]
+
+
+def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1})
+    shop.edit("1", {"total": 2})
+    shop.delete("1")
+    entries = shop.get(f"{PERSON}/{EMAIL}/activity").body["activity"]
+    assert [entry["name"] for entry in entries] == ["Deleted an order", "Edited an order", "Submitted an order"]
+    assert [entry["order"]["total"] for entry in entries] == ["2.0", "2.0", "1.0"]
+    assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
+
+
+@pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "x", "", " 1", "９", "1" * 30])
+@pytest.mark.parametrize("noun", ["activity", "orders"])
+def test_a_limit_that_is_none_is_400(shop: Shop, limit: str, noun: str) -> None:
+    shop.send(event())
+    shop.drain()
+    answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"limit": limit})
+    assert answer.status == 400
+    assert answer.body["errors"][0]["attribute"] == "limit"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "!!!",
+        "é",
+        "AAAA",
+        base64.urlsafe_b64encode(b"x" * 70).decode(),
+        "../..",
+        "0" * 500,
+        base64.b64encode(b"1" * 44).decode(),
+    ],
+)
+@pytest.mark.parametrize("noun", ["activity", "orders"])
+def test_a_malformed_cursor_is_400(shop: Shop, cursor: str, noun: str) -> None:
+    shop.send(event())
+    shop.drain()
+    answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"cursor": cursor})
+    assert answer.status == 400
+    assert answer.body["errors"][0]["attribute"] == "cursor"
+
+
+def test_a_cursor_leads_nowhere_in_another_account(shop: Shop) -> None:
+    other = f"/v3/{OTHER}/shopper_activity/order"
+    for n in range(3):
+        shop.send(event(order_id=n, occurred_at=day(1 + n)))
+        shop.request("POST", other, event(order_id=n, occurred_at=day(1 + n), note="theirs"), key=OTHER_ADMIN)
+    shop.drain()
+    cursor = shop.get(f"{PERSON}/{EMAIL}/activity", query={"limit": "1"}).body["next_cursor"]
+    answer = shop.get(f"/v3/{OTHER}/people/{EMAIL}/activity", query={"cursor": cursor}, key=OTHER_ADMIN)
+    assert [entry["properties"] for entry in answer.body["activity"]] == [{"note": "theirs"}] * 2
+
+
+@pytest.mark.parametrize("noun", ["activity", "orders"])
+@pytest.mark.parametrize("filling", ["a", "😀", '"'], ids=["compressible", "emoji", "quotes"])
+def test_a_page_stops_at_4_mb(shop: Shop, noun: str, filling: str) -> None:
+    note = filling * (240_000 // len(json.dumps(filling, ensure_ascii=False).encode()[1:-1]))
+    for n in range(25):
+        shop.send(event(order_id=n, occurred_at=day(1 + n), note=note))
+    shop.drain()
+    answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"limit": "200"})
+    assert len(answer.text.encode()) <= 4 * 1024 * 1024 + 300_000
+    assert answer.body["next_cursor"]
+    assert len(pages(shop, f"{PERSON}/{EMAIL}/{noun}", noun, 200)) == 25
+
+
+# --------------------------------------------------------------------- order
+
+
+def test_an_order_is_what_its_events_made_it(shop: Shop) -> None:
+    shop.send(event(occurred_at=day(1), order_public_id="#5", tag="x"))
+    shop.send(event(occurred_at=day(3), action="refunded", grand_total=..., refund_amount="130"))
+    shop.send(event(occurred_at=day(2), action="paid", grand_total=..., order_public_id="#6"))
+    shop.drain()
+    order = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body
+    assert (order["provider"], order["order_id"], order["order_public_id"]) == ("shopify", "o-1", "#6")
+    assert (order["grand_total"], order["refund_amount"], order["status"]) == ("100.00", "130.00", "refunded")
+    assert order["flags"]
+    assert order["properties"] == {"tag": "x"}
+
+
+@pytest.mark.parametrize("order_id", ["#5", "a/b", "100%", "😀" * 255, " a b ", "ü"])
+def test_any_order_id_can_be_read(shop: Shop, order_id: str) -> None:
+    shop.send(event(order_id=order_id))
+    shop.drain()
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/{quote(order_id, safe='')}").body["order_id"] == order_id
+
+
+def test_provider_and_source_are_part_of_an_order(shop: Shop) -> None:
+    shop.send(event(provider="one", grand_total=1))
+    shop.send(event(provider="two", grand_total=2))
+    shop.submit({"order_id": "o-1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 4})
+    shop.drain()
+    assert shop.person(EMAIL)["orders_count"] == 3
+    assert shop.get(f"/v3/{ACCOUNT}/orders/two/o-1").body["grand_total"] == "2.00"
+    for path in ("three/o-1", "one/o-2"):
+        assert shop.get(f"/v3/{ACCOUNT}/orders/{path}").status == 404
+
+
+# ---------------------------------------------------------------- subscriber
+
+
+@pytest.mark.parametrize(
+    ("currency", "total", "units"), [("USD", "22.99", 2299), ("JPY", 1200, 1200), ("KWD", "1.5", 1500), ("USD", 0, 0)]
+)
+def test_a_subscriber_s_ltv_is_in_the_smallest_unit(shop: Shop, currency: str, total: Any, units: int) -> None:
+    shop.accounts.set(Account(ACCOUNT, currency))
+    shop.send(event(grand_total=total))
+    shop.send(event(order_id="2", currency="CHF", grand_total=1))
+    shop.drain()
+    answer = shop.get(f"/v2/{ACCOUNT}/subscribers/{EMAIL}")
+    assert answer.status == 200
+    (subscriber,) = answer.body["subscribers"]
+    assert subscriber["lifetime_value"] == units
+    assert type(subscriber["lifetime_value"]) is int
+    assert subscriber["id"] == shop.person(EMAIL)["id"]
+
+
+def test_a_subscriber_that_is_none(shop: Shop) -> None:
+    answer = shop.get(f"/v2/{ACCOUNT}/subscribers/nobody@b.co")
+    assert answer.status == 404
+    assert answer.body["errors"]
+
+
+# ----------------------------------------------------------------- isolation
+
+
+def test_nothing_of_one_account_is_visible_to_another(shop: Shop) -> None:
+    request_id = shop.send(event()).body["request_id"]
+    shop.drain()
+    own = shop.person(EMAIL)["id"]
+    for path in (f"people/{EMAIL}", f"people/{own}", f"people/{SHA}", f"people/{own}/activity", "orders/shopify/o-1"):
+        assert shop.get(f"/v3/{OTHER}/{path}", key=OTHER_ADMIN).status == 404
+    theirs = shop.get(f"/v3/{OTHER}/requests/{request_id}", key=OTHER_ADMIN)
+    assert theirs.status == 404 or theirs.body["status"] == "queued"
+    assert "applied" not in theirs.text
+
+
+def test_ids_of_persons_are_an_account_s_own(shop: Shop) -> None:
+    shop.send(event())
+    shop.request("POST", f"/v3/{OTHER}/shopper_activity/order", event(), key=OTHER_ADMIN)
+    shop.drain()
+    theirs = shop.get(f"/v3/{OTHER}/people/{EMAIL}", key=OTHER_ADMIN).body
+    assert theirs["id"] != shop.person(EMAIL)["id"]
+    assert theirs["email_sha256"] == hashlib.sha256(EMAIL.encode()).hexdigest()
+
+
+def test_stored_ltv_equals_the_sum_over_the_orders(shop: Shop) -> None:
+    shop.send_batch([event(order_id=n, grand_total=f"{n}.{n:04d}", currency="USD") for n in range(9)])
+    for n in range(4):
+        shop.submit({"order_id": str(n), "order_date": "2019-01-01", "customer_email": EMAIL, "total": n})
+    shop.drain()
+    orders = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
+    assert len(orders) == 13
+    assert shop.ltv(EMAIL)["USD"] == "42.0036"
+    assert json.dumps(orders, default=str)

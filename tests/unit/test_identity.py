@@ -1,0 +1,163 @@
+"""Who is who, and which event is which: frozen, so checked against values written down and against a second recipe."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from tillbook.identity import (
+    Person,
+    email_sha256,
+    is_account_id,
+    is_email,
+    is_sha256,
+    keyed_event_id,
+    order_key,
+    payload_hash,
+    person_of,
+    request_event_id,
+)
+from tillbook.json_text import loads
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "user@gmail.com",
+        "a@b.co",
+        " User@Gmail.com ",
+        "o'neil+tag@mail.example.co.uk",
+        "ü@bücher.de",
+        "1@2.3",
+        "a@b.co\n",
+    ],
+)
+def test_shaped_like_an_email(text: str) -> None:
+    assert is_email(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "user",
+        "@",
+        "a@",
+        "@b.co",
+        "a@b",
+        "a@b.",
+        "a@.co",
+        "a@@b.co",
+        "a b@c.co",
+        "a@b c.co",
+        "a@b@c.co",
+        "a" * 320 + "@b.co",
+        "27876",
+    ],
+)
+def test_not_shaped_like_an_email(text: str) -> None:
+    assert not is_email(text)
+
+
+def test_an_email_is_trimmed_lowercased_and_hashed() -> None:
+    known = "02ee7bdc4ccf5c94808a0118eb531822f13e7e38e3810ab29ebefb2c2feb8e58"  # printf user@gmail.com | sha256sum
+    assert email_sha256("user@gmail.com") == email_sha256("  USER@Gmail.com\n") == known
+
+
+def test_sha256_and_account_ids() -> None:
+    assert is_sha256("aB" * 32)
+    assert not is_sha256("g" * 64)
+    assert not is_sha256("a" * 63)
+    assert is_account_id("a-Z_9")
+    assert is_account_id("x" * 64)
+    for bad in ("", "x" * 65, "a/b", "a b", "ä", "a\n"):
+        assert not is_account_id(bad)
+
+
+def test_an_id_shaped_like_an_email_is_that_email() -> None:
+    email = Person("email", email_sha256("user@gmail.com"))
+    assert person_of("person", "User@gmail.com") == email
+    assert person_of("customer", "user@GMAIL.com") == email
+    assert person_of("person", "27876") == Person("person", "27876")
+
+
+def test_customer_ids_and_person_ids_are_namespaces_of_their_own() -> None:
+    ids = {Person(kind, "7").id_in("1234567") for kind in ("email", "person", "customer")}  # type: ignore[arg-type]
+    assert len(ids) == 3
+    assert Person("person", "7").id_in("another") not in ids
+
+
+# ------------------------------------------------------------------- frozen
+
+
+def _short(text: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")
+
+
+def test_frozen_person_ids() -> None:
+    person = Person("email", hashlib.sha256(b"user@gmail.com").hexdigest())
+    assert person.id_in("1234567") == "f5195d5486c90a8fc214a2ca4b0a94b9"
+    assert Person("person", "p-1").id_in("1234567") == "472a28d8b1ea2c604a1830b3fb652f4c"
+
+
+def test_frozen_order_keys() -> None:
+    assert order_key("shopper_activity", "my_custom_platform", "456445746") == "C3UP_LPPU7hN30DMvMjcLw"
+    assert order_key("orders_api", "", "#5") == "yoy9QaFohKKbVN8nqfNBNA"
+    assert order_key("orders_api", "", "#5") == _short("order-1\norders_api\n\n#5")
+    assert len(order_key("orders_api", "", "😀" * 255)) == 22
+
+
+def test_frozen_event_ids() -> None:
+    assert keyed_event_id("1234567", "key", 3) == _short("key-1\n1234567\n3\nkey") == "j0CcME-QGEhhabRWrpiNdQ"
+    assert request_event_id("r") == _short("request-1\nr")
+    assert len({keyed_event_id(a, k, p) for a in ("1", "2") for k in ("1", "2") for p in (1, 2)}) == 8
+
+
+SENT = """{"provider": "p", "email": "User@Gmail.com", "action": "placed", "occurred_at": "2019-01-17T20:50:00Z",
+    "order_id": 7, "grand_total": 22.990, "items": [{"name": "Bottle", "price": 1e1}], "tag": "é", "none": null}"""
+HASHED = (
+    'payload-1\n{"action":"placed","email":"sha256:%s","grand_total":2299e-2,"items":[{"name":"Bottle","price":1e1}],'
+    '"none":null,"occurred_at":"2019-01-17T20:50:00Z","order_id":7e0,"provider":"p","tag":"é"}'
+)
+
+
+def _payload(**changes: Any) -> dict[str, Any]:
+    return {k: v for k, v in (loads(SENT) | changes).items() if v != "absent"}
+
+
+def test_the_frozen_payload_hash() -> None:
+    recipe = _short(HASHED % hashlib.sha256(b"user@gmail.com").hexdigest())
+    assert payload_hash(_payload()) == recipe == "9aySTKw2YZkAXC0T7Hkr4w"
+
+
+def test_the_payload_hash_goes_by_value_and_ignores_key_order_and_how_an_email_is_spelt() -> None:
+    payload = _payload()
+    backwards = dict(reversed(payload.items()))
+    spelt = payload | {"email": " user@GMAIL.com", "grand_total": loads("2299e-2"), "order_id": loads("7.0")}
+    assert payload_hash(backwards) == payload_hash(spelt) == payload_hash(payload)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grand_total": loads("22.98")},
+        {"grand_total": "22.99"},
+        {"email": "other@gmail.com"},
+        {"none": "absent"},
+        {"total_fees": 0},  # a default that is sent is content all the same
+        {"tag": "e"},
+        {"items": []},
+        {"order_id": "7"},
+    ],
+)
+def test_another_payload_has_another_hash(change: dict[str, Any]) -> None:
+    assert payload_hash(_payload(**change)) != payload_hash(_payload())
+
+
+def test_a_person_id_shaped_like_an_email_is_hashed_before_the_payload_is() -> None:
+    one, other = _payload(person_id="A@b.co"), _payload(person_id="a@b.co ")
+    assert payload_hash(one) == payload_hash(other)
+    assert payload_hash(_payload(person_id="AB")) != payload_hash(_payload(person_id="ab"))

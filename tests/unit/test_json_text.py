@@ -1,0 +1,128 @@
+"""JSON read and written exactly."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tillbook.errors import Malformed
+from tillbook.json_text import dumps, loads
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text()
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))
+
+
+def test_numbers_are_read_without_a_float() -> None:
+    value = loads("[12345678901234567.89, 1e-7, 19.989999999999998, 5, 1E400]")
+    assert value == [
+        Decimal("12345678901234567.89"),
+        Decimal("1e-7"),
+        Decimal("19.989999999999998"),
+        5,
+        Decimal("1E+400"),
+    ]
+    assert not any(isinstance(number, float) for number in value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        " ",
+        "{",
+        '{"a":1',
+        "[1,]",
+        "{'a':1}",
+        "nul",
+        "NaN",
+        "[Infinity]",
+        "[-Infinity]",
+        '{"a":1}{',
+        "01",
+        "1.",
+        '"\x01"',
+        '"a\nb"',
+        '{"a":1,"a":2}',
+        '{"x":[{"b":1,"c":2,"b":1}]}',
+        '"\\ud800"',
+        '{"\\udfff":1}',
+        '["\\ud83d"]',
+        b"\xff",
+        b'"\xc3"',
+        b'"\xed\xa0\x80"',
+    ],
+)
+def test_what_is_not_json_is_malformed(body: str | bytes) -> None:
+    with pytest.raises(Malformed):
+        loads(body)
+
+
+@pytest.mark.parametrize("depth", [500, 900, 990, 1_000, 2_000, 5_000, 20_000, 200_000])
+@pytest.mark.parametrize("brackets", ["[]", '{"a":}'])
+def test_depth_is_either_refused_or_survives_being_written_again(depth: int, brackets: str) -> None:
+    """What is read is written again (hashed, queued, packed): never read what cannot be written."""
+    opening, closing = brackets[:-1], brackets[-1]
+    body = opening * depth + "1" + closing * depth
+    try:
+        value = loads(body)
+    except Malformed:
+        return
+    assert dumps({"orders": [{"body": value}]}, canonical=True)
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "1e99999999999999999999", "-" + "9" * 100_000])
+def test_numbers_beyond_all_bounds_are_malformed(number: str) -> None:
+    with pytest.raises(Malformed):
+        loads(f'{{"x":{number}}}')
+
+
+def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
+    assert loads(b"\xef\xbb\xbf{}") == {}
+    assert loads("\ufeff[1]") == [1]
+
+
+def test_surrogate_pairs_are_one_character() -> None:
+    assert loads('"\\ud83d\\ude00"') == "😀"
+
+
+@given(JSON)
+def test_what_is_written_reads_the_same(value: Any) -> None:
+    assert loads(dumps(value)) == value
+    assert json.loads(dumps(value), parse_float=Decimal) == value
+
+
+@given(JSON)
+def test_the_canonical_form_is_stable(value: Any) -> None:
+    canonical = dumps(value, canonical=True)
+    assert dumps(loads(canonical), canonical=True) == canonical
+
+
+@pytest.mark.parametrize(
+    ("spellings", "form"),
+    [
+        (("1", "1.0", "1e0", "10e-1", "0.1e1", "1.000"), "1e0"),
+        (("100", "100.0", "1e2", "1E+2"), "1e2"),
+        (("22.99", "22.990", "2299e-2"), "2299e-2"),
+        (("0", "0.0", "-0", "-0.0", "0e9"), "0"),
+        (("-1.5", "-15e-1"), "-15e-1"),
+    ],
+)
+def test_canonical_numbers_go_by_value(spellings: tuple[str, ...], form: str) -> None:
+    assert {dumps(loads(s), canonical=True) for s in spellings} == {form}
+
+
+def test_canonical_keys_are_sorted_and_strings_unescaped() -> None:
+    assert (
+        dumps(loads('{"b": "\\u00e9", "a": {"d": true, "c": [null]}}'), canonical=True)
+        == '{"a":{"c":[null],"d":true},"b":"é"}'
+    )
+
+
+def test_strings_and_booleans_are_not_numbers_in_the_canonical_form() -> None:
+    forms = {dumps(loads(f"[{value}]"), canonical=True) for value in ("1", '"1"', "true", "null", "[1]")}
+    assert len(forms) == 5

@@ -1,0 +1,225 @@
+"""What an event does to an order: every rule of SPEC "What an event does to a v3 order", one by one, in any order."""
+
+from __future__ import annotations
+
+import itertools
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tillbook.order import ACTIVITY_NAMES, Event, OrderState, fold, stamp_of, step
+
+ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
+
+
+def event(day: int, action: str, total: str | None = None, refund: str = "0", **more: Any) -> Event:
+    stamp = stamp_of(
+        f"201901{day:02d}000000000000", "20190201000000000000", more.pop("position", 0), f"id{day}{action}"
+    )
+    return Event(
+        stamp, action, more.pop("person", "alice"), None if total is None else Decimal(total), Decimal(refund), **more
+    )
+
+
+def total_and_contribution(*events: Event) -> tuple[Decimal | None, Decimal]:
+    state = fold(list(events))
+    return state.known_total, state.contribution
+
+
+def test_the_names_of_the_published_timeline() -> None:
+    assert {action: ACTIVITY_NAMES[action] for action in ACTIONS} == {
+        "placed": "Placed an order",
+        "updated": "Updated an order",
+        "paid": "Paid an order",
+        "fulfilled": "Fulfilled an order",
+        "refunded": "Refunded an order",
+        "canceled": "Canceled an order",
+    }
+    assert {ACTIVITY_NAMES[change] for change in ("submitted", "edited", "deleted")} == {
+        "Submitted an order", "Edited an order", "Deleted an order",
+    }  # fmt: skip
+
+
+def test_the_published_example() -> None:
+    """placed 100, updated 105, paid without a total, refunded 105: 100, 105, 105, 0."""
+    events = [
+        event(1, "placed", "100"),
+        event(2, "updated", "105"),
+        event(3, "paid"),
+        event(4, "refunded", refund="105"),
+    ]
+    worth = [fold(events[: n + 1]).contribution for n in range(4)]
+    assert worth == [100, 105, 105, 0]
+    assert {fold(list(p)) for p in itertools.permutations(events)} == {fold(events)}
+
+
+@pytest.mark.parametrize("action", ["placed", "updated", "paid", "fulfilled"])
+def test_each_of_the_four_sets_the_total(action: str) -> None:
+    assert total_and_contribution(event(1, "placed", "100"), event(2, action, "105")) == (105, 105)
+
+
+def test_a_later_event_without_a_total_keeps_it() -> None:
+    assert total_and_contribution(event(1, "placed", "100"), event(2, "fulfilled")) == (100, 100)
+
+
+def test_a_later_total_of_zero_is_a_total() -> None:
+    assert total_and_contribution(event(1, "placed", "100"), event(2, "updated", "0")) == (0, 0)
+
+
+def test_a_late_older_event_sets_nothing_back() -> None:
+    state = fold([event(5, "updated", "105", currency="EUR", person="bob"), event(1, "placed", "100", currency="USD")])
+    assert (state.contribution, state.currency, state.person, state.action) == (105, "EUR", "bob", "updated")
+    assert state.events == 2
+    assert state.first.startswith("20190101")
+
+
+@pytest.mark.parametrize("action", ["refunded", "canceled"])
+def test_a_refund_lowers_and_never_sets_a_known_total(action: str) -> None:
+    assert total_and_contribution(event(1, "placed", "100"), event(2, action, "7", "30")) == (100, 70)
+    assert total_and_contribution(event(1, action, "7", "30"), event(2, "placed", "100")) == (100, 70)
+
+
+def test_refunds_add_up() -> None:
+    events = [
+        event(1, "placed", "100"),
+        event(2, "refunded", refund="30"),
+        event(3, "refunded", refund="20.5"),
+        event(4, "canceled"),
+    ]
+    assert total_and_contribution(*events) == (100, Decimal("49.5"))
+
+
+def test_a_cancelation_without_a_refund_leaves_the_contribution() -> None:
+    assert total_and_contribution(event(1, "placed", "100"), event(2, "canceled")) == (100, 100)
+
+
+def test_the_latest_total_of_a_refund_stands_in_where_no_other_event_carries_one() -> None:
+    assert total_and_contribution(event(1, "refunded", "80", "30")) == (80, 50)
+    assert total_and_contribution(event(1, "refunded", "80", "30"), event(2, "canceled", "90")) == (90, 60)
+    assert total_and_contribution(event(2, "refunded", "80", "30"), event(1, "canceled", "90")) == (80, 50)
+    # Also once one of the four came, as long as it carries none.
+    assert total_and_contribution(event(1, "placed"), event(2, "refunded", "80", "30")) == (80, 50)
+    assert total_and_contribution(event(3, "paid"), event(2, "refunded", "80", "30")) == (80, 50)
+
+
+@pytest.mark.parametrize("action", ["placed", "updated", "paid", "fulfilled"])
+def test_the_total_is_zero_once_one_of_the_four_came_without_one(action: str) -> None:
+    assert total_and_contribution(event(1, action)) == (0, 0)
+    assert total_and_contribution(event(1, action), event(2, "refunded", refund="30")) == (0, -30)
+
+
+def test_an_unknown_total_contributes_nothing_until_it_is_known() -> None:
+    refund = event(2, "refunded", refund="30")
+    assert total_and_contribution(refund) == (None, 0)
+    assert total_and_contribution(refund, event(3, "canceled", refund="5")) == (None, 0)
+    assert total_and_contribution(refund, event(1, "placed", "100")) == (100, 70)
+
+
+def test_more_refunded_than_the_total_goes_below_and_is_flagged() -> None:
+    state = fold([event(1, "placed", "100"), event(2, "refunded", refund="130")])
+    assert state.contribution == -30
+    assert state.flags
+    assert not fold([event(1, "placed", "100"), event(2, "refunded", refund="100")]).flags
+    assert not fold([event(2, "refunded", refund="100")]).flags
+
+
+def test_the_person_is_that_of_the_latest_event() -> None:
+    assert fold([event(1, "placed", "1", person="alice"), event(2, "paid", person="bob")]).person == "bob"
+    assert fold([event(2, "paid", person="bob"), event(1, "placed", "1", person="alice")]).person == "bob"
+
+
+def test_the_currency_is_that_of_the_latest_event_that_carries_one() -> None:
+    events = [event(1, "placed", "1", currency="USD"), event(2, "paid", currency="EUR"), event(3, "fulfilled")]
+    for order in itertools.permutations(events):
+        assert fold(list(order)).currency == "EUR"
+    assert fold([event(1, "placed", "1")]).currency == ""
+    assert fold([event(1, "placed", "1"), event(2, "refunded", currency="EUR")]).currency == "EUR"
+
+
+def test_ties_go_by_receipt_then_by_position() -> None:
+    occurred, early, late = "20190101000000000000", "20190102000000000000", "20190103000000000000"
+    stamps = [
+        stamp_of(occurred, early, 0, "z"),
+        stamp_of(occurred, early, 9, "a"),
+        stamp_of(occurred, early, 10, "a"),
+        stamp_of(occurred, early, 999, "a"),
+        stamp_of(occurred, late, 0, "a"),
+        stamp_of(late, early, 0, "a"),
+    ]
+    assert sorted(stamps) == stamps
+
+
+# ------------------------------------------------ against a second recipe
+
+AMOUNTS = st.decimals(min_value=0, max_value="999999999999999.9999", places=4)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Event]:
+    """Few days, so that ties are frequent."""
+    size = draw(st.integers(min_value=1, max_value=8))
+    return [
+        Event(
+            stamp_of(
+                f"2019010{draw(st.integers(1, 4))}000000000000", f"2019020{draw(st.integers(1, 2))}000000000000",
+                draw(st.integers(0, 2)), f"id{n}",
+            ),
+            draw(st.sampled_from(ACTIONS)),
+            draw(st.sampled_from(["alice", "bob", "carol"])),
+            draw(st.none() | AMOUNTS),
+            draw(AMOUNTS),
+            draw(st.sampled_from(["", "USD", "EUR"])),
+        )
+        for n in range(size)
+    ]  # fmt: skip
+
+
+def by_the_book(events: list[Event]) -> dict[str, Any]:
+    """The rules of the spec, read from the whole set at once and as literally as can be."""
+    ordered = sorted(events, key=lambda e: e.stamp)
+    four = [e for e in ordered if e.action in ("placed", "updated", "paid", "fulfilled")]
+    two = [e for e in ordered if e.action in ("refunded", "canceled")]
+    total = None
+    if any(e.total is not None for e in four):
+        total = [e.total for e in four if e.total is not None][-1]
+    elif any(e.total is not None for e in two):
+        total = [e.total for e in two if e.total is not None][-1]
+    elif four:
+        total = Decimal(0)
+    refunds = sum((e.refund for e in two), Decimal(0))
+    currencies = [e.currency for e in ordered if e.currency]
+    return {
+        "known_total": total,
+        "refunds": refunds,
+        "contribution": Decimal(0) if total is None else total - refunds,
+        "person": ordered[-1].person,
+        "action": ordered[-1].action,
+        "currency": currencies[-1] if currencies else "",
+        "events": len(events),
+        "first": ordered[0].stamp[:20],
+        "flagged": total is not None and refunds > total,
+    }
+
+
+@given(histories(), st.randoms(use_true_random=False))
+def test_the_outcome_is_the_books_and_hangs_on_the_set_of_events_only(events: list[Event], random: Any) -> None:
+    state = fold(events)
+    told = {name: getattr(state, name) for name in by_the_book(events) if name != "flagged"}
+    assert told | {"flagged": bool(state.flags)} == by_the_book(events)
+    shuffled = list(events)
+    random.shuffle(shuffled)
+    assert fold(shuffled) == state
+
+
+@given(histories())
+def test_a_step_adds_one_event_to_a_fold(events: list[Event]) -> None:
+    *rest, last = events
+    assert step(fold(rest), last) == fold(events)
+
+
+def test_an_order_without_events_counts_nothing() -> None:
+    assert OrderState().contribution == 0
+    assert OrderState().known_total is None

@@ -1,0 +1,53 @@
+"""Bodies as stored. Bytes that a released version wrote must stay readable for ever."""
+
+from __future__ import annotations
+
+import zlib
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tillbook.packing import pack, unpack
+
+BODY = {
+    "provider": "my_custom_platform",
+    "action": "placed",
+    "order_id": "456445746",
+    "grand_total": Decimal("22.99"),
+    "currency": "USD",
+    "items": [{"product_id": "B01J4SWO1G", "name": "Bottle 😀", "price": Decimal("11.16"), "tags": [1, True, None]}],
+}
+# What version 1 wrote for it. Never to be made anew: this is what stands in tables.
+VERSION_1 = bytes.fromhex(
+    "01ab460e75ace18b194f4829c2c4d4ccc4c4d4dcc40c3d411919e9595aea60a63a1c91e16460e865121cee6fe88e0875"
+    "a7fc92929c54850ff3673428c103d6d050cfd00c1454e920530c7540f5890ea8c488ad8dad0500"
+)
+
+
+def test_an_item_packed_by_version_1_stays_readable() -> None:
+    assert unpack(VERSION_1) == BODY
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
+def test_what_is_packed_unpacks(body: dict[str, Any]) -> None:
+    assert unpack(pack(body)) == body
+
+
+def test_amounts_unpack_exactly_and_never_as_floats() -> None:
+    (amount,) = unpack(pack([Decimal("12345678901234567.89")]))
+    assert amount == Decimal("12345678901234567.89")
+    assert isinstance(amount, Decimal)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x02abc", b"{}", zlib.compress(b"{}")])
+def test_another_version_is_refused_not_misread(data: bytes) -> None:
+    with pytest.raises(ValueError, match="version"):
+        unpack(data)
+
+
+def test_the_published_example_takes_one_write_unit() -> None:
+    """An event of the usual size stays under 1 KiB as stored, keys included."""
+    assert len(pack(BODY | {"items": BODY["items"] * 3})) < 400
