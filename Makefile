@@ -2,18 +2,26 @@
 # make test   every test
 # make lint   ruff and mypy
 # make setup  the environment for run, test and lint; make lock after a change of pyproject.toml; make clean
+# make simulate HISTORIES=100000 SEED=1         random histories with faults, against an independent auditor
+# make mutants                                  deliberate faults: each must be caught
+# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
+# make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
 STATE ?=
 ARGS ?=
+HISTORIES ?= 10000
+OPERATIONS ?= 50000
+ROUNDS ?= 20
+SEED ?= 1
 
 # Without PYTHON, the one that .venv was made with.
 made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test lint format setup setup-ci lock clean
+.PHONY: run test simulate mutants test-concurrency test-crash lint format setup setup-ci lock clean
 .SILENT:
 
 run:
@@ -22,6 +30,18 @@ run:
 
 test: setup
 	exec $(python) -m pytest $(ARGS)
+
+simulate: setup
+	exec $(python) -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --workers 2
+
+mutants: setup
+	exec $(python) -m tests.mutants
+
+test-concurrency: setup
+	exec $(python) -m tests.concurrency --operations $(OPERATIONS) --workers 32 --seed $(SEED)
+
+test-crash: setup
+	exec $(python) -m tests.crash --rounds $(ROUNDS) --seed $(SEED)
 
 lint: setup
 	$(python) -m ruff check .
