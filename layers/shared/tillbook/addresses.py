@@ -19,7 +19,6 @@ _SAME_DOOR = frozenset({"APT", "UNIT", "#", None})
 # Said of what was not given to the parser, or of what does not matter to a match.
 _HARMLESS = frozenset({"missing_city", "missing_state", "city_is_county"})
 _US_NAMES = frozenset({"", "us", "usa", "unitedstates", "unitedstatesofamerica", "america"})
-_NOT_WORD = re.compile(r"[^\w]+")
 _ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
 
 
@@ -31,15 +30,37 @@ def match_key(address: dict[str, Any] | None) -> str | None:
     if not address or not any(address.values()):
         return None
     lines = [_text(address.get(name)) for name in ("address_1", "address_2")]
-    city, postal_code, country = _text(address.get("city")), _text(address.get("postal_code")), _country(address)
-    if not lines[0] or not (postal_code or city):
-        return ""
+    city, state, postal_code = (_text(address.get(name)) for name in ("city", "state", "postal_code"))
+    country = _country(address)
     zip_code = _ZIP.fullmatch(postal_code) if country == "USA" else None
     key = _us_key(lines, zip_code[1]) if zip_code else None
     if key is None:
-        where = zip_code[1] if zip_code else _words(postal_code).replace(" ", "") or _words(city)
-        key = f"words|{_words(' '.join(lines))}|{where}|{country}"
+        words, where = (
+            _words(" ".join(lines)),
+            _where(zip_code[1] if zip_code else "", postal_code, city, state, country),
+        )
+        if not where or not _says_enough(words, country):
+            return ""
+        key = f"words|{words}|{where}|{country}"
     return short_hash(f"address-1\n{key}")
+
+
+def _says_enough(words: str, country: str) -> bool:
+    """Not so a placeholder, or an apartment without a street: people who have nothing in common would share it."""
+    if country == "USA":
+        return len(words.split()) >= 3 and any(c.isdigit() for c in words)
+    return len(words.split()) >= 2 or (len(words) >= 6 and any(c.isdigit() for c in words))
+
+
+def _where(zip5: str, postal_code: str, city: str, state: str, country: str) -> str:
+    """A ZIP code says it all; abroad one code covers villages that have the same streets, so the city goes with it."""
+    if zip5:
+        return zip5
+    code, town = "".join(c for c in _words(postal_code) if c.isalnum()), _words(city)
+    if code:
+        return f"{code}|{town}"
+    region = _words(state)
+    return "" if not town or (country == "USA" and not region) else f"{town}|{region}"
 
 
 def _us_key(lines: list[str], zip5: str) -> str | None:
@@ -52,6 +73,9 @@ def _us_key(lines: list[str], zip5: str) -> str | None:
     except ValueError:
         return None
     if parsed.unparsed or parsed.attention or parsed.building or set(parsed.warnings) - _HARMLESS:
+        return None
+    box = "box" in _words(" ".join(lines)).split()
+    if box != bool(parsed.po_box) or not (parsed.po_box or (parsed.street_number and parsed.street_name)):
         return None
     units = [(parsed.unit_type, parsed.unit_number), (parsed.second_unit_type, parsed.second_unit_number)]
     doors = [_door(kind, number) for kind, number in units if kind or number]
@@ -67,8 +91,19 @@ def _text(value: Any) -> str:
 
 
 def _words(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text).casefold()
-    return " ".join(_NOT_WORD.sub(" ", "".join(c for c in plain if not unicodedata.combining(c))).split())
+    """Letters, digits and what makes them other letters; `-`, `/` and `.` only between digits, where they tell."""
+    # A fraction is a word of its own, else 12½ would become 121/2.
+    spaced = "".join(f" {c} " if unicodedata.category(c) == "No" else c for c in text)
+    folded = unicodedata.normalize("NFKD", spaced).casefold().replace("\u2044", "/")
+    # Accents of Latin, Greek and Cyrillic go; signs that make another syllable elsewhere stay.
+    plain = unicodedata.normalize("NFC", "".join(c for c in folded if not "\u0300" <= c <= "\u036f"))
+    out: list[str] = []
+    for before, c, after in zip(f" {plain}", plain, f"{plain[1:]} ", strict=False):
+        if c.isalnum() or unicodedata.category(c)[0] == "M":
+            out.append(c)
+        else:
+            out.append(f" {c} " if c in "-/." and before.isdigit() and after.isdigit() else " ")
+    return " ".join("".join(out).split())
 
 
 def _country(address: dict[str, Any]) -> str:

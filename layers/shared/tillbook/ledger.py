@@ -29,13 +29,14 @@ from tillbook.json_text import Json
 from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
 from tillbook.table import Item, Raw, plain_item, raw, raw_value
-from tillbook.times import uuid7
+from tillbook.times import shift, uuid7
 
 # Reasons of a cancelled transaction that another try may not meet again.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
 
 
 _MAX_RENEWED = 90  # a transaction takes 100 items
+_WRITER_LIFE_SECONDS = 60  # more than the time-out of any function that writes
 _MAX_REMOVED = 40  # each with its idempotency key
 
 
@@ -321,7 +322,7 @@ class Ledger:
         head: Item | None = None
         announce()
         while True:
-            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
                 # Written, though the answer was lost; what came after it (an edit, a delete) stays.
                 return V1Order(str(mine["i"]), unpack(mine["b"]))
             before: Standing | None = None
@@ -387,7 +388,7 @@ class Ledger:
         pk = table.orders_pk(account, "orders_api", key)
         while True:
             head, current = self._current(pk, key, tries)
-            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
                 return V1Order(str(mine["i"]), unpack(mine["b"]))
             if head is None or current is None:
                 raise NotFound("There is no such order.")
@@ -424,7 +425,7 @@ class Ledger:
         pk = table.orders_pk(account, "orders_api", key)
         while True:
             head, current = self._current(pk, key, tries)
-            if tries.unsure and (mine := self._written(pk, key, request_id, tries)):
+            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
                 last = self._version(pk, key, int(str(mine["sk"]).rpartition("!")[2]) - 1, tries)
                 if last is not None:
                     return V1Order(str(mine["i"]), unpack(last["b"]))
@@ -602,10 +603,10 @@ class Ledger:
         keys = [plain_item(item) for item in answer["Items"]]
         return any(self._get(key["pk"], key["sk"], tries) is not None for key in keys)
 
-    def written(self, account: str, key: str, request_id: str, deadline: float) -> bool:
+    def written(self, account: str, key: str, request_id: str, received: str, deadline: float) -> bool:
         """Whether a v1 request's write took effect. `key` is the order's (identity.order_key)."""
         pk = table.orders_pk(account, "orders_api", key)
-        return self._written(pk, key, request_id, Tries(self.pace, deadline)) is not None
+        return self._written(pk, key, request_id, received, Tries(self.pace, deadline)) is not None
 
     # --------------------------------------------------------- single writes
 
@@ -868,10 +869,28 @@ class Ledger:
                 return head, events[0]
             tries.again()  # a write fell between the two items
 
-    def _written(self, pk: str, key: str, request_id: str, tries: Tries) -> Item | None:
-        """The event that this request wrote, if its write took effect though the answer was lost."""
-        _, events = self._read(pk, key, tries)
-        return next((e for e in events if e["rq"] == request_id), None)
+    def _written(self, pk: str, key: str, request_id: str, received: str, tries: Tries) -> Item | None:
+        """The event that this request wrote, if its write took effect though the answer was lost.
+
+        Newest first, and no further than a writer lives: behind a version received long before the request there is
+        none of its own.
+        """
+        oldest = shift(received, seconds=-_WRITER_LIFE_SECONDS)
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "ConsistentRead": True, "ScanIndexForward": False, "Limit": 4,
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :key)",
+            "ExpressionAttributeValues": {":pk": {"S": pk}, ":key": {"S": table.event_sk(key, "")}},
+        }  # fmt: skip
+        while True:
+            page = self._call(tries, self.client.query, **arguments)
+            for event in map(plain_item, page["Items"]):
+                if event["rq"] == request_id:
+                    return event
+                if str(event["gs"])[20:40] < oldest:
+                    return None
+            if "LastEvaluatedKey" not in page:
+                return None
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 # ------------------------------------------------- items from states and back

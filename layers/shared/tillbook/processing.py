@@ -75,7 +75,7 @@ class Processor:
         return {"batchItemFailures": failures}
 
     def _message(self, message: Message, receives: int, marks: _Marks, deadline: float) -> None:
-        tries = message.tries + receives
+        tries, alone = message.tries + receives, message.tries + 1
         done: list[Transaction] = []
         for write in message.writes:
             try:
@@ -104,7 +104,8 @@ class Processor:
             except Exception as error:
                 failed.append((order, error))
         for order, cause in failed:
-            done += self._failed(order, cause, tries, message.replayed)
+            # Deliveries that ended with the function are no tries of an order that was refused for now.
+            done += self._failed(order, cause, alone if isinstance(cause, Unavailable) else tries, message.replayed)
         self.transactions.record(done)
         if message.replayed:
             for transaction in done:
@@ -147,7 +148,7 @@ class Processor:
 
     def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
         """What hangs on a v1 write. The message came before the write: it may be still to come, or never come."""
-        if self.ledger.written(write.account, write.order_key, write.request_id, deadline):
+        if self.ledger.written(write.account, write.order_key, write.request_id, write.received, deadline):
             return [
                 Transaction(
                     write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
