@@ -289,8 +289,8 @@ class Ledger:
                 writes.append(self._replace_event(moved, stored))
             else:
                 writes += [self._drop(stored, "gs"), self._put_event(moved)]
-            if activity.content_hash:
-                writes.append(self._point_idempotency(activity, sk, str(moved["sk"])))
+                if activity.content_hash:
+                    writes.append(self._point_idempotency(activity, str(moved["sk"])))
             writes += self._move(activity.account, "shopper_activity", before, after, None)
             writes += self._count(activity.account, "shopper_activity", activity.order_key, head, after.customer)
             try:
@@ -656,15 +656,14 @@ class Ledger:
             }
         }
 
-    def _point_idempotency(self, activity: Activity, old_sk: str, new_sk: str) -> Raw:
-        # Only from where this copy found the event: another copy may have moved it meanwhile.
+    def _point_idempotency(self, activity: Activity, sk: str) -> Raw:
+        # Without a condition: it goes with its event, on whose condition the transaction hangs.
         return {
             "Update": {
                 "TableName": self.table,
                 "Key": raw({"pk": table.idempotency_pk(activity.account, activity.event_id), "sk": "i"}),
-                "UpdateExpression": "SET e = :new",
-                "ConditionExpression": "e = :old",
-                "ExpressionAttributeValues": {":new": {"S": new_sk}, ":old": {"S": old_sk}},
+                "UpdateExpression": "SET e = :sk",
+                "ExpressionAttributeValues": {":sk": {"S": sk}},
             }
         }
 

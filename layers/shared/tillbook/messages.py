@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from tillbook.addresses import match_key
@@ -23,6 +23,7 @@ from tillbook.shopper_activity import amounts_of
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
 MAX_ORDERS = 100  # a packed message fails, is retried and times out as one
+_PARTS = frozenset({"orders", "writes", "steps"})
 _COMPRESS_FROM = 48_000  # SQS bills by 64 KiB
 
 
@@ -78,11 +79,21 @@ class Message:
 
 
 def encode(message: Message) -> str:
-    text = dumps({"v": VERSION} | {name: value for name, value in asdict(message).items() if value})
+    # Not dataclasses.asdict, which copies every body deeply: a third of the time of accepting an order.
+    content = {"v": VERSION} | {
+        name: [_fields(entry) for entry in value] if name in _PARTS else value
+        for name, value in _fields(message).items()
+        if value
+    }
+    text = dumps(content)
     # XML's non-characters may not stand in a message.
     if len(text) >= _COMPRESS_FROM or "\ufffe" in text or "\uffff" in text:
         return "z" + b64encode(zlib.compress(text.encode(), 6)).decode()
     return text
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}
 
 
 def decode(text: str) -> Message:
