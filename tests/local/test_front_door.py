@@ -191,14 +191,14 @@ def test_base64_that_is_none_is_a_failure() -> None:
 
 
 def test_requests_are_served_at_the_same_time(client: Client) -> None:
-    """Four that take half a second each, by as many workers."""
+    """Four that take three seconds each, by as many workers: one after the other they would take twelve."""
     client("POST", "/do/sleep", "0")
     arrived = threading.Barrier(5)
     statuses: list[int] = []
 
     def go() -> None:
         arrived.wait()
-        statuses.append(client("POST", "/do/sleep", "1").status)
+        statuses.append(client("POST", "/do/sleep", "3").status)
 
     threads = [threading.Thread(target=go) for _ in range(4)]
     for thread in threads:
@@ -208,4 +208,4 @@ def test_requests_are_served_at_the_same_time(client: Client) -> None:
     for thread in threads:
         thread.join()
     assert statuses == [200] * 4
-    assert time.monotonic() - started < 3.5
+    assert time.monotonic() - started < 10

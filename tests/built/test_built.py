@@ -1,0 +1,67 @@
+"""Each built function, started as Lambda starts it, answers its events."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from local import template as templates
+from local.stack import ROOT
+from tests.built.conftest import Built, Start
+from tests.built.runtime_api import FunctionFailed
+from tests.examples import ANSWERS, event, outcome
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+FUNCTIONS = {
+    resource["Properties"]["CodeUri"].removeprefix("functions/"): name
+    for name, resource in templates.load(ROOT / "template.yaml")["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function"
+}
+
+
+@pytest.fixture(scope="session")
+def answers(start: Start) -> dict[str, dict[str, Any]]:
+    """What each function answered, one event after the other."""
+    return {name: start(FUNCTIONS[name.partition("/")[0]]).invoke(event(name)) for name in ANSWERS}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_is_answered(answers: dict[str, dict[str, Any]], name: str) -> None:
+    assert outcome(answers[name]) == ANSWERS[name], answers[name]
+
+
+def test_nothing_but_our_own_is_in_a_function(built: Built) -> None:
+    for properties in built.functions().values():
+        folder = built.folder / properties["CodeUri"]
+        assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["app.py"]
+
+
+def test_the_layer_has_no_boto3(built: Built) -> None:
+    """Lambda's runtime brings its own, and 20 MB more would be unpacked at each cold start."""
+    for layer in built.of_type("LayerVersion").values():
+        names = {path.name for path in (built.folder / layer["ContentUri"] / "python").iterdir()}
+        assert "tillbook" in names
+        assert not names & {"boto3", "botocore"}
+
+
+def test_a_function_without_its_layer_fails(start: Start) -> None:
+    """Or else the tests above would pass on what stands on this machine."""
+    function = start(FUNCTIONS["fallback"])
+    environment = dict(function.environment)
+    task, *_layers, packages = environment["PYTHONPATH"].split(":")
+    environment["PYTHONPATH"] = f"{task}:{packages}"
+    bare = type(function)("Bare", function.command, environment, function.log.with_name("Bare.log"), 10)
+    with bare, pytest.raises(FunctionFailed, match="No module named 'tillbook'"):
+        bare.invoke(event("fallback/unknown"))
+
+
+def test_logs_are_json_and_name_nobody(start: Start, answers: dict[str, dict[str, Any]]) -> None:
+    lines = []
+    for name in FUNCTIONS.values():
+        lines += start(name).log.read_text().splitlines()
+    assert len(lines) >= len(answers)
+    assert all(isinstance(json.loads(line), dict) for line in lines)
+    assert not [line for line in lines if "@" in line]

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+from cli.tillbook_cli.main import tillbook
+from local.embedded_aws import EmbeddedAws
+from tests.handlers import template
+
+REGION = "eu-west-1"
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Types `tillbook` and what follows; `options` stand at the end of each command."""
+
+    options: tuple[str, ...]
+
+    def __call__(self, *words: str) -> Ran:
+        result = CliRunner().invoke(tillbook, [*words, *self.options])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture
+def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of this machine's AWS configuration."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "TILLBOOK_STACK"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    embedded = EmbeddedAws(tmp_path_factory.mktemp("aws"))
+    embedded.start()
+    yield embedded
+    embedded.stop()
+
+
+@pytest.fixture
+def on_aws(no_aws: None, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Credentials for an AWS, and its CloudFormation."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
+    return boto3.client("cloudformation", region_name=REGION)
+
+
+@pytest.fixture
+def stack_name(on_aws: Any) -> str:
+    """A stack with the tables and the outputs of template.yaml."""
+    name = f"tillbook-{uuid.uuid4()}"
+    whole = template.load()
+    body = {
+        "Parameters": whole["Parameters"],
+        "Conditions": whole["Conditions"],
+        "Resources": {n: r for n, r in whole["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"},
+        "Outputs": {n: o for n, o in whole["Outputs"].items() if n.endswith("TableName")},
+    }
+    on_aws.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    on_aws.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    return name
+
+
+@pytest.fixture
+def run(stack_name: str) -> Terminal:
+    return Terminal(("--stack-name", stack_name, "--region", REGION))

@@ -1,0 +1,1 @@
+"""The real ledger on a real engine under many workers: exact in every snapshot, and exact in the end."""

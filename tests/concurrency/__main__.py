@@ -1,0 +1,42 @@
+"""python -m tests.concurrency --operations 50000 --workers 32 --seed 1
+
+DYNAMODB_ENDPOINT names the engine; without it MiniStack is started for the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from local.stack import ROOT
+
+# The package of the layer, which functions find under /opt/python.
+sys.path.append(str(ROOT / "layers" / "shared"))
+
+from tests.concurrency.engine import engine
+from tests.concurrency.progress import Bar
+from tests.concurrency.run import run
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.concurrency", description=__doc__)
+    parser.add_argument("--operations", type=int, default=50_000)
+    parser.add_argument("--workers", type=int, default=32)
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
+    parser.add_argument("--faults", type=float, default=0.05, help="how likely a call is refused or its answer lost")
+    given = parser.parse_args()
+    print(f"seed {given.seed}", flush=True)
+    with engine(connections=given.workers + 8) as chosen, Bar(given.operations) as bar:
+        result = run(
+            chosen, operations=given.operations, workers=given.workers, seed=given.seed, chance=given.faults,
+            progress=lambda done, snapshots: bar.show(done, f"{snapshots:,} snapshots"),
+        )  # fmt: skip
+    print(result)
+    if result.faults:
+        print(f"again: python -m tests.concurrency --operations {given.operations} --seed {given.seed}")
+    return 1 if result.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

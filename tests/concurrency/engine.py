@@ -1,0 +1,68 @@
+"""A ledger table on a real engine: MiniStack in a process of its own, or whatever DYNAMODB_ENDPOINT names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import template
+from local.embedded_aws import EmbeddedAws
+from local.stack import ROOT
+
+ENDPOINT = "DYNAMODB_ENDPOINT"
+_WANTED = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`client` is thread-safe for as many threads as `connections`."""
+
+    name: str
+    client: Any
+    table: str
+
+
+@contextmanager
+def engine(connections: int = 64) -> Iterator[Engine]:
+    """With the ledger table as template.yaml has it, empty; it is gone afterwards."""
+    with ExitStack() as undo:
+        endpoint = os.environ.get(ENDPOINT)
+        name = endpoint or "MiniStack"
+        if not endpoint:
+            directory = undo.enter_context(tempfile.TemporaryDirectory(prefix="tillbook-"))
+            aws = EmbeddedAws(Path(directory))
+            undo.callback(aws.stop)
+            aws.start()
+            endpoint = aws.endpoint_url
+        client = _client(endpoint, connections)
+        table = f"tillbook-{uuid.uuid4().hex[:12]}"
+        properties = template.load(ROOT / "template.yaml")["Resources"]["LedgerTable"]["Properties"]
+        client.create_table(TableName=table, **{k: properties[k] for k in _WANTED if k in properties})
+        undo.callback(client.delete_table, TableName=table)
+        client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
+        yield Engine(name, client, table)
+
+
+def _client(endpoint: str, connections: int) -> Any:
+    # AWS itself takes the caller's own credentials; what runs on this machine takes any.
+    keys: dict[str, Any] = (
+        {} if ".amazonaws.com" in endpoint else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    )
+    return boto3.session.Session().client(
+        "dynamodb", endpoint_url=endpoint, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+        # As the functions have it, but for the time: a crowded machine is not what is tested here.
+        config=Config(
+            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=connections, parameter_validation=False,
+        ),
+        **keys,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""What no engine here does by itself: conflicts, throttling, and answers that get lost, by chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+
+class Faulty:
+    """A client in front of another, for one worker. `chance` is how likely a call meets a fault.
+
+    `counts` takes each fault under its kind, and all calls under "calls".
+    """
+
+    def __init__(self, client: Any, random: Random, chance: float, counts: Counter[str]) -> None:
+        self._client, self._random, self._chance, self._counts = client, random, chance, counts
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        match self._fault(("conflict", "conflict", "throttled item", "throttled", "server", "lost", "lost")):
+            case "conflict":
+                raise _canceled(self._some(len(arguments["TransactItems"]), "TransactionConflict"))
+            case "throttled item":
+                raise _canceled(self._some(len(arguments["TransactItems"]), "ThrottlingError"))
+            case "throttled":
+                raise _error("ThrottlingException", "TransactWriteItems")
+            case "server":
+                raise _error("InternalServerError", "TransactWriteItems")
+            case "lost":
+                # It took effect, or it was refused: the caller cannot know.
+                with suppress(ClientError):
+                    self._client.transact_write_items(**arguments)
+                raise ReadTimeoutError(endpoint_url="the engine")
+        return self._client.transact_write_items(**arguments)
+
+    def get_item(self, **arguments: Any) -> Any:
+        self._read("GetItem")
+        return self._client.get_item(**arguments)
+
+    def query(self, **arguments: Any) -> Any:
+        if self._read("Query", "short page"):
+            # As after 1 MB: the rest comes with the next page.
+            arguments["Limit"] = min(arguments.get("Limit", 3), self._random.randint(1, 3))
+        return self._client.query(**arguments)
+
+    def _read(self, operation: str, *others: str) -> str:
+        """The fault that is left to the caller, if any."""
+        match kind := self._fault(("throttled", "server", "lost", *others)):
+            case "throttled":
+                raise _error("ProvisionedThroughputExceededException", operation)
+            case "server":
+                raise _error("InternalServerError", operation)
+            case "lost":
+                raise ReadTimeoutError(endpoint_url="the engine")
+        return kind
+
+    def _fault(self, kinds: tuple[str, ...]) -> str:
+        self._counts["calls"] += 1
+        if self._random.random() >= self._chance:
+            return ""
+        kind = self._random.choice(kinds)
+        self._counts[kind] += 1
+        return kind
+
+    def _some(self, items: int, code: str) -> list[str]:
+        hit = self._random.randrange(items)
+        return [code if n == hit or self._random.random() < 0.3 else "None" for n in range(items)]
+
+
+def _canceled(codes: list[str]) -> ClientError:
+    error = _error("TransactionCanceledException", "TransactWriteItems")
+    response: dict[str, Any] = dict(error.response)
+    response["CancellationReasons"] = [{"Code": code} for code in codes]
+    return ClientError(response, "TransactWriteItems")  # type: ignore[arg-type]
+
+
+def _error(code: str, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": "made by the test"}}, operation)

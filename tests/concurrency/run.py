@@ -1,0 +1,288 @@
+"""Workers hammer the ledger while a reader takes snapshots; in the end all is computed anew from what was sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.concurrency.books import Answer, audit, check_counters, check_people
+from tests.concurrency.engine import Engine
+from tests.concurrency.faults import Faulty
+from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operation, Workload, accounts
+from tillbook import orders_api, table
+from tillbook.errors import Conflict, NotFound, Unavailable
+from tillbook.identity import Person, email_sha256, order_key
+from tillbook.ledger import Ledger, V1Order
+from tillbook.table import Item, Raw, plain_item, raw
+from tillbook.times import uuid7
+
+_SNAPSHOT_ITEMS = 100
+_DEADLINE_SECONDS = 60.0
+# As the queue would deliver it again.
+_DELIVERIES = 10
+
+
+@dataclass
+class Result:
+    """`faults` is empty if all was exact. `injected` by kind, `statuses` as the deliveries and calls ended."""
+
+    seed: int
+    engine: str
+    operations: int = 0
+    seconds: float = 0.0
+    snapshots: int = 0
+    calls: int = 0
+    orders: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        rate = self.operations / self.seconds if self.seconds else 0
+        lines = [
+            f"{self.operations:,} operations in {self.seconds:.1f} s ({rate:.0f}/s) on {self.engine}, seed {self.seed}",
+            f"{self.calls:,} calls, {self.snapshots:,} snapshots, {self.orders} orders in the end",
+            "ended as: " + ", ".join(f"{status} {n:,}" for status, n in sorted(self.statuses.items())),
+            "injected: " + ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.injected.items())),
+        ]
+        if self.faults:
+            lines += [f"NOT EXACT, {len(self.faults)} faults (seed {self.seed}):", *self.faults[:20]]
+        else:
+            lines.append("exact, in every snapshot and in the end")
+        return "\n".join(lines)
+
+
+def run(
+    engine: Engine, *, operations: int, workers: int, seed: int, chance: float = 0.05,
+    progress: Callable[[int, int], None] = lambda _done, _snapshots: None,
+) -> Result:  # fmt: skip
+    """`chance`: how likely a call to the engine meets a fault that no engine here has by itself."""
+    bench = _Bench(engine, operations, workers, seed, chance)
+    threads = [threading.Thread(target=bench.work, args=(number,)) for number in range(workers)]
+    reader = threading.Thread(target=bench.read)
+    start = time.monotonic()
+    for thread in [*threads, reader]:
+        thread.start()
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.2)
+            progress(bench.done, bench.result.snapshots)
+    bench.result.seconds = time.monotonic() - start
+    bench.stop.set()
+    reader.join()
+    bench.close()
+    return bench.result
+
+
+class _Bench:
+    def __init__(self, engine: Engine, operations: int, workers: int, seed: int, chance: float) -> None:
+        self.result = Result(seed, engine.name, operations)
+        self.stop = threading.Event()
+        self._engine, self._chance = engine, chance
+        self._accounts = accounts()
+        self._operations = Workload(seed, self._accounts).operations(operations, workers)
+        self._lock = threading.Lock()
+        self._events: list[tuple[Event, str]] = []
+        self._answers: list[Answer] = []
+        self._counts: list[Counter[str]] = []
+
+    @property
+    def done(self) -> int:
+        return len(self._events) + len(self._answers)
+
+    # -------------------------------------------------------------- workers
+
+    def work(self, number: int) -> None:
+        counts: Counter[str] = Counter()
+        self._counts.append(counts)
+        client = Faulty(self._engine.client, Random(f"{self.result.seed}/{number}"), self._chance, counts)
+        ledger = Ledger(client, self._engine.table)
+        try:
+            while (operation := self._next()) is not None:
+                if operation.gate is not None:
+                    operation.gate.wait(_DEADLINE_SECONDS)
+                if isinstance(operation.what, Event):
+                    self._events.append((operation.what, self._deliver(ledger, operation.what)))
+                else:
+                    self._answers.append(self._change(ledger, operation.what))
+        except threading.BrokenBarrierError:
+            self._fail("others of the same instant did not come")
+        except Exception:
+            self._fail(traceback.format_exc())
+
+    def _next(self) -> Operation | None:
+        with self._lock:
+            return None if self.stop.is_set() else next(self._operations, None)
+
+    def _fail(self, fault: str) -> None:
+        self.result.faults.append(fault)
+        self.stop.set()
+
+    def _deliver(self, ledger: Ledger, event: Event) -> str:
+        activity = event.activity()
+        for _ in range(_DELIVERIES):
+            try:
+                return ledger.apply(activity, time.monotonic() + _DEADLINE_SECONDS).status
+            except Unavailable:
+                self.result.statuses["delivered again"] += 1
+        return "given up"
+
+    def _change(self, ledger: Ledger, change: Change) -> Answer:
+        try:
+            order = _call(ledger, change, time.monotonic() + _DEADLINE_SECONDS)
+        except NotFound:
+            return Answer(change, 404)
+        except Conflict:
+            return Answer(change, 409)
+        except Unavailable:
+            return Answer(change, 503)
+        status = 201 if change.kind == "submitted" else 200
+        total = Decimal(order.body.get("total") or 0)
+        return Answer(change, status, order.changed, total if order.changed else None)
+
+    # ------------------------------------------------------------ the reader
+
+    def read(self) -> None:
+        """Snapshots, one after the other, until the workers are through."""
+        random = Random(self.result.seed)
+        try:
+            while not self.stop.wait(0.02):
+                account = self._accounts[0] if random.random() < 0.6 else random.choice(self._accounts)
+                faults = snapshot(self._engine, account, random)
+                self.result.snapshots += 1
+                if faults:
+                    self._fail(f"snapshot {self.result.snapshots} of {account.id}: " + "; ".join(faults))
+        except Exception:
+            self._fail(traceback.format_exc())
+
+    # --------------------------------------------------------------- the end
+
+    def close(self) -> None:
+        result = self.result
+        result.operations = self.done
+        result.statuses.update(status for _, status in self._events)
+        result.statuses.update(f"{a.change.kind} {a.status}{'' if a.changed else ' as before'}" for a in self._answers)
+        for counts in self._counts:
+            result.injected.update(counts)
+        result.calls = result.injected.pop("calls", 0)
+        if result.faults:
+            return
+        items = list(_scan(self._engine))
+        result.orders = sum(1 for item in items if item["sk"].endswith("~") and not item.get("d"))
+        all_answered = not any(answer.status == 503 for answer in self._answers)
+        result.faults += audit(items, self._events, self._answers, all_answered=all_answered)
+
+
+def _call(ledger: Ledger, change: Change, deadline: float) -> V1Order:
+    """As the handlers do it."""
+    account, request_id, received = change.account, change.request_id, change.received
+    if change.kind == "submitted":
+        document, _ = orders_api.document(change.payload)
+        return ledger.submit(
+            account, document, new_id=uuid7(), digest=orders_api.digest(document.body), request_id=request_id,
+            received=received, announce=_nobody, deadline=deadline,
+        )  # fmt: skip
+    if change.kind == "edited":
+        return ledger.edit(
+            account, change.order_id, lambda body: orders_api.edited(body, change.payload)[0],
+            request_id=request_id, received=received, announce=_nobody, deadline=deadline,
+        )  # fmt: skip
+    return ledger.delete(
+        account, change.order_id, request_id=request_id, received=received, announce=_nobody, deadline=deadline
+    )
+
+
+def _nobody() -> None:
+    """What announces a v1 write goes to the queue, which is not under test here."""
+
+
+# ------------------------------------------------------------------- reading
+
+Key = tuple[str, str]
+
+
+def people_keys(account: Account) -> list[Key]:
+    persons = [
+        Person("email", email_sha256(named["email"])) if "email" in named else Person("person", named["person_id"])
+        for named in account.people
+    ]
+    return [(table.person_pk(account.id, person.id_in(account.id)), "p") for person in persons]
+
+
+def order_keys(account: Account) -> Iterator[tuple[str, str]]:
+    """Source and order key of every order that the account can have."""
+    for order_id in account.orders:
+        yield "shopper_activity", order_key("shopper_activity", PROVIDER, order_id)
+    for order_id in account.v1_orders:
+        yield "orders_api", order_key("orders_api", "", order_id)
+
+
+def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
+    """One transactional read of an account, and what does not add up in it."""
+    people, heads, counters = people_keys(account), _heads(account), _counters(account)
+    if len(people) + len(heads) + len(counters) > _SNAPSHOT_ITEMS:
+        # People with all orders, or some counters with all orders that count there.
+        if random.random() < 0.5:
+            counters = {}
+        else:
+            people, counters = [], _some(counters, random)
+            heads = [key for keys in counters.values() for key in keys]
+    found = _get(engine, [*people, *heads, *counters])
+    read_people, read_heads, read_counters = (
+        [item for key in keys if (item := found.get(key))] for keys in (people, heads, counters)
+    )
+    faults = check_people(read_people, read_heads) if people else []
+    return faults + (check_counters(read_counters, read_heads) if counters else [])
+
+
+def _some(counters: dict[Key, list[Key]], random: Random) -> dict[Key, list[Key]]:
+    """As many as fit one read with the orders that count there."""
+    chosen: dict[Key, list[Key]] = {}
+    room = _SNAPSHOT_ITEMS
+    for place in random.sample(sorted(counters), len(counters)):
+        room -= 1 + len(counters[place])
+        if room < 0:
+            break
+        chosen[place] = counters[place]
+    return chosen
+
+
+def _heads(account: Account) -> list[Key]:
+    return [(table.orders_pk(account.id, source, key), table.head_sk(key)) for source, key in order_keys(account)]
+
+
+def _counters(account: Account) -> dict[Key, list[Key]]:
+    """Each counter of the account's audiences, with all orders that count there."""
+    found: dict[Key, list[Key]] = {}
+    for source, key in order_keys(account):
+        counter = table.counters_pk(account.id, source), table.counters_shard(key)
+        found.setdefault(counter, []).append((table.orders_pk(account.id, source, key), table.head_sk(key)))
+    return found
+
+
+def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:
+    """All of them in one transaction; what is not there is left out."""
+    gets: list[Any] = [{"Get": {"TableName": engine.table, "Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys]
+    while True:
+        try:
+            answer = engine.client.transact_get_items(TransactItems=gets)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            continue  # a write was under way on one of them
+        items: list[Raw] = [response.get("Item") for response in answer["Responses"]]
+        return {key: plain_item(item) for key, item in zip(keys, items, strict=True) if item}
+
+
+def _scan(engine: Engine) -> Iterator[Item]:
+    for page in engine.client.get_paginator("scan").paginate(TableName=engine.table, ConsistentRead=True):
+        yield from map(plain_item, page["Items"])

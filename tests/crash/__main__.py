@@ -1,0 +1,41 @@
+"""python -m tests.crash --rounds 20 --seed 1"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from local.stack import ROOT
+
+# The package of the layer, which functions find under /opt/python.
+sys.path.append(str(ROOT / "layers" / "shared"))
+
+from tests.crash.rounds import crashing_stack
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--events", type=int, default=2_000, help="in each round")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000, help="of the first round")
+    given = parser.parse_args()
+    rounds = []
+    with crashing_stack() as crashes:
+        for seed in range(given.seed, given.seed + given.rounds):
+            rounds.append(crashes.round(seed, given.events))
+            print(f"{len(rounds)}/{given.rounds}  {rounds[-1]}", flush=True)
+        faults = crashes.settle()
+    failed = [found.seed for found in rounds if found.faults]
+    print(
+        f"{len(rounds)} rounds, {sum(r.events for r in rounds):,} events, {sum(r.kills for r in rounds)} kills "
+        f"of which {sum(r.cut for r in rounds)} in a batch, {sum(r.deaths for r in rounds)} v1 handlers killed: "
+        + ("all applied exactly once" if not failed and not faults else f"NOT EXACT, seeds {failed} {faults}")
+    )
+    for seed in failed:
+        print(f"again: python -m tests.crash --rounds 1 --events {given.events} --seed {seed}")
+    return 1 if failed or faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

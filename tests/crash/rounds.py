@@ -1,0 +1,465 @@
+"""One round: events flow in over HTTP while the functions that process them are killed, and v1 handlers with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from local.stack import ROOT, Stack
+from tests.concurrency.books import Answer, audit
+from tests.concurrency.engine import Engine
+from tests.concurrency.run import order_keys, people_keys, snapshot
+from tests.concurrency.workload import Account, Change, Event, Workload, people
+from tests.end_to_end.shop import Shop, segment
+from tillbook import table
+from tillbook.table import Item, plain_item, raw
+from tillbook.times import uuid7
+
+# The template's 360 s would make a round wait six minutes for what a killed function held, and its five receives are
+# fewer than the kills that one message meets here. Nothing else differs from what is deployed.
+VISIBILITY_SECONDS = 8
+MAX_RECEIVES = 1000
+# A function lives this long on average after its first call to AWS; then it is killed, whatever it does.
+LIFE_SECONDS = 0.5
+# So that a round comes to an end on a slow machine too, where no batch is done in that time.
+EVENTS_A_KILL = 80
+SETTLE_SECONDS = 240
+NOTED_SECONDS = 60
+_SENDERS = 3
+_ORDERS = 36
+_KINDS = ("submitted", "edited", "deleted")
+_FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "delete_order"}
+
+
+@dataclass
+class Round:
+    """`kills` of processing functions, of which `cut` in the middle of a batch; `deaths` of v1 handlers."""
+
+    seed: int
+    account: str = ""
+    events: int = 0
+    kills: int = 0
+    cut: int = 0
+    deaths: int = 0
+    snapshots: int = 0
+    seconds: float = 0.0
+    statuses: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        ended = ", ".join(f"{status} {n:,}" for status, n in sorted(self.statuses.items()))
+        text = (
+            f"seed {self.seed}: {self.events:,} events ({ended}), {self.kills} kills of which {self.cut} in a batch, "
+            f"{self.deaths} v1 handlers killed, {self.snapshots} snapshots, {self.seconds:.0f} s"
+        )
+        return "\n".join([text, *(f"NOT EXACT: {fault}" for fault in self.faults[:10])])
+
+
+@contextmanager
+def crashing_stack() -> Iterator[Crashes]:
+    """A stack of its own: what is done to it here would disturb other tests."""
+    with ExitStack() as undo:
+        stack = undo.enter_context(Stack(concurrency=3))
+        yield undo.enter_context(Crashes(stack))
+
+
+class Crashes:
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._dynamodb, self._sqs = stack.boto3_client("dynamodb"), stack.boto3_client("sqs")
+        self._queue, self._net = stack.outputs["OrdersQueueUrl"], stack.outputs["DeadLettersQueueUrl"]
+        self._engine = Engine("the stack", self._dynamodb, stack.outputs["LedgerTableName"])
+        self._made: list[tuple[Round, set[str]]] = []
+
+    def __enter__(self) -> Crashes:
+        redrive = json.loads(self._attributes("RedrivePolicy")["RedrivePolicy"])
+        self._set(RedrivePolicy=json.dumps(redrive | {"maxReceiveCount": MAX_RECEIVES}))
+        self._victim = _Victim(self.stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._victim.close()
+
+    # ------------------------------------------------------------- a round
+
+    def round(self, seed: int, events: int) -> Round:
+        """`faults` of what comes back is empty if all is right. The round's account is new."""
+        found, start = Round(seed, events=events), time.monotonic()
+        shop = Shop.open(self.stack)
+        found.account = shop.account
+        orders = [f"o-{n}" for n in range(_ORDERS)]
+        account = Account(shop.account, people(shop.account), orders, [f"v-{n}" for n in range(40)])
+        self._set(VisibilityTimeout=VISIBILITY_SECONDS)
+        cut_before = self._cut()
+        sender = _Sender(shop, account, seed, events)
+        done = threading.Event()
+        killer = threading.Thread(target=self._kill, args=(found, done))
+        threads = [killer, threading.Thread(target=self._look, args=(found, account, done))]
+        answers: list[Answer] = []
+        try:
+            for thread in threads:
+                thread.start()
+            sender.start()
+            answers = self._v1(found, shop, account, Workload(seed + 1, [account]))
+            sender.join()
+            self._wait(lambda left: not killer.is_alive() or left["visible"] + left["taken"] == 0, SETTLE_SECONDS)
+        except Exception:
+            found.faults.append(traceback.format_exc())
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        # The rest in peace.
+        self._set(VisibilityTimeout=60)
+        # Announcements of writes that were never made stay for 45 s: see `settle`.
+        if not self._wait(lambda left: left["visible"] + left["taken"] == 0, SETTLE_SECONDS):
+            found.faults.append(f"the queue does not empty: {self._left()}")
+        found.cut = self._cut() - cut_before
+        found.faults += sender.faults
+        if not found.faults:
+            found.faults += self._check(found, account, sender.sent, answers)
+        found.seconds = time.monotonic() - start
+        return found
+
+    def settle(self) -> list[str]:
+        """Waits until the queue is empty altogether: then no announcement is left that could note what was not made."""
+        if not self._wait(lambda left: not any(left.values()), SETTLE_SECONDS):
+            return [f"the queue does not empty: {self._left()}"]
+        return [
+            f"seed {found.seed}: v1 writes made and noted differ"
+            for found, made in self._made
+            if self._applied(found.account) != made
+        ]
+
+    # ---------------------------------------------------------- the killing
+
+    def _kill(self, found: Round, done: threading.Event) -> None:
+        random = Random(found.seed)
+        until: dict[int, float] = {}
+        while not done.wait(0.02) and found.kills < max(8, found.events // EVENTS_A_KILL):
+            for pid in filter(_has_called, self._workers()):
+                end = until.setdefault(pid, time.monotonic() + random.expovariate(1 / LIFE_SECONDS))
+                if time.monotonic() >= end:
+                    until[pid] = float("inf")
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                        found.kills += 1
+
+    def _workers(self) -> Iterator[int]:
+        """Processes of the processing function that this stack started: they run from its own directory."""
+        name = f"ministack-lambda-{self.stack.resources['ProcessOrders']}-"
+        begin = str(self.stack.directory / "tmp" / name)
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with suppress(OSError):
+                    arguments = (entry / "cmdline").read_text().split("\0")
+                    if len(arguments) > 1 and arguments[1].startswith(begin):
+                        yield int(entry.name)
+
+    def _cut(self) -> int:
+        """Batches that died with their function, by the embedded AWS's log."""
+        return len(re.findall(r"failed processing SQS batch.*Worker process died", self.stack.aws.log.read_text()))
+
+    def _look(self, found: Round, account: Account, done: threading.Event) -> None:
+        random = Random(found.seed)
+        try:
+            while not done.wait(0.2):
+                found.faults += snapshot(self._engine, account, random)
+                found.snapshots += 1
+        except Exception:
+            found.faults.append(traceback.format_exc())
+
+    # -------------------------------------------------------------------- v1
+
+    def _v1(self, found: Round, shop: Shop, account: Account, workload: Workload) -> list[Answer]:
+        """Each handler killed before and after each of its calls, and the call then made again."""
+        answers: list[Answer] = []
+        unused, random = iter(account.v1_orders), Random(found.seed)
+        for kind in _KINDS:
+            number, alive = 0, False
+            while not alive:
+                for moment in ("before", "after"):
+                    order_id = next(unused)
+                    if kind != "submitted":
+                        answers.append(self._call(shop, workload.change(account, order_id, "submitted"), None)[0])
+                    change = workload.change(account, order_id, kind)
+                    first, alive = self._call(shop, change, [number, moment])
+                    answers.append(first)
+                    if alive:
+                        break  # it has no such call
+                    found.deaths += 1
+                    found.faults += snapshot(self._engine, account, random)
+                    again = replace(change, request_id=uuid7())
+                    second, _ = self._call(shop, again, None, made=first.changed)
+                    answers.append(second)
+                    expected = {"submitted": 201, "edited": 200, "deleted": 404 if first.changed else 200}[kind]
+                    if second.status != expected:
+                        found.faults.append(f"{again} was answered {second.status}, not {expected}")
+                number += 1
+        return answers
+
+    def _call(self, shop: Shop, change: Change, die: list[Any] | None, *, made: bool = False) -> tuple[Answer, bool]:
+        """The answer, and whether the handler lived to give it. `made`: the same call took effect before.
+
+        A handler that dies after its transaction changed the order, and before it did not.
+        """
+        change = replace(change, request_id=uuid7())
+        told = self._victim.call(_FUNCTIONS[change.kind], _event(shop, change), change.request_id, die)
+        if told["killed"]:
+            last, moment = told["calls"][-1], (die or [0, ""])[1]
+            return Answer(change, 0, last == "TransactWriteItems" and moment == "after"), False
+        answer = told["answer"]
+        status, body = answer["statusCode"], json.loads(answer["body"])
+        changed = status < 300 and not made
+        return Answer(change, status, changed, Decimal(body["total"]) if changed else None), True
+
+    # ------------------------------------------------------------- the check
+
+    def _check(
+        self, found: Round, account: Account, sent: list[tuple[str, int, Event]], answers: list[Answer]
+    ) -> list[str]:
+        faults: list[str] = []
+        statuses = self._records(account.id, "s")
+        events: list[tuple[Event, str]] = []
+        for request_id, position, event in sent:
+            ended = statuses.pop(request_id, {})
+            if len(ended) != 1:
+                faults.append(f"request {request_id} ended as {sorted(ended) or 'nothing'}")
+                continue
+            status, received = next(iter(ended.items()))
+            found.statuses[status] += 1
+            events.append((replace(event, request_id=request_id, received=received, position=position), status))
+        faults += [f"request {request_id} was never answered" for request_id in statuses]
+        items = list(self._items(account))
+        faults += audit(items, events, answers)
+        made = {item["rq"] for item in items if "i" in item and "!" in item["sk"]}
+        self._made.append((found, made))
+        # What hangs on a write comes with its announcement; one that found the write not yet made comes back.
+        end = time.monotonic() + NOTED_SECONDS
+        while (applied := self._applied(account.id)) != made and time.monotonic() < end:
+            time.sleep(0.5)
+        if made != applied:
+            faults.append(f"v1 writes made but not noted {made - applied}, noted but not made {applied - made}")
+        letters = list(self._query(self.stack.outputs["RecordsTableName"], f"{account.id}/d"))
+        faults += [f"a dead letter: {letter['why']}" for letter in letters]
+        if any(net := self._left(self._net).values()):
+            faults.append(f"messages in the dead-letter queue: {net}")
+        return faults + self._check_people(account, items)
+
+    def _check_people(self, account: Account, items: list[Item]) -> list[str]:
+        """What the API shows of people is what stands in the ledger, which the audit found right."""
+        faults = []
+        stored = {item["id"]: item for item in items if item["sk"] == "p"}
+        shop = Shop(self.stack, account.id, f"ingest-{account.id}", f"admin-{account.id}")
+        for named in account.people:
+            shown = shop.person(next(iter(named.values())))
+            item = stored[shown["email_sha256"] or shown["person_id"]]
+            must: Counter[str] = Counter()
+            for name, value in item.items():
+                # Named by no event, the currency is the account's.
+                if name[1:2] == "." and item.get(f"{name[0]}#{name[2:]}"):
+                    must["USD" if name[2:] == "*" else name[2:]] += value
+            have = {currency: Decimal(text) for currency, text in shown["lifetime_value"].items()}
+            if have != dict(must):
+                faults.append(f"{named} is shown with {have}, and has {dict(must)}")
+        return faults
+
+    # ----------------------------------------------------------------- reading
+
+    def _items(self, account: Account) -> Iterator[Item]:
+        """All that stands in the ledger for an account, idempotency keys apart."""
+        ledger = self._engine.table
+        for pk in sorted({table.orders_pk(account.id, source, key) for source, key in order_keys(account)}):
+            yield from self._query(ledger, pk)
+        for source in table.SOURCE_LETTER:
+            yield from self._query(ledger, table.counters_pk(account.id, source))
+        for pk, sk in people_keys(account):
+            answer = self._dynamodb.get_item(TableName=ledger, Key=raw({"pk": pk, "sk": sk}), ConsistentRead=True)
+            if "Item" in answer:
+                yield plain_item(answer["Item"])
+
+    def _applied(self, account: str) -> set[str]:
+        """v1 requests that are noted as applied."""
+        return {request_id for request_id, ended in self._records(account, "o").items() if "applied" in ended}
+
+    def _records(self, account: str, letter: str) -> dict[str, dict[str, str]]:
+        """Request ids, each with the statuses it is noted with and the times of receipt."""
+        found: dict[str, dict[str, str]] = {}
+        for status in ("applied", "duplicate", "failed"):
+            for shard in range(4):
+                for item in self._query(
+                    self.stack.outputs["RecordsTableName"], f"{account}/t/{status}/{letter}{shard}"
+                ):
+                    found.setdefault(item["sk"], {})[status] = item["re"]
+        return found
+
+    def _query(self, name: str, pk: str) -> Iterator[Item]:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=name, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}},
+            ConsistentRead=True,
+        )  # fmt: skip
+        for page in pages:
+            yield from map(plain_item, page["Items"])
+
+    # --------------------------------------------------------------- the queue
+
+    def _wait(self, enough: Any, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if enough(self._left()):
+                return True
+            time.sleep(0.2)
+        return False
+
+    def _left(self, queue: str = "") -> dict[str, int]:
+        names = {"visible": "", "taken": "NotVisible", "delayed": "Delayed"}
+        found = self._attributes(*(f"ApproximateNumberOfMessages{end}" for end in names.values()), queue=queue)
+        return {name: int(found[f"ApproximateNumberOfMessages{end}"]) for name, end in names.items()}
+
+    def _attributes(self, *names: str, queue: str = "") -> dict[str, str]:
+        answer = self._sqs.get_queue_attributes(QueueUrl=queue or self._queue, AttributeNames=list(names))
+        attributes: dict[str, str] = answer["Attributes"]
+        return attributes
+
+    def _set(self, **attributes: Any) -> None:
+        texts = {name: str(value) for name, value in attributes.items()}
+        self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes=texts)
+
+
+def _has_called(pid: int) -> bool:
+    """Whether it holds a connection: one that still imports has nothing to lose, and would never come to work."""
+    with suppress(OSError):
+        return any(str(entry.readlink()).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
+# ---------------------------------------------------------------------- clients
+
+
+class _Sender:
+    """A shop that sends events in batches and one by one, and much of it twice. `sent`: request id, position, event."""
+
+    def __init__(self, shop: Shop, account: Account, seed: int, events: int) -> None:
+        self.sent: list[tuple[str, int, Event]] = []
+        self.faults: list[str] = []
+        self._shop, self._lock = shop, threading.Lock()
+        self._requests = _requests(account, seed, events)
+        self._threads = [threading.Thread(target=self._send) for _ in range(_SENDERS)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join()
+
+    def _next(self) -> list[Event] | None:
+        with self._lock:
+            return next(self._requests, None)
+
+    def _send(self) -> None:
+        try:
+            while (events := self._next()) is not None:
+                first = events[0]
+                if len(events) == 1:
+                    headers = {"idempotency-key": first.key} if first.key else {}
+                    reply = self._shop.order(first.payload, headers=headers)
+                else:
+                    reply = self._shop.batch([event.payload for event in events])
+                if reply.status != 202:
+                    self.faults.append(f"answered {reply.status} {reply.text}")
+                    return
+                ids = reply.json["request_ids"] if len(events) > 1 else [reply.json["request_id"]]
+                self.sent += [(*told, event) for event, told in zip(events, _numbered(ids), strict=True)]
+        except Exception:
+            self.faults.append(traceback.format_exc())
+
+
+def _numbered(ids: list[str]) -> list[tuple[str, int]]:
+    return [(request_id, position) for position, request_id in enumerate(ids)]
+
+
+def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
+    """Batches and single events; a quarter of them twice, at once or later."""
+    random, workload = Random(seed), Workload(seed, [account])
+    later: list[list[Event]] = []
+    while count > 0:
+        if later and random.random() < 0.2:
+            request = later.pop(random.randrange(len(later)))
+        else:
+            again = random.random() < 0.3
+            size = 1 if random.random() < 0.7 else random.randint(2, 25)
+            request = [workload.event(account, alone=not again) for _ in range(size)]
+            if size > 1:  # a batch has one key or none: here none
+                request = [event for event in request if event.key is None] or request[:1]
+            if again:
+                later.append(request)
+                if random.random() < 0.5:
+                    later.append(request)
+        request = request[:count]
+        count -= len(request)
+        yield request
+
+
+def _event(shop: Shop, change: Change) -> dict[str, Any]:
+    """As an HTTP API hands it on."""
+    path, key = "/v1/order", "POST /v1/order"
+    if change.kind != "submitted":
+        path = f"/v1/order/{segment(change.order_id)}"
+        key = f"{'POST' if change.kind == 'edited' else 'DELETE'} /v1/order/{{order_id}}"
+    return {
+        "version": "2.0", "routeKey": key, "rawPath": path, "rawQueryString": "",
+        "headers": {"authorization": f"Bearer {shop.ingest_key}", "content-type": "application/json"},
+        "requestContext": {"http": {"method": key.split()[0], "path": path}},
+        "pathParameters": {"order_id": change.order_id}, "isBase64Encoded": False,
+        "body": json.dumps(change.payload) if change.payload else None,
+    }  # fmt: skip
+
+
+class _Victim:
+    """The process of victim.py, with the environment that the template gives its functions."""
+
+    def __init__(self, stack: Stack) -> None:
+        function = stack.boto3_client("lambda").get_function_configuration(FunctionName=stack.resources["SubmitOrder"])
+        environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
+        environment |= function["Environment"]["Variables"] | {
+            "AWS_ENDPOINT_URL": stack.endpoint_url, "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'layers' / 'shared'}",
+        }  # fmt: skip
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.crash.victim"], env=environment, cwd=ROOT, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def call(self, function: str, event: dict[str, Any], request_id: str, die: list[Any] | None) -> dict[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        order = {"function": function, "event": event, "request_id": request_id, "die": die}
+        print(json.dumps(order), file=stdin, flush=True)
+        told: dict[str, Any] = json.loads(stdout.readline())
+        return told
+
+    def close(self) -> None:
+        if self._process.stdin:
+            self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(10)
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,253 @@
+"""What shops send in one history, made from a seed: few people, few orders, few times, so that everything collides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+
+EVENTS = 20  # at least, in each history
+
+_EMAILS = ("ann@shop.example", " Bob@Shop.Example ", "cleo@shop.example", "ANN@shop.example")
+_PERSON_IDS = ("p-1", "p-2", "77", "dora@shop.example")
+_CUSTOMER_IDS = ("c-1", "p-1", "cleo@shop.example")
+_ACTIONS = ("placed", "placed", "updated", "paid", "fulfilled", "refunded", "refunded", "canceled")
+_AMOUNTS = (
+    "0",
+    "10",
+    "22.99",
+    "105",
+    '"105"',
+    "0.01",
+    "1e2",
+    "19.989999999999998",
+    '"7.5000"',
+    "33.3333",
+    "999999999999999.9999",
+)
+_REFUNDS = ("0", "5", "105", '"22.99"', "0.01", "250")
+_CURRENCIES = ('"USD"', '"EUR"', '"eur"', '"JPY"')
+_MOMENTS = (
+    "2026-01-01T10:00:00Z", "2026-01-01T10:00:00Z", "2026-01-01T11:00:00+01:00", "2026-01-01T10:00:00.000001Z",
+    "2025-12-31", "2026-01-02T00:00:00Z",
+)  # fmt: skip
+ADDRESSES = (
+    '{"address_1":"1 First St","postal_code":"10001","city":"New York"}',
+    '{"address_1":"22 Hill Road","address_2":"Apt 3","postal_code":"94110"}',
+    '{"address_1":"5 Mill Lane","postal_code":"SW1A 1AA","city":"London","country":"GB"}',
+)
+# Names nobody: the whole batch it stands in is refused.
+_REFUSED = '{"action":"placed","provider":"shop","order_id":"o-1"}'
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One request, sent `attempts` times at most until it is answered. `at` in seconds, `bodies` are JSON.
+
+    `target`: the order's id or the audience's, where the path names one. `key`: the Idempotency-Key.
+    """
+
+    id: int
+    at: float
+    kind: str  # activity, batch, submitted, edited, deleted, rebuild
+    account: str
+    bodies: tuple[str, ...]
+    attempts: int
+    target: str = ""
+    key: str | None = None
+
+    @property
+    def body(self) -> str:
+        return f'{{"orders":[{",".join(self.bodies)}]}}' if self.kind == "batch" else "".join(self.bodies)
+
+    def __str__(self) -> str:
+        named = f" {self.target}" if self.target else ""
+        keyed = f" [Idempotency-Key {self.key}]" if self.key else ""
+        sends = f" (up to {self.attempts} times)" if self.attempts > 1 else ""
+        return f"step {self.id} at {self.at:.3f} s: {self.account} {self.kind}{named}{keyed}{sends} {self.body}"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`faults`: how likely a call meets one. `slots`: processing functions at once."""
+
+    seed: int
+    steps: list[Step]
+    faults: float
+    slots: int
+    short_lives: float  # how likely a function gets little time
+    again: float  # how likely a message is delivered once more
+    spread: float  # seconds that a slow call takes
+    max_orders: int  # orders in a message
+    compress_from: int  # characters
+
+
+@dataclass
+class _World:
+    random: Random
+    accounts: list[str]
+    people: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    v1_orders: list[str] = field(default_factory=list)
+    v1_people: list[str] = field(default_factory=list)
+    moments: list[str] = field(default_factory=list)
+    amounts: list[str] = field(default_factory=list)
+    currencies: list[str] = field(default_factory=list)
+    repeats: float = 0.0
+    keyed: float = 0.0
+    timed: float = 0.0
+    requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
+    sent: list[str] = field(default_factory=list)
+    submitted: list[tuple[str, str]] = field(default_factory=list)
+
+    def some(self, source: tuple[str, ...], most: int) -> list[str]:
+        return self.random.sample(source, self.random.randint(1, min(most, len(source))))
+
+
+def history(seed: int) -> History:
+    random = Random(seed)
+    world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
+    world.people = [f'"email":"{e}"' for e in world.some(_EMAILS, 2)]
+    world.people += [f'"person_id":"{p}"' for p in world.some(_PERSON_IDS, 2)]
+    world.orders = [f"o-{n}" for n in range(random.randint(1, 4))]
+    world.v1_orders = world.orders[:1] + [f"v-{n}" for n in range(random.randint(0, 2))]
+    world.v1_people = [f'"customer_email":"{e}"' for e in world.some(_EMAILS, 2)]
+    world.v1_people += [f'"customer_id":"{c}"' for c in world.some(_CUSTOMER_IDS, 1)]
+    if random.random() < 0.3:
+        world.v1_people.append("")
+    world.moments = world.some(_MOMENTS, 3)
+    world.amounts = world.some(_AMOUNTS, 4)
+    world.currencies = world.some(_CURRENCIES, 3)
+    # What a history is about: what collides with what.
+    theme = random.choice(("all", "all", "v1", "v3", "copies"))
+    v1_share = {"all": 0.3, "v1": 0.95, "v3": 0.05, "copies": 0.0}[theme]
+    world.repeats = 0.9 if theme == "copies" else random.choice((0.1, 0.3, 0.8))
+    world.keyed = random.choice((0.0, 0.9) if theme == "copies" else (0.0, 0.1, 0.3, 0.9))
+    world.timed = random.choice((0.9, 0.75, 0.3))
+    window = random.choice((0.0, 0.05, 0.5, 3.0, 60.0))
+    patience = random.choice((1, 2, 4))
+    rebuilds = random.choice((0, 0, 1))
+    steps = [
+        Step(n, random.random() * window * 1.5, "rebuild", random.choice(world.accounts), (), patience,
+             random.choice(("customers-orders-api", "customers-shopper-activity")))
+        for n in range(rebuilds)
+    ]  # fmt: skip
+    events = 0
+    while events < EVENTS:
+        at = random.random() * window
+        account = random.choice(world.accounts)
+        if random.random() < v1_share:
+            step = _v1(world, len(steps), at, account, patience)
+        else:
+            step = _v3(world, len(steps), at, account, patience)
+        steps.append(step)
+        events += 0 if _REFUSED in step.bodies else len(step.bodies) or 1
+    return History(
+        seed, steps,
+        faults=random.choice((0.0, 0.02, 0.05, 0.1, 0.1, 0.25)),
+        slots=random.choice((1, 2, 3, 6)),
+        short_lives=random.choice((0.0, 0.0, 0.05, 0.3)),
+        again=random.choice((0.0, 0.05, 0.3)),
+        spread=random.choice((0.02, 0.3, 3.0)),
+        max_orders=random.choice((100, 100, 2, 1)),
+        compress_from=random.choice((48_000, 48_000, 100)),
+    )  # fmt: skip
+
+
+def _v3(world: _World, number: int, at: float, account: str, patience: int) -> Step:
+    random = world.random
+    key = random.choice(("k-1", "k-2", "k-3")) if random.random() < world.keyed else None
+    if world.requests and random.random() < world.repeats:
+        earlier, bodies = random.choice(world.requests[-4:])
+        chance = random.random()
+        if chance < 0.75:
+            key = earlier
+        elif chance > 0.9:  # the key again, for something else
+            key, bodies = earlier, (_activity(world), *bodies[1:])
+    elif random.random() < 0.25:
+        bodies = tuple(_activity(world) for _ in range(random.randint(2, 7)))
+        if random.random() < 0.05:
+            bodies = (*bodies, _REFUSED)
+    else:
+        bodies = (_activity(world),)
+    world.requests.append((key, bodies))
+    return Step(number, at, "activity" if len(bodies) == 1 else "batch", account, bodies, patience, key=key)
+
+
+def _activity(world: _World) -> str:
+    random = world.random
+    if world.sent and random.random() < 0.1:
+        return random.choice(world.sent)  # sent again, in another request or the same
+    action = random.choice(_ACTIONS)
+    parts = [
+        '"provider":"shop"' if random.random() < 0.95 else '"provider":"other_shop"',
+        f'"order_id":"{random.choice(world.orders)}"', f'"action":"{action}"', random.choice(world.people),
+    ]  # fmt: skip
+    if random.random() < world.timed:
+        parts.append(f'"occurred_at":"{random.choice(world.moments)}"')
+    if random.random() < (0.7 if action in ("placed", "updated", "paid", "fulfilled") else 0.25):
+        parts.append(f'"grand_total":{random.choice(world.amounts)}')
+    if random.random() < (0.8 if action in ("refunded", "canceled") else 0.05):
+        parts.append(f'"refund_amount":{random.choice(_REFUNDS)}')
+    if random.random() < 0.6:
+        parts.append(f'"currency":{random.choice(world.currencies)}')
+    for kind in ("shipping", "billing"):
+        if random.random() < 0.1:
+            parts.append(f'"{kind}_address":{random.choice(ADDRESSES)}')
+    if random.random() < 0.1:
+        parts.append(f'"colour":{random.choice(("1", "1.0", "true", "null"))}')
+    if random.random() < 0.1:
+        random.shuffle(parts)
+    body = "{" + ",".join(parts) + "}"
+    world.sent.append(body)
+    return body
+
+
+def _v1(world: _World, number: int, at: float, account: str, patience: int) -> Step:
+    random = world.random
+    order_id = random.choice(world.v1_orders)
+    chance = random.random()
+    if chance < 0.45:
+        of_order = [body for known, body in world.submitted if known == order_id]
+        if of_order and random.random() < 0.6:
+            body = random.choice(of_order)
+        else:
+            body = _submission(world, order_id)
+            world.submitted.append((order_id, body))
+        return Step(number, at, "submitted", account, (body,), patience, order_id)
+    if chance < 0.85:
+        return Step(number, at, "edited", account, (_edit(world),), patience, order_id)
+    return Step(number, at, "deleted", account, (), patience, order_id)
+
+
+def _submission(world: _World, order_id: str) -> str:
+    random = world.random
+    parts = [
+        f'"order_id":"{order_id}"',
+        f'"order_date":"{random.choice(world.moments)}"',
+        f'"billing_address":{ADDRESSES[0]}',
+    ]  # fmt: skip
+    if random.random() < 0.2:
+        parts.append(f'"shipping_address":{random.choice(ADDRESSES)}')
+    parts += [part for part in [random.choice(world.v1_people)] if part]
+    if random.random() < 0.8:
+        parts.append(f'"total":{random.choice(world.amounts)}')
+    if random.random() < 0.6:
+        parts.append(f'"currency":{random.choice(world.currencies)}')
+    if random.random() < 0.2:
+        parts.append('"metadata":{"campaign":"spring"}')
+    if '"customer_email"' in "".join(parts) and random.random() < 0.2:
+        parts.remove(f'"billing_address":{ADDRESSES[0]}')
+    return "{" + ",".join(parts) + "}"
+
+
+def _edit(world: _World) -> str:
+    random = world.random
+    changes = [
+        f'"total":{random.choice(world.amounts)}', f'"total":{random.choice(world.amounts)}', '"total":null',
+        f'"currency":{random.choice(world.currencies)}', '"customer_email":null', '"customer_id":null',
+        random.choice(world.v1_people) or '"customer_email":null', f'"order_date":"{random.choice(world.moments)}"',
+        '"metadata":{"campaign":"autumn"}', '"metadata":null', "", f'"shipping_address":{random.choice(ADDRESSES)}',
+        '"shipping_address":null', '"billing_address":null',
+    ]  # fmt: skip
+    chosen = {change.partition(":")[0]: change for change in random.sample(changes, random.randint(1, 3)) if change}
+    return "{" + ",".join(chosen.values()) + "}"

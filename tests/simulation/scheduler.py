@@ -1,0 +1,168 @@
+"""Many workers of blocking code in one process, one running at a time, in virtual time.
+
+Each task runs in a thread, but only the one that holds the baton: whoever pauses hands it to the task whose time is
+next. So a run is the same whenever its delays are, and nothing waits for real.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from collections.abc import Callable
+from typing import Any
+
+FOREVER = float("inf")
+
+
+class Killed(BaseException):
+    """The process that the task runs in ends at this point: nothing may catch it but the scheduler."""
+
+
+class Abandoned(BaseException):
+    """The whole run was given up."""
+
+
+class Task:
+    """`kill_at`: the time at which the platform ends its process, if it still runs."""
+
+    __slots__ = ("calls", "faults", "kill_at", "name", "random", "stuck", "thread", "work")
+
+    def __init__(self, name: str, work: Callable[[], None], random: Any = None) -> None:
+        self.name, self.work, self.random = name, work, random
+        self.calls = self.faults = self.stuck = 0
+        self.kill_at = FOREVER
+        self.thread: _Thread | None = None
+
+
+class _Thread:
+    """A thread that lives on for the next task: the lock is its call to go on."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lock.acquire()
+        self.job: tuple[Scheduler, Task] | None = None
+        threading.Thread(target=self._loop, daemon=True).start()
+
+    def _loop(self) -> None:
+        while True:
+            self.lock.acquire()
+            job, self.job = self.job, None
+            assert job is not None
+            scheduler, task = job
+            del job
+            scheduler._drive(self, task)
+            del scheduler, task
+
+
+_idle: list[_Thread] = []
+
+
+class Scheduler:
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.current: Task | None = None
+        self._heap: list[tuple[float, int, Task | Callable[[], None]]] = []
+        self._count = 0
+        self._main = threading.Lock()
+        self._main.acquire()
+        self._begun: set[Task] = set()
+        self._error: BaseException | None = None
+        self._abandoned = False
+
+    def at(self, when: float, what: Task | Callable[[], None]) -> None:
+        """`what`: a task to begin, or a call that takes no time."""
+        self._count += 1
+        heapq.heappush(self._heap, (when, self._count, what))
+
+    def pause(self, seconds: float) -> None:
+        """The current task goes on when its time is next. Raises Killed if its process does not live that long."""
+        task = self.current
+        assert task is not None
+        if self._abandoned:
+            raise Abandoned
+        when = self.now + seconds
+        if when >= task.kill_at:
+            seconds, when = 0.0, max(self.now, task.kill_at)
+        heap = self._heap
+        if heap and heap[0][0] <= when:
+            self._count += 1
+            heapq.heappush(heap, (when, self._count, task))
+            following = self._next()
+            if following is not task and following is not None:
+                thread = task.thread
+                self._hand_to(following)
+                assert thread is not None
+                thread.lock.acquire()
+            if self._abandoned:
+                raise Abandoned
+            self.current = task
+        else:
+            self.now = when
+        if self.now >= task.kill_at:
+            raise Killed
+
+    def run(self) -> None:
+        """Until nothing is left to do. Raises what a task raised, other than Killed."""
+        following = self._next()
+        if following is not None:
+            self._hand_to(following)
+            self._main.acquire()
+        if self._error is not None:
+            for task in list(self._begun):
+                assert task.thread is not None
+                task.thread.lock.release()
+                self._main.acquire()
+            error, self._error = self._error, None
+            raise error
+
+    # ------------------------------------------------------------------------
+
+    def _next(self) -> Task | None:
+        """The task whose time is next; calls that come before it are made here."""
+        heap = self._heap
+        while heap and not self._abandoned:
+            when, _, what = heapq.heappop(heap)
+            if when > self.now:
+                self.now = when
+            if isinstance(what, Task):
+                return what
+            self.current = None
+            try:
+                what()
+            except BaseException as error:
+                self._abandon(error)
+        return None
+
+    def _hand_to(self, task: Task) -> None:
+        self.current = task
+        if task.thread is None:
+            task.thread = _idle.pop() if _idle else _Thread()
+            task.thread.job = (self, task)
+        task.thread.lock.release()
+
+    def _drive(self, thread: _Thread, task: Task) -> None:
+        """Runs a task to its end, and then those that are not begun yet, as long as it is their turn."""
+        following: Task | None = task
+        while following is not None:
+            task = following
+            task.thread, self.current = thread, task
+            self._begun.add(task)
+            try:
+                task.work()
+            except (Killed, Abandoned):
+                pass
+            except BaseException as error:
+                self._abandon(error)
+            self._begun.discard(task)
+            following = None if self._abandoned else self._next()
+            if following is not None and following.thread is not None:
+                _idle.append(thread)
+                self._hand_to(following)
+                return
+        _idle.append(thread)
+        self._main.release()
+
+    def _abandon(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error = error
+        self._abandoned = True

@@ -1,0 +1,833 @@
+"""Runs histories: the real handlers' code, ledger and processing, over the store, with faults at every call.
+
+One history: clients send what `histories.py` made, each in a worker of its own; the queue's messages go to processing
+workers, reordered, repeated and cut into batches by chance. Each call to DynamoDB or SQS takes some virtual time,
+and so the workers interleave at every call; and at each call a fault may strike. When all is sent, the faults end, the
+queue drains, dead letters are sent again, and what stands in the store is compared with the auditor's books. After each
+write, LTV and counts of all people it touched are compared with the sums over their orders.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from importlib import import_module
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
+
+from tests.simulation.auditor import NAMES as NAMES_OF_ACTIVITIES
+from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Order, Person, Seen, Version, audit
+from tests.simulation.expressions import Item, Unknown
+from tests.simulation.histories import ADDRESSES, History, Step, history
+from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
+from tests.simulation.store import SQS, DynamoDB, Key, cancelled, client_error
+from tillbook import http, intake, managing, messages, observe, orders, processing, table, times
+from tillbook.addresses import match_key
+from tillbook.errors import Problem
+from tillbook.keys import ApiKey
+from tillbook.ledger import Ledger, Pace, state_of
+from tillbook.messages import decode
+from tillbook.settings import Settings
+from tillbook.transactions import STATUSES
+
+LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "queue"
+LEDGER_INDEXES = {"timeline": ("gp", "gs"), "shipping": ("gx",), "billing": ("gy",), "customer": ("gz",)}
+SETTINGS = Settings(
+    ledger_table=LEDGER, records_table=RECORDS, orders_queue_url=QUEUE_URL, queue_retention_seconds=1_209_600,
+    max_tries=5, settle_seconds=400,
+)  # fmt: skip
+_MODULES = [import_module(f"tillbook.{info.name}") for info in pkgutil.iter_modules(import_module("tillbook").__path__)]
+_EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
+_HANDLER_SECONDS, _PROCESS_SECONDS = 10.0, 60.0
+# No history needs as much; one that does never ends.
+_MAX_CALLS = 20_000
+
+_ROUTES = {
+    "activity": "POST /v3/{account_id}/shopper_activity/order",
+    "batch": "POST /v3/{account_id}/shopper_activity/order/batch",
+    "submitted": "POST /v1/order",
+    "edited": "POST /v1/order/{order_id}",
+    "deleted": "DELETE /v1/order/{order_id}",
+    "rebuild": "POST /v1/audience/{audience_id}/rebuild",
+}
+_CALLS: dict[str, Callable[[http.Request], http.Response]] = {
+    "activity": intake.accept,
+    "batch": intake.accept,
+    "submitted": orders.submit,
+    "edited": orders.edit,
+    "deleted": orders.delete,
+    "rebuild": managing.start,
+}
+
+# Which faults a call may meet; the likelier stand more than once.
+_READ = ("killed", "timeout", "throttled", "server", "slow")
+_WRITE = (*_READ, "killed after", "lost", "lost")
+_SEND = ("killed", "killed after", "lost", "timeout", "late", "throttled", "twice", "slow")
+_FAULTS: dict[str, tuple[str, ...]] = {
+    "transact_write_items": (*_WRITE, "killed after", "lost", "late", "conflict", "conflict", "in progress"),
+    "get_item": _READ,
+    "batch_get_item": _READ,
+    "query": (*_READ, "cut", "cut", "cut"),
+    "put_item": (*_WRITE, "late"),
+    "update_item": _WRITE,
+    "delete_item": _WRITE,
+    "batch_write_item": (*_WRITE, "late", "part", "stuck"),
+    "send_message": _SEND,
+    "send_message_batch": (*_SEND, "part", "stuck"),
+}
+
+
+class Broken(BaseException):
+    """An invariant does not hold: not an Exception, so that no code under test can catch it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """`faults`: what went wrong. `fired`: the faults that struck; `without`: those that were left out."""
+
+    plan: History
+    faults: list[str]
+    fired: list[str]
+    without: frozenset[str]
+
+    def __str__(self) -> str:
+        steps = sorted(self.plan.steps, key=lambda step: step.at)
+        lines = [f"seed {self.plan.seed}:", *(f"  {line}" for fault in self.faults for line in fault.splitlines())]
+        lines += [f"in {len(steps)} steps:", *(f"  {step}" for step in steps)]
+        return "\n".join([*lines, f"with {len(self.fired)} faults:", *(f"  {place}" for place in self.fired)])
+
+
+# ------------------------------------------------------------------- the seams
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Instead of a log or a metric."""
+
+
+class Seams:
+    """Time, chance, clients and logs of the package, held by the simulation that runs; put back in the end."""
+
+    def __init__(self) -> None:
+        self.run: Run | None = None
+        self._kept: list[tuple[Any, str, Any]] = []
+
+    def __enter__(self) -> Seams:
+        clock = SimpleNamespace(
+            time=lambda: self._now().wall, time_ns=lambda: int(self._now().wall * 1e9),
+            monotonic=lambda: self._now().scheduler.now, sleep=lambda seconds: self._now().sleep(seconds),
+        )  # fmt: skip
+        chance = SimpleNamespace(urandom=lambda count: self._now().bytes(count))
+        silence = SimpleNamespace(
+            info=_nothing, warning=_nothing, add_metric=_nothing, flush_metrics=_nothing, metric_set={}
+        )
+        for module in _MODULES:
+            self._set(module, **{name: clock for name in ("time",) if getattr(module, name, None) is time})
+        self._set(times, os=chance)
+        self._set(observe, logger=lambda: silence, metrics=lambda: silence)
+        self._set(table, dynamodb=lambda: self._now().clients["dynamodb"], sqs=lambda: self._now().clients["sqs"])
+        # What is built once and kept is built anew: each history has clients of its own.
+        for module in _MODULES:
+            kept = {name: value for name, value in vars(module).items() if hasattr(value, "cache_info")}
+            own = {name: value for name, value in kept.items() if value.__module__ == module.__name__}
+            self._set(module, **{name: value.__wrapped__ for name, value in own.items() if name[0] == "_"})
+            self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
+        self._set(orders, _ledger=lambda: self._now().ledger)
+        self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for module, name, value in reversed(self._kept):
+            setattr(module, name, value)
+        self._kept.clear()
+
+    def _set(self, module: Any, **values: Any) -> None:
+        for name, value in values.items():
+            self._kept.append((module, name, getattr(module, name)))
+            setattr(module, name, value)
+
+    def _now(self) -> Run:
+        assert self.run is not None
+        return self.run
+
+
+class _Client:
+    """A botocore client whose every call goes through the simulation."""
+
+    def __init__(self, run: Run, target: Any, operations: Iterable[str]) -> None:
+        for operation in operations:
+            call = getattr(target, operation)
+            setattr(self, operation, _through(run, operation, call))
+
+
+def _through(run: Run, operation: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda **arguments: run.call(operation, call, arguments)
+
+
+def _shown(value: Any) -> str:
+    """Typed values as plain ones, bodies left out."""
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((kind, content),) = value.items()
+            if kind in ("S", "N", "BOOL"):
+                return str(content)
+            if kind == "B":
+                return "..."
+        shown = ((k, _shown(v)) for k, v in value.items() if k not in ("TableName", "QueueUrl", "ResponseMetadata"))
+        return "{" + ", ".join(f"{k}: {v}" for k, v in shown) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_shown, value)) + "]"
+    return str(value)
+
+
+# ------------------------------------------------------------------- invariants
+
+
+class Invariants:
+    """Sums over heads, kept up with each write, against what is stored beside them."""
+
+    def __init__(self) -> None:
+        self.sums: dict[Key, Decimal] = {}  # by the key of who stores it (a person, an audience) and the attribute
+        self.stored: dict[Key, Decimal] = {}
+        self.events: dict[Key, int] = {}  # by partition and order key
+        self.heads: dict[Key, int] = {}
+        self.touched: set[Key] = set()
+        self.touched_orders: set[Key] = set()
+
+    def watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
+        if name != LEDGER:
+            return
+        pk, sk = key
+        if sk[-1] == "~":
+            for item, sign in ((old, -1), (new, 1)):
+                if item is not None and "x" in item:
+                    self._add_head(pk, item, sign)
+            if new is not None and "n" in new:
+                self.heads[pk, sk[:-1]] = int(new["n"]["N"])
+                self.touched_orders.add((pk, sk[:-1]))
+        elif sk == "p":
+            for attribute, value in (new or {}).items():
+                if attribute[1:2] in (".", "#"):
+                    self.stored[pk, attribute] = Decimal(value["N"])
+                    self.touched.add((pk, attribute))
+        elif "!" in sk:
+            if "i" not in (new or old or {}):
+                order = pk, sk.partition("!")[0]
+                self.events[order] = self.events.get(order, 0) + (new is not None) - (old is not None)
+                self.touched_orders.add(order)
+        elif pk.split("/")[1] == "n":
+            for item, sign in ((old, -1), (new, 1)):
+                for attribute in ("m", "n"):
+                    if item is not None and attribute in item:
+                        self._add(self.stored, (pk, attribute), sign * Decimal(item[attribute]["N"]))
+
+    def _add_head(self, pk: str, head: Item, sign: int) -> None:
+        account, letter, _ = pk.split("/")
+        if "p" in head:
+            person = f"{account}/p/{head['p']['S']}"
+            currency = head["c"]["S"] if "c" in head else "*"
+            self._add(self.sums, (person, f"{letter}.{currency}"), sign * Decimal(head["x"]["N"]))
+            self._add(self.sums, (person, f"{letter}#{currency}"), Decimal(sign))
+        self._add(self.sums, (f"{account}/n/{letter}", "m"), sign * Decimal(head["m"]["N"]))
+        self._add(self.sums, (f"{account}/n/{letter}", "n"), Decimal(sign))
+
+    def _add(self, sums: dict[Key, Decimal], at: Key, delta: Decimal) -> None:
+        sums[at] = sums.get(at, Decimal(0)) + delta
+        self.touched.add(at)
+
+    def committed(self) -> None:
+        for at in self.touched:
+            if self.sums.get(at, 0) != self.stored.get(at, 0):
+                raise Broken(f"{at} is stored as {self.stored.get(at)}, and its orders sum to {self.sums.get(at)}")
+        for order in self.touched_orders:
+            if self.heads.get(order) != self.events.get(order):
+                raise Broken(f"{order} counts {self.heads.get(order)} events, and has {self.events.get(order)}")
+        self.touched.clear()
+        self.touched_orders.clear()
+
+
+# ------------------------------------------------------------------------- run
+
+
+@dataclass
+class _Attempt:
+    step: Step
+    request_id: str
+    received: str
+    start: float
+    end: float = FOREVER
+    status: int | None = None
+    body: Any = None
+    hampered: bool = False
+
+
+class Run:
+    """One history. `without`: faults (by place) that are left out, for the search of a shorter failure."""
+
+    def __init__(self, seams: Seams, plan: History, without: frozenset[str] = frozenset()) -> None:
+        seams.run = self
+        self.plan, self.without = plan, without
+        self.scheduler = Scheduler()
+        self.random = Random(plan.seed ^ 0x5EED)
+        self.fired: list[str] = []
+        self.attempts: list[_Attempt] = []
+        self.sent: list[str] = []
+        self.written_at: dict[Key, float] = {}
+        self.faults_on = True
+        self.trace: list[str] | None = None
+        self._total_calls = 0
+        self._running = 0
+        self._batches = 0
+        self._latest_receipt = 0
+        self.invariants = Invariants()
+
+        self.dynamodb = DynamoDB()
+        self.dynamodb.add_table(LEDGER, **LEDGER_INDEXES)
+        self.dynamodb.add_table(RECORDS)
+        self.dynamodb.watch = self._watch
+        self.dynamodb.committed = self.invariants.committed
+        self.dynamodb.lagging = lambda: self._chance().random() < 0.5
+        self.sqs = SQS(lambda: self.scheduler.now, url=QUEUE_URL, max_receives=SETTINGS.max_tries)
+        self.sqs.sent = self._sent
+        dynamodb = _Client(self, self.dynamodb, [name for name in _FAULTS if hasattr(self.dynamodb, name)])
+        self.clients = {"dynamodb": dynamodb, "sqs": _Client(self, self.sqs, ("send_message", "send_message_batch"))}
+        pace = Pace(lambda: self.scheduler.now, self.sleep, lambda: self._chance().random())
+        self.ledger = Ledger(dynamodb, LEDGER, pace)
+        self.processor = processing._build(SETTINGS)
+        self.processor.clock = lambda: self.scheduler.now
+        self.processor.ledger.pace = pace
+        messages.MAX_ORDERS = plan.max_orders
+        messages._COMPRESS_FROM = plan.compress_from
+
+    # ------------------------------------------------------- time and chance
+
+    @property
+    def wall(self) -> float:
+        return _EPOCH + self.scheduler.now
+
+    def _chance(self) -> Random:
+        task = self.scheduler.current
+        return self.random if task is None or task.random is None else task.random
+
+    def bytes(self, count: int) -> bytes:
+        return self._chance().getrandbits(8 * count).to_bytes(count, "big")
+
+    def sleep(self, seconds: float) -> None:
+        self.scheduler.pause(seconds)
+
+    def _receipt(self) -> str:
+        """Times of receipt differ, by a microsecond at least."""
+        self._latest_receipt = max(self._latest_receipt + 1, int(self.scheduler.now * 1e6))
+        return times.shift("20260101000000000000", microseconds=self._latest_receipt)
+
+    # ----------------------------------------------------------------- calls
+
+    def call(self, operation: str, make: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+        """A call over the network: it takes time, in which others go on, and it may meet a fault."""
+        scheduler = self.scheduler
+        task = scheduler.current
+        assert task is not None
+        random = task.random
+        task.calls += 1
+        self._total_calls += 1
+        if self._total_calls > _MAX_CALLS:
+            raise Broken("the history does not end")
+        fault = ""
+        if task.stuck > 0 and operation.startswith(("batch_write", "send_message_batch")):
+            task.stuck -= 1
+            task.faults += 1
+            fault = "none"
+        elif self.faults_on and random.random() < self.plan.faults:
+            fault = random.choice(_FAULTS[operation])
+            place = f"{task.name}, call {task.calls}: {operation} {fault}"
+            if place in self.without:
+                fault = ""
+            else:
+                task.faults += 1
+                self.fired.append(place)
+        slow = random.random() < 0.1
+        scheduler.pause(self.plan.spread * random.random() if slow else 0.001 + 0.01 * random.random())
+        if self.trace is not None:
+            return self._traced(fault, operation, make, arguments, task)
+        if not fault:
+            return make(**arguments)
+        return self._faulty(fault, operation, make, arguments, random)
+
+    def _traced(
+        self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], task: Task
+    ) -> Any:
+        assert self.trace is not None
+        outcome: Any = ""
+        at = len(self.trace)
+        self.trace.append("")
+        line = (
+            f"{self.scheduler.now:9.4f} {task.name:9} {operation}{f' ({fault})' if fault else ''} {_shown(arguments)}"
+        )
+        try:
+            outcome = self._faulty(fault, operation, make, arguments, task.random) if fault else make(**arguments)
+        except BaseException as error:
+            outcome = repr(error)
+            raise
+        finally:
+            self.trace[at] = f"{line}\n            -> {_shown(outcome)}"
+        return outcome
+
+    def _faulty(
+        self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], random: Random
+    ) -> Any:
+        pause = self.scheduler.pause
+        if fault == "killed":
+            raise Killed
+        if fault == "killed after":
+            self._silently(make, arguments)
+            raise Killed
+        if fault == "lost":
+            self._silently(make, arguments)
+            pause(4 * random.random())
+            raise ReadTimeoutError(endpoint_url="", error="lost")
+        if fault == "timeout":
+            pause(4 * random.random())
+            raise ConnectTimeoutError(endpoint_url="", error="never sent")
+        if fault == "late":
+            # It is still on its way when nobody waits for it any more.
+            self.scheduler.at(self.scheduler.now + 4 * random.random(), lambda: self._silently(make, arguments))
+            pause(2 * random.random())
+            raise ReadTimeoutError(endpoint_url="", error="late")
+        if fault == "throttled":
+            raise client_error(
+                random.choice(("ThrottlingException", "ProvisionedThroughputExceededException")), operation
+            )
+        if fault == "server":
+            if random.random() < 0.5:
+                self._silently(make, arguments)
+            raise client_error("InternalServerError", operation)
+        if fault == "in progress":
+            if random.random() < 0.5:
+                self._silently(make, arguments)
+            raise client_error("TransactionInProgressException", operation)
+        if fault == "slow":
+            pause(8 * random.random())
+            return make(**arguments)
+        if fault == "twice":
+            # botocore tried again on its own, and the first try had arrived.
+            self._silently(make, arguments)
+            return make(**arguments)
+        if fault == "conflict":
+            raise cancelled(self._conflict(arguments["TransactItems"], random))
+        if fault == "stuck":
+            task = self.scheduler.current
+            assert task is not None
+            task.stuck = random.randint(1, 6)
+            fault = "none"
+        if fault in ("part", "none"):
+            return self._part(operation, make, arguments, random if fault == "part" else None)
+        if fault == "cut":
+            answer = make(**arguments)
+            if len(answer["Items"]) > 1:
+                return self.dynamodb.cut(answer, arguments, random.randint(1, len(answer["Items"]) - 1))
+            return answer
+        raise Unknown(fault)
+
+    def _silently(self, make: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        try:
+            make(**arguments)
+        except Exception as error:
+            self._no_misuse(error)
+
+    def _no_misuse(self, error: Exception) -> None:
+        code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code")
+        if code == "ValidationException":
+            raise Broken(f"DynamoDB refuses this: {error}")
+
+    def _conflict(self, actions: list[dict[str, Any]], random: Random) -> list[dict[str, Any]]:
+        """Cancelled by another transaction in part; the other items say what they would say."""
+        outcome = self.dynamodb.transaction(actions)
+        reasons: list[dict[str, Any]] = [o if isinstance(o, dict) else {"Code": "None"} for o in outcome]
+        for at in random.sample(range(len(actions)), random.randint(1, len(actions))):
+            code = random.choice(
+                ("TransactionConflict", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded")
+            )
+            reasons[at] = {"Code": code, "Message": "mixed"}
+        return reasons
+
+    def _part(self, operation: str, make: Callable[..., Any], arguments: dict[str, Any], random: Random | None) -> Any:
+        """A batch that is taken in part, or not at all."""
+        if operation == "batch_write_item":
+            ((name, requests),) = arguments["RequestItems"].items()
+            count = random.randrange(len(requests)) if random else 0
+            if count:
+                make(RequestItems={name: requests[:count]})
+            return {"UnprocessedItems": {name: requests[count:]}}
+        entries = arguments["Entries"]
+        taken = [entry for entry in entries if random and random.random() < 0.5]
+        answer = make(QueueUrl=arguments["QueueUrl"], Entries=taken) if taken else {"Successful": []}
+        ids = {entry["Id"] for entry in taken}
+        return answer | {
+            "Failed": [
+                {"Id": e["Id"], "SenderFault": False, "Code": "InternalError"} for e in entries if e["Id"] not in ids
+            ]
+        }
+
+    # ---------------------------------------------------------------- workers
+
+    def _watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
+        if name == LEDGER and old is None and new is not None and "i" in new:
+            self.written_at[key] = self.scheduler.now
+        self.invariants.watch(name, key, old, new)
+
+    def _client(self, step: Step) -> None:
+        """A shop's client, which sends again what was not answered."""
+        task = self.scheduler.current
+        assert task is not None
+        for attempt in range(step.attempts):
+            made = _Attempt(step, times.uuid7(), self._receipt(), self.scheduler.now)
+            self.attempts.append(made)
+            event = {
+                "routeKey": _ROUTES[step.kind], "body": step.body,
+                "pathParameters": {"order_id": step.target, "audience_id": step.target},
+                "headers": {} if step.key is None else {"idempotency-key": step.key},
+            }  # fmt: skip
+            request = http.Request(
+                event, ApiKey("key", step.account, "ingest", "", ""), made.received, made.request_id,
+                self.scheduler.now + _HANDLER_SECONDS - 1,
+            )  # fmt: skip
+            task.kill_at = self.scheduler.now + _HANDLER_SECONDS
+            task.faults = 0
+            try:
+                response = _CALLS[step.kind](request)
+                made.status, made.body = response.status, response.body
+            except Killed:
+                pass
+            except Problem as problem:
+                made.status = 400 if step.kind in ("submitted", "edited") and problem.status == 422 else problem.status
+            except Exception as error:
+                self._no_misuse(error)
+                if not isinstance(error, ClientError | BotoCoreError):
+                    raise Broken(f"{step}: {error!r}") from error
+                made.status = 500
+            task.kill_at = FOREVER
+            if self.faults_on and task.random.random() < self.plan.faults / 2:
+                self.fired.append(f"{task.name}, attempt {attempt + 1}: the answer was lost")
+                made.status = made.body = None
+            made.end, made.hampered = self.scheduler.now, task.faults > 0
+            if made.status is not None and made.status >= 500 and not made.hampered and self.plan.spread < 1:
+                raise Broken(f"{step}\n was answered {made.status}, and nothing stood in its way")
+            if made.status is not None and made.status < 500:
+                return
+            self.scheduler.pause(task.random.random() * 2**attempt)
+
+    def _sent(self, message: Any) -> None:
+        self.sent.append(message.body)
+        self.scheduler.at(message.visible_at + 0.001, self._poll)
+
+    def _poll(self) -> None:
+        """As the event source mapping does: batches of visible messages to functions, as many as may run at once."""
+        random = self.random
+        while self._running < self.plan.slots:
+            visible = self.sqs.visible()
+            if not visible:
+                return
+            size = min(len(visible), random.choice((1, 1, 2, 3, 10)))
+            chosen = random.sample(visible, size)
+            records = self.sqs.receive(chosen, again=self._delivered_again)
+            if self.plan.again and self.faults_on:
+                self.scheduler.at(self.scheduler.now + 0.005, self._poll)
+            if not records:
+                continue
+            self._running += 1
+            self._batches += 1
+            task = Task(f"batch {self._batches}", lambda records=records: self._process(records))  # type: ignore[misc]
+            task.random = Random(self.plan.seed * 1_000_003 + 500_000 + self._batches)
+            self.scheduler.at(self.scheduler.now + 0.002, task)
+
+    def _delivered_again(self) -> bool:
+        return self.faults_on and self.random.random() < self.plan.again
+
+    def _process(self, records: list[dict[str, Any]]) -> None:
+        scheduler, task = self.scheduler, self.scheduler.current
+        assert task is not None
+        random, seconds = task.random, _PROCESS_SECONDS
+        if self.faults_on and random.random() < self.plan.short_lives:
+            seconds = 6.0 + random.random() * random.choice((0.02, 0.2, 2.0))
+            task.kill_at = scheduler.now + seconds - 6.0 * random.random()
+        else:
+            task.kill_at = scheduler.now + seconds
+        try:
+            answer = self.processor.run(records, seconds)
+        except Killed:
+            answer = {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in records]}
+        except Exception as error:
+            raise Broken(f"processing raised {error!r}") from error
+        failed = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for record in records:
+            if record["messageId"] not in failed:
+                if self.faults_on and random.random() < self.plan.again / 4:  # the acknowledgement was lost
+                    failed.add(record["messageId"])
+                else:
+                    self.sqs.delete(record)
+        if failed:
+            scheduler.at(scheduler.now + self.sqs.visibility_seconds + 0.001, self._poll)
+        self._running -= 1
+        scheduler.at(scheduler.now, self._poll)
+
+    # -------------------------------------------------------------------- all
+
+    def run(self) -> list[str]:
+        """What went wrong, in words."""
+        try:
+            for step in self.plan.steps:
+                task = Task(f"step {step.id}", lambda step=step: self._client(step))  # type: ignore[misc]
+                task.random = Random(self.plan.seed * 1_000_003 + step.id)
+                self.scheduler.at(step.at, task)
+            # Faults end when everything had its time to go wrong.
+            self.scheduler.at(max(step.at for step in self.plan.steps) + 2000, self._end_faults)
+            self.scheduler.run()
+            self._replay_dead_letters()
+            self.scheduler.run()
+            if self.sqs.messages or self.sqs.dead:
+                return ["messages are left in the queue"]
+            self._check_jobs()
+            return audit(self._events(), self._calls(), self._seen())
+        except Broken as broken:
+            return [str(broken)]
+
+    def _end_faults(self) -> None:
+        self.faults_on = False
+
+    def _check_jobs(self) -> None:
+        """What was answered 202 came to an end, and to a good one where nothing stood in its way."""
+        records = self.dynamodb.tables[RECORDS].items
+        for attempt in self.attempts:
+            if attempt.step.kind == "rebuild" and attempt.status == 202:
+                job = records[f"{attempt.step.account}/j", attempt.body["job_id"]]
+                status = job["st"]["S"]
+                if status != "done" and not (status == "failed" and self.fired and job["er"]["S"]):
+                    raise Broken(f"job {attempt.body['job_id']} is {status}")
+
+    def _replay_dead_letters(self) -> None:
+        """Sends them again, each as an admin would."""
+        for (pk, sk), item in list(self.dynamodb.tables[RECORDS].items.items()):
+            if pk.endswith("/d"):
+                if not item["why"]["S"]:
+                    raise Broken(f"dead letter {sk} has no reason")
+                self.sqs.send_message(QueueUrl=QUEUE_URL, MessageBody=item["m"]["S"])
+        self.sqs.redrive()
+
+    # ------------------------------------------------------- for the auditor
+
+    def _events(self) -> list[Event]:
+        """v3 events that were accepted: by the answer, or, where none came, by what reached the queue."""
+        by_receipt = {a.received: a for a in self.attempts if a.step.kind in ("activity", "batch")}
+        queued: dict[str, dict[int, str]] = {}
+        for body in self.sent:
+            for order in decode(body).orders:
+                queued.setdefault(order.received, {})[order.position] = order.request_id
+        events = []
+        for received, attempt in by_receipt.items():
+            payload = json.loads(attempt.step.body, parse_float=Decimal)
+            payloads = payload["orders"] if attempt.step.kind == "batch" else [payload]
+            accepted = queued.get(received, {})
+            if attempt.status == 202:
+                ids = attempt.body["request_ids"] if attempt.step.kind == "batch" else [attempt.body["request_id"]]
+                if len(ids) != len(payloads):
+                    raise Broken(f"{len(ids)} request ids for {len(payloads)} orders")
+                accepted = dict(enumerate(ids))
+            for position, request_id in accepted.items():
+                step = attempt.step
+                events.append(Event(step.account, request_id, received, position, step.key, payloads[position]))
+        return events
+
+    def _calls(self) -> list[Call]:
+        calls = []
+        for a in self.attempts:
+            if a.step.kind in ("submitted", "edited", "deleted"):
+                payload = json.loads(a.step.body, parse_float=Decimal) if a.step.body else {}
+                calls.append(
+                    Call(a.step.account, a.step.kind, a.step.target, payload, a.request_id, a.received, a.start, a.end,
+                         a.status, a.body, a.hampered)
+                )  # fmt: skip
+        return calls
+
+    def _seen(self) -> Seen:
+        return read(self.dynamodb, self.written_at)
+
+
+# ----------------------------------------------------------------- the store, read
+
+
+def read(dynamodb: DynamoDB, written_at: dict[Key, float]) -> Seen:
+    """What stands in the tables, in the auditor's words."""
+    books, faults = Books(), []
+    versions: dict[tuple[str, str], list[Version]] = {}
+    ledger = dynamodb.tables[LEDGER]
+    for account, letter in {(pk.split("/")[0], pk.split("/")[1]) for pk, _ in ledger.items}:
+        if letter in ("o", "s"):
+            counters = [
+                ledger.items[f"{account}/n/{letter}", sk] for sk in ledger.partitions.get(f"{account}/n/{letter}", [])
+            ]
+            records, of = (sum(int(c[name]["N"]) for c in counters if name in c) for name in ("m", "n"))
+            if records or of:
+                books.audiences[account, table.SOURCE_OF_LETTER[letter]] = (records, of)
+    people: dict[str, Person] = {}
+    names: dict[tuple[str, str], str] = {}  # order ids by partition and order key
+    for (pk, sk), raw in ledger.items.items():
+        if sk == "p":
+            if "k" not in raw or "id" not in raw:
+                faults.append(f"person {pk} has no name")
+                continue
+            person = people[pk] = (pk.split("/")[0], raw["k"]["S"], raw["id"]["S"])
+            books.people.add(person)
+            _read_money(books, person, raw)
+    for (pk, sk), raw in ledger.items.items():
+        if sk[-1] == "~":
+            _read_head(books, people, names, faults, pk, sk, table.plain_item(raw))
+    for (pk, sk), raw in sorted(ledger.items.items()):
+        if "!" not in sk:
+            continue
+        key, _, name = sk.partition("!")
+        account = pk.split("/")[0]
+        if "i" in raw:
+            order_id = names.get((pk, key)) or _order_id_of(raw)
+            names[pk, key] = order_id
+            version = Version(raw["a"]["S"], raw["rq"]["S"], raw["i"]["S"], written_at[pk, sk])
+            versions.setdefault((account, order_id), []).append(version)
+            if int(name) != len(versions[account, order_id]):
+                faults.append(f"version {name} of {order_id} is number {len(versions[account, order_id])}")
+    for gp, entries in ledger.indexes["timeline"].entries.items():
+        if not entries:
+            continue
+        person_ = people.get(gp)
+        if person_ is None:
+            faults.append(f"a timeline of nobody: {gp}")
+            continue
+        timeline = books.timelines[person_] = []
+        for _, pk, sk in entries:
+            event = ledger.items[pk, sk]
+            stamp = event["gs"]["S"]
+            activity = Activity(
+                (stamp[:20], stamp[20:40], int(stamp[40:44])), NAMES_OF_ACTIVITIES[event["a"]["S"]],
+                V1 if "i" in event else V3, names.get((pk, sk.partition("!")[0]), "?"),
+            )  # fmt: skip
+            timeline.append(activity)
+    statuses: dict[tuple[str, str, str], str] = {}
+    for (pk, sk), _ in dynamodb.tables[RECORDS].items.items():
+        parts = pk.split("/")
+        if parts[1] == "t":
+            at = parts[0], table.SOURCE_OF_LETTER[parts[3][0]], sk
+            statuses[at] = min(parts[2], statuses.get(at, parts[2]), key=STATUSES.index)
+    return Seen(books, versions, statuses, faults)
+
+
+def _order_id_of(event: Item) -> str:
+    from tillbook.packing import unpack
+
+    return str(unpack(event["b"]["B"])["order_id"])
+
+
+def _read_money(books: Books, person: Person, raw: Item) -> None:
+    item = table.plain_item(raw)
+    for name, value in item.items():
+        if name[1:2] == "#" and value:
+            cell = table.SOURCE_OF_LETTER[name[0]], None if name[2:] == "*" else name[2:]
+            books.counts.setdefault(person, {})[cell] = int(value)
+            books.money.setdefault(person, {})[cell] = item.get(f"{name[0]}.{name[2:]}", Decimal(0))
+
+
+def _read_head(
+    books: Books, people: dict[str, Person], names: dict[tuple[str, str], str], faults: list[str],
+    pk: str, sk: str, head: dict[str, Any],
+) -> None:  # fmt: skip
+    if head.get("d"):
+        return
+    account = pk.split("/")[0]
+    names[pk, sk[:-1]] = head["id"]
+    owner = people.get(f"{account}/p/{head['p']}") if head.get("p") else None
+    if head.get("p") and owner is None:
+        faults.append(f"order {head['id']} is of nobody known")
+    if "v" in head:
+        books.orders[account, V1, "", head["id"]] = Order(owner, head["c"], head["x"], addresses=_addresses(head))
+        return
+    state = state_of(head)
+    books.orders[account, V3, head["pr"], head["id"]] = Order(
+        person=owner, currency=state.currency or None, contribution=head["x"], total=state.known_total,
+        refunds=state.refunds, action=state.action, events=state.events, first=state.first, last=state.last[:20],
+        flagged=bool(state.flags), addresses=_addresses(head),
+    )  # fmt: skip
+
+
+def _addresses(head: dict[str, Any]) -> tuple[str, str]:
+    """By what they are found: the index keys, told back as first lines. One that stands twice is indexed once."""
+    shipping, billing = (_LINES.get(head.get(name, "//").split("/")[2], "?") for name in ("gx", "gy"))
+    if head["m"] == 2 and not billing:
+        billing = shipping
+    return shipping, billing
+
+
+_LINES = {match_key(json.loads(address)): json.loads(address)["address_1"] for address in ADDRESSES} | {"": ""}
+
+
+# ------------------------------------------------------------------ one of many
+
+
+def simulate(seed: int, seams: Seams) -> Failure | None:
+    """One history. Its failure is not shortened yet."""
+    plan = history(seed)
+    run = Run(seams, plan)
+    faults = run.run()
+    return Failure(plan, faults, run.fired, frozenset()) if faults else None
+
+
+def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
+    """As few steps, orders in batches and faults as still fail (in whatever way), found by leaving out what can be."""
+    best, left = failure, tries
+
+    def attempt(plan: History, without: frozenset[str]) -> bool:
+        nonlocal best, left
+        if left <= 0 or not plan.steps:
+            return False
+        left -= 1
+        run = Run(seams, plan, without)
+        faults = run.run()
+        if faults:
+            best = Failure(plan, faults, run.fired, without)
+        return bool(faults)
+
+    attempt(replace(best.plan, short_lives=0.0), best.without)
+    attempt(replace(best.plan, again=0.0), best.without)
+    attempt(best.plan, best.without | set(best.fired))
+    progress = True
+    while progress and left > 0:
+        progress = False
+        size = max(1, len(best.plan.steps) // 2)
+        while size:
+            at = 0
+            while at < len(best.plan.steps):
+                steps = best.plan.steps
+                if attempt(replace(best.plan, steps=steps[:at] + steps[at + size :]), best.without):
+                    progress = True
+                else:
+                    at += size
+            size //= 2
+        for place in list(best.fired):
+            progress = attempt(best.plan, best.without | {place}) or progress
+        for step in list(best.plan.steps):
+            for body in step.bodies if step.kind == "batch" and len(step.bodies) > 1 else ():
+                current = next((s for s in best.plan.steps if s.id == step.id), step)
+                fewer = replace(current, bodies=tuple(b for b in current.bodies if b is not body))
+                steps = [fewer if s.id == step.id else s for s in best.plan.steps]
+                progress = (bool(fewer.bodies) and attempt(replace(best.plan, steps=steps), best.without)) or progress
+    return best
+
+
+def trace(failure: Failure, seams: Seams) -> list[str]:
+    """Every call of it, in their order."""
+    run = Run(seams, failure.plan, failure.without)
+    run.trace = []
+    run.run()
+    return run.trace

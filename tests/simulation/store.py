@@ -1,0 +1,577 @@
+"""DynamoDB and SQS in memory: deterministic, in one thread, for exactly the calls that the code makes.
+
+Calls and answers are those of botocore's clients. An argument, an expression or a type that is not known here raises
+Unknown. `test_store.py` compares this with real engines, call by call.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import DecimalException
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.simulation.expressions import (
+    Condition,
+    Item,
+    Names,
+    Refused,
+    Unknown,
+    Values,
+    condition,
+    key_condition,
+    number,
+    projection,
+    update,
+)
+
+Key = tuple[str, str]  # pk, sk
+MAX_ITEM_BYTES = 400 * 1024
+MAX_TRANSACTION = 100
+
+
+class ConditionalCheckFailed(ClientError):
+    """Also the client's `exceptions.ConditionalCheckFailedException`."""
+
+
+class _Exceptions:
+    ConditionalCheckFailedException = ConditionalCheckFailed
+
+
+def client_error(code: str, operation: str, message: str = "", **more: Any) -> ClientError:
+    kind = ConditionalCheckFailed if code == "ConditionalCheckFailedException" else ClientError
+    response: Any = {"Error": {"Code": code, "Message": message or code}, **more}
+    return kind(response, operation)
+
+
+@dataclass
+class Index:
+    """A secondary index, KEYS_ONLY: entries are (its sort key or empty, pk, sk) by its hash key, in order."""
+
+    hash: str
+    range: str = ""
+    entries: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+
+    def place(self, item: Item | None) -> Key | None:
+        if item is None or self.hash not in item or (self.range and self.range not in item):
+            return None
+        return item[self.hash]["S"], item[self.range]["S"] if self.range else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (self.hash, self.range) if self.range else (self.hash,)
+
+
+@dataclass
+class Table:
+    """Items by key, and their sort keys by partition, in order."""
+
+    name: str
+    indexes: dict[str, Index] = field(default_factory=dict)
+    items: dict[Key, Item] = field(default_factory=dict)
+    partitions: dict[str, list[str]] = field(default_factory=dict)
+    # What stood there before the latest write, for reads that are not consistent.
+    before: dict[Key, Item | None] = field(default_factory=dict)
+    key_names: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        self.key_names = frozenset({"pk", "sk"}.union(*(index.names for index in self.indexes.values())))
+
+    def put(self, key: Key, item: Item | None) -> Item | None:
+        old = self.items.get(key)
+        self.before[key] = old
+        if item is None:
+            if old is not None:
+                del self.items[key]
+                sort_keys = self.partitions[key[0]]
+                del sort_keys[bisect_left(sort_keys, key[1])]
+        else:
+            self.items[key] = item
+            if old is None:
+                insort(self.partitions.setdefault(key[0], []), key[1])
+        for index in self.indexes.values():
+            was, now = index.place(old), index.place(item)
+            if was != now:
+                if was is not None:
+                    entries = index.entries[was[0]]
+                    del entries[bisect_left(entries, (was[1], *key))]
+                if now is not None:
+                    insort(index.entries.setdefault(now[0], []), (now[1], *key))
+        return old
+
+
+@dataclass
+class Write:
+    """One write of a transaction, worked out but not made."""
+
+    table: Table
+    key: Key
+    item: Item | None
+
+
+class DynamoDB:
+    """`watch` is told of each write that was made (table name, key, old item, new item), `committed` after each call.
+
+    `lagging` says whether a read that did not ask for consistency finds an item as it was before its latest write.
+    """
+
+    exceptions = _Exceptions
+
+    def __init__(self) -> None:
+        self.tables: dict[str, Table] = {}
+        self.watch: Callable[[str, Key, Item | None, Item | None], None] = lambda *_: None
+        self.committed: Callable[[], None] = lambda: None
+        self.lagging: Callable[[], bool] = lambda: False
+
+    def add_table(self, name: str, **indexes: tuple[str, ...]) -> Table:
+        """`indexes` by name: hash key, and sort key if it has one."""
+        made = {index: Index(names[0], names[1] if len(names) > 1 else "") for index, names in indexes.items()}
+        table = self.tables[name] = Table(name, made)
+        return table
+
+    # ------------------------------------------------------------------ reads
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "TableName", "Key", "ConsistentRead")
+        table = self._table(arguments)
+        item = self._read(table, _key(arguments["Key"]), bool(arguments.get("ConsistentRead")))
+        return {} if item is None else {"Item": item}
+
+    def batch_get_item(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "RequestItems")
+        responses: dict[str, list[Item]] = {}
+        seen: set[tuple[str, Key]] = set()
+        for name, request in arguments["RequestItems"].items():
+            _known(request, "Keys", "ConsistentRead")
+            responses[name] = []
+            for raw_key in request["Keys"]:
+                key = _key(raw_key)
+                if (name, key) in seen:
+                    raise _invalid("BatchGetItem", "Provided list of item keys contains duplicates")
+                seen.add((name, key))
+                item = self._read(self.tables[name], key, bool(request.get("ConsistentRead")))
+                if item is not None:
+                    responses[name].append(item)
+        if not 1 <= len(seen) <= 100:
+            raise _invalid("BatchGetItem", "Too many items requested for the BatchGetItem call")
+        return {"Responses": responses, "UnprocessedKeys": {}}
+
+    def query(self, **arguments: Any) -> dict[str, Any]:
+        _known(
+            arguments, "TableName", "IndexName", "KeyConditionExpression", "ExpressionAttributeValues",
+            "ConsistentRead", "ScanIndexForward", "Limit", "ExclusiveStartKey", "ProjectionExpression",
+            "ExpressionAttributeNames",
+        )  # fmt: skip
+        table, values = self._table(arguments), arguments["ExpressionAttributeValues"]
+        wanted = key_condition(arguments["KeyConditionExpression"])
+        shown = projection(arguments["ProjectionExpression"]) if "ProjectionExpression" in arguments else None
+        attributes = arguments.get("ExpressionAttributeNames", _NONE)
+        _all_used("Query", wanted.used | (shown.used if shown else frozenset()), attributes, values)
+        consistent = bool(arguments.get("ConsistentRead"))
+        index: Index | None = None
+        if "IndexName" in arguments:
+            index = table.indexes.get(arguments["IndexName"])
+            if index is None or consistent:
+                raise _invalid("Query", "Consistent reads are not supported on global secondary indexes")
+        names = index.names if index else ("pk", "sk")
+        if wanted.hash != names[0] or wanted.range not in ("", *names[1:]):
+            raise _invalid("Query", "Query condition missed key schema element")
+        partition = values[wanted.hash_value]["S"]
+        entries: list[tuple[str, ...]]
+        if index:
+            entries = [e for e in index.entries.get(partition, []) if wanted.holds(e[0], values)]
+        else:
+            sort_keys = table.partitions.get(partition, [])
+            if wanted.prefix:
+                start = values[wanted.prefix]["S"]
+                first = last = bisect_left(sort_keys, start)
+                while last < len(sort_keys) and sort_keys[last].startswith(start):
+                    last += 1
+                entries = [(sk,) for sk in sort_keys[first:last]]
+            else:
+                entries = [(sk,) for sk in sort_keys if wanted.holds(sk, values)]
+        forward = arguments.get("ScanIndexForward", True)
+        if not forward:
+            entries.reverse()
+        after = arguments.get("ExclusiveStartKey")
+        if after is not None:
+            if set(after) != {"pk", "sk", *names} or after[names[0]]["S"] != partition:
+                raise _invalid("Query", "The provided starting key is invalid")
+            mark: tuple[str, ...] = (after["sk"]["S"],)
+            if index:
+                mark = (after[index.range]["S"] if index.range else "", after["pk"]["S"], after["sk"]["S"])
+            entries = [entry for entry in entries if (entry > mark if forward else entry < mark)]
+        limit = arguments.get("Limit")
+        if limit is not None and limit < 1:
+            raise _invalid("Query", "Limit must be greater than or equal to 1")
+        page = entries if limit is None else entries[:limit]
+        items: list[Item] = []
+        for entry in page:
+            key = (entry[1], entry[2]) if index else (partition, entry[0])
+            item = table.items[key] if index else self._read(table, key, consistent)
+            if item is not None:
+                items.append({name: item[name] for name in ("pk", "sk", *names)} if index else item)
+        if shown:
+            wanted_names = shown.names(attributes)
+            items = [{name: item[name] for name in wanted_names if name in item} for item in items]
+        answer: dict[str, Any] = {"Items": items, "Count": len(items), "ScannedCount": len(page)}
+        if limit is not None and len(page) == limit:
+            last_key = (page[-1][1], page[-1][2]) if index else (partition, page[-1][0])
+            answer["LastEvaluatedKey"] = {name: table.items[last_key][name] for name in ("pk", "sk", *names)}
+        return answer
+
+    def cut(self, answer: dict[str, Any], arguments: dict[str, Any], count: int) -> dict[str, Any]:
+        """The answer of `query` as it is when its page ends after `count` items (pages end after 1 MB)."""
+        items = answer["Items"][:count]
+        index = self._table(arguments).indexes.get(arguments.get("IndexName", ""))
+        names = ("pk", "sk", *(index.names if index else ()))
+        last = {name: items[-1][name] for name in names}
+        return answer | {"Items": items, "Count": count, "ScannedCount": count, "LastEvaluatedKey": last}
+
+    def _read(self, table: Table, key: Key, consistent: bool) -> Item | None:
+        if not consistent and key in table.before and self.lagging():
+            return table.before[key]
+        return table.items.get(key)
+
+    # ----------------------------------------------------------------- writes
+
+    def put_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._single("PutItem", "Put", arguments)
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._single("UpdateItem", "Update", arguments)
+
+    def delete_item(self, **arguments: Any) -> dict[str, Any]:
+        return self._single("DeleteItem", "Delete", arguments)
+
+    def batch_write_item(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "RequestItems")
+        writes: list[Write] = []
+        for name, requests in arguments["RequestItems"].items():
+            for request in requests:
+                ((kind, body),) = request.items()
+                if kind == "PutRequest":
+                    _known(body, "Item")
+                    item = self._valid("BatchWriteItem", self.tables[name], body["Item"])
+                    writes.append(Write(self.tables[name], _key_of(item), item))
+                elif kind == "DeleteRequest":
+                    _known(body, "Key")
+                    writes.append(Write(self.tables[name], _key(body["Key"]), None))
+                else:
+                    raise Unknown(kind)
+        if not 1 <= len(writes) <= 25:
+            raise _invalid("BatchWriteItem", "Member must have length less than or equal to 25")
+        if len({(id(w.table), w.key) for w in writes}) != len(writes):
+            raise _invalid("BatchWriteItem", "Provided list of item keys contains duplicates")
+        self._commit(writes)
+        return {"UnprocessedItems": {}}
+
+    def transact_write_items(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "TransactItems")
+        outcome = self.transaction(arguments["TransactItems"])
+        if isinstance(outcome[0], Write):
+            self._commit(outcome)
+            return {}
+        raise cancelled(outcome)
+
+    def transaction(self, actions: list[dict[str, Any]]) -> list[Write] | list[dict[str, Any]]:
+        """What the transaction would write; or, where a condition fails, its cancellation reasons."""
+        operation = "TransactWriteItems"
+        if not 1 <= len(actions) <= MAX_TRANSACTION:
+            raise _invalid(operation, "Member must have length less than or equal to 100")
+        writes: list[Write] = []
+        reasons: list[dict[str, Any]] = []
+        failed = False
+        for action in actions:
+            ((kind, arguments),) = action.items()
+            try:
+                write, reason = self._work_out(operation, kind, arguments)
+            except Refused as refused:
+                write = Write(self.tables[arguments["TableName"]], _key(arguments["Key"]), None)
+                reason = {"Code": "ValidationError", "Message": str(refused)}
+            writes.append(write)
+            reasons.append(reason)
+            failed = failed or reason["Code"] != "None"
+        if len({(id(write.table), write.key) for write in writes}) != len(writes):
+            raise _invalid(operation, "Transaction request cannot include multiple operations on one item")
+        return reasons if failed else writes
+
+    def _single(self, operation: str, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            write, reason = self._work_out(operation, kind, arguments)
+        except Refused as refused:
+            raise _invalid(operation, str(refused)) from None
+        if reason["Code"] != "None":
+            item = {"Item": reason["Item"]} if "Item" in reason else {}
+            raise client_error("ConditionalCheckFailedException", operation, reason["Message"], **item)
+        self._commit([write])
+        return {}
+
+    def _work_out(self, operation: str, kind: str, arguments: dict[str, Any]) -> tuple[Write, dict[str, Any]]:
+        """The write, and the reason it gives. Raises Refused for an update that does not fit what stands there."""
+        if not arguments.keys() <= _ARGUMENTS[kind]:
+            raise Unknown(f"arguments {set(arguments) - _ARGUMENTS[kind]}")
+        table = self.tables[arguments["TableName"]]
+        names: Names = arguments.get("ExpressionAttributeNames", _NONE)
+        values: Values = arguments.get("ExpressionAttributeValues", _NONE)
+        put = self._valid(operation, table, arguments["Item"]) if kind == "Put" else None
+        key = _key_of(put) if put is not None else _key(arguments["Key"])
+        current = table.items.get(key)
+        wanted = condition(arguments["ConditionExpression"]) if "ConditionExpression" in arguments else None
+        change = update(arguments["UpdateExpression"]) if kind == "Update" else None
+        if wanted is not None and change is not None:
+            _all_used(operation, wanted.used | change.used, names, values)
+        elif wanted is not None or change is not None or names or values:
+            _all_used(operation, (wanted or change or _NOTHING).used, names, values)
+        if wanted is None or wanted.holds(current or {}, names, values):
+            new = put
+            if change is not None:
+                new = change.apply(current or {"pk": {"S": key[0]}, "sk": {"S": key[1]}}, names, values)
+                if _key_of(new) != key:
+                    raise _invalid(operation, "This attribute is part of the key")
+                new = self._valid(operation, table, new)
+            return Write(table, key, new), _HOLDS
+        reason: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
+        returned = arguments.get("ReturnValuesOnConditionCheckFailure", "NONE")
+        if returned not in ("NONE", "ALL_OLD"):
+            raise Unknown(returned)
+        if returned == "ALL_OLD" and current is not None:
+            reason["Item"] = current
+        return Write(table, key, current), reason
+
+    def _commit(self, writes: Iterable[Write]) -> None:
+        for write in writes:
+            old = write.table.put(write.key, write.item)
+            self.watch(write.table.name, write.key, old, write.item)
+        self.committed()
+
+    def _valid(self, operation: str, table: Table, item: Item) -> Item:
+        """The item as it is kept: its numbers in their one form."""
+        size, kept = 0, item
+        for name, value in item.items():
+            ((kind, content),) = value.items()
+            if kind == "N":
+                canonical = _number(operation, content)
+                if canonical is not value and canonical["N"] != content:
+                    kept = dict(item) if kept is item else kept
+                    kept[name] = canonical
+            elif kind == "S" or kind == "B":
+                size += len(content)
+            elif kind != "BOOL" or (content is not True and content is not False):
+                raise Unknown(f"{name}: {value}")
+            if name in table.key_names and (kind != "S" or not content):
+                raise _invalid(operation, f"{name} is a key: it must be a string, and not empty")
+        if size * 4 > MAX_ITEM_BYTES - 10_000 and _exact_size(item) > MAX_ITEM_BYTES:
+            raise _invalid(operation, "Item size has exceeded the maximum allowed size")
+        return kept
+
+    def _table(self, arguments: dict[str, Any]) -> Table:
+        return self.tables[arguments["TableName"]]
+
+
+_COMMON = {
+    "TableName", "ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues",
+    "ReturnValuesOnConditionCheckFailure",
+}  # fmt: skip
+_ARGUMENTS = {
+    "Put": _COMMON | {"Item"}, "Update": _COMMON | {"Key", "UpdateExpression"}, "Delete": _COMMON | {"Key"},
+}  # fmt: skip
+_HOLDS = {"Code": "None"}
+_NONE: dict[str, Any] = {}
+_NOTHING = Condition(lambda *_: True, frozenset())
+_numbers: dict[str, dict[str, str]] = {}
+
+
+def _number(operation: str, text: str) -> dict[str, str]:
+    """Of a text that is used again and again: an item's numbers are mostly the same few."""
+    known = _numbers.get(text)
+    if known is None:
+        try:
+            known = {"N": number(text)}
+        except DecimalException:
+            raise _invalid(operation, "Attempting to store more than 38 significant digits in a Number") from None
+        if len(_numbers) > 20_000:
+            _numbers.clear()
+        _numbers[text] = known
+    return known
+
+
+def cancelled(reasons: list[dict[str, Any]]) -> ClientError:
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    return client_error(
+        "TransactionCanceledException", "TransactWriteItems",
+        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
+        CancellationReasons=reasons,
+    )  # fmt: skip
+
+
+def _invalid(operation: str, message: str) -> ClientError:
+    return client_error("ValidationException", operation, message)
+
+
+def _known(arguments: dict[str, Any], *names: str) -> None:
+    for name in arguments:
+        if name not in names:
+            raise Unknown(f"argument {name}")
+
+
+def _key(raw: Item) -> Key:
+    if set(raw) != {"pk", "sk"}:
+        raise _invalid("", "The provided key element does not match the schema")
+    return _key_of(raw)
+
+
+def _key_of(item: Item) -> Key:
+    try:
+        key = item["pk"]["S"], item["sk"]["S"]
+    except KeyError:
+        raise _invalid("", "The provided key element does not match the schema") from None
+    if not key[0] or not key[1] or len(key[0].encode()) > 2048 or len(key[1].encode()) > 1024:
+        raise _invalid("", "One or more parameter values are not valid: the size of a key")
+    return key
+
+
+def _exact_size(item: Item) -> int:
+    size = 0
+    for name, value in item.items():
+        ((kind, content),) = value.items()
+        size += len(name.encode())
+        size += len(content.encode()) if kind == "S" else len(content) if kind == "B" else 1 if kind == "BOOL" else 21
+    return size
+
+
+def _defined(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
+    for token in used:
+        if token not in (names if token[0] == "#" else values):
+            raise _invalid(operation, f"An expression attribute used in expression is not defined: {token}")
+
+
+def _all_used(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
+    if len(names) + len(values) == len(used) and used == names.keys() | values.keys():
+        return
+    for token in (*names, *values):
+        if token not in used:
+            raise _invalid(operation, f"Value provided in ExpressionAttribute unused in expressions: {token}")
+    _defined(operation, used, names, values)
+
+
+# ------------------------------------------------------------------------ SQS
+
+# What SQS takes in a message: XML's characters.
+_REFUSED_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+MAX_MESSAGE_BYTES = 1024 * 1024
+
+
+@dataclass
+class QueuedMessage:
+    id: int
+    body: str
+    visible_at: float
+    receives: int = 0
+    handle: int = 0  # a receipt is good for the latest receive only
+
+
+class SQS:
+    """One queue and its dead-letter queue. `clock` in seconds. `sent` is told of each message that was taken."""
+
+    def __init__(
+        self, clock: Callable[[], float], *, url: str, visibility_seconds: float = 360, max_receives: int = 5
+    ) -> None:
+        self.clock, self.url = clock, url
+        self.visibility_seconds, self.max_receives = visibility_seconds, max_receives
+        self.messages: dict[int, QueuedMessage] = {}
+        self.dead: list[QueuedMessage] = []
+        self.sent: Callable[[QueuedMessage], None] = lambda message: None
+        self._next = 0
+
+    # ------------------------------------------------- as botocore's client
+
+    def send_message(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "QueueUrl", "MessageBody", "DelaySeconds")
+        self._queue(arguments)
+        return {"MessageId": str(self._take("SendMessage", arguments).id)}
+
+    def send_message_batch(self, **arguments: Any) -> dict[str, Any]:
+        _known(arguments, "QueueUrl", "Entries")
+        self._queue(arguments)
+        entries = arguments["Entries"]
+        if not 1 <= len(entries) <= 10:
+            raise client_error("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "SendMessageBatch")
+        if len({entry["Id"] for entry in entries}) != len(entries):
+            raise client_error("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "SendMessageBatch")
+        if sum(len(entry["MessageBody"].encode()) for entry in entries) > MAX_MESSAGE_BYTES:
+            raise client_error("AWS.SimpleQueueService.BatchRequestTooLong", "SendMessageBatch")
+        successful = []
+        for entry in entries:
+            _known(entry, "Id", "MessageBody", "DelaySeconds")
+            successful.append({"Id": entry["Id"], "MessageId": str(self._take("SendMessageBatch", entry).id)})
+        return {"Successful": successful}
+
+    def _queue(self, arguments: dict[str, Any]) -> None:
+        if arguments["QueueUrl"] != self.url:
+            raise client_error("QueueDoesNotExist", "SendMessage")
+
+    def _take(self, operation: str, entry: dict[str, Any]) -> QueuedMessage:
+        body, delay = entry["MessageBody"], entry.get("DelaySeconds", 0)
+        if not body or _REFUSED_CHARACTERS.search(body):
+            raise client_error("InvalidMessageContents", operation)
+        if len(body.encode()) > MAX_MESSAGE_BYTES or not 0 <= delay <= 900:
+            raise client_error("InvalidParameterValue", operation)
+        self._next += 1
+        message = QueuedMessage(self._next, body, self.clock() + delay)
+        self.messages[message.id] = message
+        self.sent(message)
+        return message
+
+    # --------------------------------------- as the event source mapping has it
+
+    def visible(self) -> list[QueuedMessage]:
+        now = self.clock()
+        return [message for message in self.messages.values() if message.visible_at <= now]
+
+    def receive(
+        self, messages: list[QueuedMessage], *, again: Callable[[], bool] = lambda: False
+    ) -> list[dict[str, Any]]:
+        """Records as a function gets them. What was received too often goes to the dead letters instead.
+
+        `again` says whether a message stays visible all the same: a standard queue may deliver it twice at once.
+        """
+        records = []
+        for message in messages:
+            if message.receives >= self.max_receives:
+                del self.messages[message.id]
+                self.dead.append(message)
+                continue
+            message.receives += 1
+            message.handle += 1
+            if not again():
+                message.visible_at = self.clock() + self.visibility_seconds
+            records.append(
+                {
+                    "messageId": str(message.id), "body": message.body,
+                    "receiptHandle": f"{message.id}/{message.handle}",
+                    "attributes": {"ApproximateReceiveCount": str(message.receives)},
+                }
+            )  # fmt: skip
+        return records
+
+    def delete(self, record: dict[str, Any]) -> None:
+        """Acknowledged: gone, even if it was delivered again meanwhile (the newest receipt may be another's)."""
+        self.messages.pop(int(record["messageId"]), None)
+
+    def change_visibility(self, record: dict[str, Any], seconds: float) -> None:
+        message = self.messages.get(int(record["messageId"]))
+        if message is not None:
+            message.visible_at = self.clock() + seconds
+
+    def redrive(self) -> int:
+        """Dead letters back into the queue, as new messages."""
+        count = len(self.dead)
+        for message in self.dead:
+            self._take("StartMessageMoveTask", {"MessageBody": message.body})
+        self.dead.clear()
+        return count

@@ -1,0 +1,137 @@
+"""The auditor's own rules, on cases small enough to be worked out by hand. The first are the published example."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.simulation.auditor import V1, V3, Books, Call, Event, Seen, Version, email_hash, expected
+
+ANN = ("acme", "email", email_hash("ann@shop.example"))
+
+
+def _event(number: int, action: str, **more: Any) -> Event:
+    key = more.pop("key", None)
+    payload = {"provider": "shop", "order_id": "o", "email": "ann@shop.example", "action": action, **more}
+    return Event("acme", f"r{number}", f"2026010100000000{number:04d}", 0, key, payload)
+
+
+def _books(*events: Event, statuses: dict[str, str] | None = None) -> tuple[Books, list[str]]:
+    found = {("acme", V3, e.request_id): (statuses or {}).get(e.request_id, "applied") for e in events}
+    return expected(list(events), [], Seen(Books(), {}, found))
+
+
+@pytest.mark.parametrize(
+    ("events", "ltv"),
+    [
+        ([("placed", {"grand_total": 100})], "100"),
+        ([("placed", {"grand_total": 100}), ("updated", {"grand_total": 105})], "105"),
+        ([("placed", {"grand_total": 100}), ("refunded", {"refund_amount": 105})], "-5"),
+        ([("placed", {"grand_total": 100}), ("fulfilled", {})], "100"),
+        ([("refunded", {"refund_amount": 5})], "0"),
+        ([("refunded", {"refund_amount": 5}), ("placed", {})], "-5"),
+        ([("refunded", {"refund_amount": 5, "grand_total": 20})], "15"),
+        ([("refunded", {"grand_total": 20}), ("placed", {"grand_total": 50})], "50"),
+        ([("placed", {"grand_total": "19.989999999999998"})], "19.99"),
+    ],
+)  # fmt: skip
+def test_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
+    books, faults = _books(*(_event(n, action, **more) for n, (action, more) in enumerate(events)))
+    assert faults == []
+    assert books.money == {ANN: {(V3, None): Decimal(ltv)}}
+    assert books.counts == {ANN: {(V3, None): 1}}
+
+
+def test_a_late_older_event_sets_nothing_back() -> None:
+    books, _ = _books(
+        _event(1, "paid", grand_total=50, occurred_at="2026-01-02"),
+        _event(2, "placed", grand_total=100, occurred_at="2026-01-01", person_id="p"),
+    )
+    assert books.money == {ANN: {(V3, None): Decimal(50)}}
+    assert [entry.name for entry in books.timelines[ANN]] == ["Paid an order"]
+    assert [entry.name for entry in books.timelines["acme", "person", "p"]] == ["Placed an order"]
+
+
+def test_copies_count_once_at_their_earliest_receipt() -> None:
+    copies = [_event(n, "placed", grand_total=10, occurred_at="2026-01-01") for n in (1, 3)]
+    between = _event(2, "placed", grand_total=20, occurred_at="2026-01-01")
+    books, faults = _books(*copies, between, statuses={"r1": "duplicate"})
+    assert faults == []
+    assert books.money == {ANN: {(V3, None): Decimal(20)}}
+
+
+@pytest.mark.parametrize("statuses", [{}, {"r1": "duplicate", "r2": "duplicate"}, {"r2": "none"}, {"r2": "failed"}])
+def test_one_copy_is_applied_and_the_others_are_duplicates(statuses: dict[str, str]) -> None:
+    _, faults = _books(*[_event(n, "placed", occurred_at="2026-01-01") for n in (1, 2)], statuses=statuses)
+    assert faults
+
+
+def test_under_a_key_the_content_that_was_applied_stands() -> None:
+    events = [_event(n, "placed", grand_total=n, key="k") for n in (1, 2)]
+    books, faults = _books(*events, statuses={"r1": "failed"})
+    assert faults == []
+    assert books.money == {ANN: {(V3, None): Decimal(2)}}
+    assert _books(*events)[1]
+
+
+def _call(number: int, kind: str, status: int | None, payload: dict[str, Any] | None = None, **body: Any) -> Call:
+    whole = {
+        "id": "i", "order_id": "o", "currency": "USD", "total": "10.0", "metadata": {},
+        "customer": {"id": None, "email_sha256": ANN[2]}, "order_date": "2026-01-01T00:00:00Z",
+    }  # fmt: skip
+    given = {"order_id": "o", "order_date": "2026-01-01", "customer_email": "ann@shop.example", "total": 10}
+    return Call(
+        "acme", kind, "o", payload if payload is not None else given, f"r{number}", f"2026010100000000{number:04d}",
+        number, number + 0.5, status, whole | body if status in (200, 201) else None,
+    )  # fmt: skip
+
+
+def _v1(
+    calls: list[Call], versions: list[tuple[str, int]], statuses: dict[str, str] | None = None
+) -> tuple[Books, list[str]]:
+    made = [Version(action, f"r{number}", "i", number + 0.2) for action, number in versions]
+    shown = {f"r{number}": "applied" for _, number in versions} | (statuses or {})
+    seen = Seen(Books(), {("acme", "o"): made} if made else {}, {("acme", V1, k): v for k, v in shown.items()})
+    return expected([], calls, seen)
+
+
+def test_v1_submit_edit_and_a_repeat_of_the_submission() -> None:
+    calls = [_call(1, "submitted", 201), _call(2, "edited", 200, {"total": 7}, total="7.0"), _call(3, "submitted", 201)]
+    books, faults = _v1(calls, [("submitted", 1), ("edited", 2)], {"r3": "duplicate"})
+    assert faults == []
+    assert books.money == {ANN: {(V1, "USD"): Decimal(7)}}
+    assert [entry.name for entry in books.timelines[ANN]] == ["Submitted an order", "Edited an order"]
+
+
+def test_v1_delete_takes_all_away() -> None:
+    books, faults = _v1(
+        [_call(1, "submitted", 201), _call(2, "deleted", 200, {}), _call(3, "deleted", 404, {})],
+        [("submitted", 1), ("deleted", 2)],
+    )
+    assert faults == []
+    assert books.money == {}
+
+
+@pytest.mark.parametrize(
+    ("calls", "versions"),
+    [
+        ([_call(1, "submitted", 201)], []),  # answered, and not there
+        ([_call(1, "submitted", 409)], [("submitted", 1)]),  # there, and denied
+        ([_call(1, "submitted", 201, total="11.0")], [("submitted", 1)]),  # another order in the answer
+        ([_call(1, "submitted", 201), _call(2, "deleted", 404, {})], [("submitted", 1)]),  # it was there
+        ([_call(1, "edited", 200, {"total": 7})], [("edited", 1)]),  # there was nothing to edit
+        ([_call(1, "submitted", 201), _call(2, "submitted", 201, {"order_id": "o", "order_date": "2026-01-01",
+          "customer_email": "ann@shop.example", "total": 11})], [("submitted", 1)]),  # other content
+        ([_call(1, "submitted", None)], [("submitted", 1), ("submitted", 1)]),  # made twice
+    ],
+)  # fmt: skip
+def test_v1_answers_that_no_order_of_changes_explains(calls: list[Call], versions: list[tuple[str, int]]) -> None:
+    assert _v1(calls, versions)[1]
+
+
+def test_an_unanswered_v1_request_may_have_been_made_or_not() -> None:
+    call = _call(1, "submitted", None)
+    assert _v1([call], [])[1] == []
+    assert _v1([call], [("submitted", 1)])[1] == []

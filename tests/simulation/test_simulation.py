@@ -1,0 +1,66 @@
+"""A slice of the simulation; all of it by `make simulate HISTORIES=100000`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from tests.simulation.__main__ import run
+from tests.simulation.histories import EVENTS, history
+from tests.simulation.simulate import Failure, Run, Seams, shortened, simulate, trace
+from tillbook.ledger import Ledger
+
+HISTORIES = int(os.environ.get("HISTORIES", "500"))
+SEED = int(os.environ.get("SEED", "1"))
+
+
+@pytest.mark.slow
+def test_whatever_strikes_all_ends_as_the_auditor_says() -> None:
+    failures = run(SEED, HISTORIES, workers=os.cpu_count() or 1, quiet=True)
+    with Seams() as seams:
+        assert not failures, "\n\n".join(str(shortened(failure, seams)) for failure in failures[:3])
+
+
+def test_histories_are_long_enough_and_use_all_there_is() -> None:
+    kinds: set[str] = set()
+    texts = ""
+    for seed in range(200):
+        steps = history(seed).steps
+        assert sum(len(step.bodies) or 1 for step in steps) >= EVENTS
+        kinds |= {step.kind for step in steps}
+        texts += "".join(step.body for step in steps)
+    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild"}
+    for action in ("placed", "updated", "paid", "fulfilled", "refunded", "canceled"):
+        assert f'"action":"{action}"' in texts
+
+
+def test_a_seed_is_the_same_history_every_time() -> None:
+    def calls() -> list[str]:
+        with Seams() as seams:
+            made = Run(seams, history(5))
+            made.trace = []
+            assert made.run() == []
+            return made.trace
+
+    assert calls() == calls()
+
+
+def test_a_failure_is_found_shortened_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Ledger._put_event
+
+    def without_condition(self: Ledger, event: dict[str, Any]) -> dict[str, Any]:
+        put = original(self, event)
+        del put["Put"]["ConditionExpression"]
+        return put
+
+    monkeypatch.setattr(Ledger, "_put_event", without_condition)
+    with Seams() as seams:
+        failure = next(found for seed in range(100) if (found := simulate(seed, seams)))
+        short = shortened(failure, seams)
+        assert len(short.plan.steps) <= 3 < len(failure.plan.steps)
+        assert f"seed {failure.plan.seed}" in str(short)
+        assert "events, and has" in str(short)
+        assert any("transact_write_items" in call for call in trace(short, seams))
+    assert isinstance(short, Failure)
