@@ -22,12 +22,17 @@ _US_NAMES = frozenset({"", "us", "usa", "unitedstates", "unitedstatesofamerica",
 _ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
 
 
+def says_something(address: dict[str, Any] | None) -> bool:
+    """Whether it counts as an address at all: not so `{}` or one of empty fields, as clients send for none."""
+    return bool(address) and any((address or {}).values())
+
+
 def match_key(address: dict[str, Any] | None) -> str | None:
     """22 characters; empty if the address says too little to be matched; None if there is no address.
 
     Takes `address_1`, `address_2`, `city`, `state`, `postal_code` and `country` of either API.
     """
-    if not address or not any(address.values()):
+    if address is None or not says_something(address):
         return None
     lines = [_text(address.get(name)) for name in ("address_1", "address_2")]
     city, state, postal_code = (_text(address.get(name)) for name in ("city", "state", "postal_code"))

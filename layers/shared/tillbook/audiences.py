@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook import fields, orders_api, table, times
+from tillbook import fields, orders_api, shopper_activity, table, times
 from tillbook.addresses import match_key
 from tillbook.errors import FieldError, Invalid, Malformed, NotFound
 from tillbook.identity import Person, email_sha256, is_email, person_of
@@ -33,6 +33,7 @@ _COLUMNS = (
     "email_sha256", "person_id", "customer_id", "added_at",
 )  # fmt: skip
 _THREADS = 16
+_MAX_EVALUATED = 2000
 
 
 def source_of(audience_id: str) -> str:
@@ -99,12 +100,15 @@ class Audiences:
         """The records of whole orders, until there are `limit` or the page is full: at most one more than that."""
         bucket, after = decode_cursor(cursor)
         records: list[Json] = []
-        size = 0
-        for pk, key, items in self.orders(source, bucket, after, page=limit * 2 + 2):
-            if items:
-                records += self._records(source, items)
-                size = sum(len(dumps(dumps(r))) for r in records) if len(records) % 20 == 0 else size
-            if len(records) >= limit or size > PAGE_BYTES:
+        size = evaluated = 0
+        for pk, key, items in self.orders(source, bucket, after, page=limit * 2 + 2, deleted=True):
+            evaluated += len(items)
+            if not items[-1].get("d"):
+                found = self._records(source, items)
+                size += sum(len(dumps(dumps(record))) for record in found)
+                records += found
+            # Deleted orders give no record, but are read: a page ends among them, too.
+            if len(records) >= limit or size > PAGE_BYTES or evaluated > _MAX_EVALUATED:
                 return Members(self._with_people(records), encode_cursor(int(pk.rpartition("/")[2], 16), key))
         return Members(self._with_people(records), None)
 
@@ -140,12 +144,12 @@ class Audiences:
             events = [e for e in events if int(str(e["sk"])[-8:]) >= int(head["b"])]
             body = next((unpack(e["b"]) for e in events if str(e["sk"]).endswith(version)), {})
         else:
-            body = {}
-            for event in events:
-                body |= unpack(event["b"])
+            body = shopper_activity.merged([unpack(event["b"]) for event in events])
+        # A custom attribute of v3 may have any name: its person stands in the head.
+        known = body if source == "orders_api" else {}
         base = {
-            "order_id": head["id"], "email_sha256": body.get("email_sha256"), "person_id": None,
-            "customer_id": body.get("customer_id"), "person": head.get("p"),
+            "order_id": head["id"], "email_sha256": known.get("email_sha256"), "person_id": None,
+            "customer_id": known.get("customer_id"), "person": head.get("p"),
             "added_at": times.iso(min((str(e["gs"])[20:40] for e in events), default=head["f"])),
         }  # fmt: skip
         records = [
@@ -176,15 +180,15 @@ class Audiences:
         Raises Invalid naming `people[3].email`.
         """
         people = _people(payload)
-        ids = {index: person.id_in(self.account) for index, entry in enumerate(people) if (person := _person(entry))}
-        keys = [table.person_key(self.account, i) for i in sorted(set(ids.values()))]
+        ids = [{person.id_in(self.account) for person in _persons(entry)} for entry in people]
+        keys = [table.person_key(self.account, i) for i in sorted(set().union(*ids))]
         prefix = table.count_name(source, "")[:-1]
         known = {
             str(p["pk"]).rpartition("/")[2]
             for p in batch_get(self.client, self.table, keys)
             if any(name.startswith(prefix) and count > 0 for name, count in p.items())
         }
-        results = [ids.get(index) in known for index in range(len(people))]
+        results = [not known.isdisjoint(own) for own in ids]
         lookups = [(index, name, key) for index, entry in enumerate(people) for name, key in _match_keys(entry)]
         lookups = [lookup for lookup in lookups if not results[lookup[0]]]
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -231,14 +235,16 @@ def _people(payload: Json) -> list[dict[str, Json]]:
     return people
 
 
-def _person(entry: dict[str, Json]) -> Person | None:
+def _persons(entry: dict[str, Json]) -> list[Person]:
+    """All that an entry names: it matches if any of them is a customer."""
+    persons = []
     if entry.get("email"):
-        return Person("email", email_sha256(entry["email"]))
+        persons.append(Person("email", email_sha256(entry["email"])))
     if entry.get("email_sha256"):
-        return Person("email", entry["email_sha256"].strip().lower())
+        persons.append(Person("email", entry["email_sha256"].strip().lower()))
     if entry.get("customer_id"):
-        return person_of("customer", entry["customer_id"].strip())
-    return None
+        persons.append(person_of("customer", entry["customer_id"].strip()))
+    return persons
 
 
 def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:

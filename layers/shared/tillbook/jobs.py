@@ -78,7 +78,7 @@ class Jobs:
         status = "done" if finished else "running"
         total = ", #t = :d" if finished else ""  # orders came and went meanwhile: what was done is what there was
         return self._update(
-            step, f"SET pg = :next, do = :d, #s = :s{total}", "pg <= :page",
+            step, f"SET pg = :next, #d = :d, #s = :s{total}", "pg <= :page",
             {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status},
         )  # fmt: skip
 
@@ -110,7 +110,7 @@ class Jobs:
         return plain_item(answer["Item"]) if answer.get("Item") else None
 
     def _update(self, step: Step, update: str, condition: str, values: dict[str, Any]) -> bool:
-        names = {"#s": "st", "#t": "to"}
+        names = {"#s": "st", "#t": "to", "#d": "do"}  # DO and TO are words of DynamoDB's own
         try:
             self.client.update_item(
                 TableName=self.table, Key=raw({"pk": f"{step.account}/j", "sk": step.job}),

@@ -464,7 +464,7 @@ class Ledger:
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, source, key)
         while True:
-            v1 = source == "orders_api"
+            v1, more = source == "orders_api", False
             head, events = self._read(pk, key, tries, newest=1 if v1 else None)
             if head is None or head.get("d"):
                 return False
@@ -490,14 +490,19 @@ class Ledger:
                 fresh = _with_state(head, state, str(head["w"]))
                 changed = [(new, old) for new, old in zip(renewed, events, strict=True) if new != old]
                 writes += [self._replace_event(new, old) for new, old in changed[:_MAX_RENEWED]]
-                writes += self._move(account, source, state_of(head), state, None)
-                writes += self._count(account, source, key, head, state.customer)
+                more = len(changed) > _MAX_RENEWED
+                if more:
+                    fresh = head  # the head follows when the last of its events is renewed
+                else:
+                    writes += self._move(account, source, state_of(head), state, None)
+                    writes += self._count(account, source, key, head, state.customer)
             if raw(fresh) == raw(head) and not writes:
                 return False
             # A token of its own each time, even for the same page delivered again.
-            if self._try([self._put_head(fresh | {"w": uuid7()}, head), *writes], tries) is None:
+            if self._try([self._put_head(fresh | {"w": uuid7()}, head), *writes], tries) is not None:
+                tries.again()
+            elif not more:
                 return True
-            tries.again()
 
     # -------------------------------------------------- purge and erasure
 
@@ -545,7 +550,15 @@ class Ledger:
         people: set[str] = set()
         while True:
             head, events = self._read(pk, key, tries)
-            if head is None or (person is not None and head.get("p") != person):
+            if head is None:
+                return people
+            # A deleted order belongs to whom its last version, the deletion, names.
+            owner = (
+                str(events[0].get("gp", ""))
+                if events and head.get("d")
+                else table.person_pk(account, str(head.get("p")))
+            )
+            if person is not None and owner != table.person_pk(account, person):
                 return people
             born = next((e for e in events if _version_of(e) == int(head["b"])), None)
             stays = not head.get("d") and born is not None and str(born["gs"])[20:40] > cut

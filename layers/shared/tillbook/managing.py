@@ -87,7 +87,7 @@ def _purge(request: Request) -> Response:
     if CONFIRMATION not in (asked.get("confirm"), request.header("x-confirm")):
         faults.append(FieldError("confirm", "presence_error", f"must be the word {CONFIRMATION}"))
     source, before = asked.get("source"), request.received
-    if source is not None and source not in table.SOURCE_LETTER:
+    if source is not None and (not isinstance(source, str) or source not in table.SOURCE_LETTER):
         faults.append(FieldError("source", "format_error", f"must be one of {', '.join(table.SOURCE_LETTER)}"))
     if asked.get("before") is not None:
         try:

@@ -75,6 +75,7 @@ class Message:
     steps: list[Step] = field(default_factory=list)
     nightly: list[str] = field(default_factory=list)  # account id to go on behind; a space for the start
     tries: int = 0
+    forget: list[list[str]] = field(default_factory=list)  # [account, person, ...] who may have nothing left
     replayed: bool = False  # was a dead letter, whose request is noted as failed
 
 
@@ -109,6 +110,7 @@ def decode(text: str) -> Message:
         [Step(**step) for step in content.get("steps", [])],
         content.get("nightly", []),
         content.get("tries", 0),
+        content.get("forget", []),
         content.get("replayed", False),
     )
 

@@ -273,9 +273,8 @@ class People:
 
     def _shopper_order(self, head: Item, events: list[Item]) -> dict[str, Json]:
         """The order as its events made it: of each field, what the latest event that carries it says."""
-        merged: dict[str, Json] = {}
-        for event in sorted(events, key=lambda e: str(e["gs"])):
-            merged |= unpack(event["b"])
+        ordered = sorted(events, key=lambda e: str(e["gs"]))
+        merged = shopper_activity.merged([unpack(event["b"]) for event in ordered])
         state = state_of(head)
         total = state.known_total
         shown = shopper_activity.order_of(merged)

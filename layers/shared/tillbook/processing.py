@@ -84,6 +84,9 @@ class Processor:
                 self._failed_write(write, error, tries)
         for step in message.steps:
             self._step(step, tries, deadline)
+        for account, *people in message.forget:
+            for person in people:
+                self.ledger.forget(account, person, deadline)
         for after in message.nightly:
             self.rebuilds.nightly(after)
         late: list[QueuedOrder] = []

@@ -23,11 +23,13 @@ from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger, Purged
 from tillbook.messages import Message, Queue, QueuedOrder
 from tillbook.table import Item, plain_item, raw
+from tillbook.table import bucket as bucket_of
 from tillbook.transactions import Transactions
 
 PURGE, ERASE = "purge", "erase"
 SETTLE = "settle"
 _PAGE_ORDERS = 50
+_FORGET_SECONDS = 90
 # Longer than the queue keeps a message.
 _PERSON_MARK_SECONDS = 30 * 24 * 3600
 
@@ -138,21 +140,30 @@ class Purges:
 
     def _purge_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
         bucket, after = decode_cursor(step.cursor)
-        done = 0
-        touched: set[str] = set()
+        page: list[tuple[str, list[Item]]] = []
         cursor: str | None = None
         walk = Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after, deleted=True)
         for pk, key, items in walk:
-            touched |= self._remove(step, key, items, deadline)
-            done += 1
-            if done == _PAGE_ORDERS or clock() > deadline - 20:
+            page.append((key, items))
+            if len(page) == _PAGE_ORDERS:
                 cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
                 break
-        for person in touched:
+        people = {str(event["gp"]).rpartition("/")[2] for _, items in page for event in items if "gp" in event}
+        if people:
+            # Sent before: where the function dies after an order is out, nothing names its people any more.
+            later = Message(forget=[[step.account, *sorted(people)]])
+            self.queue.send(later, delay_seconds=_FORGET_SECONDS)
+        for done, (key, items) in enumerate(page, 1):
+            people |= self._remove(step, key, items, deadline)
+            if done < len(page) and clock() > deadline - 20:
+                cursor = encode_cursor(bucket_of(key), key)
+                page = page[:done]
+                break
+        for person in people:
             self.ledger.forget(step.account, person, deadline)
         if cursor is None:
             self.transactions.purge(step.account, step.source, step.before)
-        return cursor, done
+        return cursor, len(page)
 
     def _remove(self, step: Step, key: str, items: list[Item], deadline: float) -> set[str]:
         first = min((_received(event) for event in items[:-1]), default="")

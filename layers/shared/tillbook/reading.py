@@ -120,9 +120,7 @@ def _job(request: Request) -> Json:
 def _transactions(request: Request) -> Json:
     """Newest first; `status`, `source`, `order_id` and `request_id` filter, none of them by scanning."""
     transactions = Transactions(table.dynamodb(), settings().records_table)
-    limit, before = parse_limit(request.query("limit")), request.query("cursor")
-    if before is not None and times.uuid7_age(before) is None:
-        raise Malformed("cursor is not one of ours.", "cursor")
+    limit, before = parse_limit(request.query("limit")), _request_cursor(request)
     statuses = _chosen(request, "status", STATUSES)
     sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
     request_id, order_id = request.query("request_id"), request.query("order_id")
@@ -133,12 +131,20 @@ def _transactions(request: Request) -> Json:
     if order_id is not None:
         found = transactions.of_order(request.account, order_id, limit, before)
         found += _people(request).applied(order_id, request.query("provider"), before)
-        found = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
-        found = [t for t in found if t.status in statuses and t.source in sources]
+        looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
     else:
-        found = transactions.newest(request.account, statuses, sources, limit, before)
-    cursor = found[-1].request_id if len(found) == limit else None
+        looked_at = transactions.newest(request.account, statuses, sources, limit, before)
+    cursor = looked_at[-1].request_id if len(looked_at) == limit else None
+    found = [t for t in looked_at if t.status in statuses and t.source in sources]
     return {"transactions": [listed(t) for t in found], "next_cursor": cursor}
+
+
+def _request_cursor(request: Request) -> str | None:
+    """The cursor of lists that are sorted by request id."""
+    cursor = request.query("cursor")
+    if cursor is not None and times.uuid7_age(cursor) is None:
+        raise Malformed("cursor is not one of ours.", "cursor")
+    return cursor
 
 
 def _chosen(request: Request, name: str, known: tuple[str, ...]) -> list[str]:
@@ -150,7 +156,7 @@ def _chosen(request: Request, name: str, known: tuple[str, ...]) -> list[str]:
 
 def _dead_letters(request: Request) -> Json:
     dead_letters = DeadLetters(table.dynamodb(), settings().records_table)
-    found, cursor = dead_letters.listed(request.account, parse_limit(request.query("limit")), request.query("cursor"))
+    found, cursor = dead_letters.listed(request.account, parse_limit(request.query("limit")), _request_cursor(request))
     return {"deadletters": found, "next_cursor": cursor}
 
 

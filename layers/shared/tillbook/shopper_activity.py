@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
 
 from tillbook import fields, times
+from tillbook.addresses import says_something
 from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
@@ -223,6 +224,14 @@ def _item(item: dict[str, Json]) -> dict[str, Json]:
             shown[name] = amount_text(Decimal(shown[name]))
     custom = {name: value for name, value in item.items() if name not in _ITEM_KNOWN}
     return {"quantity": 1} | shown | ({"properties": custom} if custom else {})
+
+
+def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
+    """An order as its events make it, oldest first: of each field what the latest says that carries it."""
+    out: dict[str, Json] = {}
+    for body in bodies:
+        out |= {n: v for n, v in body.items() if not n.endswith("ing_address") or says_something(v)}
+    return out
 
 
 def properties_of(body: dict[str, Json]) -> dict[str, Json]:
