@@ -95,6 +95,7 @@ class _World:
     repeats: float = 0.0
     keyed: float = 0.0
     timed: float = 0.0
+    memory: int = 4  # how many requests back a repeat may go
     requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     submitted: list[tuple[str, str]] = field(default_factory=list)
@@ -123,6 +124,7 @@ def history(seed: int) -> History:
     world.repeats = 0.9 if theme == "copies" else random.choice((0.1, 0.3, 0.8))
     world.keyed = random.choice((0.0, 0.9) if theme == "copies" else (0.0, 0.1, 0.3, 0.9))
     world.timed = random.choice((0.9, 0.75, 0.3))
+    world.memory = 2 if theme == "copies" else 4
     window = random.choice((0.0, 0.05, 0.5, 3.0, 60.0))
     patience = random.choice((1, 2, 4))
     rebuilds = random.choice((0, 0, 1))
@@ -144,7 +146,7 @@ def history(seed: int) -> History:
     return History(
         seed, steps,
         faults=random.choice((0.0, 0.02, 0.05, 0.1, 0.1, 0.25)),
-        slots=random.choice((1, 2, 3, 6)),
+        slots=6 if theme == "copies" else random.choice((1, 2, 3, 6)),
         short_lives=random.choice((0.0, 0.0, 0.05, 0.3)),
         again=random.choice((0.0, 0.05, 0.3)),
         spread=random.choice((0.02, 0.3, 3.0)),
@@ -157,7 +159,7 @@ def _v3(world: _World, number: int, at: float, account: str, patience: int) -> S
     random = world.random
     key = random.choice(("k-1", "k-2", "k-3")) if random.random() < world.keyed else None
     if world.requests and random.random() < world.repeats:
-        earlier, bodies = random.choice(world.requests[-4:])
+        earlier, bodies = random.choice(world.requests[-world.memory :])
         chance = random.random()
         if chance < 0.75:
             key = earlier

@@ -1,0 +1,327 @@
+"""python -m tests.audience_run.costs: what a match, a page, an order and the counts cost, by the number of orders.
+
+The code runs against a store in memory; units are computed from the bytes of every item that a call evaluates or
+writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` asks DynamoDB Local for the units it counts, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+if find_spec("tillbook") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
+
+from tests.simulation.progress import Progress
+from tests.simulation.store import DynamoDB
+from tillbook import table, times
+from tillbook.audiences import Audiences
+from tillbook.ledger import Ledger
+from tillbook.messages import QueuedOrder
+
+ACCOUNT, TABLE = "1234567", "ledger"
+SOURCE = "shopper_activity"
+SIZES = (100, 1_000, 10_000, 100_000)
+SAMPLES = 20  # of each kind: a cost is their mean
+TOLERANCE = 0.05
+
+Raw = dict[str, Any]
+
+
+# ----------------------------------------------------------------- units
+
+
+def size(item: Raw) -> int:
+    """Bytes of an item: names in UTF-8, strings in UTF-8, numbers half a byte a digit and one, booleans one."""
+    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
+
+
+def _value_size(value: dict[str, Any]) -> int:
+    ((kind, content),) = value.items()
+    if kind == "S":
+        return len(content.encode())
+    if kind == "N":
+        sign, digits, exponent = Decimal(content).normalize().as_tuple()
+        # Two digits a byte, where the point falls between bytes; one byte for the exponent, one for a minus.
+        odd = 1 if isinstance(exponent, int) and exponent % 2 else 0
+        return math.ceil((len(digits) + odd) / 2) + 1 + sign
+    return len(content) if kind == "B" else 1
+
+
+def read_units(sizes: int, *, consistent: bool) -> float:
+    return max(1, math.ceil(sizes / 4096)) * (1.0 if consistent else 0.5)
+
+
+def write_units(*items: Raw | None) -> int:
+    """Of one write: the larger of the item before and after it."""
+    return max(1, *(math.ceil(size(item) / 1024) for item in items if item is not None))
+
+
+@dataclass
+class Meter:
+    """A client of DynamoDB on the store in memory, that counts units. Thread-safe."""
+
+    store: DynamoDB
+    units: float = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def get_item(self, **arguments: Any) -> Any:
+        with self.lock:
+            answer = self.store.get_item(**arguments)
+            self.units += read_units(size(answer.get("Item", {})), consistent=bool(arguments.get("ConsistentRead")))
+            return answer
+
+    def batch_get_item(self, **arguments: Any) -> Any:
+        with self.lock:
+            answer = self.store.batch_get_item(**arguments)
+            for name, request in arguments["RequestItems"].items():
+                found = answer["Responses"][name]
+                consistent = bool(request.get("ConsistentRead"))
+                self.units += sum(read_units(size(item), consistent=consistent) for item in found)
+                self.units += (len(request["Keys"]) - len(found)) * read_units(0, consistent=consistent)
+            return answer
+
+    def query(self, **arguments: Any) -> Any:
+        with self.lock:
+            # All that was evaluated, in full, is what is billed: the code uses no filter, so it is what came back.
+            answer = self.store.query(**{k: v for k, v in arguments.items() if k != "ProjectionExpression"})
+            assert answer["ScannedCount"] == len(answer["Items"])
+            total = sum(map(size, answer["Items"]))
+            self.units += read_units(total, consistent=bool(arguments.get("ConsistentRead")))
+            return answer
+
+    def transact_write_items(self, **arguments: Any) -> Any:
+        with self.lock:
+            written: list[float] = []
+            indexes = self.store.tables[TABLE].indexes
+
+            def watch(_name: str, _key: Any, old: Raw | None, new: Raw | None) -> None:
+                written.append(2.0 * write_units(old, new))
+                for index in indexes.values():
+                    was, now = index.place(old), index.place(new)
+                    if was != now:
+                        written.append(float((was is not None) + (now is not None)))
+
+            self.store.watch = watch
+            try:
+                answer = self.store.transact_write_items(**arguments)
+            finally:
+                self.store.watch = lambda *_: None
+            self.units += sum(written)
+            return answer
+
+
+@dataclass
+class Engine:
+    """A client of an engine that tells the units itself."""
+
+    client: Any
+    units: float = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**arguments: Any) -> Any:
+            answer = getattr(self.client, name)(**arguments, ReturnConsumedCapacity="INDEXES")
+            capacity = answer.get("ConsumedCapacity") or []
+            with self.lock:
+                for part in capacity if isinstance(capacity, list) else [capacity]:
+                    self.units += part["CapacityUnits"]
+            return answer
+
+        return call
+
+
+# ------------------------------------------------------------------- orders
+
+
+def address(n: int) -> dict[str, Any]:
+    return {
+        "first_name": "Ship", "last_name": "Shipington", "company": "Shipping 4 Less", "address_1": f"{n} Ship St.",
+        "city": "Shipville", "state": "CA", "postal_code": f"{n % 90_000 + 10_000:05d}", "country": "United States",
+        "phone": "555-555-5555",
+    }  # fmt: skip
+
+
+def order(n: int) -> QueuedOrder:
+    """The n-th order, about as big as the published one: with two addresses, or two alike, or one, or none."""
+    addresses = [{"shipping": n, "billing": n}, {"shipping": n}, {"shipping": n, "billing": n + 5_000_000}, {}][n % 4]
+    item = {
+        "product_id": "B01J4SWO1G", "sku": "XHB-1234", "name": "The Coolest Water Bottle", "brand": "Drip",
+        "categories": ["Accessories"], "price": Decimal("11.16"), "quantity": Decimal(2), "total": Decimal("23.99"),
+        "product_url": "https://mysuperstore.com/dp/B01J4SWO1G",
+    }  # fmt: skip
+    body: dict[str, Any] = {
+        "provider": "my_custom_platform", "action": "placed", "order_id": f"{n:08d}", "grand_total": Decimal("22.99"),
+        "total_taxes": Decimal(1), "currency": "USD", "order_url": f"https://mysuperstore.com/order/{n:08d}",
+        "items": [item],
+    }  # fmt: skip
+    body |= {f"{kind}_address": address(a) for kind, a in addresses.items()}
+    # Stamps that end in no zeros, request ids and hashes of one length: so that orders are of one size.
+    received = times.shift("20261122000000000001", milliseconds=n)
+    return QueuedOrder(
+        ACCOUNT, f"019a0000-0000-7000-8000-{n:012d}", received, 0, f"{n:022d}", received,
+        ["email", f"{n:064x}"], body,
+    )  # fmt: skip
+
+
+def store() -> DynamoDB:
+    made = DynamoDB()
+    made.add_table(TABLE, timeline=("gp", "gs"), **{name: (key,) for name, key in table.MATCH_INDEXES.items()})
+    return made
+
+
+# -------------------------------------------------------------------- costs
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Units: of a match of ten people, a page of 50 members, a placed order, and `GET /v1/audiences`."""
+
+    match: float
+    page: float
+    sync: float
+    counts: float
+
+    @classmethod
+    def measured(cls, client: Any, orders: int, chance: random.Random) -> Costs:
+        """Of an account with that many orders. The orders that are synced are taken out of nothing: they stay."""
+        audiences, ledger = Audiences(client, TABLE, ACCOUNT), Ledger(client, TABLE)
+
+        def mean(samples: list[Callable[[], Any]]) -> float:
+            client.units = 0
+            for sample in samples:
+                sample()
+            return float(client.units) / len(samples)
+
+        def people() -> dict[str, Any]:
+            known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # with an address each
+            entries: list[dict[str, Any]] = [{"address": address(n)} for n in known[:2]]
+            entries += [{"address": address(n + 7_000_000)} for n in known[:3]]
+            entries += [{"email_sha256": f"{n:064x}"} for n in known[2:]]
+            entries += [{"email_sha256": f"{n + 10**9:064x}"} for n in known[:2]]
+            return {"people": [*entries, {"customer_id": "c-1"}]}
+
+        cursors: list[str | None] = [None]
+        for _ in range(SAMPLES):
+            if len(page := audiences.members(SOURCE, 50, cursors[-1]).records) < 50:
+                cursors.pop()  # the last page is smaller
+                break
+            assert len(page) <= 51
+            cursor = audiences.members(SOURCE, 50, cursors[-1]).cursor
+            if cursor is None:
+                break
+            cursors.append(cursor)
+        else:
+            cursors.pop()
+        return cls(
+            mean([lambda: audiences.match(SOURCE, people()) for _ in range(SAMPLES)]),
+            mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in cursors]),  # type: ignore[misc]
+            mean([lambda n=n: _sync(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
+            mean([audiences.all]),
+        )
+
+
+def _sync(ledger: Ledger, n: int) -> None:
+    outcome = ledger.apply(order(n).activity(), time.monotonic() + 60)
+    assert outcome.status == "applied"
+
+
+NAMES = {"match": "match of 10 people", "page": "page of 50 members", "sync": "one placed order", "counts": "counts"}
+
+
+def grown(sizes: tuple[int, ...], *, quiet: bool = True, look: Callable[[int, DynamoDB], None] | None = None) -> dict[
+    int, Costs
+]:  # fmt: skip
+    """Costs by number of orders, of one account that grows. `look` sees the store at each size, before measuring."""
+    memory = store()
+    meter = Meter(memory)
+    filler = Ledger(memory, TABLE)
+    progress = Progress(sizes[-1], "orders", quiet=quiet)
+    found: dict[int, Costs] = {}
+    number = 0
+    for wanted in sizes:
+        while number < wanted:
+            _sync(filler, number)
+            number += 1
+            progress.add()
+        if look:
+            look(wanted, memory)
+        found[wanted] = Costs.measured(meter, wanted, random.Random(1))
+        number += SAMPLES
+    progress.clear()
+    return found
+
+
+def spread(costs: list[float]) -> float:
+    """How far the farthest is from the mean of all, as a fraction."""
+    middle = sum(costs) / len(costs)
+    return max(abs(cost - middle) for cost in costs) / middle
+
+
+def printed(found: dict[int, Costs]) -> None:
+    print(f"{'units':<22}" + "".join(f"{orders:>12,}" for orders in found) + f"{'spread':>10}")
+    for name, title in NAMES.items():
+        values = [getattr(costs, name) for costs in found.values()]
+        print(f"{title:<22}" + "".join(f"{value:>12.2f}" for value in values) + f"{spread(values):>9.1%}")
+
+
+# ------------------------------------------------------- DynamoDB Local's own
+
+
+def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
+    """The same of an engine that holds the same items, as it counts itself."""
+    import boto3
+
+    from tests.handlers import template
+
+    client = boto3.client(
+        "dynamodb", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="x", aws_secret_access_key="x"
+    )
+    properties = next(p for p in template.resources("AWS::DynamoDB::Table").values() if "GlobalSecondaryIndexes" in p)
+    wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+    if TABLE in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=TABLE)
+    client.create_table(TableName=TABLE, **{k: properties[k] for k in wanted})
+    items = list(memory.tables[TABLE].items.values())
+    for start in range(0, len(items), 25):
+        requests = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
+        assert not client.batch_write_item(RequestItems={TABLE: requests})["UnprocessedItems"]
+    try:
+        return Costs.measured(Engine(client), orders, random.Random(1))
+    finally:
+        client.delete_table(TableName=TABLE)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="most orders of the account")
+    parser.add_argument("--endpoint", help="of a DynamoDB Local that counts too, up to 10,000 orders")
+    options = parser.parse_args()
+    own: dict[int, Costs] = {}
+
+    def look(orders: int, memory: DynamoDB) -> None:
+        if options.endpoint and orders in (100, 10_000):
+            own[orders] = on_engine(options.endpoint, memory, orders)
+
+    found = grown(tuple(s for s in SIZES if s <= options.most), quiet=False, look=look)
+    printed(found)
+    if own:
+        print("\nas DynamoDB Local counts")
+        printed(own)
+    flat = all(spread([getattr(c, n) for c in found.values()]) <= TOLERANCE for n in ("match", "page", "sync"))
+    print("\nflat" if flat else "\nNOT flat")
+    return 0 if flat else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

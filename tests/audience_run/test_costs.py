@@ -1,0 +1,23 @@
+"""What audiences cost does not grow with the account: `python -m tests.audience_run.costs` shows it up to 100,000."""
+
+from __future__ import annotations
+
+from tests.audience_run import costs
+
+
+def test_costs_are_flat() -> None:
+    found = costs.grown((100, 3_000))
+    for name in ("match", "page", "sync"):
+        values = [getattr(c, name) for c in found.values()]
+        assert costs.spread(values) <= costs.TOLERANCE, (name, values)
+    # At most 256 small counters of each of two audiences, however many orders there are.
+    assert all(c.counts <= 6 for c in found.values())
+
+
+def test_sizes_are_those_of_dynamodb() -> None:
+    assert costs.size({"pk": {"S": "é"}}) == 4
+    assert costs.size({"n": {"N": "27"}, "m": {"N": "-27"}}) == 3 + 4
+    assert costs.size({"b": {"BOOL": True}, "z": {"B": b"abc"}}) == 6
+    assert costs.read_units(4097, consistent=True) == 2
+    assert costs.read_units(0, consistent=False) == 0.5
+    assert costs.write_units({"b": {"B": b"x" * 1024}}, None) == 2

@@ -1,0 +1,472 @@
+"""Purge and erasure, dead letters, transactions and rejections over HTTP (SPEC "Purge and erase")."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Death, Shop, die_at
+from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
+from tests.handlers.test_processing import poisoned
+from tests.handlers.test_shopper_activity import day, event
+from tillbook import purge, rejections, times
+from tillbook.identity import Person
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+CONFIRMED = {"x-confirm": "purge"}
+SHIP = {"address_1": "123 Ship St.", "postal_code": "01234"}
+
+
+def start(shop: Shop, body: Any = None, *, key: str = ADMIN, headers: dict[str, str] | None = None) -> str:
+    answer = shop.request(
+        "DELETE", "/v1/transactions", body, headers=CONFIRMED if headers is None else headers, key=key
+    )
+    assert answer.status == 202, answer.body
+    return str(answer.body["job_id"])
+
+
+def purged(shop: Shop, body: Any = None, **options: Any) -> dict[str, Any]:
+    """To the end."""
+    job_id = start(shop, body, **options)
+    shop.drain()
+    found = job(shop, job_id)
+    assert found["status"] == "done", found
+    return found
+
+
+def erased(shop: Shop, who: str) -> dict[str, Any]:
+    answer = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{who}")
+    assert answer.status == 202, answer.body
+    shop.drain()
+    found = job(shop, answer.body["job_id"])
+    assert found["status"] == "done", found
+    return found
+
+
+def worth(shop: Shop, who: str) -> dict[str, str] | None:
+    answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
+    return answer.body["lifetime_value"] if answer.status == 200 else None
+
+
+def some_orders(shop: Shop) -> None:
+    submit(shop, order("a"), order("b", shipping_address=SHIP), order("c", customer_email=BOB, total=7))
+    shop.edit("a", {"total": 50})
+    shop.delete("b")
+    send(shop, event(email=ANN), event(email=ANN, order_id="o-2"), event(email=BOB, order_id="o-3", grand_total=9))
+    send(shop, event(email=ANN, action="refunded", grand_total=..., refund_amount=30))
+    shop.drain()
+
+
+# ----------------------------------------------------------------------- purge
+
+
+@pytest.mark.parametrize("body", [None, {}, {"confirm": "yes"}, {"confirm": True}, {"source": "orders_api"}])
+def test_a_purge_must_be_confirmed(shop: Shop, body: Any) -> None:
+    submit(shop, order())
+    answer = shop.request("DELETE", "/v1/transactions", body)
+    assert answer.status == 400
+    assert answer.fields == {"confirm"}
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"source": "x"}, "source"), ({"source": 1}, "source"), ({"before": "x"}, "before"), ({"before": 5}, "before"),
+     ({"before": {}}, "before"), ([], None)],
+)  # fmt: skip
+def test_what_to_purge_must_be_clear(shop: Shop, body: Any, field: str | None) -> None:
+    answer = shop.request("DELETE", "/v1/transactions", body, headers=CONFIRMED)
+    assert answer.status == 400
+    assert answer.fields == {field}
+
+
+def test_an_unhashable_source_is_refused_too(shop: Shop) -> None:
+    sources: list[Any] = [[], {}]
+    for source in sources:
+        assert shop.request("DELETE", "/v1/transactions", {"source": source}, headers=CONFIRMED).status == 400
+
+
+def test_other_roles_may_not(shop: Shop) -> None:
+    for method, path in (
+        ("DELETE", "/v1/transactions"), ("DELETE", f"/v3/{ACCOUNT}/people/x"), ("GET", "/v1/deadletters"),
+        ("POST", "/v1/deadletters/x/replay"), ("DELETE", "/v1/deadletters/x"), ("GET", "/v1/transactions"),
+    ):  # fmt: skip
+        assert shop.request(method, path, {}, headers=CONFIRMED, key=INGEST).status == 403
+    assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/x", key=OTHER_ADMIN).status == 403
+
+
+def test_all_of_an_account(shop: Shop) -> None:
+    some_orders(shop)
+    assert shop.submit(order("theirs"), key=OTHER_ADMIN).status == 201
+    theirs = [i for i in shop.ledger_without_tokens() if i["pk"].startswith(f"{OTHER}/")]
+    found = purged(shop, {"confirm": "purge"}, headers={})
+    assert found["kind"] == "purge"
+    assert found["done"] == found["total"] > 0
+    left = [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{ACCOUNT}/")]
+    assert all("/n/" in i["pk"] and not i["m"] and not i["n"] for i in left), left
+    assert [i for i in shop.ledger_without_tokens() if i["pk"].startswith(f"{OTHER}/")] == theirs
+    assert [count(shop, a) for a in (V1, V3)] == [0, 0]
+    assert members(shop, V1) == members(shop, V3) == []
+    assert worth(shop, ANN) is worth(shop, BOB) is None
+    assert shop.get("/v1/transactions").body["transactions"] == []
+    assert shop.get("/v1/order/a").status == 404
+
+
+@pytest.mark.parametrize("source", ["orders_api", "shopper_activity"])
+def test_one_source(shop: Shop, source: str) -> None:
+    some_orders(shop)
+    purged(shop, {"source": source})
+    v1 = source == "shopper_activity"
+    assert worth(shop, ANN) == ({"USD": "50.00"} if v1 else {"USD": "170.00"})
+    assert worth(shop, BOB) == ({"USD": "7.00"} if v1 else {"USD": "9.00"})
+    assert [count(shop, V1), count(shop, V3)] == ([2, 0] if v1 else [0, 3])
+    assert {t["source"] for t in shop.get("/v1/transactions").body["transactions"]} == {
+        "orders_api" if v1 else "shopper_activity"
+    }
+
+
+def test_orders_received_before(shop: Shop) -> None:
+    """Whole orders by their first receipt: with all that came later about them."""
+    send(shop, event(email=ANN, order_id="old"))
+    submit(shop, order("v1-old", total=5), order("v1-again", total=1))
+    before = times.iso(times.now())
+    send(shop, event(email=ANN, order_id="old", action="paid", grand_total=70), event(email=ANN, order_id="new"))
+    submit(shop, order("v1-new", total=3))
+    shop.edit("v1-old", {"total": 6})
+    shop.delete("v1-again")
+    submit(shop, order("v1-again", total=2))  # a new order: its life starts here
+    purged(shop, {"before": before})
+    assert worth(shop, ANN) == {"USD": "105.00"}
+    assert sorted(m["order_id"] for m in members(shop, V1)) == ["v1-again", "v1-new"]
+    assert [m["order_id"] for m in members(shop, V3)] == ["new"]
+
+
+def test_a_date_to_come_means_now(shop: Shop) -> None:
+    submit(shop, order())
+    start(shop, {"before": "2099-01-01"})
+    submit(shop, order("later", total=3))
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "3.00"}
+
+
+def shown_orders(shop: Shop) -> dict[str, float]:
+    """What each person's LTV must be, by the orders that stand."""
+    sums: dict[str, float] = {}
+    for who in (ANN, BOB):
+        answer = shop.get(f"/v3/{ACCOUNT}/people/{who}/orders")
+        if answer.status == 200:
+            sums[who] = float(sum(float(o.get("contribution", o.get("total") or 0)) for o in answer.body["orders"]))
+    return sums
+
+
+def test_counts_and_ltv_hold_after_each_step(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "_PAGE_ORDERS", 1)
+    submit(shop, *(order(f"a-{n}", total=10) for n in range(4)))
+    send(shop, *(event(order_id=f"o-{n}", email=ANN, grand_total=1, occurred_at=day(1)) for n in range(4)))
+    shop.drain()
+    start(shop)
+    seen = []
+    for _ in range(60):
+        records = shop.receive()
+        if not records:
+            break
+        shop.deliver(records[:1])
+        v1, v3 = len(members(shop, V1)), len(members(shop, V3))
+        assert (count(shop, V1), count(shop, V3)) == (v1, v3)
+        answer = shop.get(f"/v3/{ACCOUNT}/people/{ANN}")
+        found = answer.body["lifetime_value"].get("USD", "0.00") if answer.status == 200 else "0.00"
+        assert found == f"{v1 * 10 + v3}.00"
+        if answer.status == 200:
+            assert answer.body["orders_count"] == v1 + v3
+        seen.append((v1, v3))
+    assert seen[-1] == (0, 0)
+    assert len(set(seen)) == 8
+    assert not shop.receive()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, headers: dict[str, str]) -> None:
+    body = event(email=ANN, occurred_at=day(1))
+    shop.send(body, headers=headers)
+    shop.drain()
+    queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
+    repeat = shop.send(body, headers=headers).body["request_id"]
+    job_id = start(shop)
+    again = shop.send(body, headers=headers).body["request_id"]
+    shop.drain()
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert shop.status(again)["status"] == "applied"
+    for request_id in (queued, repeat):
+        found = shop.get(f"/v3/{ACCOUNT}/requests/{request_id}").body
+        assert found["status"] in ("failed", "queued")
+    assert [m["order_id"] for m in members(shop, V3)] == ["o-1"]
+
+
+def test_a_submission_that_repeats_what_is_being_purged_is_new(shop: Shop) -> None:
+    first = shop.submit(order()).body["id"]
+    start(shop)
+    second = shop.submit(order())
+    assert second.status == 201
+    assert second.body["id"] != first
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert count(shop, V1) == 1
+    assert shop.submit(order()).body["id"] == second.body["id"]
+
+
+def test_a_purge_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(purge, "_PAGE_ORDERS", 2)
+    for index in range(0, 200, 8):
+        submit(shop, order("a"), order("b", total=1))
+        send(shop, event(email=ANN), event(email=BOB, order_id="o-2"))
+        shop.drain()
+        job_id = start(shop)
+        killed = True
+        with shop.faults.injected(die_at(index, "after")), suppress(Death):
+            shop.drain()
+            killed = False
+        shop.drain()
+        assert job(shop, job_id)["status"] == "done", index
+        assert (worth(shop, ANN), worth(shop, BOB), count(shop, V1), count(shop, V3)) == (None, None, 0, 0), index
+        if not killed:
+            assert index > 40
+            return
+    pytest.fail("a purge makes more calls than there are places to die at")
+
+
+# ---------------------------------------------------------------------- erasure
+
+
+def traces(shop: Shop, *texts: str) -> list[str]:
+    """Items of either table, and messages, that hold any of the texts."""
+    found = []
+    for name in ("LedgerTable", "RecordsTable"):
+        for item in shop.items(name):
+            if item["pk"] in (f"{ACCOUNT}/u", f"{ACCOUNT}/j"):
+                continue  # the mark by which what is queued is dropped, and the job: our own id, for 30 days
+            whole = str({k: unpacked(v) for k, v in item.items()})
+            found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in whole]
+    return found + [record["body"] for record in shop.receive() for text in texts if text in record["body"]]
+
+
+def unpacked(value: Any) -> Any:
+    from tillbook.packing import unpack
+
+    if isinstance(value, bytes):
+        with suppress(Exception):
+            return unpack(value)
+    return value
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+def test_erasure_leaves_nothing(shop: Shop, keyed: bool) -> None:
+    headers = {"Idempotency-Key": "k"} if keyed else {}
+    some_orders(shop)
+    shop.send(event(email=ANN, order_id="keyed"), headers=headers)
+    shop.drain()
+    submit(shop, order("moved", shipping_address=SHIP))
+    shop.edit("moved", {"customer_email": BOB})
+    send(shop, event(email=ANN, order_id="shared", occurred_at=day(1)))
+    send(shop, event(email=BOB, order_id="shared", occurred_at=day(2), action="paid", grand_total=4))
+    bad = shop.send(event(email=ANN, order_id="poison")).body["request_id"]
+    with shop.faults.injected(poisoned("poison")):
+        shop.drain(40)
+    assert [letter["id"] for letter in shop.get("/v1/deadletters").body["deadletters"]] == [bad]
+    digest, own = hashlib.sha256(ANN.encode()).hexdigest(), Person("email", hashlib.sha256(ANN.encode()).hexdigest())
+    texts = (digest, own.id_in(ACCOUNT))
+    assert traces(shop, *texts)
+    queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
+    assert erased(shop, ANN)["kind"] == "erase"
+    assert traces(shop, *texts) == []
+    assert worth(shop, ANN) is None
+    assert shop.get(f"/v3/{ACCOUNT}/people/{ANN}/activity").status == 404
+    assert shop.status(queued)["status"] == "failed"
+    assert shop.get("/v1/deadletters").body["deadletters"] == []
+    assert worth(shop, BOB) == {"USD": "120.00"}  # 7, 9, the moved order, and what is left of the shared one
+    assert not [m for a in (V1, V3) for m in members(shop, a) if m["email_sha256"] == digest]
+    assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)]
+    assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").status == 404
+    # Whoever orders again is new.
+    send(shop, event(email=ANN, order_id="back", grand_total=1))
+    assert worth(shop, ANN) == {"USD": "1.00"}
+
+
+def test_erasure_by_other_names(shop: Shop) -> None:
+    submit(shop, order(customer_email=..., customer_id="c-1", shipping_address=SHIP))
+    send(shop, event(person_id="p-1", email=...))
+    erased(shop, "c-1")
+    erased(shop, "p-1")
+    assert traces(shop, "c-1", "p-1") == []
+    assert count(shop, V1) == count(shop, V3) == 0
+
+
+# ----------------------------------------------------------------- dead letters
+
+
+def dead(shop: Shop, *order_ids: str) -> list[str]:
+    ids = []
+    for order_id in order_ids:
+        ids.append(shop.send(event(email=ANN, order_id=order_id)).body["request_id"])
+        with shop.faults.injected(poisoned(order_id)):
+            shop.drain(40)
+    return ids
+
+
+def letters(shop: Shop) -> list[str]:
+    return [letter["id"] for letter in shop.get("/v1/deadletters").body["deadletters"]]
+
+
+def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
+    ids = dead(shop, "x-1", "x-2", "x-3")
+    first = shop.get("/v1/deadletters", query={"limit": "2"}).body
+    assert [letter["id"] for letter in first["deadletters"]] == [ids[2], ids[1]]
+    rest = shop.get("/v1/deadletters", query={"limit": "2", "cursor": first["next_cursor"]}).body
+    assert [letter["id"] for letter in rest["deadletters"]] == [ids[0]]
+    assert rest["next_cursor"] is None
+    letter = first["deadletters"][0]
+    assert letter.keys() == {"id", "reason", "failed_at", "action", "provider", "order_id"}
+    assert (letter["action"], letter["provider"], letter["order_id"]) == ("placed", "shopify", "x-3")
+    assert shop.get("/v1/deadletters", key=OTHER_ADMIN).body == {"deadletters": [], "next_cursor": None}
+    assert shop.get("/v1/deadletters", query={"cursor": "!"}).status == 400
+
+
+def test_replay_of_one_and_of_all(shop: Shop) -> None:
+    ids = dead(shop, "x-1", "x-2", "x-3")
+    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1}
+    assert letters(shop) == [ids[2], ids[1]]
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert shop.status(ids[0])["status"] == "applied"
+    assert shop.request("POST", "/v1/deadletters/all/replay").body == {"replayed": 2}
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "300.00"}
+    assert letters(shop) == []
+    statuses = [t["status"] for t in shop.get("/v1/transactions").body["transactions"]]
+    assert statuses == ["applied"] * 3
+    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").status == 404
+    assert shop.request("POST", f"/v1/deadletters/{ids[1]}/replay", key=OTHER_ADMIN).status == 404
+
+
+def test_discarding_wants_a_reason(shop: Shop) -> None:
+    (request_id,) = dead(shop, "x-1")
+    bodies: list[Any] = [None, {}, {"reason": " "}, {"reason": 5}, {"reason": "x" * 501}, []]
+    for body in bodies:
+        assert shop.request("DELETE", f"/v1/deadletters/{request_id}", body).status == 400
+    answer = shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": "a test order"})
+    assert (answer.status, answer.body["id"]) == (200, request_id)
+    assert letters(shop) == []
+    assert "a test order" in shop.status(request_id)["reason"]
+    assert shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": "again"}).status == 404
+
+
+# ----------------------------------------------------------------- transactions
+
+
+def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    asked = query | {"limit": str(limit)}
+    while True:
+        answer = shop.get("/v1/transactions", query=asked)
+        assert answer.status == 200, answer.body
+        assert len(answer.body["transactions"]) <= limit
+        found += answer.body["transactions"]
+        if answer.body["next_cursor"] is None:
+            return found
+        asked["cursor"] = answer.body["next_cursor"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 200])
+def test_transactions_newest_first(shop: Shop, limit: int) -> None:
+    ids = [shop.send(event(order_id=f"o-{n % 3}", occurred_at=day(n % 4 + 1))).body["request_id"] for n in range(12)]
+    shop.drain()
+    submit(shop, order("o-1"), order("o-1"))
+    assert shop.submit(order("o-1", total=5)).status == 409
+    shop.drain()
+    found = listed(shop, limit)
+    assert [t["request_id"] for t in found] == sorted((t["request_id"] for t in found), reverse=True)
+    assert {t["request_id"] for t in found} >= set(ids)
+    assert len(found) == 15
+    by_status = {s: [t for t in found if t["status"] == s] for s in ("applied", "duplicate", "failed", "rejected")}
+    for status, expected in by_status.items():
+        assert listed(shop, limit, status=status) == expected
+    assert [t["source"] for t in listed(shop, limit, source="orders_api")] == ["orders_api"] * 3
+    assert listed(shop, limit, request_id=ids[0])[0]["request_id"] == ids[0]
+    of_order = listed(shop, limit, order_id="o-1", provider="shopify")
+    assert {t["request_id"] for t in of_order} == {t["request_id"] for t in found if t["order_id"] == "o-1"}
+    for status in ("applied", "duplicate", "rejected"):
+        ones = listed(shop, limit, order_id="o-1", provider="shopify", status=status)
+        assert {t["request_id"] for t in ones} == {t["request_id"] for t in of_order if t["status"] == status}
+
+
+@pytest.mark.parametrize("query", [{"status": "x"}, {"source": "x"}, {"cursor": "x"}, {"limit": "0"}])
+def test_malformed_filters(shop: Shop, query: dict[str, str]) -> None:
+    answer = shop.get("/v1/transactions", query=query)
+    assert answer.status == 400
+    assert answer.fields == set(query)
+
+
+# ------------------------------------------------------------------- rejections
+
+
+def test_rejections_name_fields_and_never_values(shop: Shop) -> None:
+    secret = "private.person@example.com"
+    sent: list[Callable[[], Answer]] = [
+        lambda: shop.submit(order("o-1", customer_email="secret-value", total="secret-value"), key=INGEST),
+        lambda: shop.submit(order(secret, total="x"), key=INGEST),
+        lambda: shop.send(event(order_id="o-2", email="secret-value", grand_total="secret-value"), key=INGEST),
+        lambda: shop.send_batch([event(order_id="o-3", currency="secret-value")], key=INGEST),
+        lambda: shop.edit("o-4", {"total": "secret-value"}, key=INGEST),
+        lambda: shop.submit("{secret-value", key=INGEST),
+    ]
+    for send_it in sent:
+        assert send_it().status >= 400
+    found = listed(shop, status="rejected")
+    assert len(found) in (5, 6)  # the edit of an order that is not there is a 404
+    assert {f for t in found for f in t["fields"]} >= {
+        "customer_email",
+        "total",
+        "email",
+        "grand_total",
+        "orders[0].currency",
+    }
+    assert {t["order_id"] for t in found} >= {"o-1", "o-2", None}
+    assert all(t["route"] and t["reason"] and t["key_label"] for t in found)
+    everything = str(shop.items("RecordsTable"))
+    for text in ("secret-value", secret, hashlib.sha256(secret.encode()).hexdigest()):
+        assert text not in everything
+
+
+def test_rejections_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rejections, "A_DAY", 5)
+    monkeypatch.setattr(rejections, "_paused_until", {})
+    for _ in range(7):
+        assert shop.submit(order(total="x"), key=INGEST).status == 400
+    assert len(listed(shop, status="rejected")) == 5
+    with shop.faults.recorded() as calls:
+        shop.submit(order(total="x"), key=INGEST)
+        assert not [name for name, _ in calls if name not in ("GetItem", "BatchGetItem")]
+    assert shop.submit(order(total="x"), key=ADMIN).status == 400  # each key has a bound of its own
+    assert len(listed(shop, status="rejected")) == 6
+    monkeypatch.setattr(rejections, "_paused_until", {})  # ten minutes later: asks, and is told again
+    shop.submit(order(total="x"), key=INGEST)
+    assert len(listed(shop, status="rejected")) == 6
+
+
+def test_what_is_not_the_clients_fault_is_no_rejection(shop: Shop) -> None:
+    assert shop.submit(order(), key="unknown").status == 403
+    assert shop.delete("nobody", key=INGEST).status == 404
+    assert shop.get("/v1/order/nobody").status == 404
+    assert listed(shop, status="rejected") == []
+
+
+def test_keys_of_orders_are_hashes(shop: Shop) -> None:
+    submit(shop, order(ANN))
+    purged(shop)
+    assert not [i for i in shop.items("LedgerTable") if key_of(ANN) in i["sk"]]

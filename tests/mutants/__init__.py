@@ -1,0 +1,7 @@
+"""Deliberate faults in the code: each must be caught by the tests.
+
+    python -m tests.mutants
+
+`faults.diff` is the table of them. Each is applied to a copy of the package, which the simulation then runs, and where
+that finds nothing, pytest.
+"""

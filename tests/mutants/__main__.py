@@ -1,0 +1,129 @@
+"""python -m tests.mutants [NAME...]: reports each deliberate fault as killed or alive; exit code 1 if any lives.
+
+NAME: a part of the names of those to try. `--tests` names the pytest files and folders that are run where the
+simulation finds nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutants.faults import Fault, load
+from tests.simulation.progress import Progress
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "layers" / "shared" / "tillbook"
+_SECONDS = 900
+
+
+@dataclass(frozen=True)
+class Verdict:
+    fault: Fault
+    killed: bool
+    how: str
+    seconds: float
+
+
+def mismatches(faults: list[Fault]) -> list[str]:
+    """What no longer fits the code."""
+    found = []
+    for fault in faults:
+        for edit in fault.edits:
+            try:
+                edit.apply((PACKAGE / edit.file).read_text())
+            except ValueError as error:
+                found.append(f"{fault.name}: {error}")
+    return found
+
+
+def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="tillbook-mutant-") as directory:
+        copy = Path(directory) / "tillbook"
+        shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+        for edit in fault.edits:
+            (copy / edit.file).write_text(edit.apply((copy / edit.file).read_text()))
+        killed, how = _simulated(directory, histories, seed)
+        if not killed and tests:
+            killed, how = _tested(directory, tests)
+    return Verdict(fault, killed, how, time.monotonic() - start)
+
+
+def _simulated(directory: str, histories: int, seed: int) -> tuple[bool, str]:
+    command = [
+        sys.executable, "-m", "tests.simulation", "--histories", str(histories), "--seed", str(seed), "--workers", "1",
+        "--stop", "--brief",
+    ]  # fmt: skip
+    code, output = _run(command, directory)
+    if code == 1 and "FAILED" in output:
+        lines = output.splitlines()
+        return True, f"simulation, {lines[0].rstrip(':')}: {lines[1].strip()[:100]}"
+    if code not in (0, 1):
+        return True, f"simulation, exit code {code}"
+    if code == 1:
+        raise RuntimeError(f"the simulation itself failed:\n{output[-3000:]}")
+    return False, ""
+
+
+def _tested(directory: str, tests: list[str]) -> tuple[bool, str]:
+    # Without `layers/shared` on the path of pytest: the copy is to be imported.
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "pythonpath=.", *tests]
+    code, output = _run(command, directory)
+    failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return code == 1, f"pytest, {failed[0][:120]}" if failed else ""
+
+
+def _run(command: list[str], directory: str) -> tuple[int, str]:
+    environment = os.environ | {"PYTHONPATH": directory, "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        return 124, "no end"
+    return done.returncode, done.stdout + done.stderr
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--histories", type=int, default=4000, help="for each, at most")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--tests", nargs="*", default=["tests/unit", "tests/handlers"])
+    options = parser.parse_args()
+    faults = [f for f in load() if not options.names or any(name in f.name for name in options.names)]
+    wrong = mismatches(faults)
+    if wrong:
+        print(*wrong, sep="\n")
+        return 2
+    # What fails without any fault would pass for a kill.
+    alike = Fault("none at all", [])
+    if (verdict := _try(alike, options.histories, options.seed, options.tests)).killed:
+        print(f"The code as it is fails: {verdict.how}")
+        return 2
+    progress = Progress(len(faults), "deliberate faults")
+    verdicts: list[Verdict] = []
+    with ThreadPoolExecutor(options.workers) as pool:
+        tries = [pool.submit(_try, fault, options.histories, options.seed, options.tests) for fault in faults]
+        for done in as_completed(tries):
+            verdict = done.result()
+            verdicts.append(verdict)
+            progress.clear()
+            word = "killed" if verdict.killed else "ALIVE "
+            print(f"{word} {verdict.fault.name} ({verdict.seconds:.0f} s) {verdict.how}", flush=True)
+            progress.add()
+    alive = [verdict.fault.name for verdict in verdicts if not verdict.killed]
+    print(f"{len(verdicts) - len(alive)} of {len(verdicts)} deliberate faults killed", *alive, sep="\nALIVE: ")
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

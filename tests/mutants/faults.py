@@ -1,0 +1,64 @@
+"""The deliberate faults, as `faults.diff` has them.
+
+It reads as a diff without line numbers: `## name`, then for each change `@@ file` of the package and its lines: those
+taken out (-), those put in (+), and around them as many that stay ( ) as make the place the only one of its kind.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_TABLE = Path(__file__).with_name("faults.diff")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Whole lines, each with its end."""
+
+    file: str
+    old: str
+    new: str
+
+    def apply(self, text: str) -> str:
+        """Raises ValueError if the text has not exactly one such place."""
+        places = list(re.finditer(f"(?m)^{re.escape(self.old)}", text))
+        if len(places) != 1:
+            raise ValueError(f"its lines stand {len(places)} times in {self.file}:\n{self.old}")
+        return text[: places[0].start()] + self.new + text[places[0].end() :]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    name: str
+    edits: list[Edit]
+
+
+def load(text: str | None = None) -> list[Fault]:
+    faults: list[Fault] = []
+    file, old, new = "", "", ""
+
+    def close() -> None:
+        nonlocal old, new
+        if old:
+            faults[-1].edits.append(Edit(file, old, new))
+        old = new = ""
+
+    for number, line in enumerate((_TABLE.read_text() if text is None else text).splitlines(), 1):
+        kind, content = line[:1], f"{line[1:]}\n"
+        if line.startswith("## "):
+            close()
+            faults.append(Fault(line[3:], []))
+        elif line.startswith("@@ "):
+            close()
+            file = line[3:]
+        elif kind in ("-", " "):
+            old += content
+            new += content if kind == " " else ""
+        elif kind == "+":
+            new += content
+        elif line:
+            raise ValueError(f"{_TABLE.name}, line {number}: {line}")
+    close()
+    return faults
