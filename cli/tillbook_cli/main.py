@@ -17,6 +17,7 @@ from tillbook.accounts import SOURCES, Account, Accounts
 from tillbook.errors import Problem
 from tillbook.keys import ROLES, ApiKey, Keys
 
+from .audience import audience
 from .connection import Target, Unreachable, connect, explained
 
 REFUSED, UNREACHABLE = 1, 3
@@ -236,3 +237,6 @@ def _table(rows: list[dict[str, Any]]) -> str:
     lines += [[_text(row[name]) for name in names] for row in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+tillbook.add_command(audience)

@@ -1,0 +1,49 @@
+"""`tillbook audience export` against the whole stack."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import urllib.request
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.tillbook_cli import audience
+from cli.tillbook_cli.main import tillbook
+from local.seed import ACCOUNT
+from local.stack import Stack
+from tillbook.accounts import Account, Accounts
+from tillbook.keys import Keys
+
+ORDERS = 7
+
+
+def test_export_joins_the_pages(stack: Stack, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    account, records = f"{ACCOUNT}-export", stack.outputs["RecordsTableName"]
+    Accounts(stack.boto3_client("dynamodb"), records).create(Account(account))
+    key = Keys(stack.boto3_client("dynamodb"), records).create(account, "admin")[1]
+    for number in range(ORDERS):
+        address = {"name": '=Ann, "A"', "address_1": f"{number} Main St", "postal_code": "12345"}
+        order = {"order_id": f"E-{number}", "order_date": "2026-02-03", "shipping_address": address}
+        request = urllib.request.Request(
+            f"{stack.url}/v1/order", json.dumps(order).encode(),
+            {"authorization": f"Bearer {key}", "content-type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request) as answer:
+            assert answer.status == 201
+    monkeypatch.setattr(audience, "PAGE", 2)
+    out = tmp_path / "members.csv"
+    where = ["--url", stack.url, "--key", key]
+    ran = CliRunner().invoke(tillbook, ["audience", "export", "customers-orders-api", "--output", str(out), *where])
+    assert ran.exit_code == 0, ran.output
+    rows = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
+    assert sorted(row["order_id"] for row in rows) == [f"E-{number}" for number in range(ORDERS)]
+    # Nothing that a spreadsheet would run.
+    assert {row["name"] for row in rows} == {'\'=Ann, "A"'}
+    listed = CliRunner().invoke(tillbook, ["audience", "list", *where])
+    assert [entry["member_count"] for entry in json.loads(listed.stdout)] == [ORDERS, 0]
+    wrong = CliRunner().invoke(tillbook, ["audience", "export", "customers", *where])
+    assert wrong.exit_code == 1
+    assert "There is no audience customers" in wrong.output
