@@ -83,15 +83,16 @@ class Jobs:
         )  # fmt: skip
 
     def fail(self, step: Step, reason: str) -> None:
+        """Where no other delivery of the page has gone on. One that does so later makes it a running job again."""
         self._update(
-            step, "SET #s = :s, er = :e", "attribute_exists(pk) AND #s <> :d",
-            {":s": "failed", ":e": reason, ":d": "done"},
+            step, "SET #s = :s, er = :e", "pg <= :page AND #s <> :d",
+            {":s": "failed", ":e": reason, ":d": "done", ":page": step.page},
         )  # fmt: skip
 
     def is_current(self, step: Step) -> bool:
         """False where another delivery of this page has gone on. A page may come before the one that sent it ends."""
         item = self._get(step.account, step.job)
-        return item is not None and int(item["pg"]) <= step.page and item["st"] not in ("done", "failed")
+        return item is not None and int(item["pg"]) <= step.page and item["st"] != "done"
 
     def shown(self, account: str, job_id: str) -> Json:
         """Raises NotFound."""
