@@ -26,7 +26,8 @@ from tillbook.table import Item, Raw, plain_item, raw
 from tillbook.times import uuid7
 
 _SNAPSHOT_ITEMS = 100
-_DEADLINE_SECONDS = 60.0
+_DEADLINE_SECONDS = 20.0
+_GATE_SECONDS = 120.0
 # As the queue would deliver it again.
 _DELIVERIES = 10
 
@@ -109,7 +110,7 @@ class _Bench:
         try:
             while (operation := self._next()) is not None:
                 if operation.gate is not None:
-                    operation.gate.wait(_DEADLINE_SECONDS)
+                    operation.gate.wait(_GATE_SECONDS)
                 if isinstance(operation.what, Event):
                     self._events.append((operation.what, self._deliver(ledger, operation.what)))
                 else:

@@ -23,6 +23,8 @@ HOT_ORDERS, HOT_V1_ORDERS = 66, 24
 _ORDERS, _V1_ORDERS = 14, 6
 _ACCOUNTS = 8
 _EPOCH = "20260102000000000000"
+# Between two receipts. No faster than they are worked on, for no writer may seem to live longer than its function.
+_MILLIS = 5
 _MOMENTS = [f"2026-01-01T10:{minute:02d}:00Z" for minute in range(0, 60, 4)]
 _ACTIONS = ("placed", "placed", "updated", "paid", "fulfilled", "refunded", "refunded", "canceled")
 _AMOUNTS: tuple[Any, ...] = ("0", "10", "22.99", 105, "0.01", "33.3333", "999999999999999.9999", "1e2")
@@ -166,7 +168,7 @@ class Workload:
 
     def _receipt(self) -> tuple[str, str]:
         self._count += 1
-        return f"r-{self._count:07d}", times.shift(_EPOCH, microseconds=self._count)
+        return f"r-{self._count:07d}", times.shift(_EPOCH, milliseconds=_MILLIS * self._count)
 
     def event(self, account: Account, *, alone: bool = True) -> Event:
         """`alone`: nothing else carries this event, so it need not be one that can be told again."""

@@ -23,6 +23,7 @@ from tillbook import table
 from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
 from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
+from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
@@ -121,6 +122,7 @@ class Outcome:
     reason: str = ""
     original: str = ""
     state: OrderState | None = None
+    effects: list[Effect] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +200,10 @@ class Ledger:
         while True:
             before = state_of(head)
             after = step(before, activity.event)
+            effects = effects_of(before.standing if head else None, after.standing)
             writes = [
                 self._put_head(_activity_head(activity, pk, after, activity.write_token), head),
-                self._put_event(_activity_event(activity, pk)),
+                self._put_event(_activity_event(activity, pk) | _told(effects)),
             ]
             if activity.content_hash:
                 writes.append(self._put_idempotency(activity, pk))
@@ -217,7 +220,7 @@ class Ledger:
                 head = self._get(pk, table.head_sk(activity.order_key), tries)
                 continue
             if refusals is None:
-                return Outcome("applied", state=after)
+                return Outcome("applied", state=after, effects=effects)
             keyed = refusals[2] if activity.content_hash else None
             if keyed and keyed.condition_failed:
                 stored = keyed.item or {}
@@ -269,7 +272,8 @@ class Ledger:
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
-                return Outcome(status, original=str(stored["rq"]))
+                mine = effects_told(stored) if status == "applied" else []
+                return Outcome(status, original=str(stored["rq"]), effects=mine)
             head, events = self._read(pk, activity.order_key, tries)
             if head is None or int(head["n"]) != len(events):
                 tries.again()  # another write fell between the pages of the query
@@ -283,6 +287,10 @@ class Ledger:
             moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
             others = [e for e in events if e["sk"] != sk]
             after = fold([_event_of(e) for e in [*others, moved]])
+            if doomed:
+                # What is taken out takes its effects with it: those of what comes in its place count instead.
+                rest = fold([_event_of(e) for e in others]).standing if others else None
+                moved |= _told(effects_of(rest, after.standing))
             token = f"{activity.write_token}#moved"
             writes = [self._put_head(_with_state(head, after, token), head)]
             if moved["sk"] == sk:
@@ -298,7 +306,8 @@ class Ledger:
             except _Lost:
                 refusals = []
             if refusals is None:
-                return Outcome(status, original=str(stored["rq"]), state=after)
+                mine = effects_told(moved) if status == "applied" else []
+                return Outcome(status, original=str(stored["rq"]), state=after, effects=mine)
             tries.again()
             if activity.content_hash:
                 current = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
@@ -345,8 +354,9 @@ class Ledger:
                 pk, key, document, after, version=version, born=version, order=new_id, digest=digest, token=request_id
             )
             event = _v1_event(
-                pk, new_head, "submitted", document.body, _v1_person_pk(account, document), document.occurred, received
-            )
+                pk, new_head, "submitted", document.body, _v1_person_pk(account, document), document.occurred, received,
+                effects_of(None, after, new=labels_of(document.body)),
+            )  # fmt: skip
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", before, after, document.person)
             writes += self._count(account, "orders_api", key, head, document.customer)
@@ -406,8 +416,9 @@ class Ledger:
                 version=version, born=int(head["b"]), order=str(head["i"]), digest=str(head["h"]), token=request_id,
             )  # fmt: skip
             event = _v1_event(
-                pk, new_head, "edited", document.body, _v1_person_pk(account, document), received, received
-            )
+                pk, new_head, "edited", document.body, _v1_person_pk(account, document), received, received,
+                effects_of(_v1_standing_of(head), after, labels_of(body), labels_of(document.body)),
+            )  # fmt: skip
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
             writes += self._count(account, "orders_api", key, head, document.customer)
@@ -444,7 +455,8 @@ class Ledger:
             # The body stands in the version before: what the timeline shows of a deleted order is its outline.
             outline = {name: body[name] for name in ("order_id", "currency", "total", "order_date") if name in body}
             person = table.person_pk(account, str(head["p"])) if head.get("p") else None
-            event = _v1_event(pk, tomb, "deleted", outline, person, received, received)
+            gone = effects_of(_v1_standing_of(head), None, labels_of(body))
+            event = _v1_event(pk, tomb, "deleted", outline, person, received, received, gone)
             writes = [self._put_head(tomb, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             writes += self._count(account, "orders_api", key, head, None)
@@ -616,10 +628,11 @@ class Ledger:
         keys = [plain_item(item) for item in answer["Items"]]
         return any(self._get(key["pk"], key["sk"], tries) is not None for key in keys)
 
-    def written(self, account: str, key: str, request_id: str, received: str, deadline: float) -> bool:
-        """Whether a v1 request's write took effect. `key` is the order's (identity.order_key)."""
+    def written(self, account: str, key: str, request_id: str, received: str, deadline: float) -> list[Effect] | None:
+        """What a v1 request's write did; None if it did not take effect. `key` is the order's (identity.order_key)."""
         pk = table.orders_pk(account, "orders_api", key)
-        return self._written(pk, key, request_id, received, Tries(self.pace, deadline)) is not None
+        event = self._written(pk, key, request_id, received, Tries(self.pace, deadline))
+        return None if event is None else effects_told(event)
 
     # --------------------------------------------------------- single writes
 
@@ -980,6 +993,11 @@ def _activity_event(activity: Activity, pk: str) -> Item:
     }  # fmt: skip
 
 
+def _told(effects: list[Effect]) -> Item:
+    """Kept with the event, for whoever tells what became of the request may come a delivery later."""
+    return {"fx": effects_text(effects)} if effects else {}
+
+
 def _event_of(item: Item) -> Event:
     return Event(
         item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO),
@@ -1019,13 +1037,14 @@ def _v1_head(
 
 
 def _v1_event(
-    pk: str, head: Item, action: str, body: dict[str, Json], person: str | None, occurred: str, received: str
-) -> Item:
+    pk: str, head: Item, action: str, body: dict[str, Json], person: str | None, occurred: str, received: str,
+    effects: list[Effect],
+) -> Item:  # fmt: skip
     key, name = str(head["sk"])[:-1], table.version_name(head["v"])
     return {
         "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": head["w"], "i": head["i"], "b": pack(body),
         "gp": person, "gs": stamp_of(occurred, received, 0, f"{key}{name}"),
-    }  # fmt: skip
+    } | _told(effects)  # fmt: skip
 
 
 def _v1_person_pk(account: str, document: Document) -> str | None:

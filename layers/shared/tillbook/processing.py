@@ -151,11 +151,12 @@ class Processor:
 
     def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
         """What hangs on a v1 write. The message came before the write: it may be still to come, or never come."""
-        if self.ledger.written(write.account, write.order_key, write.request_id, write.received, deadline):
+        effects = self.ledger.written(write.account, write.order_key, write.request_id, write.received, deadline)
+        if effects is not None:
             return [
                 Transaction(
                     write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
-                    write.order_id, notes=write.notes,
+                    write.order_id, notes=write.notes, effects=effects,
                 )
             ]  # fmt: skip
         settled = times.shift(write.received, seconds=_WRITER_LIFE_SECONDS)
@@ -177,6 +178,7 @@ def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:
     return Transaction(
         order.account, "shopper_activity", order.request_id, outcome.status, order.received, order.body["action"],
         order.body["provider"], order.body["order_id"], outcome.reason, outcome.original, notes,
+        effects=outcome.effects,
     )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tillbook import table, times
+from tillbook.effects import Effect, effects_text, effects_told
 from tillbook.errors import Unavailable
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
@@ -40,6 +41,7 @@ class Transaction:
     route: str = ""
     key_label: str = ""
     fields: list[str] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
 
     def item(self) -> Item:
         return {
@@ -48,6 +50,7 @@ class Transaction:
             "why": self.reason or None, "of": self.original or None, "no": dumps(self.notes) if self.notes else None,
             "st": self.status, "so": self.source, "ro": self.route or None, "la": self.key_label or None,
             "fi": dumps(self.fields) if self.fields else None,
+            "fx": effects_text(self.effects) if self.effects else None,
             "ttl": int(time.time()) + KEPT_SECONDS,
         }  # fmt: skip
 
@@ -73,6 +76,7 @@ def _transaction(item: Item) -> Transaction:
         item.get("pr", ""), item["id"], item.get("why", ""), item.get("of", ""),
         loads(item["no"]) if "no" in item else [],
         item.get("ro", ""), item.get("la", ""), loads(item["fi"]) if "fi" in item else [],
+        effects_told(item),
     )  # fmt: skip
 
 
