@@ -182,6 +182,10 @@ MATCH = {
 }
 
 
+def _page(path: str) -> Event:
+    return http("GET", path, {"accept-encoding": "gzip, deflate, br"})
+
+
 def events() -> dict[str, Event]:
     """Every event by its path under this folder."""
     order_id = str(ORDER["order_id"])
@@ -210,6 +214,8 @@ def events() -> dict[str, Event]:
         "read/orders.json": _v3("GET", f"{person}/orders"),
         "read/order_v1.json": _v1("GET", f"/v1/order/{order_id}", key=ADMIN_KEY),
         "read/order_v3.json": _v3("GET", f"/v3/{ACCOUNT}/orders/my_custom_platform/456445746"),
+        "read/history_v1.json": _v1("GET", f"/v1/order/{order_id}/history", key=ADMIN_KEY),
+        "read/history_v3.json": _v3("GET", f"/v3/{ACCOUNT}/orders/my_custom_platform/456445746/history"),
         "read/request.json": _v3("GET", f"/v3/{ACCOUNT}/requests/{_request_id(1)}"),
         "read/subscriber.json": _v3("GET", f"/v2/{ACCOUNT}/subscribers/user@gmail.com"),
         "read/audiences.json": _v1("GET", "/v1/audiences", key=ADMIN_KEY),
@@ -217,7 +223,9 @@ def events() -> dict[str, Event]:
         "read/match.json": _v1("POST", f"/v1/audience/{AUDIENCE}/match", MATCH, key=ADMIN_KEY),
         "read/job.json": _v1("GET", f"/v1/jobs/{_request_id(3)}", key=ADMIN_KEY),
         "read/transactions.json": _v1("GET", "/v1/transactions", key=ADMIN_KEY),
+        "read/summary.json": _v1("GET", "/v1/transactions/summary", key=ADMIN_KEY),
         "read/deadletters.json": _v1("GET", "/v1/deadletters", key=ADMIN_KEY),
+        "read/account.json": _v1("GET", "/v1/account", key=ADMIN_KEY),
         "manage/rebuild.json": _v1("POST", f"/v1/audience/{AUDIENCE}/rebuild", key=ADMIN_KEY),
         "manage/replay.json": _v1("POST", f"/v1/deadletters/{_request_id(4)}/replay", key=ADMIN_KEY),
         "manage/discard.json": _v1(
@@ -230,6 +238,8 @@ def events() -> dict[str, Event]:
             {"confirm": "purge", "source": "orders_api", "before": "2019-01-01"},
             key=ADMIN_KEY,
         ),
+        "transactions_page/page.json": _page("/"),
+        "transactions_page/script.json": _page("/page/app.js"),
         "fallback/unknown.json": _v3("GET", f"/v3/{ACCOUNT}/nothing"),
         "fallback/method.json": _v1("PUT", "/v1/order", ORDER),
     }

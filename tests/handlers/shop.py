@@ -321,8 +321,10 @@ class Shop:
 
 
 def forget_keys() -> None:
-    """A warm function keeps keys for a minute; a test's account must not live on in the next test."""
+    """What a warm function keeps of accounts and keys: a test's must not live on in the next test."""
     http._keys = None
+    if processing._processor is not None:
+        processing._processor.providers._met.clear()
 
 
 def forget_clients() -> None:

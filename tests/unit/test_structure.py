@@ -28,7 +28,7 @@ def _imports(path: Path) -> set[str]:
 @pytest.mark.parametrize("app", APPS, ids=lambda path: path.parent.name)
 def test_a_function_fits_one_screen_and_imports_the_shared_package_only(app: Path) -> None:
     assert len(app.read_text().splitlines()) <= 60
-    assert {name.partition(".")[0] for name in _imports(app)} <= {"tillbook", "typing", "__future__"}
+    assert {name.partition(".")[0] for name in _imports(app)} <= {"tillbook", "typing", "pathlib", "__future__"}
     assert app.read_text().startswith('"""')
 
 

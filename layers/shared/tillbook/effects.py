@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from tillbook.amounts import EXACT, ZERO
+from tillbook.amounts import text as amount_text
 from tillbook.json_text import Json, dumps, loads
 from tillbook.order import Standing
 
@@ -67,3 +68,11 @@ def effects_text(effects: list[Effect]) -> str:
 def effects_told(item: dict[str, Any]) -> list[Effect]:
     """Of an event or an outcome; none where an older version wrote it."""
     return [Effect(row[0], Decimal(row[1]), *row[2:]) for row in loads(item["fx"], ours=True)] if "fx" in item else []
+
+
+def shown_effects(effects: list[Effect], account_currency: str) -> list[Json]:
+    """What a request did to LTV, as answers say it: `orders` is 1 for a new order, -1 for one that went."""
+    return [
+        {"currency": e.currency or account_currency, "amount": amount_text(e.amount), "orders": e.orders}
+        for e in effects
+    ]

@@ -286,10 +286,10 @@ class Ledger:
             # Where no occurred_at was sent, the time of receipt is the time of the event, and so its sort key.
             moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
             others = [e for e in events if e["sk"] != sk]
-            after = fold([_event_of(e) for e in [*others, moved]])
+            after = fold([event_of(e) for e in [*others, moved]])
             if doomed:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
-                rest = fold([_event_of(e) for e in others]).standing if others else None
+                rest = fold([event_of(e) for e in others]).standing if others else None
                 moved |= _told(effects_of(rest, after.standing))
             token = f"{activity.write_token}#moved"
             writes = [self._put_head(_with_state(head, after, token), head)]
@@ -498,7 +498,7 @@ class Ledger:
                     tries.again()
                     continue
                 renewed = [_with_match_keys(event) for event in events]
-                state = fold([_event_of(event) for event in renewed])
+                state = fold([event_of(event) for event in renewed])
                 fresh = _with_state(head, state, str(head["w"]))
                 changed = [(new, old) for new, old in zip(renewed, events, strict=True) if new != old]
                 writes += [self._replace_event(new, old) for new, old in changed[:_MAX_RENEWED]]
@@ -538,7 +538,7 @@ class Ledger:
                 return people
             names = {event["sk"] for event in out}
             rest = [event for event in events if event["sk"] not in names]
-            before, after = state_of(head), fold([_event_of(event) for event in rest]) if rest else None
+            before, after = state_of(head), fold([event_of(event) for event in rest]) if rest else None
             writes = [self._put_head(_with_state(head, after, uuid7()), head) if after else self._drop(head, "w")]
             for event in out:
                 writes.append(self._drop(event, "gs"))
@@ -998,7 +998,7 @@ def _told(effects: list[Effect]) -> Item:
     return {"fx": effects_text(effects)} if effects else {}
 
 
-def _event_of(item: Item) -> Event:
+def event_of(item: Item) -> Event:
     return Event(
         item["gs"], item["a"], str(item["gp"]).rpartition("/")[2], item.get("t"), item.get("r", ZERO),
         item.get("c", ""), item.get("sh"), item.get("bh"),

@@ -12,11 +12,12 @@ from tillbook import orders_api, shopper_activity, table, times
 from tillbook.accounts import Account
 from tillbook.amounts import EXACT, ZERO, minor_units
 from tillbook.amounts import text as amount_text
+from tillbook.effects import effects_told, shown_effects
 from tillbook.errors import Malformed, NotFound, Unavailable
 from tillbook.identity import Person, email_sha256, is_email, is_sha256, order_key
 from tillbook.json_text import Json, dumps
-from tillbook.ledger import state_of
-from tillbook.order import ACTIVITY_NAMES
+from tillbook.ledger import event_of, state_of
+from tillbook.order import ACTIVITY_NAMES, OrderState, step
 from tillbook.packing import unpack
 from tillbook.reads import batch_get
 from tillbook.table import Item, plain_item, raw
@@ -29,6 +30,7 @@ _STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
 # Most people have a handful of events; what goes through more than these stops there.
 _MAX_WALK = 1000
 _PAGE = 100
+_MAX_HISTORY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +178,8 @@ class People:
 
     # -------------------------------------------------------------- timeline
 
-    def activity(self, person: Item, limit: int, after: str | None) -> Page:
-        """The person's activities, newest first."""
+    def activity(self, person: Item, limit: int, after: str | None, *, effects: bool = False) -> Page:
+        """The person's activities, newest first; with what each did to LTV as it was applied, if asked for."""
         keys = self._timeline(person, limit, after)
         found = {
             (i["pk"], i["sk"]): i
@@ -190,6 +192,8 @@ class People:
             if event is None:  # the index runs a moment behind the table
                 continue
             entry = _activity(event)
+            if effects:
+                entry["effects"] = shown_effects(effects_told(event), self.account.currency)
             size += _answer_size(entry)
             if entries and size > PAGE_BYTES:
                 return Page(entries, cursor)
@@ -232,9 +236,67 @@ class People:
         key = order_key(source, provider, order_id)  # type: ignore[arg-type]
         return self._order(table.orders_pk(self.account.id, source, key), key)
 
-    def applied(self, order_id: str, provider: str | None, before: str | None) -> list[Transaction]:
-        """The requests whose events an order is made of; of a v3 order only with its provider."""
-        places = [("orders_api", ""), *([("shopper_activity", provider)] if provider else [])]
+    def history(self, source: str, provider: str, order_id: str) -> list[Json]:
+        """What happened to an order, oldest first: after each event, what it contributes to LTV. Raises NotFound.
+
+        In the order of the events' own time, whatever order they came in: `late` are those that a younger one was
+        received before. Of a v1 order the last 200 versions, of deleted ones too.
+        """
+        key = order_key(source, provider, order_id)  # type: ignore[arg-type]
+        v1 = source == "orders_api"
+        items = self._collection(
+            table.orders_pk(self.account.id, source, key), key, newest=_MAX_HISTORY + 2 if v1 else None
+        )
+        events = [item for item in items if item["sk"] != table.head_sk(key)]
+        if not events:
+            raise NotFound("There is no such order.")
+        if v1:
+            events.reverse()
+            steps = self._versions(events)
+        else:
+            events.sort(key=lambda e: str(e["gs"]))
+            steps = self._states(events)
+        entries: list[Json] = []
+        first = [str(event["gs"])[20:40] for event in events]  # until then no younger event had come
+        for index in reversed(range(len(events) - 1)):
+            first[index] = min(first[index], first[index + 1])
+        for event, earliest, (person, currency, amount) in zip(events, first, steps, strict=True):
+            received = str(event["gs"])[20:40]
+            before = entries[-1]["lifetime_value"] if entries else None
+            entries.append(
+                {
+                    "name": ACTIVITY_NAMES[event["a"]],
+                    "action": event["a"],
+                    "occurred_at": times.iso(str(event["gs"])[:20]),
+                    "received_at": times.iso(received),
+                    "request_id": event["rq"],
+                    "late": earliest < received,
+                    "person": person or None,
+                    "before": before,
+                    "lifetime_value": {"currency": currency or self.account.currency, "amount": amount_text(amount)},
+                }
+            )
+        return entries[-_MAX_HISTORY:]
+
+    def _states(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
+        """(person, currency, contribution) after each of a v3 order's events."""
+        state, steps = OrderState(), []
+        for event in events:
+            state = step(state, event_of(event))
+            steps.append((state.person, state.currency, state.contribution))
+        return steps
+
+    def _versions(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
+        steps = []
+        for event in events:
+            body = unpack(event["b"])
+            total = ZERO if event["a"] == "deleted" else Decimal(body.get("total", 0))
+            steps.append((str(event.get("gp", "")).rpartition("/")[2], str(body.get("currency", "USD")), total))
+        return steps
+
+    def applied(self, order_id: str, providers: list[str], before: str | None) -> list[Transaction]:
+        """The requests whose events the orders of that id are made of: the v1 order, and each provider's."""
+        places = [("orders_api", ""), *(("shopper_activity", provider) for provider in providers)]
         found: list[Transaction] = []
         for source, name in places:
             key = order_key(source, name, order_id)  # type: ignore[arg-type]
@@ -250,6 +312,7 @@ class People:
                             item["a"],
                             name,
                             order_id,
+                            effects=effects_told(item),
                         )
                     )
         return found

@@ -19,6 +19,7 @@ from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger, Outcome
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log
+from tillbook.providers import Providers
 from tillbook.purge import Marks, Purges, read_marks
 from tillbook.rebuild import Rebuilds
 from tillbook.settings import Settings, settings
@@ -53,6 +54,7 @@ class Processor:
     rebuilds: Rebuilds
     purges: Purges
     marks_of: Callable[[str], Marks]
+    providers: Providers
     max_tries: int
     clock: Any = field(default=time.monotonic)
 
@@ -109,6 +111,9 @@ class Processor:
         for order, cause in failed:
             # Deliveries that ended with the function are no tries of an order that was refused for now.
             done += self._failed(order, cause, alone if isinstance(cause, Unavailable) else tries, message.replayed)
+        for transaction in done:
+            if transaction.status == "applied" and transaction.provider:
+                self.providers.note(transaction.account, transaction.provider)
         self.transactions.record(done)
         if message.replayed:
             for transaction in done:
@@ -212,5 +217,6 @@ def _build(env: Settings) -> Processor:
         Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
         Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
         lambda account: read_marks(client, records, account),
+        Providers(client, records),
         env.max_tries,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from tillbook import table, times
+from tillbook import summary, table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, source_of
 from tillbook.deadletters import DeadLetters
@@ -14,9 +14,13 @@ from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json
 from tillbook.people import Page, People, decode_cursor, encode_cursor, parse_limit
+from tillbook.providers import Providers
 from tillbook.settings import settings
 from tillbook.transactions import STATUSES, Transactions, listed
 from tillbook.transactions import shown as shown_transaction
+
+# What is left to add up what was read.
+_ADD_UP_SECONDS = 2.0
 
 
 def answer(request: Request) -> Response:
@@ -34,12 +38,31 @@ def _people(request: Request) -> People:
     return People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
 
 
+def _account(request: Request) -> Json:
+    """Whose key this is: what a page has to know to begin with."""
+    account = _accounts().get(request.account)
+    return {
+        "account_id": account.id, "currency": account.currency, "sources": list(account.sources),
+        "key": {"id": request.key.id, "label": request.key.label or None, "role": request.key.role},
+    }  # fmt: skip
+
+
 def _order_v1(request: Request) -> Json:
     return _people(request).order("orders_api", "", request.path("order_id"))
 
 
 def _order_v3(request: Request) -> Json:
     return _people(request).order("shopper_activity", request.path("provider"), request.path("order_id"))
+
+
+def _history_v1(request: Request) -> Json:
+    entries = _people(request).history("orders_api", "", request.path("order_id"))
+    return {"history": entries, "next_cursor": None}
+
+
+def _history_v3(request: Request) -> Json:
+    entries = _people(request).history("shopper_activity", request.path("provider"), request.path("order_id"))
+    return {"history": entries, "next_cursor": None}
 
 
 def _person(request: Request) -> Json:
@@ -55,7 +78,8 @@ def _subscriber(request: Request) -> Json:
 def _activity(request: Request) -> Json:
     people = _people(request)
     limit, after = parse_limit(request.query("limit")), decode_cursor(request.query("cursor"))
-    return _listed("activity", people.activity(people.find(request.path("id_or_email")), limit, after))
+    person, effects = people.find(request.path("id_or_email")), request.query("effects") == "true"
+    return _listed("activity", people.activity(person, limit, after, effects=effects))
 
 
 def _orders(request: Request) -> Json:
@@ -124,19 +148,30 @@ def _transactions(request: Request) -> Json:
     statuses = _chosen(request, "status", STATUSES)
     sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
     request_id, order_id = request.query("request_id"), request.query("order_id")
+    currency = _accounts().get(request.account).currency
     if request_id is not None:
         by_source = [transactions.find(request.account, source, request_id.lower()) for source in sources]
         found = [t for t in by_source if t is not None and t.status in statuses]
-        return {"transactions": [listed(t) for t in found], "next_cursor": None}
+        return {"transactions": [listed(t, currency) for t in found], "next_cursor": None}
     if order_id is not None:
         found = transactions.of_order(request.account, order_id, limit, before)
-        found += _people(request).applied(order_id, request.query("provider"), before)
+        asked = request.query("provider")
+        providers = [asked] if asked else Providers(table.dynamodb(), settings().records_table).of(request.account)
+        found += _people(request).applied(order_id, providers, before)
         looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
     else:
         looked_at = transactions.newest(request.account, statuses, sources, limit, before)
     cursor = looked_at[-1].request_id if len(looked_at) == limit else None
     found = [t for t in looked_at if t.status in statuses and t.source in sources]
-    return {"transactions": [listed(t) for t in found], "next_cursor": cursor}
+    return {"transactions": [listed(t, currency) for t in found], "next_cursor": cursor}
+
+
+def _summary(request: Request) -> Json:
+    """What came in on which day, in UTC: `from` and `to` are days, both included."""
+    start, end = summary.asked_of(request.query, request.received)
+    account = _accounts().get(request.account)
+    transactions = Transactions(table.dynamodb(), settings().records_table)
+    return summary.summary(transactions, account.id, account.currency, start, end, request.deadline - _ADD_UP_SECONDS)
 
 
 def _request_cursor(request: Request) -> str | None:
@@ -161,17 +196,21 @@ def _dead_letters(request: Request) -> Json:
 
 
 _ROUTES: dict[str, Callable[[Request], Json | Response]] = {
+    "GET /v1/account": _account,
     "GET /v1/audiences": _all_audiences,
     "GET /v1/audience/{audience_id}": _members,
     "POST /v1/audience/{audience_id}/match": _match,
     "GET /v1/jobs/{job_id}": _job,
     "GET /v1/transactions": _transactions,
+    "GET /v1/transactions/summary": _summary,
     "GET /v1/deadletters": _dead_letters,
     "GET /v1/order/{order_id}": _order_v1,
+    "GET /v1/order/{order_id}/history": _history_v1,
     "GET /v3/{account_id}/requests/{request_id}": _request,
     "GET /v3/{account_id}/people/{id_or_email}": _person,
     "GET /v3/{account_id}/people/{id_or_email}/activity": _activity,
     "GET /v3/{account_id}/people/{id_or_email}/orders": _orders,
     "GET /v3/{account_id}/orders/{provider}/{order_id}": _order_v3,
+    "GET /v3/{account_id}/orders/{provider}/{order_id}/history": _history_v3,
     "GET /v2/{account_id}/subscribers/{id_or_email}": _subscriber,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 STAMP_LENGTH = 20
 _ISO = re.compile(r"[\dW-]+([Tt ][\d:.,]+([Zz]|[+-][\d:.]+)?)?", re.ASCII)
@@ -62,6 +62,17 @@ def uuid7() -> str:
     value = value & ~(0x3 << 62) | 0x2 << 62
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def uuid7_floor(day: date) -> str:
+    """Sorts before every UUIDv7 of that day (UTC) and behind every one of the day before."""
+    digits = f"{(day - date(1970, 1, 1)).days * 86_400_000:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def uuid7_day(text: str) -> date:
+    """The day (UTC) on which a UUIDv7 was made."""
+    return date(1970, 1, 1) + timedelta(milliseconds=int(text.replace("-", "")[:12], 16))
 
 
 def uuid7_age(text: str) -> float | None:

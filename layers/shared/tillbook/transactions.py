@@ -8,11 +8,12 @@ stand a second time under {account}/x/{hash of the order id}, where "why did ord
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tillbook import table, times
-from tillbook.effects import Effect, effects_text, effects_told
+from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
@@ -162,6 +163,37 @@ class Transactions:
         )  # fmt: skip
         return [_transaction(plain_item(item)) for item in answer["Items"]]
 
+    def partitions(self, account: str) -> list[str]:
+        """Where an account's records stand, as `between` takes them."""
+        return [
+            f"{account}/t/{status}/{letter}{shard}"
+            for status in STATUSES
+            for letter in table.SOURCE_OF_LETTER
+            for shard in range(_SHARDS.get(status, 1))
+        ]
+
+    def between(
+        self, pk: str, first: str, beyond: str, may_go_on: Callable[[], bool]
+    ) -> tuple[list[Transaction], str | None]:
+        """Those of one partition with ids from `first` up to `beyond`, newest first.
+
+        With the last id that was read, where `may_go_on` ended it early.
+        """
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :beyond",
+            "ExpressionAttributeValues": raw({":pk": pk, ":first": first, ":beyond": beyond}),
+            "ScanIndexForward": False,
+        }  # fmt: skip
+        found: list[Transaction] = []
+        while True:
+            page = self.client.query(**arguments)
+            found += [_transaction(plain_item(item)) for item in page["Items"]]
+            if "LastEvaluatedKey" not in page:
+                return found, None
+            if not may_go_on():
+                return found, str(page["LastEvaluatedKey"]["sk"]["S"])
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     def find(self, account: str, source: str, request_id: str) -> Transaction | None:
         """One read, whatever became of it. Applied goes before failed: a dead letter may have been replayed."""
         keys = [raw({"pk": _pk(account, status, source, request_id), "sk": request_id}) for status in STATUSES]
@@ -187,8 +219,8 @@ def shown(transaction: Transaction) -> dict[str, Any]:
     return shape
 
 
-def listed(transaction: Transaction) -> dict[str, Any]:
-    """The shape of a row of `GET /v1/transactions`."""
+def listed(transaction: Transaction, currency: str) -> dict[str, Any]:
+    """The shape of a row of `GET /v1/transactions`; `currency` is the account's."""
     return shown(transaction) | {
         "source": transaction.source,
         "action": transaction.action,
@@ -198,4 +230,5 @@ def listed(transaction: Transaction) -> dict[str, Any]:
         "key_label": transaction.key_label or None,
         "fields": transaction.fields,
         "notes": transaction.notes,
+        "effects": shown_effects(transaction.effects, currency),
     }

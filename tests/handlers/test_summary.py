@@ -1,0 +1,284 @@
+"""What came in day by day, each request's effect on the sums, and an order's history step by step."""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import suppress
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
+from tillbook import summary, times
+from tillbook.effects import Effect
+from tillbook.errors import Malformed, Unavailable
+from tillbook.transactions import Transaction
+
+TODAY = times.iso(times.now())[:10]
+V3 = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1"}
+
+
+def _order(order_id: str, total: Any, **more: Any) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "order_date": "2026-01-01",
+        "customer_email": "ann@example.com",
+        "total": total,
+    } | more
+
+
+def _summary(shop: Shop, **query: str) -> Any:
+    answer = shop.get("/v1/transactions/summary", query=query)
+    assert answer.status == 200, answer.body
+    return answer.body
+
+
+def _effects(shop: Shop) -> list[list[tuple[str, str, int]]]:
+    """Of the applied requests, the oldest first."""
+    rows = shop.get("/v1/transactions", query={"status": "applied"}).body["transactions"]
+    return [[(e["currency"], e["amount"], e["orders"]) for e in row["effects"]] for row in reversed(rows)]
+
+
+def test_each_day_shows_orders_and_amounts_by_source_and_currency(shop: Shop) -> None:
+    shop.submit(_order("1", "100", currency="USD"))
+    shop.submit(_order("2", "20.50", currency="EUR"))
+    shop.edit("1", {"total": "90"})
+    shop.send(V3 | {"action": "placed", "grand_total": 30})
+    shop.drain()
+    shop.send(V3 | {"action": "refunded", "refund_amount": "12.25"})
+    shop.drain()
+    found = _summary(shop)
+    assert found["days"] == [
+        {"day": TODAY, "source": "orders_api", "currency": "EUR", "orders": 1, "amount": "20.50"},
+        {"day": TODAY, "source": "orders_api", "currency": "USD", "orders": 1, "amount": "90.00"},
+        {"day": TODAY, "source": "shopper_activity", "currency": "USD", "orders": 1, "amount": "17.75"},
+    ]
+    assert found["requests"] == [
+        {"day": TODAY, "source": "orders_api", "status": "applied", "count": 3},
+        {"day": TODAY, "source": "shopper_activity", "status": "applied", "count": 2},
+    ]
+    assert (found["to"], found["earlier"]) == (TODAY, None)
+    assert shop.ltv("ann@example.com") == {"EUR": "20.50", "USD": "107.75"}
+
+
+def test_new_buyers_and_promo_codes_follow_an_order_through_edits_and_its_deletion(shop: Shop) -> None:
+    shop.submit(_order("1", "100", metadata={"new_buyer": True, "promo_code": "SPRING"}))
+    shop.submit(_order("2", "50", metadata={"new_buyer": "false", "promo_code": "SPRING"}))
+    shop.submit(_order("3", "8"))
+    shop.submit(_order("4", "7", metadata={"new_buyer": True, "promo_code": "GONE"}))
+    shop.edit("2", {"metadata": {"new_buyer": "false", "promo_code": "AUTUMN"}, "total": "55"})
+    shop.delete("4")
+    shop.drain()
+    found = _summary(shop)
+    assert found["by_new_buyer"] == [
+        {"new_buyer": True, "currency": "USD", "orders": 1, "amount": "100.00"},
+        {"new_buyer": False, "currency": "USD", "orders": 1, "amount": "55.00"},
+        {"new_buyer": None, "currency": "USD", "orders": 1, "amount": "8.00"},
+    ]
+    codes = {row["promo_code"]: (row["orders"], row["amount"]) for row in found["by_promo_code"]}
+    assert codes == {"SPRING": (1, "100.00"), "AUTUMN": (1, "55.00"), "GONE": (0, "0.00")}
+
+
+def test_what_was_refused_is_counted_by_reason(shop: Shop) -> None:
+    for price in ("eleven", "twelve"):
+        shop.submit(_order("1", 1, order_items=[{"identifier": "a", "total": price}]))
+    shop.send(V3 | {"action": "bought"})
+    found = _summary(shop)
+    assert found["days"] == []
+    (first, second) = found["refused"]
+    assert (first["status"], first["reason"], first["count"]) == ("rejected", "order_items[].total must be a number", 2)
+    assert second["reason"].startswith("action must be one of")
+    assert {(r["source"], r["status"], r["count"]) for r in found["requests"]} == {
+        ("orders_api", "rejected", 2), ("shopper_activity", "rejected", 1),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("call", range(12))
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_sums_stay_exact_where_the_function_dies_and_the_queue_delivers_again(
+    shop: Shop, call: int, moment: str
+) -> None:
+    sent = [V3 | {"action": "placed", "grand_total": 30}, V3 | {"action": "updated", "grand_total": 35}]
+    shop.send_batch([order | {"occurred_at": f"2026-01-0{n + 1}T00:00:00Z"} for n, order in enumerate(sent)])
+    records = shop.receive()
+    # Some of these moments lie beyond its last call.
+    with shop.faults.injected(die_at(call, moment)), suppress(Death):
+        shop.deliver(records)
+    shop.drain()
+    assert sorted(_effects(shop)) == [[("USD", "30.00", 1)], [("USD", "5.00", 0)]]
+    (day,) = _summary(shop)["days"]
+    assert (day["orders"], day["amount"]) == (1, "35.00")
+
+
+def test_a_copy_is_a_duplicate_and_has_no_effect(shop: Shop) -> None:
+    for _ in range(3):
+        shop.send(V3 | {"action": "placed", "grand_total": 30, "occurred_at": "2026-01-01T00:00:00Z"})
+        shop.drain()
+    rows = shop.get("/v1/transactions").body["transactions"]
+    assert sorted((row["status"], len(row["effects"])) for row in rows) == [
+        ("applied", 1), ("duplicate", 0), ("duplicate", 0),
+    ]  # fmt: skip
+    assert _summary(shop)["days"][0]["amount"] == "30.00"
+
+
+def test_an_order_that_changes_its_currency_leaves_the_one_and_enters_the_other(shop: Shop) -> None:
+    shop.submit(_order("1", "100", currency="USD"))
+    shop.edit("1", {"currency": "EUR"})
+    shop.drain()
+    assert _effects(shop) == [[("USD", "100.00", 1)], [("USD", "-100.00", -1), ("EUR", "100.00", 1)]]
+
+
+def test_a_purge_empties_the_summary(shop: Shop) -> None:
+    shop.submit(_order("1", "100"))
+    shop.send(V3 | {"action": "placed", "grand_total": 30})
+    shop.drain()
+    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
+    shop.drain()
+    found = _summary(shop)
+    assert (found["days"], found["requests"]) == ([], [])
+
+
+def test_one_account_s_summary_holds_nothing_of_another_s(shop: Shop) -> None:
+    shop.submit(_order("1", "100"))
+    shop.drain()
+    assert shop.get("/v1/transactions/summary", key=OTHER_ADMIN).body["days"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"from": "2026-02-30"}, "from"),
+        ({"to": "20260101"}, "to"),
+        ({"to": "tomorrow"}, "to"),
+        ({"from": "2026-01-02", "to": "2026-01-01"}, "from"),
+        ({"from": "2026-01-01", "to": "2026-03-01"}, "from"),
+    ],
+)
+def test_a_wrong_day_is_named(shop: Shop, query: dict[str, str], field: str) -> None:
+    answer = shop.get("/v1/transactions/summary", query=query)
+    assert (answer.status, answer.fields) == (400, {field})
+
+
+class _Paged:
+    """Partitions that give a day a page, newest first."""
+
+    def __init__(self, days: list[date]) -> None:
+        self.days = days
+
+    def partitions(self, account: str) -> list[str]:
+        return [account]
+
+    def between(self, pk: str, first: str, beyond: str, may_go_on: Any) -> tuple[list[Transaction], str | None]:
+        found = []
+        for day in sorted(self.days, reverse=True):
+            request_id = f"{times.uuid7_floor(day)}-7000-8000-000000000000"
+            effects = [Effect("USD", Decimal(1), 1)]
+            found.append(Transaction(pk, "orders_api", request_id, "applied", "", "", "", "", effects=effects))
+            if not may_go_on():
+                return found, request_id
+        return found, None
+
+
+def test_where_time_runs_out_the_whole_days_that_were_read_are_told() -> None:
+    start = date(2026, 1, 1)
+    paged: Any = _Paged([start + timedelta(n) for n in range(5)])
+    seconds = iter(range(100))
+
+    def told(time_left: int) -> Any:
+        nonlocal seconds
+        seconds = iter(range(100))
+        return summary.summary(paged, "a", "USD", start, date(2026, 1, 5), time_left, lambda: float(next(seconds)))
+
+    assert told(10)["earlier"] is None
+    cut = told(2)
+    assert (cut["from"], cut["earlier"]) == ("2026-01-04", "2026-01-03")
+    assert [row["day"] for row in cut["days"]] == ["2026-01-04", "2026-01-05"]
+    with pytest.raises(Unavailable):
+        told(0)
+
+
+def test_days_are_asked_for_within_what_is_kept() -> None:
+    today = date(2026, 3, 10)
+    assert summary.days_asked(None, None, today) == (date(2026, 2, 25), today)
+    assert summary.days_asked(None, "2026-02-10", today) == (date(2026, 2, 8), date(2026, 2, 10))
+    with pytest.raises(Malformed):
+        summary.days_asked("2026-03-11", None, today)
+
+
+# ------------------------------------------------------------------- history
+
+
+def _history(shop: Shop, path: str) -> list[tuple[str, str, str, bool]]:
+    answer = shop.get(path)
+    assert answer.status == 200, answer.body
+    return [
+        (e["action"], e["before"]["amount"] if e["before"] else "", e["lifetime_value"]["amount"], e["late"])
+        for e in answer.body["history"]
+    ]
+
+
+def test_a_v3_order_s_history_is_in_the_order_of_time_with_its_effect_on_ltv(shop: Shop) -> None:
+    for action, hour, more in (
+        ("placed", 1, {"grand_total": 100}),
+        ("refunded", 4, {"refund_amount": 105}),
+        ("updated", 2, {"grand_total": 105}),
+    ):
+        shop.send(V3 | {"action": action, "occurred_at": f"2026-01-01T0{hour}:00:00Z"} | more)
+        shop.drain()
+    assert _history(shop, f"/v3/{ACCOUNT}/orders/my_shop/A-1/history") == [
+        ("placed", "", "100.00", False), ("updated", "100.00", "105.00", True), ("refunded", "105.00", "0.00", False),
+    ]  # fmt: skip
+
+
+def test_a_v1_order_s_history_goes_on_after_its_deletion(shop: Shop) -> None:
+    shop.submit(_order("1/2", "100"))
+    shop.edit("1%2F2", {"total": "90"})
+    shop.delete("1%2F2")
+    assert _history(shop, "/v1/order/1%2F2/history") == [
+        ("submitted", "", "100.00", False), ("edited", "100.00", "90.00", False), ("deleted", "90.00", "0.00", False),
+    ]  # fmt: skip
+    assert shop.get("/v1/order/other/history").status == 404
+    assert shop.get(f"/v3/{ACCOUNT}/orders/my_shop/other/history").status == 404
+
+
+def test_an_order_is_found_by_its_id_alone_whatever_its_provider(shop: Shop) -> None:
+    shop.send(V3 | {"action": "placed", "grand_total": 1})
+    shop.send(V3 | {"action": "placed", "grand_total": 2, "provider": "another"})
+    shop.submit(_order("A-1", "3"))
+    shop.drain()
+    rows = shop.get("/v1/transactions", query={"order_id": "A-1"}).body["transactions"]
+    assert {(row["source"], row["provider"], row["effects"][0]["amount"]) for row in rows} == {
+        ("shopper_activity", "my_shop", "1.00"), ("shopper_activity", "another", "2.00"), ("orders_api", None, "3.00"),
+    }  # fmt: skip
+
+
+def test_the_account_of_a_key_is_told_to_begin_with(shop: Shop) -> None:
+    body = shop.get("/v1/account").body
+    assert (body["account_id"], body["currency"], body["key"]["role"]) == (ACCOUNT, "USD", "admin")
+
+
+# ---------------------------------------------------------------------- page
+
+
+def _page(name: str | None, **headers: str) -> dict[str, Any]:
+    handler = importlib.import_module("functions.transactions_page.app").handler
+    event = {"headers": headers} | ({"pathParameters": {"file": name}} if name else {})
+    answer: dict[str, Any] = handler(event, Context())
+    return answer
+
+
+def test_the_page_s_files_come_with_a_strict_policy_and_are_not_sent_twice() -> None:
+    plain = _page(None)
+    assert (plain["statusCode"], plain["headers"]["content-type"]) == (200, "text/html; charset=utf-8")
+    policy = plain["headers"]["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert _page(None, **{"accept-encoding": "gzip"})["isBase64Encoded"] is True
+    assert _page(None, **{"if-none-match": plain["headers"]["etag"]})["statusCode"] == 304
+
+
+@pytest.mark.parametrize("name", ["app.py", "../app.py", "nothing.js", "index"])
+def test_no_other_file_is_handed_out(name: str) -> None:
+    assert _page(name)["statusCode"] == 404
