@@ -784,7 +784,7 @@ def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
         ("PATCH", "/v1/order/5", 405),
         ("GET", "/v1/order", 405),
         ("POST", f"/v3/{ACCOUNT}/people/x", 405),
-        ("GET", "/", 404),
+        ("GET", "/pages", 404),
         ("GET", "/v4/order", 404),
         ("GET", "/v3", 404),
         ("POST", "/v1/orders", 404),
