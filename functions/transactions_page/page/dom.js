@@ -79,10 +79,20 @@ export function facts(pairs) {
     .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
 }
 
+// `columns` is [[name, kinds], ...], `cells` a row in their order. The roles are said, for a phone shows a row as a block
+// and a browser then forgets that it is one.
+export function line(columns, cells, attributes = {}) {
+  return h("tr", { role: "row", ...attributes }, cells.map((cell, index) => {
+    const [name, kind] = columns[index];
+    return h("td", { role: "cell", class: kind || "main", "data-label": kind?.includes("number") && cell?.length > 0 && name }, cell);
+  }));
+}
+
 // A wide table scrolls in a box of its own, which the keyboard reaches.
-export function table(label, columns, rows) {
+export function table(label, columns, rows, body = h("tbody", { role: "rowgroup" }, rows.map((cells) => line(columns, cells)))) {
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
-    h("table", {}, h("caption", { class: "hidden" }, label),
-      h("thead", {}, h("tr", {}, columns.map(([name, kind]) => h("th", { scope: "col", class: kind }, name)))),
-      h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, i) => h("td", { class: columns[i][1] }, cell)))))));
+    h("table", { role: "table" }, h("caption", { class: "hidden" }, label),
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+        columns.map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name || h("span", { class: "hidden" }, "Actions"))))),
+      body));
 }

@@ -80,7 +80,7 @@ function standing({ place, order, history }) {
     ])),
     history.length > 0 && h("section", { class: "card" }, h("h2", {}, "Its way to LTV, step by step"),
       points.length > 1 && steps(`What order ${place.id} adds to LTV`, value.currency, points),
-      table("History of the order", [["Happened", "time"], ["What", ""], ["Change", "number"], ["Adds to LTV", "number"], ["Received", "time wide"]],
+      table("History of the order", [["Happened", "time"], ["What", "full"], ["Change", "number"], ["Adds to LTV", "number"], ["Received", "time wide"]],
         history.map((step) => [when(step.occurred_at, true),
           [h("a", { href: `#/request/${encode(step.request_id)}` }, step.name), step.late && [" ", h("span", { class: "badge late" }, "late")]],
           change(step), money(step.lifetime_value.amount, step.lifetime_value.currency), when(step.received_at, true)]))),

@@ -1,6 +1,6 @@
 // What came in: the live list, the sums of each day, and one request.
 
-import { SOURCES, badge, empty, facts, failed, h, heading, loading, money, plural, say, table, when } from "/page/dom.js";
+import { SOURCES, badge, empty, facts, failed, h, heading, line, loading, money, plural, say, table, when } from "/page/dom.js";
 import { call, curl, encode, get, session, v3 } from "/page/api.js";
 import { dailyBars } from "/page/charts.js";
 import { explain, explainNote, warns } from "/page/reasons.js";
@@ -36,7 +36,7 @@ export function row(t) {
   ];
 }
 
-export const COLUMNS = [["Received", "time"], ["Status", ""], ["Order", ""], ["Action", "wide"], ["Source", "wide short"], ["LTV", "number"]];
+export const COLUMNS = [["Received", "time"], ["Status", "short"], ["Order", "full"], ["Action", "wide"], ["Source", "wide short"], ["LTV", "number"]];
 
 export async function transactions(main, asked, alive) {
   const filters = { status: asked.get("status") ?? "", source: asked.get("source") ?? "" };
@@ -59,7 +59,7 @@ export async function transactions(main, asked, alive) {
   showSums(sums, alive);
 
   let shown = [], older = null, seen = null, changed = Date.now();
-  const body = h("tbody");
+  const body = h("tbody", { role: "rowgroup" });
   const more = h("button", { type: "button", class: "quiet", onclick: async () => {
     more.disabled = true;
     try {
@@ -72,9 +72,7 @@ export async function transactions(main, asked, alive) {
     }
     more.disabled = false;
   } }, "Show older ones");
-  const box = h("div", {}, h("div", { class: "scroll card", tabindex: "0", role: "region", "aria-label": "Requests, newest first" },
-    h("table", {}, h("caption", { class: "hidden" }, "Requests, newest first"),
-      h("thead", {}, h("tr", {}, COLUMNS.map(([name, kind]) => h("th", { scope: "col", class: kind }, name)))), body)), more);
+  const box = h("div", {}, h("div", { class: "card" }, table("Requests, newest first", COLUMNS, [], body)), more);
 
   const id = (t) => `${t.request_id}/${t.status}`;
   function draw() {
@@ -84,8 +82,8 @@ export async function transactions(main, asked, alive) {
       return;
     }
     const fresh = shown.filter((t) => seen && !seen.has(id(t)));
-    body.replaceChildren(...shown.map((t) => h("tr", { class: fresh.includes(t) && "new", "data-request": t.request_id },
-      row(t).map((cell, i) => h("td", { class: COLUMNS[i][1] }, cell)))));
+    body.replaceChildren(...shown.map((t) => line(COLUMNS, row(t),
+      { class: fresh.includes(t) && "new", "data-request": t.request_id })));
     seen = new Set(shown.map(id));
     more.hidden = older === null;
     if (!box.isConnected) list.replaceChildren(box);
