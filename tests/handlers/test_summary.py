@@ -170,10 +170,17 @@ class _Paged:
     def partitions(self, account: str) -> list[str]:
         return [account]
 
+    # No hour is kept.
+    def kept(self, account: str, hours: list[str]) -> dict[str, Any]:
+        return {}
+
+    def keep(self, account: str, read_at: str, sums: dict[str, Any]) -> None:
+        self.sums = sums
+
     def between(self, pk: str, first: str, beyond: str, may_go_on: Any) -> tuple[list[Transaction], str | None]:
         found = []
         for day in sorted(self.days, reverse=True):
-            request_id = f"{times.uuid7_floor(day)}-7000-8000-000000000000"
+            request_id = f"{times.hour_floor(f'{day}T00')}-7000-8000-000000000000"
             effects = [Effect("USD", Decimal(1), 1)]
             found.append(Transaction(pk, "orders_api", request_id, "applied", "", "", "", "", effects=effects))
             if not may_go_on():
@@ -189,7 +196,8 @@ def test_where_time_runs_out_the_whole_days_that_were_read_are_told() -> None:
     def told(time_left: int) -> Any:
         nonlocal seconds
         seconds = iter(range(100))
-        return summary.summary(paged, "a", "USD", start, date(2026, 1, 5), time_left, lambda: float(next(seconds)))
+        made = summary.Summary(paged, paged, lambda: float(next(seconds)))
+        return made.of("a", "USD", start, date(2026, 1, 5), time_left)
 
     assert told(10)["earlier"] is None
     cut = told(2)

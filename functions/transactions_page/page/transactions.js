@@ -5,7 +5,8 @@ import { call, curl, encode, get, session, v3 } from "/page/api.js";
 import { dailyBars } from "/page/charts.js";
 import { explain, explainNote, warns } from "/page/reasons.js";
 
-const EVERY = 1000, SLOW = 5000, BUSY_UNTIL = 120_000;
+// In milliseconds. A look at the list costs the same however much there is; the sums cost what came in within the hour.
+const EVERY = 1000, SLOW = 5000, BUSY_UNTIL = 120_000, SUMS_EVERY = 10_000;
 
 export function copyAsCurl(method, path, body) {
   const text = curl(method, path, body);
@@ -58,7 +59,7 @@ export async function transactions(main, asked, alive) {
     choose("source", "Source", Object.entries(SOURCES))), list, copyAsCurl("GET", path()))));
   showSums(sums, alive);
 
-  let shown = [], older = null, seen = null, changed = Date.now();
+  let shown = [], older = null, seen = null, changed = Date.now(), summed = changed;
   const body = h("tbody", { role: "rowgroup" });
   const more = h("button", { type: "button", class: "quiet", onclick: async () => {
     more.disabled = true;
@@ -103,8 +104,11 @@ export async function transactions(main, asked, alive) {
         if (seen === null || next.map(id).join() !== shown.map(id).join()) {
           shown = next;
           draw();
-          if (seen !== null && changed) showSums(sums, alive);
           changed = Date.now();
+        }
+        if (changed > summed && Date.now() - summed > SUMS_EVERY) {
+          summed = Date.now();
+          showSums(sums, alive);
         }
         live.className = "live";
         live.textContent = "Live";

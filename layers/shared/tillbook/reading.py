@@ -10,6 +10,7 @@ from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, source_of
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Malformed, NotFound
+from tillbook.hours import Hours
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json
@@ -170,8 +171,9 @@ def _summary(request: Request) -> Json:
     """What came in on which day, in UTC: `from` and `to` are days, both included."""
     start, end = summary.asked_of(request.query, request.received)
     account = _accounts().get(request.account)
-    transactions = Transactions(table.dynamodb(), settings().records_table)
-    return summary.summary(transactions, account.id, account.currency, start, end, request.deadline - _ADD_UP_SECONDS)
+    client, records = table.dynamodb(), settings().records_table
+    found = summary.Summary(Transactions(client, records), Hours(client, records))
+    return found.of(account.id, account.currency, start, end, request.deadline - _ADD_UP_SECONDS)
 
 
 def _request_cursor(request: Request) -> str | None:

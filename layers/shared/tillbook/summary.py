@@ -1,7 +1,9 @@
 """What came in, day by day: added up from what became of each request, which is kept for 30 days.
 
 Nothing is counted while an order is written. Each request's record names its effect on the sums and stands once under
-the request's id, so what is added up here is exact, however often the queue delivered the request.
+the request's id, so what is added up is exact, however often the queue delivered the request.
+
+An hour that is over is added up once and kept (hours.py): a summary costs what its open hours hold, not what all do.
 """
 
 from __future__ import annotations
@@ -11,15 +13,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import date, timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from tillbook import times
 from tillbook.amounts import EXACT, ZERO
 from tillbook.amounts import text as amount_text
-from tillbook.effects import Effect
 from tillbook.errors import Malformed, Unavailable
+from tillbook.hours import Hours, hour_of, hours_between, is_over
 from tillbook.json_text import Json
 from tillbook.transactions import Transaction, Transactions
 
@@ -34,9 +36,9 @@ class _Cell:
     orders: int = 0
     amount: Decimal = ZERO
 
-    def add(self, effect: Effect) -> None:
-        self.orders += effect.orders
-        self.amount = EXACT.add(self.amount, effect.amount)
+    def add(self, orders: int, amount: Decimal) -> None:
+        self.orders += orders
+        self.amount = EXACT.add(self.amount, amount)
 
     def shown(self, currency: str) -> dict[str, Json]:
         return {"currency": currency, "orders": self.orders, "amount": amount_text(self.amount)}
@@ -46,9 +48,41 @@ class _Cells(dict[tuple[str, ...], _Cell]):
     def __missing__(self, key: tuple[str, ...]) -> _Cell:
         return self.setdefault(key, _Cell())
 
-    def rows(self, *names: str) -> list[Json]:
-        """A row for each key: its parts by name, the last of them the currency."""
-        return [dict(zip(names, key, strict=False)) | cell.shown(key[-1]) for key, cell in sorted(self.items())]
+
+@dataclass
+class Sums:
+    """Of one hour. `cells` by (source, currency, new_buyer, promo_code); the account's own currency is empty."""
+
+    requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # (source, status)
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)  # (status, reason)
+    cells: _Cells = field(default_factory=_Cells)
+
+    def count(self, t: Transaction) -> None:
+        self.requests[t.source, t.status] += 1
+        if t.status in ("rejected", "failed"):
+            # Of items[0].price and items[1].price it is one reason.
+            self.reasons[t.status, _INDEX.sub("[]", t.reason).partition(";")[0][:200]] += 1
+        for e in t.effects:
+            self.cells[t.source, e.currency, e.new_buyer, e.promo_code].add(e.orders, e.amount)
+
+    def packed(self) -> list[Json]:
+        return [
+            [[*key, count] for key, count in self.requests.items()],
+            [[*key, count] for key, count in self.reasons.most_common(_MAX_REASONS)],
+            [[*key, cell.orders, str(cell.amount)] for key, cell in self.cells.items()],
+        ]
+
+    @classmethod
+    def unpacked(cls, packed: list[Json]) -> Sums:
+        sums = cls()
+        requests, reasons, cells = packed
+        for source, status, count in requests:
+            sums.requests[source, status] = count
+        for status, reason, count in reasons:
+            sums.reasons[status, reason] = count
+        for *key, orders, amount in cells:
+            sums.cells[tuple(key)].add(orders, Decimal(amount))
+        return sums
 
 
 def days_asked(first: str | None, last: str | None, today: date) -> tuple[date, date]:
@@ -73,51 +107,91 @@ def _day(name: str, text: str | None) -> date | None:
         raise Malformed(f"{name} must be a date: YYYY-MM-DD.", name) from None
 
 
-def summary(
-    transactions: Transactions, account: str, currency: str, start: date, end: date, deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> Json:  # fmt: skip
-    """`from` is a later day than asked for, and `earlier` the `to` to go on with, where time did not suffice for all.
+@dataclass(frozen=True, slots=True)
+class Summary:
+    transactions: Transactions
+    hours: Hours
+    clock: Callable[[], float] = time.monotonic
 
-    Raises Unavailable where it did not suffice for the last day.
-    """
-    partitions, beyond = transactions.partitions(account), times.uuid7_floor(end + timedelta(1))
+    def of(self, account: str, currency: str, start: date, end: date, deadline: float) -> Json:
+        """`from` is a later day than asked for, and `earlier` the `to` to go on with, if there was no time for all.
 
-    def read(pk: str) -> tuple[list[Transaction], str | None]:
-        return transactions.between(pk, times.uuid7_floor(start), beyond, lambda: clock() < deadline)
+        What was added up by then is kept, so asking again goes further. Raises Unavailable where there was no time
+        for the last day.
+        """
+        now = datetime.now(UTC)
+        wanted = hours_between(start, min(end, now.date()), now)
+        kept = {hour: Sums.unpacked(packed) for hour, packed in self.hours.kept(account, wanted).items()}
+        open_hours = [hour for hour in wanted if hour not in kept]
+        read_at = times.now()
+        fresh, cut = self._add_up(account, open_hours, deadline)
+        self.hours.keep(account, read_at, {h: sums.packed() for h, sums in fresh.items() if is_over(h, now)})
+        first = start
+        if cut is not None:
+            first = times.hour_day(cut) + timedelta(1)
+            if first > end:
+                raise Unavailable("There are too many requests to add up within the time. Please ask again.")
+        found = {h: sums for h, sums in (kept | fresh).items() if times.hour_day(h) >= first}
+        earlier = (first - timedelta(1)).isoformat() if first > start else None
+        return {"from": first.isoformat(), "to": end.isoformat(), "earlier": earlier} | _shown(found, currency)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        parts = list(pool.map(read, partitions))
-    cut = max((times.uuid7_day(reached) for _, reached in parts if reached), default=None)
-    if cut is not None:
-        start = cut + timedelta(1)
-        if start > end:
-            raise Unavailable("There are too many requests to add up within the time.")
-    found = [t for part, _ in parts for t in part if times.uuid7_day(t.request_id) >= start]
-    shown = {"from": start.isoformat(), "to": end.isoformat(), "earlier": cut.isoformat() if cut else None}
-    return shown | _added_up(found, currency)
+    def _add_up(self, account: str, hours: list[str], deadline: float) -> tuple[dict[str, Sums], str | None]:
+        """Sums of the hours that were read to their end, and the latest hour that was not."""
+        if not hours:
+            return {}, None
+        sums = {hour: Sums() for hour in hours}
+        reached: list[str] = []
+
+        def read(work: tuple[str, str, str]) -> list[Transaction]:
+            pk, first, last = work
+            found, end = self.transactions.between(
+                pk, times.hour_floor(first), times.hour_floor(times.next_hour(last)), lambda: self.clock() < deadline
+            )
+            if end:
+                reached.append(hour_of(end))
+            return found
+
+        # One query for each run of hours in each partition, not one for each hour.
+        work = [(pk, *run) for run in _runs(hours) for pk in self.transactions.partitions(account)]
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for part in pool.map(read, work):
+                for t in part:
+                    hour = hour_of(t.request_id)
+                    if hour in sums:
+                        sums[hour].count(t)
+        cut = max(reached, default=None)
+        return {hour: found for hour, found in sums.items() if cut is None or hour > cut}, cut
 
 
-def _added_up(found: Iterable[Transaction], account_currency: str) -> dict[str, Json]:
+def _runs(hours: list[str]) -> list[tuple[str, str]]:
+    """(first, last) of hours that follow each other."""
+    runs: list[tuple[str, str]] = []
+    for hour in sorted(hours):
+        if runs and times.next_hour(runs[-1][1]) == hour:
+            runs[-1] = runs[-1][0], hour
+        else:
+            runs.append((hour, hour))
+    return runs
+
+
+def _shown(found: dict[str, Sums], account_currency: str) -> dict[str, Json]:
     requests: Counter[tuple[str, str, str]] = Counter()
     reasons: Counter[tuple[str, str]] = Counter()
     days, buyers, codes = _Cells(), _Cells(), _Cells()
-    for t in found:
-        day = times.uuid7_day(t.request_id).isoformat()
-        requests[day, t.source, t.status] += 1
-        if t.status in ("rejected", "failed"):
-            # Of items[0].price and items[1].price it is one reason.
-            reasons[t.status, _INDEX.sub("[]", t.reason).partition(";")[0][:200]] += 1
-        for effect in t.effects:
-            currency = effect.currency or account_currency
-            days[day, t.source, currency].add(effect)
-            if t.source == "orders_api":
-                buyers[effect.new_buyer, currency].add(effect)
-                if effect.promo_code:
-                    codes[effect.promo_code, currency].add(effect)
-    most = sorted(codes.items(), key=lambda entry: (-entry[1].orders, entry[0]))[:_MAX_CODES]
+    for hour, sums in found.items():
+        day = times.hour_day(hour).isoformat()
+        for (source, status), count in sums.requests.items():
+            requests[day, source, status] += count
+        reasons.update(sums.reasons)
+        for (source, stored, new_buyer, promo_code), cell in sums.cells.items():
+            currency = stored or account_currency
+            days[day, source, currency].add(cell.orders, cell.amount)
+            if source == "orders_api":
+                buyers[new_buyer, currency].add(cell.orders, cell.amount)
+                if promo_code:
+                    codes[promo_code, currency].add(cell.orders, cell.amount)
     return {
-        "days": days.rows("day", "source"),
+        "days": [{"day": day, "source": source} | cell.shown(c) for (day, source, c), cell in sorted(days.items())],
         "requests": [
             {"day": day, "source": source, "status": status, "count": count}
             for (day, source, status), count in sorted(requests.items())
@@ -126,12 +200,18 @@ def _added_up(found: Iterable[Transaction], account_currency: str) -> dict[str, 
             {"new_buyer": {"true": True, "false": False}.get(flag)} | cell.shown(currency)
             for (flag, currency), cell in sorted(buyers.items(), reverse=True)
         ],
-        "by_promo_code": [{"promo_code": code} | cell.shown(currency) for (code, currency), cell in most],
+        "by_promo_code": [
+            {"promo_code": code} | cell.shown(currency) for (code, currency), cell in _most(codes.items())
+        ],
         "refused": [
             {"status": status, "reason": reason, "count": count}
-            for (status, reason), count in reasons.most_common(_MAX_REASONS)
+            for (status, reason), count in sorted(reasons.items(), key=lambda r: (-r[1], r[0]))[:_MAX_REASONS]
         ],
     }
+
+
+def _most(cells: Iterable[tuple[tuple[str, ...], _Cell]]) -> list[tuple[tuple[str, ...], _Cell]]:
+    return sorted(cells, key=lambda entry: (-entry[1].orders, entry[0]))[:_MAX_CODES]
 
 
 def asked_of(query: Callable[[str], str | None], now: str) -> tuple[date, date]:

@@ -64,15 +64,28 @@ def uuid7() -> str:
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
-def uuid7_floor(day: date) -> str:
-    """Sorts before every UUIDv7 of that day (UTC) and behind every one of the day before."""
-    digits = f"{(day - date(1970, 1, 1)).days * 86_400_000:012x}"
+def hour_start(hour: str) -> datetime:
+    """Of `2026-11-22T03`, which is UTC."""
+    return datetime(int(hour[:4]), int(hour[5:7]), int(hour[8:10]), int(hour[11:13]), tzinfo=UTC)
+
+
+def hour_day(hour: str) -> date:
+    return hour_start(hour).date()
+
+
+def next_hour(hour: str) -> str:
+    return (hour_start(hour) + timedelta(hours=1)).strftime("%Y-%m-%dT%H")
+
+
+def hour_floor(hour: str) -> str:
+    """Sorts before every UUIDv7 of that hour and behind every one of the hour before."""
+    digits = f"{int(hour_start(hour).timestamp()) * 1000:012x}"
     return f"{digits[:8]}-{digits[8:]}"
 
 
-def uuid7_day(text: str) -> date:
-    """The day (UTC) on which a UUIDv7 was made."""
-    return date(1970, 1, 1) + timedelta(milliseconds=int(text.replace("-", "")[:12], 16))
+def uuid7_time(text: str) -> datetime:
+    """When a UUIDv7 was made."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text.replace("-", "")[:12], 16))
 
 
 def uuid7_age(text: str) -> float | None:

@@ -8,13 +8,14 @@ stand a second time under {account}/x/{hash of the order id}, where "why did ord
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tillbook import table, times
 from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
+from tillbook.hours import Hours
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
 from tillbook.table import Item, plain_item, raw
@@ -88,13 +89,21 @@ class Transactions:
 
     def record(self, transactions: list[Transaction]) -> None:
         """Writes what became of them, once more if it stands already. Raises Unavailable if it could not."""
-        distinct = {t.request_id: t for t in transactions}.values()
+        distinct = list({t.request_id: t for t in transactions}.values())
         items = [raw(item) for transaction in distinct for item in transaction.items()]
         if len(items) <= 2:
             for item in items:
                 self.client.put_item(TableName=self.table, Item=item)
-            return
-        self._write([{"PutRequest": {"Item": item}} for item in items])
+        else:
+            self._write([{"PutRequest": {"Item": item}} for item in items])
+        self._changed(distinct)
+
+    def _changed(self, transactions: Iterable[Transaction]) -> None:
+        ids: dict[str, list[str]] = {}
+        for transaction in transactions:
+            ids.setdefault(transaction.account, []).append(transaction.request_id)
+        for account, request_ids in ids.items():
+            Hours(self.client, self.table).changed(account, request_ids)
 
     def _write(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), 25):
@@ -117,6 +126,8 @@ class Transactions:
         for status in STATUSES:
             for shard in range(_SHARDS.get(status, 1)):
                 self._purge(f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}", before)
+        # A purge comes by twice, minutes apart: what was read before the first time is not kept for long.
+        Hours(self.client, self.table).all_changed(account)
 
     def _purge(self, pk: str, before: str) -> None:
         arguments: dict[str, Any] = {
@@ -138,6 +149,7 @@ class Transactions:
         """One outcome that another has replaced."""
         keys = [raw({"pk": item["pk"], "sk": item["sk"]}) for item in transaction.items()]
         self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+        self._changed([transaction])
 
     def newest(
         self, account: str, statuses: list[str], sources: list[str], limit: int, before: str | None
@@ -182,7 +194,7 @@ class Transactions:
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :beyond",
             "ExpressionAttributeValues": raw({":pk": pk, ":first": first, ":beyond": beyond}),
-            "ScanIndexForward": False,
+            "ScanIndexForward": False, "ConsistentRead": True,
         }  # fmt: skip
         found: list[Transaction] = []
         while True:

@@ -1,0 +1,103 @@
+"""Sums of hours that are over, kept so that nobody adds them up twice.
+
+Records table: pk = {account}/y, sk = the hour (`2026-11-22T03`). An hour that changes after it was over, by a late
+outcome, a replay or a purge, is marked: whoever read its records before the mark may not keep what they added up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tillbook import times
+from tillbook.aws import error_code
+from tillbook.json_text import Json, dumps
+from tillbook.packing import pack, unpack
+from tillbook.table import Item, plain_item, raw
+
+# Outcomes are recorded within seconds. Until then an hour is open, and nobody marks it; clocks may differ by the rest.
+_OPEN_SECONDS, _MARK_SECONDS = 3600, 1800
+_KEPT_SECONDS = 32 * 24 * 3600
+_MAX_BYTES = 300_000  # of an item's 400 KB
+
+
+def hour_of(request_id: str) -> str:
+    return times.uuid7_time(request_id).strftime("%Y-%m-%dT%H")
+
+
+def hours_between(start: date, end: date, now: datetime) -> list[str]:
+    """Every hour of those days that has begun."""
+    moment = datetime(start.year, start.month, start.day, tzinfo=UTC)
+    beyond = min(datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(1), now)
+    found: list[str] = []
+    while moment < beyond:
+        found.append(moment.strftime("%Y-%m-%dT%H"))
+        moment += timedelta(hours=1)
+    return found
+
+
+def is_over(hour: str, now: datetime, seconds: int = _OPEN_SECONDS) -> bool:
+    return times.hour_start(hour) + timedelta(hours=1, seconds=seconds) < now
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    client: Any
+    table: str
+
+    def kept(self, account: str, hours: list[str]) -> dict[str, list[Json]]:
+        """Those of the hours whose sums are kept."""
+        if not hours:
+            return {}
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
+            "ExpressionAttributeValues": raw({":pk": f"{account}/y", ":first": min(hours), ":last": max(hours)}),
+        }  # fmt: skip
+        found: dict[str, list[Json]] = {}
+        while True:
+            page = self.client.query(**arguments)
+            for item in map(plain_item, page["Items"]):
+                if "b" in item:
+                    found[item["sk"]] = unpack(item["b"])
+            if "LastEvaluatedKey" not in page:
+                return found
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def keep(self, account: str, read_at: str, sums: dict[str, list[Json]]) -> None:
+        """`read_at` is the stamp of before their records were read: a mark made since then wins."""
+        for hour, packed in sums.items():
+            if len(dumps(packed)) > _MAX_BYTES:
+                continue
+            item: Item = {"pk": f"{account}/y", "sk": hour, "at": read_at, "b": pack(packed), "ttl": _ttl()}
+            try:
+                self.client.put_item(
+                    TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk) OR #at < :read",
+                    ExpressionAttributeNames={"#at": "at"}, ExpressionAttributeValues=raw({":read": read_at}),
+                )  # fmt: skip
+            except ClientError as error:
+                if error_code(error) != "ConditionalCheckFailedException":
+                    raise
+
+    def changed(self, account: str, request_ids: Iterable[str]) -> None:
+        """To be called after the records of these requests were written or removed."""
+        now = datetime.now(UTC)
+        hours = {hour_of(request_id) for request_id in request_ids}
+        self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
+
+    def all_changed(self, account: str) -> None:
+        now = datetime.now(UTC)
+        self._mark(account, set(self.kept(account, ["2", now.strftime("%Y-%m-%dT%H")])))
+
+    def _mark(self, account: str, hours: set[str]) -> None:
+        for hour in sorted(hours):
+            item: Item = {"pk": f"{account}/y", "sk": hour, "at": times.now(), "ttl": _ttl()}
+            self.client.put_item(TableName=self.table, Item=raw(item))
+
+
+def _ttl() -> int:
+    return int(time.time()) + _KEPT_SECONDS
