@@ -353,11 +353,13 @@ class Run:
                 self.fired.append(place)
         slow = random.random() < 0.1
         scheduler.pause(self.plan.spread * random.random() if slow else 0.001 + 0.01 * random.random())
-        if self.trace is not None:
-            return self._traced(fault, operation, make, arguments, task)
-        if not fault:
-            return make(**arguments)
-        return self._faulty(fault, operation, make, arguments, random)
+        try:
+            if self.trace is not None:
+                return self._traced(fault, operation, make, arguments, task)
+            return self._faulty(fault, operation, make, arguments, random) if fault else make(**arguments)
+        except ClientError as error:
+            self._no_misuse(error)  # here, and not where the code under test has made a failed try of it
+            raise
 
     def _traced(
         self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], task: Task
