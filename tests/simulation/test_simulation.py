@@ -31,7 +31,7 @@ def test_histories_are_long_enough_and_use_all_there_is() -> None:
         assert sum(len(step.bodies) or 1 for step in steps) >= EVENTS
         kinds |= {step.kind for step in steps}
         texts += "".join(step.body for step in steps)
-    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild"}
+    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild", "purge", "erase"}
     for action in ("placed", "updated", "paid", "fulfilled", "refunded", "canceled"):
         assert f'"action":"{action}"' in texts
 
