@@ -127,7 +127,8 @@ class Transactions:
                 self._delete([(_order_pk(account, item["id"]), item["sk"]) for item in out if item["id"]])
             self._delete([(item["pk"], item["sk"]) for item in out])
             # Sorted by request ids, which are made a moment after the receipt.
-            if "LastEvaluatedKey" not in page or page["Items"][-1]["re"]["S"] > times.shift(before, seconds=60):
+            latest = page["Items"][-1]["re"]["S"] if page["Items"] else ""
+            if "LastEvaluatedKey" not in page or latest > times.shift(before, seconds=60):
                 return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
