@@ -626,9 +626,11 @@ def _fate_of_life(life: list[_Made], purges: list[Purge]) -> tuple[str, dict[int
             if V1 in purge.sources and life[0].call.received <= purge.before:
                 fate = GONE if purge.finished else fate or MAYBE
             continue
+        if life[0].call.received > purge.cut:
+            continue  # a new order, with all that was said of it
         earlier = [made for made in life if made.call.received <= purge.cut]
         owner = earlier[-1].person if earlier else None
-        if life[0].call.received <= purge.cut and owner == purge.person and life[-1].person == purge.person:
+        if owner == purge.person and life[-1].person == purge.person:
             # Handed on and back while it ran: whichever it met.
             certain = purge.finished and all(
                 made.person == purge.person for made in life[life.index(earlier[-1]) :]

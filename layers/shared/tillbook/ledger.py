@@ -272,7 +272,8 @@ class Ledger:
             # What a purge is about to take out is no longer the event that this copy repeats: it takes its place.
             doomed = received <= known.person < activity.received
             if not doomed and received <= known.cut < activity.received:
-                doomed = self._began(pk, activity.order_key, tries) <= known.before
+                # What was read first may be gone from the order when that is read: it began no later than this.
+                doomed = received <= known.before or self._began(pk, activity.order_key, tries) <= known.before
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
@@ -601,8 +602,9 @@ class Ledger:
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "orders_api", key)
         _, events = self._read(pk, key, tries)
+        later = {id(event) for life in _lives(events) if _received(life[0]) > cut for event in life}
         for event in events[1:]:  # never the newest: the order stands on it
-            if event.get("gp") != table.person_pk(account, person) or _received(event) > cut:
+            if event.get("gp") != table.person_pk(account, person) or _received(event) > cut or id(event) in later:
                 continue
             emptied = {name: value for name, value in event.items() if name not in ("gp", "b")}
             while self._try([self._replace_event(emptied, event)], tries) is not None:
