@@ -325,6 +325,20 @@ class _Fates:
                 fate = RACED
         return fate
 
+    def until(self, event: Event) -> str:
+        """Up to which receipt another content under its key may have met it standing, though it is gone."""
+        return min(
+            (
+                purge.marked
+                for purge in self._purges
+                if purge.finished
+                and purge.account == event.account
+                and event.received <= purge.before
+                and purge.person in (None, _person_v3(event))
+            ),
+            default="9",
+        )
+
     def outcomes(self, event: Event, fate: str) -> set[str]:
         """What may be shown of the request: a purge forgets what became of it, an erasure does not."""
         forgetting = [
@@ -356,30 +370,31 @@ def _left(
             wrong(f"{event.request_id} cannot be {status[id(event)]}")
     if len(found) > 1:
         wrong("stands more than once")
+
+    def met_another(event: Event) -> bool:
+        return any(
+            fate[id(e)] and event.received <= fates.until(e) and _content(e.payload) != _content(event.payload)
+            for e in copies
+        )
+
     if not found:
         # Another content that was gone in the end may have stood under the key when these came.
-        first = [e for e in copies if fate[id(e)]]
         if not any(fate[id(e)] in (GONE, MAYBE) for e in copies):
             wrong("is gone, and nothing took it out")
-        if any(
-            status[id(e)] != "failed" or all(_content(f.payload) == _content(e.payload) for f in first) for e in new
-        ):
+        if any(status[id(e)] != "failed" or not met_another(e) for e in new):
             wrong("is new, and is gone")
         return None
     stands = found[0]
     if fate[id(stands)] == GONE:
         wrong(f"{stands.request_id} was to be taken out, and stands")
     alike = next(members for members in contents if stands in members)
-    # Another content that was gone in the end may have stood under the key when some of them came.
-    before = any(fate[id(e)] for e in copies if e not in alike)
-    counted = [e for e in alike if not fate[id(e)] and not (before and status[id(e)] == "failed")]
+    counted = [e for e in alike if not fate[id(e)] and not (status[id(e)] == "failed" and met_another(e))]
     place = stands.received, stands.position
     if any((e.received, e.position) < place for e in counted):
         wrong("does not stand at its earliest receipt")
     for event in new:
-        if status[id(event)] not in (("applied", "duplicate") if event in alike else ("failed",)) and (
-            not before or status[id(event)] != "failed"
-        ):
+        fitting = ("applied", "duplicate") if event in alike else ("failed",)
+        if status[id(event)] not in fitting and not (status[id(event)] == "failed" and met_another(event)):
             wrong(f"{event.request_id} is {status[id(event)]}")
     applied = sum(status[id(e)] == "applied" for e in alike)
     if not applied and not any("none" in fates.outcomes(e, fate[id(e)]) for e in alike):

@@ -81,6 +81,7 @@ class History:
     spread: float  # seconds that a slow call takes
     max_orders: int  # orders in a message
     compress_from: int  # characters
+    page_orders: int  # in a page of a job
     others: float  # how likely a worker runs another version of the code than ours
     reads: bool  # whether all that can be read is compared in the end
 
@@ -158,6 +159,7 @@ def history(seed: int) -> History:
         spread=random.choice((0.02, 0.3, 3.0)),
         max_orders=random.choice((100, 100, 2, 1)),
         compress_from=random.choice((48_000, 48_000, 100)),
+        page_orders=random.choice((50, 50, 2, 1)),
         others=random.choice((0.0, 0.0, 0.5)),
         reads=random.random() < 0.2,
     )  # fmt: skip

@@ -30,7 +30,21 @@ from tests.simulation.expressions import Item, Unknown
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, history
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
 from tests.simulation.store import SQS, DynamoDB, Key, Table, cancelled, client_error
-from tillbook import audiences, http, intake, managing, messages, observe, orders, processing, reading, table, times
+from tillbook import (
+    audiences,
+    http,
+    intake,
+    managing,
+    messages,
+    observe,
+    orders,
+    processing,
+    purge,
+    reading,
+    rebuild,
+    table,
+    times,
+)
 from tillbook.addresses import match_key
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem
@@ -164,6 +178,8 @@ class Seams:
             self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
         self._set(audiences, ThreadPoolExecutor=_OneByOne)
         self._set(orders, _ledger=lambda: self._now().ledger)
+        self._set(purge, _PAGE_ORDERS=purge._PAGE_ORDERS)
+        self._set(rebuild, PAGE_ORDERS=rebuild.PAGE_ORDERS)
         self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
         return self
 
@@ -331,6 +347,7 @@ class Run:
         self.processor.ledger.pace = pace
         messages.MAX_ORDERS = plan.max_orders
         messages._COMPRESS_FROM = plan.compress_from
+        purge._PAGE_ORDERS = rebuild.PAGE_ORDERS = plan.page_orders
 
     def _add_accounts(self, records: Table) -> None:
         for account in sorted({step.account for step in self.plan.steps}):
