@@ -8,13 +8,16 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Death, Shop, die_at
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import purge, rejections, times
+from tillbook import processing, purge, rejections, times
 from tillbook.identity import Person
+from tillbook.purge import Marks, read_marks
+from tillbook.settings import settings
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 CONFIRMED = {"x-confirm": "purge"}
@@ -305,6 +308,113 @@ def test_erasure_by_other_names(shop: Shop) -> None:
     erased(shop, "p-1")
     assert traces(shop, "c-1", "p-1") == []
     assert count(shop, V1) == count(shop, V3) == 0
+
+
+def named(shop: Shop, who: str) -> list[tuple[str, str]]:
+    answer = shop.get(f"/v3/{ACCOUNT}/people/{who}/activity")
+    return [(a["name"], a["order"]["order_id"]) for a in answer.body["activity"]] if answer.status == 200 else []
+
+
+def test_an_order_that_came_and_went_after_the_purge_keeps_its_activities(shop: Shop) -> None:
+    submit(shop, order("a"))
+    job_id = start(shop)
+    submit(shop, order("a", total=5))
+    shop.delete("a")
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert named(shop, ANN) == [("Deleted an order", "a"), ("Submitted an order", "a")]
+
+
+def test_an_erasure_leaves_what_others_had_under_the_same_order_id(shop: Shop) -> None:
+    submit(shop, order("a", customer_email=BOB))
+    shop.delete("a")
+    submit(shop, order("a", total=3))
+    erased(shop, ANN)
+    assert named(shop, BOB) == [("Deleted an order", "a"), ("Submitted an order", "a")]
+    assert (worth(shop, ANN), count(shop, V1)) == (None, 0)
+    assert shop.get("/v1/order/a").status == 404
+    submit(shop, order("a", customer_email=BOB, total=8))
+    assert worth(shop, BOB) == {"USD": "8.00"}
+    erased(shop, BOB)
+    assert [i for i in shop.items("LedgerTable") if "/n/" not in i["pk"]] == []
+
+
+def test_an_order_that_was_handed_on_stays_and_is_as_old_as_it_was(shop: Shop) -> None:
+    submit(shop, order("a"))
+    shop.edit("a", {"customer_email": BOB})
+    erased(shop, ANN)
+    assert worth(shop, BOB) == {"USD": "100.00"}
+    assert named(shop, ANN) == []
+    assert shop.submit(order("a")).body["customer"]["email_sha256"] == hashlib.sha256(BOB.encode()).hexdigest()
+    purged(shop)
+    assert worth(shop, BOB) is None
+
+
+def test_what_names_the_person_after_the_erasure_stays(shop: Shop) -> None:
+    submit(shop, order("a"))
+    answer = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}")
+    submit(shop, order("b", customer_email=BOB))
+    shop.edit("b", {"customer_email": ANN})
+    shop.edit("b", {"customer_email": BOB})
+    later = shop.send(event(email=ANN, order_id="poison")).body["request_id"]
+    with shop.faults.injected(poisoned("poison")):
+        shop.drain(40)
+    shop.drain()
+    assert job(shop, answer.body["job_id"])["status"] == "done"
+    assert named(shop, ANN) == [("Edited an order", "b")]
+    assert worth(shop, BOB) == {"USD": "100.00"}
+    assert letters(shop) == [later]
+
+
+def test_a_key_under_which_somebody_else_stands_is_not_waited_for(shop: Shop) -> None:
+    keyed = {"Idempotency-Key": "k"}
+    shop.send(event(email=ANN, order_id="a"))
+    shop.send(event(email=BOB, order_id="b"), headers=keyed)
+    shop.drain()
+    shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}")
+    other = shop.send(event(email=ANN, order_id="c"), headers=keyed).body["request_id"]
+    shop.drain()
+    assert shop.status(other)["status"] == "failed"
+    assert "idempotency_key_reused" in shop.status(other)["reason"]
+    assert letters(shop) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"])
+def test_what_could_not_be_queued_does_not_purge_by_halves(shop: Shop, path: str) -> None:
+    send(shop, event(email=ANN, order_id="a"))
+    queued = shop.send(event(email=ANN, order_id="b")).body["request_id"]
+
+    def full(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "SendMessage":
+            raise ClientError({"Error": {"Code": "OverLimit", "Message": "full"}}, operation)
+        return go()
+
+    with shop.faults.injected(full):
+        assert shop.request("DELETE", path, headers=CONFIRMED).status == 503
+    shop.drain()
+    assert shop.status(queued)["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "200.00"}
+
+
+def test_a_late_copy_does_not_take_a_new_event_back_before_the_purge(shop: Shop) -> None:
+    """As a function finds it that has read what is purged before there was anything."""
+    body = event(email=ANN, occurred_at=day(1))
+    shop.send(body)
+    (early,) = shop.receive()
+    start(shop)
+    new = shop.send(body).body["request_id"]
+    shop.drain()
+    processor = processing._build(settings())
+    stale = iter([Marks({}, {})])
+    processor.marks_of = lambda account: next(stale, read_marks(shop.dynamodb, settings().records_table, account))
+    assert processor.run([early], 60) == {"batchItemFailures": []}
+    head = next(i for i in shop.items("LedgerTable") if i["sk"].endswith("~"))
+    assert shop.status(new)["status"] == "applied"
+    event_item = next(i for i in shop.items("LedgerTable") if "!" in i["sk"])
+    assert event_item["rq"] == new
+    assert head["l"] == event_item["gs"]
+    mark = next(i for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/u" and i["sk"] == "s")
+    assert event_item["gs"][20:40] > mark["cut"]
 
 
 # ----------------------------------------------------------------- dead letters

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from botocore.exceptions import ClientError
 
 Item = dict[str, dict[str, Any]]  # DynamoDB's typed values
 Values = dict[str, dict[str, Any]]
@@ -26,6 +30,18 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": lambda a, b: a >= b,
 }
 _WORDS = frozenset({"AND", "OR", "NOT", "SET", "ADD", "REMOVE", "DELETE", "BETWEEN", "IN"})
+
+
+def _reserved_words() -> frozenset[str]:
+    """DynamoDB's published list, as moto has it (found without importing moto, which takes a second)."""
+    spec = find_spec("moto")
+    assert spec is not None
+    assert spec.origin is not None
+    path = Path(spec.origin).parent / "dynamodb" / "parsing" / "reserved_keywords.txt"
+    return frozenset(path.read_text().split())
+
+
+RESERVED = _reserved_words()
 # Numbers have 38 digits; what does not fit is refused.
 NUMBERS = Context(prec=38, traps=[Inexact])
 
@@ -77,6 +93,21 @@ def number(text: str) -> str:
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
+def _attribute(token: str, text: str) -> str:
+    """An attribute's name that stands in an expression as it is. A reserved word needs a placeholder (#name)."""
+    if not (token[0].isalpha() or token[0] == "_") or token in _WORDS:
+        raise Unknown(f"{token!r} is no attribute in {text!r}")
+    if token.upper() in RESERVED:
+        message = f"Invalid expression: Attribute name is a reserved keyword; reserved keyword: {token}"
+        raise ClientError({"Error": {"Code": "ValidationException", "Message": message}}, "")
+    return token
+
+
+def _named(token: str, text: str) -> Callable[[Names], str]:
+    name = _attribute(token, text)
+    return lambda names: name
+
+
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.tokens, self.at = text, [], 0
@@ -107,9 +138,9 @@ class _Parser:
         token = self.take()
         if token[0] == "#":
             return lambda names: names[token]
-        if not (token[0].isalpha() or token[0] == "_") or token.upper() in _WORDS:
-            raise Unknown(f"{token!r} is no attribute in {self.text!r}")
-        return lambda names: token
+        if self.peek() == "(":
+            raise Unknown(f"{token!r} is no function known here, in {self.text!r}")
+        return _named(token, self.text)
 
     def operand(self) -> Operand:
         if self.peek().startswith(":"):
@@ -272,7 +303,7 @@ def update(text: str) -> Update:
 
 @lru_cache(maxsize=4096)
 def key_condition(text: str) -> KeyCondition:
-    """`hash = :value`, and with AND one of: begins_with(range, :v), range < <= > >= = :v."""
+    """`hash = :value`, and with AND one of: begins_with(range, :v), range < <= > >= = :v, range BETWEEN :v AND :w."""
     parser = _Parser(text)
     hash_name = parser.take()
     parser.take("=")
@@ -291,10 +322,18 @@ def key_condition(text: str) -> KeyCondition:
             holds = lambda key, values: key.startswith(values[prefix]["S"])  # noqa: E731
         else:
             range_name = parser.take()
-            compare = _COMPARE[parser.take("=", "<", "<=", ">", ">=")]
-            token = parser.take()
+            operator, token = parser.take("=", "<", "<=", ">", ">=", "BETWEEN"), parser.take()
+            if operator == "BETWEEN":
+                parser.take("AND")
+                last = parser.take()
+                holds = lambda key, values: values[token]["S"] <= key <= values[last]["S"]  # noqa: E731
+                parser.end()
+                return KeyCondition(hash_name, hash_value, range_name, holds, "", parser.used)
+            compare = _COMPARE[operator]
             holds = lambda key, values: compare(key, values[token]["S"])  # noqa: E731
     parser.end()
+    for name in filter(None, (hash_name, range_name)):
+        _attribute(name, text)
     if "#" in text or not hash_value.startswith(":") or (prefix and not prefix.startswith(":")):
         raise Unknown(text)
     return KeyCondition(hash_name, hash_value, range_name, holds, prefix, parser.used)

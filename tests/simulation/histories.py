@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 EVENTS = 20  # at least, in each history
+_START = datetime(2026, 1, 1, tzinfo=UTC)  # when every history begins
 
-_EMAILS = ("ann@shop.example", " Bob@Shop.Example ", "cleo@shop.example", "ANN@shop.example")
+EMAILS = ("ann@shop.example", " Bob@Shop.Example ", "cleo@shop.example", "ANN@shop.example")
 _PERSON_IDS = ("p-1", "p-2", "77", "dora@shop.example")
-_CUSTOMER_IDS = ("c-1", "p-1", "cleo@shop.example")
+CUSTOMER_IDS = ("c-1", "p-1", "cleo@shop.example")
 _ACTIONS = ("placed", "placed", "updated", "paid", "fulfilled", "refunded", "refunded", "canceled")
 _AMOUNTS = (
     "0",
@@ -43,12 +45,12 @@ _REFUSED = '{"action":"placed","provider":"shop","order_id":"o-1"}'
 class Step:
     """One request, sent `attempts` times at most until it is answered. `at` in seconds, `bodies` are JSON.
 
-    `target`: the order's id or the audience's, where the path names one. `key`: the Idempotency-Key.
+    `target`: the order's id, the audience's or the person's, where the path names one. `key`: the Idempotency-Key.
     """
 
     id: int
     at: float
-    kind: str  # activity, batch, submitted, edited, deleted, rebuild
+    kind: str  # activity, batch, submitted, edited, deleted, rebuild, purge, erase
     account: str
     bodies: tuple[str, ...]
     attempts: int
@@ -79,6 +81,9 @@ class History:
     spread: float  # seconds that a slow call takes
     max_orders: int  # orders in a message
     compress_from: int  # characters
+    page_orders: int  # in a page of a job
+    others: float  # how likely a worker runs another version of the code than ours
+    reads: bool  # whether all that can be read is compared in the end
 
 
 @dataclass
@@ -107,12 +112,12 @@ class _World:
 def history(seed: int) -> History:
     random = Random(seed)
     world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
-    world.people = [f'"email":"{e}"' for e in world.some(_EMAILS, 2)]
+    world.people = [f'"email":"{e}"' for e in world.some(EMAILS, 2)]
     world.people += [f'"person_id":"{p}"' for p in world.some(_PERSON_IDS, 2)]
     world.orders = [f"o-{n}" for n in range(random.randint(1, 4))]
     world.v1_orders = world.orders[:1] + [f"v-{n}" for n in range(random.randint(0, 2))]
-    world.v1_people = [f'"customer_email":"{e}"' for e in world.some(_EMAILS, 2)]
-    world.v1_people += [f'"customer_id":"{c}"' for c in world.some(_CUSTOMER_IDS, 1)]
+    world.v1_people = [f'"customer_email":"{e}"' for e in world.some(EMAILS, 2)]
+    world.v1_people += [f'"customer_id":"{c}"' for c in world.some(CUSTOMER_IDS, 1)]
     if random.random() < 0.3:
         world.v1_people.append("")
     world.moments = world.some(_MOMENTS, 3)
@@ -143,6 +148,8 @@ def history(seed: int) -> History:
             step = _v3(world, len(steps), at, account, patience)
         steps.append(step)
         events += 0 if _REFUSED in step.bodies else len(step.bodies) or 1
+    if random.random() < 0.25:
+        _take_out(world, steps, window)
     return History(
         seed, steps,
         faults=random.choice((0.0, 0.02, 0.05, 0.1, 0.1, 0.25)),
@@ -152,7 +159,36 @@ def history(seed: int) -> History:
         spread=random.choice((0.02, 0.3, 3.0)),
         max_orders=random.choice((100, 100, 2, 1)),
         compress_from=random.choice((48_000, 48_000, 100)),
+        page_orders=random.choice((50, 50, 2, 1)),
+        others=random.choice((0.0, 0.0, 0.5)),
+        reads=random.random() < 0.2,
     )  # fmt: skip
+
+
+def _take_out(world: _World, steps: list[Step], window: float) -> None:
+    """Purges and erasures among the rest, and after them some of what was sent before once more."""
+    random = world.random
+    sent = [step for step in steps if step.kind != "rebuild" and _REFUSED not in step.bodies]
+    latest = 0.0
+    for _ in range(random.choice((1, 1, 2))):
+        at = random.random() * (window + 0.05) * 1.2
+        account, patience = random.choice(world.accounts), random.choice((1, 4))
+        latest = max(latest, at)
+        if random.random() < 0.5:
+            who = random.choice([*world.people, *filter(None, world.v1_people)]).split(":")[1].strip('"')
+            steps.append(Step(len(steps), at, "erase", account, (), patience, who))
+            continue
+        asked = ['"confirm":"purge"']
+        if random.random() < 0.4:
+            asked.append(f'"source":"{random.choice(("orders_api", "shopper_activity"))}"')
+        if random.random() < 0.4:
+            before = random.choice((at * random.random(), at * random.random(), -100_000.0, 100_000.0))
+            asked.append(f'"before":"{(_START + timedelta(seconds=before)).isoformat()}"')
+        steps.append(Step(len(steps), at, "purge", account, ("{" + ",".join(asked) + "}",), patience))
+    for _ in range(random.randint(0, 8)):
+        again = random.choice(sent)
+        at = latest + random.random() * random.choice((0.05, 1.0, 30.0, 600.0))
+        steps.append(replace(again, id=len(steps), at=at))
 
 
 def _v3(world: _World, number: int, at: float, account: str, patience: int) -> Step:

@@ -25,12 +25,14 @@ class Abandoned(BaseException):
 class Task:
     """`kill_at`: the time at which the platform ends its process, if it still runs."""
 
-    __slots__ = ("calls", "faults", "kill_at", "name", "random", "stuck", "thread", "work")
+    __slots__ = ("calls", "dialect", "faults", "kill_at", "luck", "name", "random", "stuck", "thread", "work")
 
     def __init__(self, name: str, work: Callable[[], None], random: Any = None) -> None:
         self.name, self.work, self.random = name, work, random
         self.calls = self.faults = self.stuck = 0
         self.kill_at = FOREVER
+        self.dialect: Any = None  # which version of the code it runs, where that is not ours
+        self.luck = 1.0  # how likely a fault strikes it, against others
         self.thread: _Thread | None = None
 
 

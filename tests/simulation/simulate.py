@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from importlib import import_module
 from random import Random
 from types import SimpleNamespace
@@ -22,18 +23,36 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from tests.simulation import dialects, reader
 from tests.simulation.auditor import NAMES as NAMES_OF_ACTIVITIES
-from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Order, Person, Seen, Version, audit
+from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Order, Person, Purge, Seen, Version, audit
 from tests.simulation.expressions import Item, Unknown
-from tests.simulation.histories import ADDRESSES, History, Step, history
+from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, history
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
-from tests.simulation.store import SQS, DynamoDB, Key, cancelled, client_error
-from tillbook import http, intake, managing, messages, observe, orders, processing, table, times
+from tests.simulation.store import SQS, DynamoDB, Key, Table, cancelled, client_error
+from tillbook import (
+    audiences,
+    http,
+    intake,
+    managing,
+    messages,
+    observe,
+    orders,
+    processing,
+    purge,
+    reading,
+    rebuild,
+    table,
+    times,
+)
 from tillbook.addresses import match_key
+from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem
 from tillbook.keys import ApiKey
 from tillbook.ledger import Ledger, Pace, state_of
-from tillbook.messages import decode
+from tillbook.messages import Queue, decode
+from tillbook.orders_api import customer_match_key
+from tillbook.packing import unpack
 from tillbook.settings import Settings
 from tillbook.transactions import STATUSES
 
@@ -48,6 +67,8 @@ _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 _HANDLER_SECONDS, _PROCESS_SECONDS = 10.0, 60.0
 # No history needs as much; one that does never ends.
 _MAX_CALLS = 20_000
+# A page of a job makes fifty calls where an order takes three: with as many faults a call, none would come to its end.
+_JOBS_LUCK = 0.1
 
 _ROUTES = {
     "activity": "POST /v3/{account_id}/shopper_activity/order",
@@ -56,7 +77,10 @@ _ROUTES = {
     "edited": "POST /v1/order/{order_id}",
     "deleted": "DELETE /v1/order/{order_id}",
     "rebuild": "POST /v1/audience/{audience_id}/rebuild",
+    "purge": "DELETE /v1/transactions",
+    "erase": "DELETE /v3/{account_id}/people/{id_or_email}",
 }
+_JOBS = ("rebuild", "purge", "erase")
 _CALLS: dict[str, Callable[[http.Request], http.Response]] = {
     "activity": intake.accept,
     "batch": intake.accept,
@@ -64,6 +88,8 @@ _CALLS: dict[str, Callable[[http.Request], http.Response]] = {
     "edited": orders.edit,
     "deleted": orders.delete,
     "rebuild": managing.start,
+    "purge": managing.start,
+    "erase": managing.start,
 }
 
 # Which faults a call may meet; the likelier stand more than once.
@@ -111,6 +137,18 @@ def _nothing(*_: Any, **__: Any) -> None:
     """Instead of a log or a metric."""
 
 
+class _OneByOne:
+    """Instead of a pool of threads, which the scheduler would not know."""
+
+    def __init__(self, _: int) -> None:
+        self.map = map
+
+    def __enter__(self) -> _OneByOne:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Seams:
     """Time, chance, clients and logs of the package, held by the simulation that runs; put back in the end."""
 
@@ -138,7 +176,10 @@ class Seams:
             own = {name: value for name, value in kept.items() if value.__module__ == module.__name__}
             self._set(module, **{name: value.__wrapped__ for name, value in own.items() if name[0] == "_"})
             self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
+        self._set(audiences, ThreadPoolExecutor=_OneByOne)
         self._set(orders, _ledger=lambda: self._now().ledger)
+        self._set(purge, _PAGE_ORDERS=purge._PAGE_ORDERS)
+        self._set(rebuild, PAGE_ORDERS=rebuild.PAGE_ORDERS)
         self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
         return self
 
@@ -208,8 +249,8 @@ class Invariants:
             for item, sign in ((old, -1), (new, 1)):
                 if item is not None and "x" in item:
                     self._add_head(pk, item, sign)
-            if new is not None and "n" in new:
-                self.heads[pk, sk[:-1]] = int(new["n"]["N"])
+            if "n" in (new or old or {}):
+                self.heads[pk, sk[:-1]] = int(new["n"]["N"]) if new else 0
                 self.touched_orders.add((pk, sk[:-1]))
         elif sk == "p":
             for attribute, value in (new or {}).items():
@@ -278,7 +319,9 @@ class Run:
         self.fired: list[str] = []
         self.attempts: list[_Attempt] = []
         self.sent: list[str] = []
-        self.written_at: dict[Key, float] = {}
+        self.versions: dict[Key, list[Version]] = {}  # by partition and order key, with what was taken out again
+        self.named: dict[str, tuple[str, str]] = {}  # whoever was known once: kind and value by partition key
+        self.marked: dict[tuple[str, str], list[tuple[float, str]]] = {}  # purges' marks: when, up to what
         self.faults_on = True
         self.trace: list[str] | None = None
         self._total_calls = 0
@@ -287,9 +330,9 @@ class Run:
         self._latest_receipt = 0
         self.invariants = Invariants()
 
-        self.dynamodb = DynamoDB()
+        self.dynamodb = DynamoDB(lambda: self.scheduler.now)
         self.dynamodb.add_table(LEDGER, **LEDGER_INDEXES)
-        self.dynamodb.add_table(RECORDS)
+        self._add_accounts(self.dynamodb.add_table(RECORDS))
         self.dynamodb.watch = self._watch
         self.dynamodb.committed = self.invariants.committed
         self.dynamodb.lagging = lambda: self._chance().random() < 0.5
@@ -304,6 +347,13 @@ class Run:
         self.processor.ledger.pace = pace
         messages.MAX_ORDERS = plan.max_orders
         messages._COMPRESS_FROM = plan.compress_from
+        purge._PAGE_ORDERS = rebuild.PAGE_ORDERS = plan.page_orders
+
+    def _add_accounts(self, records: Table) -> None:
+        for account in sorted({step.account for step in self.plan.steps}):
+            item = {"pk": f"{account}/a", "sk": "a", "cu": "USD", "so": "orders_api shopper_activity"}
+            records.put((item["pk"], "a"), table.raw(item))
+        records.before.clear()
 
     # ------------------------------------------------------- time and chance
 
@@ -326,6 +376,10 @@ class Run:
         self._latest_receipt = max(self._latest_receipt + 1, int(self.scheduler.now * 1e6))
         return times.shift("20260101000000000000", microseconds=self._latest_receipt)
 
+    def _stamp(self, at: float) -> str:
+        # Not before any receipt of that time: those are a microsecond apart, whatever the time is.
+        return times.shift("20260101000000000000", microseconds=int(at * 1e6) + 10_000)
+
     # ----------------------------------------------------------------- calls
 
     def call(self, operation: str, make: Callable[..., Any], arguments: dict[str, Any]) -> Any:
@@ -343,7 +397,7 @@ class Run:
             task.stuck -= 1
             task.faults += 1
             fault = "none"
-        elif self.faults_on and random.random() < self.plan.faults:
+        elif self.faults_on and random.random() < self.plan.faults * task.luck:
             fault = random.choice(_FAULTS[operation])
             place = f"{task.name}, call {task.calls}: {operation} {fault}"
             if place in self.without:
@@ -351,13 +405,17 @@ class Run:
             else:
                 task.faults += 1
                 self.fired.append(place)
+        if task.dialect is not None:
+            arguments = task.dialect(operation, arguments)
         slow = random.random() < 0.1
         scheduler.pause(self.plan.spread * random.random() if slow else 0.001 + 0.01 * random.random())
-        if self.trace is not None:
-            return self._traced(fault, operation, make, arguments, task)
-        if not fault:
-            return make(**arguments)
-        return self._faulty(fault, operation, make, arguments, random)
+        try:
+            if self.trace is not None:
+                return self._traced(fault, operation, make, arguments, task)
+            return self._faulty(fault, operation, make, arguments, random) if fault else make(**arguments)
+        except ClientError as error:
+            self._no_misuse(error)  # here, and not where the code under test has made a failed try of it
+            raise
 
     def _traced(
         self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], task: Task
@@ -477,20 +535,56 @@ class Run:
     # ---------------------------------------------------------------- workers
 
     def _watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
-        if name == LEDGER and old is None and new is not None and "i" in new:
-            self.written_at[key] = self.scheduler.now
+        if name == LEDGER:
+            self._watch_v1(key, old, new)
+        elif key[0].endswith("/u") and new is not None:
+            marks = self.marked.setdefault((key[0][:-2], key[1]), [])
+            marks.append((self.scheduler.now, new["cut"]["S"]))
         self.invariants.watch(name, key, old, new)
+
+    def _watch_v1(self, key: Key, old: Item | None, new: Item | None) -> None:
+        """What becomes of v1 orders, in its order: their versions, and that they are taken out."""
+        pk, sk = key
+        if sk == "p" and new is not None and "k" in new:
+            self.named[pk] = new["k"]["S"], new["id"]["S"]
+        if sk[-1] == "~" and old is not None and "v" in old and (new is None or (new["v"] == old["v"] and "d" in new)):
+            last = int(new["v"]["N"]) if new else 0  # where an earlier order stays, the numbers go on
+            gone = Version("removed", "", "", self.scheduler.now, last)
+            self.versions.setdefault((pk, sk[:-1]), []).append(gone)
+        item = new or old
+        if "!" not in sk or item is None or "i" not in item:
+            return
+        order, _, number = sk.partition("!")
+        versions = self.versions.setdefault((pk, order), [])
+        if old is None and new is not None:
+            body = new["b"]["B"]
+            versions.append(
+                Version(item["a"]["S"], item["rq"]["S"], item["i"]["S"], self.scheduler.now, int(number), body)
+            )
+        else:
+            version = next(v for v in reversed(versions) if v.number == int(number) and v.request_id == item["rq"]["S"])
+            if new is None:
+                version.removed = self.scheduler.now
+            elif "b" not in new:
+                version.redacted = self.scheduler.now
+
+    def _choose_dialect(self, task: Task) -> None:
+        # By its name: not by its chance, so that whether there are others leaves all the rest as it is.
+        chance = Random(f"{self.plan.seed} {task.name}") if self.plan.others else None
+        if chance is not None and chance.random() < self.plan.others:
+            task.dialect = chance.choice((dialects.newer, dialects.older))
 
     def _client(self, step: Step) -> None:
         """A shop's client, which sends again what was not answered."""
         task = self.scheduler.current
         assert task is not None
+        self._choose_dialect(task)
         for attempt in range(step.attempts):
             made = _Attempt(step, times.uuid7(), self._receipt(), self.scheduler.now)
             self.attempts.append(made)
             event = {
                 "routeKey": _ROUTES[step.kind], "body": step.body,
-                "pathParameters": {"order_id": step.target, "audience_id": step.target},
+                "pathParameters": dict.fromkeys(("order_id", "audience_id", "id_or_email"), step.target),
                 "headers": {} if step.key is None else {"idempotency-key": step.key},
             }  # fmt: skip
             request = http.Request(
@@ -552,7 +646,10 @@ class Run:
     def _process(self, records: list[dict[str, Any]]) -> None:
         scheduler, task = self.scheduler, self.scheduler.current
         assert task is not None
+        self._choose_dialect(task)
         random, seconds = task.random, _PROCESS_SECONDS
+        if any('"steps":' in r["body"] or (r["body"][0] == "z" and decode(r["body"]).steps) for r in records):
+            task.luck = _JOBS_LUCK
         if self.faults_on and random.random() < self.plan.short_lives:
             seconds = 6.0 + random.random() * random.choice((0.02, 0.2, 2.0))
             task.kill_at = scheduler.now + seconds - 6.0 * random.random()
@@ -588,35 +685,107 @@ class Run:
             # Faults end when everything had its time to go wrong.
             self.scheduler.at(max(step.at for step in self.plan.steps) + 2000, self._end_faults)
             self.scheduler.run()
-            self._replay_dead_letters()
-            self.scheduler.run()
+            self._alone("replay", self._replay_dead_letters)
             if self.sqs.messages or self.sqs.dead:
                 return ["messages are left in the queue"]
-            self._check_jobs()
-            return audit(self._events(), self._calls(), self._seen())
+            seen = self._seen()
+            read = (lambda books: self._differences(books, seen)) if self.plan.reads else (lambda books: [])
+            return audit(self._events(), self._calls(), self._purges(), seen, read)
         except Broken as broken:
             return [str(broken)]
+
+    def _alone(self, name: str, work: Callable[[], None]) -> None:
+        """What is done when all the rest is over; and then what follows from it."""
+        task = Task(name, work, Random(self.plan.seed))
+        self.scheduler.at(self.scheduler.now + 10, task)
+        self.scheduler.run()
+
+    def _differences(self, books: Books, seen: Seen) -> list[str]:
+        found: list[str] = []
+        accounts = sorted({step.account for step in self.plan.steps})
+        self._alone("reader", lambda: found.extend(reader.differences(self._ask, books, seen.statuses, accounts)))
+        return found
+
+    def _ask(self, route: str, account: str, path: dict[str, str], query: dict[str, str], body: Any) -> tuple[int, Any]:
+        event = {
+            "routeKey": route, "pathParameters": path, "queryStringParameters": query,
+            "body": None if body is None else json.dumps(body),
+        }  # fmt: skip
+        key = ApiKey("key", account, "admin", "", "")
+        try:
+            answer = reading.answer(http.Request(event, key, self._receipt(), times.uuid7(), FOREVER))
+        except Problem as problem:
+            return problem.status, problem.message
+        return answer.status, answer.body
 
     def _end_faults(self) -> None:
         self.faults_on = False
 
-    def _check_jobs(self) -> None:
-        """What was answered 202 came to an end, and to a good one where nothing stood in its way."""
-        records = self.dynamodb.tables[RECORDS].items
-        for attempt in self.attempts:
-            if attempt.step.kind == "rebuild" and attempt.status == 202:
-                job = records[f"{attempt.step.account}/j", attempt.body["job_id"]]
-                status = job["st"]["S"]
-                if status != "done" and not (status == "failed" and self.fired and job["er"]["S"]):
-                    raise Broken(f"job {attempt.body['job_id']} is {status}")
+    def _job(self, account: str, job_id: str) -> bool:
+        """Whether it came to a good end. To a bad one it comes only where something stood in its way, and says so."""
+        job = self.dynamodb.tables[RECORDS].items.get((f"{account}/j", job_id))
+        status = job["st"]["S"] if job else "unknown"
+        if status != "done" and not (status == "failed" and self.fired and job and job["er"]["S"]):
+            raise Broken(f"job {job_id} is {status}")
+        return status == "done"
+
+    def _purges(self) -> list[Purge]:
+        """Purges and erasures that are to take effect: those whose first message the queue took, answered or not."""
+        steps = {step.job: step for body in self.sent for step in decode(body).steps if step.page == 0}
+        for step in steps.values():
+            self._job(step.account, step.job)
+        answers = {
+            attempt.body["job_id"]: attempt
+            for attempt in self.attempts
+            if attempt.step.kind in _JOBS and attempt.status == 202
+        }
+        for job_id in answers.keys() - steps.keys():
+            raise Broken(f"job {job_id} was answered, and is not queued")
+        names = {
+            pk.partition("/p/")[2]: (pk.partition("/")[0], *named) for pk, named in self.named.items()
+        }  # fmt: skip
+        by_receipt = {attempt.received: attempt for attempt in self.attempts}
+        found = []
+        for step in steps.values():
+            if step.kind == "rebuild":
+                continue
+            attempt = by_receipt[step.cut]
+            sources = tuple(source for source in (V1, V3) if source in step.plan)
+            marks = [f"p{step.person}"] if step.person else [table.SOURCE_LETTER[source] for source in sources]
+            until = step.before or step.cut
+            # From when on nobody misses the mark: a later one covers it, too.
+            marked = max(
+                min((at for at, cut in self.marked.get((step.account, name), []) if cut >= until), default=FOREVER)
+                for name in marks
+            )
+            if marked == FOREVER:
+                raise Broken(f"job {step.job} went on without its mark")
+            found.append(
+                Purge(
+                    step.account, sources, until, step.cut, names[step.person] if step.person else None,
+                    self._stamp(marked), attempt.start, self._job(step.account, step.job),
+                    attempt.end if attempt.status == 202 else FOREVER,
+                    json.loads(attempt.step.body) if attempt.step.body else {}, attempt.step.target,
+                )
+            )  # fmt: skip
+        return found
 
     def _replay_dead_letters(self) -> None:
-        """Sends them again, each as an admin would."""
-        for (pk, sk), item in list(self.dynamodb.tables[RECORDS].items.items()):
-            if pk.endswith("/d"):
-                if not item["why"]["S"]:
+        """Sends them again, as an admin would."""
+        for account in sorted({step.account for step in self.plan.steps}):
+            kept = DeadLetters(self.clients["dynamodb"], RECORDS)
+            for (pk, sk), item in self.dynamodb.tables[RECORDS].items.items():
+                if pk == f"{account}/d" and not item["why"]["S"]:
                     raise Broken(f"dead letter {sk} has no reason")
-                self.sqs.send_message(QueueUrl=QUEUE_URL, MessageBody=item["m"]["S"])
+            listed, after = kept.listed(account, 2, None)
+            while after:
+                page, after = kept.listed(account, 2, after)
+                listed += page
+            stored = [sk for pk, sk in self.dynamodb.tables[RECORDS].items if pk == f"{account}/d"]
+            if [letter["id"] for letter in listed] != sorted(stored, reverse=True):
+                raise Broken(f"dead letters are listed as {listed}, and are {stored}")
+            for request_id in kept.ids(account):
+                kept.replay(account, request_id, Queue(self.clients["sqs"], QUEUE_URL))
         self.sqs.redrive()
 
     # ------------------------------------------------------- for the auditor
@@ -655,16 +824,23 @@ class Run:
         return calls
 
     def _seen(self) -> Seen:
-        return read(self.dynamodb, self.written_at)
+        erased = any(step.kind == "erase" for step in self.plan.steps)
+        return read(self.dynamodb, self.versions, self.named if erased else {})
 
 
 # ----------------------------------------------------------------- the store, read
 
 
-def read(dynamodb: DynamoDB, written_at: dict[Key, float]) -> Seen:
-    """What stands in the tables, in the auditor's words."""
+def read(dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[str, tuple[str, str]]) -> Seen:
+    """What stands in the tables, in the auditor's words.
+
+    `written`: v1 versions by partition and order key; `named`: of whom traces are to be looked for, by partition key.
+    """
     books, faults = Books(), []
     versions: dict[tuple[str, str], list[Version]] = {}
+    for (pk, _), of_order in written.items():
+        body = next(version.body for version in of_order if version.body)
+        versions[pk.split("/")[0], _order_id_of(body)] = of_order
     ledger = dynamodb.tables[LEDGER]
     for account, letter in {(pk.split("/")[0], pk.split("/")[1]) for pk, _ in ledger.items}:
         if letter in ("o", "s"):
@@ -687,18 +863,9 @@ def read(dynamodb: DynamoDB, written_at: dict[Key, float]) -> Seen:
     for (pk, sk), raw in ledger.items.items():
         if sk[-1] == "~":
             _read_head(books, people, names, faults, pk, sk, table.plain_item(raw))
-    for (pk, sk), raw in sorted(ledger.items.items()):
-        if "!" not in sk:
-            continue
-        key, _, name = sk.partition("!")
-        account = pk.split("/")[0]
-        if "i" in raw:
-            order_id = names.get((pk, key)) or _order_id_of(raw)
-            names[pk, key] = order_id
-            version = Version(raw["a"]["S"], raw["rq"]["S"], raw["i"]["S"], written_at[pk, sk])
-            versions.setdefault((account, order_id), []).append(version)
-            if int(name) != len(versions[account, order_id]):
-                faults.append(f"version {name} of {order_id} is number {len(versions[account, order_id])}")
+    for (pk, key), of_order in written.items():
+        body = next(version.body for version in of_order if version.body)
+        names[pk, key] = _order_id_of(body)
     for gp, entries in ledger.indexes["timeline"].entries.items():
         if not entries:
             continue
@@ -715,19 +882,52 @@ def read(dynamodb: DynamoDB, written_at: dict[Key, float]) -> Seen:
                 V1 if "i" in event else V3, names.get((pk, sk.partition("!")[0]), "?"),
             )  # fmt: skip
             timeline.append(activity)
-    statuses: dict[tuple[str, str, str], str] = {}
-    for (pk, sk), _ in dynamodb.tables[RECORDS].items.items():
+    outcomes: dict[tuple[str, str, str], set[str]] = {}
+    second: dict[tuple[str, str, str], str] = {}  # those that stand a second time, under their order
+    for (pk, sk), item in dynamodb.tables[RECORDS].items.items():
         parts = pk.split("/")
         if parts[1] == "t":
-            at = parts[0], table.SOURCE_OF_LETTER[parts[3][0]], sk
-            statuses[at] = min(parts[2], statuses.get(at, parts[2]), key=STATUSES.index)
-    return Seen(books, versions, statuses, faults)
+            outcomes.setdefault((parts[0], table.SOURCE_OF_LETTER[parts[3][0]], sk), set()).add(parts[2])
+        elif parts[1] == "x":
+            second[parts[0], item["so"]["S"], sk] = item["st"]["S"]
+    statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
+    for at, status in second.items():
+        if status not in outcomes.get(at, ()):
+            faults.append(f"{at} is {status} with its order, and {outcomes.get(at)} by itself")
+    for at, kinds in outcomes.items():
+        # That a v1 submission came twice is noted if it can be: its answer does not hang on it.
+        if "applied" not in kinds and at not in second and at[1] == V3:
+            faults.append(f"{at} is {kinds}, and not found with its order")
+    return Seen(books, versions, statuses, faults, _traces(dynamodb, named))
 
 
-def _order_id_of(event: Item) -> str:
-    from tillbook.packing import unpack
+@lru_cache(maxsize=4096)
+def _order_id_of(body: bytes) -> str:
+    return str(unpack(body)["order_id"])
 
-    return str(unpack(event["b"]["B"])["order_id"])
+
+def _traces(dynamodb: DynamoDB, named: dict[str, tuple[str, str]]) -> dict[Person, list[str]]:
+    """Where in both tables a person's own id stands, or the hash of their address, in bodies also: by who was known.
+
+    Left out are the marks by which what is queued is dropped (our own id, for 30 days).
+    """
+    texts: list[tuple[str, Key]] = []
+    for tables in dynamodb.tables.values():
+        for key, item in tables.items.items():
+            if not key[0].endswith("/u"):
+                body = str(unpack(item["b"]["B"])) if "b" in item and "B" in item["b"] else ""
+                if "m" in item and "S" in item["m"]:
+                    body = str(decode(item["m"]["S"]))
+                texts.append((f"{item}{body}", key))
+    found: dict[Person, list[str]] = {}
+    for pk, (kind, value) in named.items():
+        account, _, own = pk.split("/")
+        sought = [own, value] if kind == "email" else [own]
+        places = [
+            "/".join(key) for text, key in texts if key[0].startswith(f"{account}/") and any(t in text for t in sought)
+        ]
+        found[account, kind, value] = places
+    return found
 
 
 def _read_money(books: Books, person: Person, raw: Item) -> None:
@@ -751,7 +951,10 @@ def _read_head(
     if head.get("p") and owner is None:
         faults.append(f"order {head['id']} is of nobody known")
     if "v" in head:
-        books.orders[account, V1, "", head["id"]] = Order(owner, head["c"], head["x"], addresses=_addresses(head))
+        customer = _CUSTOMERS.get(head.get("gz", "//").split("/")[2], "?")
+        books.orders[account, V1, "", head["id"]] = Order(
+            owner, head["c"], head["x"], addresses=_addresses(head), customer=customer
+        )
         return
     state = state_of(head)
     books.orders[account, V3, head["pr"], head["id"]] = Order(
@@ -769,6 +972,7 @@ def _addresses(head: dict[str, Any]) -> tuple[str, str]:
     return shipping, billing
 
 
+_CUSTOMERS = {customer_match_key(customer): customer for customer in CUSTOMER_IDS} | {"": ""}
 _LINES = {match_key(json.loads(address)): json.loads(address)["address_1"] for address in ADDRESSES} | {"": ""}
 
 

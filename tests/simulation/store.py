@@ -32,6 +32,7 @@ from tests.simulation.expressions import (
 Key = tuple[str, str]  # pk, sk
 MAX_ITEM_BYTES = 400 * 1024
 MAX_TRANSACTION = 100
+LAG_SECONDS = 2.0  # DynamoDB says "usually within one second"
 
 
 class ConditionalCheckFailed(ClientError):
@@ -74,8 +75,9 @@ class Table:
     indexes: dict[str, Index] = field(default_factory=dict)
     items: dict[Key, Item] = field(default_factory=dict)
     partitions: dict[str, list[str]] = field(default_factory=dict)
-    # What stood there before the latest write, for reads that are not consistent.
-    before: dict[Key, Item | None] = field(default_factory=dict)
+    # What stood there before the latest write and when that was, for reads that are not consistent.
+    before: dict[Key, tuple[Item | None, float]] = field(default_factory=dict)
+    clock: Callable[[], float] = lambda: 0.0
     key_names: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
@@ -83,7 +85,7 @@ class Table:
 
     def put(self, key: Key, item: Item | None) -> Item | None:
         old = self.items.get(key)
-        self.before[key] = old
+        self.before[key] = old, self.clock()
         if item is None:
             if old is not None:
                 del self.items[key]
@@ -116,12 +118,14 @@ class Write:
 class DynamoDB:
     """`watch` is told of each write that was made (table name, key, old item, new item), `committed` after each call.
 
-    `lagging` says whether a read that did not ask for consistency finds an item as it was before its latest write.
+    `lagging` says whether a read that did not ask for consistency finds an item as it was before its latest write,
+    which is no longer than LAG_SECONDS ago by `clock`.
     """
 
     exceptions = _Exceptions
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
+        self.clock = clock
         self.tables: dict[str, Table] = {}
         self.watch: Callable[[str, Key, Item | None, Item | None], None] = lambda *_: None
         self.committed: Callable[[], None] = lambda: None
@@ -130,7 +134,7 @@ class DynamoDB:
     def add_table(self, name: str, **indexes: tuple[str, ...]) -> Table:
         """`indexes` by name: hash key, and sort key if it has one."""
         made = {index: Index(names[0], names[1] if len(names) > 1 else "") for index, names in indexes.items()}
-        table = self.tables[name] = Table(name, made)
+        table = self.tables[name] = Table(name, made, clock=self.clock)
         return table
 
     # ------------------------------------------------------------------ reads
@@ -233,8 +237,10 @@ class DynamoDB:
         return answer | {"Items": items, "Count": count, "ScannedCount": count, "LastEvaluatedKey": last}
 
     def _read(self, table: Table, key: Key, consistent: bool) -> Item | None:
-        if not consistent and key in table.before and self.lagging():
-            return table.before[key]
+        if not consistent and key in table.before:
+            before, since = table.before[key]
+            if self.clock() - since <= LAG_SECONDS and self.lagging():
+                return before
         return table.items.get(key)
 
     # ----------------------------------------------------------------- writes

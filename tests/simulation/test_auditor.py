@@ -91,7 +91,7 @@ def _call(number: int, kind: str, status: int | None, payload: dict[str, Any] | 
 def _v1(
     calls: list[Call], versions: list[tuple[str, int]], statuses: dict[str, str] | None = None
 ) -> tuple[Books, list[str]]:
-    made = [Version(action, f"r{number}", "i", number + 0.2) for action, number in versions]
+    made = [Version(action, f"r{n}", "i", n + 0.2, number) for number, (action, n) in enumerate(versions, 1)]
     shown = {f"r{number}": "applied" for _, number in versions} | (statuses or {})
     seen = Seen(Books(), {("acme", "o"): made} if made else {}, {("acme", V1, k): v for k, v in shown.items()})
     return expected([], calls, seen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -13,7 +14,7 @@ from botocore.exceptions import ClientError
 from local import template
 from local.stack import ROOT
 from tests.concurrency.engine import ENDPOINT, Engine, engine
-from tests.simulation.expressions import Unknown, number
+from tests.simulation.expressions import RESERVED, Unknown, number
 from tests.simulation.simulate import LEDGER, LEDGER_INDEXES
 from tests.simulation.store import SQS, DynamoDB
 
@@ -133,6 +134,7 @@ class _Calls:
                 ("pk = :p", None, {}),
                 ("pk = :p AND begins_with(sk, :v)", None, {":v": {"S": self.random.choice("xyé")}}),
                 ("pk = :p AND sk > :v", None, {":v": {"S": self.random.choice(self.sks)}}),
+                ("pk = :p AND sk BETWEEN :v AND :w", None, {":v": {"S": "x!2"}, ":w": {"S": "y!1"}}),
                 ("gp = :p", "timeline", {}),
                 ("gp = :p AND gs < :v", "timeline", {":v": {"S": "222"}}),
                 ("gp = :p AND gs > :v", "timeline", {":v": {"S": "111"}}),
@@ -303,12 +305,67 @@ def test_placeholders_must_be_defined_and_used(real: Engine, store: DynamoDB, mo
         ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "ReturnConsumedCapacity": "TOTAL"}),
         ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "l": {"L": []}}}),
         ("update_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "UpdateExpression": "DELETE a :b"}),
-        ("query", {"KeyConditionExpression": "pk = :a AND sk BETWEEN :b AND :c", "ExpressionAttributeValues": {}}),
+        ("query", {"KeyConditionExpression": "pk = :a AND sk BETWEEN :b OR :c", "ExpressionAttributeValues": {}}),
     ],
 )
 def test_what_the_store_does_not_know_it_says_aloud(store: DynamoDB, operation: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(Unknown):
         getattr(store, operation)(TableName=LEDGER, **arguments)
+
+
+_ITEM_KEY = {"pk": {"S": "a/o/1"}, "sk": {"S": "x~"}}
+
+
+@pytest.mark.parametrize("word", ["at", "to", "do", "Status", "TTL", "count"])
+@pytest.mark.parametrize(
+    ("operation", "expressions"),
+    [
+        ("update_item", {"UpdateExpression": "SET {} = :a"}),
+        ("update_item", {"UpdateExpression": "ADD {} :a"}),
+        ("update_item", {"UpdateExpression": "SET w = :a", "ConditionExpression": "attribute_not_exists({})"}),
+        ("delete_item", {"ConditionExpression": "{} = :a"}),
+        ("query", {"KeyConditionExpression": "pk = :a", "ProjectionExpression": "sk, {}"}),
+    ],
+)  # fmt: skip
+def test_a_reserved_word_needs_a_placeholder(
+    store: DynamoDB, word: str, operation: str, expressions: dict[str, str]
+) -> None:
+    """As AWS answers; MiniStack takes some of them, so that they are not compared with it."""
+
+    def call(name: str, names: dict[str, Any]) -> Any:
+        arguments: dict[str, Any] = {kind: text.format(name) for kind, text in expressions.items()}
+        value = {"S": "a"} if operation == "query" else {"N": "1"}
+        if any(":a" in text for text in arguments.values()):
+            arguments["ExpressionAttributeValues"] = {":a": value}
+        if operation != "query":
+            arguments["Key"] = _ITEM_KEY
+        return getattr(store, operation)(TableName=LEDGER, **arguments, **names)
+
+    with pytest.raises(ClientError) as refused:
+        call(word, {})
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert word in refused.value.response["Error"]["Message"]
+    with suppress(store.exceptions.ConditionalCheckFailedException):
+        call("#word", {"ExpressionAttributeNames": {"#word": word}})
+
+
+def test_a_reserved_word_in_a_transaction_refuses_all_of_it(store: DynamoDB) -> None:
+    put: dict[str, Any] = {"TableName": LEDGER, "Item": _ITEM_KEY}
+    delete = {
+        "TableName": LEDGER,
+        "Key": _ITEM_KEY | {"sk": {"S": "y~"}},
+        "ConditionExpression": "attribute_exists(at)",
+    }
+    with pytest.raises(ClientError) as refused:
+        store.transact_write_items(TransactItems=[{"Put": put}, {"Delete": delete}])
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert not store.tables[LEDGER].items
+
+
+def test_the_list_of_reserved_words_is_the_published_one() -> None:
+    assert len(RESERVED) == 573
+    assert {"ABORT", "AT", "COUNTER", "DO", "NAME", "SOURCE", "STATUS", "TO", "TTL", "ZONE"} <= RESERVED
+    assert not {"PK", "SK", "W", "ID", "M", "N", "CUT"} & RESERVED
 
 
 def test_one_item_twice_in_a_transaction_is_refused(real: Engine, store: DynamoDB) -> None:

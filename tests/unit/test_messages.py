@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbook.errors import Unavailable
+from tillbook.jobs import Step
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode, encode
 
 SQS_LIMIT = 1_048_576
@@ -164,3 +165,15 @@ def test_what_the_queue_never_takes_is_never_answered_as_queued() -> None:
 
 def test_a_message_is_json_with_its_version() -> None:
     assert json.loads(encode(Message([order()])))["v"] == 1
+
+
+def test_what_a_newer_version_added_is_left_out() -> None:
+    order = '{"account":"acme","request_id":"r","received":"2","position":0,"event_id":"e","occurred":"1",'
+    message = decode(
+        '{"v":1,"new":1,"orders":[' + order + '"person":["person","p"],"body":{},"new":[1]}],'
+        '"writes":[{"account":"acme","order_key":"k","order_id":"o","action":"edited","request_id":"r",'
+        '"received":"2","new":{}}],"steps":[{"account":"acme","job":"j","kind":"purge","plan":["settle"],"new":1}]}'
+    )
+    assert message.orders == [QueuedOrder("acme", "r", "2", 0, "e", "1", ["person", "p"], {})]
+    assert message.writes == [QueuedWrite("acme", "k", "o", "edited", "r", "2")]
+    assert message.steps == [Step("acme", "j", "purge", ["settle"])]

@@ -20,11 +20,11 @@ class DeadLetters:
     client: Any
     table: str
 
-    def erase(self, account: str, person: str) -> None:
-        """Discards the dead letters that name a person (our own id)."""
+    def erase(self, account: str, person: str, cut: str) -> None:
+        """Discards the dead letters, received up to `cut`, that name a person (our own id)."""
         for item in self._all(account):
             orders = decode(item["m"]).orders
-            if any(order.activity().person.id_in(account) == person for order in orders):
+            if any(o.received <= cut and o.activity().person.id_in(account) == person for o in orders):
                 self._remove(account, item["sk"])
 
     def listed(self, account: str, limit: int, after: str | None) -> tuple[list[Json], str | None]:

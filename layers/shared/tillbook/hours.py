@@ -85,12 +85,12 @@ class Hours:
 
     def changed(self, account: str, request_ids: Iterable[str]) -> None:
         """To be called after the records of these requests were written or removed."""
-        now = datetime.now(UTC)
+        now = times.to_datetime(times.now())
         hours = {hour_of(request_id) for request_id in request_ids}
         self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
 
     def all_changed(self, account: str) -> None:
-        now = datetime.now(UTC)
+        now = times.to_datetime(times.now())
         self._mark(account, set(self.kept(account, ["2", now.strftime("%Y-%m-%dT%H")])))
 
     def _mark(self, account: str, hours: set[str]) -> None:

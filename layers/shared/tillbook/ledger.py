@@ -170,8 +170,12 @@ class Purged:
     cut: str = ""
     person: str = ""
 
+    def drops(self, received: str) -> bool:
+        return received <= max(self.before, self.person)
 
-NOTHING_PURGED = Purged()
+
+Purges = Callable[[str], Purged]  # of a person, by our own id
+PURGED = "purged: received before a purge or an erasure"
 
 
 class _Lost(Exception):
@@ -188,8 +192,11 @@ class Ledger:
 
     # ------------------------------------------------------------ v3: apply
 
-    def apply(self, activity: Activity, deadline: float, purged: Purged = NOTHING_PURGED) -> Outcome:
-        """Applies one event, once, for ever. `deadline` in seconds of `pace.clock()`.
+    def apply(
+        self, activity: Activity, deadline: float,
+        purged: Purges = lambda person: Purged(), purged_now: Purges = lambda person: Purged(),
+    ) -> Outcome:  # fmt: skip
+        """Applies one event, once, for ever. `deadline` in seconds of `pace.clock()`. `purged_now` reads it anew.
 
         Raises Unavailable if the time does not suffice; trying again is then safe.
         """
@@ -230,12 +237,11 @@ class Ledger:
                         "failed", "idempotency_key_reused: another content came first under the same key",
                         original=str(stored.get("rq", "")),
                     )  # fmt: skip
-                return self._repeat(activity, pk, str(stored["e"]), purged, tries)
+                return self._repeat(activity, pk, str(stored["e"]), purged, purged_now, tries)
             # Under a key the event alone does not tell whether it is the same: the key does, now or on another try.
             if refusals[1].condition_failed and not activity.content_hash:
-                return self._repeat(
-                    activity, pk, table.event_sk(activity.order_key, _event_name(activity)), purged, tries
-                )
+                sk = table.event_sk(activity.order_key, _event_name(activity))
+                return self._repeat(activity, pk, sk, purged, purged_now, tries)
             if refusals[0].condition_failed:
                 tries.at_once()
                 head = refusals[0].item  # somebody else wrote the head: go on from theirs
@@ -243,21 +249,23 @@ class Ledger:
                 tries.again()
                 head = self._get(pk, table.head_sk(activity.order_key), tries)
 
-    def _wait_for_purge(self, activity: Activity, key_item: Item, purged: Purged, tries: Tries) -> None:
+    def _wait_for_purge(self, activity: Activity, key_item: Item, purged: Purges, tries: Tries) -> None:
         """Raises Unavailable where what stands under the key is about to be taken out: then the key is free."""
-        cut = max(purged.before, purged.person)
-        if not cut or activity.received <= cut:
-            return
         standing = self._get(str(key_item["o"]), str(key_item["e"]), tries)
-        if standing is None or str(standing["gs"])[20:40] <= cut:
+        # Whose event it is that stands there decides, not whose comes now.
+        known = purged(str(standing["gp"]).rpartition("/")[2]) if standing else Purged()
+        if standing is None or (known.drops(_received(standing)) and not known.drops(activity.received)):
             raise Unavailable("What came under this key before is being purged. Please try again.")
 
-    def _repeat(self, activity: Activity, pk: str, sk: str, purged: Purged, tries: Tries) -> Outcome:
+    def _repeat(
+        self, activity: Activity, pk: str, sk: str, purged: Purges, purged_now: Purges, tries: Tries
+    ) -> Outcome:
         """An event that stands in the ledger already: nothing changes, except for the time of its first receipt.
 
         Copies of an event may be applied in any order, and the first one received counts for the order of events.
         If it is not the one applied, it takes the other's place and the order is computed anew from all its events.
         """
+        known = purged(activity.event.person)
         while True:
             stored = self._get(pk, sk, tries)
             if stored is None:  # moved by another copy at this moment, or purged: a later delivery finds out
@@ -265,15 +273,23 @@ class Ledger:
             status = "applied" if stored["rq"] == activity.request_id else "duplicate"
             received, position = str(stored["gs"])[20:40], int(str(stored["gs"])[40:44])
             # What a purge is about to take out is no longer the event that this copy repeats: it takes its place.
-            doomed = received <= purged.person < activity.received
-            if not doomed and received <= purged.cut < activity.received:
-                _, events = self._read(pk, activity.order_key, tries)
-                doomed = min((str(e["gs"])[20:40] for e in events), default="9") <= purged.before
+            doomed = received <= known.person < activity.received
+            if not doomed and received <= known.cut < activity.received:
+                # What was read first may be gone from the order when that is read: it began no later than this.
+                doomed = received <= known.before or self._began(pk, activity.order_key, tries) <= known.before
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
                 mine = effects_told(stored) if status == "applied" else []
                 return Outcome(status, original=str(stored["rq"]), effects=mine)
+            else:
+                # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
+                # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
+                now = purged_now(activity.event.person)
+                if now.drops(activity.received) or (
+                    activity.received <= now.cut < received and self._began(pk, activity.order_key, tries) <= now.before
+                ):
+                    return Outcome("failed", PURGED)
             head, events = self._read(pk, activity.order_key, tries)
             if head is None or int(head["n"]) != len(events):
                 tries.again()  # another write fell between the pages of the query
@@ -290,6 +306,7 @@ class Ledger:
             if doomed:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
                 rest = fold([event_of(e) for e in others]).standing if others else None
+                moved = {name: moved[name] for name in moved if name != "fx"}
                 moved |= _told(effects_of(rest, after.standing))
             token = f"{activity.write_token}#moved"
             writes = [self._put_head(_with_state(head, after, token), head)]
@@ -312,6 +329,10 @@ class Ledger:
             if activity.content_hash:
                 current = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
                 sk = str(current["e"]) if current else sk
+
+    def _began(self, pk: str, key: str, tries: Tries) -> str:
+        """When the first event of a v3 order was received (a stamp)."""
+        return min(map(_received, self._read(pk, key, tries)[1]), default="9")
 
     # -------------------------------------------- v1: submit, edit, delete
 
@@ -341,10 +362,11 @@ class Ledger:
                 if head["h"] != digest:
                     raise Conflict(f"An order {document.order_id!r} with other content was submitted before.")
                 first = self._version(pk, key, int(head["b"]), tries)
-                if first is not None:
+                # Numbers begin again after a purge: what stands there now may be another order's.
+                if first is not None and first["i"] == head["i"] and "b" in first:
                     return V1Order(str(first["i"]), unpack(first["b"]), changed=False)
-                current = self._current(pk, key, tries)[1]  # the first version was erased with whom it named
-                if current is not None:
+                now, current = self._current(pk, key, tries)  # the first version was emptied of whom it named
+                if current is not None and now is not None and now["i"] == head["i"]:
                     return V1Order(str(current["i"]), unpack(current["b"]), changed=False)
                 head = self._get(pk, table.head_sk(key), tries)
                 continue
@@ -374,7 +396,8 @@ class Ledger:
         if not cut or received <= cut:
             return False
         first = self._version(pk, key, int(head["b"]), tries)
-        return first is None or str(first["gs"])[20:40] <= cut
+        # Another order's: then this one is gone, and the write over its head will be refused.
+        return first is None or first["i"] != head["i"] or _received(first) <= cut
 
     def edit(
         self,
@@ -438,7 +461,7 @@ class Ledger:
             head, current = self._current(pk, key, tries)
             if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
                 last = self._version(pk, key, int(str(mine["sk"]).rpartition("!")[2]) - 1, tries)
-                if last is not None:
+                if last is not None and last["i"] == mine["i"] and "b" in last:
                     return V1Order(str(mine["i"]), unpack(last["b"]))
             if head is None or current is None:
                 raise NotFound("There is no such order.")
@@ -448,10 +471,7 @@ class Ledger:
             body = unpack(current["b"])
             version = int(head["v"]) + 1
             # What stays of a deleted order is its version and id, so that what is submitted next is a new order.
-            tomb: Item = {
-                "pk": pk, "sk": table.head_sk(key), "w": request_id, "v": version, "b": head["b"], "i": head["i"],
-                "d": True,
-            }  # fmt: skip
+            tomb = _tomb(head, request_id) | {"v": version}
             # The body stands in the version before: what the timeline shows of a deleted order is its outline.
             outline = {name: body[name] for name in ("order_id", "currency", "total", "order_date") if name in body}
             person = table.person_pk(account, str(head["p"])) if head.get("p") else None
@@ -554,34 +574,31 @@ class Ledger:
     def remove_order(self, account: str, key: str, cut: str, deadline: float, *, person: str | None = None) -> set[str]:
         """Takes out a v1 order that was submitted up to `cut` (a stamp), with all its versions.
 
-        Of one that was deleted and submitted again after `cut`, the versions from before. With `person`, only an order
-        that belongs to them. Returns whom the versions named.
+        What was deleted and submitted again is several orders under one id: each goes or stays by itself. With
+        `person`, only one that belonged to them at `cut` and still does. Returns whom the versions named.
         """
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "orders_api", key)
+        owner = person and table.person_pk(account, person)
         people: set[str] = set()
         while True:
             head, events = self._read(pk, key, tries)
             if head is None:
                 return people
-            # A deleted order belongs to whom its last version, the deletion, names.
-            owner = (
-                str(events[0].get("gp", ""))
-                if events and head.get("d")
-                else table.person_pk(account, str(head.get("p")))
-            )
-            if person is not None and owner != table.person_pk(account, person):
+            lives = _lives(events)
+            doomed = [life for life in lives if _is_doomed(life, cut, owner)]
+            # First and last version of each say whether it goes: they go last, and together.
+            out = [event for life in doomed for event in life[1:-1]]
+            out += [event for life in doomed for event in (life[0], life[-1])[: len(life)]]
+            if not out:
                 return people
-            born = next((e for e in events if _version_of(e) == int(head["b"])), None)
-            stays = not head.get("d") and born is not None and str(born["gs"])[20:40] > cut
-            out = [event for event in reversed(events) if not stays or _version_of(event) < int(head["b"])]
-            last = len(out) <= _MAX_RENEWED and not stays
-            if not out and stays:
-                return people
-            # Oldest first, and the head with the last of them: until then the order stands as it is.
             writes = [self._drop(event, "gs") for event in out[:_MAX_RENEWED]]
-            if last:
-                writes += [self._drop(head, "w"), *self._count(account, "orders_api", key, head, None)]
+            last = len(out) <= _MAX_RENEWED
+            if last and doomed[-1] is lives[-1]:
+                # Where an earlier order stays, the next one must not take its versions' numbers.
+                stays = len(out) < len(events)
+                writes.append(self._put_head(_tomb(head, uuid7()), head) if stays else self._drop(head, "w"))
+                writes += self._count(account, "orders_api", key, head, None)
                 if not head.get("d"):
                     writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             people |= {str(e["gp"]).rpartition("/")[2] for e in out[:_MAX_RENEWED] if "gp" in e}
@@ -590,15 +607,20 @@ class Ledger:
             elif last:
                 return people
 
-    def redact_versions(self, account: str, key: str, person: str, deadline: float) -> None:
-        """Takes out versions of a v1 order that name a person to whom it belongs no more."""
+    def redact_versions(self, account: str, key: str, person: str, cut: str, deadline: float) -> None:
+        """Empties versions, received up to `cut`, of a v1 order that name a person to whom it belongs no more.
+
+        What stays is that there was one, by which request and when: the order's age hangs on its first version.
+        """
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "orders_api", key)
         _, events = self._read(pk, key, tries)
+        later = {id(event) for life in _lives(events) if _received(life[0]) > cut for event in life}
         for event in events[1:]:  # never the newest: the order stands on it
-            if event.get("gp") != table.person_pk(account, person):
+            if event.get("gp") != table.person_pk(account, person) or _received(event) > cut or id(event) in later:
                 continue
-            while self._try([self._drop(event, "gs")], tries) is not None:
+            emptied = {name: value for name, value in event.items() if name not in ("gp", "b")}
+            while self._try([self._replace_event(emptied, event)], tries) is not None:
                 tries.again()
                 if self._get(pk, str(event["sk"]), tries) is None:
                     break  # gone already: versions never change
@@ -1007,6 +1029,34 @@ def event_of(item: Item) -> Event:
 
 def _version_of(event: Item) -> int:
     return int(str(event["sk"])[-8:])
+
+
+def _received(event: Item) -> str:
+    return str(event["gs"])[20:40]
+
+
+def _lives(events: list[Item]) -> list[list[Item]]:
+    """The versions of each order that had this id, one after the other; all of it oldest first."""
+    lives: list[list[Item]] = []
+    for event in reversed(events):
+        if event["a"] == "submitted" or not lives:
+            lives.append([])
+        lives[-1].append(event)
+    return lives
+
+
+def _is_doomed(life: list[Item], cut: str, owner: str | None) -> bool:
+    if _received(life[0]) > cut:
+        return False
+    if owner is None:
+        return True
+    # Whose it was when the erasure was asked for, and whose it is: an order that was handed on stays.
+    known = [version for version in life if _received(version) <= cut]
+    return bool(known[-1].get("gp") == owner == life[-1].get("gp"))
+
+
+def _tomb(head: Item, token: str) -> Item:
+    return {name: head[name] for name in ("pk", "sk", "v", "b", "i")} | {"w": token, "d": True}
 
 
 def _with_match_keys(event: Item) -> Item:

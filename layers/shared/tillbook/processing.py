@@ -16,7 +16,7 @@ from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Problem, Unavailable
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger, Outcome
+from tillbook.ledger import PURGED, Ledger, Outcome, Purged
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log
 from tillbook.providers import Providers
@@ -100,10 +100,10 @@ class Processor:
             try:
                 activity = order.activity()
                 known = marks.of(order.account)
-                if known.drops(order, activity.event.person):
-                    done.append(_transaction(order, Outcome("failed", "purged: received before a purge or an erasure")))
+                if known.purged(activity.event.person).drops(order.received):
+                    done.append(_transaction(order, Outcome("failed", PURGED)))
                     continue
-                outcome = self.ledger.apply(activity, deadline, known.purged(activity.event.person))
+                outcome = self.ledger.apply(activity, deadline, known.purged, self._purged_now(order.account))
                 done.append(_transaction(order, outcome))
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
             except Exception as error:
@@ -118,9 +118,12 @@ class Processor:
         if message.replayed:
             for transaction in done:
                 if transaction.status != "failed":
-                    self.transactions.forget(replace(transaction, status="failed"))
+                    self.transactions.replaces_failure(transaction)
         if late:
             self.queue.send_orders(late, tries=message.tries)
+
+    def _purged_now(self, account: str) -> Callable[[str], Purged]:
+        return lambda person: self.marks_of(account).purged(person)
 
     def _failed(self, order: QueuedOrder, error: Exception, tries: int, replayed: bool) -> list[Transaction]:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""

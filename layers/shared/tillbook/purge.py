@@ -21,7 +21,7 @@ from tillbook.aws import error_code
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger, Purged
-from tillbook.messages import Message, Queue, QueuedOrder
+from tillbook.messages import Message, Queue
 from tillbook.table import Item, plain_item, raw
 from tillbook.table import bucket as bucket_of
 from tillbook.transactions import Transactions
@@ -43,9 +43,6 @@ class Marks:
 
     sources: dict[str, tuple[str, str]]
     people: dict[str, str]
-
-    def drops(self, order: QueuedOrder, person: str) -> bool:
-        return order.received <= max(self.sources.get("s", ("",))[0], self.people.get(person, ""))
 
     def purged(self, person: str) -> Purged:
         """What of the shopper activity may still stand though it is being taken out."""
@@ -86,22 +83,30 @@ class Purges:
 
     def start_purge(self, account: str, sources: list[str], before: str, received: str) -> str:
         """Of the orders first received up to `before` (a stamp; `received` for all of them). Returns a job's id."""
-        for source in sources:
-            self._mark(account, table.SOURCE_LETTER[source], before, received)
         orders = sum(Audiences(self.client, self.ledger.table, account).counts(source)[1] for source in sources)
         plan = [*sources, SETTLE, *sources]
         return self._start(Step(account, times.uuid7(), PURGE, plan, cut=received, before=before), orders)
 
     def start_erasure(self, account: str, person: str, received: str) -> str:
         """Everything of one person, by our own id. Returns a job's id."""
-        self._mark(account, f"p{person}", received, received, ttl=int(time.time()) + _PERSON_MARK_SECONDS)
         plan = ["person", SETTLE, "person"]
         return self._start(Step(account, times.uuid7(), ERASE, plan, cut=received, person=person), 0)
 
     def _start(self, step: Step, total: int) -> str:
+        """Queued before it is marked: a mark that no job follows would drop what is queued, and leave what stands."""
         self.jobs.start(step, total)
         self.queue.send(Message(steps=[step]))
+        self._set_marks(step)
         return step.job
+
+    def _set_marks(self, step: Step) -> None:
+        if step.kind == ERASE:
+            ttl = int(time.time()) + _PERSON_MARK_SECONDS
+            self._mark(step.account, f"p{step.person}", step.cut, step.cut, ttl=ttl)
+            return
+        for source in dict.fromkeys(step.plan):
+            if source != SETTLE:
+                self._mark(step.account, table.SOURCE_LETTER[source], step.before, step.cut)
 
     def _mark(self, account: str, name: str, cut: str, asked: str, ttl: int | None = None) -> None:
         update, values = "SET cut = :cut, #at = :at", {":cut": {"S": cut}, ":at": {"S": asked}}
@@ -127,7 +132,9 @@ class Purges:
         """One page, then the next message, then the job's progress."""
         if not self.jobs.is_current(step):
             return
-        page = self._purge_page if step.kind == PURGE else self._erase_page
+        page = {PURGE: self._purge_page, ERASE: self._erase_page}[step.kind]
+        if step.page == 0:
+            self._set_marks(step)  # the request may have died before it did
         cursor, done = page(step, clock, deadline)
         if SETTLE not in step.plan:
             done = 0  # the second walk finds what the first one counted, or next to nothing
@@ -161,7 +168,7 @@ class Purges:
                 break
         for person in people:
             self.ledger.forget(step.account, person, deadline)
-        if cursor is None:
+        if cursor is None and SETTLE not in step.plan:  # before that, outcomes may still be on their way
             self.transactions.purge(step.account, step.source, step.before)
         return cursor, len(page)
 
@@ -181,17 +188,18 @@ class Purges:
             "KeyConditionExpression": "gp = :gp AND gs > :after",
             "ExpressionAttributeValues": {":gp": {"S": gp}, ":after": {"S": step.cursor or " "}},
         }  # fmt: skip
-        events = [plain_item(item) for item in self.client.query(**arguments)["Items"]]
+        answer = self.client.query(**arguments)
+        events = [plain_item(item) for item in answer["Items"]]
         done = 0
         for event in events:
             self._erase_event(step, event, gp, deadline)
             done += 1
             if clock() > deadline - 20:
                 break
-        if done == _PAGE_ORDERS or done < len(events):
+        if done < len(events) or "LastEvaluatedKey" in answer:
             return str(events[done - 1]["gs"]), done
         self.ledger.forget(step.account, step.person, deadline)
-        self.dead_letters.erase(step.account, step.person)
+        self.dead_letters.erase(step.account, step.person, step.cut)
         return None, done
 
     def _erase_event(self, step: Step, event: Item, gp: str, deadline: float) -> None:
@@ -202,7 +210,7 @@ class Purges:
             )
             return
         self.ledger.remove_order(step.account, key, step.cut, deadline, person=step.person)
-        self.ledger.redact_versions(step.account, key, step.person, deadline)
+        self.ledger.redact_versions(step.account, key, step.person, step.cut, deadline)
 
 
 def _received(event: Item) -> str:

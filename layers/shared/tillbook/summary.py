@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 from tillbook import times
@@ -119,7 +119,7 @@ class Summary:
         What was added up by then is kept, so asking again goes further. Raises Unavailable where there was no time
         for the last day.
         """
-        now = datetime.now(UTC)
+        now = times.to_datetime(times.now())
         wanted = hours_between(start, min(end, now.date()), now)
         kept = {hour: Sums.unpacked(packed) for hour, packed in self.hours.kept(account, wanted).items()}
         open_hours = [hour for hour in wanted if hour not in kept]

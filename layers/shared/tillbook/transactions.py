@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tillbook import table, times
@@ -137,18 +137,26 @@ class Transactions:
         while True:
             page = self.client.query(**arguments)
             out = [plain_item(item) for item in page["Items"] if item["re"]["S"] <= before]
-            keys = [(item["pk"], item["sk"]) for item in out]
+            account = pk.partition("/")[0]
+            # What stands with the orders goes first: nothing else tells where it is.
             if "/t/applied/" not in pk:
-                keys += [(_order_pk(pk.partition("/")[0], item["id"]), item["sk"]) for item in out if item["id"]]
-            self._write([{"DeleteRequest": {"Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys])
-            if "LastEvaluatedKey" not in page or not out:
+                self._delete([(_order_pk(account, item["id"]), item["sk"]) for item in out if item["id"]])
+            self._delete([(item["pk"], item["sk"]) for item in out])
+            # Sorted by request ids, which are made a moment after the receipt.
+            latest = page["Items"][-1]["re"]["S"] if page["Items"] else ""
+            if "LastEvaluatedKey" not in page or latest > times.shift(before, seconds=60):
                 return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def forget(self, transaction: Transaction) -> None:
-        """One outcome that another has replaced."""
-        keys = [raw({"pk": item["pk"], "sk": item["sk"]}) for item in transaction.items()]
-        self._write([{"DeleteRequest": {"Key": key}} for key in keys])
+    def _delete(self, keys: list[tuple[str, str]]) -> None:
+        self._write([{"DeleteRequest": {"Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys])
+
+    def replaces_failure(self, transaction: Transaction) -> None:
+        """Forgets that the request had failed, once its other outcome is recorded."""
+        failed = replace(transaction, status="failed").items()
+        if transaction.status != "applied":
+            failed = failed[:1]  # the new outcome stands in the place of the other
+        self._delete([(item["pk"], item["sk"]) for item in failed])
         self._changed([transaction])
 
     def newest(

@@ -1,0 +1,101 @@
+"""Another version of the code at work beside ours, as while a deployment goes on, told by what it sends and writes.
+
+`newer`: its messages, entries of messages and items have fields that ours does not know. `older`: it leaves out what
+came later, which is whatever has a default. Both are applied to the calls of a worker on their way to the store, so
+that what one version wrote the other must read: workers of all versions take what comes.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from typing import Any
+
+Arguments = dict[str, Any]
+_PARTS = ("orders", "writes", "steps")
+# What a field is when it was not sent, by the documents of the format (messages.py, jobs.py); numbers as texts.
+_DEFAULTS: dict[str, Any] = {
+    "content_hash": "", "notes": [], "page": "0", "cursor": None, "done": "0", "cut": "", "before": "", "person": "",
+}  # fmt: skip
+_UNKNOWN = "newer_field"
+
+
+def newer(operation: str, arguments: Arguments) -> Arguments:
+    return _changed(operation, arguments, _more, _with_more)
+
+
+def older(operation: str, arguments: Arguments) -> Arguments:
+    return _changed(operation, arguments, _less, lambda item: item)
+
+
+def _more(content: Any) -> Any:
+    for name in _PARTS:
+        content[name] = [entry | {_UNKNOWN: {"of": [1, "a newer version"]}} for entry in content.get(name, [])]
+    return {name: value for name, value in content.items() if value} | {_UNKNOWN: ["of a newer version"]}
+
+
+def _less(content: Any) -> Any:
+    for name in _PARTS:
+        if name in content:
+            content[name] = [
+                {field: value for field, value in entry.items() if _DEFAULTS.get(field, _UNKNOWN) != value}
+                for entry in content[name]
+            ]
+    return content
+
+
+def _with_more(item: Arguments) -> Arguments:
+    return item | {_UNKNOWN: {"S": "of a newer version"}}
+
+
+def _changed(
+    operation: str, arguments: Arguments, message: Callable[[Any], Any], item: Callable[[Arguments], Arguments]
+) -> Arguments:
+    if operation == "send_message":
+        return arguments | {"MessageBody": _body(arguments["MessageBody"], message)}
+    if operation == "send_message_batch":
+        entries = [entry | {"MessageBody": _body(entry["MessageBody"], message)} for entry in arguments["Entries"]]
+        return arguments | {"Entries": entries}
+    if operation == "put_item":
+        return arguments | {"Item": item(arguments["Item"])}
+    if operation == "transact_write_items":
+        actions = [
+            {"Put": action["Put"] | {"Item": item(action["Put"]["Item"])}} if "Put" in action else action
+            for action in arguments["TransactItems"]
+        ]
+        return arguments | {"TransactItems": actions}
+    if operation == "batch_write_item":
+        ((table, requests),) = arguments["RequestItems"].items()
+        puts = [
+            {"PutRequest": {"Item": item(request["PutRequest"]["Item"])}} if "PutRequest" in request else request
+            for request in requests
+        ]
+        return arguments | {"RequestItems": {table: puts}}
+    return arguments
+
+
+def _body(text: str, change: Callable[[Any], Any]) -> str:
+    packed = text.startswith("z")
+    # Numbers stay the texts they are.
+    plain = zlib.decompress(b64decode(text[1:])).decode() if packed else text
+    content = json.loads(plain, parse_float=_Number, parse_int=_Number)
+    changed = _written(change(content))
+    return "z" + b64encode(zlib.compress(changed.encode())).decode() if packed else changed
+
+
+class _Number(str):
+    """A number of JSON, as it was written."""
+
+    __slots__ = ()
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, _Number):
+        return str.__str__(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{_written(entry)}" for name, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_written, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

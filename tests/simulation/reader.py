@@ -1,0 +1,131 @@
+"""All that can be read over HTTP, asked for when a history is over and compared with what the auditor has worked out.
+
+Page by page, with small pages, through the functions that answer the routes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.auditor import V1, V3, Books, Order, Person, email_hash, is_email
+from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, EMAILS
+
+# (route, account, what stands in its path, its query, its body) -> (status, body)
+Ask = Callable[[str, str, dict[str, str], dict[str, str], Any], tuple[int, Any]]
+_AUDIENCES = {V1: "customers-orders-api", V3: "customers-shopper-activity"}
+
+
+def differences(ask: Ask, books: Books, statuses: dict[tuple[str, str, str], str], accounts: list[str]) -> list[str]:
+    found: list[str] = []
+
+    def compare(what: str, must: Any, have: Any) -> None:
+        if must != have:
+            found.append(f"{what} as it is read:\n  must be {must}\n  but is  {have}")
+
+    for person in sorted(books.people):
+        # A person_id goes before a customer id of the same letters.
+        if person[1] != "customer" or (person[0], "person", person[2]) not in books.people:
+            _person(ask, books, person, compare)
+    for account in accounts:
+        for source in (V1, V3):
+            orders = {key: order for key, order in books.orders.items() if key[:2] == (account, source)}
+            _audience(ask, account, source, orders, books, compare)
+        _requests(ask, account, statuses, compare)
+    return found
+
+
+Compare = Callable[[str, Any, Any], None]
+
+
+def _pages(ask: Ask, route: str, account: str, path: dict[str, str], noun: str, limit: int) -> Iterator[Any]:
+    query = {"limit": str(limit)}
+    for _ in range(1000):
+        _, body = ask(route, account, path, query, None)
+        yield from body[noun]
+        if body["next_cursor"] is None:
+            return
+        query = query | {"cursor": body["next_cursor"]}
+    raise AssertionError(f"{route} has no last page")
+
+
+def _person(ask: Ask, books: Books, person: Person, compare: Compare) -> None:
+    account, _, value = person
+    path = {"account_id": account, "id_or_email": value}
+    route = "GET /v3/{account_id}/people/{id_or_email}"
+    status, shown = ask(route, account, path, {}, None)
+    if status != 200:
+        compare(f"{person}", 200, status)
+        return
+    money: dict[str, dict[str, Decimal]] = {}
+    for (source, currency), amount in books.money.get(person, {}).items():
+        of_source = money.setdefault(source, {})
+        of_source[currency or "USD"] = of_source.get(currency or "USD", Decimal(0)) + amount
+    read = {s: {c: Decimal(v) for c, v in of.items()} for s, of in shown["lifetime_value_by_source"].items()}
+    compare(f"LTV of {person}", money, read)
+    compare(f"orders_count of {person}", sum(books.counts.get(person, {}).values()), shown["orders_count"])
+    owned = sorted(
+        (source, provider, order_id, order.contribution)
+        for (_, source, provider, order_id), order in books.orders.items()
+        if order.person == person
+    )
+    entries = _pages(ask, f"{route}/orders", account, path, "orders", 2)
+    compare(f"orders of {person}", owned, sorted(map(_order, entries)))
+    timeline = [(entry.name, entry.order_id) for entry in reversed(books.timelines.get(person, []))]
+    entries = _pages(ask, f"{route}/activity", account, path, "activity", 3)
+    compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in entries])
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str, str, Decimal]:
+    if "status" in entry:
+        return V3, entry["provider"], str(entry["order_id"]), Decimal(entry["lifetime_value"])
+    return V1, "", entry["order_id"], Decimal(entry["total"])
+
+
+def _audience(
+    ask: Ask, account: str, source: str, orders: dict[tuple[str, str, str, str], Order], books: Books, compare: Compare
+) -> None:
+    path = {"audience_id": _AUDIENCES[source]}
+    expected = []
+    for (_, _, _, order_id), order in orders.items():
+        lines = [(order_id, kind, line) for kind, line in zip(("shipping", "billing"), order.addresses, strict=True)]
+        expected += [record for record in lines if record[2]] or [(order_id, "person", "")]
+    entries = _pages(ask, "GET /v1/audience/{audience_id}", account, path, "members", 3)
+    members = [(entry["order_id"], entry["kind"], entry["address_1"] or "") for entry in entries]
+    compare(f"members of {source} of {account}", sorted(expected), sorted(members))
+    _, audiences = ask("GET /v1/audiences", account, {}, {}, None)
+    counted = {audience["id"]: audience["member_count"] for audience in audiences}
+    compare(f"member_count of {source} of {account}", len(expected), counted[_AUDIENCES[source]])
+
+    customers = {person for person, cells in books.counts.items() if any(cell[0] == source for cell in cells)}
+    known = {line for order in orders.values() for line in order.addresses}
+    asked: list[dict[str, Any]] = []
+    answers: list[bool] = []
+    for address in map(json.loads, ADDRESSES):
+        asked.append({"address": address})
+        answers.append(address["address_1"] in known)
+    for email in EMAILS:
+        asked.append({"email": email})
+        answers.append((account, "email", email_hash(email)) in customers)
+    for customer in CUSTOMER_IDS:
+        person = ("email", email_hash(customer)) if is_email(customer) else ("customer", customer)
+        asked.append({"customer_id": customer})
+        named = any(order.customer == customer for order in orders.values())
+        answers.append(named or (account, *person) in customers)
+    _, body = ask("POST /v1/audience/{audience_id}/match", account, path, {}, {"people": asked})
+    compare(f"match with {source} of {account}", answers, [result["customer"] for result in body["results"]])
+
+
+def _requests(ask: Ask, account: str, statuses: dict[tuple[str, str, str], str], compare: Compare) -> None:
+    known = {request: status for (owner, _, request), status in statuses.items() if owner == account}
+    entries = list(_pages(ask, "GET /v1/transactions", account, {}, "transactions", 20))
+    listed = [entry["request_id"] for entry in entries]
+    compare(f"transactions of {account}", sorted(known), sorted(set(listed)))
+    compare(f"order of the transactions of {account}", sorted(listed, reverse=True), listed)
+    for (owner, source, request), status in sorted(statuses.items())[:5]:
+        if owner == account and source == V3:
+            path = {"account_id": account, "request_id": request}
+            _, shown = ask("GET /v3/{account_id}/requests/{request_id}", account, path, {}, None)
+            compare(f"request {request}", status, shown["status"])
