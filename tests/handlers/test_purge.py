@@ -350,6 +350,15 @@ def test_an_order_that_was_handed_on_stays_and_is_as_old_as_it_was(shop: Shop) -
     assert worth(shop, BOB) is None
 
 
+def test_whom_only_an_erased_order_named_is_known_no_more(shop: Shop) -> None:
+    """Simulation, seed 70546: Bob's order went to Ann, and with her."""
+    submit(shop, order("a", customer_email=BOB))
+    shop.edit("a", {"customer_email": ANN})
+    shop.drain()
+    erased(shop, ANN)
+    assert worth(shop, BOB) is None
+
+
 def test_what_names_the_person_after_the_erasure_stays(shop: Shop) -> None:
     submit(shop, order("a"))
     answer = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}")

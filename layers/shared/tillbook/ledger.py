@@ -607,6 +607,11 @@ class Ledger:
             elif last:
                 return people
 
+    def named_in(self, account: str, key: str, deadline: float) -> set[str]:
+        """Whom the versions of a v1 order name."""
+        _, events = self._read(table.orders_pk(account, "orders_api", key), key, Tries(self.pace, deadline))
+        return {str(event["gp"]).rpartition("/")[2] for event in events if "gp" in event}
+
     def redact_versions(self, account: str, key: str, person: str, cut: str, deadline: float) -> None:
         """Empties versions, received up to `cut`, of a v1 order that name a person to whom it belongs no more.
 

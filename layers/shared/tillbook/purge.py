@@ -209,6 +209,11 @@ class Purges:
                 step.account, key, lambda e: e.get("gp") == gp and _received(e) <= step.cut, deadline
             )
             return
+        # Those of its earlier versions may have nothing left then. Sent before, as in a purge.
+        others = self.ledger.named_in(step.account, key, deadline) - {step.person}
+        if others:
+            later = Message(forget=[[step.account, *sorted(others)]])
+            self.queue.send(later, delay_seconds=_FORGET_SECONDS)
         self.ledger.remove_order(step.account, key, step.cut, deadline, person=step.person)
         self.ledger.redact_versions(step.account, key, step.person, step.cut, deadline)
 
