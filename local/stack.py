@@ -105,9 +105,11 @@ class Stack:
     def logs(self) -> str:
         """What every function has logged so far."""
         logs = self.boto3_client("logs")
+        # Groups of the template, and those that a function without one writes to.
+        groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
         lines = []
-        for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+        for group in sorted(groups):
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
                 lines += [event["message"] for event in page["events"]]
         return "\n".join(lines)
 
