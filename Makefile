@@ -21,7 +21,7 @@ made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test simulate mutants test-concurrency test-crash lint format setup setup-ci lock clean
+.PHONY: run test simulate mutants test-concurrency test-crash lint format setup setup-ci setup-audit lock clean
 .SILENT:
 
 run:
@@ -59,9 +59,15 @@ setup:
 setup-ci:
 	$(environment) --ci ci
 
+# checkov and pip-audit, in .venv-audit.
+setup-audit:
+	$(environment) --audit audit
+
 lock:
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group run --group test -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group ci -o requirements-ci.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group audit -o requirements-audit.lock
+	uv pip compile -q --python-version 3.13 --no-header --no-annotate --upgrade --generate-hashes --group layer -o layers/shared/requirements.txt
 
 clean:
-	rm -rf .venv .venv-ci .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ci .venv-audit .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
