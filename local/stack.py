@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -98,9 +98,11 @@ class Stack:
         """Deploy template and code as they are now. Raises DeployError; what was deployed then stays."""
         deployed: Deployed = deploy(self.boto3_client, self.template, self.root, self._parameters)
         self.outputs, self.resources = deployed.outputs, deployed.resources
-        self.routes = templates.routes(templates.load(self.template))
+        template = templates.load(self.template)
+        self.routes = templates.routes(template)
+        self._log_format = templates.access_log(template)
         if hasattr(self, "_door"):
-            self._door.routes = self.routes
+            self._door.routes, self._door.log_format = self.routes, self._log_format
 
     def logs(self) -> str:
         """What every function has logged so far."""
@@ -112,6 +114,11 @@ class Stack:
             for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
                 lines += [event["message"] for event in page["events"]]
         return "\n".join(lines)
+
+    def access_log(self) -> str:
+        """What the front door has logged so far, in the format of the template."""
+        path = self.directory / "access.log"
+        return path.read_text() if path.exists() else ""
 
     def _client(self, service: str) -> Any:
         """A boto3 client on the embedded AWS; thread-safe, as all boto3 clients are."""
@@ -131,7 +138,9 @@ class Stack:
 
     def _open(self, listener: socket.socket, undo: contextlib.ExitStack) -> None:
         invoke = invoker(self.boto3_client("lambda"), lambda name: self.resources[name], self._failed)
-        self._door = FrontDoor(self.routes, invoke, self._concurrency)
+        access_log = undo.enter_context((self.directory / "access.log").open("a", buffering=1))
+        write = partial(print, file=access_log)
+        self._door = FrontDoor(self.routes, invoke, self._concurrency, write, self._log_format)
         undo.callback(self._door.close)
         config = uvicorn.Config(
             self._door,

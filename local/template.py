@@ -59,6 +59,14 @@ def routes(template: Template) -> list[Route]:
     return found
 
 
+def access_log(template: Template) -> str:
+    """The format of the HTTP API's access log; empty if it has none."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::HttpApi":
+            return str(resource.get("Properties", {}).get("AccessLogSettings", {}).get("Format", ""))
+    return ""
+
+
 def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
     """Point the code of `template` at `bucket`, as `sam package` does, and return the archives by their keys.
 
