@@ -6,6 +6,7 @@
 # make mutants                                  deliberate faults: each must be caught
 # make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
 # make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
+# make load SECONDS=120 TIMES=3 SEED=1          more than the local stack carries, and what became of it
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -14,6 +15,8 @@ ARGS ?=
 HISTORIES ?= 10000
 OPERATIONS ?= 50000
 ROUNDS ?= 20
+SECONDS ?= 120
+TIMES ?= 3
 SEED ?= 1
 
 # Without PYTHON, the one that .venv was made with.
@@ -21,7 +24,7 @@ made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test simulate mutants test-concurrency test-crash lint format setup setup-ci setup-audit lock clean
+.PHONY: run test simulate mutants test-concurrency test-crash load lint format setup setup-ci setup-audit lock clean
 .SILENT:
 
 run:
@@ -42,6 +45,9 @@ test-concurrency: setup
 
 test-crash: setup
 	exec $(python) -m tests.crash --rounds $(ROUNDS) --seed $(SEED)
+
+load: setup
+	exec $(python) -m tests.load --seconds $(SECONDS) --times $(TIMES) --seed $(SEED)
 
 lint: setup
 	$(python) -m ruff check .

@@ -56,6 +56,23 @@ class Answer:
     error: str = ""
 
 
+class Throttle:
+    """A bucket that `rate` tokens a second flow into, and at most `burst` lie in. For one thread."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._tokens, self._at = burst, time.monotonic()
+
+    def passes(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
 class FrontDoor:
     """An ASGI application. `log` takes a line of the access log for each answer, in the format `log_format`."""
 
@@ -69,6 +86,10 @@ class FrontDoor:
     ) -> None:
         self.routes = list(routes)
         self.log_format = log_format
+        self.throttle: Throttle | None = None
+        # How many requests may be with functions, or wait for one: Lambda refuses more of them. None: any number.
+        self.capacity: int | None = None
+        self._open = 0
         self._invoke = invoke
         self._log = log
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="invoke")
@@ -81,10 +102,18 @@ class FrontDoor:
             return
         body = await _read(receive)
         request_id, started = str(uuid.uuid4()), time.monotonic()
-        if body is None:
+        if self.throttle and not self.throttle.passes():
+            answer = _gateway_error(429, "Too Many Requests")
+        elif body is None:
             answer = _gateway_error(413, "Request Entity Too Large")
+        elif self.capacity is not None and self._open >= self.capacity:
+            answer = _gateway_error(503, "Service Unavailable", "Rate Exceeded.")
         else:
-            answer = await self._answer(scope, body, request_id)
+            self._open += 1
+            try:
+                answer = await self._answer(scope, body, request_id)
+            finally:
+                self._open -= 1
         if self.log_format:
             self._log(access_line(self.log_format, scope, answer, request_id, self._route_key(scope), started))
         headers = [*answer.headers, (b"apigw-requestid", request_id.encode())]

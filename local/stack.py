@@ -26,7 +26,7 @@ from botocore.config import Config
 from local import template as templates
 from local.deploy import Deployed, deploy
 from local.embedded_aws import EmbeddedAws
-from local.front_door import FrontDoor, invoker
+from local.front_door import FrontDoor, Throttle, invoker
 
 ROOT = Path(__file__).resolve().parent.parent
 # An HTTP API waits no longer for a function.
@@ -100,9 +100,17 @@ class Stack:
         self.outputs, self.resources = deployed.outputs, deployed.resources
         template = templates.load(self.template)
         self.routes = templates.routes(template)
-        self._log_format = templates.access_log(template)
+        self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
         if hasattr(self, "_door"):
             self._door.routes, self._door.log_format = self.routes, self._log_format
+            self.throttle(self._throttling)
+
+    def throttle(self, limits: tuple[float, float] | None, capacity: int | None = None) -> None:
+        """What the front door lets through: requests a second and how many at once, as in the template, and how many
+        may be with functions, as a region's concurrency has it. None for no limit.
+        """
+        self._door.throttle = Throttle(*limits) if limits else None
+        self._door.capacity = capacity
 
     def logs(self) -> str:
         """What every function has logged so far."""
@@ -141,6 +149,7 @@ class Stack:
         access_log = undo.enter_context((self.directory / "access.log").open("a", buffering=1))
         write = partial(print, file=access_log)
         self._door = FrontDoor(self.routes, invoke, self._concurrency, write, self._log_format)
+        self.throttle(self._throttling)
         undo.callback(self._door.close)
         config = uvicorn.Config(
             self._door,
