@@ -300,11 +300,11 @@ def test_erasure_leaves_nothing(shop: Shop, keyed: bool) -> None:
 
 
 def test_erasure_by_other_names(shop: Shop) -> None:
-    submit(shop, order(customer_email=..., customer_id="c-1", shipping_address=SHIP))
-    send(shop, event(person_id="p-1", email=...))
-    erased(shop, "c-1")
-    erased(shop, "p-1")
-    assert traces(shop, "c-1", "p-1") == []
+    submit(shop, order(customer_email=..., customer_id="customer-one", shipping_address=SHIP))
+    send(shop, event(person_id="person-one", email=...))
+    erased(shop, "customer-one")
+    erased(shop, "person-one")
+    assert traces(shop, "customer-one", "person-one") == []
     assert count(shop, V1) == count(shop, V3) == 0
 
 
