@@ -6,6 +6,7 @@
 # make mutants                                  deliberate faults: each must be caught
 # make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
 # make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
+# make load SECONDS=120 TIMES=3 SEED=1          more than the local stack carries, and what became of it
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -14,6 +15,8 @@ ARGS ?=
 HISTORIES ?= 10000
 OPERATIONS ?= 50000
 ROUNDS ?= 20
+SECONDS ?= 120
+TIMES ?= 3
 SEED ?= 1
 
 # Without PYTHON, the one that .venv was made with.
@@ -21,7 +24,7 @@ made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test simulate mutants test-concurrency test-crash lint format setup setup-ci lock clean
+.PHONY: run test simulate mutants test-concurrency test-crash load lint format setup setup-ci setup-audit lock clean
 .SILENT:
 
 run:
@@ -43,6 +46,9 @@ test-concurrency: setup
 test-crash: setup
 	exec $(python) -m tests.crash --rounds $(ROUNDS) --seed $(SEED)
 
+load: setup
+	exec $(python) -m tests.load --seconds $(SECONDS) --times $(TIMES) --seed $(SEED)
+
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -59,9 +65,15 @@ setup:
 setup-ci:
 	$(environment) --ci ci
 
+# checkov and pip-audit, in .venv-audit.
+setup-audit:
+	$(environment) --audit audit
+
 lock:
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group run --group test -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group ci -o requirements-ci.lock
+	uv pip compile -q --universal --python-version 3.11 --no-header --no-annotate --upgrade --group audit -o requirements-audit.lock
+	uv pip compile -q --python-version 3.13 --no-header --no-annotate --upgrade --generate-hashes --group layer -o layers/shared/requirements.txt
 
 clean:
-	rm -rf .venv .venv-ci .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ci .venv-audit .aws-sam .hypothesis .mypy_cache .pytest_cache .ruff_cache

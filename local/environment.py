@@ -1,4 +1,4 @@
-"""Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci] GROUP...`
+"""Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci|--audit] GROUP...`
 
 Runs on the machine's own Python, whatever its age, with nothing installed: so it imports the standard library
 alone, and checks the version before anything that an older Python could not import.
@@ -28,10 +28,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def main(arguments: list[str]) -> None:
     exact = "--exact" in arguments
-    ci = "--ci" in arguments
+    suffix = next((argument[1:] for argument in arguments if argument in ("--ci", "--audit")), "")
     groups = [argument for argument in arguments if not argument.startswith("--")]
-    venv = ROOT / (".venv-ci" if ci else ".venv")
-    lock = ROOT / ("requirements-ci.lock" if ci else "requirements.lock")
+    venv = ROOT / f".venv{suffix}"
+    lock = ROOT / f"requirements{suffix}.lock"
 
     wanted = {group: _requirements(group) for group in groups}
     stamp = venv / "stamp.json"

@@ -10,6 +10,8 @@ import asyncio
 import base64
 import binascii
 import json
+import re
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
@@ -50,14 +52,46 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    # Of the function, for the access log.
+    error: str = ""
+
+
+class Throttle:
+    """A bucket that `rate` tokens a second flow into, and at most `burst` lie in. For one thread."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._tokens, self._at = burst, time.monotonic()
+
+    def passes(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class FrontDoor:
-    """An ASGI application."""
+    """An ASGI application. `log` takes a line of the access log for each answer, in the format `log_format`."""
 
-    def __init__(self, routes: Iterable[Route], invoke: Invoke, concurrency: int) -> None:
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        invoke: Invoke,
+        concurrency: int,
+        log: Callable[[str], None] = lambda _line: None,
+        log_format: str = "",
+    ) -> None:
         self.routes = list(routes)
+        self.log_format = log_format
+        self.throttle: Throttle | None = None
+        # How many requests may be with functions, or wait for one: Lambda refuses more of them. None: any number.
+        self.capacity: int | None = None
+        self._open = 0
         self._invoke = invoke
+        self._log = log
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="invoke")
 
     def close(self) -> None:
@@ -67,11 +101,21 @@ class FrontDoor:
         if scope["type"] != "http":
             return
         body = await _read(receive)
-        request_id = str(uuid.uuid4())
-        if body is None:
+        request_id, started = str(uuid.uuid4()), time.monotonic()
+        if self.throttle and not self.throttle.passes():
+            answer = _gateway_error(429, "Too Many Requests")
+        elif body is None:
             answer = _gateway_error(413, "Request Entity Too Large")
+        elif self.capacity is not None and self._open >= self.capacity:
+            answer = _gateway_error(503, "Service Unavailable", "Rate Exceeded.")
         else:
-            answer = await self._answer(scope, body, request_id)
+            self._open += 1
+            try:
+                answer = await self._answer(scope, body, request_id)
+            finally:
+                self._open -= 1
+        if self.log_format:
+            self._log(access_line(self.log_format, scope, answer, request_id, self._route_key(scope), started))
         headers = [*answer.headers, (b"apigw-requestid", request_id.encode())]
         # h11 refuses a length, let alone a body, where HTTP has none.
         content = b"" if answer.status in (204, 304) else answer.body
@@ -79,6 +123,10 @@ class FrontDoor:
             headers.append((b"content-length", str(len(content)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
+
+    def _route_key(self, scope: Scope) -> str:
+        matched = match(self.routes, scope["method"], scope["raw_path"].decode("latin-1"))
+        return matched[0].key if matched else ""
 
     async def _answer(self, scope: Scope, body: bytes, request_id: str) -> Answer:
         matched = match(self.routes, scope["method"], scope["raw_path"].decode("latin-1"))
@@ -93,10 +141,10 @@ class FrontDoor:
                 self._threads, self._invoke, route.function, payload
             )
             return response(result)
-        except FunctionFailed:
-            return _gateway_error(500, "Internal Server Error")
-        except Unavailable:
-            return _gateway_error(503, "Service Unavailable")
+        except FunctionFailed as error:
+            return _gateway_error(500, "Internal Server Error", str(error))
+        except Unavailable as error:
+            return _gateway_error(503, "Service Unavailable", str(error))
 
 
 def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, str], None]) -> Invoke:
@@ -116,7 +164,7 @@ def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, 
         failed(function, base64.b64decode(result.get("LogResult", "")).decode(errors="replace"))
         if b"timed out" in answer:
             raise Unavailable(function)
-        raise FunctionFailed(function)
+        raise FunctionFailed(answer.decode(errors="replace"))
 
     return invoke
 
@@ -248,8 +296,33 @@ def response(result: bytes) -> Answer:
         raise FunctionFailed(str(error)) from error
 
 
-def _gateway_error(status: int, message: str) -> Answer:
-    return Answer(status, [(b"content-type", b"application/json")], json.dumps({"message": message}).encode())
+def access_line(log_format: str, scope: Scope, answer: Answer, request_id: str, route: str, started: float) -> str:
+    """What API Gateway writes: `$context.` and a name stand for a value, or for `-`."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    now = datetime.now(UTC)
+    values: dict[str, Any] = {
+        "requestId": request_id,
+        "routeKey": route,
+        "status": answer.status,
+        "responseLatency": round((time.monotonic() - started) * 1000),
+        "responseLength": len(answer.body),
+        # Whatever a function says of itself when it fails may get here.
+        "integrationErrorMessage": answer.error or "-",
+        "httpMethod": scope["method"],
+        "path": unquote(scope["raw_path"].decode("latin-1")),
+        "protocol": f"HTTP/{scope['http_version']}",
+        "identity.sourceIp": scope["client"][0] if scope.get("client") else "127.0.0.1",
+        "identity.userAgent": headers.get("user-agent", "-"),
+        "stage": "$default",
+        "apiId": API_ID,
+        "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "requestTimeEpoch": int(now.timestamp()),
+    }
+    return re.sub(r"\$context\.([A-Za-z.]*[A-Za-z])", lambda name: str(values.get(name[1], "-")), log_format)
+
+
+def _gateway_error(status: int, message: str, error: str = "") -> Answer:
+    return Answer(status, [(b"content-type", b"application/json")], json.dumps({"message": message}).encode(), error)
 
 
 async def _read(receive: Receive) -> bytes | None:

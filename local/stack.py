@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,7 +26,7 @@ from botocore.config import Config
 from local import template as templates
 from local.deploy import Deployed, deploy
 from local.embedded_aws import EmbeddedAws
-from local.front_door import FrontDoor, invoker
+from local.front_door import FrontDoor, Throttle, invoker
 
 ROOT = Path(__file__).resolve().parent.parent
 # An HTTP API waits no longer for a function.
@@ -98,18 +98,35 @@ class Stack:
         """Deploy template and code as they are now. Raises DeployError; what was deployed then stays."""
         deployed: Deployed = deploy(self.boto3_client, self.template, self.root, self._parameters)
         self.outputs, self.resources = deployed.outputs, deployed.resources
-        self.routes = templates.routes(templates.load(self.template))
+        template = templates.load(self.template)
+        self.routes = templates.routes(template)
+        self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
         if hasattr(self, "_door"):
-            self._door.routes = self.routes
+            self._door.routes, self._door.log_format = self.routes, self._log_format
+            self.throttle(self._throttling)
+
+    def throttle(self, limits: tuple[float, float] | None, capacity: int | None = None) -> None:
+        """What the front door lets through: requests a second and how many at once, as in the template, and how many
+        may be with functions, as a region's concurrency has it. None for no limit.
+        """
+        self._door.throttle = Throttle(*limits) if limits else None
+        self._door.capacity = capacity
 
     def logs(self) -> str:
         """What every function has logged so far."""
         logs = self.boto3_client("logs")
+        # Groups of the template, and those that a function without one writes to.
+        groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
         lines = []
-        for group in logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]:
-            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+        for group in sorted(groups):
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group):
                 lines += [event["message"] for event in page["events"]]
         return "\n".join(lines)
+
+    def access_log(self) -> str:
+        """What the front door has logged so far, in the format of the template."""
+        path = self.directory / "access.log"
+        return path.read_text() if path.exists() else ""
 
     def _client(self, service: str) -> Any:
         """A boto3 client on the embedded AWS; thread-safe, as all boto3 clients are."""
@@ -129,7 +146,10 @@ class Stack:
 
     def _open(self, listener: socket.socket, undo: contextlib.ExitStack) -> None:
         invoke = invoker(self.boto3_client("lambda"), lambda name: self.resources[name], self._failed)
-        self._door = FrontDoor(self.routes, invoke, self._concurrency)
+        access_log = undo.enter_context((self.directory / "access.log").open("a", buffering=1))
+        write = partial(print, file=access_log)
+        self._door = FrontDoor(self.routes, invoke, self._concurrency, write, self._log_format)
+        self.throttle(self._throttling)
         undo.callback(self._door.close)
         config = uvicorn.Config(
             self._door,

@@ -59,6 +59,26 @@ def routes(template: Template) -> list[Route]:
     return found
 
 
+def access_log(template: Template) -> str:
+    """The format of the HTTP API's access log; empty if it has none."""
+    return str(_api(template).get("AccessLogSettings", {}).get("Format", ""))
+
+
+def throttling(template: Template) -> tuple[float, float] | None:
+    """Requests a second that the HTTP API lets through, and how many at once."""
+    settings = _api(template).get("DefaultRouteSettings", {})
+    rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
+    return (float(rate), float(burst)) if rate and burst else None
+
+
+def _api(template: Template) -> dict[str, Any]:
+    """Properties of the HTTP API, if it is one of its own."""
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::HttpApi":
+            return dict(resource.get("Properties", {}))
+    return {}
+
+
 def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
     """Point the code of `template` at `bucket`, as `sam package` does, and return the archives by their keys.
 

@@ -54,7 +54,17 @@ class Built:
     def functions(self) -> dict[str, dict[str, Any]]:
         """Properties, with the template's globals, of each function by its logical id."""
         defaults = self.template["Globals"]["Function"]
-        return {name: defaults | properties for name, properties in self.of_type("Function").items()}
+        return {name: _merged(defaults, properties) for name, properties in self.of_type("Function").items()}
+
+
+def _merged(defaults: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are put together, as SAM does with its globals."""
+    both = {
+        name: _merged(value, properties[name])
+        for name, value in defaults.items()
+        if isinstance(value, dict) and isinstance(properties.get(name), dict)
+    }
+    return defaults | properties | both
 
 
 @pytest.fixture(scope="session")

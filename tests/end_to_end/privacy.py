@@ -1,4 +1,4 @@
-"""Looks for e-mail addresses in everything that the stack keeps: tables, queues, logs.
+"""Looks for e-mail addresses in everything that the stack keeps: tables, queues, logs with metrics, access logs.
 
 Tests send addresses of one domain that stands nowhere else, so whatever holds the domain holds an address.
 """
@@ -35,11 +35,17 @@ class Leak:
     text: str
 
 
-def leaks(place: str, values: Iterable[Any]) -> Iterator[Leak]:
-    """Every text that holds a marked address, however deep it lies. `values`: texts, bytes, lists, mappings."""
+def leaks(place: str, values: Iterable[Any], *others: str) -> Iterator[Leak]:
+    """Every text that holds a marked address, however deep it lies. `values`: texts, bytes, lists, mappings.
+
+    With `others`, texts that hold one of those instead.
+    """
+    forms = [other.lower() for other in others] or _FORMS
+    in_base64 = [form for other in others for form in _base64_forms(other)] or _BASE64_FORMS
     for value in values:
         for text in texts(value):
-            if _marked(text):
+            lower = text.lower()
+            if any(form in lower for form in forms) or any(form in text for form in in_base64):
                 yield Leak(place, text[:300])
 
 
@@ -73,11 +79,6 @@ def _inflated(text: str) -> Iterator[str]:
             continue
         except zlib.error:
             yield data.decode(errors="replace")
-
-
-def _marked(text: str) -> bool:
-    lower = text.lower()
-    return any(form in lower for form in _FORMS) or any(form in text for form in _BASE64_FORMS)
 
 
 def _base64_forms(text: str) -> list[str]:

@@ -1,14 +1,17 @@
-"""No e-mail field is ever stored, queued or logged in clear. Runs last, and looks at what all other tests left too.
+"""No e-mail field is ever stored, queued, logged, measured or answered in an error in clear.
 
-First a shop sends addresses in every way it can think of: accepted, rejected, without a key, malformed, crashing.
+Runs last, and looks at what all other tests left too. First a shop sends addresses in every way it can think of:
+accepted, rejected, without a key, malformed, crashing.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import time
+import zipfile
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from local.front_door import Answer, access_line
 from local.stack import Stack
 from tests.end_to_end.privacy import (
     MARKER_DOMAIN,
@@ -30,6 +34,7 @@ from tests.end_to_end.privacy import (
 )
 from tests.end_to_end.shop import Reply, Shop, basic, segment
 from tests.end_to_end.test_order_path import event, queued
+from tillbook.identity import Person, email_sha256
 from tillbook.packing import pack
 from tillbook.table import raw
 
@@ -175,6 +180,93 @@ def crash(stack: Stack, shop: Shop, email: Callable[[str], str]) -> None:
             functions.invoke(FunctionName=stack.resources[name], Payload=json.dumps(whole | broken))
 
 
+def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
+    """Jobs, dead letters and what an admin may get wrong, with addresses wherever one fits."""
+    audience = shop.send("GET", "/v1/audiences").json[0]["id"]
+    yield shop.send("POST", f"/v1/audience/{audience}/rebuild", {"email": email("rebuild")})
+    yield shop.send("POST", f"/v1/audience/{email('audience')}/rebuild")
+    yield shop.send("POST", f"/v1/audience/{audience}/match", {"people": [{"email": email("match")}]})
+    yield shop.send("POST", f"/v1/audience/{audience}/match", {"people": [{"email": [email("match-list")]}]})
+    yield shop.send("DELETE", shop.person_path(email("plain")))
+    yield shop.send("DELETE", shop.person_path(email("nobody-to-erase")))
+    yield shop.send("DELETE", "/v1/transactions", {"confirm": email("confirm"), "source": email("source")})
+    yield shop.send("GET", f"/v1/jobs/{email('job')}")
+    yield shop.send("GET", f"/v1/transactions?order_id={email('order')}&request_id={email('request')}")
+    yield shop.send("POST", f"/v1/deadletters/{email('deadletter')}/replay")
+    yield shop.send("DELETE", f"/v1/deadletters/{email('discard')}", {"reason": "none"})
+
+
+# A function of ours that meets an error nobody expected, whose text is all that was sent.
+CRASHING = """
+import json
+from tillbook import errors, http, processing, rejections
+
+flying = {}
+
+def explode(*_arguments, **_named):
+    try:
+        raise KeyError(json.dumps(flying))
+    except KeyError:
+        raise ValueError(json.dumps(flying))
+
+@http.endpoint(role="ingest")
+def api(request):
+    if request.json()["crash"] == "inside":
+        explode()
+    raise errors.Malformed("Refused.")
+
+def handler(event, context):
+    flying.update(event)
+    rejections.note = processing._build = explode
+    return (processing.process if "Records" in event else api)(event, context)
+"""
+NAKED = """
+def handler(event, context):
+    raise ValueError(event["body"])
+"""
+
+
+@contextmanager
+def planted(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
+    """A function with this code beside ours, with the role, layer and environment of one of them."""
+    functions = stack.boto3_client("lambda")
+    model = functions.get_function(FunctionName=stack.resources["SubmitOrder"])["Configuration"]
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as content:
+        content.writestr("app.py", code)
+    functions.create_function(
+        FunctionName="planted",
+        Handler="app.handler",
+        Code={"ZipFile": archive.getvalue()},
+        Layers=[layer["Arn"] for layer in model["Layers"]],
+        **{name: model[name] for name in ("Role", "Runtime", "Environment", "Timeout", "MemorySize")},
+    )
+    try:
+        yield lambda event: str(
+            functions.invoke(FunctionName="planted", Payload=json.dumps(event))["Payload"].read().decode()
+        )
+    finally:
+        functions.delete_function(FunctionName="planted")
+
+
+def crash_in_flight(stack: Stack, shop: Shop, email: Callable[[str], str]) -> list[str]:
+    """What the function answers that crashes with a person's data in its hands."""
+    flying = {"email": email("flying"), "customer_email": email("flying-v1")}
+    events = [
+        {
+            "routeKey": "POST /v1/order",
+            "rawPath": path,
+            "headers": {"authorization": f"Bearer {shop.admin_key}", "content-type": "application/json"},
+            "pathParameters": {"id_or_email": email("flying-path")},
+            "body": json.dumps(flying | {"crash": where}),
+        }
+        for path in ("/v1/order", "/v3/order")
+        for where in ("inside", "while it is refused")
+    ]
+    with planted(stack, CRASHING) as invoke:
+        return [invoke(event) for event in [*events, {"Records": [{"body": json.dumps(flying)}]}]]
+
+
 def poison(stack: Stack, shop: Shop, tries: int) -> str:
     """Queues an accepted event that cannot be applied; returns its request id."""
     order = queued(shop, f"poison-{tries}")
@@ -206,7 +298,9 @@ def all_leaks(stack: Stack) -> list[Leak]:
         *leaks("tables", table_items(stack)),
         *leaks("queue", messages(stack, "OrdersQueueUrl")),
         *leaks("dead-letter queue", messages(stack, "DeadLettersQueueUrl")),
+        # Metrics are lines of the logs.
         *leaks("function logs", stack.logs().splitlines()),
+        *leaks("access log", stack.access_log().splitlines()),
     ]
 
 
@@ -220,12 +314,21 @@ def test_no_email_is_kept_in_clear(stack: Stack, shop: Shop, output: list[str]) 
 
     accepted = [*v3_accepted(shop, email), *v1_accepted(shop, email)]
     assert {reply.status for reply in accepted} == {200, 201, 202}, [r.text for r in accepted if r.status >= 300]
-    statuses = {reply.status for refused in (v3_refused, v1_refused) for reply in refused(shop, email)}
-    assert statuses == {400, 401, 403, 404, 405, 409, 413, 415, 422}
+    refused = [*v3_refused(shop, email), *v1_refused(shop, email)]
+    assert {reply.status for reply in refused} == {400, 401, 403, 404, 405, 409, 413, 415, 422}
     ids = [i for r in accepted if r.status == 202 for i in r.json.get("request_ids", [r.json.get("request_id")])]
     assert set(shop.outcomes(ids)) == {"applied", "failed"}
-    assert {reply.status for reply in v3_read(shop, email)} == {200, 400, 401, 403, 404, 405}
+    read, managed = [*v3_read(shop, email)], [*manage(shop, email)]
+    assert {reply.status for reply in read} == {200, 400, 401, 403, 404, 405}
+    assert {reply.status for reply in managed} == {200, 202, 400, 404}
+    errors = [reply for reply in [*refused, *read, *managed] if reply.status >= 400]
+    assert list(leaks("error answers", [(reply.text, *reply.headers.values()) for reply in errors])) == []
     crash(stack, shop, email)
+    crashed = crash_in_flight(stack, shop, email)
+    # Answered where it is caught; where it is not, the kind of error is all that goes out.
+    assert ["statusCode" in answer for answer in crashed] == [True, False, True, False, False]
+    assert all("ValueError" in answer for answer in crashed if "statusCode" not in answer)
+    assert list(leaks("answers of a crash", crashed)) == []
     assert shop.outcome(poison(stack, shop, tries=4))["status"] == "failed"
     assert len(sent) > 150
 
@@ -254,12 +357,77 @@ def test_no_email_is_kept_in_clear(stack: Stack, shop: Shop, output: list[str]) 
     assert list(leaks("local stack", [*output, stack.aws.log.read_text(errors="replace")])) == []
     items = list(table_items(stack))
     assert any(item["pk"] == f"{shop.account}/d" for item in items)
-    assert any(item["pk"].startswith(f"{shop.account}/t/failed/") for item in items)
+    for kind in ("t/failed/", "t/rejected/", "t/duplicate/", "l", "j", "u"):
+        assert any(item["pk"].startswith(f"{shop.account}/{kind}") for item in items), kind
     logged = stack.logs()
+    assert '"CloudWatchMetrics"' in logged
+    assert '"crashed"' in logged
+    accesses = [json.loads(line) for line in stack.access_log().splitlines()]
+    assert {"GET /v2/{account_id}/subscribers/{id_or_email}", "$default"} < {line["routeKey"] for line in accesses}
+    assert {"202", "413", "422"} < {line["status"] for line in accesses}
     for route in ("POST /v1/order", "POST /v3/{account_id}/shopper_activity/order", "GET /v2/"):
         assert route in logged
     assert '"unexpected"' in logged
     assert '"order failed"' in logged
+
+
+# ------------------------------------------------------------------------------ erasure
+
+
+@stack_test
+def test_nothing_of_an_erased_person_is_left(stack: Stack, shop: Shop) -> None:
+    email, mark = shop.email("erased"), "Zyxomma"
+    address = {"address_1": f"1 {mark} St", "postal_code": "12345", "name": f"Ann {mark}", "first_name": mark}
+    personal = {"billing_address": address, "shipping_address": address, "nick_name": f"the {mark}"}
+    personal["items"] = [{"product_id": "1", "name": f"For {mark}", "price": 1, "quantity": 1}]
+    shop.applied(event(shop, email=email, grand_total=5, **personal))
+    shop.applied(event(shop, "refunded", email=email, refund_amount=1, occurred_at="2026-02-01T00:00:00Z", **personal))
+    keyed = {"headers": {"idempotency-key": "k"}}
+    shop.applied(event(shop, email=email, order_id="2", grand_total=5, **personal), **keyed)
+    other = shop.order(event(shop, email=email, order_id="3", **personal), **keyed).json["request_id"]
+    assert shop.outcome(other)["status"] == "failed"
+    assert shop.order(event(shop, email=email, order_id="", **personal)).status == 422
+    v1 = DATE | {"total": 3, "customer_email": email, "shipping_address": address, "billing_address": address}
+    for order_id in ("v1-kept", "v1-deleted"):
+        assert shop.submit(v1 | {"order_id": order_id}).status == 201
+    assert shop.submit(v1 | {"order_id": "v1-kept"}).status == 201
+    assert shop.edit("v1-kept", {"total": 4, "metadata": {"note": mark}}).status == 200
+    assert shop.delete("v1-deleted").status == 200
+    dead = queued(shop, "erased")
+    dead["body"] |= {"grand_total": "not a number", **personal}
+    stack.boto3_client("sqs").send_message(
+        QueueUrl=stack.outputs["OrdersQueueUrl"], MessageBody=json.dumps({"v": 1, "orders": [dead], "tries": 4})
+    )
+    assert shop.outcome(dead["request_id"])["status"] == "failed"
+
+    person = Person("email", email_sha256(email)).id_in(shop.account)
+    traces = (email, email_sha256(email), mark, person)
+    before = {leak.place for leak in traces_of(stack, *traces)}
+    assert before == {"tables"}
+
+    reply = shop.send("DELETE", shop.person_path(email))
+    assert reply.status == 202
+    end = time.monotonic() + 90
+    while (job := shop.send("GET", f"/v1/jobs/{reply.json['job_id']}").json)["status"] != "done":
+        assert job["status"] != "failed"
+        assert time.monotonic() < end, job
+        time.sleep(0.5)
+    # What is left is the mark that drops what is still queued: our own id of them, for 30 days.
+    assert {leak.text for leak in traces_of(stack, *traces)} == {f"p{person}"}
+    (left,) = [item for item in table_items(stack) if item["sk"] == f"p{person}"]
+    assert left["pk"] == f"{shop.account}/u"
+    assert set(left) == {"pk", "sk", "cut", "at", "ttl"}
+    assert shop.send("GET", shop.person_path(email)).status == 404
+
+
+def traces_of(stack: Stack, *traces: str) -> list[Leak]:
+    return [
+        *leaks("tables", table_items(stack), *traces),
+        *leaks("queue", messages(stack, "OrdersQueueUrl"), *traces),
+        *leaks("dead-letter queue", messages(stack, "DeadLettersQueueUrl"), *traces),
+        *leaks("function logs", stack.logs().splitlines(), *traces),
+        *leaks("access log", stack.access_log().splitlines(), *traces),
+    ]
 
 
 # ------------------------------------------------------------- the scan finds what there is
@@ -299,19 +467,54 @@ def test_bytes_that_the_scan_cannot_read_do_not_pass_for_clean(data: bytes) -> N
         list(leaks("here", [{"b": data}]))
 
 
+@pytest.mark.parametrize(
+    ("log_format", "found"),
+    [
+        ('{"routeKey":"$context.routeKey","status":"$context.status"}', False),
+        ('{"path":"$context.path"}', True),
+        ('{"agent":"$context.identity.userAgent"}', True),
+        ('{"error":"$context.integrationErrorMessage"}', True),
+    ],
+)
+def test_the_scan_finds_an_address_in_the_access_log(log_format: str, found: bool) -> None:
+    scope = {
+        "method": "GET",
+        "raw_path": f"/v3/1/people/{ADDRESS}".encode(),
+        "http_version": "1.1",
+        "headers": [(b"User-Agent", ADDRESS.encode())],
+    }
+    line = access_line(log_format, scope, Answer(500, [], b"", f"KeyError: {ADDRESS}"), "1", "GET /v3", 0.0)
+    assert bool(list(leaks("access log", [line]))) is found
+
+
 @stack_test
 def test_the_scan_finds_what_is_planted_in_the_stack(stack: Stack) -> None:
-    tables, queues = stack.boto3_client("dynamodb"), stack.boto3_client("sqs")
-    key = {"pk": "planted", "sk": "p"}
-    item = raw(key | {"b": pack(BODY)})
+    tables, queues, logs = (stack.boto3_client(service) for service in ("dynamodb", "sqs", "logs"))
+    keys = [{"pk": f"planted/{kind}", "sk": "p"} for kind in ("o", "j", "t/rejected/s0", "d")]
     for name in ("LedgerTableName", "RecordsTableName"):
-        tables.put_item(TableName=stack.outputs[name], Item=item)
+        for key in keys:
+            tables.put_item(TableName=stack.outputs[name], Item=raw(key | {"b": pack(BODY)}))
     url = stack.outputs["DeadLettersQueueUrl"]
     queues.send_message(QueueUrl=url, MessageBody="z" + b64encode(zlib.compress(ADDRESS.encode())).decode())
+    accesses = stack.directory / "access.log"
+    kept = accesses.read_text()
+    accesses.write_text(f"{kept}GET /v3/1/people/{ADDRESS}\n")
+    metric = {"_aws": {"CloudWatchMetrics": [{"Namespace": "Tillbook", "Dimensions": [["email"]]}]}, "email": ADDRESS}
+    code = f"def handler(event, context):\n    print({json.dumps(json.dumps(metric))})\n"
     try:
-        assert [leak.place for leak in all_leaks(stack)] == ["tables", "tables", "dead-letter queue"]
+        with planted(stack, code) as invoke:
+            invoke({})
+        with planted(stack, NAKED) as invoke:
+            assert list(leaks("answer", [invoke({"body": ADDRESS})]))
+        found = [leak.place for leak in all_leaks(stack)]
+        assert found[:9] == ["tables"] * 8 + ["dead-letter queue"]
+        assert set(found[9:]) == {"function logs", "access log"}
+        assert len(found[9:]) >= 3
     finally:
         for name in ("LedgerTableName", "RecordsTableName"):
-            tables.delete_item(TableName=stack.outputs[name], Key=raw(key))
+            for key in keys:
+                tables.delete_item(TableName=stack.outputs[name], Key=raw(key))
         queues.purge_queue(QueueUrl=url)
+        accesses.write_text(kept)
+        logs.delete_log_group(logGroupName="/aws/lambda/planted")
     assert all_leaks(stack) == []

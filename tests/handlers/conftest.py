@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from botocore.client import BaseClient
@@ -11,13 +13,25 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
 from tests.handlers import template
+from tests.handlers.rights import SEEN
 from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
 from tillbook import table
 
+_HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
 _URLS = {
     name: f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}" for name in template.resources("AWS::SQS::Queue")
 }
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks at the calls of all these tests runs last of them."""
+    here = [item for item in items if item.path.parent == _HERE]
+    here.sort(key=lambda item: item.path.name == "test_rights.py")
+    places = [index for index, item in enumerate(items) if item.path.parent == _HERE]
+    for index, item in zip(places, here, strict=True):
+        items[index] = item
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +49,9 @@ def _aws() -> Iterator[None]:
     with mock_aws():
         template.create_tables(table.dynamodb())
         assert template.create_queues(table.sqs()) == _URLS
+        for function in template.functions():
+            module = importlib.import_module(template.module(function))
+            patch.setattr(module, "handler", SEEN.handler(function, module.handler))
         yield
     forget_clients()
     patch.undo()
@@ -66,7 +83,8 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 @pytest.fixture
-def shop(_aws: None, faults: Faults) -> Shop:
+def shop(_aws: None, faults: Faults, request: pytest.FixtureRequest) -> Shop:
+    SEEN.test = request.node.name
     _empty()
     forget_keys()
     shop = Shop(faults, _URLS)

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.handlers import template
+from tests.handlers.rights import SEEN
 from tillbook import http, processing, table
 from tillbook.accounts import Account, Accounts
 from tillbook.keys import Keys
@@ -74,6 +75,7 @@ class Faults:
     def call(self, original: Call, operation: str, arguments: dict[str, Any]) -> Any:
         index = len(self.calls)
         self.calls.append((operation, arguments))
+        SEEN.call(operation, arguments)
         if operation == "SendMessage":
             # The tests do not wait: what is delayed is delivered at the next drain. But a message that waits out the
             # life of a writer comes back only when a test says that it is over: `Shop.writers_are_gone`.

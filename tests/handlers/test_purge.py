@@ -15,7 +15,8 @@ from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, o
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import processing, purge, rejections, times
-from tillbook.identity import Person
+from tillbook.identity import Person, email_sha256
+from tillbook.messages import Message, QueuedOrder, encode
 from tillbook.purge import Marks, read_marks
 from tillbook.settings import settings
 
@@ -302,11 +303,11 @@ def test_erasure_leaves_nothing(shop: Shop, keyed: bool) -> None:
 
 
 def test_erasure_by_other_names(shop: Shop) -> None:
-    submit(shop, order(customer_email=..., customer_id="c-1", shipping_address=SHIP))
-    send(shop, event(person_id="p-1", email=...))
-    erased(shop, "c-1")
-    erased(shop, "p-1")
-    assert traces(shop, "c-1", "p-1") == []
+    submit(shop, order(customer_email=..., customer_id="customer-one", shipping_address=SHIP))
+    send(shop, event(person_id="person-one", email=...))
+    erased(shop, "customer-one")
+    erased(shop, "person-one")
+    assert traces(shop, "customer-one", "person-one") == []
     assert count(shop, V1) == count(shop, V3) == 0
 
 
@@ -424,6 +425,24 @@ def test_a_late_copy_does_not_take_a_new_event_back_before_the_purge(shop: Shop)
     assert head["l"] == event_item["gs"]
     mark = next(i for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/u" and i["sk"] == "s")
     assert event_item["gs"][20:40] > mark["cut"]
+
+
+def test_a_dead_letter_that_cannot_be_read_is_erased_all_the_same(shop: Shop) -> None:
+    send(shop, event(email=ANN), event(email=BOB))
+    received = times.now()
+    for number, email in enumerate((ANN, BOB)):
+        queued = QueuedOrder(
+            ACCOUNT, times.uuid7(), received, number, f"bad-{number}", received, ["email", email_sha256(email)],
+            {"provider": "shopify", "action": "placed", "order_id": f"bad-{number}", "grand_total": "not a number"},
+        )  # fmt: skip
+        shop.sqs.send_message(
+            QueueUrl=shop.queues["OrdersQueue"], MessageBody=encode(Message(orders=[queued], tries=4))
+        )
+    shop.drain()
+    letters = shop.get("/v1/deadletters").body["deadletters"]
+    assert {letter["order_id"] for letter in letters} == {"bad-0", "bad-1"}
+    erased(shop, ANN)
+    assert [letter["order_id"] for letter in shop.get("/v1/deadletters").body["deadletters"]] == ["bad-1"]
 
 
 # ----------------------------------------------------------------- dead letters

@@ -29,7 +29,7 @@ from tillbook.errors import (
 )
 from tillbook.json_text import Json, dumps, loads
 from tillbook.keys import ApiKey, Keys, secret_of
-from tillbook.observe import count, flush, log
+from tillbook.observe import count, flush, log, quiet
 from tillbook.settings import settings
 
 MAX_ORDER_BYTES = 256 * 1024
@@ -172,7 +172,7 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
             flush()
             return _answer(response)
 
-        return handler
+        return quiet(handler)
 
     return decorate
 
@@ -291,4 +291,4 @@ def fallback(routes: dict[str, str]) -> Handler:
                 problem = errors.MethodNotAllowed(methods)
         return _answer(_refusal(problem, _is_v1(event)))
 
-    return handler
+    return quiet(handler)

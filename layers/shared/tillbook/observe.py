@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,3 +47,23 @@ def log(message: str, *, error: BaseException | None = None, **keys: Any) -> Non
     # A botocore time-out has a response too, and it is None.
     code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
     logger().warning(message, extra={"error": type(error).__name__, "error_code": code, "error_at": place, **keys})
+
+
+class Crashed(Exception):
+    """Stands for an error that nobody expected: Lambda logs what leaves a handler with its text."""
+
+
+def quiet(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """Of what leaves the handler, type and place go out: the text may quote a body."""
+
+    @wraps(handler)
+    def guarded(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        except Exception as error:
+            log("crashed", error=error)
+            crashed = Crashed(type(error).__name__)
+        # Out here, where it has no context that would be printed with it.
+        raise crashed
+
+    return guarded

@@ -18,7 +18,7 @@ from tillbook.errors import Problem, Unavailable
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import PURGED, Ledger, Outcome, Purged
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
-from tillbook.observe import count, flush, log
+from tillbook.observe import count, flush, log, quiet
 from tillbook.providers import Providers
 from tillbook.purge import Marks, Purges, read_marks
 from tillbook.rebuild import Rebuilds
@@ -193,6 +193,7 @@ def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:
 _processor: Processor | None = None
 
 
+@quiet
 def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The SQS-triggered function's whole work."""
     global _processor

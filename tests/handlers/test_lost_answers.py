@@ -1,0 +1,63 @@
+"""A v1 write that was made though its answer was lost: the function finds it, and makes it no second time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from tests.handlers.shop import Answer, Shop
+from tests.handlers.test_shopper_activity import EMAIL
+
+ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
+
+
+@pytest.fixture
+def losing(shop: Shop) -> Callable[[Callable[[], Answer]], Answer]:
+    """Makes a call whose first transaction takes effect without an answer."""
+
+    def call(request: Callable[[], Answer]) -> Answer:
+        lost = []
+
+        def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+            answer = go()
+            if operation == "TransactWriteItems" and not lost:
+                lost.append(operation)
+                raise ReadTimeoutError(endpoint_url="https://dynamodb")
+            return answer
+
+        with shop.faults.injected(intercept):
+            answer = request()
+        assert lost
+        return answer
+
+    return call
+
+
+def ltv(shop: Shop) -> set[Decimal]:
+    return {value for name, value in shop.stored_ltv().items() if name.endswith("/o.USD")}
+
+
+def test_submit(shop: Shop, losing: Any) -> None:
+    answer = losing(lambda: shop.submit(ORDER))
+    assert answer.status == 201
+    assert ltv(shop) == {Decimal(100)}
+    assert shop.submit(ORDER).body == answer.body
+
+
+def test_edit(shop: Shop, losing: Any) -> None:
+    shop.submit(ORDER)
+    answer = losing(lambda: shop.edit("o-1", {"total": 30}))
+    assert (answer.status, answer.body["total"]) == (200, "30.0")
+    assert ltv(shop) == {Decimal(30)}
+
+
+def test_delete(shop: Shop, losing: Any) -> None:
+    shop.submit(ORDER)
+    answer = losing(lambda: shop.delete("o-1"))
+    assert (answer.status, answer.body["total"]) == (200, "100.0")
+    assert ltv(shop) == set()
+    assert shop.delete("o-1").status == 404

@@ -1,0 +1,111 @@
+"""Least privilege: what each function was seen to call in this run, against what the template gives its role.
+
+Runs last of the tests here, and looks at all of them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.handlers import template
+from tests.handlers.rights import SEEN, Right, Seen, needed
+from tests.infrastructure import rights
+from tests.infrastructure.deployed import as_deployed
+
+# Rights that no test can be seen to use, with the reason.
+UNSEEN: dict[tuple[str, Right], str] = {}
+
+
+def granted(function: str) -> set[Right]:
+    """Resources by their logical ids: `LedgerTable/index/timeline`."""
+    return {
+        (action, resource.replace(".Arn}", "").replace("${", ""))
+        for action, resource in rights.of_function(as_deployed(), function)
+    }
+
+
+def unseen(function: str, seen: Seen) -> set[Right]:
+    argued = {right for name, right in UNSEEN if name == function}
+    return granted(function) - set(seen.rights.get(function, {})) - argued
+
+
+@pytest.fixture
+def whole_run(request: pytest.FixtureRequest) -> None:
+    """Skips where some of the tests here were left out: what they would have shown is not known."""
+    here = Path(__file__).parent
+    ran = {item.path.name for item in request.session.items if item.path.parent == here}
+    option = request.config.option
+    if option.keyword or option.markexpr not in ("", "not node") or ran < {p.name for p in here.glob("test_*.py")}:
+        pytest.skip("not all tests of tests/handlers are in this run")
+    if any("::" in argument for argument in request.config.args):
+        pytest.skip("single tests were asked for")
+
+
+@pytest.mark.parametrize("function", template.functions())
+def test_no_call_is_made_without_the_right(function: str) -> None:
+    seen = SEEN.rights.get(function, {})
+    beyond = {right: test for right, test in seen.items() if right not in granted(function)}
+    assert beyond == {}
+
+
+@pytest.mark.usefixtures("whole_run")
+@pytest.mark.parametrize("function", template.functions())
+def test_every_right_is_used(function: str) -> None:
+    assert unseen(function, SEEN) == set()
+
+
+@pytest.mark.usefixtures("whole_run")
+def test_every_function_was_watched() -> None:
+    """The fallback has no rights, and calls nothing."""
+    assert set(SEEN.rights) == {name for name in template.functions() if granted(name)}
+
+
+def test_an_exception_is_a_right_that_stands() -> None:
+    for (function, right), reason in UNSEEN.items():
+        assert right in granted(function)
+        assert reason
+
+
+# ----------------------------------------------------------- these tests can fail
+
+
+def test_a_right_that_nothing_uses_is_found() -> None:
+    seen = Seen()
+    seen.rights["RecordActivity"] = dict.fromkeys(granted("RecordActivity"), "a test")
+    assert unseen("RecordActivity", seen) == set()
+    del seen.rights["RecordActivity"][("sqs:SendMessage", "OrdersQueue")]
+    assert unseen("RecordActivity", seen) == {("sqs:SendMessage", "OrdersQueue")}
+
+
+def test_calls_count_for_the_function_at_work() -> None:
+    seen = Seen()
+    item = {"TableName": "LedgerTable"}
+
+    def inner(_event: object, _context: object) -> None:
+        seen.call("Query", item | {"IndexName": "timeline"})
+
+    def outer(event: object, context: object) -> None:
+        seen.call("GetItem", item)
+        seen.handler("Inner", inner)(event, context)
+        seen.call("TransactWriteItems", {"TransactItems": [{"Put": item}, {"Delete": {"TableName": "RecordsTable"}}]})
+
+    seen.call("DeleteItem", item)  # a test's own
+    seen.handler("Outer", outer)({}, None)
+    assert {name: set(found) for name, found in seen.rights.items()} == {
+        "Inner": {("dynamodb:Query", "LedgerTable/index/timeline")},
+        "Outer": {
+            ("dynamodb:GetItem", "LedgerTable"),
+            ("dynamodb:PutItem", "LedgerTable"),
+            ("dynamodb:DeleteItem", "RecordsTable"),
+        },
+    }
+
+
+def test_what_a_call_needs() -> None:
+    queue = {"QueueUrl": "https://sqs/1/OrdersQueue"}
+    assert needed("SendMessageBatch", queue) == {("sqs:SendMessage", "OrdersQueue")}
+    assert needed("DeleteMessage", queue) == {("sqs:DeleteMessage", "OrdersQueue")}
+    batch = {"RequestItems": {"RecordsTable": [], "LedgerTable": []}}
+    assert needed("BatchGetItem", batch) == {("dynamodb:BatchGetItem", name) for name in batch["RequestItems"]}

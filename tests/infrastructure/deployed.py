@@ -1,0 +1,121 @@
+"""What CloudFormation is given: template.yaml after its SAM transform, with parameters and conditions put in.
+
+A reference to another resource stands as text: `${LedgerTable}`, `${LedgerTable.Arn}`.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from local.stack import ROOT
+from local.template import CODE
+
+Properties = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    stage: str
+    resources: dict[str, dict[str, Any]]
+
+    def of(self, kind: str) -> Iterator[tuple[str, Properties]]:
+        """Logical id and properties of each resource of a type, as `DynamoDB::Table`."""
+        for name, resource in self.resources.items():
+            if resource["Type"] == f"AWS::{kind}":
+                yield name, resource.get("Properties", {})
+
+    def functions(self) -> dict[str, Properties]:
+        return dict(self.of("Lambda::Function"))
+
+
+@cache
+def _source() -> dict[str, Any]:
+    source: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+    return source
+
+
+def source() -> dict[str, Any]:
+    """The template as it is written, to be changed at will."""
+    return copy.deepcopy(_source())
+
+
+def deployed(template: dict[str, Any], stage: str = "prod") -> Deployed:
+    """Of that template, which is used up."""
+    parameters = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"}
+    for resource in template["Resources"].values():
+        if resource["Type"] in CODE:  # as `sam package` leaves it
+            name = CODE[resource["Type"]][0]
+            resource["Properties"][name] = {"Bucket": "code", "Key": resource["Properties"][name]}
+    session = boto3.session.Session(region_name="us-east-1")
+    translated = Translator({}, Parser(), boto_session=session).translate(template, {})
+    resolver = _Resolver(parameters, translated.get("Conditions", {}))
+    return Deployed(
+        stage,
+        {
+            name: resolver.resolve(resource)
+            for name, resource in translated["Resources"].items()
+            if resolver.holds({"Condition": resource["Condition"]} if "Condition" in resource else True)
+        },
+    )
+
+
+@cache
+def as_deployed(stage: str = "prod") -> Deployed:
+    return deployed(source(), stage)
+
+
+class _Resolver:
+    def __init__(self, parameters: dict[str, str], conditions: dict[str, Any]) -> None:
+        self._parameters, self._conditions = parameters, conditions
+
+    def resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.resolve(entry) for entry in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            (name, content), *_ = value.items()
+            if name == "Ref":
+                return self._parameters.get(content, f"${{{content}}}")
+            if name == "Fn::GetAtt":
+                return f"${{{content if isinstance(content, str) else '.'.join(content)}}}"
+            if name == "Fn::Sub":
+                return self._sub(content)
+            if name == "Fn::If":
+                condition, yes, no = content
+                return self.resolve(yes if self.holds({"Condition": condition}) else no)
+            if name.startswith("Fn::"):
+                return {name: self.resolve(content)}
+        resolved = {name: self.resolve(entry) for name, entry in value.items()}
+        return {name: entry for name, entry in resolved.items() if entry != "${AWS::NoValue}"}
+
+    def _sub(self, content: Any) -> str:
+        text, values = (content, {}) if isinstance(content, str) else content
+        known = self._parameters | {name: str(self.resolve(value)) for name, value in values.items()}
+        return re.sub(r"\$\{([\w:.]+)\}", lambda found: known.get(found[1], found[0]), text)
+
+    def holds(self, condition: Any) -> bool:
+        if isinstance(condition, bool):
+            return condition
+        ((name, content),) = condition.items()
+        if name == "Condition":
+            return self.holds(self._conditions[content])
+        if name == "Fn::Equals":
+            one, other = (str(self.resolve(side)) for side in content)
+            return one == other
+        if name == "Fn::Not":
+            return not self.holds(content[0])
+        if name in ("Fn::And", "Fn::Or"):
+            return (all if name == "Fn::And" else any)(self.holds(part) for part in content)
+        raise ValueError(f"an unknown condition: {name}")

@@ -1,0 +1,96 @@
+"""What a role may do: (action, resource) of what the template says and what SAM adds, within the role's boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.infrastructure.deployed import Deployed, Properties
+
+Right = tuple[str, str]
+
+_LOGS = ("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
+_XRAY = (
+    "PutTraceSegments", "PutTelemetryRecords",
+    "GetSamplingRules", "GetSamplingTargets", "GetSamplingStatisticSummaries",
+)  # fmt: skip
+# What AWS's own policies say that SAM attaches. One that is not here is a finding: nobody has looked into it.
+MANAGED: dict[str, set[Right]] = {
+    "service-role/AWSLambdaBasicExecutionRole": {(action, "*") for action in _LOGS},
+    "service-role/AWSLambdaSQSQueueExecutionRole": {
+        (action, "*") for action in (*_LOGS, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    },
+    # In the translator that stands here, and in CloudFormation's own.
+    "AWSXrayWriteOnlyAccess": {(f"xray:{action}", "*") for action in _XRAY},
+    "AWSXRayDaemonWriteAccess": {(f"xray:{action}", "*") for action in _XRAY},
+}
+_POLICY = "arn:aws:iam::aws:policy/"
+# X-Ray knows no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+WITHOUT_RESOURCES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(document: Properties) -> Iterator[Properties]:
+    yield from as_list(document["Statement"])
+
+
+def _allowed(document: Properties) -> set[Right]:
+    return {
+        (action, resource)
+        for statement in statements(document)
+        if statement["Effect"] == "Allow"
+        for action in as_list(statement.get("Action", []))
+        for resource in as_list(statement.get("Resource", []))
+    }
+
+
+def documents(role: Properties) -> Iterator[Properties]:
+    for policy in role.get("Policies", []):
+        yield policy["PolicyDocument"]
+
+
+def inline(role: Properties) -> set[Right]:
+    """What the template itself gives."""
+    return set().union(*(_allowed(document) for document in documents(role)))
+
+
+def managed(role: Properties) -> set[Right]:
+    return set().union(*(MANAGED.get(name, set()) for name in managed_names(role)))
+
+
+def managed_names(role: Properties) -> list[str]:
+    return [str(arn).removeprefix(_POLICY) for arn in role.get("ManagedPolicyArns", [])]
+
+
+def boundary(stack: Deployed, role: Properties) -> set[Right] | None:
+    name = role.get("PermissionsBoundary")
+    if name is None:
+        return None
+    return _allowed(stack.resources[name[2:-1]]["Properties"]["PolicyDocument"])
+
+
+def effective(stack: Deployed, role: Properties) -> set[Right]:
+    """What is left within the boundary. Its actions are written out, so they are compared as they are."""
+    wanted, limit = inline(role) | managed(role), boundary(stack, role)
+    if limit is None:
+        return wanted
+    return {
+        (action, mine if theirs == "*" else theirs)
+        for action, mine in wanted
+        for allowed, theirs in limit
+        if action == allowed and (mine == theirs or "*" in (mine, theirs))
+    }
+
+
+def role_of(stack: Deployed, function: str) -> Properties:
+    role: str = stack.functions()[function]["Role"]
+    properties: Properties = stack.resources[role[2:-1].removesuffix(".Arn")]["Properties"]
+    return properties
+
+
+def of_function(stack: Deployed, function: str) -> set[Right]:
+    """What the template itself gives a function: that of SAM is for Lambda's own logs, traces and polling."""
+    return inline(role_of(stack, function))

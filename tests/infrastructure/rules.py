@@ -1,0 +1,224 @@
+"""What holds for all that is deployed. Each rule yields what is wrong, as `LedgerTable: why`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tests.infrastructure import rights
+from tests.infrastructure.deployed import Deployed, Properties
+
+# An HTTP API answers 503 after 30 s, whatever the function still does.
+GATEWAY_SECONDS = 30
+# Of the access log: nothing that the caller wrote. A path or a query may carry an e-mail address.
+LOGGED = {
+    "requestId", "routeKey", "status", "responseLatency", "integrationLatency", "integrationStatus",
+    "integrationErrorMessage", "protocol", "responseLength", "requestTimeEpoch", "requestTime", "httpMethod", "stage",
+    "apiId", "error.responseType",
+}  # fmt: skip
+# Nothing here costs by the hour: what is idle is paid for what it stores.
+FREE_WHEN_IDLE = {
+    "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "CloudWatch::Alarm", "CloudWatch::Dashboard", "DynamoDB::Table",
+    "IAM::ManagedPolicy", "IAM::Role", "Lambda::EventSourceMapping", "Lambda::Function", "Lambda::LayerVersion",
+    "Lambda::Permission", "Logs::LogGroup", "Logs::MetricFilter", "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy",
+    "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
+}  # fmt: skip
+
+Rule = Callable[[Deployed], Iterator[str]]
+
+
+def _target(value: Any) -> str:
+    """The logical id behind `${OrdersQueue.Arn}`."""
+    return str(value)[2:-1].partition(".")[0]
+
+
+def rights_name_what_they_are_for(stack: Deployed) -> Iterator[str]:
+    for name, role in stack.of("IAM::Role"):
+        for document in rights.documents(role):
+            yield from _statements(name, document)
+        for unknown in set(rights.managed_names(role)) - set(rights.MANAGED):
+            yield f"{name}: nobody has looked into the managed policy {unknown}"
+        for action, resource in sorted(rights.effective(stack, role)):
+            if "*" in action + resource and (action, resource) not in rights.WITHOUT_RESOURCES:
+                yield f"{name}: {action} on {resource}"
+        limit = rights.boundary(stack, role)
+        if limit is not None:
+            for right in sorted(rights.inline(role) - rights.effective(stack, role)):
+                yield f"{name}: {' on '.join(right)} is refused by its boundary"
+    for name, policy in stack.of("IAM::ManagedPolicy"):
+        yield from _statements(name, policy["PolicyDocument"])
+
+
+def _statements(name: str, document: Properties) -> Iterator[str]:
+    for statement in rights.statements(document):
+        if {"NotAction", "NotResource"} & set(statement):
+            yield f"{name}: a right by exclusion"
+        for action in rights.as_list(statement.get("Action", [])):
+            for resource in rights.as_list(statement.get("Resource", [])):
+                if "*" in f"{action}{resource}" and (action, resource) not in rights.WITHOUT_RESOURCES:
+                    yield f"{name}: {action} on {resource}"
+
+
+def nobody_else_may_become_a_role(stack: Deployed) -> Iterator[str]:
+    for name, role in stack.of("IAM::Role"):
+        for statement in rights.statements(role["AssumeRolePolicyDocument"]):
+            principal = statement["Principal"]
+            if not isinstance(principal, dict) or set(principal) != {"Service"}:
+                yield f"{name}: {principal} may become it"
+    for name, permission in stack.of("Lambda::Permission"):
+        if "SourceArn" not in permission:
+            yield f"{name}: anybody's {permission.get('Principal')} may call"
+    for name in stack.functions():
+        if rights.role_of(stack, name).get("PermissionsBoundary") is None:
+            yield f"{name}: no boundary"
+
+
+def tables_are_kept(stack: Deployed) -> Iterator[str]:
+    for name, table in stack.of("DynamoDB::Table"):
+        if table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled") is not True:
+            yield f"{name}: no point-in-time recovery"
+        if table.get("SSESpecification", {}).get("SSEEnabled") is not True:
+            yield f"{name}: no encryption"
+        if table.get("BillingMode") != "PAY_PER_REQUEST":
+            yield f"{name}: paid by the hour"
+        prod = stack.stage == "prod"
+        if table.get("DeletionProtectionEnabled", False) is not prod:
+            yield f"{name}: deletion protection is {'off' if prod else 'on'} in {stack.stage}"
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            wanted, found = "Retain" if prod else "Delete", stack.resources[name].get(policy, "Delete")
+            if found != wanted:
+                yield f"{name}: {policy} is {found} in {stack.stage}"
+
+
+def nothing_is_left_behind(stack: Deployed) -> Iterator[str]:
+    """Only the tables of prod outlive their stack. What AWS itself would create and keep is created here."""
+    for name, resource in stack.resources.items():
+        if stack.stage == "prod" and resource["Type"] == "AWS::DynamoDB::Table":
+            continue
+        for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+            if resource.get(policy, "Delete") != "Delete":
+                yield f"{name}: {policy} is {resource[policy]} in {stack.stage}"
+    for name in stack.functions():
+        for action, _ in rights.effective(stack, rights.role_of(stack, name)):
+            if action == "logs:CreateLogGroup":
+                yield f"{name}: may create a log group that the stack does not delete"
+
+
+def queues_are_safe(stack: Deployed) -> Iterator[str]:
+    queues = dict(stack.of("SQS::Queue"))
+    nets = {
+        _target(queue["RedrivePolicy"]["deadLetterTargetArn"]) for queue in queues.values() if "RedrivePolicy" in queue
+    }
+    alarmed = {
+        dimension["Value"][2:-1].partition(".")[0]
+        for _, alarm in stack.of("CloudWatch::Alarm")
+        for dimension in alarm.get("Dimensions", [])
+        if dimension["Name"] == "QueueName"
+    }
+    for name, queue in queues.items():
+        if queue.get("SqsManagedSseEnabled") is not True and "KmsMasterKeyId" not in queue:
+            yield f"{name}: no encryption"
+        if name not in alarmed:
+            yield f"{name}: no alarm"
+        if name in nets:
+            continue
+        redrive = queue.get("RedrivePolicy")
+        if redrive is None or _target(redrive["deadLetterTargetArn"]) not in queues:
+            yield f"{name}: no dead letters"
+            continue
+        net = queues[_target(redrive["deadLetterTargetArn"])]
+        # A dead letter keeps the time at which it was first queued.
+        if net.get("MessageRetentionPeriod", 345600) < queue.get("MessageRetentionPeriod", 345600):
+            yield f"{name}: its dead letters are gone before they could be seen"
+        if net.get("MaximumMessageSize", 262144) < queue.get("MaximumMessageSize", 262144):
+            yield f"{name}: its dead letters are smaller than its messages"
+
+
+def functions_can_be_followed(stack: Deployed) -> Iterator[str]:
+    used: dict[str, str] = {}
+    groups = dict(stack.of("Logs::LogGroup"))
+    behind_the_api = {_target(p["FunctionName"]) for _, p in stack.of("Lambda::Permission")}
+    for name, function in stack.functions().items():
+        logging = function.get("LoggingConfig", {})
+        group = _target(logging.get("LogGroup", "${}"))
+        if group not in groups:
+            yield f"{name}: no log group of its own"
+        elif group in used:
+            yield f"{name}: shares its log group with {used[group]}"
+        else:
+            may = rights.effective(stack, rights.role_of(stack, name))
+            for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+                if (action, f"${{{group}.Arn}}") not in may:
+                    yield f"{name}: may not {action} in its log group"
+        used[group] = name
+        if logging.get("LogFormat") != "JSON":
+            yield f"{name}: its logs are not JSON"
+        if "ApplicationLogLevel" not in logging or "SystemLogLevel" not in logging:
+            yield f"{name}: no log level"
+        if function.get("TracingConfig", {}).get("Mode") != "Active":
+            yield f"{name}: no X-Ray"
+        seconds = function.get("Timeout")
+        if seconds is None:
+            yield f"{name}: no time-out"
+        elif name in behind_the_api and seconds >= GATEWAY_SECONDS:
+            yield f"{name}: works on after the API has given up"
+    for name, group_properties in groups.items():
+        if int(group_properties.get("RetentionInDays", 0)) < 1:
+            yield f"{name}: logs are kept for ever"
+
+
+def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
+    apis = {name for name, _ in stack.of("ApiGatewayV2::Api")}
+    stages = dict(stack.of("ApiGatewayV2::Stage"))
+    for api in apis - {_target(stage["ApiId"]) for stage in stages.values()}:
+        yield f"{api}: no stage"
+    for name, stage in stages.items():
+        settings = [stage.get("DefaultRouteSettings", {}), *stage.get("RouteSettings", {}).values()]
+        for limit in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
+            if any(not 0 < int(each.get(limit, 0)) <= 10_000 for each in settings):
+                yield f"{name}: no {limit}"
+        log = stage.get("AccessLogSettings", {})
+        if _target(log.get("DestinationArn", "${}")) not in dict(stack.of("Logs::LogGroup")):
+            yield f"{name}: no access log"
+        for variable in re.findall(r"\$context\.([\w.]+)", log.get("Format", "")):
+            if variable not in LOGGED:
+                yield f"{name}: the access log holds {variable}"
+
+
+def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
+    queues, functions = dict(stack.of("SQS::Queue")), stack.functions()
+    for name, mapping in stack.of("Lambda::EventSourceMapping"):
+        queue, function = queues[_target(mapping["EventSourceArn"])], functions[_target(mapping["FunctionName"])]
+        if int(mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
+            yield f"{name}: no MaximumConcurrency"
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            yield f"{name}: no ReportBatchItemFailures: one failure repeats all"
+        if queue.get("VisibilityTimeout", 30) < 6 * function.get("Timeout", 3):
+            yield f"{name}: the visibility time-out is less than six times the function's"
+
+
+def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:
+    for name, alarm in stack.of("CloudWatch::Alarm"):
+        if not alarm.get("AlarmActions"):
+            yield f"{name}: no action"
+
+
+def idle_it_costs_what_it_stores(stack: Deployed) -> Iterator[str]:
+    for name, resource in stack.resources.items():
+        if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE:
+            yield f"{name}: what does an idle {resource['Type']} cost?"
+
+
+RULES: tuple[Rule, ...] = (
+    rights_name_what_they_are_for,
+    nobody_else_may_become_a_role,
+    tables_are_kept,
+    nothing_is_left_behind,
+    queues_are_safe,
+    functions_can_be_followed,
+    the_api_is_bounded,
+    triggers_of_queues_are_bounded,
+    alarms_reach_somebody,
+    idle_it_costs_what_it_stores,
+)

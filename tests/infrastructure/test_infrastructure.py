@@ -1,0 +1,212 @@
+"""The rules hold for what template.yaml deploys, in each stage; and each rule finds what it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.deployed import as_deployed, deployed, source
+from tests.infrastructure.rules import RULES, Rule
+
+Resources = dict[str, Any]
+
+
+@pytest.mark.parametrize("stage", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_template_keeps_to_the_rule(rule: Rule, stage: str) -> None:
+    assert list(rule(as_deployed(stage))) == []
+
+
+def test_the_transform_gives_what_the_rules_look_at() -> None:
+    found = as_deployed()
+    assert len(found.functions()) >= 8
+    for kind in ("DynamoDB::Table", "SQS::Queue", "Lambda::EventSourceMapping", "ApiGatewayV2::Stage", "IAM::Role"):
+        assert list(found.of(kind)), kind
+
+
+# ------------------------------------------------------------ each rule can fail
+
+
+def _set(path: str, value: Any) -> Callable[[Resources], None]:
+    def change(resources: Resources) -> None:
+        *parents, last = path.split(".")
+        place = resources
+        for name in parents:
+            place = place[int(name)] if isinstance(place, list) else place[name]
+        place[last] = value
+
+    return change
+
+
+def _drop(path: str) -> Callable[[Resources], None]:
+    def change(resources: Resources) -> None:
+        *parents, last = path.split(".")
+        place = resources
+        for name in parents:
+            place = place[int(name)] if isinstance(place, list) else place[name]
+        del place[last]
+
+    return change
+
+
+def _allow(
+    action: Any, resource: Any, policies: str = "SubmitOrder.Properties.Policies"
+) -> Callable[[Resources], None]:
+    def change(resources: Resources) -> None:
+        name, *_ = policies.split(".")
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+        resources[name]["Properties"]["Policies"][0]["Statement"].append(statement)
+
+    return change
+
+
+def _boundary_logs(r: Resources) -> dict[str, Any]:
+    statement: dict[str, Any] = r["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"][0]
+    return statement
+
+
+LEDGER = {"Fn::GetAtt": ["LedgerTable", "Arn"]}
+_TABLE, _RECORDS = "LedgerTable.Properties.", "RecordsTable.Properties."
+_QUEUE, _NET = "OrdersQueue.Properties.", "OrdersDeadLetters.Properties."
+_TRIGGER = "ProcessOrders.Properties.Events.Queue.Properties."
+_BOUNDARY = "FunctionBoundary.Properties.PolicyDocument.Statement."
+_API = "Api.Properties."
+_PATH = '{"path":"$context.path","routeKey":"$context.routeKey"}'
+_IF_PROD = {"Fn::If": ["IsProd", "Retain", "Delete"]}
+
+# What is planted, the stage it shows in, and what is to be found.
+FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
+    "an action of all": (_allow("dynamodb:*", LEDGER), "prod", "SubmitOrderRole: dynamodb:*"),
+    "any action": (_allow("*", LEDGER), "prod", "SubmitOrderRole: * on"),
+    "any resource": (_allow("dynamodb:GetItem", "*"), "prod", "SubmitOrderRole: dynamodb:GetItem on *"),
+    "many resources": (
+        _allow("sqs:SendMessage", {"Fn::Sub": "arn:aws:sqs:*:${AWS::AccountId}:tillbook-*"}),
+        "prod",
+        "SubmitOrderRole: sqs:SendMessage on arn",
+    ),
+    "any of many": (_allow(["dynamodb:GetItem", "s3:*"], [LEDGER]), "prod", "SubmitOrderRole: s3:* on"),
+    "X-Ray in the wrong place": (_allow("xray:GetTraceSummaries", "*"), "prod", "xray:GetTraceSummaries on *"),
+    "a right by exclusion": (
+        lambda r: r["Read"]["Properties"]["Policies"][0]["Statement"].append(
+            {"Effect": "Allow", "NotAction": "iam:CreateUser", "Resource": LEDGER}
+        ),
+        "prod",
+        "ReadRole: a right by exclusion",
+    ),
+    "a right beyond the boundary": (_allow("sqs:PurgeQueue", LEDGER), "prod", "is refused by its boundary"),
+    "a boundary without limits": (
+        _set(_BOUNDARY + "0.Resource", "*"),
+        "prod",
+        "FunctionBoundary: logs:CreateLogStream on *",
+    ),
+    "a wide right of another role": (
+        _set("NightlyRebuildRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+        "prod",
+        "NightlyRebuildRole: sqs:SendMessage on *",
+    ),
+    "a managed policy": (
+        lambda r: r["Read"]["Properties"]["Policies"].append("AmazonDynamoDBFullAccess"),
+        "prod",
+        "ReadRole: nobody has looked into the managed policy",
+    ),
+    "no boundary": (_set("Read.Properties.PermissionsBoundary", {"Ref": "AWS::NoValue"}), "prod", "Read: no boundary"),
+    "a role for everybody": (
+        _set("NightlyRebuildRole.Properties.AssumeRolePolicyDocument.Statement.0.Principal", "*"),
+        "prod",
+        "NightlyRebuildRole: * may become it",
+    ),
+    "no recovery": (_drop(_TABLE + "PointInTimeRecoverySpecification"), "prod", "LedgerTable: no point-in-time"),
+    "recovery off": (
+        _set(_RECORDS + "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False}),
+        "dev",
+        "RecordsTable: no point-in-time",
+    ),
+    "no encryption of a table": (_drop(_TABLE + "SSESpecification"), "prod", "LedgerTable: no encryption"),
+    "capacity by the hour": (_set(_TABLE + "BillingMode", "PROVISIONED"), "prod", "LedgerTable: paid by the hour"),
+    "no protection in prod": (
+        _set(_TABLE + "DeletionProtectionEnabled", False),
+        "prod",
+        "LedgerTable: deletion protection is off",
+    ),
+    "protection in dev": (
+        _set(_RECORDS + "DeletionProtectionEnabled", True),
+        "dev",
+        "RecordsTable: deletion protection is on",
+    ),
+    "deleted in prod": (_drop("LedgerTable.DeletionPolicy"), "prod", "LedgerTable: DeletionPolicy is Delete"),
+    "replaced in prod": (
+        _drop("LedgerTable.UpdateReplacePolicy"),
+        "prod",
+        "LedgerTable: UpdateReplacePolicy is Delete",
+    ),
+    "kept in dev": (_set("RecordsTable.DeletionPolicy", "Retain"), "dev", "RecordsTable: DeletionPolicy is Retain"),
+    "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
+    "layers that stay": (_set("SharedLayer.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
+    "log groups made by the way": (
+        lambda r: _boundary_logs(r)["Action"].append("logs:CreateLogGroup"),
+        "dev",
+        "may create a log group",
+    ),
+    "no encryption of a queue": (_drop(_QUEUE + "SqsManagedSseEnabled"), "prod", "OrdersQueue: no encryption"),
+    "no encryption of dead letters": (
+        _set(_NET + "SqsManagedSseEnabled", False),
+        "prod",
+        "OrdersDeadLetters: no encryption",
+    ),
+    "no dead letters": (_drop(_QUEUE + "RedrivePolicy"), "prod", "OrdersQueue: no dead letters"),
+    "another queue without": (
+        lambda r: r.update(More={"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": True}}),
+        "prod",
+        "More: no dead letters",
+    ),
+    "short-lived dead letters": (_drop(_NET + "MessageRetentionPeriod"), "prod", "gone before they could be seen"),
+    "small dead letters": (_set(_NET + "MaximumMessageSize", 262144), "prod", "smaller than its messages"),
+    "dead letters that nobody hears of": (_drop("DeadLetterQueueAlarm"), "prod", "OrdersDeadLetters: no alarm"),
+    "a function without a log group": (_drop("Read.Properties.LoggingConfig"), "prod", "Read: no log group"),
+    "a log group for two": (
+        _set("Read.Properties.LoggingConfig.LogGroup", {"Ref": "ManageLogs"}),
+        "prod",
+        "shares its log group",
+    ),
+    "a log group it may not write": (
+        lambda r: _boundary_logs(r)["Resource"].pop(0),
+        "prod",
+        "may not logs:PutLogEvents",
+    ),
+    "logs kept for ever": (_set("ReadLogs.Properties", {}), "prod", "ReadLogs: logs are kept for ever"),
+    "access logs kept for ever": (_set("ApiLogs.Properties", {}), "prod", "ApiLogs: logs are kept for ever"),
+    "logs as text": (_set("Read.Properties.LoggingConfig.LogFormat", "Text"), "prod", "Read: its logs are not JSON"),
+    "no X-Ray": (_set("Manage.Properties.Tracing", "PassThrough"), "prod", "Manage: no X-Ray"),
+    "a long time-out": (_set("SubmitOrder.Properties.Timeout", 30), "prod", "SubmitOrder: works on"),
+    "no rate": (_drop(_API + "DefaultRouteSettings.ThrottlingRateLimit"), "prod", "no ThrottlingRateLimit"),
+    "no burst": (_drop(_API + "DefaultRouteSettings.ThrottlingBurstLimit"), "prod", "no ThrottlingBurstLimit"),
+    "no throttling": (_drop(_API + "DefaultRouteSettings"), "prod", "no ThrottlingRateLimit"),
+    "no access log": (_drop(_API + "AccessLogSettings"), "prod", "no access log"),
+    "paths in the access log": (_set(_API + "AccessLogSettings.Format", _PATH), "prod", "the access log holds path"),
+    "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
+    "all or nothing": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
+    "a short visibility": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),
+    "a longer function": (_set("ProcessOrders.Properties.Timeout", 61), "prod", "less than six times"),
+    "an alarm that nobody hears": (
+        _drop("OldestMessageAlarm.Properties.AlarmActions"),
+        "prod",
+        "OldestMessageAlarm: no action",
+    ),
+    "an address by the hour": (
+        lambda r: r.update(Gateway={"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "subnet-1"}}),
+        "dev",
+        "AWS::EC2::NatGateway",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_planted_fault_is_found(name: str) -> None:
+    plant, stage, expected = FAULTS[name]
+    template = source()
+    plant(template["Resources"])
+    stack = deployed(template, stage)
+    found = [text for rule in RULES for text in rule(stack)]
+    assert any(expected in text for text in found), found

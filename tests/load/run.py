@@ -1,0 +1,350 @@
+"""More requests than the stack carries: what it accepts is counted once, what it refuses is told honestly.
+
+First the stack is measured: how many requests a second it answers 2xx when each connection waits for its answer. Then
+a multiple of that is sent at fixed times, whether answers came or not, by a bounded number of connections. The API's
+throttling, which is meant for AWS, is set to what was measured (beyond it: 429), and Lambda's concurrency to what waits
+for the functions of one machine (beyond it: 503).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from tests.concurrency.books import check_counters, check_people
+from tests.end_to_end.privacy import table_items
+from tests.end_to_end.shop import Shop, basic
+from tests.simulation.progress import Progress
+from tillbook import table
+from tillbook.identity import Person, email_sha256
+
+PROVIDER = "load_shop"
+PEOPLE = 500
+BATCH = 10
+MEASURING_CONNECTIONS = 16
+# Of the front door under load: four for each function that it calls at once.
+CAPACITY = 32
+WARM_UP_SECONDS = 2.0
+# Who is that far behind is not sent any more: the rate would be another one.
+LATE_SECONDS = 2.0
+DRAIN_SECONDS = 600.0
+GATEWAY = {429: "Too Many Requests", 503: "Service Unavailable"}
+V1, V3 = "orders_api", "shopper_activity"
+
+
+@dataclass(frozen=True)
+class Order:
+    source: str
+    order_id: str
+    amount: Decimal
+    email: str
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    body: bytes
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """`status` 0: no answer came."""
+
+    request: Request
+    status: int
+    headers: dict[str, str]
+    text: str
+    seconds: float
+
+
+@dataclass
+class Result:
+    seed: int
+    carried: float = 0.0
+    offered: float = 0.0
+    sent: int = 0
+    held_back: int = 0
+    drain_seconds: float = 0.0
+    orders: int = 0
+    undecided: int = 0
+    slowest: float = 0.0
+    statuses: Counter[int] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        answers = ", ".join(f"{status or 'none'}: {count:,}" for status, count in sorted(self.statuses.items()))
+        lines = [
+            f"carried {self.carried:.0f} requests/s; offered {self.offered:.0f}/s (seed {self.seed})",
+            f"sent {self.sent:,}, held back by the client {self.held_back:,}",
+            f"answers: {answers}; 99 of 100 within {self.slowest:.2f} s",
+            f"drained in {self.drain_seconds:.1f} s",
+            f"{self.orders:,} orders stand, {self.undecided} of them of requests without a 2xx",
+        ]
+        if self.faults:
+            lines += [f"NOT RIGHT, {len(self.faults)} faults:", *self.faults[:20]]
+        else:
+            lines.append("every 2xx applied once, every refusal honest, every total exact")
+        return "\n".join(lines)
+
+
+def requests(shop: Shop, seed: int, phase: str) -> Callable[[int], Request]:
+    """The request of each number, the same for the same seed. One in twenty repeats an earlier one."""
+
+    def order(name: str, source: str, random: Random) -> Order:
+        cents = random.randrange(1, 100_000)
+        return Order(source, name, Decimal(cents) / 100, shop.email(f"load-{random.randrange(PEOPLE)}"))
+
+    def event(order: Order) -> dict[str, Any]:
+        return {
+            "provider": PROVIDER, "email": order.email, "action": "placed", "order_id": order.order_id,
+            "occurred_at": "2026-01-17T20:50:00Z", "grand_total": str(order.amount),
+            "items": [{"product_id": "p-1", "name": "A thing", "price": str(order.amount), "quantity": 1}],
+        }  # fmt: skip
+
+    def request(number: int) -> Request:
+        random = Random(f"{seed}/{phase}/{number}")
+        if number > 20 and random.random() < 0.05:
+            return request(random.randrange(number))
+        kind, name = random.random(), f"{phase}-{number}"
+        path = f"/v3/{shop.account}/shopper_activity/order"
+        if kind < 0.6:
+            single = order(name, V3, random)
+            return Request(path, json.dumps(event(single)).encode(), (single,))
+        if kind < 0.7:
+            orders = tuple(order(f"{name}-{position}", V3, random) for position in range(BATCH))
+            return Request(f"{path}/batch", json.dumps({"orders": [event(o) for o in orders]}).encode(), orders)
+        single = order(name, V1, random)
+        body = {"order_id": name, "order_date": "2026-01-17", "total": str(single.amount)}
+        return Request("/v1/order", json.dumps(body | {"customer_email": single.email}).encode(), (single,))
+
+    return request
+
+
+class Client:
+    """Threads with a connection each."""
+
+    def __init__(self, shop: Shop, make: Callable[[int], Request], connections: int) -> None:
+        self.replies: list[Reply] = []
+        self.held_back = 0
+        self._shop, self._make, self._connections = shop, make, connections
+        self._lock, self._next = threading.Lock(), 0
+
+    def run(self, seconds: float, rate: float | None, progress: Progress) -> None:
+        """`rate` None: each connection sends when it has its answer."""
+        start = time.monotonic()
+        threads = [
+            threading.Thread(target=self._work, args=(start, seconds, rate, progress)) for _ in range(self._connections)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _work(self, start: float, seconds: float, rate: float | None, progress: Progress) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while True:
+            with self._lock:
+                number = self._next
+                self._next += 1
+            due = start + (number / rate if rate else 0)
+            if due - start >= seconds or (rate is None and time.monotonic() - start >= seconds):
+                break
+            now = time.monotonic()
+            if rate and now - due > LATE_SECONDS:
+                with self._lock:
+                    self.held_back += 1
+                    progress.add()
+                continue
+            if due > now:
+                time.sleep(due - now)
+            connection, reply = self._send(connection, self._make(number))
+            with self._lock:
+                self.replies.append(reply)
+                progress.add()
+        if connection:
+            connection.close()
+
+    def _send(
+        self, connection: http.client.HTTPConnection | None, request: Request
+    ) -> tuple[http.client.HTTPConnection | None, Reply]:
+        key = self._shop.ingest_key
+        authorization = f"Bearer {key}" if request.path.startswith("/v1") else basic(f"{key}:")
+        headers = {"content-type": "application/json", "authorization": authorization}
+        began = time.monotonic()
+        try:
+            connection = connection or http.client.HTTPConnection("127.0.0.1", self._shop.stack.port, timeout=60)
+            connection.request("POST", request.path, request.body, headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except OSError as error:
+            if connection:
+                connection.close()
+            return None, Reply(request, 0, {}, type(error).__name__, time.monotonic() - began)
+        found = {name.lower(): value for name, value in response.headers.items()}
+        return connection, Reply(request, response.status, found, text, time.monotonic() - began)
+
+
+def run(shop: Shop, *, seconds: float, times: float, seed: int, connections: int = 64, quiet: bool = False) -> Result:
+    result = Result(seed)
+    shop.stack.throttle(None)
+    replies: list[Reply] = []
+    for phase, length in (("warm", WARM_UP_SECONDS), ("measured", max(seconds / 6, 1.0))):
+        client = Client(shop, requests(shop, seed, phase), MEASURING_CONNECTIONS)
+        client.run(length, None, Progress(0, "", quiet=True))
+        replies += client.replies
+        result.carried = sum(1 for reply in client.replies if 200 <= reply.status < 300) / length
+    if not quiet:
+        print(f"The local stack carries {result.carried:.0f} requests/s.", flush=True)
+    shop.stack.throttle((result.carried, result.carried / 4), CAPACITY)
+    result.offered = result.carried * times
+    progress = Progress(int(result.offered * seconds), "requests", quiet=quiet)
+    client = Client(shop, requests(shop, seed, "load"), connections)
+    client.run(seconds, result.offered, progress)
+    progress.clear()
+    result.sent, result.held_back = len(client.replies), client.held_back
+    result.statuses = Counter(reply.status for reply in client.replies)
+    waits = sorted(reply.seconds for reply in client.replies)
+    result.slowest = waits[int(len(waits) * 0.99)] if waits else 0.0
+    shop.stack.throttle(None)
+    result.drain_seconds = drain(shop)
+    replies += client.replies
+    result.faults += [fault for reply in replies if (fault := dishonest(reply))]
+    check(shop, replies, result)
+    return result
+
+
+def drain(shop: Shop) -> float:
+    """Until nothing is queued, under way or waiting. Returns how long it took."""
+    sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
+    names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+    empty = 0
+    while empty < 3:
+        answer = sqs.get_queue_attributes(QueueUrl=shop.stack.outputs["OrdersQueueUrl"], AttributeNames=names)
+        empty = 0 if any(int(answer["Attributes"].get(name, 0)) for name in names) else empty + 1
+        if time.monotonic() - start > DRAIN_SECONDS:
+            raise TimeoutError(f"The queue is not empty after {DRAIN_SECONDS:.0f} s: {answer['Attributes']}")
+        time.sleep(0.3)
+    return time.monotonic() - start
+
+
+# ----------------------------------------------------------------- what is right
+
+
+def dishonest(reply: Reply) -> str:
+    """What is wrong with an answer, if anything."""
+    request, status = reply.request, reply.status
+    if status == 0:
+        return ""  # nothing was told: what became of it is looked at
+    try:
+        body = json.loads(reply.text)
+    except ValueError:
+        return f"{status} of {request.path} is no JSON: {reply.text[:100]}"
+    v1 = request.path.startswith("/v1")
+    if status in (201, 202):
+        right = body.get("order_id") == request.orders[0].order_id if v1 else len(ids_of(body)) == len(request.orders)
+        return "" if right and (status == 201) is v1 else f"{status} of {request.path} says {reply.text[:100]}"
+    if body == {"message": GATEWAY.get(status)}:
+        return ""
+    if status == 503 and reply.headers.get("retry-after"):
+        if v1 and isinstance(body.get("error"), dict) and body["error"].get("name") == "Unavailable":
+            return ""
+        if not v1 and [error.get("code") for error in body.get("errors", [])] == ["unavailable_error"]:
+            return ""
+    return f"{status} of {request.path} says {reply.text[:200]}"
+
+
+def ids_of(body: dict[str, Any]) -> list[str]:
+    return list(body.get("request_ids") or [body["request_id"]])
+
+
+def check(shop: Shop, replies: list[Reply], result: Result) -> None:
+    items = [item for item in table_items(shop.stack) if str(item["pk"]).startswith(f"{shop.account}/")]
+    heads = {(_source(item), str(item["id"])): item for item in items if str(item["sk"]).endswith("~")}
+    result.orders = len(heads)
+    result.faults += check_people([i for i in items if i["sk"] == "p"], heads.values())
+    result.faults += check_counters([i for i in items if str(i["pk"]).split("/")[1] == "n"], heads.values())
+    result.faults += list(_orders(items, heads, replies, result))
+    result.faults += list(_sums(shop, items, heads, replies))
+    result.faults += list(_outcomes(shop, items, replies))
+
+
+def _source(item: dict[str, Any]) -> str:
+    return table.SOURCE_OF_LETTER[str(item["pk"]).split("/")[1]]
+
+
+def _orders(
+    items: list[dict[str, Any]], heads: dict[tuple[str, str], Any], replies: list[Reply], result: Result
+) -> Iterator[str]:
+    """Each accepted order stands once, and of those without a 2xx none in part or twice."""
+    events = Counter((str(i["pk"]), str(i["sk"]).partition("!")[0]) for i in items if "!" in str(i["sk"]))
+    accepted: dict[tuple[str, str], Order] = {}
+    others: dict[tuple[str, str], tuple[Order, set[int]]] = {}
+    for reply in replies:
+        for order in reply.request.orders:
+            if reply.status in (201, 202):
+                accepted[order.source, order.order_id] = order
+            else:
+                others.setdefault((order.source, order.order_id), (order, set()))[1].add(reply.status)
+    for key, order in accepted.items():
+        if key not in heads:
+            yield f"{key} was accepted and does not stand"
+        elif heads[key]["x"] != order.amount:
+            yield f"{key} counts {heads[key]['x']}, not {order.amount}"
+    for key, head in heads.items():
+        if events.pop((str(head["pk"]), str(head["sk"])[:-1]), 0) != 1:
+            yield f"{key} does not have one event"
+        if key in accepted:
+            continue
+        if key not in others:
+            yield f"{key} was never sent"
+        elif others[key][1] == {429}:
+            yield f"{key} was refused with 429 and stands"
+        elif head["x"] != others[key][0].amount:
+            yield f"{key} counts {head['x']}, not {others[key][0].amount}"
+        else:
+            result.undecided += 1
+    for key in events:
+        yield f"events of {key} without an order"
+
+
+def _sums(
+    shop: Shop, items: list[dict[str, Any]], heads: dict[tuple[str, str], Any], replies: list[Reply]
+) -> Iterator[str]:
+    """Totals by person and source, from what was sent."""
+    must: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for order in {(o.source, o.order_id): o for reply in replies for o in reply.request.orders}.values():
+        if (order.source, order.order_id) in heads:
+            must[Person("email", email_sha256(order.email)).id_in(shop.account), order.source] += order.amount
+    have: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    for item in items:
+        if item["sk"] == "p":
+            for name, value in item.items():
+                if name[1:2] == "." and value:
+                    have[str(item["pk"]).rpartition("/")[2], table.SOURCE_OF_LETTER[name[0]]] += value
+    for key in must.keys() | have.keys():
+        if must.get(key) != have.get(key):
+            yield f"{key} is worth {have.get(key)}, not {must.get(key)}"
+
+
+def _outcomes(shop: Shop, items: list[dict[str, Any]], replies: list[Reply]) -> Iterator[str]:
+    """What became of each accepted request is known, and nothing is a dead letter."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        parts = str(item["pk"]).split("/")
+        if parts[1] == "t":
+            known[str(item["sk"])].add(parts[2])
+        elif parts[1] == "d":
+            yield f"{item['sk']} is a dead letter: {item['why']}"
+    for reply in replies:
+        for request_id in ids_of(json.loads(reply.text)) if reply.status == 202 else ():
+            if not known[request_id] or not known[request_id] <= {"applied", "duplicate"}:
+                yield f"{request_id} is {sorted(known[request_id]) or 'unknown'}"

@@ -1,0 +1,123 @@
+"""What the load run looks at, without the load: `python -m tests.load` is the run itself, and takes minutes."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from local.front_door import Throttle
+from tests.load import run as load
+from tests.load.run import V1, V3, Order, Reply, Request, Result, dishonest
+from tillbook import table
+from tillbook.identity import Person, email_sha256, order_key
+
+ACCOUNT = "1234567"
+EMAIL = "ann@example.com"
+PERSON = Person("email", email_sha256(EMAIL)).id_in(ACCOUNT)
+V3_PATH = f"/v3/{ACCOUNT}/shopper_activity/order"
+
+
+def reply(status: int, body: Any, *, source: str = V3, order_id: str = "1", **headers: str) -> Reply:
+    path = V3_PATH if source == V3 else "/v1/order"
+    request = Request(path, b"", (Order(source, order_id, Decimal(5), EMAIL),))
+    return Reply(request, status, {n.replace("_", "-"): v for n, v in headers.items()}, json.dumps(body), 0.1)
+
+
+UNAVAILABLE_V3 = {"errors": [{"code": "unavailable_error", "message": "x"}]}
+UNAVAILABLE_V1 = {"error": {"name": "Unavailable", "message": "x", "details": []}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "honest"),
+    [
+        (reply(202, {"request_id": "r"}), True),
+        (reply(202, {"request_ids": ["a", "b"]}), False),
+        (reply(201, {"request_id": "r"}), False),
+        (reply(201, {"order_id": "1"}, source=V1), True),
+        (reply(201, {"order_id": "2"}, source=V1), False),
+        (reply(429, {"message": "Too Many Requests"}), True),
+        (reply(429, {"message": "Service Unavailable"}), False),
+        (reply(503, {"message": "Service Unavailable"}), True),
+        (reply(503, UNAVAILABLE_V3, retry_after="1"), True),
+        (reply(503, UNAVAILABLE_V3), False),
+        (reply(503, UNAVAILABLE_V3, source=V1, retry_after="1"), False),
+        (reply(503, UNAVAILABLE_V1, source=V1, retry_after="1"), True),
+        (reply(500, {"message": "Internal Server Error"}), False),
+        (reply(500, {"errors": [{"code": "internal_error"}]}), False),
+        (reply(404, {"message": "Not Found"}), False),
+    ],
+)
+def test_an_answer_is_honest_or_not(answer: Reply, honest: bool) -> None:
+    assert (dishonest(answer) == "") is honest
+
+
+def order_items(order_id: str = "1", amount: int = 5) -> list[dict[str, Any]]:
+    key = order_key(V3, "load_shop", order_id)
+    pk = table.orders_pk(ACCOUNT, V3, key)
+    return [
+        {"pk": pk, "sk": f"{key}~", "id": order_id, "p": PERSON, "c": "", "x": Decimal(amount), "m": Decimal(1)},
+        {"pk": pk, "sk": f"{key}!e"},
+        {"pk": table.counters_pk(ACCOUNT, V3), "sk": table.counters_shard(key), "m": Decimal(1), "n": Decimal(1)},
+    ]
+
+
+def person(amount: int = 5, count: int = 1) -> dict[str, Any]:
+    return {"pk": f"{ACCOUNT}/p/{PERSON}", "sk": "p", "s.*": Decimal(amount), "s#*": Decimal(count)}
+
+
+def outcome(status: str = "applied") -> dict[str, Any]:
+    return {"pk": f"{ACCOUNT}/t/{status}/s0", "sk": "r"}
+
+
+ACCEPTED = reply(202, {"request_id": "r"})
+REFUSED = reply(429, {"message": "Too Many Requests"})
+LOST = Reply(ACCEPTED.request, 0, {}, "TimeoutError", 60.0)
+GOOD = [*order_items(), person(), outcome()]
+
+
+@pytest.mark.parametrize(
+    ("items", "replies", "fault"),
+    [
+        (GOOD, [ACCEPTED], ""),
+        (GOOD, [ACCEPTED, ACCEPTED], ""),
+        (GOOD, [REFUSED, ACCEPTED], ""),
+        (GOOD, [LOST], ""),
+        ([], [LOST], ""),
+        ([], [REFUSED], ""),
+        ([outcome()], [ACCEPTED], "was accepted and does not stand"),
+        (GOOD, [REFUSED], "was refused with 429 and stands"),
+        (GOOD, [], "was never sent"),
+        ([*order_items(amount=6), person(6), outcome()], [ACCEPTED], "counts 6, not 5"),
+        ([*order_items(amount=6), person(6)], [LOST], "counts 6, not 5"),
+        ([*order_items(), person(10), outcome()], [ACCEPTED], "the orders add up to"),
+        ([*order_items(), person(5, 2), outcome()], [ACCEPTED], "the orders add up to"),
+        ([*order_items()[:1], *order_items()[2:], person(), outcome()], [ACCEPTED], "does not have one event"),
+        ([*GOOD, order_items()[1] | {"sk": order_items()[1]["sk"] + "2"}], [ACCEPTED], "does not have one event"),
+        ([*order_items()[1:2]], [LOST], "without an order"),
+        ([*order_items()[:2], person(), outcome()], [ACCEPTED], "counter"),
+        ([*order_items(), person()], [ACCEPTED], "r is unknown"),
+        ([*order_items(), person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
+        ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "why": "x"}], [ACCEPTED], "is a dead letter"),
+    ],
+)
+def test_what_is_not_right_is_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
+    monkeypatch.setattr(load, "table_items", lambda _stack: items)
+    result = Result(1)
+    shop: Any = SimpleNamespace(account=ACCOUNT, stack=None)
+    load.check(shop, replies, result)
+    assert any(fault in found for found in result.faults) if fault else result.faults == [], result.faults
+
+
+def test_a_throttle_lets_a_rate_and_a_burst_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("local.front_door.time.monotonic", lambda: now)
+    throttle = Throttle(10, 3)
+    assert [throttle.passes() for _ in range(5)] == [True, True, True, False, False]
+    now += 0.2
+    assert [throttle.passes() for _ in range(3)] == [True, True, False]
+    now += 60
+    assert [throttle.passes() for _ in range(5)] == [True, True, True, False, False]
