@@ -114,7 +114,7 @@ def _match(request: Request) -> Json:
 
 
 def _job(request: Request) -> Json:
-    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.path("job_id"))
+    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.id_in_path("job_id"))
 
 
 def _transactions(request: Request) -> Json:
@@ -125,7 +125,9 @@ def _transactions(request: Request) -> Json:
     sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
     request_id, order_id = request.query("request_id"), request.query("order_id")
     if request_id is not None:
-        by_source = [transactions.find(request.account, source, request_id.lower()) for source in sources]
+        # What is no request id names none, and might not even make a key.
+        known = times.uuid7_age(request_id.lower()) is not None
+        by_source = [transactions.find(request.account, s, request_id.lower()) for s in sources if known]
         found = [t for t in by_source if t is not None and t.status in statuses]
         return {"transactions": [listed(t) for t in found], "next_cursor": None}
     if order_id is not None:
