@@ -46,7 +46,7 @@ test-crash: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook cli events
+	$(python) -m mypy local functions layers/shared/tillbook cli events openapi
 
 format: setup
 	$(python) -m ruff check --fix .

@@ -230,6 +230,7 @@ def events() -> dict[str, Event]:
             {"confirm": "purge", "source": "orders_api", "before": "2019-01-01"},
             key=ADMIN_KEY,
         ),
+        "describe/document.json": http("GET", "/openapi.json", {}),
         "fallback/unknown.json": _v3("GET", f"/v3/{ACCOUNT}/nothing"),
         "fallback/method.json": _v1("PUT", "/v1/order", ORDER),
     }

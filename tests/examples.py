@@ -45,6 +45,7 @@ ANSWERS: dict[str, int] = {
     "manage/purge": 202,
     "edit_order/edit": 200,
     "delete_order/delete": 200,
+    "describe/document": 200,
     "fallback/unknown": 404,
     "fallback/method": 405,
 }

@@ -4,6 +4,7 @@ from tillbook.http import fallback
 
 handler = fallback(
     {
+        "/openapi.json": "GET",
         "/v1/order": "POST",
         "/v1/order/{order_id}": "POST, DELETE, GET",
         "/v1/audiences": "GET",

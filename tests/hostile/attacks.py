@@ -403,7 +403,7 @@ def paths(shop: Shop, chance: Random) -> Attack:
 def queries(shop: Shop, chance: Random) -> Attack:
     """Wrong parameters of lists."""
     lists = {
-        "GET /v1/audience/{audience_id}": ("limit", "cursor"), "GET /v1/deadletters": ("limit", "cursor"),
+        "GET /v1/audience/{audience_id}": ("limit", "cursor", "format"), "GET /v1/deadletters": ("limit", "cursor"),
         "GET /v1/transactions": ("limit", "cursor", "status", "source"),
     }  # fmt: skip
     key = chance.choice(list(lists))
@@ -414,6 +414,7 @@ def queries(shop: Shop, chance: Random) -> Attack:
         "cursor": ["", "x", "%00", "%ff", "a" * 5000, "%3D%3D%3D", "AAAA", "null", "..%2F", "MDAwMDAwMDAwMDAwMDAwMDAw",
                    _NO_UUID, "%F0%9F%8D%95", "ffffffff-ffff-7fff-bfff-ffffffffffff"],
         "status": ["", "x", "Applied", "%00", "applied,failed", "applied&status=failed", "9" * 3000],
+        "format": ["", "xml", "CSV", "csv,json", "null"],
         "source": ["", "x", "shopify", "%00", "orders_api%20", "9" * 3000],
     }  # fmt: skip
     route = Route(key)

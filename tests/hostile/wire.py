@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
 from tests.hostile.attacks import Attack, Shop, complaint
 from tests.hostile.payloads import MARKER, STANDING
+
+_SETTLED_SECONDS = 60
+_APPLIED = "/v1/transactions?status=applied&limit=200"
 
 
 class Wire:
@@ -29,6 +33,10 @@ class Wire:
     def __enter__(self) -> Wire:
         status, _, text = self.send("POST", "/v1/order", self._as(self.shop.ingest), json.dumps(STANDING).encode())
         assert status == 201, text
+        end = time.monotonic() + _SETTLED_SECONDS
+        while '"order_id":"stands #1"' not in str(self.stands()[_APPLIED]):  # its outcome is noted by way of the queue
+            assert time.monotonic() < end, "the order that stands was not noted"
+            time.sleep(0.2)
         return self
 
     def __exit__(
@@ -84,7 +92,7 @@ class Wire:
         """What of an account can be seen from outside, and what nobody may have made."""
         admin = self._as(self.shop.admin)
         asked = (
-            "/v1/order/stands%20%231", "/v1/audiences", "/v1/transactions?status=applied&limit=200",
+            "/v1/order/stands%20%231", "/v1/audiences", _APPLIED,
             "/v1/transactions?status=failed&limit=200", "/v1/transactions?status=duplicate&limit=200",
             "/v1/deadletters", f"/v3/{self.shop.account}/people/{MARKER}", f"/v3/{self.shop.account}/people/c-1",
             f"/v3/{self.shop.account}/people/p-1",

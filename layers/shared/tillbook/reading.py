@@ -101,8 +101,10 @@ def _members(request: Request) -> Json | Response:
     """As JSON, or with `?format=csv` (or `Accept: text/csv`) as a CSV page with the cursor in a header."""
     source = source_of(request.path("audience_id"))
     limit = parse_limit(request.query("limit"), default=100)
+    _chosen(request, "format", ("json", "csv"))
+    form = request.query("format") or ("csv" if "text/csv" in (request.header("accept") or "") else "json")
     page = _audiences(request).members(source, limit, request.query("cursor"))
-    if request.query("format") != "csv" and "text/csv" not in (request.header("accept") or ""):
+    if form == "json":
         return {"members": page.records, "next_cursor": page.cursor}
     headers = {"content-type": "text/csv; charset=utf-8"} | ({"x-next-cursor": page.cursor} if page.cursor else {})
     return Response(200, page.csv(), headers)
