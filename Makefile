@@ -55,7 +55,7 @@ format: setup
 setup:
 	$(environment) run test
 
-# sam, cfn-lint and awslambdaric, in .venv-ci.
+# sam, cfn-lint, awslambdaric and schemathesis, in .venv-ci.
 setup-ci:
 	$(environment) --ci ci
 

@@ -84,12 +84,11 @@ ROUTES: dict[str, Route] = {
     "POST /v1/order": Route(
         "submitOrder", _V1, "Submit an order", {201: "OrderAnswer"}, (400, 409, 413, 415), ref("Order"),
         "The same submission again is answered with the first answer; other content under the same order_id: 409.",
-        links=("editOrder", "deleteOrder", "getOrder"),
+        links=("editOrder", "deleteOrder", "getOrder", "getCustomer"),
     ),
     "POST /v1/order/{order_id}": Route(
         "editOrder", _V1, "Edit an order", {200: "OrderAnswer"}, (400, 404, 413, 415), ref("OrderChange"),
         "Fields that are given replace, null clears, absent ones stay. The result must still be a valid order.",
-        links=("getOrder", "deleteOrder"),
     ),
     "DELETE /v1/order/{order_id}": Route(
         "deleteOrder", _V1, "Delete an order", {200: "OrderAnswer"}, (404,), None,
@@ -155,7 +154,7 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/deadletters": Route(
         "getDeadLetters", _OPERATE, "Accepted orders that could not be applied", {200: "DeadLetterPage"}, (400,),
-        query=_PAGED, links=("replayDeadLetter", "discardDeadLetter"),
+        query=_PAGED,
     ),
     "POST /v1/deadletters/{deadletter_id}/replay": Route(
         "replayDeadLetter", _OPERATE, "Queue a dead letter again", {202: "Replayed"}, (404,), None,
@@ -204,6 +203,7 @@ _LINKS: dict[str, tuple[str, dict[str, str]]] = {
     "editOrder": ("editOrder", {"order_id": "$response.body#/order_id"}),
     "deleteOrder": ("deleteOrder", {"order_id": "$response.body#/order_id"}),
     "getOrder": ("getOrder", {"order_id": "$response.body#/order_id"}),
+    "getCustomer": ("getPerson", {"id_or_email": "$response.body#/customer/email_sha256"}),
     "getRequest": (
         "getRequest",
         {"account_id": "$request.path.account_id", "request_id": "$response.body#/request_id"},
@@ -221,8 +221,6 @@ _LINKS: dict[str, tuple[str, dict[str, str]]] = {
         "getSubscriber",
         {"account_id": "$request.path.account_id", "id_or_email": "$response.body#/id"},
     ),
-    "replayDeadLetter": ("replayDeadLetter", {"deadletter_id": "$response.body#/deadletters/0/id"}),
-    "discardDeadLetter": ("discardDeadLetter", {"deadletter_id": "$response.body#/deadletters/0/id"}),
     "getJob": ("getJob", {"job_id": "$response.body#/job_id"}),
 }
 _REFUSALS = {

@@ -21,6 +21,8 @@ from local.seed import seed
 from local.stack import ROOT, Stack
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+# Along the links, but not through what takes the orders away from under them, or starts a job each time.
+_WALKED = [f"--exclude-operation-id={name}" for name in ("purge", "erasePerson", "rebuildAudience")]
 
 
 def main() -> int:
@@ -30,15 +32,22 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=12, help="most cases of each operation and phase")
     parser.add_argument("--with", dest="program", default=str(ROOT / ".venv-ci" / "bin" / "schemathesis"))
     options = parser.parse_args()
+    parts = [
+        (["--phases", "examples,coverage,fuzzing"], options.seconds * 2 // 3),
+        (["--phases", "stateful", *_WALKED], options.seconds // 3),
+    ]
+    ended = 0
     with Stack() as stack:
         seed(stack)
-        command = [
-            options.program, "--config-file", str(CONFIGURATION), "run", f"{stack.url}/openapi.json",
-            "--seed", str(options.seed), "--max-examples", str(options.examples), "--max-time", str(options.seconds),
-            "--continue-on-failure", "--request-timeout", "60",
-        ]  # fmt: skip
-        ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
-    return ran.returncode
+        for arguments, seconds in parts:
+            command = [
+                options.program, "--config-file", str(CONFIGURATION), "run", f"{stack.url}/openapi.json", *arguments,
+                "--seed", str(options.seed), "--max-examples", str(options.examples), "--max-time", str(seconds),
+                "--continue-on-failure", "--request-timeout", "60",
+            ]  # fmt: skip
+            ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
+            ended = ended or ran.returncode
+    return ended
 
 
 if __name__ == "__main__":
