@@ -28,6 +28,12 @@ def test_what_is_no_request_id_finds_no_transaction(shop: Shop, request_id: str)
     assert (answer.status, answer.body) == (200, {"transactions": [], "next_cursor": None})
 
 
+@pytest.mark.parametrize("email", ["", " ", "\t\n", None])
+def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: Any) -> None:
+    answer = shop.send({"provider": "p", "email": email, "action": "paid", "order_id": "5"})
+    assert [(e["code"], e["attribute"]) for e in answer.body["errors"]] == [("presence_error", "email")]
+
+
 @pytest.mark.parametrize("before", [20190117, 1.5, True, ["2019-01-17"], {"date": "2019-01-17"}])
 def test_the_date_of_a_purge_is_a_string(shop: Shop, before: Any) -> None:
     answer = shop.request("DELETE", "/v1/transactions", {"confirm": "purge", "before": before})

@@ -418,7 +418,7 @@ def bad_activity(chance: Random) -> tuple[dict[str, Any], list[Fault]]:
     if kind < 0.05:
         body.pop("email")
         if chance.random() < 0.5:
-            body["email"] = chance.choice(["", None])
+            body["email"] = chance.choice(["", None, " ", "\t"])
             body["person_id"] = chance.choice(["", None, " "])
         return body, [Fault(("email",), "presence_error", "nobody is named")]
     if kind < 0.08:

@@ -166,9 +166,10 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     if isinstance(payload, dict):
         if not _blank(payload.get("person_id")):
             # person_id wins and the e-mail is ignored, even a malformed one.
-            sent = {name: value for name, value in payload.items() if name != "email"}
+            sent = _without_email(payload)
         elif _blank(payload.get("email")):
             errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
+            sent = _without_email(payload)  # white space is told once, and not as a malformed address too
     context = fields.Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
     try:
         body = _dump(fields.validated(OrderActivity, sent, context, prefix))
@@ -190,6 +191,10 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "notes": notes,
     }
     return envelope, body
+
+
+def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in payload.items() if name != "email"}
 
 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
