@@ -52,7 +52,7 @@ load: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook cli events
+	$(python) -m mypy local functions layers/shared/tillbook cli events openapi
 
 format: setup
 	$(python) -m ruff check --fix .
@@ -61,7 +61,7 @@ format: setup
 setup:
 	$(environment) run test
 
-# sam, cfn-lint and awslambdaric, in .venv-ci.
+# sam, cfn-lint, awslambdaric and schemathesis, in .venv-ci.
 setup-ci:
 	$(environment) --ci ci
 

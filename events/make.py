@@ -240,6 +240,7 @@ def events() -> dict[str, Event]:
         ),
         "transactions_page/page.json": _page("/"),
         "transactions_page/script.json": _page("/page/app.js"),
+        "describe/document.json": http("GET", "/openapi.json", {}),
         "fallback/unknown.json": _v3("GET", f"/v3/{ACCOUNT}/nothing"),
         "fallback/method.json": _v1("PUT", "/v1/order", ORDER),
     }

@@ -51,6 +51,7 @@ ANSWERS: dict[str, int] = {
     "delete_order/delete": 200,
     "transactions_page/page": 200,
     "transactions_page/script": 200,
+    "describe/document": 200,
     "fallback/unknown": 404,
     "fallback/method": 405,
 }

@@ -7,6 +7,7 @@ handler = fallback(
         "/": "GET",
         "/page/{file}": "GET",
         "/v1/account": "GET",
+        "/openapi.json": "GET",
         "/v1/order": "POST",
         "/v1/order/{order_id}": "POST, DELETE, GET",
         "/v1/order/{order_id}/history": "GET",

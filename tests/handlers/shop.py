@@ -157,9 +157,9 @@ class Shop:
         # What Lambda takes of an answer, written as its runtime writes it: the body is a string within JSON.
         assert len(json.dumps(answer, ensure_ascii=False).encode()) <= 6_291_556
         assert answer["isBase64Encoded"] is False
-        return Answer(
-            answer["statusCode"], json.loads(answer["body"], parse_float=Decimal), answer["headers"], answer["body"]
-        )
+        is_json = answer["headers"]["content-type"].startswith("application/json")
+        body = json.loads(answer["body"], parse_float=Decimal) if is_json else answer["body"]
+        return Answer(answer["statusCode"], body, answer["headers"], answer["body"])
 
     def event(
         self,

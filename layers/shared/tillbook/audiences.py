@@ -13,12 +13,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from tillbook import fields, orders_api, shopper_activity, table, times
 from tillbook.addresses import match_key
-from tillbook.errors import FieldError, Invalid, Malformed, NotFound
-from tillbook.identity import Person, email_sha256, is_email, person_of
+from tillbook.errors import Malformed, NotFound
+from tillbook.identity import Person, email_sha256, person_of
 from tillbook.json_text import Json, dumps
 from tillbook.packing import unpack
 from tillbook.people import PAGE_BYTES
@@ -179,7 +181,8 @@ class Audiences:
 
         Raises Invalid naming `people[3].email`.
         """
-        people = _people(payload)
+        query = payload if isinstance(payload, dict) else {}
+        people = fields.validated(MatchQuery, query, fields.Context([])).people
         ids = [{person.id_in(self.account) for person in _persons(entry)} for entry in people]
         keys = [table.person_key(self.account, i) for i in sorted(set().union(*ids))]
         prefix = table.count_name(source, "")[:-1]
@@ -209,51 +212,54 @@ class Audiences:
         return found
 
 
-def _people(payload: Json) -> list[dict[str, Json]]:
-    people = payload.get("people") if isinstance(payload, dict) else None
-    if not isinstance(people, list) or not people:
-        raise Invalid([FieldError("people", "presence_error", "is required: an array of people")])
-    if len(people) > MAX_MATCH:
-        raise Invalid([FieldError("people", "length_error", f"must have at most {MAX_MATCH} entries")])
-    faults: list[FieldError] = []
-    for index, entry in enumerate(people):
-        path = f"people[{index}]"
-        if not isinstance(entry, dict):
-            faults.append(FieldError(path, "format_error", "must be an object"))
-            continue
-        given = [name for name in ("address", "email", "email_sha256", "customer_id") if entry.get(name)]
-        if not given:
-            faults.append(
-                FieldError(path, "presence_error", "must have an address, email, email_sha256 or customer_id")
-            )
-        for name in given:
-            good = isinstance(entry[name], dict if name == "address" else str)
-            if not good or (name == "email" and not is_email(entry[name])):
-                faults.append(FieldError(f"{path}.{name}", "format_error", "is not valid"))
-    if faults:
-        raise Invalid(faults[: fields.MAX_ERRORS])
-    return people
+class MatchAddress(fields.Model):
+    address_1: fields.Line = None
+    address_2: fields.Line = None
+    city: fields.Line = None
+    state: fields.Line = None
+    postal_code: fields.Line = None
+    country: fields.Line = None
 
 
-def _persons(entry: dict[str, Json]) -> list[Person]:
+class MatchPerson(fields.Model):
+    """Somebody who may be a customer, by any of these; who is named by several is one if any of them matches."""
+
+    address: MatchAddress | None = None
+    email: fields.Email = None
+    email_sha256: fields.Sha256 = None
+    customer_id: fields.PersonId = None
+
+    @model_validator(mode="after")
+    def names_somebody(self) -> MatchPerson:
+        address = self.address is not None and self.address.model_fields_set
+        if not (address or self.email or self.email_sha256 or self.customer_id):
+            raise fields.fault("presence_error", "must have an address, email, email_sha256 or customer_id")
+        return self
+
+
+class MatchQuery(fields.Model):
+    people: Annotated[list[MatchPerson], Field(min_length=1, max_length=MAX_MATCH)]
+
+
+def _persons(entry: MatchPerson) -> list[Person]:
     """All that an entry names: it matches if any of them is a customer."""
     persons = []
-    if entry.get("email"):
-        persons.append(Person("email", email_sha256(entry["email"])))
-    if entry.get("email_sha256"):
-        persons.append(Person("email", entry["email_sha256"].strip().lower()))
-    if entry.get("customer_id"):
-        persons.append(person_of("customer", entry["customer_id"].strip()))
+    if entry.email:
+        persons.append(Person("email", email_sha256(entry.email)))
+    if entry.email_sha256:
+        persons.append(Person("email", entry.email_sha256))
+    if entry.customer_id:
+        persons.append(person_of("customer", entry.customer_id))
     return persons
 
 
-def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:
+def _match_keys(entry: MatchPerson) -> list[tuple[str, str]]:
     keys: list[tuple[str, str]] = []
-    key = match_key(entry.get("address"))
+    key = match_key(entry.address.model_dump()) if entry.address else None
     if key:
         keys += [("shipping", key), ("billing", key)]
-    if entry.get("customer_id"):
-        keys.append(("customer", orders_api.customer_match_key(entry["customer_id"].strip())))
+    if entry.customer_id:
+        keys.append(("customer", orders_api.customer_match_key(entry.customer_id)))
     return keys
 
 

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainValidator,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import PydanticCustomError
 
 from tillbook import times
@@ -158,22 +166,81 @@ def order_id(value: Any) -> Any:
     return value
 
 
-OrderId = Annotated[str, PlainValidator(order_id)]
-Line = Annotated[str | None, PlainValidator(text(1000, numbers=True))]
-Text = Annotated[str | None, PlainValidator(text(10_000, numbers=True))]
-RequiredLine = Annotated[str, PlainValidator(text(1000, required=True, numbers=True))]
-PersonId = Annotated[str | None, PlainValidator(text(255, numbers=True, trim=True))]
-Url = Annotated[str | None, PlainValidator(text(8192))]
-Total = Annotated[Decimal | None, PlainValidator(_amount_of(0, False))]
-Amount = Annotated[Decimal | None, PlainValidator(_amount_of(None, False))]
-RequiredAmount = Annotated[Decimal, PlainValidator(_amount_of(None, True))]
-Currency = Annotated[str | None, PlainValidator(_currency)]
-Country = Annotated[str | None, PlainValidator(_country)]
-Email = Annotated[str | None, PlainValidator(_email)]
-Sha256 = Annotated[str | None, PlainValidator(_sha256)]
-Moment = Annotated[str | None, PlainValidator(_moment)]
-PastMoment = Annotated[str | None, PlainValidator(_past_moment)]
-RequiredMoment = Annotated[str, PlainValidator(_moment), BeforeValidator(_present)]
+# What each type takes, as the OpenAPI document says it. Texts of fields take integers too, and keep their digits.
+# Amounts as text may also carry an exponent or white space around them: that is forgiven, not promised.
+_AMOUNT_TEXT = r"^([+-]?([0-9]{1,15}(\.[0-9]{0,4})?|\.[0-9]{1,4}))?$"
+_TOTAL_TEXT = r"^([+]?([0-9]{1,15}(\.[0-9]{0,4})?|\.[0-9]{1,4}))?$"
+# Python's white space is more than that of a schema's \s.
+_BLANK = r"\s\u001c-\u001f\u0085"
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_EMAIL = rf"^$|^[^@{_BLANK}]+@[^@{_BLANK}.]+(\.[^@{_BLANK}.]+)+$"
+SOLID = f"[^{_BLANK}]"  # says more than white space
+
+
+def _shape(*types: str, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": list(types) if len(types) > 1 else types[0], **more})
+
+
+def _money(*types: str, minimum: float | None = None, pattern: str = _AMOUNT_TEXT) -> WithJsonSchema:
+    low = {"exclusiveMinimum": -1e15} if minimum is None else {"minimum": minimum}
+    return _shape("number", "string", *types, **low, exclusiveMaximum=1e15, multipleOf=0.0001, pattern=pattern)
+
+
+def _time(*others: dict[str, Any]) -> WithJsonSchema:
+    forms: list[Any] = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+    return WithJsonSchema({"anyOf": forms + list(others)})
+
+
+_NO_TIME: tuple[dict[str, Any], ...] = ({"const": ""}, {"type": "null"})
+
+OrderId = Annotated[
+    str,
+    PlainValidator(order_id),
+    _shape(
+        "string",
+        "integer",
+        maxLength=255,
+        pattern=rf"^[^?{_CONTROL}]*[^?\s{_CONTROL}][^?{_CONTROL}]*$",
+        **{"not": {"enum": [".", ".."]}},
+    ),
+]
+Line = Annotated[
+    str | None, PlainValidator(text(1000, numbers=True)), _shape("string", "integer", "null", maxLength=1000)
+]
+Text = Annotated[
+    str | None, PlainValidator(text(10_000, numbers=True)), _shape("string", "integer", "null", maxLength=10_000)
+]
+RequiredLine = Annotated[
+    str,
+    PlainValidator(text(1000, required=True, numbers=True)),
+    _shape("string", "integer", maxLength=1000, pattern=SOLID),
+]
+PersonId = Annotated[
+    str | None,
+    PlainValidator(text(255, numbers=True, trim=True)),
+    _shape("string", "integer", "null", maxLength=255),
+]
+Url = Annotated[str | None, PlainValidator(text(8192)), _shape("string", "null", maxLength=8192)]
+Total = Annotated[Decimal | None, PlainValidator(_amount_of(0, False)), _money("null", minimum=0, pattern=_TOTAL_TEXT)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount_of(None, False)), _money("null")]
+RequiredAmount = Annotated[
+    Decimal, PlainValidator(_amount_of(None, True)), _money(pattern=_AMOUNT_TEXT.replace(")?$", ")$"))
+]
+Currency = Annotated[str | None, PlainValidator(_currency), WithJsonSchema({"enum": [*sorted(MINOR_UNITS), "", None]})]
+Country = Annotated[
+    str | None,
+    PlainValidator(_country),
+    WithJsonSchema({"enum": [*sorted(ALPHA2_TO_ALPHA3), *sorted(ALPHA3), "", None]}),
+]
+Email = Annotated[
+    str | None,
+    PlainValidator(_email),
+    _shape("string", "null", maxLength=320, pattern=_EMAIL, examples=["ann@example.com"]),
+]
+Sha256 = Annotated[str | None, PlainValidator(_sha256), _shape("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$")]
+Moment = Annotated[str | None, PlainValidator(_moment), _time(*_NO_TIME)]
+PastMoment = Annotated[str | None, PlainValidator(_past_moment), _time(*_NO_TIME)]
+RequiredMoment = Annotated[str, PlainValidator(_moment), BeforeValidator(_present), _time()]
 
 _BUILT_IN = {
     "missing": ("presence_error", "is required"),

@@ -36,6 +36,7 @@ MAX_ORDER_BYTES = 256 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 _LARGE_ROUTES = ("/batch", "/match")
 _MAX_GZIP_MEMBERS = 16
+_MAX_ID = 64
 _JSON_TYPES = frozenset({"", "application/json", "application/vnd.api+json"})
 # What is left of a function's time to answer an honest 503.
 _MARGIN_SECONDS = 1.0
@@ -74,6 +75,13 @@ class Request:
     def path(self, name: str) -> str:
         """A path parameter. The gateway has decoded it, once: a second time would change `%2F`."""
         return str(self.event["pathParameters"][name])
+
+    def id_in_path(self, name: str) -> str:
+        """A path parameter that is an id of ours. Raises NotFound for what cannot be one: it might not fit a key."""
+        value = self.path(name)
+        if len(value) > _MAX_ID:
+            raise NotFound("There is nothing by this id.")
+        return value
 
     def query(self, name: str) -> str | None:
         value = (self.event.get("queryStringParameters") or {}).get(name)

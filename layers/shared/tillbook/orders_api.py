@@ -9,7 +9,7 @@ import hashlib
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, model_validator
+from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from tillbook import fields, times
 from tillbook.addresses import match_key
@@ -77,7 +77,35 @@ def _quantity(value: Any) -> int:
     return value
 
 
-Metadata = Annotated[dict[str, str] | None, PlainValidator(_metadata)]
+Metadata = Annotated[
+    dict[str, str] | None,
+    PlainValidator(_metadata),
+    WithJsonSchema(
+        {
+            "type": ["object", "null"],
+            "maxProperties": MAX_METADATA_KEYS,
+            "propertyNames": {"maxLength": MAX_METADATA_KEY},
+            "additionalProperties": {"type": ["string", "number", "boolean"], "maxLength": MAX_METADATA_VALUE},
+        }
+    ),
+]
+Quantity = Annotated[
+    int,
+    PlainValidator(_quantity),
+    WithJsonSchema(
+        {
+            "type": ["integer", "string", "null"],
+            "exclusiveMinimum": -1e15,
+            "exclusiveMaximum": 1e15,
+            "pattern": "^-?[0-9]{1,15}$",
+        }
+    ),
+]
+Category = Annotated[
+    list[str] | None,
+    PlainValidator(_category),
+    WithJsonSchema({"type": ["array", "string", "null"], "items": {"type": "string"}}),
+]
 
 
 class Address(fields.Model):
@@ -102,10 +130,10 @@ class Address(fields.Model):
 class Item(fields.Model):
     identifier: fields.RequiredLine
     description: fields.Text = None
-    quantity: Annotated[int, PlainValidator(_quantity)] = 1
+    quantity: Quantity = 1
     total: fields.RequiredAmount
     price: fields.Amount = None
-    category: Annotated[list[str] | None, PlainValidator(_category)] = None
+    category: Category = None
     metadata: Metadata = None
 
 

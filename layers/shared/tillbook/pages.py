@@ -1,4 +1,4 @@
-"""The files of a page, as they stand in a function's folder. They hold no data, so no key is asked for."""
+"""Files as they stand in a function's folder: a page, a document. They hold no data, so no key is asked for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ _TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml; charset=utf-8",
+    ".json": "application/json",
 }
 # Nothing from other hosts, nothing inline, in no frame; the key goes to this host alone.
 _POLICY = (

@@ -126,8 +126,10 @@ def _members(request: Request) -> Json | Response:
     """As JSON, or with `?format=csv` (or `Accept: text/csv`) as a CSV page with the cursor in a header."""
     source = source_of(request.path("audience_id"))
     limit = parse_limit(request.query("limit"), default=100)
+    _chosen(request, "format", ("json", "csv"))
+    form = request.query("format") or ("csv" if "text/csv" in (request.header("accept") or "") else "json")
     page = _audiences(request).members(source, limit, request.query("cursor"))
-    if request.query("format") != "csv" and "text/csv" not in (request.header("accept") or ""):
+    if form == "json":
         return {"members": page.records, "next_cursor": page.cursor}
     headers = {"content-type": "text/csv; charset=utf-8"} | ({"x-next-cursor": page.cursor} if page.cursor else {})
     return Response(200, page.csv(), headers)
@@ -139,7 +141,7 @@ def _match(request: Request) -> Json:
 
 
 def _job(request: Request) -> Json:
-    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.path("job_id"))
+    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.id_in_path("job_id"))
 
 
 def _transactions(request: Request) -> Json:
@@ -151,7 +153,9 @@ def _transactions(request: Request) -> Json:
     request_id, order_id = request.query("request_id"), request.query("order_id")
     currency = _accounts().get(request.account).currency
     if request_id is not None:
-        by_source = [transactions.find(request.account, source, request_id.lower()) for source in sources]
+        # What is no request id names none, and might not even make a key.
+        known = times.uuid7_age(request_id.lower()) is not None
+        by_source = [transactions.find(request.account, s, request_id.lower()) for s in sources if known]
         found = [t for t in by_source if t is not None and t.status in statuses]
         return {"transactions": [listed(t, currency) for t in found], "next_cursor": None}
     if order_id is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from tillbook import fields, times
 from tillbook.addresses import says_something
@@ -56,6 +56,23 @@ def _one_discount(value: Any) -> Any:
     return value
 
 
+Provider = Annotated[
+    str,
+    PlainValidator(_provider),
+    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": "^[a-z0-9][a-z0-9_]*$"}),
+]
+Action = Annotated[
+    Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"],
+    PlainValidator(_action),
+    WithJsonSchema({"enum": list(ACTIONS)}),
+]
+Categories = Annotated[
+    list[str] | None,
+    PlainValidator(_categories),
+    WithJsonSchema({"type": ["array", "null"], "items": {"type": "string"}}),
+]
+
+
 class Item(fields.Model):
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -64,7 +81,7 @@ class Item(fields.Model):
     sku: fields.Line = None
     name: fields.RequiredLine
     brand: fields.Line = None
-    categories: Annotated[list[str] | None, PlainValidator(_categories)] = None
+    categories: Categories = None
     price: fields.RequiredAmount
     quantity: fields.Total = None
     discount: Annotated[fields.Amount, BeforeValidator(_one_discount)] = None
@@ -108,12 +125,10 @@ class Address(fields.Model):
 class OrderActivity(fields.Model):
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    provider: Annotated[str, PlainValidator(_provider)]
+    provider: Provider
     person_id: fields.PersonId = None
     email: fields.Email = None
-    action: Annotated[
-        Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"], PlainValidator(_action)
-    ]
+    action: Action
     occurred_at: fields.PastMoment = None
     order_id: fields.OrderId
     order_public_id: fields.Line = None
@@ -151,9 +166,10 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     if isinstance(payload, dict):
         if not _blank(payload.get("person_id")):
             # person_id wins and the e-mail is ignored, even a malformed one.
-            sent = {name: value for name, value in payload.items() if name != "email"}
+            sent = _without_email(payload)
         elif _blank(payload.get("email")):
             errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
+            sent = _without_email(payload)  # white space is told once, and not as a malformed address too
     context = fields.Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
     try:
         body = _dump(fields.validated(OrderActivity, sent, context, prefix))
@@ -175,6 +191,10 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "notes": notes,
     }
     return envelope, body
+
+
+def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in payload.items() if name != "email"}
 
 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:

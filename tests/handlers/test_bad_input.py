@@ -1,0 +1,102 @@
+"""What hostile requests found (tests/hostile makes them), and what looks odd and is fine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import Shop
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", f"/v1/jobs/{'x' * 1025}", 404),
+        ("POST", f"/v1/deadletters/{'x' * 1025}/replay", 404),
+        ("DELETE", f"/v1/deadletters/{'x' * 1025}", 404),
+    ],
+)
+def test_an_id_too_long_for_a_key_names_nothing(shop: Shop, method: str, path: str, status: int) -> None:
+    body = {"reason": "a test"} if method == "DELETE" else None
+    assert shop.request(method, path, body).status == status
+
+
+@pytest.mark.parametrize("request_id", ["", "x", "x" * 3000, "\x00"])
+def test_what_is_no_request_id_finds_no_transaction(shop: Shop, request_id: str) -> None:
+    answer = shop.get("/v1/transactions", query={"request_id": request_id})
+    assert (answer.status, answer.body) == (200, {"transactions": [], "next_cursor": None})
+
+
+@pytest.mark.parametrize("email", ["", " ", "\t\n", None])
+def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: Any) -> None:
+    answer = shop.send({"provider": "p", "email": email, "action": "paid", "order_id": "5"})
+    assert [(e["code"], e["attribute"]) for e in answer.body["errors"]] == [("presence_error", "email")]
+
+
+@pytest.mark.parametrize("before", [20190117, 1.5, True, ["2019-01-17"], {"date": "2019-01-17"}])
+def test_the_date_of_a_purge_is_a_string(shop: Shop, before: Any) -> None:
+    answer = shop.request("DELETE", "/v1/transactions", {"confirm": "purge", "before": before})
+    assert (answer.status, answer.fields) == (400, {"before"})
+
+
+@pytest.mark.parametrize(
+    ("person", "field"),
+    [
+        ({"address": {"address_1": {"a": 1}, "postal_code": "1"}}, "people[0].address.address_1"),
+        ({"address": {"address_1": "x" * 1001}}, "people[0].address.address_1"),
+        ({"address": {"postal_code": True}}, "people[0].address.postal_code"),
+        ({"email_sha256": "f" * 63}, "people[0].email_sha256"),
+        ({"customer_id": "x" * 256}, "people[0].customer_id"),
+        ({"email": "ann", "customer_id": "c-1"}, "people[0].email"),
+    ],
+)
+def test_people_to_match_are_checked_as_those_of_orders_are(shop: Shop, person: Any, field: str) -> None:
+    answer = shop.request("POST", "/v1/audience/customers-orders-api/match", {"people": [person]})
+    assert (answer.status, answer.fields) == (400, {field})
+
+
+def test_a_customer_id_may_be_a_number_there_as_in_an_order(shop: Shop) -> None:
+    order = {"order_id": "5", "order_date": "2019-09-05", "customer_id": 27876, "customer_email": "a@example.com"}
+    assert shop.submit(order).status == 201
+    answer = shop.request("POST", "/v1/audience/customers-orders-api/match", {"people": [{"customer_id": 27876}]})
+    assert answer.body == {"results": [{"customer": True}]}
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [({"format": "xml"}, 400), ({"format": ""}, 400), ({"format": "json"}, 200), ({}, 200)],
+)
+def test_members_come_in_a_form_that_there_is(shop: Shop, query: dict[str, str], status: int) -> None:
+    answer = shop.get("/v1/audience/customers-orders-api", query=query)
+    assert answer.status == status
+    assert status == 200 or answer.fields == {"format"}
+
+
+# ------------------------------------------------------------------ what looks odd and is fine
+
+
+@pytest.mark.parametrize(
+    ("number", "total"),
+    [
+        ("-0.0", "0.0"), ("-0", "0.0"), ("0e400", "0.0"), ("1e2", "100.0"), ("1E+2", "100.0"),
+         ("999999999999999.9999",) * 2,
+        ('"-0"', "0.0"), ('""', "0.0"), ("19.989999999999998", "19.99"), ("0.1000000000000000055511151231257827",
+         "0.1"),
+        ("12345678901234.5678",) * 2, ('" 12.50 "', "12.5"), ("null", "0.0"), ("4.1e-1", "0.41"),
+    ],
+)  # fmt: skip
+def test_amounts_that_look_odd_are_kept_by_value(shop: Shop, number: str, total: str) -> None:
+    body = f'{{"order_id":"5","order_date":"2019-09-05","customer_email":"a@example.com","total":{number}}}'
+    answer = shop.submit(body)
+    assert (answer.status, answer.body["total"]) == (201, total)
+
+
+def test_a_batch_that_is_right_but_for_one_order_is_queued_in_no_part(shop: Shop) -> None:
+    good = {"provider": "p", "email": "a@example.com", "action": "paid", "order_id": "5"}
+    answer = shop.send_batch([*[good] * 999, good | {"grand_total": "NaN"}])
+    assert answer.status == 422
+    assert answer.errors == {("format_error", "orders[999].grand_total")}
+    assert not shop.receive()
+    assert shop.send_batch([good] * 1001).errors == {("length_error", "orders")}
+    assert not shop.receive()

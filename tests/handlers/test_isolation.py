@@ -1,0 +1,296 @@
+"""Nothing of one account is ever visible to another: every route of the template, with every kind of key."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.handlers import template
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Shop
+from tests.handlers.test_processing import poisoned
+
+AUDIENCE = "customers-orders-api"
+EMAIL, ANOTHER = "ann@example.com", "ben@example.com"
+OTHER_INGEST, REVOKED = "other-ingest-secret", "revoked-secret"
+ORDER = {
+    "order_id": "shared-1", "order_date": "2019-09-05", "customer_email": EMAIL, "customer_id": "c-1", "total": "12.50",
+    "shipping_address": {"address_1": "1 Main St", "postal_code": "10843"},
+}  # fmt: skip
+EVENT = {
+    "provider": "my_shop", "email": EMAIL, "action": "placed", "order_id": "s-1", "grand_total": 100,
+    "occurred_at": "2019-02-01T09:00:00Z",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The statuses of a route by who asks. `own` are those of the account's keys, (ingest, admin)."""
+
+    no_key: int
+    garbage: int
+    revoked: int
+    other_account: int
+    ingest: int
+    admin: int
+    body: Any = None
+
+
+def _v1(other: int, ingest: int, admin: int, body: Any = None) -> Expected:
+    """`other` is what another account's admin key finds at the same address: its own account, where nothing is."""
+    return Expected(403, 403, 403, other, ingest, admin, body)
+
+
+def _v3(ingest: int, admin: int, body: Any = None) -> Expected:
+    return Expected(401, 401, 401, 403, ingest, admin, body)
+
+
+# Written out: whoever adds a route says here who may use it.
+MATRIX = {
+    "POST /v1/order": _v1(201, 201, 201, ORDER),
+    "POST /v1/order/{order_id}": _v1(404, 200, 200, {"total": "13.00"}),
+    "DELETE /v1/order/{order_id}": _v1(404, 200, 200),
+    "GET /v1/order/{order_id}": _v1(404, 403, 200),
+    "GET /v1/audiences": _v1(200, 403, 200),
+    "GET /v1/audience/{audience_id}": _v1(200, 403, 200),
+    "POST /v1/audience/{audience_id}/match": _v1(200, 403, 200, {"people": [{"email": EMAIL}]}),
+    "POST /v1/audience/{audience_id}/rebuild": _v1(202, 403, 202),
+    "GET /v1/jobs/{job_id}": _v1(404, 403, 200),
+    "GET /v1/transactions": _v1(200, 403, 200),
+    "DELETE /v1/transactions": _v1(202, 403, 202, {"confirm": "purge"}),
+    "GET /v1/deadletters": _v1(200, 403, 200),
+    "POST /v1/deadletters/{deadletter_id}/replay": _v1(404, 403, 202),
+    "DELETE /v1/deadletters/{deadletter_id}": _v1(404, 403, 200, {"reason": "a test"}),
+    "POST /v3/{account_id}/shopper_activity/order": _v3(202, 202, EVENT),
+    "POST /v3/{account_id}/shopper_activity/order/batch": _v3(202, 202, {"orders": [EVENT]}),
+    "GET /v3/{account_id}/requests/{request_id}": _v3(403, 200),
+    "GET /v3/{account_id}/people/{id_or_email}": _v3(403, 200),
+    "DELETE /v3/{account_id}/people/{id_or_email}": _v3(403, 202),
+    "GET /v3/{account_id}/people/{id_or_email}/activity": _v3(403, 200),
+    "GET /v3/{account_id}/people/{id_or_email}/orders": _v3(403, 200),
+    "GET /v3/{account_id}/orders/{provider}/{order_id}": _v3(403, 200),
+    "GET /v2/{account_id}/subscribers/{id_or_email}": _v3(403, 200),
+    "GET /v1/transactions/summary": _v1(200, 403, 200),
+    "GET /v1/account": _v1(200, 403, 200),
+    "GET /v1/order/{order_id}/history": _v1(404, 403, 200),
+    "GET /v3/{account_id}/orders/{provider}/{order_id}/history": _v3(403, 200),
+    # The same for everybody.
+    "GET /": Expected(200, 200, 200, 200, 200, 200),
+    "GET /page/{file}": Expected(200, 200, 200, 200, 200, 200),
+    "GET /openapi.json": Expected(200, 200, 200, 200, 200, 200),
+}
+WHO = {
+    "no key": ("no_key", None), "garbage": ("garbage", "nobody"), "revoked": ("revoked", REVOKED),
+    "another account's": ("other_account", OTHER_ADMIN), "ingest": ("ingest", INGEST), "admin": ("admin", ADMIN),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What stands in account 1234567: the ids of it."""
+
+    shop: Shop
+    parameters: dict[str, str]
+
+    def call(self, route: str, key: str | None, account: str = ACCOUNT, **options: Any) -> Answer:
+        method, _, path = route.partition(" ")
+        for name, value in (self.parameters | {"account_id": account}).items():
+            path = path.replace("{" + name + "}", value)
+        return self.shop.request(method, path, MATRIX[route].body, key=key, **options)
+
+
+@pytest.fixture
+def standing(shop: Shop) -> Standing:
+    """Orders of both APIs, a person, a request, a job and a dead letter."""
+    shop.keys.create(OTHER, "ingest", secret=OTHER_INGEST)
+    revoked, _ = shop.keys.create(ACCOUNT, "admin", secret=REVOKED)
+    shop.keys.revoke(ACCOUNT, revoked.id)
+    order = shop.submit(ORDER).body
+    request = shop.send(EVENT).body["request_id"]
+    shop.drain()
+    dead = shop.send(EVENT | {"order_id": "dead"}).body["request_id"]
+    with shop.faults.injected(poisoned("dead")):
+        shop.drain()
+    job = shop.request("POST", f"/v1/audience/{AUDIENCE}/rebuild").body["job_id"]
+    person = shop.person(EMAIL)["id"]
+    assert order["order_id"] == "shared-1"
+    return Standing(
+        shop,
+        {
+            "order_id": "shared-1", "audience_id": AUDIENCE, "job_id": job, "deadletter_id": dead,
+            "request_id": request, "id_or_email": person, "provider": "my_shop",
+            "file": "app.js",
+        },
+    )  # fmt: skip
+
+
+def test_the_matrix_has_every_route() -> None:
+    assert set(MATRIX) == set(template.routes())
+
+
+def _writes(route: str, who: str) -> bool:
+    status = getattr(MATRIX[route], WHO[who][0])
+    return status < 300 and not route.startswith("GET") and not route.endswith("/match")
+
+
+def _ask(standing: Standing, route: str, who: str) -> None:
+    name, key = WHO[who]
+    if "/orders/{provider}" in route:
+        standing.parameters["order_id"] = "s-1"
+    answer = standing.call(route, key)
+    assert answer.status == getattr(MATRIX[route], name), (who, answer.text)
+    if answer.status in (401, 403):
+        assert answer.body == {"error": "Unauthorized"} if "/v1/" in route else set(answer.body) == {"errors"}
+
+
+@pytest.mark.parametrize("route", MATRIX)
+def test_who_may_not_use_it_and_who_reads(standing: Standing, route: str) -> None:
+    before = _stored(standing.shop)
+    for who in WHO:
+        if not _writes(route, who):
+            _ask(standing, route, who)
+    assert _stored(standing.shop) == before, "who is refused writes nothing"
+
+
+@pytest.mark.parametrize(("route", "who"), [(route, who) for route in MATRIX for who in WHO if _writes(route, who)])
+def test_who_may_write_by_it(standing: Standing, route: str, who: str) -> None:
+    before = _stored(standing.shop) + [record["body"] for record in standing.shop.receive()]
+    _ask(standing, route, who)
+    assert _stored(standing.shop) + [record["body"] for record in standing.shop.receive()] != before
+
+
+def _stored(shop: Shop) -> list[Any]:
+    """But for the days on which keys were last used, and the sums that a summary keeps."""
+    items = shop.items("LedgerTable") + [i for i in shop.items("RecordsTable") if not i["pk"].endswith("/y")]
+    return sorted(repr({n: v for n, v in item.items() if n != "us"}) for item in items)
+
+
+# ------------------------------------------------------------------ ids and cursors of another account
+
+
+def _twin(standing: Standing) -> None:
+    """The other account has the same orders, of the same ids and the same person."""
+    shop = standing.shop
+    assert shop.submit(ORDER | {"total": "1.00"}, key=OTHER_ADMIN).status == 201
+    path = f"/v3/{OTHER}/shopper_activity/order"
+    assert shop.request("POST", path, EVENT | {"grand_total": 2}, key=OTHER_INGEST).status == 202
+    shop.drain()
+
+
+def test_the_same_ids_are_other_things_in_another_account(standing: Standing) -> None:
+    _twin(standing)
+    shop = standing.shop
+    assert shop.get("/v1/order/shared-1").body["total"] == "12.5"
+    assert shop.get("/v1/order/shared-1", key=OTHER_ADMIN).body["total"] == "1.0"
+    assert shop.get(f"/v3/{OTHER}/orders/my_shop/s-1", key=OTHER_ADMIN).body["grand_total"] == "2.00"
+    person = shop.get(f"/v3/{OTHER}/people/{EMAIL}", key=OTHER_ADMIN).body
+    assert person["lifetime_value"] == {"USD": "3.00"}
+    assert person["id"] != standing.parameters["id_or_email"]
+    edited = shop.edit("shared-1", {"total": "7.00"}, key=OTHER_ADMIN)
+    assert (edited.status, edited.body["total"]) == (200, "7.0")
+    assert shop.delete("shared-1", key=OTHER_ADMIN).status == 200
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "112.50"}
+    assert shop.get("/v1/order/shared-1").body["total"] == "12.5"
+
+
+# What the other account's admin asks for at its own address, by ids of account 1234567.
+RESOLVED = [route for route in MATRIX if "{" in route.replace("{account_id}", "").replace("{audience_id}", "")]
+# Those by which the shop names things exist in both accounts; ours do not.
+OWN_IDS = [r for r in RESOLVED if any(name in r for name in ("job_id", "deadletter_id", "request_id", "id_or_email"))]
+
+
+@pytest.mark.parametrize("route", OWN_IDS)
+def test_our_ids_do_not_resolve_in_another_account(standing: Standing, route: str) -> None:
+    _twin(standing)
+    before = standing.shop.items("LedgerTable")
+    if "request_id" in route:
+        # Whoever makes a request id up is told that it is queued: that shows nothing of who has it.
+        answer = standing.call(route, OTHER_ADMIN, OTHER)
+        assert (answer.status, answer.body["status"]) == (200, "queued")
+    else:
+        assert standing.call(route, OTHER_ADMIN, OTHER).status == 404
+    assert standing.shop.items("LedgerTable") == before
+
+
+def test_what_the_shop_names_is_not_found_in_another_account(standing: Standing) -> None:
+    shop = standing.shop
+    for path in ("people/c-1", f"people/{EMAIL}", "people/s-1", "orders/my_shop/s-1"):
+        assert shop.get(f"/v3/{OTHER}/{path}", key=OTHER_ADMIN).status == 404
+    for method in ("GET", "DELETE"):
+        assert shop.request(method, "/v1/order/shared-1", key=OTHER_ADMIN).status == 404
+    for asked in ({"email": EMAIL}, {"customer_id": "c-1"}, {"address": ORDER["shipping_address"]}):
+        found = shop.request("POST", f"/v1/audience/{AUDIENCE}/match", {"people": [asked]}, key=OTHER_ADMIN)
+        assert found.body == {"results": [{"customer": False}]}
+
+
+def test_lists_show_the_caller_s_account_alone(standing: Standing) -> None:
+    """Also by its request ids, order ids and cursors."""
+    shop, (request, dead) = standing.shop, (standing.parameters["request_id"], standing.parameters["deadletter_id"])
+    nothing = {"transactions": [], "next_cursor": None}
+    for query in ({}, {"request_id": request}, {"request_id": dead}, {"order_id": "shared-1"},
+                  {"order_id": "s-1", "provider": "my_shop"},
+                   {"cursor": "ffffffff-ffff-7fff-bfff-ffffffffffff"}):  # fmt: skip
+        answer = shop.get("/v1/transactions", key=OTHER_ADMIN, query=query)
+        assert answer.body == nothing if answer.status == 200 else answer.status == 400
+    assert shop.get("/v1/deadletters", key=OTHER_ADMIN).body == {"deadletters": [], "next_cursor": None}
+    assert [a["member_count"] for a in shop.get("/v1/audiences", key=OTHER_ADMIN).body] == [0, 0]
+    assert shop.request("POST", "/v1/deadletters/all/replay", key=OTHER_ADMIN).body == {"replayed": 0}
+    assert shop.get("/v1/deadletters").body["deadletters"]
+
+
+@pytest.mark.parametrize(
+    ("path", "noun"),
+    [
+        ("/v3/{account}/people/" + EMAIL + "/activity", "activity"), ("/v3/{account}/people/" + EMAIL + "/orders",
+         "orders"),
+        ("/v1/audience/" + AUDIENCE, "members"), ("/v1/transactions", "transactions"), ("/v1/deadletters",
+         "deadletters"),
+    ],
+)  # fmt: skip
+def test_a_cursor_goes_on_in_the_caller_s_own_account(standing: Standing, path: str, noun: str) -> None:
+    _twin(standing)
+    shop = standing.shop
+    for number in range(3):
+        shop.submit(ORDER | {"order_id": f"more-{number}"})
+        shop.send(EVENT | {"order_id": f"more-{number}"})
+    for name in ("dead", "dead-2"):
+        shop.send(EVENT | {"order_id": name, "provider": "other_shop"})
+        with shop.faults.injected(poisoned(name)):
+            shop.drain()
+    shop.drain()
+    first = shop.get(path.replace("{account}", ACCOUNT), query={"limit": "1"}).body
+    assert first["next_cursor"]
+    there = path.replace("{account}", OTHER)
+    own = [_marks(entry) for entry in shop.get(there, key=OTHER_ADMIN).body[noun]]
+    answer = shop.get(there, key=OTHER_ADMIN, query={"cursor": first["next_cursor"]})
+    assert answer.status == 200
+    assert all(_marks(entry) in own for entry in answer.body[noun])
+    assert not {_marks(entry) for entry in first[noun]} & {_marks(entry) for entry in answer.body[noun]}
+    assert OTHER not in str(first["next_cursor"])
+    assert ACCOUNT not in str(first["next_cursor"])
+
+
+def _marks(entry: Any) -> str:
+    return repr(entry)
+
+
+def test_a_key_s_role_does_not_reach_into_another_account_s_path(standing: Standing) -> None:
+    """Nor does a path that only looks like one's own account."""
+    shop = standing.shop
+    for account in (ACCOUNT, f"{ACCOUNT}%2F", f"{ACCOUNT}%00", f"%20{ACCOUNT}", f"{OTHER}%2F..%2F{ACCOUNT}", "%2e%2e"):
+        answer = shop.get(f"/v3/{account}/people/{EMAIL}", key=OTHER_ADMIN)
+        assert answer.status in (403, 404), answer.text
+        assert EMAIL not in answer.text
+
+
+def test_a_revoked_key_ends_within_its_minute(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = standing.shop
+    key, _ = shop.keys.create(ACCOUNT, "admin", secret="soon-revoked")
+    assert shop.get("/v1/audiences", key="soon-revoked").status == 200
+    shop.keys.revoke(ACCOUNT, key.id)
+    now = time.monotonic()
+    monkeypatch.setattr("tillbook.keys.time.monotonic", lambda: now + 61)
+    assert shop.get("/v1/audiences", key="soon-revoked").status == 403

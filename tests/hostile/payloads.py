@@ -1,0 +1,482 @@
+"""Bodies with something wrong in them, and what the contract says of it: written from the published field tables.
+
+Nothing here is taken from the code under test: a field's limits stand in FIELDS below as they stand in the contract.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+MARKER = "hostile.marker@example.com"
+MARKER_SHA256 = "f" * 64
+Path = tuple[str | int, ...]
+# An order that stands before the first of the requests.
+STANDING = {
+    "order_id": "stands #1", "order_date": "2019-09-05", "customer_id": "c-0", "total": "9.99",
+    "shipping_address": {"address_1": "1 Main St", "postal_code": "10843"},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Raw:
+    """JSON text as it is, for what json.dumps would not write."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing wrong: where, the v3 code for it, and whether the whole body cannot be read because of it."""
+
+    path: Path
+    code: str
+    what: str
+
+    @property
+    def field(self) -> str:
+        return named(self.path)
+
+
+UNREADABLE = "unreadable"
+
+
+def named(path: Path) -> str:
+    """`items[0].price`."""
+    out = ""
+    for part in path:
+        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
+    return out
+
+
+def render(value: Any) -> str:
+    if isinstance(value, Raw):
+        return value.text
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{json.dumps(name)}:{render(entry)}" for name, entry in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(render, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+# ------------------------------------------------------------------ the contract
+
+# (kind, required). Kinds are the keys of `bad`.
+_LINES = (
+    "label", "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
+    "phone",
+)  # fmt: skip
+_ADDRESS_V3 = dict.fromkeys(_LINES, ("line", False))
+_ITEM_V3 = {
+    "product_id": ("line", True), "product_variant_id": ("line", False), "sku": ("line", False),
+    "name": ("line", True), "brand": ("line", False), "categories": ("strings", False), "price": ("amount", True),
+    "quantity": ("total", False), "discount": ("amount", False), "taxes": ("amount", False),
+    "fees": ("amount", False), "shipping": ("amount", False), "total": ("amount", False),
+    "product_url": ("url", False), "image_url": ("url", False),
+}  # fmt: skip
+ACTIVITY = {
+    "provider": ("provider", True), "person_id": ("person", False), "email": ("email", False),
+    "action": ("action", True), "occurred_at": ("past", False), "order_id": ("order_id", True),
+    "order_public_id": ("line", False), "grand_total": ("total", False), "total_discounts": ("total", False),
+    "total_taxes": ("total", False), "total_fees": ("total", False), "total_shipping": ("total", False),
+    "refund_amount": ("total", False), "currency": ("currency", False), "order_url": ("url", False),
+    "items": ("array", False), "billing_address": ("object", False), "shipping_address": ("object", False),
+}  # fmt: skip
+_ADDRESS_V1 = {
+    "name": ("line", False), "company": ("line", False), "address_1": ("line", True), "address_2": ("line", False),
+    "city": ("line", False), "state": ("line", False), "postal_code": ("line", True), "country": ("country", False),
+}  # fmt: skip
+_ITEM_V1 = {
+    "identifier": ("line", True), "description": ("text", False), "quantity": ("integer", False),
+    "total": ("amount", True), "price": ("amount", False), "category": ("category", False),
+    "metadata": ("metadata", False),
+}  # fmt: skip
+ORDER = {
+    "order_id": ("order_id", True), "order_date": ("moment", True), "total": ("total", False),
+    "currency": ("currency", False), "customer_id": ("person", False), "customer_email": ("email", False),
+    "customer_email_sha256": ("sha256", False), "metadata": ("metadata", False), "order_items": ("array", False),
+    "shipping_address": ("object", False), "billing_address": ("object", False),
+}  # fmt: skip
+PARTS_V3 = {"items": _ITEM_V3, "billing_address": _ADDRESS_V3, "shipping_address": _ADDRESS_V3}
+PARTS_V1 = {"order_items": _ITEM_V1, "billing_address": _ADDRESS_V1, "shipping_address": _ADDRESS_V1}
+
+_NO_TEXT: list[Any] = [
+    True,
+    False,
+    [],
+    ["a"],
+    {},
+    {"a": 1},
+    Raw("1.5"),
+    Raw("1e999"),
+    Raw("-1E+400"),
+    10**50,
+    -(10**77),
+]
+_NO_NUMBER: list[Any] = [
+    True, False, [], [1], {}, {"$numberDecimal": "1"}, "abc", "NaN", "Infinity", "-inf", "1,5", "0x10", "1_000",
+    "\u0663", " ", "--1", "1e", "1.2.3", "$5", "\x00", "1\x00", "9" * 65, "e5", ".", "+",
+]  # fmt: skip
+_TOO_PRECISE: list[Any] = [
+    Raw("1.00001"), Raw("-0.00001"), "0.12345", Raw("99.999949"), Raw("1e-5"), "1e-6", Raw("123456789012345.00005"),
+]  # fmt: skip
+_TOO_LARGE: list[Any] = [
+    10**30, -(10**15), 10**15, Raw("1e999"), Raw("-1e999"), Raw("1E+400000"), "1e30", "1000000000000000",
+    Raw("999999999999999.99999999999"), Raw("1.0e15"), Raw("9" * 4000),
+]  # fmt: skip
+_NO_MOMENT: list[Any] = [
+    "yesterday", "2019-13-01", "2019-02-30", "2019-01-17T25:00:00Z", "17/01/2019", 20190117, Raw("1.5"), True, [], {},
+    "2019-01-17x20:50:00Z", "2019-01-17T20:50:00+99:00", "0000-00-00", "\u0662\u0660\u0661\u0669-01-01", "9" * 65,
+    "9999-12-31T23:59:59-12:00", " ", "2019-01-17\x00", "1e3", "12:00", "2019-W60-1",
+]  # fmt: skip
+_NO_CODE: list[Any] = [
+    "US Dollar",
+    "XQQ",
+    "U",
+    "USDD",
+    840,
+    True,
+    [],
+    {},
+    "\x00",
+    "us\u0131",
+    " ",
+    Raw("1e999"),
+    "A" * 9999,
+]
+
+
+def bad(kind: str, required: bool, chance: Random) -> tuple[Any, str]:
+    """A value that the kind does not take, and the code for it."""
+    if required and chance.random() < 0.3:
+        values: list[Any] = [None, "", _Missing]
+        if kind in ("line", "order_id", "provider", "action"):
+            values += [" ", "\t\n", "\u3000"]
+        return chance.choice(values), "presence_error"
+    return _BAD[kind](chance)
+
+
+class _Missing:
+    """Left out."""
+
+
+def _text(maximum: int, *, numbers: bool = True) -> Any:
+    def pick(chance: Random) -> tuple[Any, str]:
+        if chance.random() < 0.2:
+            character = chance.choice(["x", "é", "🍕", "\uffff", "\x01"])
+            return character * (maximum + chance.randint(1, 50)), "length_error"
+        return chance.choice(_NO_TEXT if numbers else [*_NO_TEXT, 0, 5, -1, Raw("0e0")]), "format_error"
+
+    return pick
+
+
+def _amount(floor: bool) -> Any:
+    def pick(chance: Random) -> tuple[Any, str]:
+        kind = chance.randrange(4 if floor else 3)
+        if kind == 0:
+            return chance.choice(_NO_NUMBER), "format_error"
+        if kind == 1:
+            return chance.choice(_TOO_PRECISE), "format_error"
+        if kind == 2:
+            return chance.choice(_TOO_LARGE), "range_error"
+        return chance.choice([-1, Raw("-0.01"), "-5", Raw("-1e0"), "-0.0001", -999_999_999_999_999]), "range_error"
+
+    return pick
+
+
+def _of(*values: Any, code: str = "format_error") -> Any:
+    return lambda chance: (chance.choice(values), code)
+
+
+def _order_id(chance: Random) -> tuple[Any, str]:
+    if chance.random() < 0.4:
+        return chance.choice([".", "..", "a?b", "?", "a\x00", "a\x1f", "a\x7fb", "a\x85", "a\nb"]), "format_error"
+    return _text(255)(chance)  # type: ignore[no-any-return]
+
+
+def _provider(chance: Random) -> tuple[Any, str]:
+    if chance.random() < 0.3:
+        return "p" * chance.randint(256, 400), "length_error"
+    wrong = ["My Shop", "myShop", "my-shop", "_shop", "ünï", "shop!", "a b", "shop\x00", " shop", "shop\n", "ｓhop"]
+    return chance.choice([*wrong, *_NO_TEXT, 5, 0]), "format_error"
+
+
+def _action(chance: Random) -> tuple[Any, str]:
+    if chance.random() < 0.2:
+        return "placed" * 20, "length_error"
+    return chance.choice(["bought", "Placed", "placed ", "PAID", "place", "\x00", *_NO_TEXT, 1]), "format_error"
+
+
+def _past(chance: Random) -> tuple[Any, str]:
+    return chance.choice([*_NO_MOMENT, "9999-01-01", "2999-12-31T00:00:00Z", "3000-01-01T00:00:00+23:59"]), "time_error"
+
+
+def _metadata(chance: Random) -> tuple[Any, str]:
+    kind = chance.randrange(4)
+    if kind == 0:
+        return chance.choice([True, 5, "x", [], [1], Raw("1e999"), ""]), "format_error"
+    if kind == 1:
+        return {"k": chance.choice([None, [], {}, {"a": {}}, [1]])}, "format_error"
+    if kind == 2:
+        return {f"k{n}": n for n in range(11)}, "length_error"
+    return chance.choice(
+        [{"k" * 41: 1}, {"k": "v" * 201}, {"k": Raw("1." + "1" * 210)}, {"k": 10**250}]
+    ), "length_error"
+
+
+_BAD: dict[str, Any] = {
+    "line": _text(1000), "text": _text(10_000), "person": _text(255), "url": _text(8192, numbers=False),
+    "amount": _amount(False), "total": _amount(True), "order_id": _order_id, "provider": _provider, "action": _action,
+    "past": _past, "metadata": _metadata,
+    "email": _of(
+        "ann", "ann@", "@example.com", "a b@example.com", "ann@localhost", "ann@@example.com", 5, True, [], {},
+        [MARKER], {"email": MARKER}, Raw("1.5"), "x" * 320 + "@example.com", "ann@example..com", "a\x00 b@example.com",
+        code="email_error",
+    ),
+    "sha256": _of("f" * 63, "f" * 65, "g" * 64, "\u0661" * 64, 5, True, [], {}, MARKER, "\x00" * 64, Raw("1" * 64)),
+    "moment": _of(*_NO_MOMENT, code="time_error"),
+    "currency": _of(*_NO_CODE), "country": _of(*_NO_CODE, "United States", "XX"),
+    "strings": _of("one", 5, True, {}, [1], [None], [["a"]], ["a", {}], [True], Raw("1e999")),
+    "category": _of(5, True, {}, [1], [None], [["a"]], ["a", {}], Raw("[1e999]")),
+    "array": _of({}, "x", 5, True, {"0": {}}, Raw("1e999"), ""),
+    "object": _of([], "x", 5, True, [{}], Raw("1e999"), "\x00"),
+    "entry": _of([], "x", 5, True, None, Raw("1e999")),
+}  # fmt: skip
+
+
+def _integer(chance: Random) -> tuple[Any, str]:
+    if chance.random() < 0.3:
+        return chance.choice([10**15, -(10**15), 10**30, Raw("1e15")]), "range_error"
+    wrong = [Raw("1.5"), "1.5", "x", "", True, False, [], {}, Raw("1e-1"), Raw("1e999"), "--5", "9" * 17, "NaN", " "]
+    return chance.choice(wrong), "format_error"
+
+
+_BAD["integer"] = _integer
+
+# ------------------------------------------------------------------ what is fine
+
+_ODD_NAMES = [
+    "", " ", "__class__", "__proto__", "model_config", "model_fields", "__pydantic_extra__", "pk", "sk", "gs",
+    "n" * 300,
+    "\x00", "\uffff", "🍕", "a.b", "items[0]", "$ref", "constructor", "self", "ttl", "_amounts", "context",
+]  # fmt: skip
+_ODD_VALUES: list[Any] = [
+    None, True, "", "\x00", "\uffff\ufffe", Raw("-0.0"), Raw("1e999"), Raw("1E-400"), 10**60, [], {}, [[[]]],
+    "x" * 5000,
+    {"a": {"b": [1, None]}}, Raw("[" * 60 + "]" * 60), Raw("0.1000000000000000055511151231257827"), "<script>", "'; --",
+]  # fmt: skip
+_ODD_AMOUNTS: list[Any] = [
+    Raw("-0.0"),
+    Raw("-0"),
+    "-0",
+    Raw("0e10"),
+    "",
+    None,
+    Raw("1e2"),
+    " 5 ",
+    Raw("19.989999999999998"),
+]
+_ODD_TEXTS: list[Any] = [
+    "",
+    None,
+    0,
+    -5,
+    10**30,
+    "\x00",
+    "\uffff",
+    "🍕" * 255,
+    "x" * 255,
+    "'; DROP TABLE orders; --",
+    "\u202e",
+]
+
+
+def order(chance: Random) -> dict[str, Any]:
+    """A whole v1 submission that is right."""
+    return {
+        "order_id": f"h-{chance.randrange(10**9)}", "order_date": "2019-09-05", "total": "126.50", "currency": "usd",
+        "customer_id": "c-1", "customer_email": MARKER, "metadata": {"new_buyer": True},
+        "order_items": [
+            {"identifier": f"i-{n}", "description": "d", "quantity": 2, "total": Raw("12.5"), "price": "6.25",
+             "category": ["a"], "metadata": {"k": 1}}
+            for n in range(chance.randint(1, 3))
+        ],
+        "shipping_address": {"name": "n", "address_1": "1 Main St", "city": "c", "state": "TN", "postal_code": "10843"},
+        "billing_address": {"address_1": "2 Main St", "postal_code": "36670-7309", "country": "US"},
+    }  # fmt: skip
+
+
+def activity(chance: Random) -> dict[str, Any]:
+    """A whole v3 event that is right."""
+    return {
+        "provider": "my_shop", "email": MARKER, "action": chance.choice(["placed", "updated", "refunded", "canceled"]),
+        "occurred_at": "2019-01-17T20:50:00Z", "order_id": f"h-{chance.randrange(10**9)}", "order_public_id": "#5",
+        "grand_total": Raw("22.99"), "total_taxes": "1.00", "refund_amount": 0, "currency": "USD",
+        "order_url": "https://example.com/o/1",
+        "items": [
+            {"product_id": f"p-{n}", "name": "n", "price": Raw("11.16"), "quantity": 2, "discounts": Raw("5.34"),
+             "categories": ["a"], "total": "23.99", "product_tag": "Best"}
+            for n in range(chance.randint(1, 3))
+        ],
+        "billing_address": {"first_name": "Bill", "address_1": "123 Bill St.", "postal_code": "01234"},
+        "shipping_address": {"first_name": "Ship", "address_1": "123 Ship St.", "country": "United States"},
+    }  # fmt: skip
+
+
+def _decorate(body: dict[str, Any], fields: dict[str, tuple[str, bool]], spared: set[str], chance: Random) -> None:
+    """Odd things that are fine: the fault has to be found among them, and nothing else may be complained of."""
+    for _ in range(chance.choice([0, 0, 1, 2])):
+        name = chance.choice(_ODD_NAMES)
+        if name not in fields:
+            body[name] = copy.copy(chance.choice(_ODD_VALUES))
+    for name, (kind, required) in fields.items():
+        if required or name in spared or chance.random() > 0.08:
+            continue
+        if kind in ("total", "amount"):
+            body[name] = chance.choice(_ODD_AMOUNTS)
+            if name == "discount":
+                body.pop("discounts", None)
+        elif kind in ("line", "text"):
+            body[name] = chance.choice(_ODD_TEXTS)
+
+
+def spoiled(
+    body: dict[str, Any], fields: dict[str, tuple[str, bool]], parts: dict[str, dict[str, tuple[str, bool]]],
+    chance: Random, *, edit: bool = False,
+) -> list[Fault]:  # fmt: skip
+    """Spoils one to three fields of a body that is right, and says which. In an `edit` an absent field is no fault."""
+    faults: list[Fault] = []
+    taken: set[str] = set()
+    for _ in range(chance.choice([1, 1, 1, 2, 3])):
+        name = chance.choice(list(fields))
+        if name in taken or (edit and name == "order_id"):
+            continue
+        taken.add(name)
+        part, inside = parts.get(name), chance.random() < 0.8
+        if part is None or not inside:
+            faults.append(_spoil(body, (name,), *fields[name], chance, edit=edit))
+            continue
+        entries = body.setdefault(name, {})
+        if isinstance(entries, list):
+            index = chance.randrange(len(entries))
+            if chance.random() < 0.1:
+                faults.append(_spoil(entries, (name, index), "entry", False, chance))
+                continue
+            target, path = entries[index], (name, index)
+        else:
+            target, path = entries, (name,)
+        inner = chance.choice(list(part))
+        faults.append(_spoil(target, (*path, inner), *part[inner], chance))
+        _decorate(target, part, {inner}, chance)
+    if not faults:
+        faults.append(_spoil(body, ("currency",), *fields["currency"], chance))
+        taken.add("currency")
+    return faults
+
+
+def _spoil(target: Any, path: Path, kind: str, required: bool, chance: Random, *, edit: bool = False) -> Fault:
+    value, code = bad(kind, required, chance)
+    if value is _Missing and edit:
+        value = None
+    name = path[-1]
+    if value is _Missing:
+        target.pop(name, None)
+    else:
+        target[name] = copy.copy(value)
+    if name == "discount":
+        target.pop("discounts", None)
+    what = "left out" if value is _Missing else render(value)[:60]
+    return Fault(path, code, f"{named(path)} = {what}")
+
+
+def bad_order(chance: Random, *, edit: bool = False) -> tuple[dict[str, Any], list[Fault]]:
+    body = order(chance)
+    if edit:
+        del body["order_id"]
+    kind = chance.random()
+    if kind < 0.04 and not edit:
+        for name in ("shipping_address", "billing_address", "customer_email"):
+            del body[name]
+        return body, [Fault(("shipping_address",), "presence_error", "nobody is named")]
+    if kind < 0.08:
+        body["customer_email_sha256"] = MARKER_SHA256
+        return body, [Fault(("customer_email_sha256",), "format_error", "is not its hash")]
+    if kind < 0.12 and edit:
+        body["order_id"] = chance.choice(["another", 5, "", True, [], {}, Raw("1e999"), 10**60])
+        return body, [Fault(("order_id",), "format_error", "another order_id")]
+    faults = spoiled(body, ORDER, PARTS_V1, chance, edit=edit)
+    _decorate(body, ORDER, {str(fault.path[0]) for fault in faults} | {"shipping_address", "billing_address"}, chance)
+    return body, faults
+
+
+def bad_activity(chance: Random) -> tuple[dict[str, Any], list[Fault]]:
+    body = activity(chance)
+    kind = chance.random()
+    if kind < 0.05:
+        body.pop("email")
+        if chance.random() < 0.5:
+            body["email"] = chance.choice(["", None, " ", "\t"])
+            body["person_id"] = chance.choice(["", None, " "])
+        return body, [Fault(("email",), "presence_error", "nobody is named")]
+    if kind < 0.08:
+        body["items"][0] |= {"discount": 1, "discounts": 2}
+        return body, [Fault(("items", 0, "discount"), "format_error", "two discounts")]
+    faults = spoiled(body, ACTIVITY, PARTS_V3, chance)
+    names = {str(fault.path[0]) for fault in faults}
+    if "person_id" in names:
+        # It wins, and what the e-mail is does not matter then.
+        body["email"] = "ann"
+        faults = [fault for fault in faults if fault.path != ("email",)]
+    elif "email" not in names and chance.random() < 0.2:
+        body |= {"person_id": "p-1", "email": chance.choice([5, "ann", [], MARKER])}
+    _decorate(body, ACTIVITY, names | {"email", "person_id", "billing_address", "shipping_address"}, chance)
+    return body, faults
+
+
+# ------------------------------------------------------------------ what cannot be read
+
+
+def unreadable(body: dict[str, Any], chance: Random) -> tuple[bytes, str]:
+    """A body that is no JSON of ours, and what is wrong with it."""
+    text = render(body)
+    where = chance.choice(list(body))
+    kind = chance.randrange(14)
+    if kind == 0:
+        return render(body | {where: Raw(chance.choice(["NaN", "Infinity", "-Infinity", "nan"]))}).encode(), "NaN"
+    if kind == 1:
+        return (text[:-1] + f",{json.dumps(where)}:1}}").encode(), f"{where} stands twice"
+    if kind == 2:
+        return (text[:-1] + r',"x":"\ud800"}').encode(), "a lone surrogate"
+    if kind == 3:
+        return (text[:-1] + r',"\udfff":1}').encode(), "a lone surrogate in a key"
+    if kind == 4:
+        depth = chance.choice([101, 150, 5000, 60_000])
+        return (text[:-1] + ',"x":' + "[" * depth + "]" * depth + "}").encode(), "nested too deeply"
+    if kind == 5:
+        return (text[:-1] + ',"x":' + '{"a":' * 500 + "1" + "}" * 500 + "}").encode(), "nested too deeply"
+    if kind == 6:
+        place = chance.randrange(1, len(text) - 1)
+        return text[:place].encode()[: len(text) - 2], "cut short"
+    if kind == 7:
+        return b"\xff\xfe" + text.encode("utf-16-le"), "UTF-16"
+    if kind == 8:
+        return text[:-1].encode() + chance.choice(
+            [b',"x":"\xff"}', b',"x":"\xed\xa0\x80"}', b',"\xc0\x80":1}']
+        ), "bad UTF-8"
+    if kind == 9:
+        return text.encode() + chance.choice([b"}", b"\x00", b" x", b"{}", b","]), "more behind it"
+    if kind == 10:
+        return (text[:-1] + ',"x":"a\x00\nb"}').encode(), "a control character as it is"
+    if kind == 11:
+        return render(
+            body | {where: Raw(chance.choice(["1" * 5000, "01", "+1", ".5", "1.", "0x1", "'a'", "1e" + "9" * 30]))}
+        ).encode(), "no number"
+    if kind == 12:
+        return b"", "empty"
+    return chance.choice([b" ", b"\x00", b"undefined", b"{", b"[", b'"', b"a=1&b=2", b"<xml/>", b"\x1f\x8b"]), "no JSON"
+
+
+NO_OBJECTS = ["null", "[]", "5", "true", '"x"', "[{}]", "1e999", "-0.0", "[[[]]]"]

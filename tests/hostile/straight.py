@@ -1,0 +1,151 @@
+"""Straight into the handlers: the template's functions on a store in memory, and what each request left behind."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from local import front_door
+from local import template as templates
+from tests.handlers import template
+from tests.handlers.shop import Context, forget_clients, forget_keys
+from tests.hostile.attacks import Attack, Shop, complaint
+from tests.hostile.payloads import MARKER, STANDING
+from tests.simulation.store import SQS, DynamoDB
+from tillbook import http, observe, rejections, table
+from tillbook.accounts import Account, Accounts
+from tillbook.keys import Keys
+
+ACCOUNT, OTHER = "1234567", "other-shop"
+SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", "stands #1", "other-secret", "revoked-secret")
+LEDGER, RECORDS, QUEUE = "LedgerTable", "RecordsTable", "https://sqs.test/OrdersQueue"
+MAX_RECORD_BYTES = 8 * 1024
+# After as many a store is thrown away: its rejections are bounded a day, and it grows.
+ROUND = 500
+
+
+@dataclass
+class Left:
+    """What requests left behind: writes as (table, pk), and messages."""
+
+    writes: list[tuple[str, str, Any]] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+
+
+class Handlers:
+    """The functions on one store."""
+
+    def __init__(self) -> None:
+        self.left = Left()
+        self.routes = templates.routes(templates.load(template.ROOT / "template.yaml"))
+        self._functions = {
+            name: importlib.import_module(template.module(name)).handler
+            for name in template.functions()
+            if name != "ProcessOrders"
+        }
+
+    def open(self) -> None:
+        """A new store, with an order that stands."""
+        self.dynamodb = DynamoDB()
+        self.dynamodb.add_table(LEDGER, timeline=("gp", "gs"), shipping=("gx",), billing=("gy",), customer=("gz",))
+        self.dynamodb.add_table(RECORDS)
+        self.sqs = SQS(lambda: 0.0, url=QUEUE)
+        forget_clients()
+        forget_keys()
+        rejections._paused_until.clear()
+        keys = Keys(self.dynamodb, RECORDS)
+        for account in (ACCOUNT, OTHER):
+            Accounts(self.dynamodb, RECORDS).create(Account(account))
+        keys.create(ACCOUNT, "ingest", secret=SHOP.ingest)
+        keys.create(ACCOUNT, "admin", secret=SHOP.admin)
+        keys.create(OTHER, "admin", secret=SHOP.other_admin)
+        keys.revoke(ACCOUNT, keys.create(ACCOUNT, "admin", secret=SHOP.revoked)[0].id)
+        order = json.dumps(STANDING).encode()
+        made = self.call("POST", "/v1/order", {"authorization": f"Bearer {SHOP.ingest}"}, order)
+        assert made["statusCode"] == 201, made
+        seen = self.call("GET", "/v1/transactions", {"authorization": f"Bearer {SHOP.admin}"}, None)
+        assert seen["statusCode"] == 200, seen
+        self.dynamodb.watch = self._wrote
+        self.sqs.sent = lambda message: self.left.messages.append(message.body)
+
+    def _wrote(self, name: str, key: tuple[str, str], old: Any, new: Any) -> None:
+        self.left.writes.append((name, key[0], new))
+
+    def call(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> dict[str, Any]:
+        """As it comes through the front door."""
+        raw_path, _, query = path.partition("?")
+        route = front_door.match(self.routes, method, raw_path)
+        assert route is not None
+        scope = {
+            "method": method, "raw_path": raw_path.encode("latin-1"), "query_string": query.encode("latin-1"),
+            "headers": [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()],
+            "http_version": "1.1",
+        }  # fmt: skip
+        event = front_door.event(scope, body or b"", *route, "request")
+        answer = self._functions[route[0].function](event, Context())
+        assert isinstance(answer, dict)
+        return answer
+
+    def run(self, attack: Attack) -> str:
+        """What is wrong with how it was taken, empty if nothing is."""
+        self.left.writes.clear()
+        self.left.messages.clear()
+        try:
+            answer = self.call(attack.method, attack.path, attack.headers, attack.body)
+        except Exception as error:
+            return f"raised {error!r}"
+        return complaint(attack, answer["statusCode"], answer["headers"], answer["body"]) or self._left(attack)
+
+    def _left(self, attack: Attack) -> str:
+        if self.left.messages:
+            return "something was queued"
+        if any(name == LEDGER for name, _, _ in self.left.writes):
+            return "the ledger was written"
+        records = [(pk, item) for _, pk, item in self.left.writes if pk != f"{ACCOUNT}/l"]
+        noted = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/t/rejected/")]
+        beside = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/x/")]
+        if len(records) != len(noted) + len(beside) or len(noted) > 1 or len(beside) > len(noted):
+            return f"left {[pk for pk, _ in records]}"
+        if noted and not attack.recorded:
+            return "a note was left"
+        if attack.recorded and not noted:
+            return "no note was left"
+        for _, item in records:
+            text = str(item)
+            if len(text.encode()) > MAX_RECORD_BYTES:
+                return f"a note of {len(text.encode())} bytes was left"
+            if MARKER in text:
+                return "an e-mail was left"
+        return ""
+
+
+@contextmanager
+def handlers() -> Iterator[Handlers]:
+    silence = SimpleNamespace(
+        info=_nothing, warning=_nothing, add_metric=_nothing, flush_metrics=_nothing, metric_set={}
+    )
+    environment = template.environment({LEDGER: LEDGER, RECORDS: RECORDS}, {"OrdersQueue": QUEUE})
+    made = Handlers()
+    with (
+        patch.dict(os.environ, environment),
+        patch.object(table, "dynamodb", lambda: made.dynamodb),
+        patch.object(table, "sqs", lambda: made.sqs),
+        patch.object(observe, "logger", lambda: silence),
+        patch.object(observe, "metrics", lambda: silence),
+    ):
+        made.open()
+        yield made
+    forget_clients()
+    forget_keys()
+    http._keys = None
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """Of a log or a metric."""

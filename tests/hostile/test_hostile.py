@@ -1,0 +1,134 @@
+"""A slice of the hostile requests; all of them by `python -m tests.hostile --requests 200000 --seed 1`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.hostile.__main__ import shown, straight
+from tests.hostile.attacks import attacks, routes
+from tests.hostile.straight import ACCOUNT, ROUND, SHOP, Handlers, handlers
+from tillbook import orders_api, rejections, shopper_activity, times
+from tillbook.amounts import AmountError, parse_amount
+from tillbook.json_text import dumps, loads
+
+REQUESTS = int(os.environ.get("REQUESTS", "3000"))
+SEED = int(os.environ.get("SEED", "1"))
+
+
+def test_each_is_refused_as_its_api_refuses_and_leaves_nothing_behind() -> None:
+    print(f"seed {SEED}")
+    failures = straight(SEED, range(REQUESTS), quiet=True)
+    assert not failures, shown(failures)
+
+
+def test_every_route_is_attacked_and_every_refusal_is_expected_of_some() -> None:
+    seen: Counter[str] = Counter()
+    statuses: Counter[int] = Counter()
+    for _, attack in attacks(SHOP, SEED, 3000):
+        statuses.update(attack.statuses)
+        segments = attack.path.partition("?")[0].split("/")
+        for route in routes():
+            pattern = route.pattern.split("/")
+            if attack.method == route.method and len(pattern) == len(segments) and all(
+                p == s or p.startswith("{") for p, s in zip(pattern, segments, strict=True)
+            ):  # fmt: skip
+                seen[route.key] += 1
+    assert set(seen) == {route.key for route in routes()}
+    assert set(statuses) == {200, 400, 401, 403, 404, 405, 413, 415, 422}
+
+
+def test_a_seed_is_the_same_requests_every_time() -> None:
+    assert list(attacks(SHOP, 7, 200)) == list(attacks(SHOP, 7, 200))
+
+
+def test_notes_of_a_client_in_a_loop_are_bounded() -> None:
+    with handlers() as made:
+        made.open()
+        for _ in range(rejections.A_DAY + 200):
+            answer = made.call("POST", "/v1/order", {"authorization": f"Bearer {SHOP.ingest}"}, b"{")
+            assert answer["statusCode"] == 400
+        noted = [
+            key for key in made.dynamodb.tables["RecordsTable"].items if key[0].startswith(f"{ACCOUNT}/t/rejected/")
+        ]
+        assert len(noted) == rejections.A_DAY
+
+
+def test_a_check_that_finds_nothing_would_show() -> None:
+    """Each kind of thing that may be left behind is noticed."""
+    with handlers() as made:
+        (attack,) = [a for _, a in attacks(SHOP, SEED, ROUND) if a.what == "no key"][:1]
+        assert made.run(attack) == ""
+        for spoil, told in (
+            (lambda: made.sqs.send_message(QueueUrl=made.sqs.url, MessageBody="x"), "something was queued"),
+            (lambda: _put(made, "LedgerTable"), "the ledger was written"),
+            (lambda: _put(made, "RecordsTable"), "left ["),
+        ):
+            made.left.writes.clear()
+            made.left.messages.clear()
+            spoil()
+            assert made._left(attack).startswith(told)
+
+
+def _put(made: Handlers, table: str) -> None:
+    made.dynamodb.put_item(TableName=table, Item={"pk": {"S": "x"}, "sk": {"S": "x"}})
+
+
+# ------------------------------------------------------------------ numbers
+
+
+def numbers() -> st.SearchStrategy[str]:
+    """As JSON writes them."""
+    digits = st.text("0123456789", max_size=25)
+    whole = st.one_of(st.just("0"), st.builds(lambda first, rest: first + rest, st.sampled_from("123456789"), digits))
+    fraction = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=25).map(lambda text: f".{text}"))
+    exponent = st.one_of(
+        st.just(""), st.integers(-30, 30).map(lambda n: f"e{n}"), st.integers(0, 400).map(lambda n: f"E+{n}")
+    )
+    return st.builds(lambda *parts: "".join(parts), st.sampled_from(["", "-"]), whole, fraction, exponent)
+
+
+def no_float(value: Any) -> None:
+    assert not isinstance(value, float)
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
+        no_float(entry)
+
+
+@given(number=numbers())
+def test_numbers_are_read_exactly_and_no_float_is_on_the_way_to_an_amount(number: str) -> None:
+    read = loads(f'{{"a":[{number},{{"b":{number}}}]}}')
+    no_float(read)
+    assert read["a"][0] == Decimal(number) == read["a"][1]["b"]
+    assert loads(dumps(read)) == read
+    received = times.now()
+    v1 = f'{{"order_id":"5","order_date":"2019-09-05","customer_email":"a@example.com","total":{number}}}'
+    v3 = '{"provider":"p","email":"a@example.com","action":"paid","order_id":"5"'
+    v3 += f',"grand_total":{number},"note":{number}}}'
+    try:
+        amount, rounded = parse_amount(Decimal(number))
+    except AmountError:
+        amount, rounded = Decimal(-1), False
+    if amount < 0:
+        with pytest.raises(Exception, match="total"):
+            orders_api.document(loads(v1))
+        with pytest.raises(Exception, match="grand_total"):
+            shopper_activity.parse(loads(v3), received)
+        return
+    assert abs(amount - Decimal(number)) <= (Decimal("1e-9") if rounded else 0)
+    document, notes = orders_api.document(loads(v1))
+    envelope, body = shopper_activity.parse(loads(v3), received)
+    no_float(document.body)
+    no_float(body)
+    assert document.total == body["grand_total"] == amount
+    assert body["note"] == Decimal(number)
+    assert bool(notes) == bool(envelope["notes"]) == rounded
+    # And as it comes out of the queue and out of the table.
+    again = loads(dumps(body), ours=True)
+    no_float(again)
+    assert again == body
