@@ -690,9 +690,41 @@ class Run:
                 return ["messages are left in the queue"]
             seen = self._seen()
             read = (lambda books: self._differences(books, seen)) if self.plan.reads else (lambda books: [])
-            return audit(self._events(), self._calls(), self._purges(), seen, read)
+            return self._effects() or audit(self._events(), self._calls(), self._purges(), seen, read)
         except Broken as broken:
             return [str(broken)]
+
+    def _effects(self) -> list[str]:
+        """What requests did to the sums, as their events and their outcomes tell it, against the orders they made.
+
+        Where something was taken out its effects went with it, and nothing is left to add up.
+        """
+        if any(step.kind in ("purge", "erase") for step in self.plan.steps):
+            return []
+        ledger, records = self.dynamodb.tables[LEDGER].items, self.dynamodb.tables[RECORDS].items
+        sums: dict[str, dict[tuple[str, str, str], list[Decimal]]] = {"orders": {}, "events": {}, "outcomes": {}}
+
+        def add(of: str, pk: str, letter: str, currency: str, amount: str, orders: int) -> None:
+            cell = sums[of].setdefault((pk.split("/")[0], letter, currency), [Decimal(0), Decimal(0)])
+            cell[0], cell[1] = cell[0] + Decimal(amount), cell[1] + orders
+
+        for (pk, sk), item in ledger.items():
+            if sk[-1] == "~" and "x" in item:
+                add("orders", pk, pk.split("/")[1], item["c"]["S"] if "c" in item else "", item["x"]["N"], 1)
+        told = [("events", pk, pk.split("/")[1], item) for (pk, sk), item in ledger.items() if "!" in sk]
+        told += [("outcomes", pk, pk.split("/")[3][0], item) for (pk, _), item in records.items() if "/t/" in pk]
+        for of, pk, letter, item in told:
+            rows = json.loads(item["fx"]["S"]) if "fx" in item else []
+            if "fm" in item:  # copies that came later and moved the event
+                rows += [row for rows in json.loads(item["fm"]["S"]).values() for row in rows]
+            for currency, amount, *rest in rows:
+                add(of, pk, letter, currency, amount, rest[0] if rest else 0)
+        worth = {of: {at: cell for at, cell in cells.items() if any(cell)} for of, cells in sums.items()}
+        return [
+            f"by the effects of {of} the sums are {worth[of]}, by the orders {worth['orders']}"
+            for of in ("events", "outcomes")
+            if worth[of] != worth["orders"]
+        ]
 
     def _alone(self, name: str, work: Callable[[], None]) -> None:
         """What is done when all the rest is over; and then what follows from it."""

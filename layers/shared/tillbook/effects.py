@@ -56,18 +56,40 @@ def labels_of(body: dict[str, Json]) -> Labels:
 
 def effects_text(effects: list[Effect]) -> str:
     """[[currency, amount, orders, new_buyer, promo_code], ...], without what is empty at the end."""
+    return dumps(_rows(effects))
+
+
+def _rows(effects: list[Effect]) -> list[list[Json]]:
     rows: list[list[Json]] = []
     for e in effects:
         row: list[Json] = [e.currency, str(e.amount), e.orders, e.new_buyer, e.promo_code]
         while len(row) > 2 and not row[-1]:
             row.pop()
         rows.append(row)
-    return dumps(rows)
+    return rows
 
 
 def effects_told(item: dict[str, Any]) -> list[Effect]:
     """Of an event or an outcome; none where an older version wrote it."""
-    return [Effect(row[0], Decimal(row[1]), *row[2:]) for row in loads(item["fx"], ours=True)] if "fx" in item else []
+    return _effects(loads(item["fx"], ours=True)) if "fx" in item else []
+
+
+def _effects(rows: list[list[Json]]) -> list[Effect]:
+    return [Effect(row[0], Decimal(row[1]), *row[2:]) for row in rows]
+
+
+def moves_text(item: dict[str, Any], request_id: str, effects: list[Effect]) -> str:
+    """Of an event: what its copies did to the sums that came later and moved it to an earlier place."""
+    return dumps(_moves(item) | {request_id: _rows(effects)})
+
+
+def move_told(item: dict[str, Any], request_id: str) -> list[Effect]:
+    return _effects(_moves(item).get(request_id, []))
+
+
+def _moves(item: dict[str, Any]) -> dict[str, Json]:
+    moves: dict[str, Json] = loads(item["fm"], ours=True) if "fm" in item else {}
+    return moves
 
 
 def shown_effects(effects: list[Effect], account_currency: str) -> list[Json]:

@@ -23,7 +23,7 @@ from tillbook import table
 from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
 from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
-from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of
+from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
@@ -280,8 +280,8 @@ class Ledger:
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
-                mine = effects_told(stored) if status == "applied" else []
-                return Outcome(status, original=str(stored["rq"]), effects=mine)
+                own = effects_told(stored) if status == "applied" else move_told(stored, activity.request_id)
+                return Outcome(status, original=str(stored["rq"]), effects=own)
             else:
                 # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
                 # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
@@ -306,8 +306,11 @@ class Ledger:
             if doomed:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
                 rest = fold([event_of(e) for e in others]).standing if others else None
-                moved = {name: moved[name] for name in moved if name != "fx"}
-                moved |= _told(effects_of(rest, after.standing))
+                effects = effects_of(rest, after.standing)
+                moved = {name: moved[name] for name in moved if name not in ("fx", "fm")} | _told(effects)
+            elif effects := effects_of(before.standing, after.standing):
+                # Another event may be the latest now, and the copy did that.
+                moved["fm"] = moves_text(stored, activity.request_id, effects)
             token = f"{activity.write_token}#moved"
             writes = [self._put_head(_with_state(head, after, token), head)]
             if moved["sk"] == sk:
@@ -323,8 +326,7 @@ class Ledger:
             except _Lost:
                 refusals = []
             if refusals is None:
-                mine = effects_told(moved) if status == "applied" else []
-                return Outcome(status, original=str(stored["rq"]), state=after, effects=mine)
+                return Outcome(status, original=str(stored["rq"]), state=after, effects=effects)
             tries.again()
             if activity.content_hash:
                 current = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
