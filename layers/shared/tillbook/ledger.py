@@ -254,7 +254,8 @@ class Ledger:
         standing = self._get(str(key_item["o"]), str(key_item["e"]), tries)
         # Whose event it is that stands there decides, not whose comes now.
         known = purged(str(standing["gp"]).rpartition("/")[2]) if standing else Purged()
-        if standing is None or (known.drops(_received(standing)) and not known.drops(activity.received)):
+        goes = standing is None or known.drops(_received(standing))
+        if goes and not purged(activity.event.person).drops(activity.received):
             raise Unavailable("What came under this key before is being purged. Please try again.")
 
     def _repeat(
@@ -354,14 +355,16 @@ class Ledger:
         head: Item | None = None
         announce()
         while True:
-            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
-                # Written, though the answer was lost; what came after it (an edit, a delete) stays.
-                return V1Order(str(mine["i"]), unpack(mine["b"]))
+            if tries.unsure and (mine := self._as_written(pk, key, request_id, received, tries)):
+                return mine  # though the answer was lost; what came after it (an edit, a delete) stays
             before: Standing | None = None
             if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), received, tries):
                 before = _v1_standing_of(head)
             elif head is not None and not head.get("d"):
                 if head["h"] != digest:
+                    if tries.unsure:
+                        # It may be written yet, if the order that stands there goes: a 409 would say that it was not.
+                        raise Unavailable("The order_id is taken, and an earlier try was not answered.")
                     raise Conflict(f"An order {document.order_id!r} with other content was submitted before.")
                 first = self._version(pk, key, int(head["b"]), tries)
                 # Numbers begin again after a purge: what stands there now may be another order's.
@@ -394,6 +397,18 @@ class Ledger:
                 tries.again()
                 head = self._get(pk, table.head_sk(key), tries)
 
+    def _as_written(self, pk: str, key: str, request_id: str, received: str, tries: Tries) -> V1Order | None:
+        """The order as this request wrote it; as it is now, where that version was emptied of whom it named."""
+        mine = self._written(pk, key, request_id, received, tries)
+        if mine is None:
+            return None
+        if "b" in mine:
+            return V1Order(str(mine["i"]), unpack(mine["b"]))
+        head, current = self._current(pk, key, tries)
+        if head is None or current is None or head["i"] != mine["i"]:
+            return None
+        return V1Order(str(head["i"]), unpack(current["b"]))
+
     def _is_purged(self, pk: str, key: str, head: Item, cut: str, received: str, tries: Tries) -> bool:
         if not cut or received <= cut:
             return False
@@ -423,8 +438,8 @@ class Ledger:
         pk = table.orders_pk(account, "orders_api", key)
         while True:
             head, current = self._current(pk, key, tries)
-            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
-                return V1Order(str(mine["i"]), unpack(mine["b"]))
+            if tries.unsure and (mine := self._as_written(pk, key, request_id, received, tries)):
+                return mine
             if head is None or current is None:
                 raise NotFound("There is no such order.")
             body = unpack(current["b"])
