@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import importlib
+from base64 import b64decode
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
 from tillbook import summary, times
 from tillbook.effects import Effect
 from tillbook.errors import Malformed, Unavailable
-from tillbook.transactions import Transaction
+from tillbook.hours import Hours, hour_of
+from tillbook.settings import settings
+from tillbook.transactions import Transaction, Transactions
 
 TODAY = times.iso(times.now())[:10]
 V3 = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1"}
@@ -215,6 +220,99 @@ def test_days_are_asked_for_within_what_is_kept() -> None:
         summary.days_asked("2026-03-11", None, today)
 
 
+# --------------------------------------------------------------------- hours
+
+
+def _outcome(number: int, hours_ago: float, amount: str = "10") -> Transaction:
+    """Of a request that came some hours ago."""
+    moment = times.to_datetime(times.now()) - timedelta(hours=hours_ago)
+    digits = f"{int(moment.timestamp() * 1000):012x}"
+    request_id = f"{digits[:8]}-{digits[8:]}-7000-8000-{number:012x}"
+    received = times.stamp(moment)
+    effects = [Effect("USD", Decimal(amount), 1)]
+    return Transaction(
+        ACCOUNT, "orders_api", request_id, "applied", received, "submitted", "", f"o{number}", effects=effects
+    )
+
+
+def _amount(shop: Shop) -> Decimal:
+    return sum((Decimal(day["amount"]) for day in _summary(shop)["days"]), Decimal(0))
+
+
+@pytest.fixture
+def stores(shop: Shop) -> tuple[Transactions, Hours]:
+    records = settings().records_table
+    return Transactions(shop.dynamodb, records), Hours(shop.dynamodb, records)
+
+
+def _kept(shop: Shop) -> list[str]:
+    return [i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/y" and "b" in i]
+
+
+def test_hours_that_are_over_are_read_once(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    transactions, _ = stores
+    transactions.record([_outcome(n, 3 + 24 * n) for n in range(4)])
+    transactions.record([_outcome(9, 0)])
+    assert _amount(shop) == 50
+    with shop.faults.recorded() as calls:
+        assert _amount(shop) == 50
+    read = [arguments["ExpressionAttributeValues"] for operation, arguments in calls if operation == "Query"]
+    ranges = {values[":first"]["S"] for values in read if "/t/" in values[":pk"]["S"]}
+    # Of the requests only those of the hours that are open: this one, and the one before.
+    assert len(ranges) == 1
+    assert times.uuid7_time(f"{ranges.pop()}-7000-8000-000000000000") > times.to_datetime(times.now()) - timedelta(
+        hours=3
+    )
+
+
+def test_a_late_outcome_counts_in_an_hour_that_was_added_up(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    transactions, _ = stores
+    transactions.record([_outcome(1, 30)])
+    assert _amount(shop) == 10
+    transactions.record([_outcome(2, 30, "5")])
+    assert _amount(shop) == 15
+    late = replace(_outcome(3, 50), status="failed", effects=[])
+    transactions.record([late])
+    assert _amount(shop) == 15
+    transactions.record([replace(late, status="applied", effects=[Effect("USD", Decimal(7), 1)])])
+    transactions.replaces_failure(replace(late, status="applied"))
+    assert _amount(shop) == 22
+    assert {row["status"] for row in _summary(shop)["requests"]} == {"applied"}
+
+
+def test_what_was_read_before_an_hour_changed_is_not_kept(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    transactions, hours = stores
+    outcome = _outcome(1, 30)
+    hour = hour_of(outcome.request_id)
+    read_at = times.now()
+    transactions.record([outcome])  # between a summary's reading and its keeping
+    hours.keep(ACCOUNT, read_at, {hour: summary.Sums().packed()})
+    assert hour not in _kept(shop)
+    assert _amount(shop) == 10
+    assert hour in _kept(shop)
+
+
+def test_a_purge_takes_hours_that_were_added_up(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    transactions, _ = stores
+    transactions.record([_outcome(n, 30 + n) for n in range(3)])
+    assert _amount(shop) == 30
+    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
+    shop.drain()
+    assert _kept(shop) == []
+    assert _summary(shop)["requests"] == []
+
+
+def test_an_hour_of_too_many_promo_codes_is_added_up_each_time(
+    shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tillbook.hours._MAX_BYTES", 50)
+    transactions, _ = stores
+    outcome = _outcome(1, 30)
+    transactions.record([replace(outcome, effects=[Effect("USD", Decimal(1), 1, "true", "x" * 60)])])
+    assert _amount(shop) == _amount(shop) == 1
+    assert hour_of(outcome.request_id) not in _kept(shop)
+
+
 # ------------------------------------------------------------------- history
 
 
@@ -285,6 +383,16 @@ def test_the_page_s_files_come_with_a_strict_policy_and_are_not_sent_twice() -> 
     assert "unsafe" not in policy
     assert _page(None, **{"accept-encoding": "gzip"})["isBase64Encoded"] is True
     assert _page(None, **{"if-none-match": plain["headers"]["etag"]})["statusCode"] == 304
+
+
+def test_the_page_weighs_little() -> None:
+    """What a browser loads for it, as it comes over the wire: at most 150 kB, by far."""
+    folder = template.ROOT / "functions" / "transactions_page" / "page"
+    weights = {
+        file.name: len(b64decode(_page(file.name, **{"accept-encoding": "gzip"})["body"])) for file in folder.iterdir()
+    }
+    assert len(weights) >= 9
+    assert sum(weights.values()) <= 150_000, weights
 
 
 @pytest.mark.parametrize("name", ["app.py", "../app.py", "nothing.js", "index"])
