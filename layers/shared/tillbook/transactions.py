@@ -23,6 +23,7 @@ from tillbook.table import Item, plain_item, raw
 KEPT_SECONDS = 30 * 24 * 3600
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
+_FEW = 12  # records of one read unit, as a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +163,28 @@ class Transactions:
     def newest(
         self, account: str, statuses: list[str], sources: list[str], limit: int, before: str | None
     ) -> list[Transaction]:
-        """The newest of some kinds, merged: a query for each of their partitions, whatever the number of records."""
+        """The newest of some kinds, merged: a few of each partition, and more of one only where it has that many."""
         found: list[Transaction] = []
-        for status in statuses:
-            for source in sources:
-                for shard in range(_SHARDS.get(status, 1)):
-                    pk = f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}"
-                    found += self._newest_of(pk, limit, before)
-        return sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
+        behind: dict[str, str | None] = {
+            f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}": before
+            for status in statuses
+            for source in sources
+            for shard in range(_SHARDS.get(status, 1))
+        }
+        page = min(limit, _FEW)
+        while behind:
+            for pk, last in list(behind.items()):
+                read = self._newest_of(pk, page, last)
+                found += read
+                if len(read) < page:
+                    del behind[pk]
+                else:
+                    behind[pk] = read[-1].request_id
+            found = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
+            if len(found) == limit:
+                # Where what was read last is among the newest, there may be more of them behind it.
+                behind = {pk: last for pk, last in behind.items() if (last or "") >= found[-1].request_id}
+        return found
 
     def of_order(self, account: str, order_id: str, limit: int, before: str | None) -> list[Transaction]:
         """What was sent about an order and did not count: duplicates, failures, rejections. Newest first."""

@@ -1,0 +1,24 @@
+"""python -m tests.first_page [--requests 100 1000 10000 100000] [--seed 1]: see costs.py."""
+
+from __future__ import annotations
+
+import argparse
+
+from tests.first_page.costs import measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m tests.first_page")
+    parser.add_argument("--requests", nargs="+", type=int, default=[100, 1_000, 10_000, 100_000])
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    for count in options.requests:
+        shown = "  ".join(
+            f"{name}: {units:g} units, {calls} queries"
+            for name, (units, calls) in measured(count, options.seed).items()
+        )
+        print(f"{count:>7} requests  {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What the first page of transactions, its sums and one order's story cost, by how many requests there were.
+
+Units are computed from the bytes of every item that a query evaluates, as DynamoDB counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from tests.audience_run.costs import read_units, size
+from tests.simulation.store import DynamoDB
+from tillbook import times
+from tillbook.effects import Effect
+from tillbook.hours import Hours
+from tillbook.summary import Summary
+from tillbook.table import Item, raw
+from tillbook.transactions import STATUSES, Transaction, Transactions
+
+ACCOUNT, RECORDS, SOURCES = "1234567", "records", ("orders_api", "shopper_activity")
+DAYS = 14
+
+
+@dataclass
+class Meter:
+    """The store in memory, with the units of what is read. Threads of a summary come one after another."""
+
+    store: DynamoDB
+    units: float = 0
+    calls: int = 0
+    names: set[str] = field(default_factory=set)
+
+    def query(self, **arguments: Any) -> Any:
+        answer = self.store.query(**arguments)
+        self.units += read_units(sum(map(size, answer["Items"])), consistent=bool(arguments.get("ConsistentRead")))
+        self.calls += 1
+        return answer
+
+    def put_item(self, **arguments: Any) -> Any:
+        return self.store.put_item(**arguments)
+
+
+def filled(count: int, seed: int) -> DynamoDB:
+    """Requests of 14 days, a few of them duplicates, failures and rejections."""
+    random, now = Random(seed), times.to_datetime(times.now())
+    store = DynamoDB()
+    store.add_table(RECORDS)
+    transactions = Transactions(store, RECORDS)
+    for number in range(count):
+        moment = now - timedelta(seconds=random.uniform(0, DAYS * 86_400 - 7200))
+        digits = f"{int(moment.timestamp() * 1000):012x}"
+        request_id = f"{digits[:8]}-{digits[8:]}-7{random.randrange(4096):03x}-8000-{number:012x}"
+        status = random.choices(STATUSES, (90, 5, 1, 4))[0]
+        effects = [Effect("USD", Decimal(random.randrange(500, 20_000)) / 100, 1)] if status == "applied" else []
+        outcome = Transaction(
+            ACCOUNT, random.choice(SOURCES), request_id, status, times.stamp(moment), "placed", "my_shop",
+            f"order-{number}", "" if status in ("applied", "duplicate") else "email is required", effects=effects,
+        )  # fmt: skip
+        for item in outcome.items():
+            _put(store, item)
+    # As the first look at a summary leaves it.
+    _summary(Meter(store))
+    assert transactions.client is store
+    return store
+
+
+def _put(store: DynamoDB, item: Item) -> None:
+    store.put_item(TableName=RECORDS, Item=raw(item))
+
+
+def _summary(meter: Meter) -> None:
+    now = times.to_datetime(times.now()).date()
+    found = Summary(Transactions(meter, RECORDS), Hours(meter, RECORDS))
+    found.of(ACCOUNT, "USD", now - timedelta(DAYS - 1), now, float("inf"))
+
+
+def measured(count: int, seed: int) -> dict[str, tuple[float, int]]:
+    """(units, queries) of each look, of an account with that many requests in 14 days."""
+    store = filled(count, seed)
+    looks: dict[str, Callable[[Meter], Any]] = {
+        "first page": lambda meter: Transactions(meter, RECORDS).newest(
+            ACCOUNT, list(STATUSES), list(SOURCES), 50, None
+        ),
+        "sums of 14 days, again": _summary,
+        "one order": lambda meter: Transactions(meter, RECORDS).of_order(ACCOUNT, "order-7", 50, None),
+    }
+    found = {}
+    for name, look in looks.items():
+        meter = Meter(store)
+        look(meter)
+        found[name] = meter.units, meter.calls
+    return found
