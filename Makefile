@@ -24,7 +24,7 @@ made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test simulate mutants test-concurrency test-crash load lint format setup setup-ci setup-audit lock clean
+.PHONY: run test screenshots simulate mutants test-concurrency test-crash load lint format setup setup-ci setup-audit lock clean
 .SILENT:
 
 run:
@@ -48,6 +48,10 @@ test-crash: setup
 
 load: setup
 	exec $(python) -m tests.load --seconds $(SECONDS) --times $(TIMES) --seed $(SEED)
+
+# The picture in the README, freshly made. Needs Chromium and ChromeDriver.
+screenshots: setup
+	exec $(python) -m tests.browser.screenshots docs/pictures
 
 lint: setup
 	$(python) -m ruff check .

@@ -46,7 +46,7 @@ def _run(port: int, state: Path | None) -> None:
         except (OSError, LookupError, TypeError, ValueError) as error:
             print(f"The examples could not be played: {error!r}", file=sys.stderr)
         print(f"""
-Serving {stack.url} until Ctrl-C; its AWS is {stack.endpoint_url} (log: {stack.aws.log}).
+Serving {stack.url} until Ctrl-C (open it in a browser); its AWS is {stack.endpoint_url} (log: {stack.aws.log}).
 Edits of functions/, layers/ and template.yaml are deployed as you save.""")
         sys.stdout.flush()
         with Reloader(stack):

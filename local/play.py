@@ -60,6 +60,8 @@ def play(stack: Stack) -> None:
     v1_order_id = quote(str(json.loads(order["body"])["order_id"]), safe="")
     v1, v3 = f"{stack.url}/v1", f"{stack.url}/v3/{ACCOUNT}"
     print(f"""
+The page: {stack.url}  Sign in with the key {ADMIN_KEY}.
+
 To try (account {ACCOUNT}; the keys {INGEST_KEY} and {ADMIN_KEY} exist here only):
   curl -u {INGEST_KEY}: -H 'Content-Type: application/json' {v3}/shopper_activity/order -d \\
     '{{"provider":"my_shop","email":"ann@example.com","action":"placed","order_id":"A-1","grand_total":42.50}}'

@@ -1,4 +1,4 @@
-"""python -m tests.browser.screenshots [FOLDER]: the page with a day of a made-up shop, as docs/ shows it."""
+"""python -m tests.browser.screenshots [--all] [FOLDER]: the page with a day of a made-up shop, as docs/ shows it."""
 
 from __future__ import annotations
 
@@ -50,19 +50,22 @@ def _event(email: str, order_id: str, action: str, occurred_at: str, **more: Any
     } | more  # fmt: skip
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *, all_views: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with Stack() as stack:
         seed(stack)
         shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
         person = shop.send("GET", shop.person_path(play(shop))).json["id"]
-        for name, size, dark in (("transactions", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False)):
+        looks = (("transactions", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False))
+        for name, size, dark in looks if all_views else looks[:1]:
             with Browser.open(stack.url, size, dark=dark) as browser:
                 browser.sign_in(ADMIN_KEY)
                 browser.says("W-2001")
                 time.sleep(4)  # until the newest row is no longer marked
                 _keep(folder / f"{name}.png", browser.picture())
-                for view, path in (("order", "/#/order/A-77"), ("person", f"/#/person/{person}")):
+                for view, path in (
+                    () if not all_views else (("order", "/#/order/A-77"), ("person", f"/#/person/{person}"))
+                ):
                     browser.go(path)
                     browser.find("figure")
                     _keep(folder / f"{name}-{view}.png", browser.picture(whole=True))
@@ -74,4 +77,5 @@ def _keep(path: Path, picture: bytes) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "pictures")
+    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
+    main(Path(names[0]) if names else ROOT / "docs" / "pictures", all_views="--all" in sys.argv)
