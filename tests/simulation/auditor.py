@@ -687,8 +687,9 @@ def _check_call(
             return
         if emptied and any(s.id == after.id and _answers(call.body, s.id, s.document) for s in states[at + 1 :]):
             return
-        # A try that was not answered took effect after the answer: the same content stood there then, and went since.
-        overtaken = after.since > call.end and call.kind == "submitted" and call.status == 201
+        # A try that was not answered took effect after the look that told the answer: the same content stood there,
+        # and went since (seeds 6004645, 6020743).
+        overtaken = call.hampered and call.kind == "submitted" and call.status == 201
         if not forgotten and not overtaken:
             faults.append(f"{where}: {call} was made, and answered as if it was not, or with another order")
             return

@@ -24,13 +24,13 @@ from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
 from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
 from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
-from tillbook.errors import Conflict, NotFound, Unavailable
+from tillbook.errors import Conflict, Later, NotFound, Unavailable
 from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
 from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
 from tillbook.table import Item, Raw, plain_item, raw, raw_value
-from tillbook.times import shift, uuid7
+from tillbook.times import now, shift, to_datetime, uuid7
 
 # Reasons of a cancelled transaction that another try may not meet again.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})
@@ -164,14 +164,22 @@ class Purged:
     """What a purge or an erasure takes out, as far as it may still stand: stamps of receipt, empty for nothing.
 
     Events received up to `cut` of orders first received up to `before`; and up to `person` those of the event's person.
+    Until `settled` a purge up to a date may still find orders that began before that date.
     """
 
     before: str = ""
     cut: str = ""
     person: str = ""
+    settled: str = ""
 
     def drops(self, received: str) -> bool:
         return received <= max(self.before, self.person)
+
+    def may_part(self, one: str, other: str) -> int:
+        """For how many seconds more it may take out the copy of an event that came first and leave the other."""
+        if not min(one, other) <= self.cut < max(one, other) or (moment := now()) >= self.settled:
+            return 0
+        return min(int((to_datetime(self.settled) - to_datetime(moment)).total_seconds()) + 1, 900)
 
 
 Purges = Callable[[str], Purged]  # of a person, by our own id
@@ -278,6 +286,11 @@ class Ledger:
             if not doomed and received <= known.cut < activity.received:
                 # What was read first may be gone from the order when that is read: it began no later than this.
                 doomed = received <= known.before or self._began(pk, activity.order_key, tries) <= known.before
+            # A: has read no mark, has an event from before the date    B: a copy received after the purge
+            # B: the order began after the date: a repeat                A: adds its event: now it began before
+            # The purge takes the order with the copy that stands -> what came after it would be lost: B waits for it.
+            if not doomed and (seconds := known.may_part(received, activity.received)):
+                raise Later("A purge that may take out what came before is not through.", seconds)
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
@@ -286,11 +299,14 @@ class Ledger:
             else:
                 # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
                 # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
-                now = purged_now(activity.event.person)
-                if now.drops(activity.received) or (
-                    activity.received <= now.cut < received and self._began(pk, activity.order_key, tries) <= now.before
+                latest = purged_now(activity.event.person)
+                if latest.drops(activity.received) or (
+                    activity.received <= latest.cut < received
+                    and self._began(pk, activity.order_key, tries) <= latest.before
                 ):
                     return Outcome("failed", PURGED)
+                if seconds := latest.may_part(received, activity.received):
+                    raise Later("A purge that may take out what came before is not through.", seconds)
             head, events = self._read(pk, activity.order_key, tries)
             if head is None or int(head["n"]) != len(events):
                 tries.again()  # another write fell between the pages of the query

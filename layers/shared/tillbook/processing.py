@@ -14,7 +14,7 @@ from typing import Any
 from tillbook import rebuild, table, times
 from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
-from tillbook.errors import Problem, Unavailable
+from tillbook.errors import Later, Problem, Unavailable
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import PURGED, Ledger, Outcome, Purged
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
@@ -128,6 +128,10 @@ class Processor:
     def _failed(self, order: QueuedOrder, error: Exception, tries: int, replayed: bool) -> list[Transaction]:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
         log("order failed", error=error, request_id=order.request_id, account=order.account, tries=tries)
+        if isinstance(error, Later):
+            # No try of it: it is waited for.
+            self.queue.send(Message(orders=[order], tries=tries - 1, replayed=replayed), delay_seconds=error.seconds)
+            return []
         if tries < self.max_tries:
             self.queue.send(Message(orders=[order], tries=tries, replayed=replayed), delay_seconds=_pause(tries))
             return []
@@ -220,7 +224,7 @@ def _build(env: Settings) -> Processor:
         queue,
         Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
         Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
-        lambda account: read_marks(client, records, account),
+        lambda account: read_marks(client, records, account, env.settle_seconds),
         Providers(client, records),
         env.max_tries,
     )

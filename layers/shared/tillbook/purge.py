@@ -30,6 +30,7 @@ PURGE, ERASE = "purge", "erase"
 SETTLE = "settle"
 _PAGE_ORDERS = 50
 _FORGET_SECONDS = 90
+_SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
 # Longer than the queue keeps a message.
 _PERSON_MARK_SECONDS = 30 * 24 * 3600
 
@@ -43,19 +44,21 @@ class Marks:
 
     sources: dict[str, tuple[str, str]]
     people: dict[str, str]
+    settle_seconds: int = 0
 
     def purged(self, person: str) -> Purged:
         """What of the shopper activity may still stand though it is being taken out."""
         before, cut = self.sources.get("s", ("", ""))
-        return Purged(before, cut, self.people.get(person, ""))
+        settled = times.shift(cut, seconds=self.settle_seconds + _SECOND_WALK_SECONDS) if cut > before else ""
+        return Purged(before, cut, self.people.get(person, ""), settled)
 
 
-def read_marks(client: Any, records_table: str, account: str) -> Marks:
+def read_marks(client: Any, records_table: str, account: str, settle_seconds: int = 0) -> Marks:
     arguments: dict[str, Any] = {
         "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
     }  # fmt: skip
-    marks = Marks({}, {})
+    marks = Marks({}, {}, settle_seconds)
     while True:
         page = client.query(**arguments)
         for item in map(plain_item, page["Items"]):
