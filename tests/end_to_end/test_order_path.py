@@ -410,7 +410,7 @@ def test_unknown_routes_and_methods(shop: Shop) -> None:
         assert ", ".join(sorted(reply.headers.get("allow", "").split(", "))) == allow
     account = shop.account
     for method, path, status in (
-        ("GET", "/", 404),
+        ("GET", "/pages", 404),
         ("GET", "/v3", 404),
         ("POST", f"/v3/{account}/shopper_activity/cart", 404),
         ("GET", f"/v3/{account}/people/", 404),
