@@ -49,6 +49,11 @@ def _run(first: int, count: int, stop: bool) -> list[Failure]:
     return failures
 
 
+def _seeds(failures: list[Failure]) -> str:
+    """So that one can look into them before the end."""
+    return f"{len(failures)} failed: {[f.plan.seed for f in failures[:5]]}" if failures else ""
+
+
 def _chunks(seed: int, histories: int) -> Iterator[tuple[int, int]]:
     for start in range(0, histories, _CHUNK):
         yield seed + start, min(_CHUNK, histories - start)
@@ -61,7 +66,7 @@ def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: b
     if workers == 1:
         for first, count in _chunks(seed, histories):
             failures += _run(first, count, stop)
-            progress.add(count, f"{len(failures)} failed" if failures else "")
+            progress.add(count, _seeds(failures))
             if failures and stop:
                 break
         return failures
@@ -79,7 +84,7 @@ def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: b
             done, _ = wait(counts, return_when=FIRST_COMPLETED)
             for future in done:
                 failures += future.result()
-                progress.add(counts.pop(future), f"{len(failures)} failed" if failures else "")
+                progress.add(counts.pop(future), _seeds(failures))
 
 
 def main() -> int:
