@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,9 +35,14 @@ def test_is_answered(answers: dict[str, dict[str, Any]], name: str) -> None:
 
 
 def test_nothing_but_our_own_is_in_a_function(built: Built) -> None:
-    for properties in built.functions().values():
-        folder = built.folder / properties["CodeUri"]
-        assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["app.py"]
+    """Most have one file, app.py; those that hand out files have these."""
+    sources = templates.load(ROOT / "template.yaml")["Resources"]
+    for name, properties in built.functions().items():
+        assert _files(built.folder / properties["CodeUri"]) == _files(ROOT / sources[name]["Properties"]["CodeUri"])
+
+
+def _files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*.*") if "__pycache__" not in path.parts}
 
 
 def test_the_layer_has_no_boto3(built: Built) -> None:

@@ -161,25 +161,30 @@ class _Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge or an erasure takes out, as far as it may still stand: stamps of receipt, empty for nothing.
+    """What purges and an erasure take out, as far as it may still stand: stamps of receipt, empty for nothing.
 
-    Events received up to `cut` of orders first received up to `before`; and up to `person` those of the event's person.
-    Until `settled` a purge up to a date may still find orders that began before that date.
+    Events received up to `before`, and up to `person` those of the event's person. By each of `walks`, (before, cut,
+    settled): events received up to `cut` of orders first received up to `before`; until `settled` it may find some.
     """
 
     before: str = ""
-    cut: str = ""
     person: str = ""
-    settled: str = ""
+    walks: tuple[tuple[str, str, str], ...] = ()
 
     def drops(self, received: str) -> bool:
         return received <= max(self.before, self.person)
 
     def may_part(self, one: str, other: str) -> int:
         """For how many seconds more it may take out the copy of an event that came first and leave the other."""
-        if not min(one, other) <= self.cut < max(one, other) or (moment := now()) >= self.settled:
+        walks = [w for w in self.walks if w[0] < w[1] and min(one, other) <= w[1] < max(one, other)]
+        settled, moment = max((until for _, _, until in walks), default=""), now()
+        if moment >= settled:
             return 0
-        return min(int((to_datetime(self.settled) - to_datetime(moment)).total_seconds()) + 1, 900)
+        return min(int((to_datetime(settled) - to_datetime(moment)).total_seconds()) + 1, 900)
+
+    def parts(self, first: str, later: str) -> list[str]:
+        """Up to when an order must have begun (stamps) for `first` to go and `later` to stay, by each walk between."""
+        return [before for before, cut, _ in self.walks if first <= cut < later]
 
 
 Purges = Callable[[str], Purged]  # of a person, by our own id
@@ -279,13 +284,19 @@ class Ledger:
             stored = self._get(pk, sk, tries)
             if stored is None:  # moved by another copy at this moment, or purged: a later delivery finds out
                 raise Unavailable("The event was moved while it was read. Please try again.")
+            if activity.content_hash:
+                # A: read the key of its own content   B: that content is purged, another one applied under the key
+                # A: finds B's event -> would take it for its own, and move it to its place.
+                key = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
+                if key is None or key["h"] != activity.content_hash:
+                    raise Unavailable("What stands under the key changed while it was read. Please try again.")
             status = "applied" if stored["rq"] == activity.request_id else "duplicate"
             received, position = str(stored["gs"])[20:40], int(str(stored["gs"])[40:44])
             # What a purge is about to take out is no longer the event that this copy repeats: it takes its place.
             doomed = received <= known.person < activity.received
-            if not doomed and received <= known.cut < activity.received:
+            if not doomed and (parting := known.parts(received, activity.received)):
                 # What was read first may be gone from the order when that is read: it began no later than this.
-                doomed = received <= known.before or self._began(pk, activity.order_key, tries) <= known.before
+                doomed = min(received, self._began(pk, activity.order_key, tries)) <= max(parting)
             # A: has read no mark, has an event from before the date    B: a copy received after the purge
             # B: the order began after the date: a repeat                A: adds its event: now it began before
             # The purge takes the order with the copy that stands -> what came after it would be lost: B waits for it.
@@ -300,9 +311,9 @@ class Ledger:
                 # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
                 # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
                 latest = purged_now(activity.event.person)
+                parting = latest.parts(activity.received, received)
                 if latest.drops(activity.received) or (
-                    activity.received <= latest.cut < received
-                    and self._began(pk, activity.order_key, tries) <= latest.before
+                    parting and self._began(pk, activity.order_key, tries) <= max(parting)
                 ):
                     return Outcome("failed", PURGED)
                 if seconds := latest.may_part(received, activity.received):
@@ -653,9 +664,13 @@ class Ledger:
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "orders_api", key)
         _, events = self._read(pk, key, tries)
-        later = {id(event) for life in _lives(events) if _received(life[0]) > cut for event in life}
+        owner = table.person_pk(account, person)
+        # New orders; and those that came between the removal and this, which the next walk takes out.
+        left = {
+            id(e) for life in _lives(events) if _received(life[0]) > cut or _is_doomed(life, cut, owner) for e in life
+        }
         for event in events[1:]:  # never the newest: the order stands on it
-            if event.get("gp") != table.person_pk(account, person) or _received(event) > cut or id(event) in later:
+            if event.get("gp") != owner or _received(event) > cut or id(event) in left:
                 continue
             emptied = {name: value for name, value in event.items() if name not in ("gp", "b")}
             while self._try([self._replace_event(emptied, event)], tries) is not None:

@@ -64,7 +64,7 @@ def submit(request: Request) -> Response:
 
 def _purged(account: str) -> str:
     marks = read_marks(table.dynamodb(), settings().records_table, account)
-    return marks.sources.get("o", ("",))[0]
+    return marks.sources.get("o", "")
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:

@@ -3,14 +3,14 @@
 A mark says up to which receipt events are dropped that are still queued. What was being applied while the orders were
 first walked through may have read the marks before: so they are walked through once more when none of that is alive.
 
-Records table: pk = {account}/u, sk = `o` or `s` (a source) or `p{person}`.
+Records table: pk = {account}/u, sk = `o` or `s` (a source), `o+{cut}` or `s+{cut}` (one purge of it) or `p{person}`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -39,18 +39,22 @@ _PERSON_MARK_SECONDS = 30 * 24 * 3600
 class Marks:
     """What was purged or erased of one account, as far as queued events may still name it.
 
-    By source letter (before, cut): up to which receipt events are dropped, and when that was asked for. By person: cut.
+    By source letter: up to which receipt events are dropped; and (before, cut) of each purge, which takes orders that
+    began up to the one with what was received up to the other. By person: up to which receipt.
     """
 
-    sources: dict[str, tuple[str, str]]
+    sources: dict[str, str]
     people: dict[str, str]
+    walks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     settle_seconds: int = 0
 
     def purged(self, person: str) -> Purged:
         """What of the shopper activity may still stand though it is being taken out."""
-        before, cut = self.sources.get("s", ("", ""))
-        settled = times.shift(cut, seconds=self.settle_seconds + _SECOND_WALK_SECONDS) if cut > before else ""
-        return Purged(before, cut, self.people.get(person, ""), settled)
+        seconds = self.settle_seconds + _SECOND_WALK_SECONDS
+        walks = tuple(
+            (before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", [])
+        )  # fmt: skip
+        return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
 
 
 def read_marks(client: Any, records_table: str, account: str, settle_seconds: int = 0) -> Marks:
@@ -58,14 +62,17 @@ def read_marks(client: Any, records_table: str, account: str, settle_seconds: in
         "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
     }  # fmt: skip
-    marks = Marks({}, {}, settle_seconds)
+    marks = Marks({}, {}, settle_seconds=settle_seconds)
     while True:
         page = client.query(**arguments)
         for item in map(plain_item, page["Items"]):
             if item["sk"][:1] == "p":
                 marks.people[item["sk"][1:]] = item["cut"]
-            else:
-                marks.sources[item["sk"]] = (item["cut"], item["at"])
+                continue
+            letter = item["sk"][:1]
+            marks.walks.setdefault(letter, []).append((item["cut"], item["at"]))
+            if item["sk"] == letter:
+                marks.sources[letter] = item["cut"]
         if "LastEvaluatedKey" not in page:
             return marks
         arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -109,7 +116,11 @@ class Purges:
             return
         for source in dict.fromkeys(step.plan):
             if source != SETTLE:
-                self._mark(step.account, table.SOURCE_LETTER[source], step.before, step.cut)
+                letter = table.SOURCE_LETTER[source]
+                self._mark(step.account, letter, step.before, step.cut)
+                # One of its own besides: of two purges neither says what the other takes.
+                ttl = int(time.time()) + _PERSON_MARK_SECONDS
+                self._mark(step.account, f"{letter}+{step.cut}", step.before, step.cut, ttl=ttl)
 
     def _mark(self, account: str, name: str, cut: str, asked: str, ttl: int | None = None) -> None:
         update, values = "SET cut = :cut, #at = :at", {":cut": {"S": cut}, ":at": {"S": asked}}
