@@ -406,6 +406,35 @@ def test_what_could_not_be_queued_does_not_purge_by_halves(shop: Shop, path: str
     assert worth(shop, ANN) == {"USD": "200.00"}
 
 
+def test_a_head_that_is_made_again_has_another_token(shop: Shop) -> None:
+    """Simulation, seed 20042010: whoever read the head before the purge must not take the new one for it."""
+    shop.send(event(email=ANN, occurred_at=day(1)))
+    (record,) = shop.receive()
+    processor = processing._build(settings())
+    processor.marks_of = lambda account: Marks({}, {})  # as before the purge was asked for
+    tokens = set()
+    for _ in range(3):
+        assert processor.run([record], 60) == {"batchItemFailures": []}
+        tokens |= {item["w"] for item in shop.items("LedgerTable") if item["sk"].endswith("~")}
+        purged(shop)
+    assert len(tokens) == 3
+
+
+def test_an_order_that_is_made_again_has_another_token(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = set()
+    request_id = times.uuid7()
+    monkeypatch.setattr("tillbook.http.times.uuid7", lambda: request_id)
+    for _ in range(3):
+        assert shop.submit(order("a")).status == 201
+        assert shop.edit("a", {"total": 5}).status == 200
+        tokens |= {item["w"] for item in shop.items("LedgerTable") if item["sk"].endswith("~")}
+        for item in shop.items("LedgerTable"):
+            shop.dynamodb.delete_item(
+                TableName=settings().ledger_table, Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
+            )
+    assert len(tokens) == 3
+
+
 def test_a_late_copy_does_not_take_a_new_event_back_before_the_purge(shop: Shop) -> None:
     """As a function finds it that has read what is purged before there was anything."""
     body = event(email=ANN, occurred_at=day(1))

@@ -4,7 +4,7 @@ Each change is one TransactWriteItems: the order's head, one event, and the LTV 
 that it moves. All of it is written or none of it, so LTV equals the sum over a person's orders in every snapshot.
 
 Each head carries `w`, the token of the write that made it. A writer reads a head, computes the next one, and writes
-it on the condition that `w` is still the one it read (optimistic locking). A token is never used twice, so a head
+it on the condition that `w` is still the one it read (optimistic locking). Each try has a new token, so a head
 that was removed and made anew meanwhile is told apart from the one that was read.
 """
 
@@ -108,10 +108,6 @@ class Activity:
     @property
     def order_key(self) -> str:
         return order_key("shopper_activity", self.provider, self.order_id)
-
-    @property
-    def write_token(self) -> str:
-        return f"{self.request_id}#{self.received}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +218,7 @@ class Ledger:
             after = step(before, activity.event)
             effects = effects_of(before.standing if head else None, after.standing)
             writes = [
-                self._put_head(_activity_head(activity, pk, after, activity.write_token), head),
+                self._put_head(_activity_head(activity, pk, after, uuid7()), head),
                 self._put_event(_activity_event(activity, pk) | _told(effects)),
             ]
             if activity.content_hash:
@@ -339,8 +335,7 @@ class Ledger:
             elif effects := effects_of(before.standing, after.standing):
                 # Another event may be the latest now, and the copy did that.
                 moved["fm"] = moves_text(stored, activity.request_id, effects)
-            token = f"{activity.write_token}#moved"
-            writes = [self._put_head(_with_state(head, after, token), head)]
+            writes = [self._put_head(_with_state(head, after, uuid7()), head)]
             if moved["sk"] == sk:
                 writes.append(self._replace_event(moved, stored))
             else:
@@ -405,11 +400,11 @@ class Ledger:
             version = int(head["v"]) + 1 if head else 1
             after = _v1_standing(account, document)
             new_head = _v1_head(
-                pk, key, document, after, version=version, born=version, order=new_id, digest=digest, token=request_id
+                pk, key, document, after, version=version, born=version, order=new_id, digest=digest, token=uuid7()
             )
             event = _v1_event(
-                pk, new_head, "submitted", document.body, _v1_person_pk(account, document), document.occurred, received,
-                effects_of(None, after, new=labels_of(document.body)),
+                pk, new_head, "submitted", request_id, document.body, _v1_person_pk(account, document),
+                document.occurred, received, effects_of(None, after, new=labels_of(document.body)),
             )  # fmt: skip
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", before, after, document.person)
@@ -480,10 +475,10 @@ class Ledger:
             after = _v1_standing(account, document)
             new_head = _v1_head(
                 pk, key, document, after,
-                version=version, born=int(head["b"]), order=str(head["i"]), digest=str(head["h"]), token=request_id,
+                version=version, born=int(head["b"]), order=str(head["i"]), digest=str(head["h"]), token=uuid7(),
             )  # fmt: skip
             event = _v1_event(
-                pk, new_head, "edited", document.body, _v1_person_pk(account, document), received, received,
+                pk, new_head, "edited", request_id, document.body, _v1_person_pk(account, document), received, received,
                 effects_of(_v1_standing_of(head), after, labels_of(body), labels_of(document.body)),
             )  # fmt: skip
             writes = [self._put_head(new_head, head), self._put_event(event)]
@@ -520,7 +515,7 @@ class Ledger:
             outline = {name: body[name] for name in ("order_id", "currency", "total", "order_date") if name in body}
             person = table.person_pk(account, str(head["p"])) if head.get("p") else None
             gone = effects_of(_v1_standing_of(head), None, labels_of(body))
-            event = _v1_event(pk, tomb, "deleted", outline, person, received, received, gone)
+            event = _v1_event(pk, tomb, "deleted", request_id, outline, person, received, received, gone)
             writes = [self._put_head(tomb, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             writes += self._count(account, "orders_api", key, head, None)
@@ -1140,12 +1135,12 @@ def _v1_head(
 
 
 def _v1_event(
-    pk: str, head: Item, action: str, body: dict[str, Json], person: str | None, occurred: str, received: str,
-    effects: list[Effect],
+    pk: str, head: Item, action: str, request_id: str, body: dict[str, Json], person: str | None, occurred: str,
+    received: str, effects: list[Effect],
 ) -> Item:  # fmt: skip
     key, name = str(head["sk"])[:-1], table.version_name(head["v"])
     return {
-        "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": head["w"], "i": head["i"], "b": pack(body),
+        "pk": pk, "sk": table.event_sk(key, name), "a": action, "rq": request_id, "i": head["i"], "b": pack(body),
         "gp": person, "gs": stamp_of(occurred, received, 0, f"{key}{name}"),
     } | _told(effects)  # fmt: skip
 
