@@ -315,7 +315,7 @@ class Shop:
         """All of the ledger but ids that differ from run to run, to compare two runs."""
         return sorted(
             (
-                {k: v for k, v in item.items() if k not in ("w", "rq", "i", "b")}
+                {k: v for k, v in item.items() if k not in ("w", "y", "rq", "i", "b")}
                 for item in self.items(settings().ledger_table)
             ),
             key=lambda item: (item["pk"], item["sk"]),

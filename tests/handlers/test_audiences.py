@@ -578,7 +578,7 @@ def whole(shop: Shop) -> list[dict[str, Any]]:
     for item in shop.ledger_without_tokens():
         if "/n/" in item["pk"] and not item["m"] and not item["n"]:
             continue
-        items.append({k: v for k, v in item.items() if k != "z"})
+        items.append({k: v for k, v in item.items() if k not in ("y", "z")})
     return items
 
 

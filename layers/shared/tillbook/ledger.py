@@ -685,7 +685,9 @@ class Ledger:
                 return False
             # A: finds nobody's order     B: adds an order of this person
             # A: removes the person -> refused, or B's LTV would go with them.
-            if self._try([self._drop(stored, "z")], tries) is None:
+            # A: finds nobody's order     B: forgets the person; C: adds two orders of theirs, as many writes as A saw
+            # A: removes the person -> a count of writes would not tell; the token does.
+            if self._try([self._drop_person(stored)], tries) is None:
                 return True
             tries.again()
 
@@ -786,6 +788,15 @@ class Ledger:
             }
         }
 
+    def _drop_person(self, seen: Item) -> Raw:
+        drop = self._drop(seen, "z")
+        if "y" in seen:
+            drop["Delete"]["ConditionExpression"] += " AND y = :write"
+            drop["Delete"]["ExpressionAttributeValues"][":write"] = raw_value(seen["y"])
+        else:
+            drop["Delete"]["ConditionExpression"] += " AND attribute_not_exists(y)"
+        return drop
+
     def _drop_idempotency(self, account: str, event_id: str) -> Raw:
         # Without a condition: it goes with its event, on whose condition the transaction hangs.
         return {
@@ -829,11 +840,12 @@ class Ledger:
             if not names:
                 continue
             adds = ", ".join(f"{a} {b}" for a, b in zip(names, values, strict=True))
-            # `z` counts the writes of a person, so that one is forgotten only where nothing was added meanwhile.
-            values[":one"] = {"N": "1"}
-            update = f"ADD {adds}, z :one"
+            # `y` is the token of the latest write of a person, so that one is forgotten only where nothing was added
+            # meanwhile. `z` counts them, as the version before this one did, which looks at nothing else.
+            values |= {":one": {"N": "1"}, ":write": {"S": uuid7()}}
+            update = f"ADD {adds}, z :one SET y = :write"
             if person is not None and person.id_in(account) == person_id:
-                update += " SET k = :kind, id = :value"
+                update += ", k = :kind, id = :value"
                 values |= {":kind": {"S": person.kind}, ":value": {"S": person.value}}
             writes.append(
                 {
@@ -870,11 +882,12 @@ class Ledger:
             "Update": {
                 "TableName": self.table,
                 "Key": table.person_key(account, person.id_in(account)),
-                "UpdateExpression": "ADD z :one SET k = :kind, id = :value",
+                "UpdateExpression": "ADD z :one SET y = :write, k = :kind, id = :value",
                 "ExpressionAttributeValues": {
                     ":kind": {"S": person.kind},
                     ":value": {"S": person.value},
                     ":one": {"N": "1"},
+                    ":write": {"S": uuid7()},
                 },
             }
         }
