@@ -51,9 +51,7 @@ class Marks:
     def purged(self, person: str) -> Purged:
         """What of the shopper activity may still stand though it is being taken out."""
         seconds = self.settle_seconds + _SECOND_WALK_SECONDS
-        walks = tuple(
-            (before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", [])
-        )  # fmt: skip
+        walks = tuple((before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", []))
         return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
 
 
