@@ -783,9 +783,10 @@ class Run:
                 continue
             attempt = by_receipt[step.cut]
             sources = tuple(source for source in (V1, V3) if source in step.plan)
-            marks = [f"p{step.person}"] if step.person else [table.SOURCE_LETTER[source] for source in sources]
+            letters = [table.SOURCE_LETTER[source] for source in sources]
+            marks = [f"p{step.person}"] if step.person else [*letters, *(f"{letter}+{step.cut}" for letter in letters)]
             until = step.before or step.cut
-            # From when on nobody misses the mark: a later one covers it, too.
+            # From when on nobody misses the marks. Of what is dropped by its receipt alone a later one tells, too.
             marked = max(
                 min((at for at, cut in self.marked.get((step.account, name), []) if cut >= until), default=FOREVER)
                 for name in marks

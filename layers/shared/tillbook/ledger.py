@@ -368,7 +368,7 @@ class Ledger:
         """A new order; or the first answer again if the same order was submitted before (same `digest`).
 
         `announce` is called once, before anything is written (see orders.py). `purged` tells up to which receipt (a
-        stamp) orders are being purged: one of those that still stands is replaced as if it were gone.
+        stamp) orders were purged before this one was received: one that still stands is replaced as if it were gone.
         Raises Conflict if the order_id is taken by another submission, Unavailable if the time does not suffice.
         """
         tries = Tries(self.pace, deadline)
@@ -380,7 +380,7 @@ class Ledger:
             if tries.unsure and (mine := self._as_written(pk, key, request_id, received, tries)):
                 return mine  # though the answer was lost; what came after it (an edit, a delete) stays
             before: Standing | None = None
-            if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), received, tries):
+            if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), tries):
                 before = _v1_standing_of(head)
             elif head is not None and not head.get("d"):
                 if head["h"] != digest:
@@ -431,8 +431,8 @@ class Ledger:
             return None
         return V1Order(str(head["i"]), unpack(current["b"]))
 
-    def _is_purged(self, pk: str, key: str, head: Item, cut: str, received: str, tries: Tries) -> bool:
-        if not cut or received <= cut:
+    def _is_purged(self, pk: str, key: str, head: Item, cut: str, tries: Tries) -> bool:
+        if not cut:
             return False
         first = self._version(pk, key, int(head["b"]), tries)
         # Another order's: then this one is gone, and the write over its head will be refused.

@@ -55,16 +55,17 @@ def submit(request: Request) -> Response:
         request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
         request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "submitted", document.order_id, notes),
-        purged=lambda: _purged(request.account), deadline=request.deadline,
+        purged=lambda: _purged(request.account, request.received), deadline=request.deadline,
     )  # fmt: skip
     if not order.changed:
         _note_repeat(request, document.order_id, notes)
     return Response(201, orders_api.shown(order.id, order.body))
 
 
-def _purged(account: str) -> str:
-    marks = read_marks(table.dynamodb(), settings().records_table, account)
-    return marks.sources.get("o", "")
+def _purged(account: str, received: str) -> str:
+    """Up to which receipt orders are gone for who comes at `received`: a purge asked for later changes nothing."""
+    walks = read_marks(table.dynamodb(), settings().records_table, account).walks.get("o", [])
+    return max((before for before, asked in walks if asked < received), default="")
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
