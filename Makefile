@@ -7,6 +7,8 @@
 # make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
 # make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
 # make load SECONDS=120 TIMES=3 SEED=1          more than the local stack carries, and what became of it
+# make bench                                    how fast, and what is asked of AWS, against bare boto3 calls
+# make cost ORDERS=1000000                      dollars for so many orders, from what make bench counts
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -18,13 +20,14 @@ ROUNDS ?= 20
 SECONDS ?= 120
 TIMES ?= 3
 SEED ?= 1
+ORDERS ?= 1000000
 
 # Without PYTHON, the one that .venv was made with.
 made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
-.PHONY: run test screenshots simulate mutants test-concurrency test-crash load lint format setup setup-ci setup-audit lock clean
+.PHONY: run test screenshots simulate mutants test-concurrency test-crash load bench cost lint format setup setup-ci setup-audit lock clean
 .SILENT:
 
 run:
@@ -48,6 +51,12 @@ test-crash: setup
 
 load: setup
 	exec $(python) -m tests.load --seconds $(SECONDS) --times $(TIMES) --seed $(SEED)
+
+bench: setup
+	exec $(python) -m bench $(ARGS)
+
+cost: setup
+	exec $(python) -m bench.cost --orders $(ORDERS)
 
 # The picture in the README, freshly made. Needs Chromium and ChromeDriver.
 screenshots: setup

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from openapi import words
 from openapi.answers import SCHEMAS, Schema, ref
-from tillbook import audiences, fields, orders_api, shopper_activity
+from tillbook import fields, match, orders_api, shopper_activity
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "functions" / "describe" / "openapi.json"
@@ -29,9 +29,9 @@ MODELS: list[tuple[str, type[BaseModel], dict[str, str]]] = [
     ("ActivityAddress", shopper_activity.Address, words.ACTIVITY_ADDRESS),
     ("ActivityItem", shopper_activity.Item, words.ACTIVITY_ITEM),
     ("OrderActivity", shopper_activity.OrderActivity, words.ORDER_ACTIVITY),
-    ("MatchAddress", audiences.MatchAddress, words.MATCH_ADDRESS),
-    ("MatchPerson", audiences.MatchPerson, words.MATCH_PERSON),
-    ("MatchQuery", audiences.MatchQuery, words.MATCH_QUERY),
+    ("MatchAddress", match.MatchAddress, words.MATCH_ADDRESS),
+    ("MatchPerson", match.MatchPerson, words.MATCH_PERSON),
+    ("MatchQuery", match.MatchQuery, words.MATCH_QUERY),
 ]
 _DESCRIPTIONS = {
     "Order": "An order as a shop submits it. Unknown fields are accepted, and noted with the request.",

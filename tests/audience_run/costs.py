@@ -27,6 +27,7 @@ from tests.simulation.store import DynamoDB
 from tillbook import table, times
 from tillbook.audiences import Audiences
 from tillbook.ledger import Ledger
+from tillbook.match import match
 from tillbook.messages import QueuedOrder
 
 ACCOUNT, TABLE = "1234567", "ledger"
@@ -224,7 +225,7 @@ class Costs:
         else:
             cursors.pop()
         return cls(
-            mean([lambda: audiences.match(SOURCE, people()) for _ in range(SAMPLES)]),
+            mean([lambda: match(client, TABLE, ACCOUNT, SOURCE, people()) for _ in range(SAMPLES)]),
             mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in cursors]),  # type: ignore[misc]
             mean([lambda n=n: _sync(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
             mean([audiences.all]),

@@ -19,6 +19,7 @@ from tests.concurrency.engine import Engine
 from tests.concurrency.faults import Faulty
 from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operation, Workload, accounts
 from tillbook import orders_api, table
+from tillbook.document import digest
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger, V1Order
@@ -189,7 +190,7 @@ def _call(ledger: Ledger, change: Change, deadline: float) -> V1Order:
     if change.kind == "submitted":
         document, _ = orders_api.document(change.payload)
         return ledger.submit(
-            account, document, new_id=uuid7(), digest=orders_api.digest(document.body), request_id=request_id,
+            account, document, new_id=uuid7(), digest=digest(document.body), request_id=request_id,
             received=received, announce=_nobody, deadline=deadline,
         )  # fmt: skip
     if change.kind == "edited":

@@ -405,7 +405,7 @@ def test_match_of_v3_customers(shop: Shop) -> None:
 
 
 def test_a_thousand_people_and_not_one_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tillbook.audiences._THREADS", 1)  # the mocked AWS is not exact under several
+    monkeypatch.setattr("tillbook.match._THREADS", 1)  # the mocked AWS is not exact under several
     submit(shop, order(shipping_address=SHIP))
     people: list[dict[str, Any]] = [{"email": f"p{n}@example.com"} for n in range(500)]
     people += [{"address": {"address_1": f"{n} Main St", "postal_code": "94107"}} for n in range(498)]

@@ -16,8 +16,8 @@ from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import processing, purge, rejections, times
 from tillbook.identity import Person, email_sha256
+from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, encode
-from tillbook.purge import Marks, read_marks
 from tillbook.settings import settings
 
 ANN, BOB = "ann@example.com", "bob@example.com"

@@ -31,10 +31,10 @@ from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, h
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
 from tests.simulation.store import SQS, DynamoDB, Key, Table, cancelled, client_error
 from tillbook import (
-    audiences,
     http,
     intake,
     managing,
+    match,
     messages,
     observe,
     orders,
@@ -47,11 +47,11 @@ from tillbook import (
 )
 from tillbook.addresses import match_key
 from tillbook.deadletters import DeadLetters
+from tillbook.document import customer_match_key
 from tillbook.errors import Problem
 from tillbook.keys import ApiKey
 from tillbook.ledger import Ledger, Pace, state_of
 from tillbook.messages import Queue, decode
-from tillbook.orders_api import customer_match_key
 from tillbook.packing import unpack
 from tillbook.settings import Settings
 from tillbook.transactions import STATUSES
@@ -176,7 +176,7 @@ class Seams:
             own = {name: value for name, value in kept.items() if value.__module__ == module.__name__}
             self._set(module, **{name: value.__wrapped__ for name, value in own.items() if name[0] == "_"})
             self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
-        self._set(audiences, ThreadPoolExecutor=_OneByOne)
+        self._set(match, ThreadPoolExecutor=_OneByOne)
         self._set(orders, _ledger=lambda: self._now().ledger)
         self._set(purge, _PAGE_ORDERS=purge._PAGE_ORDERS)
         self._set(rebuild, PAGE_ORDERS=rebuild.PAGE_ORDERS)

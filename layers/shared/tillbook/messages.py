@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from tillbook.activity import amounts_of
 from tillbook.addresses import match_key
 from tillbook.errors import Unavailable
 from tillbook.identity import Person
 from tillbook.jobs import Step
 from tillbook.json_text import Json, dumps, loads
 from tillbook.ledger import Activity
-from tillbook.shopper_activity import amounts_of
 
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope

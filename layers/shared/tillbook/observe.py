@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
+from tillbook import start
+
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
     from aws_lambda_powertools.metrics import Metrics
@@ -63,6 +65,8 @@ def quiet(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Callable[
         except Exception as error:
             log("crashed", error=error)
             crashed = Crashed(type(error).__name__)
+        finally:
+            start.done()
         # Out here, where it has no context that would be printed with it.
         raise crashed
 

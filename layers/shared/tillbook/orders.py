@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from functools import cache
 
-from tillbook import orders_api, table
+from tillbook import table
+from tillbook.document import digest, shown
 from tillbook.errors import TooLarge
 from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
+from tillbook.marks import read_marks
 from tillbook.messages import Message, Queue, QueuedWrite
 from tillbook.observe import log
-from tillbook.purge import read_marks
 from tillbook.settings import settings
 from tillbook.times import uuid7
 from tillbook.transactions import Transaction, Transactions
@@ -49,17 +50,19 @@ def _announce(request: Request, action: str, order_id: str, notes: list[str]) ->
 
 def submit(request: Request) -> Response:
     """201 with the order; with the first answer again for the same submission. Raises Invalid, Conflict."""
+    from tillbook import orders_api  # here, since a deletion needs nothing of it
+
     document, notes = orders_api.document(request.json())
     _check_size(document.body)
     order = _ledger().submit(
-        request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
+        request.account, document, new_id=uuid7(), digest=digest(document.body),
         request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "submitted", document.order_id, notes),
         purged=lambda: _purged(request.account, request.received), deadline=request.deadline,
     )  # fmt: skip
     if not order.changed:
         _note_repeat(request, document.order_id, notes)
-    return Response(201, orders_api.shown(order.id, order.body))
+    return Response(201, shown(order.id, order.body))
 
 
 def _purged(account: str, received: str) -> str:
@@ -80,6 +83,8 @@ def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
 
 def edit(request: Request) -> Response:
     """200 with the order as it is now. Raises Invalid, NotFound."""
+    from tillbook import orders_api
+
     payload, order_id = request.json(), request.path("order_id")
     notes: list[str] = []
 
@@ -94,7 +99,7 @@ def edit(request: Request) -> Response:
         request.account, order_id, change, request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "edited", order_id, notes), deadline=request.deadline,
     )  # fmt: skip
-    return Response(200, orders_api.shown(order.id, order.body))
+    return Response(200, shown(order.id, order.body))
 
 
 def delete(request: Request) -> Response:
@@ -104,7 +109,7 @@ def delete(request: Request) -> Response:
         request.account, order_id, request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,
     )  # fmt: skip
-    return Response(200, orders_api.shown(order.id, order.body))
+    return Response(200, shown(order.id, order.body))
 
 
 def _check_size(body: dict[str, Json]) -> None:

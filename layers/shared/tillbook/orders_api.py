@@ -1,26 +1,19 @@
-"""v1 on the wire: the Orders API as a shop sends it, and the answers in the published shape.
-
-The stored body is the normalised order: published names, amounts as Decimal, times as stamps, the e-mail as its hash.
-"""
+"""v1 on the wire: the Orders API as a shop sends it. What is kept of it, and shown again: document.py."""
 
 from __future__ import annotations
 
-import hashlib
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema, model_validator
 
 from tillbook import fields, times
-from tillbook.addresses import match_key
-from tillbook.amounts import ZERO
-from tillbook.amounts import text as amount_text
+from tillbook.document import document_of
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
-from tillbook.identity import Person, email_sha256, is_email, is_sha256, person_of, short_hash
-from tillbook.json_text import Json, dumps
+from tillbook.identity import email_sha256, is_email, is_sha256
+from tillbook.json_text import Json
 from tillbook.ledger import Document
-from tillbook.order import customer_of
 
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 10, 40, 200
 
@@ -257,82 +250,3 @@ def _address_body(address: Address | None) -> dict[str, Json] | None:
 def _item_body(item: Item) -> dict[str, Json]:
     body = {name: getattr(item, name) for name in Item.model_fields}
     return {name: value for name, value in body.items() if value not in (None, {}, [])}
-
-
-def document_of(body: dict[str, Json]) -> Document:
-    person: Person | None = None
-    customer_id = body.get("customer_id", "")
-    if "email_sha256" in body:
-        person = Person("email", body["email_sha256"])
-    elif customer_id:
-        person = person_of("customer", customer_id)
-    return Document(
-        order_id=body["order_id"],
-        body=body,
-        occurred=body["order_date"],
-        person=person,
-        currency=body["currency"],
-        total=body.get("total", ZERO),
-        customer=customer_of(
-            match_key(body.get("shipping_address")),
-            match_key(body.get("billing_address")),
-            customer_match_key(customer_id) if customer_id and person and person.kind == "email" else "",
-        ),
-    )
-
-
-def customer_match_key(customer_id: str) -> str:
-    return short_hash(f"customer-1\n{customer_id}")
-
-
-def digest(body: dict[str, Json]) -> str:
-    """Tells whether a submission is the same again. Frozen, like the identities of identity.py."""
-    return hashlib.sha256(f"submission-1\n{dumps(body, canonical=True)}".encode()).hexdigest()[:32]
-
-
-# -------------------------------------------------------------------- answers
-
-
-def shown(order: str, body: dict[str, Json]) -> dict[str, Json]:
-    """An order in the published shape."""
-    return {
-        "id": order,
-        "order_id": body["order_id"],
-        "currency": body["currency"],
-        "total": _amount(body.get("total")),
-        "customer": {"id": body.get("customer_id"), "email_sha256": body.get("email_sha256")},
-        "metadata": body.get("metadata", {}),
-        "order_items": [_shown_item(item) for item in body.get("order_items", [])],
-        "shipping_address": _shown_address(body.get("shipping_address")),
-        "billing_address": _shown_address(body.get("billing_address")),
-        "order_date": times.iso(body["order_date"][:14] + "000000"),
-    }
-
-
-def _amount(value: Any) -> str:
-    return amount_text(Decimal(value or 0), decimals=1)
-
-
-def _shown_item(item: dict[str, Json]) -> dict[str, Json]:
-    return {
-        "category": item.get("category", []),
-        "description": item.get("description"),
-        "identifier": item["identifier"],
-        "metadata": item.get("metadata", {}),
-        "price": _amount(item.get("price")),
-        "quantity": item.get("quantity", 1),
-        "total": _amount(item["total"]),
-    }
-
-
-def _shown_address(address: dict[str, Json] | None) -> dict[str, Json] | None:
-    if address is None:
-        return None
-    return {
-        "company": address.get("company"),
-        "address_1": address["address_1"],
-        "address_2": address.get("address_2"),
-        "city": address.get("city"),
-        "state_name": address.get("state"),
-        "postal_code": address["postal_code"],
-    }

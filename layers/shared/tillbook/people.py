@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tillbook import orders_api, shopper_activity, table, times
+from tillbook import activity, document, table, times
 from tillbook.accounts import Account
 from tillbook.amounts import EXACT, ZERO, minor_units
 from tillbook.amounts import text as amount_text
@@ -329,7 +329,7 @@ class People:
             if head is None or head.get("d"):
                 raise NotFound("There is no such order.")
             if v1 and events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
-                return orders_api.shown(head["i"], unpack(events[0]["b"]))
+                return document.shown(head["i"], unpack(events[0]["b"]))
             if not v1 and int(head["n"]) == len(events):
                 return self._shopper_order(head, events)
         raise Unavailable("The order is being changed. Please try again.")
@@ -337,10 +337,10 @@ class People:
     def _shopper_order(self, head: Item, events: list[Item]) -> dict[str, Json]:
         """The order as its events made it: of each field, what the latest event that carries it says."""
         ordered = sorted(events, key=lambda e: str(e["gs"]))
-        merged = shopper_activity.merged([unpack(event["b"]) for event in ordered])
+        merged = activity.merged([unpack(event["b"]) for event in ordered])
         state = state_of(head)
         total = state.known_total
-        shown = shopper_activity.order_of(merged)
+        shown = activity.order_of(merged)
         shown.pop("action", None)
         return shown | {
             "status": state.action,
@@ -353,7 +353,7 @@ class People:
             "events": state.events,
             "first_occurred_at": times.iso(state.first),
             "last_occurred_at": times.iso(state.last[:20]),
-            "properties": shopper_activity.properties_of(merged),
+            "properties": activity.properties_of(merged),
         }
 
     # ----------------------------------------------------------------- calls
@@ -421,16 +421,16 @@ def _activity(event: Item) -> dict[str, Json]:
     body = unpack(event["b"])
     v1 = "i" in event
     if not v1:
-        order = shopper_activity.order_of(body)
+        order = activity.order_of(body)
     elif event["a"] == "deleted":
         order = {"id": event["i"]} | {name: body[name] for name in ("order_id", "currency") if name in body}
         order["total"] = amount_text(Decimal(body.get("total", 0)), decimals=1)
     else:
-        order = orders_api.shown(event["i"], body)
+        order = document.shown(event["i"], body)
     return {
         "name": ACTIVITY_NAMES[event["a"]],
         "occurred_at": times.iso(str(event["gs"])[:20]),
         "request_id": event["rq"],
         "order": order,
-        "properties": {} if v1 else shopper_activity.properties_of(body),
+        "properties": {} if v1 else activity.properties_of(body),
     }

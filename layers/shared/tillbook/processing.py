@@ -17,10 +17,11 @@ from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import PURGED, Ledger, Outcome, Purged
+from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, quiet
 from tillbook.providers import Providers
-from tillbook.purge import Marks, Purges, read_marks
+from tillbook.purge import Purges
 from tillbook.rebuild import Rebuilds
 from tillbook.settings import Settings, settings
 from tillbook.transactions import Transaction, Transactions

@@ -3,14 +3,14 @@
 A mark says up to which receipt events are dropped that are still queued. What was being applied while the orders were
 first walked through may have read the marks before: so they are walked through once more when none of that is alive.
 
-Records table: pk = {account}/u, sk = `o` or `s` (a source), `o+{cut}` or `s+{cut}` (one purge of it) or `p{person}`.
+The marks are those that marks.py reads.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,7 +20,7 @@ from tillbook.audiences import Audiences, decode_cursor, encode_cursor
 from tillbook.aws import error_code
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger, Purged
+from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue
 from tillbook.table import Item, plain_item, raw
 from tillbook.table import bucket as bucket_of
@@ -30,50 +30,8 @@ PURGE, ERASE = "purge", "erase"
 SETTLE = "settle"
 _PAGE_ORDERS = 50
 _FORGET_SECONDS = 90
-_SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
 # Longer than the queue keeps a message.
 _PERSON_MARK_SECONDS = 30 * 24 * 3600
-
-
-@dataclass(frozen=True, slots=True)
-class Marks:
-    """What was purged or erased of one account, as far as queued events may still name it.
-
-    By source letter: up to which receipt events are dropped; and (before, cut) of each purge, which takes orders that
-    began up to the one with what was received up to the other. By person: up to which receipt.
-    """
-
-    sources: dict[str, str]
-    people: dict[str, str]
-    walks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    settle_seconds: int = 0
-
-    def purged(self, person: str) -> Purged:
-        """What of the shopper activity may still stand though it is being taken out."""
-        seconds = self.settle_seconds + _SECOND_WALK_SECONDS
-        walks = tuple((before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", []))
-        return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
-
-
-def read_marks(client: Any, records_table: str, account: str, settle_seconds: int = 0) -> Marks:
-    arguments: dict[str, Any] = {
-        "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
-        "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
-    }  # fmt: skip
-    marks = Marks({}, {}, settle_seconds=settle_seconds)
-    while True:
-        page = client.query(**arguments)
-        for item in map(plain_item, page["Items"]):
-            if item["sk"][:1] == "p":
-                marks.people[item["sk"][1:]] = item["cut"]
-                continue
-            letter = item["sk"][:1]
-            marks.walks.setdefault(letter, []).append((item["cut"], item["at"]))
-            if item["sk"] == letter:
-                marks.sources[letter] = item["cut"]
-        if "LastEvaluatedKey" not in page:
-            return marks
-        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 @dataclass(frozen=True, slots=True)

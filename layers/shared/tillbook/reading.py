@@ -137,7 +137,10 @@ def _members(request: Request) -> Json | Response:
 
 def _match(request: Request) -> Json:
     source = source_of(request.path("audience_id"))
-    return {"results": _audiences(request).match(source, request.json())}
+    from tillbook.match import match  # here, since no other read needs pydantic
+
+    people = match(table.dynamodb(), settings().ledger_table, request.account, source, request.json())
+    return {"results": people}
 
 
 def _job(request: Request) -> Json:

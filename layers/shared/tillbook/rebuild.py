@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tillbook import orders_api
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.document import document_of
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue
@@ -47,7 +47,7 @@ class Rebuilds:
         bucket, after = decode_cursor(step.cursor)
         done, cursor = 0, None
         for pk, key, _ in Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after):
-            self.ledger.refresh(step.account, step.source, key, orders_api.document_of, deadline)
+            self.ledger.refresh(step.account, step.source, key, document_of, deadline)
             done += 1
             # Half of the time is left to those of this page who were slow, and to what else is in the batch.
             if done == PAGE_ORDERS or clock() > deadline - 20:

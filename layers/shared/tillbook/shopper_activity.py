@@ -1,23 +1,19 @@
-"""v3 on the wire: Order Activity as a shop sends it, and as it is shown again.
+"""v3 on the wire: Order Activity as a shop sends it. What is kept of it, and shown again: activity.py.
 
 Contract: the published Order Activity API (`POST /v3/:account_id/shopper_activity/order`).
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
 
 from tillbook import fields, times
-from tillbook.addresses import says_something
-from tillbook.amounts import text as amount_text
 from tillbook.errors import FieldError, Invalid
 from tillbook.fields import fault
 from tillbook.identity import Person, email_sha256, payload_hash, person_of
 from tillbook.json_text import Json, dumps
-from tillbook.order import SETS_TOTAL
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 MAX_BATCH = 1000
@@ -145,13 +141,6 @@ class OrderActivity(fields.Model):
     shipping_address: Address | None = None
 
 
-# What shows as an amount, and what names the event rather than describing the order.
-_AMOUNTS = ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping", "refund_amount")
-_ITEM_AMOUNTS = ("price", "discount", "taxes", "fees", "shipping", "total")
-_KNOWN = frozenset(OrderActivity.model_fields)
-_ITEM_KNOWN = frozenset(Item.model_fields)
-
-
 def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, Json], dict[str, Json]]:
     """One event as (envelope, body), both ready for the queue: e-mails hashed, amounts exact, nulls left out.
 
@@ -221,50 +210,3 @@ def _dump(model: fields.Model) -> dict[str, Json]:
         if value is not None:
             out[name] = value
     return out | (model.model_extra or {})
-
-
-# --------------------------------------------------------------- on reading
-
-
-def order_of(body: dict[str, Json]) -> dict[str, Json]:
-    """The published fields of an event's body, amounts as decimal strings."""
-    out = {name: value for name, value in body.items() if name in _KNOWN}
-    for name in _AMOUNTS:
-        if name in out:
-            out[name] = amount_text(Decimal(out[name]))
-    if "items" in out:
-        out["items"] = [_item(item) for item in out["items"]]
-    return out
-
-
-def _item(item: dict[str, Json]) -> dict[str, Json]:
-    shown = {name: item[name] for name in item if name in _ITEM_KNOWN}
-    for name in _ITEM_AMOUNTS:
-        if name in shown:
-            shown[name] = amount_text(Decimal(shown[name]))
-    custom = {name: value for name, value in item.items() if name not in _ITEM_KNOWN}
-    return {"quantity": 1} | shown | ({"properties": custom} if custom else {})
-
-
-def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
-    """An order as its events make it, oldest first: of each field what the latest says that carries it."""
-    out: dict[str, Json] = {}
-    for body in bodies:
-        out |= {n: v for n, v in body.items() if not n.endswith("ing_address") or says_something(v)}
-    return out
-
-
-def properties_of(body: dict[str, Json]) -> dict[str, Json]:
-    """The custom attributes of an event, with their JSON types."""
-    return {name: value for name, value in body.items() if name not in _KNOWN}
-
-
-def amounts_of(body: dict[str, Json]) -> tuple[Decimal | None, Decimal, str]:
-    """(total it carries, refund, currency): what the ledger needs of a body."""
-    total = body.get("grand_total")
-    refund = body.get("refund_amount") if body["action"] not in SETS_TOTAL else None
-    return (
-        None if total is None else Decimal(total),
-        Decimal(0) if refund is None else Decimal(refund),
-        body.get("currency", ""),
-    )

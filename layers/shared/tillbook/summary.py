@@ -12,7 +12,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -150,6 +149,8 @@ class Summary:
             if end:
                 reached.append(hour_of(end))
             return found
+
+        from concurrent.futures import ThreadPoolExecutor  # here, since no other read needs it
 
         # One query for each run of hours in each partition, not one for each hour.
         work = [(pk, *run) for run in _runs(hours) for pk in self.transactions.partitions(account)]

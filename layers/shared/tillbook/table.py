@@ -21,6 +21,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tillbook import start
+
 if TYPE_CHECKING:
     from tillbook.identity import Source
 
@@ -140,7 +142,9 @@ def sqs() -> Any:
 def _session() -> Any:
     import botocore.session
 
-    return botocore.session.Session()
+    session = botocore.session.Session()
+    start.trim(session)
+    return session
 
 
 def _client(service: str) -> Any:

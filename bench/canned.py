@@ -1,0 +1,55 @@
+"""In a fresh process: botocore answers from a list of replies instead of the network. Used alike by ours and the bare.
+
+Nothing but the standard library may be imported here before the clock runs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class _Raw:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, **_: Any) -> list[bytes]:
+        return [self._body]
+
+
+class Replies:
+    """Each HTTP request gets the next reply that its operation has; `sent` are the operations."""
+
+    def __init__(self, replies: list[tuple[str, bytes]]) -> None:
+        self._replies: dict[str, list[bytes]] = {}
+        for operation, body in replies:
+            self._replies.setdefault(operation, []).append(body)
+        self.sent: list[str] = []
+
+    def install(self) -> None:
+        from botocore import httpsession
+        from botocore.awsrequest import AWSResponse, HeadersDict
+
+        def send(_session: Any, request: Any) -> Any:
+            target = request.headers["X-Amz-Target"]
+            operation = (target if isinstance(target, str) else target.decode()).rpartition(".")[2]
+            self.sent.append(operation)
+            waiting = self._replies[operation]
+            body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            headers = HeadersDict({"content-type": "application/x-amz-json-1.0", "content-length": str(len(body))})
+            return AWSResponse(request.url, 200, headers, _Raw(body))
+
+        httpsession.URLLib3Session.send = send  # type: ignore[method-assign]
+
+
+def wire(reply: dict[str, Any]) -> bytes:
+    """A reply as AWS writes it: bytes in base64."""
+
+    def told(value: Any) -> Any:
+        if isinstance(value, bytes):
+            from base64 import b64encode
+
+            return b64encode(value).decode()
+        raise TypeError(type(value).__name__)
+
+    return json.dumps({n: v for n, v in reply.items() if n != "ResponseMetadata"}, default=told).encode()

@@ -1,0 +1,247 @@
+"""`make cost ORDERS=1000000`: dollars for that many v3 orders of the published example's size, from measured units.
+
+Calls, units, bytes in the log and CPU come from running the functions here (bench/calls.py); prices and what cannot be
+measured here (how long AWS takes to answer) stand in bench/prices.json, with their date. Free tiers are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bench import scenes
+from bench.calls import Bill, bill, warmed
+from bench.memory import LEDGER, RECORDS
+from bench.scenes import ROOT, Context, Stage
+from tests.audience_run.costs import size
+from tests.handlers import template
+
+PRICES: dict[str, Any] = json.loads((ROOT / "bench" / "prices.json").read_text())
+_GB = 1e9
+
+
+@dataclass(frozen=True)
+class Flow:
+    """What one order takes, on average, in one way of arriving."""
+
+    name: str
+    requests: float  # at the API
+    invocations: float
+    seconds: float  # of functions
+    sqs: float
+    writes: float
+    reads: float
+    log_bytes: float
+    stored_bytes: float
+    parts: dict[str, float]
+
+
+def flows() -> list[Flow]:
+    assumed = PRICES["assumed"]
+    many = int(assumed["messages_in_a_batch"])
+    stage = warmed()
+    stored = _bytes(stage)
+    accept = _timed(stage, "record_activity", scenes.activity_event(scenes.activity(100)))
+    bodies = stage.accepted([scenes.activity(n) for n in range(200, 200 + many)])
+    full = _timed(stage, "process_orders", scenes.sqs_event(bodies))
+    alone = _timed(stage, "process_orders", scenes.sqs_event(stage.accepted([scenes.activity(300)])))
+    stored_each = (_bytes(stage) - stored) / (many + 1)
+    packed = scenes.batch_event([scenes.activity(n) for n in range(400, 500)])
+    stage.memory.messages.clear()
+    whole = _timed(stage, "record_activity", packed, orders=100)
+    batch = _timed(stage, "process_orders", scenes.sqs_event(stage.memory.messages), orders=100)
+    return [
+        _flow("one by one", accept, alone, 1, 1, stored_each),
+        _flow(f"busy: {many} messages at once", accept, full, 1, many, stored_each),
+        _flow("batches of 100", whole, batch, 100, 100, stored_each),
+    ]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One invocation: what it asked of AWS, its CPU in seconds, and what it logged in bytes."""
+
+    bill: Bill
+    cpu: float
+    log: int
+
+
+def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) -> Taken:
+    handler = import_module(f"functions.{function}.app").handler
+    out = io.StringIO()
+    with stage.memory.noted() as calls, contextlib.redirect_stdout(out):
+        start = time.process_time()
+        answer = handler(event, Context)
+        cpu = time.process_time() - start
+    if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300:
+        raise RuntimeError(f"{function} answered {answer}")
+    return Taken(bill(function, [scenes.Played(function, event, answer, calls)], orders), cpu, len(out.getvalue()))
+
+
+def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: int, stored: float) -> Flow:
+    messages = 1 if processed == 1 or accepted > 1 else processed
+    taken_out = 1 / processed + 1 / processed if messages == 1 else 2 / processed  # one receive, one delete of all
+    return Flow(
+        name,
+        requests=1 / accepted,
+        invocations=1 / accepted + 1 / processed,
+        seconds=_seconds(accept) / accepted + _seconds(process) / processed,
+        sqs=accept.bill.sqs / accepted + process.bill.sqs / processed + taken_out,
+        writes=accept.bill.writes / accepted + process.bill.writes / processed,
+        reads=accept.bill.reads / accepted + process.bill.reads / processed,
+        log_bytes=(accept.log + _access_log()) / accepted + process.log / processed,
+        stored_bytes=stored,
+        parts={part: units / processed for part, units in process.bill.parts.items()},
+    )
+
+
+def _seconds(taken: Taken) -> float:
+    """What Lambda bills: our CPU at its share of a processor, and the waiting for AWS."""
+    assumed = PRICES["assumed"]
+    waits = sum(
+        assumed["milliseconds"][name.partition(" ")[2]] * count / 1000 for name, count in taken.bill.calls.items()
+    )
+    return float(taken.cpu / assumed["vcpus"] + waits)
+
+
+def _bytes(stage: Stage) -> float:
+    overhead = PRICES["assumed"]["dynamodb_item_overhead_bytes"]
+    total = 0
+    for name in (LEDGER, RECORDS):
+        found = stage.memory.store.tables[name]
+        total += sum(size(item) + overhead for item in found.items.values())
+        for index in found.indexes.values():
+            for entry in index.entries.values():
+                total += sum(overhead + sum(len(str(part)) for part in key) for key in entry)
+    return float(total)
+
+
+def _access_log() -> int:
+    """Bytes of the API's own line, with values of the length that they have."""
+    logged = template.resources("AWS::Serverless::HttpApi")["Api"]["AccessLogSettings"]["Format"]
+    return len(logged) - logged.count("$context.") * 12 + 16 + 50 + 3 + 2
+
+
+def dollars(flow: Flow, orders: int) -> dict[str, float]:
+    """By service, for so many orders in a month. Storage is that of these orders, for a month."""
+    price = PRICES["dollars"]
+    gigabytes = flow.stored_bytes * orders / _GB
+    logs = flow.log_bytes * orders / _GB
+    return {
+        "API Gateway": flow.requests * orders * price["api_request"],
+        "Lambda": orders
+        * (
+            flow.invocations * price["lambda_request"]
+            + flow.seconds * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
+        ),
+        "SQS": flow.sqs * orders * price["sqs_request"],
+        "DynamoDB writes": flow.writes * orders * price["dynamodb_write_unit"],
+        "DynamoDB reads": flow.reads * orders * price["dynamodb_read_unit"],
+        "DynamoDB storage": gigabytes * (price["dynamodb_gb_month"] + price["backup_gb_month"]),
+        "Logs": logs * (price["logs_gb"] + price["logs_gb_month"]),
+    }
+
+
+def fixed() -> dict[str, float]:
+    """Dollars a month whether orders come or not: what is billed by the piece."""
+    price = PRICES["dollars"]
+    alarms = len(template.resources("AWS::CloudWatch::Alarm"))
+    dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
+    return {
+        f"{alarms} alarms": alarms * price["alarm_month"],
+        f"{dashboards} dashboards": dashboards * price["dashboard_month"],
+    }
+
+
+def floor(orders: int) -> dict[str, float]:
+    """What no design with these guarantees does without, in write units: order, activity and LTV in one transaction
+    (three items, each billed twice), the person's timeline, and what became of the request."""
+    price = PRICES["dollars"]["dynamodb_write_unit"]
+    return {
+        "order, activity and LTV in one transaction": 6 * orders * price,
+        "the timeline's entry": orders * price,
+        "what became of the request": orders * price,
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make cost", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--orders", type=int, default=1_000_000)
+    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--svg", type=Path, help="draw them there")
+    options = parser.parse_args()
+    found = flows()
+    table = {flow.name: dollars(flow, options.orders) for flow in found}
+    print(f"{options.orders:,} v3 orders of the published example's size, {PRICES['region']}, list prices of "
+          f"{PRICES['date']}, in dollars\n")  # fmt: skip
+    _print_table(table)
+    print("\nWrite units an order, one by one")
+    for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
+        cost = units * options.orders * PRICES["dollars"]["dynamodb_write_unit"]
+        print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
+    least = floor(options.orders)
+    print("\nThe floor of the guarantees")
+    for name, cost in least.items():
+        print(f"  {name:<50}{cost:>10.2f}")
+    print(f"  {'in all':<50}{sum(least.values()):>10.2f}")
+    print("\nA month without any order")
+    for name, cost in fixed().items():
+        print(f"  {name:<50}{cost:>10.2f}")
+    shape = {
+        "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": least,
+        "fixed": fixed(),
+    }  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps(shape, indent=2) + "\n")
+    if options.svg:
+        options.svg.write_text(drawn(table, options.orders))
+    return 0
+
+
+def _print_table(table: dict[str, dict[str, float]]) -> None:
+    width = max(map(len, table)) + 2
+    print(f"{'':<18}" + "".join(f"{name:>{width}}" for name in table))
+    for service in next(iter(table.values())):
+        print(f"{service:<18}" + "".join(f"{costs[service]:>{width}.2f}" for costs in table.values()))
+    print(f"{'in all':<18}" + "".join(f"{sum(costs.values()):>{width}.2f}" for costs in table.values()))
+
+
+_COLOURS = ("#4c78a8", "#f58518", "#e45756", "#54a24b", "#72b7b2", "#b279a2", "#9d755d")
+
+
+def drawn(table: dict[str, dict[str, float]], orders: int) -> str:
+    """Bars of dollars by service, as SVG that reads on light and dark."""
+    most = max(sum(costs.values()) for costs in table.values())
+    lines = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 250" font-family="sans-serif" font-size="13">',
+        f"<title>Dollars for {orders:,} orders, by service</title>",
+        '<rect width="760" height="250" fill="#fff"/>',
+    ]
+    services = list(next(iter(table.values())))
+    for row, (name, costs) in enumerate(table.items()):
+        y, x = 24 + row * 52, 200.0
+        lines.append(f'<text x="190" y="{y + 20}" text-anchor="end" fill="#222">{name}</text>')
+        for colour, service in zip(_COLOURS, services, strict=True):
+            width = costs[service] / most * 460
+            lines.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="30" fill="{colour}">'
+                f"<title>{service}: {costs[service]:.2f}</title></rect>"
+            )
+            x += width
+        lines.append(f'<text x="{x + 8:.1f}" y="{y + 20}" fill="#222">{sum(costs.values()):.2f} $</text>')
+    for place, (colour, service) in enumerate(zip(_COLOURS, services, strict=True)):
+        x, y = 20 + place % 4 * 185, 196 + place // 4 * 26
+        lines.append(f'<rect x="{x}" y="{y}" width="12" height="12" fill="{colour}"/>')
+        lines.append(f'<text x="{x + 18}" y="{y + 11}" fill="#222">{service}</text>')
+    return "\n".join([*lines, "</svg>"]) + "\n"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

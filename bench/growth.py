@@ -1,0 +1,23 @@
+"""Units an order in accounts of growing size."""
+
+from __future__ import annotations
+
+from bench import calls
+from tests.simulation.progress import Progress
+
+SIZES = (100, 1_000, 10_000, 100_000)
+_KINDS = ("v1 submit, and what follows", "v1 edit, and what follows", "v1 delete, and what follows", "v3 process one",
+          "v3 process a refund", "v3 process 1,000")  # fmt: skip
+
+
+def measured(most: int) -> dict[str, dict[int, float]]:
+    """Write and read units together, by kind and size."""
+    found: dict[str, dict[int, float]] = {name: {} for name in _KINDS}
+    sizes = [size for size in SIZES if size <= most]
+    progress = Progress(sum(sizes), "orders of accounts that grow")
+    for size in sizes:
+        bills = calls.measured(calls.warmed(size, progress.add))
+        for name in _KINDS:
+            found[name][size] = (bills[name].writes + bills[name].reads) / bills[name].orders
+    progress.clear()
+    return found

@@ -1,0 +1,167 @@
+"""AWS in this process: botocore's own clients, answered by the in-memory store, with every call noted.
+
+The clients are real up to the wire (botocore hooks take the call before it is sent), so what is counted is what would
+have been sent. Units are computed from the bytes of every item that a call reads or writes, as DynamoDB counts them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.audience_run.costs import read_units, size, write_units
+from tests.simulation.store import DynamoDB
+from tillbook import table
+
+LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
+ENVIRONMENT = {
+    "LEDGER_TABLE": LEDGER, "RECORDS_TABLE": RECORDS, "ORDERS_QUEUE_URL": QUEUE_URL, "MAX_TRIES": "5",
+    "QUEUE_RETENTION_SECONDS": "1209600", "SETTLE_SECONDS": "120", "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_SERVICE_NAME": "tillbook",
+    "POWERTOOLS_METRICS_NAMESPACE": "Tillbook", "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
+}  # fmt: skip
+_WATCHED = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
+
+
+@dataclass
+class Call:
+    """One AWS call. `units` by "read" and "write"; `bytes` is what a message weighs."""
+
+    service: str
+    operation: str
+    parameters: dict[str, Any]
+    reply: dict[str, Any]
+    reads: float = 0
+    writes: float = 0
+    # Of `writes`, by what was written: orders, events, people, counters, indexes, records.
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Memory:
+    """The tables of the template, a queue that keeps what it gets, and the calls that were made."""
+
+    store: DynamoDB = field(default_factory=DynamoDB)
+    messages: list[str] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    delay_seconds: float = 0  # how far away it is
+
+    def __post_init__(self) -> None:
+        self.store.add_table(LEDGER, timeline=("gp", "gs"), **{n: (key,) for n, key in table.MATCH_INDEXES.items()})
+        self.store.add_table(RECORDS)
+        self._numbers = itertools.count(1)
+
+    def attach(self, client: Any, service: str) -> None:
+        """Makes a botocore client talk to this memory."""
+        events = client.meta.events
+
+        def keep(params: dict[str, Any], model: Any, context: dict[str, Any], **_: Any) -> None:
+            context["tillbook_parameters"] = (model.name, dict(params))
+
+        def answer(context: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+            operation, parameters = context["tillbook_parameters"]
+            return _Http(), self.answer(service, operation, parameters)
+
+        events.register_first(f"provide-client-params.{service}", keep)
+        events.register_first(f"before-call.{service}", answer)
+
+    def answer(self, service: str, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if self.delay_seconds:
+            time.sleep(self.delay_seconds)
+        call = Call(service, operation, parameters, {})
+        self.calls.append(call)
+        call.reply = self._sqs(operation, parameters) if service == "sqs" else self._dynamodb(call)
+        return call.reply | {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def _sqs(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        if operation == "SendMessage":
+            self.messages.append(parameters["MessageBody"])
+            return self._sent(parameters["MessageBody"])
+        entries = parameters["Entries"]
+        self.messages += [entry["MessageBody"] for entry in entries]
+        return {"Successful": [{"Id": entry["Id"]} | self._sent(entry["MessageBody"]) for entry in entries]}
+
+    def _sent(self, body: str) -> dict[str, Any]:
+        digest = hashlib.md5(body.encode(), usedforsecurity=False).hexdigest()
+        return {"MessageId": f"00000000-0000-4000-8000-{next(self._numbers):012d}", "MD5OfMessageBody": digest}
+
+    def _dynamodb(self, call: Call) -> dict[str, Any]:
+        name = "".join(f"_{c.lower()}" if c.isupper() else c for c in call.operation).lstrip("_")
+        arguments = call.parameters
+        if name in _WATCHED:
+            doubled = 2.0 if name == "transact_write_items" else 1.0
+
+            def watch(table_name: str, key: Any, old: Any, new: Any) -> None:
+                _add(call, _kind(table_name, key), doubled * write_units(old, new))
+                for index in self.store.tables[table_name].indexes.values():
+                    was, now = index.place(old), index.place(new)
+                    if was != now:
+                        _add(call, "indexes", float((was is not None) + (now is not None)))
+
+            self.store.watch = watch
+            try:
+                answer: dict[str, Any] = getattr(self.store, name)(**arguments)
+            except ClientError as error:
+                # What is cancelled is billed as if it had been written.
+                for action in arguments.get("TransactItems", ()) if "CancellationReasons" in error.response else ():
+                    (change,) = action.values()
+                    item = change.get("Item") or self._standing(change)
+                    _add(call, "cancelled", doubled * write_units(item))
+                raise
+            finally:
+                self.store.watch = lambda *_: None
+            return answer
+        full = {n: v for n, v in arguments.items() if n not in ("ProjectionExpression", "ExpressionAttributeNames")}
+        consistent = bool(arguments.get("ConsistentRead"))
+        answer = getattr(self.store, name)(**arguments)
+        if name == "get_item":
+            call.reads += read_units(size(answer.get("Item", {})), consistent=consistent)
+        elif name == "query":
+            evaluated = answer["Items"] if arguments == full else self.store.query(**full)["Items"]
+            call.reads += read_units(sum(map(size, evaluated)), consistent=consistent)
+        elif name == "batch_get_item":
+            for table_name, request in arguments["RequestItems"].items():
+                found = answer["Responses"][table_name]
+                strong = bool(request.get("ConsistentRead"))
+                call.reads += sum(read_units(size(item), consistent=strong) for item in found)
+                call.reads += (len(request["Keys"]) - len(found)) * read_units(0, consistent=strong)
+        return answer
+
+    def _standing(self, change: dict[str, Any]) -> Any:
+        key = change["Key"]
+        return self.store.tables[change["TableName"]].items.get((key["pk"]["S"], key["sk"]["S"]))
+
+    @contextmanager
+    def noted(self) -> Iterator[list[Call]]:
+        """The calls that are made within."""
+        start = len(self.calls)
+        found: list[Call] = []
+        yield found
+        found += self.calls[start:]
+
+
+class _Http:
+    status_code = 200
+
+
+def _add(call: Call, part: str, units: float) -> None:
+    call.writes += units
+    call.parts[part] = call.parts.get(part, 0.0) + units
+
+
+def _kind(table_name: str, key: tuple[str, str]) -> str:
+    if table_name == RECORDS:
+        return "records"
+    letter = key[0].split("/")[1]
+    if letter in ("o", "s"):
+        return "orders" if key[1].endswith("~") else "events"
+    return {"p": "people", "n": "counters", "i": "idempotency keys"}[letter]

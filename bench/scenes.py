@@ -1,0 +1,158 @@
+"""What is measured: one request or one batch of messages, and what was sent before it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
+from events import make
+from tillbook import http, processing, table
+from tillbook.accounts import Account, Accounts
+from tillbook.keys import Keys
+from tillbook.messages import decode, encode
+
+ROOT = Path(__file__).resolve().parents[1]
+# The published example of each API; everything here is of its size.
+ACTIVITY: dict[str, Any] = json.loads(make.ORDER_ACTIVITY)
+ORDER: dict[str, Any] = make.ORDER
+
+
+class Context:
+    """Lambda's, as far as it is looked at."""
+
+    function_name, memory_limit_in_mb, aws_request_id = "bench", 1024, "00000000-0000-4000-8000-000000000000"
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
+
+    @staticmethod
+    def get_remaining_time_in_millis() -> int:
+        return 30_000
+
+
+@dataclass(frozen=True)
+class Played:
+    """What a function answered and which calls it made on the way."""
+
+    function: str
+    event: dict[str, Any]
+    answer: dict[str, Any]
+    calls: list[Call]
+
+
+class Stage:
+    """The functions over one memory. `cold` forgets what a warm function keeps (keys, providers)."""
+
+    def __init__(self) -> None:
+        os.environ.update(ENVIRONMENT)
+        self.memory = Memory()
+        self.played: list[Played] = []  # the latest one
+        table.dynamodb.cache_clear()
+        table.sqs.cache_clear()
+        for service, client in (("dynamodb", table.dynamodb()), ("sqs", table.sqs())):
+            self.memory.attach(client, service)
+        self.cold()
+        Accounts(table.dynamodb(), RECORDS).create(Account(make.ACCOUNT))
+        keys = Keys(table.dynamodb(), RECORDS)
+        keys.create(make.ACCOUNT, "ingest", secret=make.INGEST_KEY)
+        keys.create(make.ACCOUNT, "admin", secret=make.ADMIN_KEY)
+
+    def cold(self) -> None:
+        http._keys, processing._processor = None, None
+        for name in ("orders", "intake", "reading", "managing"):
+            for value in vars(import_module(f"tillbook.{name}")).values():
+                if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.{name}":
+                    value.cache_clear()
+
+    def forget_clients(self) -> None:
+        """So that the functions make clients of their own, which this memory does not answer."""
+        table.dynamodb.cache_clear()
+        table.sqs.cache_clear()
+        self.cold()
+
+    def play(self, function: str, event: dict[str, Any], *, ok: bool = True) -> Played:
+        """Raises RuntimeError for an answer that is no success."""
+        handler = import_module(f"functions.{function}.app").handler
+        # Its logs are not of interest here.
+        with self.memory.noted() as calls, contextlib.redirect_stdout(io.StringIO()):
+            answer = handler(deepcopy(event), Context)
+        failed = answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300
+        if failed and ok:
+            raise RuntimeError(f"{function} answered {answer}")
+        self.played = [Played(function, event, answer, calls)]
+        return self.played[0]
+
+    def process(self, bodies: list[str]) -> Played:
+        """The processing function, given these messages."""
+        return self.play("process_orders", sqs_event(bodies))
+
+    def drain(self) -> list[Played]:
+        """Each message that waits, one by one, until none does."""
+        played = []
+        while self.memory.messages:
+            played.append(self.process([self.memory.messages.pop(0)]))
+        return played
+
+    def accepted(self, payloads: list[dict[str, Any]]) -> list[str]:
+        """The messages that single requests leave in the queue."""
+        self.memory.messages.clear()
+        for payload in payloads:
+            self.play("record_activity", activity_event(payload))
+        bodies, self.memory.messages = self.memory.messages, []
+        return bodies
+
+
+# ------------------------------------------------------------------- requests
+
+
+def activity(n: int, person: int | None = None, **more: Any) -> dict[str, Any]:
+    """The n-th order, of a person of its own unless one is named."""
+    who = {"email": f"user{n if person is None else person:09d}@example.com"}
+    return ACTIVITY | who | {"order_id": f"{n:09d}", "order_url": f"https://mysuperstore.com/order/{n:09d}"} | more
+
+
+def order(n: int) -> dict[str, Any]:
+    digest = f"{n:064x}"
+    return ORDER | {"order_id": f"{n:08d}-9de6-4491-82c3-8730e2aedfbb", "customer_email_sha256": digest}
+
+
+def activity_event(payload: dict[str, Any]) -> dict[str, Any]:
+    return make._activity(json.dumps(payload))
+
+
+def batch_event(payloads: list[dict[str, Any]]) -> dict[str, Any]:
+    return make._activity(json.dumps({"orders": payloads}), path="/batch")
+
+
+def submit_event(n: int) -> dict[str, Any]:
+    return make._v1("POST", "/v1/order", order(n))
+
+
+def edit_event(n: int, total: str = "120.00") -> dict[str, Any]:
+    return make._v1("POST", f"/v1/order/{order(n)['order_id']}", {"total": total})
+
+
+def delete_event(n: int) -> dict[str, Any]:
+    return make._v1("DELETE", f"/v1/order/{order(n)['order_id']}")
+
+
+def person_event(payload: dict[str, Any]) -> dict[str, Any]:
+    return make._v3("GET", f"/v3/{make.ACCOUNT}/people/{payload['email']}")
+
+
+def sqs_event(bodies: list[str]) -> dict[str, Any]:
+    return {"Records": [make._record(number, body) for number, body in enumerate(bodies, 1)]}
+
+
+def packed(bodies: list[str]) -> str:
+    """One message with the orders of many."""
+    first, *others = map(decode, bodies)
+    for other in others:
+        first.orders.extend(other.orders)
+    return encode(first)

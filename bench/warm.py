@@ -1,0 +1,101 @@
+"""A warm function's own time, against bare boto3 calls with the same payload and the same canned replies, in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bench import scenes
+from bench.scenes import Context, Stage
+
+_WORDS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def measured(rounds: int, tick: Callable[[], None]) -> dict[str, dict[str, Any]]:
+    """Milliseconds of CPU an invocation, and their ratio to the bare calls."""
+    return {name: _compared(name, rounds, tick) for name in ("submit", "edit", "delete", "activity", "process 10")}
+
+
+def _scene(name: str) -> tuple[str, dict[str, Any], Stage]:
+    stage = Stage()
+    stage.play("submit_order", scenes.submit_event(2))
+    stage.play("record_activity", scenes.activity_event(scenes.activity(1)))
+    stage.drain()
+    event = {
+        "submit": lambda: ("submit_order", scenes.submit_event(3)),
+        "edit": lambda: ("edit_order", scenes.edit_event(2)),
+        "delete": lambda: ("delete_order", scenes.delete_event(2)),
+        "activity": lambda: ("record_activity", scenes.activity_event(scenes.activity(2))),
+        "process 10": lambda: (
+            "process_orders",
+            scenes.sqs_event(stage.accepted([scenes.activity(n) for n in range(10, 20)])),
+        ),
+    }[name]()
+    return *event, stage
+
+
+def _compared(name: str, rounds: int, tick: Callable[[], None]) -> dict[str, Any]:
+    """In a process of its own, since each patches botocore."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "result.json"
+        ran = subprocess.run([sys.executable, "-m", "bench.warm", name, str(rounds), str(path)], check=False)
+        if ran.returncode:
+            raise RuntimeError(f"{name} failed")
+        tick()
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found
+
+
+def _run(name: str, rounds: int) -> dict[str, Any]:
+    import boto3
+
+    from bench.canned import Replies, wire
+
+    function, event, stage = _scene(name)
+    calls_made = stage.play(function, event).calls
+    # The replies of a cold one: it reads its key, too.
+    function, event, stage = _scene(name)
+    stage.cold()
+    replies = [(call.operation, wire(call.reply)) for call in stage.play(function, event).calls]
+    stage.forget_clients()
+    Replies(replies).install()
+    handler = import_module(f"functions.{function}.app").handler
+    bare = {service: boto3.client(service) for service in {call.service for call in calls_made}}  # type: ignore[call-overload]
+    calls = [(bare[c.service], _WORDS.sub("_", c.operation).lower(), c.parameters) for c in calls_made]
+
+    def ours() -> None:
+        handler(event, Context)
+
+    def theirs() -> None:
+        for client, operation, parameters in calls:
+            getattr(client, operation)(**parameters)
+
+    times: dict[str, list[float]] = {"ours": [], "bare": []}
+    with contextlib.redirect_stdout(io.StringIO()):
+        for _ in range(20):
+            ours()
+            theirs()
+        gc.collect()
+        for _ in range(rounds):
+            for what, run in (("ours", ours), ("bare", theirs)):
+                start = time.process_time()
+                run()
+                times[what].append((time.process_time() - start) * 1000)
+    ours_ms, bare_ms = (statistics.median(times[what]) for what in ("ours", "bare"))
+    return {"ratio": round(ours_ms / bare_ms, 3), "ours_ms": round(ours_ms, 3), "bare_ms": round(bare_ms, 3)}
+
+
+if __name__ == "__main__":
+    Path(sys.argv[3]).write_text(json.dumps(_run(sys.argv[1], int(sys.argv[2]))))

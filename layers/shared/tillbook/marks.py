@@ -1,0 +1,56 @@
+"""What purges and erasures leave behind, so that what is still queued is dropped.
+
+Records table: pk = {account}/u, sk = `o` or `s` (a source), `o+{cut}` or `s+{cut}` (one purge of it) or `p{person}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tillbook import times
+from tillbook.ledger import Purged
+from tillbook.table import plain_item
+
+_SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What was purged or erased of one account, as far as queued events may still name it.
+
+    By source letter: up to which receipt events are dropped; and (before, cut) of each purge, which takes orders that
+    began up to the one with what was received up to the other. By person: up to which receipt.
+    """
+
+    sources: dict[str, str]
+    people: dict[str, str]
+    walks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    settle_seconds: int = 0
+
+    def purged(self, person: str) -> Purged:
+        """What of the shopper activity may still stand though it is being taken out."""
+        seconds = self.settle_seconds + _SECOND_WALK_SECONDS
+        walks = tuple((before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", []))
+        return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
+
+
+def read_marks(client: Any, records_table: str, account: str, settle_seconds: int = 0) -> Marks:
+    arguments: dict[str, Any] = {
+        "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
+        "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
+    }  # fmt: skip
+    marks = Marks({}, {}, settle_seconds=settle_seconds)
+    while True:
+        page = client.query(**arguments)
+        for item in map(plain_item, page["Items"]):
+            if item["sk"][:1] == "p":
+                marks.people[item["sk"][1:]] = item["cut"]
+                continue
+            letter = item["sk"][:1]
+            marks.walks.setdefault(letter, []).append((item["cut"], item["at"]))
+            if item["sk"] == letter:
+                marks.sources[letter] = item["cut"]
+        if "LastEvaluatedKey" not in page:
+            return marks
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]

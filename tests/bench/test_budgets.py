@@ -1,0 +1,90 @@
+"""What an order may ask of AWS and what a function may import: pinned, so that neither creeps up unseen.
+
+Whoever changes a figure here changes what an order costs, or how fast a function starts: say so in the commit.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from bench import calls, cost, scenes
+from bench.calls import Bill
+from bench.memory import ENVIRONMENT
+from bench.scenes import ROOT
+
+# Calls of DynamoDB and SQS, write units, read units: of one request, or of one order of a batch.
+BUDGETS = {
+    "v1 submit": (1, 1, 12, 0),
+    "v1 edit": (2, 1, 7, 1),
+    "v1 delete": (2, 1, 12, 1),
+    "v3 accept": (0, 1, 0, 0),
+    "v3 process one": (3, 0, 12, 1),
+    "v3 process a later event": (4, 0, 6, 2),
+    "v3 process a refund": (4, 0, 8, 2),
+    "v3 process ten of ten people": (2.1, 0, 12, 0.1),
+    "v3 process ten in one message": (1.2, 0, 12, 0.1),
+    "v3 accept 1,000": (0, 0.001, 0, 0),
+    "v3 process 1,000": (1.05, 0, 12, 0.01),
+}
+_CHECKS = ("submit_order", "edit_order", "record_activity")
+# Of what nothing needs that starts: each of them costs milliseconds.
+_HEAVY = {"boto3", "requests", "asyncio", "concurrent.futures", "aws_lambda_powertools", "sqlite3"}
+
+
+@pytest.fixture(scope="module")
+def bills() -> dict[str, Bill]:
+    return calls.measured(calls.warmed())
+
+
+@pytest.mark.parametrize("name", BUDGETS)
+def test_an_order_asks_for_no_more(bills: dict[str, Bill], name: str) -> None:
+    found = bills[name].per_order()
+    made = {"dynamodb": 0.0, "sqs": 0.0}
+    for call, count in found["calls"].items():
+        made[call.partition(" ")[0]] += count
+    dynamodb, sqs, writes, reads = BUDGETS[name]
+    assert made["dynamodb"] == pytest.approx(dynamodb)
+    assert made["sqs"] == pytest.approx(sqs)
+    assert found["write_units"] == pytest.approx(writes)
+    assert found["read_units"] == pytest.approx(reads)
+
+
+def test_a_thousand_orders_are_queued_in_eight_requests_at_most(bills: dict[str, Bill]) -> None:
+    assert bills["v3 accept 1,000"].sqs <= 8
+
+
+def _imported(function: str) -> set[str]:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import app; print(*sys.modules)"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(ROOT / "functions" / function)],
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT / "layers" / "shared")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return set(ran.stdout.split())
+
+
+@pytest.mark.parametrize("function", sorted(path.parent.name for path in (ROOT / "functions").glob("*/app.py")))
+def test_a_function_imports_no_more_than_it_needs(function: str) -> None:
+    found = _imported(function)
+    assert not found & _HEAVY
+    # Only what checks a body that a shop sends needs pydantic.
+    assert ("pydantic" in found) == (function in _CHECKS)
+
+
+def test_a_cost_is_the_sum_of_its_parts_and_grows_with_the_orders() -> None:
+    (one, busy, packed) = cost.flows()
+    dear, cheap = sum(cost.dollars(one, 1000).values()), sum(cost.dollars(packed, 1000).values())
+    assert dear > sum(cost.dollars(busy, 1000).values()) > cheap > sum(cost.floor(1000).values())
+    assert sum(cost.dollars(one, 2000).values()) == pytest.approx(2 * dear)
+    assert sum(one.parts.values()) == one.writes
+
+
+def test_what_is_cancelled_is_counted_too() -> None:
+    stage = calls.warmed()
+    bodies = stage.accepted([scenes.activity(5)])
+    first, again = (calls.bill("", [stage.process(bodies)]) for _ in range(2))
+    assert "cancelled" not in first.parts
+    assert again.parts["cancelled"] == 8
