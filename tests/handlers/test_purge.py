@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import processing, purge, rejections, times
 from tillbook.identity import Person, email_sha256
+from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, encode
 from tillbook.settings import settings
@@ -433,6 +435,32 @@ def test_an_order_that_is_made_again_has_another_token(shop: Shop, monkeypatch: 
                 TableName=settings().ledger_table, Key={"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
             )
     assert len(tokens) == 3
+
+
+def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
+    """Simulation, seed 30096947: the event was looked for where it had stood, and its person went without it."""
+    key = {"idempotency-key": "k-1"}
+    shop.send(event(email=ANN, order_id="a", occurred_at=None), headers=key)
+    (early,) = shop.receive()
+    shop.acknowledge(early)  # it comes when this test says so
+    shop.send(event(email=ANN, order_id="a", occurred_at=None), headers=key)
+    shop.send(event(email=BOB, order_id="a", occurred_at=None))  # whose order it is from then on
+    shop.drain()
+    (ann,) = [i["pk"].rpartition("/")[2] for i in shop.items("LedgerTable") if i.get("id") == email_sha256(ANN)]
+    moved = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "Query" and arguments.get("IndexName") == "timeline" and not moved:
+            moved.append(early)
+            processing._build(settings()).run([early], 60)
+        return answer
+
+    with shop.faults.injected(between):
+        gone = Ledger(shop.dynamodb, settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 10)
+    assert moved
+
+    assert not gone
 
 
 def test_a_late_copy_does_not_take_a_new_event_back_before_the_purge(shop: Shop) -> None:

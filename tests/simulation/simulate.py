@@ -321,6 +321,7 @@ class Run:
         self.sent: list[str] = []
         self.versions: dict[Key, list[Version]] = {}  # by partition and order key, with what was taken out again
         self.named: dict[str, tuple[str, str]] = {}  # whoever was known once: kind and value by partition key
+        self.late: set[Key] = set()  # what a single put may have written when nobody waited for it any more
         self.marked: dict[tuple[str, str], list[tuple[float, str]]] = {}  # purges' marks: when, up to what
         self.faults_on = True
         self.trace: list[str] | None = None
@@ -455,6 +456,8 @@ class Run:
         if fault == "late":
             # It is still on its way when nobody waits for it any more.
             self.scheduler.at(self.scheduler.now + 4 * random.random(), lambda: self._silently(make, arguments))
+            if operation == "put_item":
+                self.late.add((arguments["Item"]["pk"]["S"], arguments["Item"]["sk"]["S"]))
             pause(2 * random.random())
             raise ReadTimeoutError(endpoint_url="", error="late")
         if fault == "throttled":
@@ -858,16 +861,19 @@ class Run:
 
     def _seen(self) -> Seen:
         erased = any(step.kind == "erase" for step in self.plan.steps)
-        return read(self.dynamodb, self.versions, self.named if erased else {})
+        return read(self.dynamodb, self.versions, self.named if erased else {}, self.late)
 
 
 # ----------------------------------------------------------------- the store, read
 
 
-def read(dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[str, tuple[str, str]]) -> Seen:
+def read(
+    dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[str, tuple[str, str]], late: set[Key]
+) -> Seen:  # fmt: skip
     """What stands in the tables, in the auditor's words.
 
-    `written`: v1 versions by partition and order key; `named`: of whom traces are to be looked for, by partition key.
+    `written`: v1 versions by partition and order key; `named`: of whom traces are to be looked for, by partition key;
+    `late`: keys of what may have been written after its purge had come by.
     """
     books, faults = Books(), []
     versions: dict[tuple[str, str], list[Version]] = {}
@@ -916,16 +922,16 @@ def read(dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[str,
             )  # fmt: skip
             timeline.append(activity)
     outcomes: dict[tuple[str, str, str], set[str]] = {}
-    second: dict[tuple[str, str, str], str] = {}  # those that stand a second time, under their order
+    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # those that stand a second time, under their order
     for (pk, sk), item in dynamodb.tables[RECORDS].items.items():
         parts = pk.split("/")
         if parts[1] == "t":
             outcomes.setdefault((parts[0], table.SOURCE_OF_LETTER[parts[3][0]], sk), set()).add(parts[2])
         elif parts[1] == "x":
-            second[parts[0], item["so"]["S"], sk] = item["st"]["S"]
+            second[parts[0], item["so"]["S"], sk] = item["st"]["S"], (pk, sk)
     statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
-    for at, status in second.items():
-        if status not in outcomes.get(at, ()):
+    for at, (status, key) in second.items():
+        if status not in outcomes.get(at, ()) and (at in outcomes or key not in late):
             faults.append(f"{at} is {status} with its order, and {outcomes.get(at)} by itself")
     for at, kinds in outcomes.items():
         # That a v1 submission came twice is noted if it can be: its answer does not hang on it.

@@ -342,7 +342,12 @@ class Ledger:
                 writes += [self._drop(stored, "gs"), self._put_event(moved)]
                 if activity.content_hash:
                     writes.append(self._point_idempotency(activity, str(moved["sk"])))
-            writes += self._move(activity.account, "shopper_activity", before, after, None)
+            moves = self._move(activity.account, "shopper_activity", before, after, activity.person)
+            if activity.event.person not in _persons(moves):
+                # A: forgets this person, finds their event listed    B: moves it
+                # A: looks where it stood, finds nothing, removes the person -> refused: B has given them a new token.
+                moves.append(self._introduce(activity.account, activity.person))
+            writes += moves
             writes += self._count(activity.account, "shopper_activity", activity.order_key, head, after.customer)
             try:
                 refusals = self._transact(writes)
@@ -1006,6 +1011,11 @@ class Ledger:
 
 def _standing(value: OrderState | Standing | None) -> Standing | None:
     return value.standing if isinstance(value, OrderState) else value
+
+
+def _persons(moves: list[Raw]) -> set[str]:
+    """Whom the updates of `_move` are about, by our own id."""
+    return {str(move["Update"]["Key"]["pk"]["S"]).rpartition("/")[2] for move in moves}
 
 
 def _event_name(activity: Activity) -> str:
