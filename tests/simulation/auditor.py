@@ -397,9 +397,9 @@ def _left(
         if status[id(event)] not in fitting and not (status[id(event)] == "failed" and met_another(event)):
             wrong(f"{event.request_id} is {status[id(event)]}")
     applied = sum(status[id(e)] == "applied" for e in alike)
-    # Of two deliveries of a RACED one at once, the first told of a repeat, the second put it in the place of what was
-    # taken out, and was killed before it told so.
-    told = fate[id(stands)] == RACED and status[id(stands)] == "duplicate"
+    # Of two deliveries of a RACED one at once, the first told that another stood there, the second put it in the place
+    # of what was taken out, and was killed before it told so.
+    told = fate[id(stands)] == RACED
     if not applied and not told and not any("none" in fates.outcomes(e, fate[id(e)]) for e in alike):
         wrong("stands, and no request of it is applied")
     if sum(status[id(e)] == "applied" for e in new) > 1:
