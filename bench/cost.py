@@ -22,6 +22,7 @@ from bench.memory import LEDGER, RECORDS
 from bench.scenes import ROOT, Context, Stage
 from tests.audience_run.costs import size
 from tests.handlers import template
+from tests.handlers.template import load
 
 PRICES: dict[str, Any] = json.loads((ROOT / "bench" / "prices.json").read_text())
 _GB = 1e9
@@ -149,6 +150,18 @@ def dollars(flow: Flow, orders: int) -> dict[str, float]:
     }
 
 
+def traces(flow: Flow, orders: int) -> float:
+    """Dollars of X-Ray, if the orders come evenly through a month: of each function Lambda traces the first request of
+    a second and every twentieth beyond, which cannot be set otherwise (docs.aws.amazon.com/lambda: services-xray)."""
+    active = load()["Globals"]["Function"].get("Tracing") == "Active"
+    a_second = orders / (30 * 24 * 3600)
+    traced = 0.0
+    for invocations in (flow.requests, flow.invocations - flow.requests):
+        rate = invocations * a_second
+        traced += min(rate, 1) + 0.05 * max(rate - 1, 0)
+    return float(active * traced * 30 * 24 * 3600 * PRICES["dollars"]["trace"])
+
+
 def fixed() -> dict[str, float]:
     """Dollars a month whether orders come or not: what is billed by the piece."""
     price = PRICES["dollars"]
@@ -187,6 +200,9 @@ def main() -> int:
         cost = units * options.orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
     least = floor(options.orders)
+    print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
+    for flow in found:
+        print(f"  {flow.name:<50}{traces(flow, options.orders):>10.2f}")
     print("\nThe floor of the guarantees")
     for name, cost in least.items():
         print(f"  {name:<50}{cost:>10.2f}")
@@ -196,7 +212,7 @@ def main() -> int:
         print(f"  {name:<50}{cost:>10.2f}")
     shape = {
         "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": least,
-        "fixed": fixed(),
+        "fixed": fixed(), "traces": {flow.name: traces(flow, options.orders) for flow in found},
     }  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(shape, indent=2) + "\n")
