@@ -437,6 +437,38 @@ def test_an_order_that_is_made_again_has_another_token(shop: Shop, monkeypatch: 
     assert len(tokens) == 3
 
 
+def test_an_order_that_was_made_again_under_its_id_answers_as_first_submitted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Simulation, seed 40027280: its first version was looked for under the number that it had before an erasure."""
+    mine = order("a", customer_email=ANN, total=5)
+
+    def submitted_as(new_id: str) -> Answer:
+        with monkeypatch.context() as patch:
+            patch.setattr("tillbook.orders.uuid7", lambda: new_id)
+            return shop.submit(mine)
+
+    first = submitted_as(times.uuid7())
+    done: list[Answer] = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "GetItem" and str(arguments["Key"]["sk"]["S"]).endswith("!00000001") and not done:
+            done.append(first)
+            shop.delete("a")
+            shop.submit(order("a", customer_email=BOB))
+            shop.delete("a")
+            erased(shop, ANN)
+            # Its answer was lost, and it is tried again.
+            done.append(submitted_as(first.body["id"]))
+            done.append(shop.edit("a", {"customer_email": BOB}))
+        return go()
+
+    with shop.faults.injected(between):
+        again = shop.submit(mine)
+    assert [answer.status for answer in done] == [201, 201, 200]
+    assert (again.status, again.body) == (201, first.body)
+
+
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
     """Simulation, seed 30096947: the event was looked for where it had stood, and its person went without it."""
     key = {"idempotency-key": "k-1"}
