@@ -51,6 +51,7 @@ def submit(request: Request) -> Response:
     """201 with the order; with the first answer again for the same submission. Raises Invalid, Conflict."""
     document, notes = orders_api.document(request.json())
     _check_size(document.body)
+    request.told["order_id"] = document.order_id
     order = _ledger().submit(
         request.account, document, new_id=uuid7(), digest=orders_api.digest(document.body),
         request_id=request.id, received=request.received,
@@ -80,6 +81,7 @@ def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
 def edit(request: Request) -> Response:
     """200 with the order as it is now. Raises Invalid, NotFound."""
     payload, order_id = request.json(), request.path("order_id")
+    request.told["order_id"] = order_id
     notes: list[str] = []
 
     def change(body: dict[str, Json]) -> Document:
@@ -98,7 +100,7 @@ def edit(request: Request) -> Response:
 
 def delete(request: Request) -> Response:
     """200 with the order as it was. Raises NotFound."""
-    order_id = request.path("order_id")
+    order_id = request.told["order_id"] = request.path("order_id")
     order = _ledger().delete(
         request.account, order_id, request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,
