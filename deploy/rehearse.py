@@ -1,8 +1,8 @@
 """`python -m deploy.rehearse`: from a clone to a smoke-tested stack, on MiniStack, with the commands of docs/deploy.md.
 
-`sam build`, then deploy/deploy.sh (`sam deploy`, as the workflow calls it) against a bare MiniStack, which AWS_ENDPOINT_URL
-names; account and keys by the `tillbook` command; the smoke test through the front door, since MiniStack's own API
-Gateway hands gzip on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
+`sam build`, then deploy/deploy.sh (`sam deploy`, as the workflow calls it) against a bare MiniStack, which
+AWS_ENDPOINT_URL names; account and keys by the `tillbook` command; the smoke test through the front door, since
+MiniStack's own API Gateway hands gzip on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
 """
 
 from __future__ import annotations
