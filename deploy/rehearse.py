@@ -48,6 +48,10 @@ def environment(endpoint_url: str) -> dict[str, str]:
 class Rehearsal(Stack):
     """The front door over what `sam deploy` left on the embedded AWS."""
 
+    def __enter__(self) -> Rehearsal:
+        super().__enter__()
+        return self
+
     def deploy(self) -> None:
         overrides = {"Stage": "dev", "Architecture": ARCHITECTURE, **PARAMETERS}
         pairs = [f"{name}={value}" for name, value in overrides.items()]
