@@ -95,12 +95,7 @@ def wrong(metric: Metric) -> str:
 
 @pytest.mark.parametrize(("where", "metric"), [*of_alarms(), *of_dashboard()], ids=lambda v: str(v)[:60])
 def test_every_metric_is_sent_by_us_or_of_a_resource_of_ours(where: str, metric: Metric) -> None:
-    if metric[1] in LAST_COMMIT and metric[1] not in emitted():
-        pytest.skip(f"{metric[1]} comes with the metrics in the processing path")
     assert wrong(metric) == "", where
-
-
-LAST_COMMIT = {"AgeAtApplying", "ConflictsRetried"}
 
 
 def test_a_metric_of_nobody_is_found() -> None:

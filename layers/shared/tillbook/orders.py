@@ -16,7 +16,7 @@ from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
 from tillbook.messages import Message, Queue, QueuedWrite
-from tillbook.observe import log
+from tillbook.observe import count, log
 from tillbook.purge import read_marks
 from tillbook.settings import settings
 from tillbook.times import uuid7
@@ -28,7 +28,7 @@ _HEAD_START_SECONDS = 1
 
 @cache
 def _ledger() -> Ledger:
-    return Ledger(table.dynamodb(), settings().ledger_table)
+    return Ledger(table.dynamodb(), settings().ledger_table, conflict=lambda: count("ConflictsRetried"))
 
 
 @cache
