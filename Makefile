@@ -65,7 +65,7 @@ screenshots: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook cli events openapi
+	$(python) -m mypy local functions layers/shared/tillbook cli events openapi deploy
 
 format: setup
 	$(python) -m ruff check --fix .

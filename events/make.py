@@ -209,6 +209,7 @@ def events() -> dict[str, Event]:
         "process_orders/write.json": sqs([Message(writes=[_write(order_id)])]),
         "process_orders/rebuild.json": sqs([Message(steps=[_step()])]),
         "process_orders/nightly.json": sqs([Message(nightly=[" "])]),
+        "audit_ledger/daily.json": {"people": 200},
         "read/person.json": _v3("GET", person),
         "read/activity.json": _v3("GET", f"{person}/activity", query={"limit": "10"}),
         "read/orders.json": _v3("GET", f"{person}/orders"),

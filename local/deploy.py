@@ -60,7 +60,7 @@ def deploy(client: Client, template_path: Path, root: Path, parameters: Mapping[
         if "No updates" not in message:
             raise DeployError(message) from None
     stack = _settled(cloudformation)
-    _number_concurrency(client("lambda"))
+    number_concurrency(client("lambda"))
 
     resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
     return Deployed(
@@ -103,7 +103,7 @@ def _reason(cloudformation: Any) -> str | None:
     return reason
 
 
-def _number_concurrency(functions: Any) -> None:
+def number_concurrency(functions: Any) -> None:
     """CloudFormation on MiniStack keeps a Number parameter as a string, on which its queue poller fails."""
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         if concurrency := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):

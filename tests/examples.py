@@ -9,7 +9,8 @@ from local.stack import ROOT
 
 EVENTS = ROOT / "events"
 
-# The status of an answer; for the queue's function the messages that it leaves to be delivered again.
+# The status of an answer; for the queue's function the messages that it leaves to be delivered again, for the audit the
+# people with drift.
 ANSWERS: dict[str, int] = {
     "submit_order/order": 201,
     "submit_order/small": 201,
@@ -25,6 +26,7 @@ ANSWERS: dict[str, int] = {
     "process_orders/write": 0,
     "process_orders/rebuild": 0,
     "process_orders/nightly": 0,
+    "audit_ledger/daily": 0,
     "read/person": 200,
     "read/activity": 200,
     "read/orders": 200,
@@ -66,4 +68,6 @@ def outcome(answer: dict[str, Any]) -> int:
     """What ANSWERS says of an answer."""
     if "batchItemFailures" in answer:
         return len(answer["batchItemFailures"])
+    if "drift" in answer:
+        return int(answer["drift"])
     return int(answer["statusCode"])

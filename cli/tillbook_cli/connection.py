@@ -38,6 +38,7 @@ class Connection:
 
     dynamodb: Any
     records_table: str
+    ledger_table: str
 
 
 def connect(target: Target) -> Connection:
@@ -66,11 +67,12 @@ def _connect(target: Target) -> Connection:
             raise Unreachable(f"There is no stack {stack_name} in {where}.") from error
         raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    if "RecordsTableName" not in outputs:
-        status = stack["StackStatus"]
-        raise Unreachable(f"The stack {stack_name} ({status}) has no output RecordsTableName: is it Tillbook's?")
+    for name in ("RecordsTableName", "LedgerTableName"):
+        if name not in outputs:
+            status = stack["StackStatus"]
+            raise Unreachable(f"The stack {stack_name} ({status}) has no output {name}: is it Tillbook's?")
     dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=CONFIG)
-    return Connection(dynamodb, outputs["RecordsTableName"])
+    return Connection(dynamodb, outputs["RecordsTableName"], outputs["LedgerTableName"])
 
 
 def _local_stack() -> dict[str, str]:

@@ -17,6 +17,7 @@ from tillbook.accounts import SOURCES, Account, Accounts
 from tillbook.errors import Problem
 from tillbook.keys import ROLES, ApiKey, Keys
 
+from . import audit
 from .audience import audience
 from .connection import Target, Unreachable, connect, explained
 
@@ -30,6 +31,7 @@ class Tillbook:
     accounts: Accounts
     keys: Keys
     as_json: bool
+    ledger_table: str
 
     def show(self, shape: dict[str, Any], *, note: str = "") -> None:
         """`note` is for a person's eyes: it goes to standard error."""
@@ -77,7 +79,8 @@ def on_a_stack(command: Command) -> Command:
         try:
             connection = connect(target)
             client, table = connection.dynamodb, connection.records_table
-            command(Tillbook(Accounts(client, table), Keys(client, table), as_json), **arguments)
+            book = Tillbook(Accounts(client, table), Keys(client, table), as_json, connection.ledger_table)
+            command(book, **arguments)
         except Problem as problem:
             _fail(problem.message, REFUSED, as_json)
         except ValueError as error:
@@ -240,3 +243,30 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
 
 tillbook.add_command(audience)
+
+
+# ------------------------------------------------------------------ audit ---
+
+
+@tillbook.command("audit")
+@click.argument("account_id", required=False)
+@click.option("--person", help="One person of ACCOUNT_ID: our own id, e-mail, its SHA-256, person or customer id.")
+@click.option("--all", "everybody", is_flag=True, help="Everybody; reads the whole ledger table.")
+@click.option("--sample", type=click.IntRange(1), default=100, show_default=True, help="How many people at random.")
+@on_a_stack
+def audit_people(book: Tillbook, account_id: str | None, person: str | None, everybody: bool, sample: int) -> None:
+    """Add people's orders up anew and compare with their lifetime value; of ACCOUNT_ID alone if it is given.
+
+    Each person is read with all of their orders in one snapshot. Exit code 1 if one cent differs: what, and by how
+    much, is printed. People who were written all the time are named, and are no finding: ask again.
+    """
+    if person and (everybody or account_id is None):
+        raise click.UsageError("--person needs ACCOUNT_ID, and goes without --all.")
+    account = book.accounts.get(account_id) if account_id else None
+    people = audit.chosen(book.accounts.client, book.ledger_table, account, person, None if everybody else sample)
+    report = audit.report(
+        book.accounts.client, book.ledger_table, people, 1 if person else None if everybody else sample
+    )
+    click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
+    if report["drift"]:
+        raise SystemExit(REFUSED)

@@ -19,6 +19,8 @@ def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
             for item in arguments["TransactItems"]
             for kind, write in item.items()
         }
+    if operation == "TransactGetItems":
+        return {("dynamodb:GetItem", item["Get"]["TableName"]) for item in arguments["TransactItems"]}
     if operation in ("BatchGetItem", "BatchWriteItem"):
         return {(f"dynamodb:{operation}", name) for name in arguments["RequestItems"]}
     if operation.startswith("SendMessage"):

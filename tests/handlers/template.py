@@ -47,7 +47,7 @@ def routes() -> dict[str, str]:
     return {
         f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}": name
         for name, function in functions().items()
-        for event in function["Events"].values()
+        for event in function.get("Events", {}).values()
         if event["Type"] == "HttpApi" and event["Properties"]["Path"] != "$default"
     }
 
@@ -61,8 +61,15 @@ def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict
     """The functions' environment, with what stands for each resource put in."""
     variables = load()["Globals"]["Function"]["Environment"]["Variables"]
     defaults = {name: str(parameter["Default"]) for name, parameter in load()["Parameters"].items()}
-    known = defaults | table_names | queue_urls
+    known = defaults | table_names | queue_urls | {"AWS::StackName": "tillbook"}
     return {name: known[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
+
+
+def allow_transactions_of_100(patch: Any) -> None:
+    """moto knows DynamoDB's limit of before 2022."""
+    from moto.dynamodb import responses
+
+    patch.setattr(responses, "TRANSACTION_MAX_ITEMS", 100)
 
 
 def create_tables(client: Any) -> dict[str, str]:

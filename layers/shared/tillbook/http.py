@@ -56,13 +56,17 @@ class Response:
 
 @dataclass(frozen=True)
 class Request:
-    """`received` is the stamp of receipt, `id` a new UUIDv7, `deadline` in seconds of time.monotonic()."""
+    """`received` is the stamp of receipt, `id` a new UUIDv7, `deadline` in seconds of time.monotonic().
+
+    `told` is what the log says of it besides: an order_id, numbers; never a person.
+    """
 
     event: dict[str, Any]
     key: ApiKey
     received: str
     id: str
     deadline: float
+    told: dict[str, object] = field(default_factory=dict)
 
     @property
     def account(self) -> str:
@@ -158,7 +162,7 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
             started = time.monotonic()
             request_id, received = times.uuid7(), times.now()
             v1 = _is_v1(event)
-            account, request = "", None
+            account, request, refused = "", None, None
             try:
                 key = _authenticate(event, role, v1)
                 account = key.account
@@ -166,7 +170,7 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
                 request = Request(event, key, received, request_id, deadline)
                 response = call(request)
             except Problem as problem:
-                response = _refusal(problem, v1)
+                response, refused = _refusal(problem, v1), problem
                 if request is not None and role == "ingest":
                     _note_rejection(request, problem)
             except Exception as error:
@@ -175,14 +179,36 @@ def endpoint(role: str) -> Callable[[Callable[[Request], Response]], Handler]:
             log(
                 "request", request_id=request_id, account=account, route=event.get("routeKey"),
                 status=response.status, milliseconds=round((time.monotonic() - started) * 1000, 1),
+                **({} if request is None else _loggable(request.told)),
             )  # fmt: skip
             count(f"Status{response.status // 100}xx")
+            if role == "ingest":
+                _count_order(response.status, refused, known=request is not None)
             flush()
             return _answer(response)
 
         return quiet(handler)
 
     return decorate
+
+
+def _loggable(told: dict[str, object]) -> dict[str, Any]:
+    """An order id may be shaped like an address: that is left out."""
+    return {name: value for name, value in told.items() if "@" not in str(value)}
+
+
+def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
+    """Requests of the order routes, for the share that is rejected. Reasons are the types of errors.py: a few.
+
+    Without a valid key it is not a shop's order, and counts apart. 5xx count as the API's own.
+    """
+    if status < 400:
+        count("Accepted")
+    elif not known:
+        count("Unauthorized")
+    elif refused is not None and status < 500:
+        count("Rejected")
+        count(f"Rejected{type(refused).__name__}")
 
 
 def _note_rejection(request: Request, problem: Problem) -> None:

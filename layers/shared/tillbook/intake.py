@@ -39,6 +39,10 @@ def accept(request: Request) -> Response:
         raise Invalid(faults[: fields.MAX_ERRORS])
     _queue().send_orders(orders)
     ids = [order.request_id for order in orders]
+    # A batch has one id of its own in the log, and the first of its orders'.
+    request.told.update(orders=len(orders), order_request=ids[0])
+    if not batch:
+        request.told["order_id"] = orders[0].body["order_id"]
     return Response(202, {"request_ids": ids} if batch else {"request_id": ids[0]})
 
 

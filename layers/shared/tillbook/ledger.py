@@ -198,6 +198,8 @@ class Ledger:
     client: Any
     table: str
     pace: Pace = field(default_factory=Pace)
+    # Told of each write that is tried again because another came between.
+    conflict: Callable[[], None] = lambda: None
 
     # ------------------------------------------------------------ v3: apply
 
@@ -252,6 +254,7 @@ class Ledger:
                 sk = table.event_sk(activity.order_key, _event_name(activity))
                 return self._repeat(activity, pk, sk, purged, purged_now, tries)
             if refusals[0].condition_failed:
+                self.conflict()
                 tries.at_once()
                 head = refusals[0].item  # somebody else wrote the head: go on from theirs
             else:
@@ -420,6 +423,7 @@ class Ledger:
             if refusals is None:
                 return V1Order(new_id, document.body)
             if refusals and refusals[0].condition_failed:
+                self.conflict()
                 tries.at_once()
                 head = refusals[0].item
             else:

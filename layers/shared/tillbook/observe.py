@@ -32,6 +32,10 @@ def count(name: str, value: int = 1) -> None:
     metrics().add_metric(name=name, unit="Count", value=value)
 
 
+def measure(name: str, milliseconds: float) -> None:
+    metrics().add_metric(name=name, unit="Milliseconds", value=round(milliseconds, 1))
+
+
 def flush() -> None:
     if metrics().metric_set:
         metrics().flush_metrics()

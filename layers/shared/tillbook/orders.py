@@ -18,7 +18,7 @@ from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document, Ledger
 from tillbook.marks import read_marks
 from tillbook.messages import Message, Queue, QueuedWrite
-from tillbook.observe import log
+from tillbook.observe import count, log
 from tillbook.settings import settings
 from tillbook.times import uuid7
 from tillbook.transactions import Transaction, Transactions
@@ -29,7 +29,7 @@ _HEAD_START_SECONDS = 1
 
 @cache
 def _ledger() -> Ledger:
-    return Ledger(table.dynamodb(), settings().ledger_table)
+    return Ledger(table.dynamodb(), settings().ledger_table, conflict=lambda: count("ConflictsRetried"))
 
 
 @cache
@@ -54,6 +54,7 @@ def submit(request: Request) -> Response:
 
     document, notes = orders_api.document(request.json())
     _check_size(document.body)
+    request.told["order_id"] = document.order_id
     order = _ledger().submit(
         request.account, document, new_id=uuid7(), digest=digest(document.body),
         request_id=request.id, received=request.received,
@@ -86,6 +87,7 @@ def edit(request: Request) -> Response:
     from tillbook import orders_api
 
     payload, order_id = request.json(), request.path("order_id")
+    request.told["order_id"] = order_id
     notes: list[str] = []
 
     def change(body: dict[str, Json]) -> Document:
@@ -104,7 +106,7 @@ def edit(request: Request) -> Response:
 
 def delete(request: Request) -> Response:
     """200 with the order as it was. Raises NotFound."""
-    order_id = request.path("order_id")
+    order_id = request.told["order_id"] = request.path("order_id")
     order = _ledger().delete(
         request.account, order_id, request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,

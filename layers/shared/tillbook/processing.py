@@ -19,7 +19,7 @@ from tillbook.jobs import Jobs, Step
 from tillbook.ledger import PURGED, Ledger, Outcome, Purged
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
-from tillbook.observe import count, flush, log, quiet
+from tillbook.observe import count, flush, log, measure, quiet
 from tillbook.providers import Providers
 from tillbook.purge import Purges
 from tillbook.rebuild import Rebuilds
@@ -107,6 +107,7 @@ class Processor:
                 outcome = self.ledger.apply(activity, deadline, known.purged, self._purged_now(order.account))
                 done.append(_transaction(order, outcome))
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
+                measure("AgeAtApplying", _age(order.received))
             except Exception as error:
                 failed.append((order, error))
         for order, cause in failed:
@@ -166,6 +167,7 @@ class Processor:
         """What hangs on a v1 write. The message came before the write: it may be still to come, or never come."""
         effects = self.ledger.written(write.account, write.order_key, write.request_id, write.received, deadline)
         if effects is not None:
+            count("Applied")
             return [
                 Transaction(
                     write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
@@ -180,6 +182,11 @@ class Processor:
 
 def _pause(tries: int) -> int:
     return _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
+
+
+def _age(received: str) -> float:
+    """Milliseconds since a stamp of receipt."""
+    return (times.to_datetime(times.now()) - times.to_datetime(received)).total_seconds() * 1000
 
 
 def _reason(error: Exception) -> str:
@@ -210,9 +217,13 @@ def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
         flush()
 
 
+def _conflict() -> None:
+    count("ConflictsRetried")
+
+
 def _build(env: Settings) -> Processor:
     client, records = table.dynamodb(), env.records_table
-    ledger, queue = Ledger(client, env.ledger_table), Queue(table.sqs(), env.orders_queue_url)
+    ledger, queue = Ledger(client, env.ledger_table, conflict=_conflict), Queue(table.sqs(), env.orders_queue_url)
     jobs, transactions, dead_letters = (
         Jobs(client, records),
         Transactions(client, records),

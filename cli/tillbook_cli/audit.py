@@ -1,0 +1,65 @@
+"""`tillbook audit`: people added up anew from their orders, read where they stand."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+import click
+
+from tillbook.accounts import Account
+from tillbook.audit import DRIFT, UNSETTLED, Auditor
+from tillbook.people import People
+
+Report = dict[str, Any]
+
+_OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_PLACES = 400  # of 100 items each: what a sample reads at most
+
+
+def chosen(
+    client: Any, table: str, account: Account | None, person: str | None, sample: int | None
+) -> Iterator[tuple[str, str]]:
+    """(account, our own id of a person): one, `sample` at random, or all. Raises NotFound for one who is not known."""
+    auditor, of = Auditor(client, table), account.id if account else ""
+    if person and account:
+        # By our own id also where the person's item is gone, which is drift if orders stand.
+        own = person if _OWN_ID.fullmatch(person) else People(client, table, account).find(person)["person"]
+        return iter([(account.id, own)])
+    if sample is None:
+        return auditor.everybody(of)
+    return islice(auditor.people(_PLACES, of), sample)
+
+
+def report(client: Any, table: str, people: Iterable[tuple[str, str]], length: int | None) -> Report:
+    """What was found, with a progress bar on standard error. `length` is how many there are, if that is known."""
+    auditor = Auditor(client, table)
+    found: Report = {"people": 0, "orders": 0, "drift": [], "unsettled": []}
+    with click.progressbar(people, length, label="People", file=sys.stderr, show_pos=True) as bar:
+        for account, person in bar:
+            audited = auditor.audit(account, person)
+            found["people"] += 1
+            found["orders"] += audited.orders
+            named = {"account": account, "person": person}
+            if audited.status == DRIFT:
+                findings = [asdict(finding) for finding in audited.findings]
+                found["drift"].append({**named, "orders": audited.orders, "findings": findings})
+            elif audited.status == UNSETTLED:
+                found["unsettled"].append(named)
+    return found
+
+
+def text(found: Report) -> str:
+    lines = [
+        f"DRIFT  {one['account']}  {one['person']}  {f['source']}  {f['currency']}  {f['what']}: "
+        f"stored {f['stored']}, its orders make {f['computed']}"
+        for one in found["drift"]
+        for f in one["findings"]
+    ]
+    lines += [f"written all the time, ask again: {one['account']}  {one['person']}" for one in found["unsettled"]]
+    verdict = f"{len(found['drift'])} people drifted" if found["drift"] else "no drift"
+    return "\n".join([*lines, f"{found['people']} people, {found['orders']} orders: {verdict}."])

@@ -1,0 +1,1 @@
+"""What stands around `sam deploy`: the smoke test, a rehearsal on MiniStack, the role that GitHub Actions assumes."""

@@ -1,0 +1,112 @@
+"""`python -m deploy.rehearse`: from a clone to a smoke-tested stack, on MiniStack, with the commands of docs/deploy.md.
+
+`sam build`, then deploy/deploy.sh (`sam deploy`, as the workflow calls it) against a bare MiniStack, which
+AWS_ENDPOINT_URL names; account and keys by the `tillbook` command; the smoke test through the front door, since
+MiniStack's own API Gateway hands gzip on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from deploy.smoke import Smoke, smoke
+from local import template as templates
+from local.deploy import number_concurrency
+from local.stack import PARAMETERS, ROOT, Stack
+
+NAME, ACCOUNT = "tillbook-dev", "smoke"
+SAM = ROOT / ".venv-ci" / "bin" / "sam"
+ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+
+def environment(endpoint_url: str) -> dict[str, str]:
+    """Of one who has an AWS there, and nothing of this machine's own."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TILLBOOK_"))}
+    runtime = os.environ.get("PYTHON_RUNTIME")
+    path = f"{Path(runtime).parent}:{os.environ['PATH']}" if runtime else os.environ["PATH"]
+    return mine | {
+        "PATH": path,
+        "AWS_ENDPOINT_URL": endpoint_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_CONFIG_FILE": "/nonexistent",
+        "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+
+class Rehearsal(Stack):
+    """The front door over what `sam deploy` left on the embedded AWS."""
+
+    def __enter__(self) -> Rehearsal:
+        super().__enter__()
+        return self
+
+    def deploy(self) -> None:
+        overrides = {"Stage": "dev", "Architecture": ARCHITECTURE, **PARAMETERS}
+        pairs = [f"{name}={value}" for name, value in overrides.items()]
+        self.run(str(SAM), "build", "--config-env", "dev", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
+        self.run("bash", "deploy/deploy.sh", "dev", "--parameter-overrides", *pairs)
+        number_concurrency(self.boto3_client("lambda"))
+        cloudformation = self.boto3_client("cloudformation")
+        stack = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
+        found = cloudformation.describe_stack_resources(StackName=NAME)["StackResources"]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.resources = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in found}
+        template = templates.load(ROOT / ".aws-sam" / "build" / "template.yaml")
+        self.routes = templates.routes(template)
+        self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
+
+    def run(self, *command: str) -> str:
+        """Raises SystemExit with its output where it fails."""
+        started = time.monotonic()
+        ran = subprocess.run(
+            command, cwd=ROOT, env=environment(self.endpoint_url), stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        shown = " ".join(Path(word).name if word.startswith(str(ROOT)) else word for word in command)
+        print(f"{time.monotonic() - started:6.1f} s  {shown}", flush=True)
+        if ran.returncode:
+            raise SystemExit(f"{ran.stdout[-4000:]}\n{ran.stderr[-4000:]}")
+        return ran.stdout
+
+    def tillbook(self, *words: str) -> Any:
+        out = self.run(sys.executable, "cli", *words, "--stack-name", NAME, "--json")
+        return json.loads(out)
+
+    def key(self, role: str) -> str:
+        return str(self.tillbook("keys", "create", ACCOUNT, "--role", role, "--label", "smoke test")["secret"])
+
+
+def rehearse(port: int) -> bool:
+    # What an earlier build left must not pass for this one's.
+    shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
+    with Rehearsal(port) as stack:
+        stack.tillbook("account", "create", ACCOUNT)
+        good = smoke(Smoke(stack.url, ACCOUNT, stack.key("ingest"), stack.key("admin")))
+        report = stack.tillbook("audit", "--all")
+        print(f"audit: {report['people']} people, {len(report['drift'])} with drift")
+        stack.run(str(SAM), "delete", "--config-env", "dev", "--no-prompts", "--region", "us-east-1")
+        left = stack.boto3_client("dynamodb").list_tables()["TableNames"]
+        print(f"tables that are left: {len(left)}")
+        return good and not report["drift"] and not left
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m deploy.rehearse", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="of the front door; a free one if not given")
+    sys.exit(0 if rehearse(parser.parse_args().port) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""`tillbook audit` on a stack with the tables of template.yaml."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.cli.conftest import REGION, Terminal
+from tillbook import audit, orders_api, times
+from tillbook.identity import Person, email_sha256
+from tillbook.ledger import Ledger
+from tillbook.table import person_pk, raw
+
+ANN, BEN = "ann@example.com", "ben@example.com"
+Plant = Callable[[str, str], None]
+
+
+def id_of(email: str) -> str:
+    return Person("email", email_sha256(email)).id_in("acme")
+
+
+@pytest.fixture
+def plant(run: Terminal, stack_name: str, on_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Account acme with 101 orders of Ann and one of Ben; adds an amount to an attribute of Ann's item."""
+    monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
+    assert run("account", "create", "acme").code == 0
+    client = boto3.client("dynamodb", region_name=REGION)
+    outputs = on_aws.describe_stacks(StackName=stack_name)["Stacks"][0]["Outputs"]
+    table = {output["OutputKey"]: output["OutputValue"] for output in outputs}["LedgerTableName"]
+    for n in range(102):
+        body = {"order_id": f"o-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": ANN if n else BEN}
+        Ledger(client, table).submit(
+            "acme", orders_api.document(body)[0], new_id=times.uuid7(), digest="", request_id=times.uuid7(),
+            received=times.now(), announce=lambda: None, deadline=float("inf"),
+        )  # fmt: skip
+
+    def add(name: str, value: str) -> None:
+        client.update_item(
+            TableName=table, Key=raw({"pk": person_pk("acme", id_of(ANN)), "sk": "p"}), UpdateExpression="ADD #n :v",
+            ExpressionAttributeNames={"#n": name}, ExpressionAttributeValues=raw({":v": Decimal(value)}),
+        )  # fmt: skip
+
+    return add
+
+
+def test_audit(run: Terminal, plant: Plant) -> None:
+    for chosen in ((), ("acme",), ("acme", "--all"), ("--all",), ("acme", "--sample", "2")):
+        ran = run("audit", *chosen)
+        assert (ran.code, ran.out) == (0, "2 people, 102 orders: no drift.\n"), chosen
+    assert run("audit", "acme", "--person", BEN, "--json").json == {
+        "people": 1, "orders": 1, "drift": [], "unsettled": [],
+    }  # fmt: skip
+    assert run("audit", "acme", "--sample", "1", "--json").json["people"] == 1
+
+    plant("o.USD", "0.01")
+    ran = run("audit", "--all", "--json")
+    finding = {"source": "orders_api", "currency": "USD", "what": "amount", "stored": "111.11", "computed": "111.1"}
+    drift = {"account": "acme", "person": id_of(ANN), "orders": 101, "findings": [finding]}
+    assert ran.code == 1
+    assert json.loads(ran.out) == {"people": 2, "orders": 102, "drift": [drift], "unsettled": []}
+    for person in (ANN, id_of(ANN), email_sha256(ANN)):
+        ran = run("audit", "acme", "--person", person)
+        assert ran.code == 1
+        assert "amount: stored 111.11, its orders make 111.1\n" in ran.out
+    assert run("audit", "acme", "--person", BEN).code == 0
+    # Back to what it was.
+    plant("o.USD", "-0.01")
+    assert run("audit", "acme").code == 0
+
+
+def test_what_cannot_be_audited(run: Terminal) -> None:
+    assert run("audit", "--person", ANN).code == 2
+    assert run("audit", "nobody").err == "Error: There is no account nobody.\n"
+    assert run("account", "create", "acme").code == 0
+    assert run("audit", "acme", "--person", ANN).err == "Error: Nobody is known by that.\n"
+    assert run("audit").out == "0 people, 0 orders: no drift.\n"

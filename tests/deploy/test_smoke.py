@@ -1,0 +1,80 @@
+"""The smoke test passes against the local stack, and fails where something is wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from deploy.smoke import Failed, Smoke, smoke
+from local.seed import ACCOUNT, ADMIN_KEY, INGEST_KEY
+from local.stack import ROOT, Stack
+
+
+def command(url: str, ingest: str = INGEST_KEY) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.smoke", "--url", url, "--account", ACCOUNT],
+        cwd=ROOT,
+        env=os.environ | {"TILLBOOK_INGEST_KEY": ingest, "TILLBOOK_ADMIN_KEY": ADMIN_KEY},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_passes_against_the_local_stack(stack: Stack) -> None:
+    ran = command(stack.url)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    checks = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY).checks()
+    assert [line.split("  ")[0] for line in ran.stdout.splitlines()[1:]] == ["ok"] * len(checks)
+
+
+def test_a_wrong_key_fails_it(stack: Stack) -> None:
+    ran = command(stack.url, "wrong")
+    assert ran.returncode == 1
+    assert "FAILED" in ran.stdout
+    assert "wrong" not in ran.stdout + ran.stderr
+
+
+def test_a_wrong_sum_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY)
+    monkeypatch.setattr(target, "v3_order", lambda name: Smoke.v3_order(target, name, grand_total="22.98"))
+    with pytest.raises(Failed, match=r"22\.98"):
+        target.v3_life()
+    target.clear()
+
+
+class Spoilt(BaseHTTPRequestHandler):
+    """A gateway that answers 400 to all, as one would that hands gzip on in pieces."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"] or 0))
+        self.send_response(400)
+        self.end_headers()
+
+    do_GET = do_DELETE = do_POST  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def spoilt() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Spoilt)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_every_check_can_fail(spoilt: str, capsys: pytest.CaptureFixture[str]) -> None:
+    target = Smoke(spoilt, ACCOUNT, INGEST_KEY, ADMIN_KEY)
+    # The last of them waits for nothing: its request is refused.
+    assert smoke(target) is False
+    assert capsys.readouterr().out.count("FAILED") == len(target.checks())

