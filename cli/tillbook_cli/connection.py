@@ -13,6 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 # `make run` says there where its AWS is, for as long as it runs.
 LOCAL_FILE = Path(".local", "stack.json")
+# The admin key that is made there, and nowhere else (local/seed.py).
+LOCAL_KEY = "local-admin-key"
 # Who looks on waits no longer.
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
@@ -38,6 +40,7 @@ class Connection:
 
     dynamodb: Any
     records_table: str
+    ledger_table: str
 
 
 def connect(target: Target) -> Connection:
@@ -51,7 +54,7 @@ def connect(target: Target) -> Connection:
 def _connect(target: Target) -> Connection:
     stack_name, endpoint_url, session = target.stack_name, target.endpoint_url, None
     if target.local:
-        found = _local_stack()
+        found = local_stack()
         stack_name, endpoint_url = found["stack_name"], found["endpoint_url"]
         session = boto3.session.Session("test", "test", region_name="us-east-1")
     else:
@@ -66,14 +69,16 @@ def _connect(target: Target) -> Connection:
             raise Unreachable(f"There is no stack {stack_name} in {where}.") from error
         raise
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
-    if "RecordsTableName" not in outputs:
-        status = stack["StackStatus"]
-        raise Unreachable(f"The stack {stack_name} ({status}) has no output RecordsTableName: is it Tillbook's?")
+    for name in ("RecordsTableName", "LedgerTableName"):
+        if name not in outputs:
+            status = stack["StackStatus"]
+            raise Unreachable(f"The stack {stack_name} ({status}) has no output {name}: is it Tillbook's?")
     dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=CONFIG)
-    return Connection(dynamodb, outputs["RecordsTableName"])
+    return Connection(dynamodb, outputs["RecordsTableName"], outputs["LedgerTableName"])
 
 
-def _local_stack() -> dict[str, str]:
+def local_stack() -> dict[str, str]:
+    """`endpoint_url` and `stack_name` for AWS; `url` for HTTPS. Raises Unreachable."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         try:

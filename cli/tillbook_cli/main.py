@@ -4,103 +4,18 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from tillbook.accounts import SOURCES, Account, Accounts
-from tillbook.errors import Problem
-from tillbook.keys import ROLES, ApiKey, Keys
+from tillbook.accounts import SOURCES, Account
+from tillbook.keys import ROLES, ApiKey
 
 from .audience import audience
-from .connection import Target, Unreachable, connect, explained
-
-REFUSED, UNREACHABLE = 1, 3
-
-
-@dataclass(frozen=True)
-class Tillbook:
-    """What a command works on."""
-
-    accounts: Accounts
-    keys: Keys
-    as_json: bool
-
-    def show(self, shape: dict[str, Any], *, note: str = "") -> None:
-        """`note` is for a person's eyes: it goes to standard error."""
-        if self.as_json:
-            click.echo(json.dumps(shape, indent=2))
-        else:
-            width = max(map(len, shape))
-            for name, value in shape.items():
-                click.echo(f"{name.replace('_', ' '):{width}}  {_text(value)}".rstrip())
-        if note:
-            click.echo(note, err=True)
-
-
-Command = Callable[..., None]
-
-
-def on_a_stack(command: Command) -> Command:
-    """Gives a command the options that say where, and the Tillbook that is there."""
-
-    @click.option(
-        "--stack-name",
-        envvar="TILLBOOK_STACK",
-        default="tillbook-dev",
-        show_default=True,
-        show_envvar=True,
-        help="The CloudFormation stack.",
-    )
-    @click.option("--profile", help="The profile of the AWS configuration.")
-    @click.option("--region", help="The AWS region.")
-    @click.option("--endpoint-url", help="Another AWS than Amazon's.")
-    @click.option("--local", is_flag=True, help="The stack that make run runs in this project.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @functools.wraps(command)
-    def call(
-        *,
-        stack_name: str,
-        profile: str | None,
-        region: str | None,
-        endpoint_url: str | None,
-        local: bool,
-        as_json: bool,
-        **arguments: Any,
-    ) -> None:
-        target = Target(stack_name, profile, region, endpoint_url, local)
-        try:
-            connection = connect(target)
-            client, table = connection.dynamodb, connection.records_table
-            command(Tillbook(Accounts(client, table), Keys(client, table), as_json), **arguments)
-        except Problem as problem:
-            _fail(problem.message, REFUSED, as_json)
-        except ValueError as error:
-            _fail(str(error), REFUSED, as_json)
-        except Unreachable as error:
-            _fail(str(error), UNREACHABLE, as_json)
-        except (BotoCoreError, ClientError) as error:
-            _fail(explained(error, target), UNREACHABLE, as_json)
-
-    return call
-
-
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
-    click.echo(json.dumps({"error": message}) if as_json else f"Error: {message}", err=True)
-    raise SystemExit(code)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value)
+from .importing import import_orders
+from .on_a_stack import Tillbook, on_a_stack
+from .output import table
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -204,7 +119,7 @@ def list_keys(book: Tillbook, account_id: str) -> None:
     if book.as_json:
         book.show({"keys": found})
     elif found:
-        click.echo(_table(found))
+        click.echo(table(found, without=("account",)))
     else:
         click.echo(f"Account {account_id} has no keys.", err=True)
 
@@ -231,12 +146,5 @@ def _key(shown: ApiKey) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    names = [name for name in rows[0] if name != "account"]
-    lines = [[name.replace("_", " ").upper() for name in names]]
-    lines += [[_text(row[name]) for name in names] for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
 tillbook.add_command(audience)
+tillbook.add_command(import_orders)
