@@ -1,5 +1,5 @@
 """The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …), 2 used wrongly,
-3 the stack could not be reached.
+3 the stack could not be reached, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -13,17 +13,29 @@ from tillbook.accounts import SOURCES, Account
 from tillbook.keys import ROLES, ApiKey
 
 from .audience import audience
+from .exporting import export
 from .importing import import_orders
+from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
 from .output import table
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def tillbook() -> None:
-    """Accounts of a Tillbook and their API keys.
+    """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
 
-    It works on the stack that --stack-name names on AWS, or with --local on the one that make run runs.
-    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached.
+    account, keys, export orders and export people work on the tables of the stack that --stack-name names on AWS,
+    with your AWS rights. The others speak HTTPS: --url and --key, or TILLBOOK_URL and TILLBOOK_KEY.
+    --local is the stack that make run runs, for all of them. --json prints JSON.
+
+    \b
+    Examples:
+      tillbook account create my_shop --currency EUR
+      tillbook keys create my_shop --role admin --label "history"
+      tillbook import orders_export.csv --preset shopify --check
+      tillbook person ann@example.com --local
+
+    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached, 130 stopped by Ctrl-C.
     """
 
 
@@ -146,5 +158,5 @@ def _key(shown: ApiKey) -> dict[str, Any]:
     }
 
 
-tillbook.add_command(audience)
-tillbook.add_command(import_orders)
+for command in (audience, import_orders, export, person, order, requests, deadletters):
+    tillbook.add_command(command)
