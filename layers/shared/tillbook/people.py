@@ -98,7 +98,7 @@ class People:
         arguments: dict[str, Any] = {
             "TableName": self.table, "ConsistentRead": True,
             "FilterExpression": "begins_with(pk, :people) AND sk = :person",
-            "ExpressionAttributeValues": {":people": {"S": table.person_pk(self.account.id, "")}, ":person": {"S": "p"}},
+            "ExpressionAttributeValues": raw({":people": table.person_pk(self.account.id, ""), ":person": "p"}),
         }  # fmt: skip
         while True:
             page = self.client.scan(**arguments)
