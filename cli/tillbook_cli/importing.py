@@ -285,7 +285,7 @@ def _summary(run: Import, state: State, start: int, seconds: float) -> dict[str,
         "file": str(run.given.file), "api": run.given.api, "mapping": run.mapping.name if run.mapping else None,
         "orders": state.total, "events": state.total_events, "rejected": state.rejected, "skipped": state.skipped,
         "rejects": str(run.given.rejects) if state.rejected or state.refused else None,
-        "worst": run.rejects.worst(), "sent": state.orders - state.refused, "refused": state.refused,
+        "worst": run.rejects.worst(10), "sent": state.orders - state.refused, "refused": state.refused,
         "resumed_at": start, "seconds": round(seconds, 2),
         "orders_per_second": round(sent / seconds, 1) if seconds else None, "finished": state.finished or None,
     }  # fmt: skip

@@ -13,7 +13,7 @@ if find_spec("tillbook") is None:
 
 from local.stack import Stack
 from tests.end_to_end.shop import Shop
-from tests.import_run.run import run
+from tests.import_run.run import alone, run
 
 
 def main() -> int:
@@ -22,7 +22,12 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--alone", action="store_true", help="no stack: an API that takes all, for rate and memory")
     given = parser.parse_args()
+    if given.alone:
+        with tempfile.TemporaryDirectory(prefix="tillbook-import-") as folder:
+            print(alone(Path(folder), orders=given.orders, seed=given.seed, people=given.people))
+        return 0
     with Stack(given.port) as stack, tempfile.TemporaryDirectory(prefix="tillbook-import-") as folder:
         result = run(Shop.open(stack), Path(folder), orders=given.orders, seed=given.seed, people=given.people)
     print(result)
