@@ -103,6 +103,10 @@ class Rejects:
     reasons: dict[tuple[str, str], int] = field(default_factory=dict)
     _file: IO[str] | None = None
 
+    def begin(self) -> None:
+        """What an earlier check found is over."""
+        self.path.unlink(missing_ok=True)
+
     def add(self, rejects: list[Reject]) -> None:
         if not rejects:
             return

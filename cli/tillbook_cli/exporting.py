@@ -1,6 +1,7 @@
 """`tillbook export`: orders and people out of the ledger, members of audiences through the API; as CSV or JSON lines.
 
-Orders and people are read from the table, page by page, with the AWS rights of who runs it: see on_a_stack.py.
+Orders and people are read from the table, page by page, with the AWS rights of who runs it (dynamodb:Query, Scan and
+GetItem, cloudformation:DescribeStacks). In CSV a text that a spreadsheet would run has an apostrophe before it.
 """
 
 from __future__ import annotations

@@ -119,7 +119,8 @@ def moment(value: Any, mapping: Mapping) -> Any:
     text = _SPACE_BEFORE_OFFSET.sub("", value.strip()).replace("UTC", "Z")
     try:
         stamp = times.parse_iso(text)
-        if datetime.fromisoformat(text).tzinfo is None:
+        # A date alone is that day, in any zone.
+        if ":" in text and datetime.fromisoformat(text).tzinfo is None:
             local = times.to_datetime(stamp).replace(tzinfo=ZoneInfo(mapping.time_zone))
             stamp = times.stamp(local.astimezone(UTC))
     except (ValueError, OverflowError):

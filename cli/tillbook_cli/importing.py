@@ -78,7 +78,8 @@ class Import:
         """Reads all of it once. Raises Stopped, Unreadable."""
         counts = {"total": 0, "total_events": 0, "rejected": 0, "skipped": 0}
         size = self.source.bytes
-        with Progress("kB checked", size // 1000, quiet=self.given.as_json) as bar:
+        self.rejects.begin()
+        with Progress("kB checked", -(-size // 1000), quiet=self.given.as_json) as bar:
             for order in self.orders():
                 if self.stop.is_set():
                     raise Stopped
@@ -89,7 +90,7 @@ class Import:
                 counts["skipped"] += order.skipped
                 bar.note = f"{counts['total']:,} orders, {counts['rejected']:,} bad"
                 bar.at(min(self.source.read_bytes(), size) // 1000)
-            bar.at(size // 1000)
+            bar.at(-(-size // 1000))
         self.rejects.close()
         self.say(_told(counts, self.given))
         for reason in self.rejects.worst():
@@ -185,22 +186,32 @@ def import_orders(
     if given.preset and given.mapping:
         raise click.UsageError("Give --preset or --mapping, not both.")
     _known_encoding(given.encoding)
+    if {file.absolute()} & {p.absolute() for p in (given.rejects, given.state, given.save_mapping) if p}:
+        raise click.UsageError("What is written would replace FILE.")
     api = None if given.check else connected(url, key, local, as_json)
     try:
         with Source(given.file, given.encoding) as source:
             run = Import(given, source, _mapping(given, source), Rejects(given.rejects))
             with _until_stopped(run):
                 summary = _check_only(run) if api is None else _import(run, api)
-    except (BadMapping, Unreadable, NotTheSame, Refused) as error:
+    except (BadMapping, Unreadable, NotTheSame) as error:
         fail(str(error), REFUSED, as_json)
+    except Refused as error:
+        fail(f"{error}{_again(given)}", REFUSED, as_json)
     except Unreachable as error:
-        fail(f"{error} Run the same command again: it goes on where it was.", UNREACHABLE, as_json)
+        fail(f"{error}{_again(given)}", UNREACHABLE, as_json)
     except Stopped:
-        fail("Stopped. Run the same command again: it goes on where it was.", INTERRUPTED, as_json)
+        fail(f"Stopped.{_again(given)}", INTERRUPTED, as_json)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     if summary["rejected"] and not given.skip_bad:
         raise SystemExit(REFUSED)
+
+
+def _again(given: Given) -> str:
+    if given.check or not given.state.exists():
+        return ""
+    return f" Run the same command again: it goes on where it was, as {given.state} notes."
 
 
 def _known_encoding(name: str) -> None:

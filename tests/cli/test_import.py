@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.tillbook_cli import mappings, sending
+from cli.tillbook_cli import histories, mappings, sending
 from cli.tillbook_cli.checking import checked
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
@@ -261,6 +261,32 @@ def test_bad_rows_go_to_a_file_with_their_lines(api: FakeApi, tmp_path: Path) ->
     ]
     assert run(api, file, "--provider", "my_shop", "--skip-bad").exit_code == 0
     assert [event["order_id"] for event in api.events] == ["1", "10"]
+
+
+def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:
+    file = plain(tmp_path / "orders.csv", 3)
+    for option in ("--rejects", "--state", "--save-mapping"):
+        ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", option, str(file)])
+        assert (ran.exit_code, file.read_text()) == (2, plain(tmp_path / "other.csv", 3).read_text())
+
+
+def test_rejects_of_an_earlier_check_are_gone(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")
+    assert run(None, file, "--provider", "my_shop").exit_code == 1
+    assert (tmp_path / "orders.csv.rejects.csv").exists()
+    assert run(None, plain(file, 1), "--provider", "my_shop").exit_code == 0
+    assert not (tmp_path / "orders.csv.rejects.csv").exists()
+
+
+def test_times_as_shops_write_them() -> None:
+    berlin = mappings.in_zone(mappings.preset("plain"), "Europe/Berlin")
+    for text, must in {
+        "2024-01-05 10:22:33 -0500": "2024-01-05T15:22:33Z", "2024-07-05 10:22": "2024-07-05T08:22:00Z",
+        "2024-01-05 10:22:33 UTC": "2024-01-05T10:22:33Z", "2024-01-05": "2024-01-05T00:00:00Z",
+        "2024-01-05T10:22:33.5+01:00": "2024-01-05T09:22:33.5Z", "01/05/2024": "01/05/2024",
+    }.items():  # fmt: skip
+        assert histories.moment(text, berlin) == must
 
 
 def test_rejects_as_json_lines(tmp_path: Path) -> None:
