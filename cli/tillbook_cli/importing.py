@@ -254,7 +254,7 @@ def _check_only(run: Import) -> dict[str, Any]:
 
 def _import(run: Import, api: Api) -> dict[str, Any]:
     given = run.given
-    account = given.account or (api.account() if given.api == "v3" else "")
+    account = given.account or (_account(api) if given.api == "v3" else "")
     identity = _identity(run, api.url, account)
     state = resumed(given.state, identity)
     if state and state.finished and not given.again:
@@ -280,6 +280,17 @@ def _import(run: Import, api: Api) -> dict[str, Any]:
         + ("They are queued: tillbook requests tells what becomes of them." if given.api == "v3" else "")
     )
     return _summary(run, state, start, seconds)
+
+
+def _account(api: Api) -> str:
+    try:
+        return api.account()
+    except Refused as refused:
+        if refused.status == 403:
+            raise Refused(
+                "The key is unknown, revoked or not an admin key: with an ingest key, give --account."
+            ) from None
+        raise
 
 
 def _identity(run: Import, url: str, account: str) -> Identity:

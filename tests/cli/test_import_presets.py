@@ -13,6 +13,7 @@ from cli.tillbook_cli import mappings
 from cli.tillbook_cli.checking import checked
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import Source
+from local.stack import ROOT
 from tillbook.identity import payload_hash
 from tillbook.order import Event, fold
 
@@ -146,6 +147,25 @@ def test_a_saved_mapping_does_what_the_preset_did(tmp_path: Path) -> None:
     with Source(file) as source:
         orders = checked(mappings.entries(source.rows(), mapping), "v3", mapping, "")
         assert [json.loads(body) for order in orders for body in order.bodies] == whole
+
+
+def test_the_mapping_in_the_docs_works(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "import.md").read_text()
+    (tmp_path / "mapping.json").write_text(text.partition("```json\n")[2].partition("```")[0])
+    file = tmp_path / "orders.csv"
+    file.write_text(
+        "number,Invoice mail,MAIL,Bought on,Sum,Given back,State,Article,Article name,Unit price,Pieces\n"
+        "1,a@x.example,,2024-07-01 10:00,15,,ok,A,Cup,5,1\n1,,,,,,,B,Plate,10,1\n"
+        "2,a@x.example,,2024-07-01 10:00,15,,STORNO,A,Cup,15,1\n"
+    )
+    mapping = mappings.load(tmp_path / "mapping.json")
+    with Source(file) as source:
+        found = mappings.entries(source.rows(), mappings.resolved(mapping, source.columns))
+        events = [json.loads(body) for order in checked(found, "v3", mapping, "") for body in order.bodies]
+    assert worth(events) == {"1": "15.00", "2": "0.00"}
+    assert (events[0]["occurred_at"], len(events[0]["items"]), events[0]["currency"]) == (
+        "2024-07-01T08:00:00Z", 2, "EUR",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(

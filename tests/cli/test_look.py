@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,32 @@ def test_export(known: Known, tmp_path: Path) -> None:
     assert members.out.count("\n") == 2
     lines = known("export", "audience", "customers-orders-api", "--format", "jsonl").out.splitlines()
     assert [json.loads(line)["order_id"] for line in lines] == ["W-7"]
+
+
+def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Path) -> None:
+    file, email = tmp_path / "orders.csv", known.shop.email("imported")
+    file.write_text(
+        "order_id,email,occurred_at,grand_total,refunded_amount\n"
+        f"I-1,{email},2024-01-01,10.10,0\nI-2,{email},2024-01-02,5,2.5\n"
+    )
+    done = known("import", str(file), "--provider", "my_shop", "--json")
+    assert (done.code, done.json["sent"], done.json["events"]) == (0, 2, 3)
+    for order_id in ("I-1", "I-2"):
+        known.shop.outcomes([entry["request_id"] for entry in _sent(known, order_id)])
+    assert known.shop.ltv(email) == {"USD": "12.60"}
+    where = ("--url", known.shop.stack.url, "--key", known.shop.ingest_key)
+    refused = ran("import", str(file), "--provider", "my_shop", *where)
+    assert (refused.code, "give --account" in refused.err) == (1, True)
+
+
+def _sent(known: Known, order_id: str) -> list[Any]:
+    """What came in about an order, once all of it was applied."""
+    for _ in range(200):
+        found: list[Any] = known("requests", "--order-id", order_id, "--json").json
+        if len(found) == (2 if order_id == "I-2" else 1):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{order_id} is not applied")
 
 
 def test_exports_are_read_page_by_page(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--once", action="store_true", help="without the second full run")
     parser.add_argument("--alone", action="store_true", help="no stack: an API that takes all, for rate and memory")
     given = parser.parse_args()
     if given.alone:
@@ -29,7 +30,9 @@ def main() -> int:
             print(alone(Path(folder), orders=given.orders, seed=given.seed, people=given.people))
         return 0
     with Stack(given.port) as stack, tempfile.TemporaryDirectory(prefix="tillbook-import-") as folder:
-        result = run(Shop.open(stack), Path(folder), orders=given.orders, seed=given.seed, people=given.people)
+        result = run(
+            Shop.open(stack), Path(folder), orders=given.orders, seed=given.seed, people=given.people, once=given.once
+        )
     print(result)
     return 1 if result.faults else 0
 

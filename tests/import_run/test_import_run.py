@@ -15,9 +15,9 @@ from tests.import_run.run import run
 @pytest.mark.stack
 @pytest.mark.slow
 def test_every_order_once_and_every_lifetime_value_exact(stack: Stack, tmp_path: Path) -> None:
-    result = run(Shop.open(stack), tmp_path, orders=600, seed=3, people=60, quiet=True)
+    result = run(Shop.open(stack), tmp_path, orders=300, seed=3, people=60, quiet=True)
     assert not result.faults, result
-    assert result.outcomes["applied"] == result.events > 600
+    assert result.outcomes["applied"] == result.events > 300
 
 
 def test_the_history_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
