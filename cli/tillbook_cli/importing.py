@@ -192,6 +192,7 @@ def import_orders(
     try:
         with Source(given.file, given.encoding) as source:
             run = Import(given, source, _mapping(given, source), Rejects(given.rejects))
+            _say_mapping(run)
             with _until_stopped(run):
                 summary = _check_only(run) if api is None else _import(run, api)
     except (BadMapping, Unreadable, NotTheSame) as error:
@@ -200,6 +201,8 @@ def import_orders(
         fail(f"{error}{_again(given)}", REFUSED, as_json)
     except Unreachable as error:
         fail(f"{error}{_again(given)}", UNREACHABLE, as_json)
+    except OSError as error:
+        fail(f"{error.filename or file}: {error.strerror}.{_again(given)}", REFUSED, as_json)
     except Stopped:
         fail(f"Stopped.{_again(given)}", INTERRUPTED, as_json)
     if as_json:
@@ -245,6 +248,15 @@ def _mapping(given: Given, source: Source) -> Mapping | None:
     if given.api == "v3" and "provider" not in mapping.fields | mapping.constants:
         raise BadMapping("Orders of v3 have a provider, and no column has it: give one, as --provider my_shop.")
     return mapping
+
+
+def _say_mapping(run: Import) -> None:
+    if run.mapping is None:
+        run.say("Each line is sent as it is: an order as the API takes it.")
+        return
+    unused = run.mapping.unused(run.source.columns)
+    rest = f" Not sent: {', '.join(unused)}." if unused else ""
+    run.say(f"Columns are read as {run.mapping.name} has them.{rest}")
 
 
 def _check_only(run: Import) -> dict[str, Any]:

@@ -55,6 +55,12 @@ class Mapping:
         shape = {name: value for name, value in asdict(self).items() if name != "recognised_by"}
         return json.dumps(shape, indent=2, ensure_ascii=False) + "\n"
 
+    def unused(self, columns: list[str]) -> list[str]:
+        """Columns of a file that no field names: they are not sent."""
+        places = [self.fields, *(getattr(self, part) for part in _PARTS)]
+        used = {column for part in places for names in part.values() for column in names} | set(self.group_by)
+        return [_told(column) for column in columns if column not in used]
+
     def column_of(self, path: str) -> str:
         """Where a field of an event stands, for who looks for what is wrong with it: `items[0].price`."""
         name, _, below = path.partition(".")

@@ -270,6 +270,13 @@ def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:
         assert (ran.exit_code, file.read_text()) == (2, plain(tmp_path / "other.csv", 3).read_text())
 
 
+def test_a_state_that_cannot_be_written_is_told(api: FakeApi, tmp_path: Path) -> None:
+    state = str(tmp_path / "no-folder" / "state")
+    ran = run(api, plain(tmp_path / "orders.csv", 3), "--provider", "my_shop", "--state", state)
+    assert (ran.exit_code, api.events) == (1, [])
+    assert "No such file or directory." in ran.stderr
+
+
 def test_rejects_of_an_earlier_check_are_gone(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")

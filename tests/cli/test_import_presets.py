@@ -135,6 +135,13 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
     assert '7,,,"grand_total is another than in line 6, of the same order"' in rejects
 
 
+def test_what_is_not_sent_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text("order_id,email,occurred_at,grand_total,Notes,a@x.example\n")
+    said = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--provider", "my_shop"]).stderr
+    assert "Columns are read as plain has them. Not sent: Notes, (an e-mail address)." in said
+
+
 def test_a_saved_mapping_does_what_the_preset_did(tmp_path: Path) -> None:
     file, saved = tmp_path / "export.csv", tmp_path / "mapping.json"
     whole = sent(tmp_path, SHOPIFY)
