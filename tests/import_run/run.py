@@ -81,7 +81,7 @@ def run(
     expected = write(file, orders, seed, people, MARKER_DOMAIN)
     result.events, result.bytes = sum(expected.events.values()), file.stat().st_size
     for name, options, kill_at in (
-        ("killed", [], orders // 2),
+        ("killed", [], orders // 4 if quiet else orders // 2),
         ("resumed", [], None),
         ("again", ["--again"], None),
     )[: 2 if once else 3]:
@@ -128,7 +128,7 @@ def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
     else:
         told = (
             f"{name} from order {ran.summary['resumed_at']:,} in {ran.summary['seconds']:.1f} s, "
-            f"{ran.summary['orders_per_second']:,} orders/s"
+            f"{ran.summary['orders_per_second'] or 0:,} orders/s"
         )
         if ran.summary["resumed_at"] != (result.killed_at if name == "resumed" else 0):
             result.faults.append(f"{name} went on at {ran.summary['resumed_at']}, not {result.killed_at}")
