@@ -13,6 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 # `make run` says there where its AWS is, for as long as it runs.
 LOCAL_FILE = Path(".local", "stack.json")
+# The admin key that is made there, and nowhere else (local/seed.py).
+LOCAL_KEY = "local-admin-key"
 # Who looks on waits no longer.
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
@@ -52,7 +54,7 @@ def connect(target: Target) -> Connection:
 def _connect(target: Target) -> Connection:
     stack_name, endpoint_url, session = target.stack_name, target.endpoint_url, None
     if target.local:
-        found = _local_stack()
+        found = local_stack()
         stack_name, endpoint_url = found["stack_name"], found["endpoint_url"]
         session = boto3.session.Session("test", "test", region_name="us-east-1")
     else:
@@ -75,7 +77,8 @@ def _connect(target: Target) -> Connection:
     return Connection(dynamodb, outputs["RecordsTableName"], outputs["LedgerTableName"])
 
 
-def _local_stack() -> dict[str, str]:
+def local_stack() -> dict[str, str]:
+    """`endpoint_url` and `stack_name` for AWS; `url` for HTTPS. Raises Unreachable."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         try:

@@ -1,117 +1,43 @@
 """The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …), 2 used wrongly,
-3 the stack could not be reached.
+3 the stack could not be reached, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
 
-from tillbook.accounts import SOURCES, Account, Accounts
-from tillbook.errors import Problem
-from tillbook.keys import ROLES, ApiKey, Keys
+from tillbook.accounts import SOURCES, Account
+from tillbook.keys import ROLES, ApiKey
 
 from . import audit
 from .audience import audience
-from .connection import Target, Unreachable, connect, explained
-
-REFUSED, UNREACHABLE = 1, 3
-
-
-@dataclass(frozen=True)
-class Tillbook:
-    """What a command works on."""
-
-    accounts: Accounts
-    keys: Keys
-    as_json: bool
-    ledger_table: str
-
-    def show(self, shape: dict[str, Any], *, note: str = "") -> None:
-        """`note` is for a person's eyes: it goes to standard error."""
-        if self.as_json:
-            click.echo(json.dumps(shape, indent=2))
-        else:
-            width = max(map(len, shape))
-            for name, value in shape.items():
-                click.echo(f"{name.replace('_', ' '):{width}}  {_text(value)}".rstrip())
-        if note:
-            click.echo(note, err=True)
-
-
-Command = Callable[..., None]
-
-
-def on_a_stack(command: Command) -> Command:
-    """Gives a command the options that say where, and the Tillbook that is there."""
-
-    @click.option(
-        "--stack-name",
-        envvar="TILLBOOK_STACK",
-        default="tillbook-dev",
-        show_default=True,
-        show_envvar=True,
-        help="The CloudFormation stack.",
-    )
-    @click.option("--profile", help="The profile of the AWS configuration.")
-    @click.option("--region", help="The AWS region.")
-    @click.option("--endpoint-url", help="Another AWS than Amazon's.")
-    @click.option("--local", is_flag=True, help="The stack that make run runs in this project.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-    @functools.wraps(command)
-    def call(
-        *,
-        stack_name: str,
-        profile: str | None,
-        region: str | None,
-        endpoint_url: str | None,
-        local: bool,
-        as_json: bool,
-        **arguments: Any,
-    ) -> None:
-        target = Target(stack_name, profile, region, endpoint_url, local)
-        try:
-            connection = connect(target)
-            client, table = connection.dynamodb, connection.records_table
-            book = Tillbook(Accounts(client, table), Keys(client, table), as_json, connection.ledger_table)
-            command(book, **arguments)
-        except Problem as problem:
-            _fail(problem.message, REFUSED, as_json)
-        except ValueError as error:
-            _fail(str(error), REFUSED, as_json)
-        except Unreachable as error:
-            _fail(str(error), UNREACHABLE, as_json)
-        except (BotoCoreError, ClientError) as error:
-            _fail(explained(error, target), UNREACHABLE, as_json)
-
-    return call
-
-
-def _fail(message: str, code: int, as_json: bool) -> NoReturn:
-    click.echo(json.dumps({"error": message}) if as_json else f"Error: {message}", err=True)
-    raise SystemExit(code)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value)
+from .exporting import export
+from .importing import import_orders
+from .look import deadletters, order, person, requests
+from .on_a_stack import Tillbook, on_a_stack
+from .output import REFUSED, table
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def tillbook() -> None:
-    """Accounts of a Tillbook and their API keys.
+    """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
 
-    It works on the stack that --stack-name names on AWS, or with --local on the one that make run runs.
-    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached.
+    account, keys, audit, export orders and export people work on the tables of the stack that --stack-name names on AWS,
+    with your AWS rights. The others speak HTTPS: --url and --key, or TILLBOOK_URL and TILLBOOK_KEY.
+    --local is the stack that make run runs, for all of them. --json prints JSON.
+
+    \b
+    Examples:
+      tillbook account create my_shop --currency EUR
+      tillbook keys create my_shop --role admin --label "history"
+      tillbook import orders_export.csv --preset shopify --check
+      tillbook person ann@example.com --local
+
+    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached, 130 stopped by Ctrl-C.
     """
 
 
@@ -207,7 +133,7 @@ def list_keys(book: Tillbook, account_id: str) -> None:
     if book.as_json:
         book.show({"keys": found})
     elif found:
-        click.echo(_table(found))
+        click.echo(table(found, without=("account",)))
     else:
         click.echo(f"Account {account_id} has no keys.", err=True)
 
@@ -234,17 +160,6 @@ def _key(shown: ApiKey) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
-    names = [name for name in rows[0] if name != "account"]
-    lines = [[name.replace("_", " ").upper() for name in names]]
-    lines += [[_text(row[name]) for name in names] for row in rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(names))]
-    return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
-tillbook.add_command(audience)
-
-
 # ------------------------------------------------------------------ audit ---
 
 
@@ -263,10 +178,16 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
     if person and (everybody or account_id is None):
         raise click.UsageError("--person needs ACCOUNT_ID, and goes without --all.")
     account = book.accounts.get(account_id) if account_id else None
-    people = audit.chosen(book.accounts.client, book.ledger_table, account, person, None if everybody else sample)
+    people = audit.chosen(
+        book.accounts.client, book.connection.ledger_table, account, person, None if everybody else sample
+    )
     report = audit.report(
-        book.accounts.client, book.ledger_table, people, 1 if person else None if everybody else sample
+        book.accounts.client, book.connection.ledger_table, people, 1 if person else None if everybody else sample
     )
     click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
     if report["drift"]:
         raise SystemExit(REFUSED)
+
+
+for command in (audience, import_orders, export, person, order, requests, deadletters):
+    tillbook.add_command(command)

@@ -400,8 +400,8 @@ class Ledger:
                 # Numbers begin again after a purge: what stands there now may be another order's.
                 if first is not None and first["i"] == head["i"] and "b" in first:
                     return V1Order(str(first["i"]), unpack(first["b"]), changed=False)
-                # The first version was emptied of whom it named: the answer is the order as it is. Or it went, and a try
-                # of the first submission whose answer was lost has made the order again, under the same id.
+                # The first version was emptied of whom it named: the answer is the order as it is. Or it went, and a
+                # try of the first submission whose answer was lost has made the order again, under the same id.
                 now, current = self._current(pk, key, tries)
                 if current is not None and now is not None and (now["i"], now["b"]) == (head["i"], head["b"]):
                     return V1Order(str(current["i"]), unpack(current["b"]), changed=False)

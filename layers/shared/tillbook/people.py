@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -89,14 +90,36 @@ class People:
                 return item | {"person": person_id}
         raise NotFound("Nobody is known by that.")
 
+    def everyone(self) -> Iterator[dict[str, Json]]:
+        """All people of the account, in no order: as `shown`, without the times of orders.
+
+        A scan: it reads the whole table, page by page, for people have no partition in common.
+        """
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "ConsistentRead": True,
+            "FilterExpression": "begins_with(pk, :people) AND sk = :person",
+            "ExpressionAttributeValues": raw({":people": table.person_pk(self.account.id, ""), ":person": "p"}),
+        }  # fmt: skip
+        while True:
+            page = self.client.scan(**arguments)
+            for item in map(plain_item, page["Items"]):
+                if "k" in item:
+                    yield self._worth(item | {"person": str(item["pk"]).rpartition("/")[2]})
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
     def shown(self, person: Item) -> dict[str, Json]:
+        first, last = self._order_times(person)
+        return self._worth(person) | {"first_order_at": first, "last_order_at": last}
+
+    def _worth(self, person: Item) -> dict[str, Json]:
         by_source = {source: self._values(person, source) for source in table.SOURCE_LETTER}
         counted = [by_source[source] for source in self.account.sources]
         total: dict[str, Decimal] = {}
         for values in counted:
             for currency, value in values.items():
                 total[currency] = EXACT.add(total.get(currency, ZERO), value)
-        first, last = self._order_times(person)
         return {
             "id": person["person"],
             "email_sha256": person["id"] if person["k"] == "email" else None,
@@ -105,8 +128,6 @@ class People:
             "lifetime_value": _texts(total),
             "lifetime_value_by_source": {name: _texts(values) for name, values in by_source.items() if values},
             "orders_count": sum(self._count(person, source) for source in self.account.sources),
-            "first_order_at": first,
-            "last_order_at": last,
         }
 
     def subscriber(self, person: Item, asked: str) -> dict[str, Json]:

@@ -1,0 +1,177 @@
+"""Commands that speak to the API over HTTPS: the options that say where, and one client with kept connections."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import click
+import urllib3
+
+from .connection import LOCAL_KEY, Unreachable, local_stack
+from .output import REFUSED, UNREACHABLE, fail
+
+_SECONDS = 40.0  # an HTTP API answers within 30
+_PAGE = 200
+
+
+class Refused(Exception):
+    """The API says no; the message says why. It never holds what was asked for, which may be an e-mail address."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        """None for what is no JSON: the gateway or something before it answered."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True)
+class Api:
+    url: str
+    key: str = field(repr=False)
+    as_json: bool = False
+    _pool: urllib3.PoolManager = field(
+        default_factory=lambda: urllib3.PoolManager(maxsize=64, timeout=urllib3.Timeout(connect=10, read=_SECONDS)),
+        repr=False,
+    )
+
+    def send(self, method: str, path: str, body: bytes | None = None) -> Answer:
+        """One try. Raises Unreachable where no answer came."""
+        headers = {"authorization": f"Bearer {self.key}", "user-agent": "tillbook"}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        try:
+            answer = self._pool.request(
+                method, self.url.rstrip("/") + path, body=body, headers=headers, retries=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            # Its text quotes the path, which may hold an address.
+            raise Unreachable(f"{self.url} does not answer ({type(error).__name__}).") from None
+        return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
+
+    def get(self, path: str, **query: str | int | None) -> Any:
+        return self.call("GET", path, **query)
+
+    def call(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Any:
+        """The answer's JSON. Raises Refused, Unreachable."""
+        answer = self.asked(method, path, payload, **query)
+        found = answer.json()
+        if found is None:
+            raise Refused(f"{self.url} does not answer as Tillbook does.")
+        return found
+
+    def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
+        given = urlencode({name: value for name, value in query.items() if value is not None})
+        body = None if payload is None else json.dumps(payload).encode()
+        answer = self.send(method, f"{path}?{given}" if given else path, body)
+        if not 200 <= answer.status < 300:
+            raise Refused(refusal(answer), answer.status)
+        return answer
+
+    def pages(self, path: str, noun: str, most: int, **query: str | None) -> Iterator[Any]:
+        """The entries of a list, at most so many."""
+        cursor: str | None = None
+        while most > 0:
+            found = self.get(path, limit=min(most, _PAGE), cursor=cursor, **query)
+            yield from found[noun][:most]
+            most -= len(found[noun])
+            cursor = found["next_cursor"]
+            if cursor is None:
+                return
+
+    def account(self) -> str:
+        """The account of the key. Raises Refused where the key is not an admin key."""
+        return str(self.get("/v1/account")["account_id"])
+
+
+def segment(text: str) -> str:
+    """One segment of a path, every reserved character percent-encoded."""
+    return quote(text, safe="")
+
+
+def refusal(answer: Answer) -> str:
+    """What the API says, in either dialect."""
+    if answer.status in (401, 403):
+        return "The key is unknown, revoked, of another account, or its role does not allow this."
+    found = answer.json()
+    if isinstance(found, dict):
+        if isinstance(found.get("error"), dict):
+            return str(found["error"].get("message"))
+        if isinstance(found.get("errors"), list) and found["errors"]:
+            return "; ".join(str(entry.get("message")) for entry in found["errors"][:5])
+        if "message" in found:
+            return f"The gateway answered {answer.status}: {found['message']}."
+    return f"The API answered {answer.status}."
+
+
+Command = Callable[..., None]
+
+_options = (
+    click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="Where the API is: the stack's output ApiUrl."),
+    click.option("--key", envvar="TILLBOOK_KEY", show_envvar=True, help="An API key with the role admin."),
+    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its own key."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+)
+
+
+def where(command: Command) -> Command:
+    """The options that say where the API is."""
+    for option in reversed(_options):
+        command = option(command)
+    return command
+
+
+def connected(url: str | None, key: str | None, local: bool, as_json: bool) -> Api:
+    """Raises Unreachable, click.UsageError."""
+    if local:
+        found = local_stack()
+        url, key = found.get("url"), key or LOCAL_KEY
+    if not url or not key:
+        raise click.UsageError("Give --url and --key (or TILLBOOK_URL and TILLBOOK_KEY), or --local for make run.")
+    if not url.startswith(("http://", "https://")):
+        raise click.UsageError("--url must start with https:// (or http:// for a local stack).")
+    return Api(url, key, as_json)
+
+
+def over_https(command: Command) -> Command:
+    """Gives a command the options that say where, and the Api that is there; tells what went wrong."""
+
+    @where
+    @functools.wraps(command)
+    def call(*, url: str | None, key: str | None, local: bool, as_json: bool, **arguments: Any) -> None:
+        with told(as_json):
+            command(connected(url, key, local, as_json), **arguments)
+
+    return call
+
+
+class told:  # noqa: N801 - reads as a function
+    """Ends the command with a message and the right code where the API refuses or does not answer."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Refused):
+            fail(str(error), REFUSED, self._as_json)
+        if isinstance(error, Unreachable):
+            fail(str(error), UNREACHABLE, self._as_json)

@@ -1,0 +1,163 @@
+"""`tillbook export`: orders and people out of the ledger, members of audiences through the API; as CSV or JSON lines.
+
+Orders and people are read from the table, page by page, with the AWS rights of who runs it (dynamodb:Query, Scan and
+GetItem, cloudformation:DescribeStacks). In CSV a text that a spreadsheet would run has an apostrophe before it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import click
+
+from tillbook import times
+from tillbook.accounts import SOURCES, Account
+from tillbook.amounts import text as amount_text
+from tillbook.audiences import Audiences
+from tillbook.ledger import state_of
+from tillbook.people import People
+from tillbook.table import Item
+
+from .audience import export as export_audience
+from .on_a_stack import Tillbook, on_a_stack
+from .progress import Progress
+
+Row = dict[str, Any]
+
+ORDER_COLUMNS = (
+    "source", "provider", "order_id", "status", "person", "currency", "grand_total", "refund_amount", "lifetime_value",
+    "first_occurred_at", "last_occurred_at", "events", "flags",
+)  # fmt: skip
+PERSON_COLUMNS = (
+    "id", "email_sha256", "person_id", "customer_id", "source", "currency", "lifetime_value", "counted", "orders_count",
+)  # fmt: skip
+
+
+@click.group("export")
+def export() -> None:
+    """Write orders, people or an audience to a file, of any size, as CSV or JSON lines.
+
+    \b
+    Examples:
+      tillbook export orders 1234567 --output orders.csv
+      tillbook export people 1234567 --format jsonl --local > people.jsonl
+      tillbook export audience customers-orders-api --url https://… --key … --output members.csv
+    """
+
+
+def _file_options(command: Any) -> Any:
+    command = click.option("--output", type=click.File("w"), default="-", help="A file; standard output if not given.")(
+        command
+    )
+    return click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)(
+        command
+    )
+
+
+@export.command("orders")
+@click.argument("account_id")
+@click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Of one source only.")
+@_file_options
+@on_a_stack
+def export_orders(book: Tillbook, account_id: str, sources: tuple[str, ...], form: str, output: IO[str]) -> None:
+    """Write the orders of ACCOUNT_ID, one a line, with what each adds to the lifetime value of whom.
+
+    \b
+    Columns: source, provider (v3), order_id, status (v3: the latest action), person (our own id), currency,
+    grand_total, refund_amount, lifetime_value (grand_total less refunds), first_occurred_at (v1: order_date),
+    last_occurred_at (v3), events (v1: how often it was written), flags.
+    """
+    account = book.accounts.get(account_id)
+    found = (row for source in sources or SOURCES for row in _orders(book, account, source))
+    _write(found, ORDER_COLUMNS, form, output, "orders")
+
+
+def _orders(book: Tillbook, account: Account, source: str) -> Iterator[Row]:
+    audiences = Audiences(book.connection.dynamodb, book.connection.ledger_table, account.id)
+    for _, _, items in audiences.orders(source, page=1000):
+        if items:
+            yield _order(items[-1], source, account)
+
+
+def _order(head: Item, source: str, account: Account) -> Row:
+    row: Row = {
+        "source": source, "provider": head.get("pr"), "order_id": head["id"], "person": head.get("p"),
+        "currency": head.get("c") or account.currency, "lifetime_value": amount_text(head["x"]),
+        "first_occurred_at": times.iso(head["f"]),
+    }  # fmt: skip
+    if source == "orders_api":
+        return row | {"grand_total": amount_text(head["x"]), "refund_amount": "0.00", "events": int(head["v"])}
+    state = state_of(head)
+    return row | {
+        "status": state.action, "events": state.events, "last_occurred_at": times.iso(state.last[:20]),
+        "grand_total": None if state.known_total is None else amount_text(state.known_total),
+        "refund_amount": amount_text(state.refunds), "flags": " ".join(state.flags) or None,
+    }  # fmt: skip
+
+
+@export.command("people")
+@click.argument("account_id")
+@_file_options
+@on_a_stack
+def export_people(book: Tillbook, account_id: str, form: str, output: IO[str]) -> None:
+    """Write the people of ACCOUNT_ID with their lifetime value.
+
+    \b
+    CSV: a line for each person, source and currency. Columns: id (our own), email_sha256, person_id and customer_id
+    (one of the three), source, currency, lifetime_value, counted (whether the account counts that source),
+    orders_count (of the person, in all sources that count).
+    JSON lines: a person a line, as GET /v3/:account_id/people/:id answers, without the times of orders.
+
+    It reads the whole table once (a scan).
+    """
+    account = book.accounts.get(account_id)
+    people = People(book.connection.dynamodb, book.connection.ledger_table, account).everyone()
+    rows = people if form == "jsonl" else (row for person in people for row in _values(person, account))
+    _write(rows, PERSON_COLUMNS, form, output, "people" if form == "jsonl" else "lines")
+
+
+def _values(person: Row, account: Account) -> Iterator[Row]:
+    for source, values in person["lifetime_value_by_source"].items():
+        for currency, value in values.items():
+            yield person | {
+                "source": source, "currency": currency, "lifetime_value": value, "counted": source in account.sources,
+            }  # fmt: skip
+
+
+def _write(rows: Iterable[Row], columns: tuple[str, ...], form: str, output: IO[str], what: str) -> None:
+    with Progress(what) as bar:
+        if form == "csv":
+            output.write(_line(columns))
+        for row in rows:
+            if form == "jsonl":
+                output.write(json.dumps(_named(row, columns), ensure_ascii=False) + "\n")
+            else:
+                output.write(_line([_cell(row.get(name)) for name in columns]))
+            bar.add()
+
+
+def _named(row: Row, columns: tuple[str, ...]) -> Row:
+    """Orders have all of their columns in each line; a person is the published shape."""
+    return {name: row.get(name) for name in columns} if "order_id" in row else row
+
+
+def _line(cells: Iterable[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "" if value is None else str(value)
+    # A spreadsheet would run it; an amount below zero is none of that.
+    harmless = text.replace(".", "", 1).removeprefix("-").isdigit()
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not harmless else text
+
+
+export.add_command(export_audience, "audience")

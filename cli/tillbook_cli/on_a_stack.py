@@ -1,0 +1,79 @@
+"""Commands that work on a stack's tables, over AWS: the options that say which, and the Tillbook that is there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tillbook.accounts import Accounts
+from tillbook.errors import Problem
+from tillbook.keys import Keys
+
+from . import output
+from .connection import Connection, Target, Unreachable, connect, explained
+from .output import REFUSED, UNREACHABLE, fail
+
+
+@dataclass(frozen=True)
+class Tillbook:
+    """What a command works on."""
+
+    accounts: Accounts
+    keys: Keys
+    connection: Connection
+    as_json: bool
+
+    def show(self, shape: dict[str, Any], *, note: str = "") -> None:
+        output.show(shape, self.as_json, note=note)
+
+
+Command = Callable[..., None]
+
+
+def on_a_stack(command: Command) -> Command:
+    """Gives a command the options that say where, and the Tillbook that is there."""
+
+    @click.option(
+        "--stack-name",
+        envvar="TILLBOOK_STACK",
+        default="tillbook-dev",
+        show_default=True,
+        show_envvar=True,
+        help="The CloudFormation stack.",
+    )
+    @click.option("--profile", help="The profile of the AWS configuration.")
+    @click.option("--region", help="The AWS region.")
+    @click.option("--endpoint-url", help="Another AWS than Amazon's.")
+    @click.option("--local", is_flag=True, help="The stack that make run runs in this project.")
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    @functools.wraps(command)
+    def call(
+        *,
+        stack_name: str,
+        profile: str | None,
+        region: str | None,
+        endpoint_url: str | None,
+        local: bool,
+        as_json: bool,
+        **arguments: Any,
+    ) -> None:
+        target = Target(stack_name, profile, region, endpoint_url, local)
+        try:
+            found = connect(target)
+            client, table = found.dynamodb, found.records_table
+            command(Tillbook(Accounts(client, table), Keys(client, table), found, as_json), **arguments)
+        except Problem as problem:
+            fail(problem.message, REFUSED, as_json)
+        except ValueError as error:
+            fail(str(error), REFUSED, as_json)
+        except Unreachable as error:
+            fail(str(error), UNREACHABLE, as_json)
+        except (BotoCoreError, ClientError) as error:
+            fail(explained(error, target), UNREACHABLE, as_json)
+
+    return call

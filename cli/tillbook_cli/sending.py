@@ -1,0 +1,195 @@
+"""Orders to the API: units of them by a bounded number of connections, repeated until the API takes them.
+
+What was sent may be sent again, in other units: the identity of each event is in it (its `occurred_at` and payload, or
+the v1 order_id), so nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+
+from tillbook.errors import FieldError
+
+from .api import Answer, Api, Refused, refusal, segment
+from .checking import Checked
+from .connection import Unreachable
+from .rows import Place
+
+# Of the 1,000 orders and 4 MiB that a batch may have: small enough that a function is done with it in a fraction of
+# its 10 s, and that JSON within JSON stays under what Lambda takes (6 MiB); large enough that throttling is seldom met.
+UNIT_EVENTS, UNIT_BYTES = 250, 1024 * 1024
+UNIT_V1 = 25
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+PATIENCE_SECONDS = 300.0
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class Stopped(Exception):
+    """Somebody wants to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Whole orders, one after another in the file; `end` is where the next one begins. `events` are (line, body)."""
+
+    end: Place
+    orders: int
+    events: list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """`refused` are (line, what the API says) of single orders."""
+
+    events: int
+    refused: list[tuple[int, FieldError]]
+
+
+def units(orders: Iterable[Checked], api: str) -> Iterator[Unit]:
+    """Only good orders are in them; what is skipped moves the place."""
+    most = UNIT_V1 if api == "v1" else UNIT_EVENTS
+    events: list[tuple[int, bytes]] = []
+    count = size = 0
+    end: Place | None = None
+    for order in orders:
+        bytes_ = sum(map(len, order.bodies))
+        if end is not None and (len(events) + len(order.bodies) > most or size + bytes_ > UNIT_BYTES):
+            yield Unit(end, count, events)
+            events, count, size = [], 0, 0
+        events += [(order.line, body) for body in order.bodies]
+        count, size, end = count + bool(order.bodies), size + bytes_, order.end
+    if end is not None:
+        yield Unit(end, count, events)
+
+
+@dataclass
+class Sender:
+    api: Api
+    version: str
+    account: str
+    concurrency: int
+    skip_bad: bool
+    stop: threading.Event
+    pauses: int = 0
+    _random: random.Random = field(default_factory=random.Random)
+
+    def run(self, work: Iterator[Unit], done: Callable[[Unit, Sent], None]) -> None:
+        """Tells `done` of each unit in the file's order, once the API took it. Raises Stopped, Refused, Unreachable."""
+        pending: deque[tuple[Unit, Future[Sent]]] = deque()
+        threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="send")
+        try:
+            for unit in work:
+                if self.stop.is_set():
+                    break
+                pending.append((unit, threads.submit(self._deliver, unit)))
+                while pending and (len(pending) > 2 * self.concurrency or pending[0][1].done()):
+                    self._settle(pending, done)
+            while pending:
+                self._settle(pending, done)
+            if self.stop.is_set():
+                raise Stopped
+        finally:
+            self.stop.set()  # whoever waits or has not begun gives up; what is on the wire ends
+            threads.shutdown(wait=True, cancel_futures=True)
+
+    def _settle(self, pending: deque[tuple[Unit, Future[Sent]]], done: Callable[[Unit, Sent], None]) -> None:
+        unit, future = pending.popleft()
+        try:
+            done(unit, future.result())
+        except CancelledError:
+            raise Stopped from None
+
+    def _deliver(self, unit: Unit) -> Sent:
+        if self.version == "v3":
+            return self._batch(unit.events)
+        refused: list[tuple[int, FieldError]] = []
+        for line, body in unit.events:
+            answer = self._taken("/v1/order", body)
+            if answer.status in (400, 409, 413):
+                refused.append((line, FieldError("", "", f"refused by the API: {refusal(answer)}")))
+            elif answer.status != 201:
+                raise Refused(refusal(answer), answer.status)
+        return Sent(len(unit.events) - len(refused), refused)
+
+    def _batch(self, events: list[tuple[int, bytes]]) -> Sent:
+        if not events:
+            return Sent(0, [])
+        body = b'{"orders":[' + b",".join(body for _, body in events) + b"]}"
+        answer = self._taken(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
+        if answer.status == 202:
+            taken = answer.json()
+            if not isinstance(taken, dict) or len(taken.get("request_ids", [])) != len(events):
+                raise Refused(f"{self.api.url} does not answer as Tillbook does.")
+            return Sent(len(events), [])
+        if answer.status == 413 and len(events) > 1:
+            half = len(events) // 2
+            parts = (self._batch(events[:half]), self._batch(events[half:]))
+            return Sent(parts[0].events + parts[1].events, parts[0].refused + parts[1].refused)
+        refused = _refused(answer, events)
+        if not refused or not self.skip_bad:
+            # An API of another version: what it says about one order, it says of the file.
+            where = f" (line {refused[0][0]})" if refused else ""
+            raise Refused(refusal(answer) + where, answer.status)
+        bad = {line for line, _ in refused}
+        rest = self._batch([event for event in events if event[0] not in bad])
+        return Sent(rest.events, refused + rest.refused)
+
+    def _taken(self, path: str, body: bytes) -> Answer:
+        """The first answer that another try would not change. Raises Stopped, Unreachable."""
+        began, tries = time.monotonic(), 0
+        while True:
+            if self.stop.is_set():
+                raise Stopped
+            answer: Answer | None = None
+            try:
+                answer = self.api.send("POST", path, body)
+                if answer.status not in _PASSING:
+                    return answer
+                problem = Unreachable(refusal(answer))
+            except Unreachable as error:
+                problem = error
+            if time.monotonic() - began > PATIENCE_SECONDS:
+                raise Unreachable(f"{problem} It was tried for {PATIENCE_SECONDS / 60:.0f} minutes.")
+            self.pauses += 1
+            if self.stop.wait(self._pause(answer, tries)):
+                raise Stopped
+            tries += 1
+
+    def _pause(self, answer: Answer | None, tries: int) -> float:
+        """Exponential, with full jitter; never shorter than the API asks for."""
+        longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
+        asked = retry_after(answer.headers.get("retry-after")) if answer else 0.0
+        return min(asked, PATIENCE_SECONDS) + self._random.uniform(0, longest)
+
+
+def retry_after(text: str | None) -> float:
+    """Seconds, of either form of the header; 0 for anything else."""
+    if not text:
+        return 0.0
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int, FieldError]]:
+    """Of a 422, `orders[3].email` by the line it came from; of a 413, the one order there is."""
+    if answer.status == 413 and len(events) == 1:
+        return [(events[0][0], FieldError("", "length_error", "is too large for the API"))]
+    found: list[tuple[int, FieldError]] = []
+    body = answer.json()
+    for error in body.get("errors", []) if answer.status == 422 and isinstance(body, dict) else []:
+        position, _, path = str(error.get("attribute") or "").removeprefix("orders[").partition("]")
+        if position.isdigit() and int(position) < len(events):
+            code = str(error.get("code", ""))
+            found.append((events[int(position)][0], FieldError(path.lstrip("."), code, f"refused by the API ({code})")))
+    return found

@@ -1,0 +1,225 @@
+"""`tillbook person`, `order`, `requests`, `deadletters` and `export`, against the whole stack."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.tillbook_cli import connection
+from cli.tillbook_cli.connection import LOCAL_FILE
+from cli.tillbook_cli.main import tillbook
+from local import announce, seed
+from local.stack import Stack
+from tests.cli.conftest import Ran
+from tests.end_to_end.shop import Shop
+from tillbook.deadletters import DeadLetters
+from tillbook.messages import Message, QueuedOrder
+from tillbook.times import now, uuid7
+
+pytestmark = pytest.mark.stack
+
+ORDER = {"provider": "my_shop", "occurred_at": "2026-01-17T20:50:00Z", "order_id": "=1001", "currency": "EUR"}
+
+
+@dataclass(frozen=True)
+class Known:
+    """An account with two v3 events, a v1 order, and a repeat."""
+
+    shop: Shop
+    email: str
+
+    def __call__(self, *words: str) -> Ran:
+        where = ["--url", self.shop.stack.url, "--key", self.shop.admin_key]
+        return ran(*words, *where)
+
+    def on_aws(self, *words: str) -> Ran:
+        where = ["--endpoint-url", self.shop.stack.endpoint_url, "--region", "us-east-1", "--stack-name", "tillbook"]
+        return ran(*words, *where)
+
+
+def ran(*words: str) -> Ran:
+    result = CliRunner().invoke(tillbook, [*words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.fixture(scope="module")
+def known(stack: Stack) -> Known:
+    shop = Shop.open(stack)
+    email = shop.email("look")
+    shop.applied(ORDER | {"email": email, "action": "placed", "grand_total": "105.00"})
+    shop.applied(
+        ORDER | {"email": email, "action": "refunded", "refund_amount": "5.00", "occurred_at": "2026-01-18T09:00:00Z"}
+    )
+    again = shop.order(ORDER | {"email": email, "action": "placed", "grand_total": "105.00"}).json["request_id"]
+    assert shop.outcome(again)["status"] == "duplicate"
+    assert shop.submit(
+        {"order_id": "W-7", "order_date": "2026-01-20", "total": 20, "customer_email": email}
+    ).status == 201  # fmt: skip
+    return Known(shop, email)
+
+
+@pytest.fixture(autouse=True)
+def credentials(no_aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+
+def test_a_person(known: Known) -> None:
+    shown = known("person", known.email)
+    assert shown.code == 0, shown.err
+    assert "lifetime value                   100.00 EUR, 20.00 USD" in shown.out
+    assert "+105.00 EUR" in shown.out
+    assert "-5.00 EUR" in shown.out
+    assert known.email not in shown.out
+    whole = known("person", known.email, "--json").json
+    assert whole["lifetime_value_by_source"] == {"orders_api": {"USD": "20.00"}, "shopper_activity": {"EUR": "100.00"}}
+    assert (len(whole["activity"]), len(whole["orders"])) == (3, 2)
+    assert known("person", f"nobody-{known.email}") == Ran(1, "", "Error: Nobody is known by that.\n")
+
+
+def test_an_order(known: Known) -> None:
+    (found,) = known("order", "=1001", "--json").json
+    assert found["order"]["lifetime_value"] == "100.00"
+    assert [step["lifetime_value"]["amount"] for step in found["history"]] == ["105.00", "100.00"]
+    assert known("order", "=1001", "--provider", "my_shop", "--json").json == [found]
+    shown = known("order", "W-7").out
+    assert "Submitted an order" in shown
+    assert "20.00 USD" in shown
+    assert known("order", "W-8").code == 1
+
+
+def test_requests(known: Known) -> None:
+    applied = known("requests", "--status", "applied", "--source", "shopper_activity", "--json").json
+    assert [entry["action"] for entry in applied] == ["refunded", "placed"]
+    (repeat,) = known("requests", "--status", "duplicate", "--json").json
+    assert repeat["original_request_id"] == applied[1]["request_id"]
+    assert known("requests", repeat["request_id"], "--json").json == [repeat]
+    assert "duplicate" in known("requests", "--order-id", "=1001").out
+    assert known("requests", "--status", "failed") == Ran(0, "", "There are none.\n")
+    assert known("requests", uuid7(), "--json").json[0]["status"] == "queued"
+
+
+def test_dead_letters(known: Known) -> None:
+    shop, letters = known.shop, []
+    table = DeadLetters(shop.stack.boto3_client("dynamodb"), shop.stack.outputs["RecordsTableName"])
+    for number in range(2):
+        letters.append(uuid7())
+        order = QueuedOrder(
+            account=shop.account, request_id=letters[-1], received=now(), position=0, event_id=f"dead-letter-{number}",
+            occurred=now(), person=["email", "0" * 64],
+            body={"provider": "my_shop", "order_id": f"D-{number}", "action": "placed"},
+            content_hash="", notes=[],
+        )  # fmt: skip
+        table.keep(shop.account, letters[-1], "tried five times", Message(orders=[order]))
+    listed = known("deadletters", "list")
+    assert all(letter in listed.out for letter in letters)
+    assert known("deadletters", "replay").code == 2
+    assert known("deadletters", "replay", letters[0], "--json").json == {"replayed": 1}
+    assert shop.outcome(letters[0])["status"] == "applied"
+    assert known("deadletters", "discard", letters[1], "--reason", "a test", "--json").json["id"] == letters[1]
+    assert known("deadletters", "list") == Ran(0, "", "There are none.\n")
+    assert (
+        known("deadletters", "discard", letters[1], "--reason", "a test").err
+        == "Error: There is no such dead letter.\n"
+    )
+
+
+def test_export(known: Known, tmp_path: Path) -> None:
+    account = known.shop.account
+    out = tmp_path / "orders.csv"
+    assert known.on_aws("export", "orders", account, "--output", str(out)).code == 0
+    rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(out.read_text(), newline=""))}
+    # Nothing that a spreadsheet would run.
+    order = rows["'=1001"]
+    assert (order["grand_total"], order["refund_amount"], order["lifetime_value"]) == ("105.00", "5.00", "100.00")
+    assert (rows["W-7"]["source"], rows["W-7"]["lifetime_value"]) == ("orders_api", "20.00")
+    lines = known.on_aws("export", "orders", account, "--format", "jsonl", "--source", "orders_api").out.splitlines()
+    assert [json.loads(line)["order_id"] for line in lines] == ["W-7"]
+
+    people = list(csv.DictReader(io.StringIO(known.on_aws("export", "people", account).out, newline="")))
+    person = known.shop.person(known.email)
+    mine = {(p["source"], p["currency"]): p["lifetime_value"] for p in people if p["id"] == person["id"]}
+    assert mine == {("orders_api", "USD"): "20.00", ("shopper_activity", "EUR"): "100.00"}
+    lines = known.on_aws("export", "people", account, "--format", "jsonl").out.splitlines()
+    told = {shape["id"]: shape for shape in map(json.loads, lines)}[person["id"]]
+    assert person == told | {name: person[name] for name in ("first_order_at", "last_order_at")}
+    assert known.on_aws("export", "people", "nobody").code == 1
+
+    members = known("export", "audience", "customers-orders-api")
+    assert members.out == known("audience", "export", "customers-orders-api").out
+    assert members.out.count("\n") == 2
+    lines = known("export", "audience", "customers-orders-api", "--format", "jsonl").out.splitlines()
+    assert [json.loads(line)["order_id"] for line in lines] == ["W-7"]
+
+
+def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Path) -> None:
+    file, email = tmp_path / "orders.csv", known.shop.email("imported")
+    file.write_text(
+        "order_id,email,occurred_at,grand_total,refunded_amount\n"
+        f"I-1,{email},2024-01-01,10.10,0\nI-2,{email},2024-01-02,5,2.5\n"
+    )
+    done = known("import", str(file), "--provider", "my_shop", "--json")
+    assert (done.code, done.json["sent"], done.json["events"]) == (0, 2, 3)
+    for order_id in ("I-1", "I-2"):
+        known.shop.outcomes([entry["request_id"] for entry in _sent(known, order_id)])
+    assert known.shop.ltv(email) == {"USD": "12.60"}
+    where = ("--url", known.shop.stack.url, "--key", known.shop.ingest_key)
+    refused = ran("import", str(file), "--provider", "my_shop", *where)
+    assert (refused.code, "give --account" in refused.err) == (1, True)
+
+
+def _sent(known: Known, order_id: str) -> list[Any]:
+    """What came in about an order, once all of it was applied."""
+    for _ in range(200):
+        found: list[Any] = known("requests", "--order-id", order_id, "--json").json
+        if len(found) == (2 if order_id == "I-2" else 1):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"{order_id} is not applied")
+
+
+def test_exports_are_read_page_by_page(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = known.shop.stack.boto3_client("dynamodb")
+    calls: list[str] = []
+
+    class Paged:
+        def __getattr__(self, name: str) -> Any:
+            def call(**arguments: Any) -> Any:
+                calls.append(name)
+                return getattr(client, name)(**arguments | ({"Limit": 3} if name in ("scan", "query") else {}))
+
+            return call
+
+    found = connection.Connection(
+        Paged(), known.shop.stack.outputs["RecordsTableName"], known.shop.stack.outputs["LedgerTableName"]
+    )
+    whole = [sorted(known.on_aws("export", what, known.shop.account).out.splitlines()) for what in ("orders", "people")]
+    monkeypatch.setattr("cli.tillbook_cli.on_a_stack.connect", lambda _target: found)
+    paged = [sorted(ran("export", what, known.shop.account).out.splitlines()) for what in ("orders", "people")]
+    assert paged == whole
+    assert calls.count("scan") > 3
+
+
+def test_local_needs_no_url_and_no_key(
+    known: Known, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert connection.LOCAL_KEY == seed.ADMIN_KEY
+    monkeypatch.setattr(announce, "FILE", tmp_path / LOCAL_FILE)
+    monkeypatch.chdir(tmp_path)
+    assert ran("requests", "--local").code == 3
+    assert ran("requests").code == 2
+    with announce.announced(stack):
+        assert ran("requests", "--limit", "1", "--local", "--json").code == 0
+    assert ran("requests", "--url", "ftp://x", "--key", "k").code == 2
+    assert ran("requests", "--url", "http://127.0.0.1:9", "--key", "k").code == 3
+    assert ran("requests", "--url", stack.url, "--key", "k").err.startswith("Error: The key is unknown")

@@ -1,0 +1,99 @@
+"""A shop's history in the form of Shopify's export, made from a seed, and what must come of it.
+
+Sums are kept in cents, by rules that are written down here once more: nothing of the importer is asked.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from random import Random
+
+COLUMNS = (
+    "Name", "Email", "Financial Status", "Paid at", "Currency", "Subtotal", "Shipping", "Taxes", "Total",
+    "Discount Code", "Discount Amount", "Created at", "Lineitem quantity", "Lineitem name", "Lineitem price",
+    "Lineitem sku", "Billing Name", "Billing Address1", "Billing City", "Billing Zip", "Billing Country",
+    "Cancelled at", "Refunded Amount", "Id", "Tags",
+)  # fmt: skip
+_START = datetime(2023, 1, 1, tzinfo=UTC)
+_ZONE = timezone(timedelta(hours=-5))
+
+
+@dataclass
+class Expected:
+    """Contributions in cents by order id; by (e-mail's SHA-256, currency); events by order id."""
+
+    orders: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int] = field(default_factory=dict)
+    people: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+
+
+def write(path: Path, count: int, seed: int, people: int, domain: str) -> Expected:
+    """Row by row: the file is never in memory."""
+    expected = Expected()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow(COLUMNS)
+        for number in range(count):
+            for row in _order(number, Random(f"{seed}/{number}"), people, domain, expected):
+                out.writerow([row.get(name, "") for name in COLUMNS])
+    return expected
+
+
+def _order(number: int, random: Random, people: int, domain: str, expected: Expected) -> Iterator[dict[str, str]]:
+    order_id, buyer = str(5_000_000_000 + number), f"buyer-{random.randrange(people)}@{domain}"
+    lines = [(random.randrange(1, 4), random.randrange(100, 20_000)) for _ in range(random.choice((1, 1, 1, 2, 3)))]
+    total = sum(quantity * price for quantity, price in lines)
+    placed = _START + timedelta(seconds=random.randrange(3 * 365 * 86_400))
+    currency = random.choice(("USD", "USD", "USD", "EUR"))
+    status, refunded, canceled, events, kept = _fate(random, total)
+    expected.orders[order_id], expected.events[order_id] = kept, events
+    expected.people[hashlib.sha256(buyer.encode()).hexdigest(), currency] += kept
+    for position, (quantity, price) in enumerate(lines):
+        row = {
+            "Name": f"#{1000 + number}", "Email": buyer, "Lineitem quantity": str(quantity),
+            "Lineitem name": random.choice(('Cup, "blue"', "Plate", "Tea\npot", "Löffel")),
+            "Lineitem price": _money(price), "Lineitem sku": f"S-{price % 97}",
+        }  # fmt: skip
+        if position == 0:
+            row |= {
+                "Financial Status": status, "Currency": currency, "Subtotal": _money(total), "Shipping": "0.00",
+                "Taxes": "0.00", "Total": _money(total), "Discount Amount": "0.00", "Created at": _time(placed),
+                "Billing Name": "Ann B. Lee", "Billing Address1": f"{number % 300} Main St", "Billing City": "Austin",
+                "Billing Zip": f"'{number % 90_000:05d}", "Billing Country": "US", "Id": order_id,
+                "Refunded Amount": _money(refunded), "Tags": "vip" if number % 7 == 0 else "",
+                "Cancelled at": _time(placed + timedelta(hours=5)) if canceled else "",
+            }  # fmt: skip
+        yield row
+
+
+def _fate(random: Random, total: int) -> tuple[str, int, bool, int, int]:
+    """(financial status, refunded, canceled, events, what counts)."""
+    kind = random.random()
+    if kind < 0.80:
+        return "paid", 0, False, 1, total
+    if kind < 0.88:
+        part = random.randrange(1, total)
+        return "partially_refunded", part, False, 2, total - part
+    if kind < 0.92:
+        return "refunded", total, False, 2, 0
+    if kind < 0.95:
+        return "refunded", total, True, 3, 0
+    if kind < 0.97:
+        return "voided", 0, True, 2, 0
+    if kind < 0.98:
+        return "pending", 0, True, 2, 0
+    return "paid", 0, True, 2, total
+
+
+def _money(cents: int) -> str:
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(_ZONE).strftime("%Y-%m-%d %H:%M:%S %z")

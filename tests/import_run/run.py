@@ -1,0 +1,281 @@
+"""A history is imported into the local stack, killed in the middle, gone on with, and imported once more.
+
+Then each order stands once, with the events and the contribution that the generator counted, and each person is worth
+exactly the sum of theirs. The importer's memory is measured while it works.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cli.tillbook_cli.sending import UNIT_EVENTS
+from local.stack import ROOT
+from tests.cli.fake_api import ACCOUNT, KEY, serving
+from tests.concurrency.books import check_counters, check_people
+from tests.end_to_end.privacy import MARKER_DOMAIN
+from tests.end_to_end.shop import Shop
+from tests.import_run.history import Expected, write
+from tests.simulation.progress import Progress
+from tillbook.table import plain_item
+
+CONCURRENCY = 4
+_LOOK_SECONDS = 0.1
+
+
+@dataclass
+class Ran:
+    """One run of the importer. `memory` in kB, as it went on."""
+
+    summary: dict[str, Any] | None
+    seconds: float
+    memory: list[int]
+
+    def told(self) -> str:
+        parts = [self.memory[int(len(self.memory) * share)] // 1024 for share in (0, 0.25, 0.5, 0.75)]
+        return (
+            f"memory {', '.join(map(str, parts))} and {self.memory[-1] // 1024} MB, peak {max(self.memory) // 1024} MB"
+        )
+
+
+@dataclass
+class Result:
+    orders: int
+    seed: int
+    events: int = 0
+    bytes: int = 0
+    killed_at: int = 0
+    runs: list[str] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    memory: list[list[int]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        outcomes = ", ".join(f"{count:,} {status}" for status, count in sorted(self.outcomes.items()))
+        lines = [
+            f"{self.orders:,} orders, {self.events:,} events, {self.bytes / 1e6:.1f} MB (seed {self.seed})",
+            *self.runs,
+            f"requests: {outcomes}",
+        ]
+        if self.faults:
+            return "\n".join([*lines, f"NOT RIGHT, {len(self.faults)} faults:", *self.faults[:20]])
+        return "\n".join([*lines, "every order once, every lifetime value exact"])
+
+
+def run(
+    shop: Shop, folder: Path, *, orders: int, seed: int, people: int = 5_000, once: bool = False, quiet: bool = False
+) -> Result:
+    """`once`: killed and gone on with, but not imported again."""
+    result, file = Result(orders, seed), folder / "orders_export.csv"
+    _say(quiet, f"Generating {orders:,} orders ...")
+    expected = write(file, orders, seed, people, MARKER_DOMAIN)
+    result.events, result.bytes = sum(expected.events.values()), file.stat().st_size
+    for name, options, kill_at in (
+        ("killed", [], orders // 4 if quiet else orders // 2),
+        ("resumed", [], None),
+        ("again", ["--again"], None),
+    )[: 2 if once else 3]:
+        _say(quiet, f"Import, {name} ...")
+        ran = _import(shop.stack.url, shop.ingest_key, shop.account, file, options, kill_at, orders, quiet)
+        result.memory.append(ran.memory)
+        _note(result, name, ran, file)
+        # What was on the wire when it was killed is sent again while its first copies are queued.
+        if name != "killed":
+            result.runs[-1] += f"; the queue drained in {_drain(shop, quiet):.0f} s"
+    result.faults += list(_wrong(shop, expected, result))
+    for path in folder.iterdir():
+        if path != file and MARKER_DOMAIN in path.read_text():
+            result.faults.append(f"{path.name} holds an e-mail address")
+    return result
+
+
+def alone(folder: Path, *, orders: int, seed: int, people: int) -> str:
+    """The importer against an API that takes all and keeps nothing: what it does itself, and in how much memory."""
+    file = folder / "orders_export.csv"
+    write(file, orders, seed, people, MARKER_DOMAIN)
+    with serving() as api:
+        api.keep = False
+        ran = _import(api.url, KEY, ACCOUNT, file, [], None, orders, quiet=False)
+    assert ran.summary is not None, "the importer failed"
+    return (
+        f"{orders:,} orders, {ran.summary['events']:,} events, {file.stat().st_size / 1e6:.1f} MB (seed {seed}): "
+        f"checked in {ran.seconds - ran.summary['seconds']:.1f} s, sent in {ran.summary['seconds']:.1f} s, "
+        f"{ran.summary['orders_per_second']:,} orders/s; {ran.told()}"
+    )
+
+
+def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
+    if name == "killed":
+        state = json.loads(file.with_name(f"{file.name}.tillbook-import").read_text())
+        result.killed_at = state["orders"]
+        rate = result.killed_at / ran.seconds
+        told = f"killed at {result.killed_at:,} orders after {ran.seconds:.1f} s (check included, {rate:,.0f}/s)"
+        if ran.summary is not None or not 0 < result.killed_at < result.orders:
+            result.faults.append(f"it was not killed in the middle: {ran.summary}")
+    elif ran.summary is None:
+        told = "failed"
+        result.faults.append(f"{name}: the importer failed")
+    else:
+        told = (
+            f"{name} from order {ran.summary['resumed_at']:,} in {ran.summary['seconds']:.1f} s, "
+            f"{ran.summary['orders_per_second'] or 0:,} orders/s"
+        )
+        if ran.summary["resumed_at"] != (result.killed_at if name == "resumed" else 0):
+            result.faults.append(f"{name} went on at {ran.summary['resumed_at']}, not {result.killed_at}")
+        if (ran.summary["sent"], ran.summary["rejected"]) != (result.orders, 0):
+            result.faults.append(f"{name}: {ran.summary}")
+    result.runs.append(f"{told}; {ran.told()}")
+
+
+def _import(
+    url: str, key: str, account: str, file: Path, options: list[str], kill_at: int | None, total: int, quiet: bool
+) -> Ran:
+    """Runs the importer in a process of its own, and kills it once so many orders are noted as sent."""
+    command = [
+        sys.executable, "-m", "cli", "import", str(file), "--account", account, "--concurrency", str(CONCURRENCY),
+        "--json", *options,
+    ]  # fmt: skip
+    environment = os.environ | {"TILLBOOK_URL": url, "TILLBOOK_KEY": key}
+    state = file.with_name(f"{file.name}.tillbook-import")
+    before = state.stat().st_mtime_ns if state.exists() else 0
+    memory: list[int] = []
+    progress, sent = Progress(total, "orders", quiet=quiet), 0
+    began = time.monotonic()
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            while process.poll() is None:
+                memory += _memory(process.pid)
+                if state.exists() and state.stat().st_mtime_ns != before:
+                    now = json.loads(state.read_text())["orders"]
+                    if now > sent:
+                        progress.add(now - sent, f"{memory[-1] // 1024} MB" if memory else "")
+                    sent = now
+                    if kill_at is not None and sent >= kill_at:
+                        process.kill()
+                        break
+                time.sleep(_LOOK_SECONDS)
+            out = process.communicate()[0]
+        finally:
+            process.kill()
+    progress.clear()
+    seconds = time.monotonic() - began
+    if process.returncode == -signal.SIGKILL:
+        return Ran(None, seconds, memory)
+    return Ran(json.loads(out) if process.returncode == 0 else None, seconds, memory)
+
+
+def _memory(process: int) -> list[int]:
+    """Resident memory in kB; nothing where the machine does not tell."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+        return [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
+    except OSError:
+        return []
+
+
+def _drain(shop: Shop, quiet: bool) -> float:
+    """Until nothing is queued, under way or waiting. Returns how long it took."""
+    sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
+    names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
+    empty, most, left = 0, 0, 0
+    progress = Progress(0, "", quiet=True)
+    while empty < 3:
+        answer = sqs.get_queue_attributes(QueueUrl=shop.stack.outputs["OrdersQueueUrl"], AttributeNames=names)
+        waiting = sum(int(answer["Attributes"].get(name, 0)) for name in names)
+        if waiting > most:
+            most = left = waiting
+            progress = Progress(most, "messages", quiet=quiet)
+        if waiting < left:
+            progress.add(left - waiting)
+        left, empty = waiting, empty + 1 if not waiting else 0
+        time.sleep(0.3)
+    progress.clear()
+    return time.monotonic() - start
+
+
+def _say(quiet: bool, text: str) -> None:
+    if not quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+# ------------------------------------------------------------- what is right
+
+
+def _items(shop: Shop) -> Iterator[dict[str, Any]]:
+    """Of both tables, without bodies: what is compared must fit in memory."""
+    client = shop.stack.boto3_client("dynamodb")
+    for name in ("LedgerTableName", "RecordsTableName"):
+        for page in client.get_paginator("scan").paginate(TableName=shop.stack.outputs[name], ConsistentRead=True):
+            for item in page["Items"]:
+                item.pop("b", None)
+                if item["pk"]["S"].startswith(f"{shop.account}/"):
+                    yield plain_item(item)
+
+
+def _wrong(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
+    heads: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
+    counters: list[dict[str, Any]] = []
+    events: Counter[tuple[str, str]] = Counter()
+    for item in _items(shop):
+        kind, sk = item["pk"].split("/")[1], item["sk"]
+        if sk.endswith("~"):
+            heads.append({name: item[name] for name in ("pk", "sk", "id", "p", "c", "x", "m", "n") if name in item})
+        elif kind == "s":
+            events[item["pk"], sk.partition("!")[0]] += 1
+        elif kind == "p":
+            people.append(item)
+        elif kind == "n":
+            counters.append(item)
+        elif kind == "t":
+            result.outcomes[item["st"]] += 1
+        elif kind == "d":
+            yield f"{sk} is a dead letter: {item['why']}"
+    yield from check_people(people, heads)
+    yield from check_counters(counters, heads)
+    yield from _orders(expected, heads, events)
+    have = {
+        (person["id"], name[2:]): value
+        for person in people
+        for name, value in person.items()
+        if name.startswith("s.") and (value or person.get(f"s#{name[2:]}"))
+    }
+    must = {key: Decimal(cents) / 100 for key, cents in expected.people.items()}
+    for key in sorted(must.keys() | have.keys()):
+        if must.get(key) != have.get(key):
+            yield f"{key} is worth {have.get(key)}, not {must.get(key)}"
+    yield from _outcomes(result, sent_again=0 if len(result.runs) == 2 else result.events)
+
+
+def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tuple[str, str]]) -> Iterator[str]:
+    seen: Counter[str] = Counter(head["id"] for head in heads)
+    for order_id in expected.orders.keys() | seen.keys():
+        if seen[order_id] != 1 or order_id not in expected.orders:
+            yield f"order {order_id} stands {seen[order_id]} times"
+    for head in heads:
+        if head["x"] != Decimal(expected.orders.get(head["id"], 0)) / 100:
+            yield f"order {head['id']} counts {head['x']}, not {expected.orders.get(head['id'])} cents"
+        found = events[head["pk"], head["sk"][:-1]]
+        if found != expected.events.get(head["id"]):
+            yield f"order {head['id']} has {found} events, not {expected.events.get(head['id'])}"
+
+
+def _outcomes(result: Result, sent_again: int) -> Iterator[str]:
+    """Each event applied once; the second run, and what was on the wire at the kill, are duplicates."""
+    if result.outcomes.keys() - {"applied", "duplicate"}:
+        yield f"requests ended as {dict(result.outcomes)}"
+    if result.outcomes["applied"] != result.events:
+        yield f"{result.outcomes['applied']} requests were applied, of {result.events} events"
+    on_the_wire = (2 * CONCURRENCY + 1) * UNIT_EVENTS
+    if not 0 <= result.outcomes["duplicate"] - sent_again <= on_the_wire:
+        yield f"{result.outcomes['duplicate']} duplicates of {sent_again} events that were sent again"

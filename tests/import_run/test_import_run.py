@@ -1,0 +1,34 @@
+"""A slice of `python -m tests.import_run`: a history imported, killed in the middle, gone on with, imported again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.stack import Stack
+from tests.end_to_end.shop import Shop
+from tests.import_run.history import write
+from tests.import_run.run import run
+
+
+@pytest.mark.stack
+@pytest.mark.slow
+def test_every_order_once_and_every_lifetime_value_exact(stack: Stack, tmp_path: Path) -> None:
+    # So slow that it is killed between its few units; who is answered 429 waits and goes on.
+    stack.throttle((0.5, 1))
+    try:
+        result = run(Shop.open(stack), tmp_path, orders=600, seed=3, people=60, quiet=True)
+    finally:
+        stack.throttle(stack._throttling)
+    assert not result.faults, result
+    assert result.outcomes["applied"] == result.events > 300
+
+
+def test_the_history_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+    first, again, other = (
+        write(tmp_path / name, 50, seed, 9, "x.example") for name, seed in zip("abc", (1, 1, 2), strict=True)
+    )
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
+    assert first == again != other
+    assert sum(first.orders.values()) == sum(first.people.values())
