@@ -38,7 +38,8 @@ _RUN = """set -euo pipefail
 [ ! -e {state} ] || . {state}
 trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 . {block}
-declare -p | grep -Ev '^declare -[a-zA-Z]*r|^declare -[-a-zA-Z]* (ANSWER|BASH|DIRSTACK|FUNCNAME|GROUPS|PIPE|SHLVL|_)' >{state}
+declare -p | grep -Ev '^declare -[a-zA-Z]*r|^declare -[-a-zA-Z]* (ANSWER|BASH|DIRSTACK|FUNCNAME|GROUPS|PIPE|SHLVL|_)' \\
+  >{state}
 """
 
 

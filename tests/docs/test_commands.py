@@ -31,7 +31,7 @@ def _name(page: Path) -> str:
 @pytest.mark.parametrize("page", [page for page, found in RUN.items() if found], ids=_name)
 def test_the_commands_of_a_page_run(page: Path, stack: Stack, tmp_path: Path) -> None:
     shop = Shop.open(stack)
-    prepared.prepare(_name(page), shop, tmp_path)
+    prepared.prepare(_name(page), shop)
     shell = Page(shop, tmp_path)
     try:
         for block in RUN[page]:
