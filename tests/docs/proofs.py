@@ -174,6 +174,8 @@ _CUSTOM = {
 
 def aws(words: Words) -> None:
     rest = _program(words, "aws")
+    if rest == ["configure"]:
+        return
     _check(len(rest) > 1, f"`{shlex.join(words)}` names no operation")
     service, command = rest[:2]
     options = set(_options(rest[2:])) - _GLOBAL
