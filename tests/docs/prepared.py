@@ -11,14 +11,19 @@ from tillbook.deadletters import DeadLetters
 from tillbook.messages import Message, QueuedOrder
 
 
-def prepare(page: str, shop: Shop) -> None:
-    """What no command can make: orders that could not be applied."""
+def prepare(page: str, shop: Shop) -> dict[str, str]:
+    """What no command can make: orders that could not be applied. Returns what the page calls by other names."""
+    if page == "docs/runbook.md":
+        dead, job = times.uuid7(), shop.send("POST", "/v1/audience/customers-orders-api/rebuild").json["job_id"]
+        _dead_letter(shop, dead)
+        return {"DEADLETTER_ID": dead, "JOB_ID": job}
     if page == "docs/api.md":
         for name in ("replay", "discard"):
             _dead_letter(shop, event(f"manage/{name}")["pathParameters"]["deadletter_id"])
     elif page == "docs/how-to/replay-dead-letters.md":
         for _ in range(3):
             _dead_letter(shop, times.uuid7())
+    return {}
 
 
 def _dead_letter(shop: Shop, request_id: str) -> None:

@@ -12,12 +12,14 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from events.make import HOST
 from local.stack import ROOT
+from tests.docs import stand_in
 from tests.docs.markdown import Block
 from tests.end_to_end.shop import Shop
 
@@ -50,8 +52,10 @@ class Failed(AssertionError):
 class Page:
     """A folder with the project in it, as links, and a shell."""
 
-    def __init__(self, shop: Shop, folder: Path) -> None:
+    def __init__(self, shop: Shop, folder: Path, said: Mapping[str, str] | None = None) -> None:
+        """`said`: what stands on the page for something that is called otherwise here."""
         self.folder, self._groups = folder, list[int]()
+        self._exit = ExitStack()
         with socket.create_server(("127.0.0.1", 0)) as free:
             receiver = str(free.getsockname()[1])
         self._said = {
@@ -60,8 +64,11 @@ class Page:
             "1234567": shop.account,
             "local-ingest-key": shop.ingest_key,
             "local-admin-key": shop.admin_key,
+            "TILLBOOK_KEY=…": f"TILLBOOK_KEY={shop.admin_key}",
+            "=tillbook-prod": "=tillbook",
             f"127.0.0.1:{_RECEIVER}": f"127.0.0.1:{receiver}",
             f"--port {_RECEIVER}": f"--port {receiver}",
+            **(said or {}),
         }
         self._work = folder / "work"
         self._work.mkdir()
@@ -79,7 +86,10 @@ class Page:
         place = self.folder / "bin"
         place.mkdir()
         python = shlex.quote(sys.executable)
+        asked = self._exit.enter_context(stand_in.listening(shop.stack))
+        shims = {name: stand_in.SHIM.format(program=name, curl=CURL, url=asked) for name in stand_in.PROGRAMS}
         for name, text in {
+            **shims,
             "curl": _CURL.format(curl=CURL),
             "python3": f'#!/bin/sh\nexec {python} "$@"\n',
             "tillbook": f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m cli "$@"\n',
@@ -151,6 +161,7 @@ class Page:
         for group in self._groups:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGTERM)
+        self._exit.close()
 
 
 def commands(block: Block) -> list[tuple[str, str | None]]:

@@ -49,6 +49,8 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
         ([block("curl -s http://127.0.0.1:8000/v1/nothing", "status=403")], "answered 404, not 403"),
         ([block("echo one"), block("two", "output", "text")], "does not print what is shown"),
         ([block(GOOD), block('{"account_id": "…", "role": "…"}', "output", "json")], "is {'account_id'"),
+        ([block("for n in 1; do aws sqs purge-queue --url x; done")], "needs --queue-url"),
+        ([block("x=$(aws cloudformation describe-stacks --stack-name x --query Stacks[0].No)")], "finds nothing"),
         ([block("echo '{}'", "keep=job_id")], "no job_id to keep"),
         ([block("$ echo one\ntwo", language="console")], "does not print what is shown"),
     ],
@@ -71,6 +73,10 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
         block('echo \'{"job_id": "a b"}\'', "keep=job_id"),
         block('$ echo "$job_id"\na b\n$ seq 9\n1\n…\n9', language="console"),
         block("sleep 600 &"),
+        block(
+            "aws cloudformation describe-stacks --stack-name tillbook-prod --query Stacks[0].StackName --output text"
+        ),
+        block("tillbook", "output", "text"),
     )
     run(blocks(page), stack, tmp_path)
 
