@@ -163,7 +163,10 @@ def sam(words: Words) -> None:
         _check(option in known[name], f"sam {name} has no option {option}")
 
 
-_GLOBAL = {"--profile", "--region", "--query", "--output", "--endpoint-url", "--no-cli-pager", "--no-paginate"}
+_GLOBAL = {
+    "--profile", "--region", "--query", "--output", "--endpoint-url", "--no-cli-pager", "--no-paginate",
+    "--cli-binary-format",
+}  # fmt: skip
 # What the AWS CLI has of its own, beside the services' operations.
 _CUSTOM = {
     ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"},
@@ -258,7 +261,7 @@ KINDS: dict[str, Callable[[Words], None]] = {
     "make": make, "ci": ci, "python": python, "sam": sam, "aws": aws, "git": git, "pip": pip, "cli": cli,
 }  # fmt: skip
 # Commands in the text.
-_BY_PROGRAM = {
+BY_PROGRAM = {
     "make": "make", "sam": "sam", "aws": "aws", "git": "git", "pip": "pip", "tillbook": "cli", "npm": "ci",
     "python": "python", "python3": "python",
 }  # fmt: skip
@@ -284,7 +287,7 @@ def mentioned(span: str) -> list[tuple[str, Words]]:
             _check((ROOT / words[1]).is_dir(), f"there is no folder {words[1]}")
             folder = words[1]
             continue
-        kind = _BY_PROGRAM.get(Path(words[0]).name)
+        kind = BY_PROGRAM.get(Path(words[0]).name)
         if kind is None:
             continue
         # What is left open is not asked about.

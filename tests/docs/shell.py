@@ -27,6 +27,8 @@ SECONDS = 60
 WAIT_SECONDS = 30
 CURL = shutil.which("curl")
 _RECEIVER = "8001"
+# What pages may name by its path.
+_TAKEN = ("docs", "events", "examples", "pyproject.toml", "samconfig.toml", "template.yaml")
 
 # As on the page, but an answer of 400 or more is a failure, unless it is the one that the block names.
 _CURL = """#!/bin/bash
@@ -40,8 +42,10 @@ _RUN = """set -euo pipefail
 [ ! -e {state} ] || . {state}
 trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 . {block}
-declare -p | grep -Ev '^declare -[a-zA-Z]*r|^declare -[-a-zA-Z]* (ANSWER|BASH|DIRSTACK|FUNCNAME|GROUPS|PIPE|SHLVL|_)' \\
-  >{state}
+{{
+  declare -p | grep -Ev '^declare -[a-zA-Z]*r|^declare -[-a-zA-Z]* (ANSWER|BASH|DIRSTACK|FUNCNAME|GROUPS|PIPE|SHLVL|_)'
+  declare -f
+}} >{state}
 """
 
 
@@ -50,12 +54,12 @@ class Failed(AssertionError):
 
 
 class Page:
-    """A folder with the project in it, as links, and a shell."""
+    """A folder with copies of what pages name, and a shell."""
 
     def __init__(self, shop: Shop, folder: Path, said: Mapping[str, str] | None = None) -> None:
         """`said`: what stands on the page for something that is called otherwise here."""
         self.folder, self._groups = folder, list[int]()
-        self._exit = ExitStack()
+        self._exit, self._refused = ExitStack(), list[str]()
         with socket.create_server(("127.0.0.1", 0)) as free:
             receiver = str(free.getsockname()[1])
         self._said = {
@@ -72,9 +76,13 @@ class Page:
         }
         self._work = folder / "work"
         self._work.mkdir()
-        for entry in ROOT.iterdir():
-            if entry.name not in (".local", ".git"):
-                (self._work / entry.name).symlink_to(entry)
+        # Copies, and of files alone: what a page does may not reach the checkout, nor its environments.
+        for name in _TAKEN:
+            source, target = ROOT / name, self._work / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
         local = self._work / ".local"
         local.mkdir()
         found = {"endpoint_url": shop.stack.endpoint_url, "stack_name": "tillbook", "url": shop.stack.url}
@@ -86,7 +94,7 @@ class Page:
         place = self.folder / "bin"
         place.mkdir()
         python = shlex.quote(sys.executable)
-        asked = self._exit.enter_context(stand_in.listening(shop.stack))
+        asked = self._exit.enter_context(stand_in.listening(shop.stack, self._refused))
         shims = {name: stand_in.SHIM.format(program=name, curl=CURL, url=asked) for name in stand_in.PROGRAMS}
         for name, text in {
             **shims,
@@ -137,7 +145,10 @@ class Page:
             except subprocess.TimeoutExpired:
                 code = -1
         printed, complained = (path.read_text(errors="replace") for path in outcome)
-        if code:
+        # What fails as a part of another command's words does not end the shell.
+        refused, self._refused[:] = "\n".join(self._refused), []
+        if code or refused or ": command not found" in complained:
+            complained = f"{complained}{refused}"
             raise Failed(f"{block.place}: ended with {code}\n{text}\n--- printed\n{printed}--- stderr\n{complained}")
         self._keep(block, printed)
         if expected is not None:

@@ -1,4 +1,6 @@
-"""`aws` and `sam` as the pages' shells find them: each call is proven as proofs.py does it, which costs no AWS.
+"""Programs that pages name and that may not run in a test: they would reach AWS, the checkout or its environments.
+
+The pages' shells find these in their place: each call is proven as proofs.py does it.
 
 What stacks are called and have (`aws cloudformation describe-…`) is really asked, of the local AWS. All else prints
 nothing.
@@ -18,7 +20,7 @@ from local.deploy import STACK
 from local.stack import Stack
 from tests.docs import proofs
 
-PROGRAMS = ("aws", "sam")
+PROGRAMS = ("aws", "sam", "make", "pip", "npm", "git")
 # Hands its words to the test's process: starting a Python for each would take longer than all pages.
 SHIM = """#!/bin/bash
 answer=$(printf '%s\\0' {program} "$@" | {curl} -s --fail-with-body --data-binary @- {url}; exit ${{PIPESTATUS[1]}})
@@ -29,7 +31,7 @@ case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' 
 def answer(words: list[str], stack: Stack) -> str:
     """What is printed. Raises proofs.Unproven."""
     try:
-        proofs.KINDS[words[0]](words)
+        proofs.KINDS[proofs.BY_PROGRAM[words[0]]](words)
     except proofs.CannotAskError:
         return ""
     if words[:2] != ["aws", "cloudformation"]:
@@ -47,12 +49,13 @@ def answer(words: list[str], stack: Stack) -> str:
         value = value[0]
     if not isinstance(value, str):
         raise proofs.Unproven(f"`{shlex.join(words)}` finds nothing")
-    return value
+    # The gateway's address leads out of here: the front door stands in its place.
+    return stack.url if ".execute-api." in value else value
 
 
 @contextmanager
-def listening(stack: Stack) -> Iterator[str]:
-    """Where the shims ask."""
+def listening(stack: Stack, refused: list[str]) -> Iterator[str]:
+    """Where the shims ask; `refused` gets why a call was not proven."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -61,6 +64,7 @@ def listening(stack: Stack) -> Iterator[str]:
                 status, text = 200, answer(words, stack)
             except Exception as error:  # whatever it is, the block fails by it
                 status, text = 500, str(error)
+                refused.append(text)
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())

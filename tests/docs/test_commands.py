@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT, Stack
-from tests.docs import prepared, proofs
+from tests.docs import prepared, proofs, stand_in
 from tests.docs.markdown import SHELLS, Block, blocks, pages, spans
 from tests.docs.shell import CURL, Page
 from tests.end_to_end.shop import Shop
@@ -66,7 +66,8 @@ def test_commands_in_the_text_are_there(page: Path) -> None:
 def _kind(block: Block) -> str:
     if "proof" in block.options:
         return f"proof={block.options['proof']}"
-    return "run but for aws and sam" if re.search(r"(^|[|(;]|do )\s*(aws|sam) ", block.text, re.MULTILINE) else "run"
+    stood_in = re.search(rf"(^|[|(;]|do )\s*({'|'.join(stand_in.PROGRAMS)}) ", block.text, re.MULTILINE)
+    return "run in part" if stood_in else "run"
 
 
 def test_no_block_goes_unseen(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from local.stack import Stack
+from local.stack import ROOT, Stack
 from tests.docs import proofs
 from tests.docs.markdown import SHELLS, Block, blocks
 from tests.docs.shell import CURL, Failed, Page, commands, mismatch
@@ -51,6 +51,10 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
         ([block(GOOD), block('{"account_id": "…", "role": "…"}', "output", "json")], "is {'account_id'"),
         ([block("for n in 1; do aws sqs purge-queue --url x; done")], "needs --queue-url"),
         ([block("x=$(aws cloudformation describe-stacks --stack-name x --query Stacks[0].No)")], "finds nothing"),
+        ([block("echo $(aws sqs purge-queue --url x)")], "needs --queue-url"),
+        ([block("make setup-c")], "no target setup-c"),
+        ([block(".venv/bin/python -m deploy.rehearse")], ".venv/bin/python"),
+        ([block("echo $(tillbok)")], "tillbok: command not found"),
         ([block("echo '{}'", "keep=job_id")], "no job_id to keep"),
         ([block("$ echo one\ntwo", language="console")], "does not print what is shown"),
     ],
@@ -67,11 +71,11 @@ def test_a_planted_command_fails(texts: list[str], said: str, stack: Stack, tmp_
 def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
     page = page_of(
         tmp_path,
-        block(f"url=http://127.0.0.1:8000\n{GOOD}"),
+        block(f"url=http://127.0.0.1:8000\nten() {{ echo 10; }}\n{GOOD}"),
         block('{"account_id": "1234567", "currency": "U…", "sources": ["…"], "key": "…"}', "output", "json"),
         block("curl -s $url/v1/nothing", "status=404"),
         block('echo \'{"job_id": "a b"}\'', "keep=job_id"),
-        block('$ echo "$job_id"\na b\n$ seq 9\n1\n…\n9', language="console"),
+        block('$ echo "$job_id" $(ten)\na b 10\n$ seq 9\n1\n…\n9', language="console"),
         block("sleep 600 &"),
         block(
             "aws cloudformation describe-stacks --stack-name tillbook-prod --query Stacks[0].StackName --output text"
@@ -133,6 +137,18 @@ def test_what_is_right_is_proven(kind: str, text: str) -> None:
         proofs.prove(kind, text)
     except proofs.CannotAskError as error:
         pytest.skip(str(error))
+
+
+@pytest.mark.stack
+@pytest.mark.skipif(CURL is None, reason="there is no curl here")
+def test_a_page_reaches_neither_checkout_nor_environments(stack: Stack, tmp_path: Path) -> None:
+    page = page_of(tmp_path, block("make setup setup-ci clean\npip install .\necho gone >template.yaml\nls -a"))
+    before = (ROOT / "template.yaml").read_text()
+    run(blocks(page), stack, tmp_path)
+    assert (ROOT / "template.yaml").read_text() == before
+    work = tmp_path / "work"
+    assert not any(path.is_symlink() for path in work.rglob("*"))
+    assert not list(work.glob(".venv*"))
 
 
 def test_commands_in_the_text_are_seen() -> None:
