@@ -12,8 +12,8 @@ What can be said behind the language:
     keep=job_id    this field of the JSON that it prints is kept as a shell variable, for the blocks below
     proof=KIND     it cannot run here, and is proven otherwise: see proofs.py for the kinds
 
-`aws`, `sam`, `make`, `pip`, `npm` and `git` never run: they are stood in for, see stand_in.py. A page works on copies.
-`TILLBOOK_KEY=…` is an admin key, `tillbook-prod` the local stack.
+`aws`, `sam`, `make`, `pip`, `npm`, `git` and `.venv/bin/python` never run: they are stood in for, see stand_in.py.
+A page works on copies. `TILLBOOK_KEY=…` is an admin key, `tillbook-prod` the local stack.
 
 Commands in the text, `like this`, are proven by their program: their targets, modules, options must exist.
 """

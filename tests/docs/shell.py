@@ -96,6 +96,11 @@ class Page:
         python = shlex.quote(sys.executable)
         asked = self._exit.enter_context(stand_in.listening(shop.stack, self._refused))
         shims = {name: stand_in.SHIM.format(program=name, curl=CURL, url=asked) for name in stand_in.PROGRAMS}
+        # The environment that pages name: one program, which is stood in for.
+        environment = self._work / ".venv" / "bin"
+        environment.mkdir(parents=True)
+        (environment / "python").write_text(stand_in.SHIM.format(program="python", curl=CURL, url=asked))
+        (environment / "python").chmod(0o755)
         for name, text in {
             **shims,
             "curl": _CURL.format(curl=CURL),

@@ -66,7 +66,9 @@ def test_commands_in_the_text_are_there(page: Path) -> None:
 def _kind(block: Block) -> str:
     if "proof" in block.options:
         return f"proof={block.options['proof']}"
-    stood_in = re.search(rf"(^|[|(;]|do )\s*({'|'.join(stand_in.PROGRAMS)}) ", block.text, re.MULTILINE)
+    stood_in = re.search(
+        rf"(^|[|(;]|do )\s*({'|'.join(stand_in.PROGRAMS)}|\.venv/bin/python) ", block.text, re.MULTILINE
+    )
     return "run in part" if stood_in else "run"
 
 
