@@ -230,7 +230,7 @@ def events() -> dict[str, Event]:
         "manage/rebuild.json": _v1("POST", f"/v1/audience/{AUDIENCE}/rebuild", key=ADMIN_KEY),
         "manage/replay.json": _v1("POST", f"/v1/deadletters/{_request_id(4)}/replay", key=ADMIN_KEY),
         "manage/discard.json": _v1(
-            "DELETE", f"/v1/deadletters/{_request_id(4)}", {"reason": "a test order"}, key=ADMIN_KEY
+            "DELETE", f"/v1/deadletters/{_request_id(5)}", {"reason": "a test order"}, key=ADMIN_KEY
         ),
         "manage/erase.json": _v3("DELETE", f"/v3/{ACCOUNT}/people/ann@example.com"),
         "manage/purge.json": _v1(

@@ -26,8 +26,8 @@ from .output import REFUSED, table
 def tillbook() -> None:
     """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
 
-    account, keys, audit, export orders and export people work on the tables of the stack that --stack-name names on AWS,
-    with your AWS rights. The others speak HTTPS: --url and --key, or TILLBOOK_URL and TILLBOOK_KEY.
+    account, keys, audit, export orders and export people work on the tables of the stack that --stack-name names on
+    AWS, with your AWS rights. The others speak HTTPS: --url and --key, or TILLBOOK_URL and TILLBOOK_KEY.
     --local is the stack that make run runs, for all of them. --json prints JSON.
 
     \b
@@ -178,12 +178,9 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
     if person and (everybody or account_id is None):
         raise click.UsageError("--person needs ACCOUNT_ID, and goes without --all.")
     account = book.accounts.get(account_id) if account_id else None
-    people = audit.chosen(
-        book.accounts.client, book.connection.ledger_table, account, person, None if everybody else sample
-    )
-    report = audit.report(
-        book.accounts.client, book.connection.ledger_table, people, 1 if person else None if everybody else sample
-    )
+    client, table_name, wanted = book.connection.dynamodb, book.connection.ledger_table, None if everybody else sample
+    people = audit.chosen(client, table_name, account, person, wanted)
+    report = audit.report(client, table_name, people, 1 if person else wanted)
     click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
     if report["drift"]:
         raise SystemExit(REFUSED)

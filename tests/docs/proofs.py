@@ -1,0 +1,296 @@
+"""How a command is proven that cannot run in a test. Each kind asks the thing itself, not a list of ours.
+
+make    the target and the variables stand in the Makefile, and `make -n` takes it
+ci      the very command stands in .ci/run or in a workflow, which run it
+python  `python -m module`: the module is there, and so is each option
+sam     the SAM CLI of .venv-ci has the command and each option
+aws     botocore's model of the service has the operation and each parameter
+git     git has the command and each option
+pip     what is installed stands in our locks, with this version; `.` has what its scripts name
+cli     the tillbook command has the command and each option (blocks run; this is for commands in the text)
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import json
+import re
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import botocore.session
+import click
+from botocore import xform_name
+from botocore.exceptions import UnknownServiceError
+
+from cli.tillbook_cli.main import tillbook
+from local.stack import ROOT
+from tests.docs.markdown import pages
+
+CI_PYTHON = ROOT / ".venv-ci" / "bin" / "python"
+Words = list[str]
+
+
+class Unproven(AssertionError):
+    """The command is not as the thing itself has it; the message says what."""
+
+
+class CannotAskError(Exception):
+    """Who could tell is not here; the message says who."""
+
+
+def split(text: str) -> list[Words]:
+    """The commands of a block as words: comments, continued lines and what joins commands are gone."""
+    found: list[Words] = []
+    for line in text.replace("\\\n", " ").splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words: Words = []
+        for word in lexer:
+            if set(word) <= set("&|;()"):
+                found.append(words)
+                words = []
+            else:
+                words.append(word)
+        found.append(words)
+    # Assignments before a command are no part of it.
+    cleaned = []
+    for words in found:
+        while words and re.fullmatch(r"[A-Za-z_]\w*=.*", words[0], re.DOTALL):
+            words = words[1:]
+        if words:
+            cleaned.append(words)
+    return cleaned
+
+
+def _options(words: Words) -> list[str]:
+    return [word.partition("=")[0] for word in words if re.match(r"--?[A-Za-z]", word)]
+
+
+def _check(condition: object, message: str) -> None:
+    if not condition:
+        raise Unproven(message)
+
+
+def _program(words: Words, *names: str) -> Words:
+    _check(Path(words[0]).name in names, f"`{shlex.join(words)}` is no command of {' or '.join(names)}")
+    return words[1:]
+
+
+def make(words: Words) -> None:
+    rest = _program(words, "make")
+    source = (ROOT / "Makefile").read_text()
+    for word in rest:
+        name, is_variable, _ = word.partition("=")
+        if is_variable:
+            _check(f"$({name})" in source or f"$({name}," in source, f"the Makefile has no variable {name}")
+        else:
+            _check(re.search(rf"^{re.escape(word)}:", source, re.MULTILINE), f"the Makefile has no target {word}")
+    ran = subprocess.run(["make", "-n", *rest], cwd=ROOT, capture_output=True, text=True, check=False)
+    _check(ran.returncode == 0, f"make -n refuses `{shlex.join(words)}`: {ran.stderr.strip()}")
+
+
+def ci(words: Words) -> None:
+    workflows = ROOT / ".github" / "workflows"
+    sources = [ROOT / ".ci" / "run", *sorted(workflows.glob("*.y*ml"))]
+    command = " ".join(words)
+    found = any(command in re.sub(r"\s+", " ", path.read_text().replace('"', "")) for path in sources)
+    _check(found, f"`{command}` stands in none of {', '.join(path.name for path in sources)}")
+
+
+def python(words: Words) -> None:
+    rest = _program(words, "python", "python3")
+    _check(rest[:1] == ["-m"] and len(rest) > 1, f"`{shlex.join(words)}` names no module of ours")
+    place = ROOT.joinpath(*rest[1].split("."))
+    source = next((path for path in (place.with_suffix(".py"), place / "__main__.py") if path.exists()), None)
+    if source is None:
+        raise Unproven(f"there is no module {rest[1]}")
+    calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
+    known = {"--help", "-h"}
+    for call in calls:
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
+            known |= {arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}
+    for option in _options(rest[2:]):
+        _check(option in known, f"{rest[1]} has no option {option}")
+
+
+@functools.cache
+def _sam() -> dict[str, list[str]]:
+    """The options of each command of the SAM CLI that a page names. All in one go: it takes seconds to start."""
+    if not CI_PYTHON.exists():
+        raise CannotAskError("the SAM CLI is not here (make setup-ci)")
+    names = {name for page in pages() for name in re.findall(r"\bsam ([a-z]+(?: [a-z-]+)?)", page.read_text())}
+    names |= {name.split()[0] for name in names}
+    ran = subprocess.run(
+        [CI_PYTHON, "-c", _ASK_SAM, *sorted(names)], capture_output=True, text=True, check=False, cwd="/",
+        env={"SAM_CLI_TELEMETRY": "0", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+    )  # fmt: skip
+    if ran.returncode:
+        raise CannotAskError(f"the SAM CLI cannot be asked: {ran.stderr.strip().splitlines()[-1:]}")
+    known: dict[str, list[str]] = json.loads(ran.stdout.splitlines()[-1])
+    return known
+
+
+_ASK_SAM = """
+import json, logging, sys, click
+from samcli.cli.main import cli
+logging.disable()
+known = {}
+for name in sys.argv[1:]:
+    command, context = cli, click.Context(cli, info_name="sam", obj=object())
+    for word in name.split():
+        command = command.get_command(context, word) if hasattr(command, "get_command") else None
+        if command is None:
+            break
+        context = click.Context(command, info_name=word, parent=context)
+    if command is not None:
+        known[name] = [o for p in command.params for o in p.opts + p.secondary_opts] + ["--help"]
+print(json.dumps(known))
+"""
+
+
+def sam(words: Words) -> None:
+    rest, known = _program(words, "sam"), _sam()
+    names = list(rest[:2]) if " ".join(rest[:2]) in known else list(rest[:1])
+    name = " ".join(names)
+    _check(name and name in known, f"sam has no command `{' '.join(rest[:2])}`")
+    for option in _options(rest[len(names) :]):
+        _check(option in known[name], f"sam {name} has no option {option}")
+
+
+_GLOBAL = {
+    "--profile", "--region", "--query", "--output", "--endpoint-url", "--no-cli-pager", "--no-paginate",
+    "--cli-binary-format",
+}  # fmt: skip
+# What the AWS CLI has of its own, beside the services' operations.
+_CUSTOM = {
+    ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"},
+    ("configure", "sso"): set[str](),
+    ("sso", "login"): set[str](),
+}
+
+
+def aws(words: Words) -> None:
+    rest = _program(words, "aws")
+    if rest == ["configure"]:
+        return
+    _check(len(rest) > 1, f"`{shlex.join(words)}` names no operation")
+    service, command = rest[:2]
+    options = set(_options(rest[2:])) - _GLOBAL
+    if (service, command) in _CUSTOM:
+        known = _CUSTOM[service, command]
+    else:
+        try:
+            model = botocore.session.get_session().get_service_model(service)
+        except UnknownServiceError:
+            raise Unproven(f"AWS has no service {service}") from None
+        operations = {xform_name(name, "-"): name for name in model.operation_names}
+        if command == "wait":
+            waiters = botocore.session.get_session().get_waiter_model(service)
+            waiting = {xform_name(name, "-"): waiters.get_waiter(name).operation for name in waiters.waiter_names}
+            _check(rest[2:3] and rest[2] in waiting, f"aws {service} has no waiter {rest[2:3]}")
+            operations, command = {rest[2]: waiting[rest[2]]}, rest[2]
+        _check(command in operations, f"aws {service} has no operation {command}")
+        shape = model.operation_model(operations[command]).input_shape
+        members = shape.members if shape else {}
+        known = {f"--{xform_name(name, '-')}" for name in members}
+        known |= {f"--no-{xform_name(name, '-')}" for name, member in members.items() if member.type_name == "boolean"}
+        known |= {"--max-items", "--cli-input-json", "--starting-token"}
+        required = {f"--{xform_name(name, '-')}" for name in (shape.required_members if shape else ())}
+        _check(required <= options, f"aws {service} {command} needs {', '.join(sorted(required - options))}")
+    for option in options:
+        _check(option in known, f"aws {service} {command} has no option {option}")
+
+
+def git(words: Words) -> None:
+    rest = _program(words, "git")
+    ran = subprocess.run(["git", rest[0], "-h"], capture_output=True, text=True, check=False, cwd="/")
+    usage = ran.stdout + ran.stderr
+    _check("usage: git" in usage, f"git has no command {rest[0]}")
+    for option in _options(rest[1:]):
+        _check(
+            re.search(rf"(?<![\w-]){re.escape(option)}\b|--\[no-\]{option[2:]}\b", usage), f"git {rest[0]}: {option}?"
+        )
+
+
+def pip(words: Words) -> None:
+    rest = _program(words, "pip", "pip3", "pipx")
+    _check(rest[:1] == ["install"], f"`{shlex.join(words)}` installs nothing")
+    locked = "\n".join(path.read_text() for path in ROOT.glob("requirements*.lock"))
+    for word in rest[1:]:
+        if word.startswith("-"):
+            raise Unproven(f"pip's {word} is not proven")
+        if word == ".":
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+            for target in project["project"]["scripts"].values():
+                module, _, name = target.partition(":")
+                _check(hasattr(importlib.import_module(f"cli.{module}"), name), f"there is no {target}")
+            for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+                _check((ROOT / package / "__init__.py").exists(), f"there is no package {package}")
+            continue
+        found = re.fullmatch(r"([\w.-]+)(==|<|>=)?([\w.]+)?", word)
+        _check(found, f"{word}?")
+        assert found
+        line = re.search(rf"^{re.escape(found[1])}==(\S+)", locked, re.MULTILINE | re.IGNORECASE)
+        _check(line, f"{found[1]} stands in none of our locks")
+        assert line
+        _check(found[2] != "==" or line[1] == found[3], f"{found[1]} is locked as {line[1]}")
+
+
+def cli(words: Words) -> None:
+    rest = _program(words, "tillbook")
+    command: click.Command = tillbook
+    path, rest = ["tillbook"], list(rest)
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
+        found = command.commands.get(rest[0])
+        if found is None:
+            raise Unproven(f"{' '.join(path)} has no command {rest[0]}")
+        path.append(rest.pop(0))
+        command = found
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    for option in _options(rest):
+        _check(option in known | {"--help", "-h"}, f"{' '.join(path)} has no option {option}")
+
+
+KINDS: dict[str, Callable[[Words], None]] = {
+    "make": make, "ci": ci, "python": python, "sam": sam, "aws": aws, "git": git, "pip": pip, "cli": cli,
+}  # fmt: skip
+# Commands in the text.
+BY_PROGRAM = {
+    "make": "make", "sam": "sam", "aws": "aws", "git": "git", "pip": "pip", "tillbook": "cli", "npm": "ci",
+    "python": "python", "python3": "python",
+}  # fmt: skip
+
+
+def prove(kind: str, text: str) -> None:
+    """Raises Unproven, also for a kind that is not known; CannotAskError."""
+    if kind not in KINDS:
+        raise Unproven(f"there is no proof={kind}; there are {', '.join(KINDS)}")
+    found = split(text)
+    _check(found, "there is no command")
+    for words in found:
+        KINDS[kind](words)
+
+
+def mentioned(span: str) -> list[tuple[str, Words]]:
+    """The commands that a span of text is, each with its kind; none where it is something else."""
+    if not re.match(r"(?:\.venv/bin/)?(?:make|sam|aws|git|pip|tillbook|npm|python3?|cd) [\w./-]", span):
+        return []
+    found, folder = [], ""
+    for words in split(span):
+        if words[0] == "cd" and len(words) == 2:
+            _check((ROOT / words[1]).is_dir(), f"there is no folder {words[1]}")
+            folder = words[1]
+            continue
+        kind = BY_PROGRAM.get(Path(words[0]).name)
+        if kind is None:
+            continue
+        # What is left open is not asked about.
+        named = [word for word in words if "…" not in word and word != "..."]
+        found.append((kind, [*named, "--prefix", folder] if kind == "ci" and folder else named))
+    return found

@@ -1,0 +1,227 @@
+"""Runs the blocks of a page, each in a shell that goes on where the one before ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+from events.make import HOST
+from local.stack import ROOT
+from tests.docs import stand_in
+from tests.docs.markdown import Block
+from tests.end_to_end.shop import Shop
+
+SECONDS = 60
+WAIT_SECONDS = 30
+CURL = shutil.which("curl")
+_RECEIVER = "8001"
+# What pages may name by its path.
+_TAKEN = ("docs", "events", "examples", "pyproject.toml", "samconfig.toml", "template.yaml")
+
+# As on the page, but an answer of 400 or more is a failure, unless it is the one that the block names.
+_CURL = """#!/bin/bash
+if [ -z "$ANSWER_STATUS" ]; then exec {curl} --fail-with-body --max-time 30 "$@"; fi
+exec 3>&1
+code=$({curl} --fail-with-body --max-time 30 -w '%{{stderr}}%{{http_code}}' "$@" 2>&1 >&3)
+[ "${{code: -3}}" = "$ANSWER_STATUS" ] || {{ echo "answered ${{code: -3}}, not $ANSWER_STATUS" >&2; exit 22; }}
+"""
+# What goes on to the next block: all that was set, but for what is the shell's own.
+_RUN = """set -euo pipefail
+[ ! -e {state} ] || . {state}
+trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
+. {block}
+{{
+  declare -p | grep -Ev '^declare -[a-zA-Z]*r|^declare -[-a-zA-Z]* (ANSWER|BASH|DIRSTACK|FUNCNAME|GROUPS|PIPE|SHLVL|_)'
+  declare -f
+}} >{state}
+"""
+
+
+class Failed(AssertionError):
+    """A block that did not do what its page says; the message shows which and how."""
+
+
+class Page:
+    """A folder with copies of what pages name, and a shell."""
+
+    def __init__(self, shop: Shop, folder: Path, said: Mapping[str, str] | None = None) -> None:
+        """`said`: what stands on the page for something that is called otherwise here."""
+        self.folder, self._groups = folder, list[int]()
+        self._exit, self._refused = ExitStack(), list[str]()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            receiver = str(free.getsockname()[1])
+        self._said = {
+            "http://127.0.0.1:8000": shop.stack.url,
+            f"https://{HOST}": shop.stack.url,
+            "1234567": shop.account,
+            "local-ingest-key": shop.ingest_key,
+            "local-admin-key": shop.admin_key,
+            "TILLBOOK_KEY=…": f"TILLBOOK_KEY={shop.admin_key}",
+            "=tillbook-prod": "=tillbook",
+            f"127.0.0.1:{_RECEIVER}": f"127.0.0.1:{receiver}",
+            f"--port {_RECEIVER}": f"--port {receiver}",
+            **(said or {}),
+        }
+        self._work = folder / "work"
+        self._work.mkdir()
+        # Copies, and of files alone: what a page does may not reach the checkout, nor its environments.
+        for name in _TAKEN:
+            source, target = ROOT / name, self._work / name
+            if source.is_dir():
+                shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, target)
+        local = self._work / ".local"
+        local.mkdir()
+        found = {"endpoint_url": shop.stack.endpoint_url, "stack_name": "tillbook", "url": shop.stack.url}
+        (local / "stack.json").write_text(json.dumps(found))
+        self._environment = self._commands(shop)
+
+    def _commands(self, shop: Shop) -> dict[str, str]:
+        """curl, python3 and tillbook as the pages mean them; an AWS that is the local one, nothing else of here."""
+        place = self.folder / "bin"
+        place.mkdir()
+        python = shlex.quote(sys.executable)
+        asked = self._exit.enter_context(stand_in.listening(shop.stack, self._refused))
+        shims = {name: stand_in.SHIM.format(program=name, curl=CURL, url=asked) for name in stand_in.PROGRAMS}
+        # The environment that pages name: one program, which is stood in for.
+        environment = self._work / ".venv" / "bin"
+        environment.mkdir(parents=True)
+        (environment / "python").write_text(stand_in.SHIM.format(program="python", curl=CURL, url=asked))
+        (environment / "python").chmod(0o755)
+        for name, text in {
+            **shims,
+            "curl": _CURL.format(curl=CURL),
+            "python3": f'#!/bin/sh\nexec {python} "$@"\n',
+            "tillbook": f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m cli "$@"\n',
+        }.items():
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
+        return {
+            "PATH": f"{place}:{os.environ['PATH']}", "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
+            "AWS_ENDPOINT_URL": shop.stack.endpoint_url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "TILLBOOK_STACK": "tillbook",
+        }  # fmt: skip
+
+    def substituted(self, text: str) -> str:
+        for page, here in self._said.items():
+            text = text.replace(page, here)
+        return text
+
+    def run(self, block: Block) -> None:
+        """Raises Failed."""
+        for text, expected in commands(block):
+            end = time.monotonic() + (WAIT_SECONDS if "wait" in block.options else 0)
+            while True:
+                try:
+                    self._once(block, text, expected)
+                    break
+                except Failed:
+                    if time.monotonic() > end:
+                        raise
+                    time.sleep(0.1)
+
+    def _once(self, block: Block, text: str, expected: str | None) -> None:
+        script, state = self.folder / "block", self.folder / "state"
+        script.write_text(self.substituted(text) + "\n")
+        outcome = self.folder / "out", self.folder / "err"
+        status = {"ANSWER_STATUS": block.options.get("status", "")}
+        with outcome[0].open("w") as out, outcome[1].open("w") as err:
+            process = subprocess.Popen(
+                ["bash", "--noprofile", "--norc", "-c", _RUN.format(state=state, block=script)],
+                cwd=self._work, env=self._environment | status, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                start_new_session=True,
+            )  # fmt: skip
+            self._groups.append(process.pid)
+            try:
+                code = process.wait(SECONDS)
+            except subprocess.TimeoutExpired:
+                code = -1
+        printed, complained = (path.read_text(errors="replace") for path in outcome)
+        # What fails as a part of another command's words does not end the shell.
+        refused, self._refused[:] = "\n".join(self._refused), []
+        if code or refused or ": command not found" in complained:
+            complained = f"{complained}{refused}"
+            raise Failed(f"{block.place}: ended with {code}\n{text}\n--- printed\n{printed}--- stderr\n{complained}")
+        self._keep(block, printed)
+        if expected is not None:
+            difference = mismatch(self.substituted(expected), printed, block)
+            if difference:
+                raise Failed(f"{block.place}: {difference}\n{text}\n--- printed\n{printed}")
+
+    def _keep(self, block: Block, printed: str) -> None:
+        name = block.options.get("keep")
+        if not name:
+            return
+        try:
+            value = json.loads(printed.strip().splitlines()[-1])[name]
+        except (ValueError, LookupError, TypeError):
+            raise Failed(f"{block.place}: no {name} to keep in what was printed:\n{printed}") from None
+        with (self.folder / "state").open("a") as state:
+            state.write(f"{name}={shlex.quote(str(value))}\n")
+
+    def close(self) -> None:
+        """Ends what blocks left running."""
+        for group in self._groups:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGTERM)
+        self._exit.close()
+
+
+def commands(block: Block) -> list[tuple[str, str | None]]:
+    """What is run at once, each with what it shall print, if the page says so."""
+    if block.language != "console":
+        return [(block.text, block.output.text if block.output else None)]
+    found: list[tuple[str, list[str]]] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        elif found and found[-1][0].endswith("\\") and not found[-1][1]:
+            found[-1] = (f"{found[-1][0]}\n{line.removeprefix('> ')}", [])
+        elif found:
+            found[-1][1].append(line)
+        else:
+            raise Failed(f"{block.place}: a console block begins with `$ `")
+    return [(text, "\n".join(lines) if lines else None) for text, lines in found]
+
+
+def mismatch(expected: str, printed: str, block: Block) -> str:
+    """What is not as shown; nothing if all is."""
+    if block.output is not None and block.output.language == "json":
+        try:
+            wanted, got = json.loads(expected), json.loads(printed)
+        except ValueError as error:
+            return f"not JSON: {error}"
+        return _different("", wanted, got)
+    lines = [re.escape(line.strip()).replace("…", ".*") for line in expected.strip().splitlines()]
+    pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
+    got = "\n".join(line.strip() for line in printed.strip().splitlines())
+    return "" if re.fullmatch(pattern, got) else f"it does not print what is shown:\n{expected}"
+
+
+def _different(place: str, wanted: Any, got: Any) -> str:
+    if wanted == "…" or wanted == got:
+        return ""
+    if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
+        return next(filter(None, (_different(f"{place}.{name}", wanted[name], got[name]) for name in wanted)), "")
+    if isinstance(wanted, list) and isinstance(got, list):
+        if wanted and wanted[-1] == "…" and len(got) >= len(wanted) - 1:
+            wanted, got = wanted[:-1], got[: len(wanted) - 1]
+        if len(wanted) == len(got):
+            pairs = enumerate(zip(wanted, got, strict=True))
+            return next(filter(None, (_different(f"{place}[{n}]", w, g) for n, (w, g) in pairs)), "")
+    if isinstance(wanted, str) and isinstance(got, str) and "…" in wanted:
+        return "" if re.fullmatch(re.escape(wanted).replace("…", ".*"), got) else f"{place} is {got!r}, not {wanted!r}"
+    return f"{place} is {got!r}, not {wanted!r}"

@@ -1,0 +1,78 @@
+"""Programs that pages name and that may not run in a test: they would reach AWS, the checkout or its environments.
+
+The pages' shells find these in their place: each call is proven as proofs.py does it.
+
+What stacks are called and have (`aws cloudformation describe-…`) is really asked, of the local AWS. All else prints
+nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import jmespath
+
+from local.deploy import STACK
+from local.stack import Stack
+from tests.docs import proofs
+
+PROGRAMS = ("aws", "sam", "make", "pip", "npm", "git")
+# Hands its words to the test's process: starting a Python for each would take longer than all pages.
+SHIM = """#!/bin/bash
+answer=$(printf '%s\\0' {program} "$@" | {curl} -s --fail-with-body --data-binary @- {url}; exit ${{PIPESTATUS[1]}})
+case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' "$answer" >&2; exit 1 ;; esac
+"""
+
+
+def answer(words: list[str], stack: Stack) -> str:
+    """What is printed. Raises proofs.Unproven."""
+    try:
+        proofs.KINDS[proofs.BY_PROGRAM[words[0]]](words)
+    except proofs.CannotAskError:
+        return ""
+    if words[:2] != ["aws", "cloudformation"]:
+        return ""
+    options = dict(zip(words[3::2], words[4::2], strict=False))
+    client = stack.boto3_client("cloudformation")
+    if words[2] == "describe-stacks":
+        found = client.describe_stacks(StackName=STACK)
+    elif words[2] == "describe-stack-resource":
+        found = client.describe_stack_resource(StackName=STACK, LogicalResourceId=options["--logical-resource-id"])
+    else:
+        return ""
+    value = jmespath.search(options.get("--query", "@"), found)
+    while isinstance(value, list) and value:
+        value = value[0]
+    if not isinstance(value, str):
+        raise proofs.Unproven(f"`{shlex.join(words)}` finds nothing")
+    # The gateway's address leads out of here: the front door stands in its place.
+    return stack.url if ".execute-api." in value else value
+
+
+@contextmanager
+def listening(stack: Stack, refused: list[str]) -> Iterator[str]:
+    """Where the shims ask; `refused` gets why a call was not proven."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            words = self.rfile.read(int(self.headers["content-length"])).decode().split("\0")[:-1]
+            try:
+                status, text = 200, answer(words, stack)
+            except Exception as error:  # whatever it is, the block fails by it
+                status, text = 500, str(error)
+                refused.append(text)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()

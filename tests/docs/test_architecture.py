@@ -1,0 +1,40 @@
+"""docs/architecture.md names what the template has, and its picture is one that every browser shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from local import template as templates
+from local.stack import ROOT
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+PICTURE = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()
+RESOURCES = templates.load(ROOT / "template.yaml")["Resources"]
+
+
+def _of(kind: str) -> list[str]:
+    return [name for name, resource in RESOURCES.items() if resource["Type"] == kind]
+
+
+def test_every_function_stands_on_the_page_and_in_the_picture() -> None:
+    for name in _of("AWS::Serverless::Function"):
+        folder = Path(RESOURCES[name]["Properties"]["CodeUri"]).name
+        assert f"`{folder}`" in PAGE, folder
+        assert re.search(rf"\b{folder}\b", PICTURE), folder
+
+
+def test_every_table_and_index_stands_on_the_page() -> None:
+    for table in _of("AWS::DynamoDB::Table"):
+        assert f"`{table}`" in PAGE
+        for index in RESOURCES[table]["Properties"].get("GlobalSecondaryIndexes", []):
+            assert f"`{index['IndexName']}`" in PAGE
+
+
+def test_the_picture_can_be_seen_by_day_and_by_night() -> None:
+    root = ElementTree.fromstring(PICTURE)  # noqa: S314 - ours
+    assert root.get("viewBox")
+    assert "prefers-color-scheme: dark" in PICTURE
+    # GitHub shows it as an image: nothing from elsewhere, no script.
+    assert not re.search(r"<script|<image|<foreignObject|xlink|url\((?!#)", PICTURE)

@@ -1,0 +1,90 @@
+"""Each command of each page."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from local.stack import ROOT, Stack
+from tests.docs import prepared, proofs, stand_in
+from tests.docs.markdown import SHELLS, Block, blocks, pages, spans
+from tests.docs.shell import CURL, Page
+from tests.end_to_end.shop import Shop
+
+PAGES = pages()
+SHELL_BLOCKS = {page: [block for block in blocks(page) if block.language in SHELLS] for page in PAGES}
+RUN = {page: [block for block in found if "proof" not in block.options] for page, found in SHELL_BLOCKS.items()}
+PROVEN = [block for found in SHELL_BLOCKS.values() for block in found if "proof" in block.options]
+OPTIONS = frozenset({"proof", "status", "wait", "keep"})
+# Others are for no shell; `output` alone says what a command prints.
+OTHERS = frozenset({"text", "json", "python", "js", "ruby", "php", "csv", "yaml", "toml", "diff", "ini", "sql"})
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.stack
+@pytest.mark.skipif(CURL is None, reason="the commands of the pages did not run: there is no curl here")
+@pytest.mark.parametrize("page", [page for page, found in RUN.items() if found], ids=_name)
+def test_the_commands_of_a_page_run(page: Path, stack: Stack, tmp_path: Path) -> None:
+    shop = Shop.open(stack)
+    shell = Page(shop, tmp_path, prepared.prepare(_name(page), shop))
+    try:
+        for block in RUN[page]:
+            shell.run(block)
+    finally:
+        shell.close()
+
+
+@pytest.mark.parametrize("block", PROVEN, ids=lambda block: block.place)
+def test_what_cannot_run_is_proven_otherwise(block: Block) -> None:
+    try:
+        proofs.prove(block.options["proof"], block.text)
+    except proofs.CannotAskError as error:
+        pytest.skip(f"`{block.text.strip()}` ({block.place}) was not proven: {error}")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_commands_in_the_text_are_there(page: Path) -> None:
+    unasked = set()
+    for line, span in spans(page):
+        for kind, words in proofs.mentioned(span):
+            try:
+                proofs.KINDS[kind](words)
+            except proofs.CannotAskError as error:
+                unasked.add(str(error))
+            except proofs.Unproven as error:
+                pytest.fail(f"{_name(page)}:{line}: `{span}`: {error}")
+    if unasked:
+        pytest.skip(f"commands in the text of {_name(page)} were not asked for: {', '.join(unasked)}")
+
+
+def _kind(block: Block) -> str:
+    if "proof" in block.options:
+        return f"proof={block.options['proof']}"
+    stood_in = re.search(
+        rf"(^|[|(;]|do )\s*({'|'.join(stand_in.PROGRAMS)}|\.venv/bin/python) ", block.text, re.MULTILINE
+    )
+    return "run in part" if stood_in else "run"
+
+
+def test_no_block_goes_unseen(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each block says what it is in, and its options are known; how many are proven how is printed."""
+    counts: Counter[str] = Counter()
+    for page in PAGES:
+        for block in blocks(page):
+            assert block.language in SHELLS | OTHERS, f"{block.place}: a block of no known language {block.language!r}"
+            if block.language in SHELLS:
+                assert block.options.keys() <= OPTIONS, f"{block.place}: {set(block.options) - OPTIONS}?"
+                counts[_kind(block)] += 1
+            else:
+                assert "output" not in block.options, f"{block.place}: output of no command right above"
+    mentions = sum(len(proofs.mentioned(span)) for page in PAGES for _, span in spans(page))
+    assert counts["run"]
+    with capsys.disabled():
+        how = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        print(f"\ndocs: {sum(counts.values())} shell blocks on {len(PAGES)} pages ({how}); {mentions} in the text")

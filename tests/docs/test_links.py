@@ -1,0 +1,45 @@
+"""Links within the repository lead somewhere, and every page is led to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from local.stack import ROOT
+from tests.docs.markdown import anchors, links, pages
+
+
+def broken(page: Path) -> list[str]:
+    """What a page links to that is not there. What lies elsewhere is not asked for."""
+    found = []
+    for line, target in links(page):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        path, _, anchor = unquote(target).partition("#")
+        place = (page.parent / path).resolve() if path else page
+        if not place.exists():
+            found.append(f"{page.name}:{line}: there is no {target}")
+        elif anchor and place.suffix == ".md" and anchor not in anchors(place):
+            found.append(f"{page.name}:{line}: {place.name} has no heading #{anchor}")
+    return found
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    assert not broken(page)
+
+
+def test_the_index_lists_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = {(index.parent / target.partition("#")[0]).resolve() for _, target in links(index)}
+    missing = [page for page in pages(ROOT / "docs") if page != index and page.resolve() not in listed]
+    assert not missing, "docs/README.md does not list them"
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# One thing\n## One thing\n## `a/b`: what?\n")
+    page = tmp_path / "page.md"
+    page.write_text("[a](other.md#one-thing-1) [b](other.md#ab-what) ![c](none.svg) [d](#here) `[e](f.md)`\n# There\n")
+    assert broken(page) == ["page.md:1: there is no none.svg", "page.md:1: page.md has no heading #here"]

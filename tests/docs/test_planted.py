@@ -1,0 +1,178 @@
+"""A wrong command on a page is found: the tests of the pages can fail."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from local.stack import ROOT, Stack
+from tests.docs import proofs
+from tests.docs.markdown import SHELLS, Block, blocks
+from tests.docs.shell import CURL, Failed, Page, commands, mismatch
+from tests.end_to_end.shop import Shop
+
+GOOD = "curl -s -H 'Authorization: Bearer local-admin-key' http://127.0.0.1:8000/v1/account"
+
+
+def page_of(folder: Path, *texts: str) -> Path:
+    page = folder / "page.md"
+    page.write_text("\n\n".join(texts) + "\n")
+    return page
+
+
+def block(text: str, options: str = "", language: str = "sh") -> str:
+    return f"```{language} {options}\n{text}\n```"
+
+
+def run(found: list[Block], stack: Stack, folder: Path) -> None:
+    shell = Page(Shop.open(stack), folder)
+    try:
+        for one in found:
+            shell.run(one)
+    finally:
+        shell.close()
+
+
+@pytest.mark.stack
+@pytest.mark.skipif(CURL is None, reason="there is no curl here")
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        ([block("curl -s -u local-ingest-key: http://127.0.0.1:8000/v1/account")], "page.md:1: ended with 22"),
+        ([block("curl -s http://127.0.0.1:8000/v1/accounts | cat")], "ended with 22"),
+        ([block(f"{GOOD} >/dev/null\ntillbok account show 1234567")], "line 2: tillbok"),
+        ([block("tillbook --locally account show 1234567")], "No such option"),
+        ([block("set=1"), block('echo "$set $unset"')], "page.md:5: ended with 1"),
+        ([block("echo 'never closed")], "unexpected EOF"),
+        ([block(GOOD, "status=404")], "answered 200, not 404"),
+        ([block("curl -s http://127.0.0.1:8000/v1/nothing", "status=403")], "answered 404, not 403"),
+        ([block("echo one"), block("two", "output", "text")], "does not print what is shown"),
+        ([block(GOOD), block('{"account_id": "…", "role": "…"}', "output", "json")], "is {'account_id'"),
+        ([block("for n in 1; do aws sqs purge-queue --url x; done")], "needs --queue-url"),
+        ([block("x=$(aws cloudformation describe-stacks --stack-name x --query Stacks[0].No)")], "finds nothing"),
+        ([block("echo $(aws sqs purge-queue --url x)")], "needs --queue-url"),
+        ([block("make setup-c")], "no target setup-c"),
+        ([block(".venv/bin/python -m tests.hostility")], "no module tests.hostility"),
+        ([block("echo $(tillbok)")], "tillbok: command not found"),
+        ([block("echo '{}'", "keep=job_id")], "no job_id to keep"),
+        ([block("$ echo one\ntwo", language="console")], "does not print what is shown"),
+    ],
+)
+def test_a_planted_command_fails(texts: list[str], said: str, stack: Stack, tmp_path: Path) -> None:
+    found = blocks(page_of(tmp_path, *texts))
+    with pytest.raises(Failed) as failed:
+        run(found, stack, tmp_path)
+    assert said in str(failed.value)
+
+
+@pytest.mark.stack
+@pytest.mark.skipif(CURL is None, reason="there is no curl here")
+def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
+    page = page_of(
+        tmp_path,
+        block(f"url=http://127.0.0.1:8000\nten() {{ echo 10; }}\n{GOOD}"),
+        block('{"account_id": "1234567", "currency": "U…", "sources": ["…"], "key": "…"}', "output", "json"),
+        block("curl -s $url/v1/nothing", "status=404"),
+        block('echo \'{"job_id": "a b"}\'', "keep=job_id"),
+        block('$ echo "$job_id" $(ten)\na b 10\n$ seq 9\n1\n…\n9', language="console"),
+        block("sleep 600 &"),
+        block(
+            "aws cloudformation describe-stacks --stack-name tillbook-prod --query Stacks[0].StackName --output text"
+        ),
+        block("tillbook", "output", "text"),
+    )
+    run(blocks(page), stack, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("make", "make runs", "no target runs"),
+        ("make", "make load MINUTES=2", "no variable MINUTES"),
+        ("ci", "npm ci --prefix tests/browsers", "stands in none of"),
+        ("python", ".venv/bin/python -m tests.hostility", "no module tests.hostility"),
+        ("python", "python3 -m tests.hostile --request 5", "no option --request"),
+        ("sam", "sam deploys --guided", "no command"),
+        ("sam", "sam build && sam deploy --guide", "no option --guide"),
+        ("aws", "aws dynamodb describe-tables --table-name x", "no operation describe-tables"),
+        ("aws", "aws dynamodb describe-table --table x", "needs --table-name"),
+        ("aws", "aws sqs purge-queue --queue-url x --now", "no option --now"),
+        ("aws", "aws cloudwatching list-metrics", "no service cloudwatching"),
+        ("git", "git clon x", "no command clon"),
+        ("pip", "pip install drip-python==0.3.2", "is locked as 0.3.1"),
+        ("pip", "pip install tillbook-cli", "in none of our locks"),
+        ("cli", "tillbook keys make", "no command make"),
+        ("cli", "tillbook keys create shop --kind admin", "no option --kind"),
+        ("make", "sam build", "is no command of make"),
+        ("make", "# nothing", "there is no command"),
+        ("trust", "make run", "there is no proof=trust"),
+        ("", "make run", "there is no proof="),
+    ],
+)
+def test_a_planted_proof_fails(kind: str, text: str, said: str) -> None:
+    try:
+        with pytest.raises(proofs.Unproven, match=said):
+            proofs.prove(kind, text)
+    except proofs.CannotAskError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("make", "make test ARGS='-m browser'  # the page\nmake run PORT=8080"),
+        ("ci", "npm ci --prefix tests/browser"),
+        ("python", ".venv/bin/python -m tests.hostile --requests 5 --seed 1"),
+        ("sam", "sam build && sam deploy --guided"),
+        ("aws", "aws sqs get-queue-attributes --queue-url x --attribute-names All --profile y"),
+        ("aws", "aws cloudformation wait stack-delete-complete --stack-name x"),
+        ("git", "git clone --depth 1 x"),
+        ("pip", "pip install . drip-python==0.3.1 'urllib3<3'"),
+        ("cli", "TILLBOOK_STACK=x tillbook keys create shop --role admin"),
+    ],
+)
+def test_what_is_right_is_proven(kind: str, text: str) -> None:
+    try:
+        proofs.prove(kind, text)
+    except proofs.CannotAskError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.stack
+@pytest.mark.skipif(CURL is None, reason="there is no curl here")
+def test_a_page_reaches_neither_checkout_nor_environments(stack: Stack, tmp_path: Path) -> None:
+    page = page_of(tmp_path, block("make setup setup-ci clean\npip install .\necho gone >template.yaml\nls -a"))
+    before = (ROOT / "template.yaml").read_text()
+    run(blocks(page), stack, tmp_path)
+    assert (ROOT / "template.yaml").read_text() == before
+    work = tmp_path / "work"
+    assert not any(path.is_symlink() for path in work.rglob("*"))
+    assert [path.relative_to(work) for path in work.glob(".venv*/**/*") if path.is_file()] == [Path(".venv/bin/python")]
+
+
+def test_commands_in_the_text_are_seen() -> None:
+    assert proofs.mentioned("cd tests/browser && npm ci") == [("ci", ["npm", "ci", "--prefix", "tests/browser"])]
+    assert proofs.mentioned("sam deploy …") == [("sam", ["sam", "deploy"])]
+    assert proofs.mentioned("makes") == proofs.mentioned("make_run()") == []
+    with pytest.raises(proofs.Unproven):
+        proofs.mentioned("cd nowhere && npm ci")
+
+
+def test_a_block_belongs_to_a_list_and_ends_somewhere(tmp_path: Path) -> None:
+    page = page_of(
+        tmp_path, "1. one\n\n   ```sh wait\n   echo 1\n   ```\n   ```text output\n   1\n   ```", block("echo 2")
+    )
+    first, second = blocks(page)
+    assert (first.text, first.options, first.output and first.output.text) == ("echo 1", {"wait": ""}, "1")
+    assert (second.text, second.output, second.language in SHELLS) == ("echo 2", None, True)
+    assert commands(second) == [("echo 2", None)]
+    with pytest.raises(ValueError, match=r"page.md:1: the block is never closed"):
+        blocks(page_of(tmp_path, "```sh\nmake run"))
+
+
+def test_what_changes_is_left_open(tmp_path: Path) -> None:
+    [shown] = blocks(page_of(tmp_path, block("x"), block("", "output", "json")))
+    assert mismatch('{"a": [1, "…"], "b": "x-…"}', '{"a": [1, 2, 3], "b": "x-y"}', shown) == ""
+    assert mismatch('{"a": [1, "…"]}', '{"a": [2]}', shown) == ".a[0] is 2, not 1"
+    assert mismatch('{"a": "5.00"}', '{"a": "5.0"}', shown) == ".a is '5.0', not '5.00'"

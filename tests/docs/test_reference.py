@@ -1,0 +1,28 @@
+"""docs/api.md is what openapi/reference.py writes, and leaves no route out."""
+
+from __future__ import annotations
+
+import json
+
+from openapi import reference
+from openapi.make import ROUTES
+
+
+def test_the_reference_is_up_to_date() -> None:
+    assert reference.TARGET.read_text() == reference.text(), "python -m openapi.reference was not run"
+
+
+def test_each_route_stands_there_with_an_example() -> None:
+    sections = reference.text().split("\n### ")
+    for key in ROUTES:
+        [section] = [text for text in sections if f"\n`{key}`\n" in text]
+        assert "```sh" in section, key
+
+
+def test_each_shape_and_field_stands_there() -> None:
+    text = reference.text()
+    for name, schema in json.loads(reference.DOCUMENT.read_text())["components"]["schemas"].items():
+        if name in ("OpenApi", "Currency", "Country", "OrderChange"):
+            continue
+        shape = text.split(f"\n### {name}\n")[1].split("\n### ")[0]
+        assert all(f"\n| `{field}` |" in shape for field in schema["properties"]), name
