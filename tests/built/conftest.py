@@ -43,6 +43,16 @@ class Built:
 
     folder: Path
     template: dict[str, Any]
+    architecture: str
+
+    def layer(self) -> Path:
+        """What stands under /opt/python: of the two layers that of this machine's architecture."""
+        (found,) = [
+            self.folder / layer["ContentUri"] / "python"
+            for layer in self.of_type("LayerVersion").values()
+            if layer["CompatibleArchitectures"] == [self.architecture]
+        ]
+        return found
 
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         return {
@@ -115,7 +125,8 @@ def built(python: str, runtime: str, tmp_path_factory: pytest.TempPathFactory) -
         check=False,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    return Built(folder / "build", yaml_parse((folder / "build" / "template.yaml").read_text()))
+    template = yaml_parse((folder / "build" / "template.yaml").read_text())
+    return Built(folder / "build", template, architecture)
 
 
 @pytest.fixture(scope="session")
@@ -196,13 +207,12 @@ def start(
 def _environment(built: Built, name: str, properties: Mapping[str, Any], packages: Path) -> dict[str, str]:
     """What Lambda sets: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
     code = built.folder / properties["CodeUri"]
-    layers = [built.folder / layer["ContentUri"] / "python" for layer in built.of_type("LayerVersion").values()]
     logging = properties["LoggingConfig"]
     return {
         "PATH": "/usr/bin:/bin",
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
-        "PYTHONPATH": ":".join(str(folder) for folder in (code, *layers, packages)),
+        "PYTHONPATH": ":".join(str(folder) for folder in (code, built.layer(), packages)),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LAMBDA_TASK_ROOT": str(code),
         "_HANDLER": properties["Handler"],

@@ -47,10 +47,25 @@ def _files(folder: Path) -> set[str]:
 
 def test_the_layer_has_no_boto3(built: Built) -> None:
     """Lambda's runtime brings its own, and 20 MB more would be unpacked at each cold start."""
+    names = {path.name for path in built.layer().iterdir()}
+    assert "tillbook" in names
+    assert not names & {"boto3", "botocore"}
+
+
+def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
+    """Lambda cannot write bytecode: what is not compiled here is compiled at every cold start."""
+    for path in built.layer().rglob("*.py"):
+        compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
+        flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        assert flags == 0b01, f"{path} is compared with its source at each start"
+
+
+def test_each_architecture_has_its_own_layer(built: Built) -> None:
     for layer in built.of_type("LayerVersion").values():
-        names = {path.name for path in (built.folder / layer["ContentUri"] / "python").iterdir()}
-        assert "tillbook" in names
-        assert not names & {"boto3", "botocore"}
+        (architecture,) = layer["CompatibleArchitectures"]
+        machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
+        (core,) = (built.folder / layer["ContentUri"] / "python" / "pydantic_core").glob("*.so")
+        assert machine in core.name
 
 
 def test_a_function_without_its_layer_fails(start: Start) -> None:

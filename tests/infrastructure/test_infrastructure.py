@@ -143,7 +143,7 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     ),
     "kept in dev": (_set("RecordsTable.DeletionPolicy", "Retain"), "dev", "RecordsTable: DeletionPolicy is Retain"),
     "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
-    "layers that stay": (_set("SharedLayer.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
+    "layers that stay": (_set("LayerArm64.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
     "log groups made by the way": (
         lambda r: _boundary_logs(r)["Action"].append("logs:CreateLogGroup"),
         "dev",
