@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 Right = tuple[str, str]  # (IAM action, resource)
@@ -52,6 +53,15 @@ class Seen:
                 self._working.pop()
 
         return watched
+
+    @contextmanager
+    def others(self) -> Iterator[None]:
+        """What happens within is the doing of others, though it happens while a handler runs."""
+        working, self._working = self._working, []
+        try:
+            yield
+        finally:
+            self._working = working
 
     def call(self, operation: str, arguments: dict[str, Any]) -> None:
         if self._working:

@@ -9,8 +9,9 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
+from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Death, Shop, die_at
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
 from tests.handlers.test_processing import poisoned
@@ -454,19 +455,42 @@ def test_an_order_that_was_made_again_under_its_id_answers_as_first_submitted(
     def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "GetItem" and str(arguments["Key"]["sk"]["S"]).endswith("!00000001") and not done:
             done.append(first)
-            shop.delete("a")
-            shop.submit(order("a", customer_email=BOB))
-            shop.delete("a")
-            erased(shop, ANN)
-            # Its answer was lost, and it is tried again.
-            done.append(submitted_as(first.body["id"]))
-            done.append(shop.edit("a", {"customer_email": BOB}))
+            with SEEN.others():
+                shop.delete("a")
+                shop.submit(order("a", customer_email=BOB))
+                shop.delete("a")
+                erased(shop, ANN)
+                # Its answer was lost, and it is tried again.
+                done.append(submitted_as(first.body["id"]))
+                done.append(shop.edit("a", {"customer_email": BOB}))
         return go()
 
     with shop.faults.injected(between):
         again = shop.submit(mine)
     assert [answer.status for answer in done] == [201, 201, 200]
     assert (again.status, again.body) == (201, first.body)
+
+
+@pytest.mark.parametrize("method", ["edit", "delete"])
+def test_what_was_done_to_a_purged_order_is_not_done_to_the_next_one(shop: Shop, method: str) -> None:
+    """Simulation, seed 50003873: the answer was lost, and the version that would tell went with the order."""
+    shop.submit(order("a", total=5))
+    new: list[Answer] = []
+
+    def lost(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "TransactWriteItems" and not new:
+            new.append(Answer(0, None, {}, ""))
+            with SEEN.others():
+                purged(shop)
+                new[0] = shop.submit(order("a", total=7))
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return answer
+
+    with shop.faults.injected(lost):
+        answer = shop.edit("a", {"total": 9}) if method == "edit" else shop.delete("a")
+    assert answer.status == 503
+    assert shop.get("/v1/order/a").body == new[0].body
 
 
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:

@@ -466,7 +466,7 @@ class Ledger:
         passes through. `announce` is called once, before anything is written.
         Raises NotFound, or Unavailable if the time does not suffice.
         """
-        tries, announced = Tries(self.pace, deadline), False
+        tries, announced, tried = Tries(self.pace, deadline), False, ""
         key = order_key("orders_api", "", order_id)
         pk = table.orders_pk(account, "orders_api", key)
         while True:
@@ -475,6 +475,7 @@ class Ledger:
                 return mine
             if head is None or current is None:
                 raise NotFound("There is no such order.")
+            _same_order(head, tried, tries)
             body = unpack(current["b"])
             document = change(body)
             if document.body == body:
@@ -495,8 +496,9 @@ class Ledger:
             writes = [self._put_head(new_head, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
             writes += self._count(account, "orders_api", key, head, document.customer)
+            tried = str(head["i"])
             if self._try(writes, tries) is None:
-                return V1Order(str(head["i"]), document.body)
+                return V1Order(tried, document.body)
             tries.again()
 
     def delete(
@@ -504,7 +506,7 @@ class Ledger:
         announce: Callable[[], None], deadline: float,
     ) -> V1Order:  # fmt: skip
         """Takes the order out; what it was is returned. `announce` as in `edit`. Raises NotFound, Unavailable."""
-        tries, announced = Tries(self.pace, deadline), False
+        tries, announced, tried = Tries(self.pace, deadline), False, ""
         key = order_key("orders_api", "", order_id)
         pk = table.orders_pk(account, "orders_api", key)
         while True:
@@ -515,6 +517,7 @@ class Ledger:
                     return V1Order(str(mine["i"]), unpack(last["b"]))
             if head is None or current is None:
                 raise NotFound("There is no such order.")
+            _same_order(head, tried, tries)
             if not announced:
                 announce()
                 announced = True
@@ -530,8 +533,9 @@ class Ledger:
             writes = [self._put_head(tomb, head), self._put_event(event)]
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             writes += self._count(account, "orders_api", key, head, None)
+            tried = str(head["i"])
             if self._try(writes, tries) is None:
-                return V1Order(str(head["i"]), body)
+                return V1Order(tried, body)
             tries.again()
 
     # ------------------------------------------------------------- upkeep
@@ -1022,6 +1026,16 @@ def _standing(value: OrderState | Standing | None) -> Standing | None:
 def _persons(moves: list[Raw]) -> set[str]:
     """Whom the updates of `_move` are about, by our own id."""
     return {str(move["Update"]["Key"]["pk"]["S"]).rpartition("/")[2] for move in moves}
+
+
+def _same_order(head: Item, tried: str, tries: Tries) -> None:
+    """Raises Unavailable where an earlier try, of another order under this id, may have been written.
+
+    A: edits the order, the answer is lost    B: purges it, with the version that would tell; submits another
+    A: tries again -> one edit would have been made of two orders, or one deletion have taken both.
+    """
+    if tries.unsure and tried and head["i"] != tried:
+        raise Unavailable("Another order stands under this order_id since. Please look, and try again.")
 
 
 def _event_name(activity: Activity) -> str:
