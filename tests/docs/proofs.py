@@ -169,10 +169,13 @@ _GLOBAL = {
 }  # fmt: skip
 # What the AWS CLI has of its own, beside the services' operations.
 _CUSTOM = {
+    ("cloudformation", "deploy"): {
+        "--template-file", "--stack-name", "--capabilities", "--parameter-overrides", "--role-arn", "--s3-bucket", "--tags",
+    },
     ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"},
     ("configure", "sso"): set[str](),
     ("sso", "login"): set[str](),
-}
+}  # fmt: skip
 
 
 def aws(words: Words) -> None:
