@@ -170,7 +170,7 @@ _GLOBAL = {
 # What the AWS CLI has of its own, beside the services' operations.
 _CUSTOM = {
     ("cloudformation", "deploy"): {
-        "--template-file", "--stack-name", "--capabilities", "--parameter-overrides", "--role-arn", "--s3-bucket", "--tags",
+        "--template-file", "--stack-name", "--capabilities", "--parameter-overrides", "--role-arn", "--tags",
     },
     ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"},
     ("configure", "sso"): set[str](),
