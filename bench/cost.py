@@ -177,7 +177,7 @@ def fixed() -> dict[str, float]:
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],
-        f"{dashboards} dashboards": dashboards * price["dashboard_month"],
+        f"{dashboards} dashboard{'s' * (dashboards != 1)}": dashboards * price["dashboard_month"],
     }
 
 
@@ -230,7 +230,8 @@ def main() -> int:
         print(f"  {name:<50}{cost:>10.2f}")
     shape = {
         "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": least,
-        "fixed": fixed(), "metrics": counted(found[0]), "traces": {flow.name: traces(flow, options.orders) for flow in found},
+        "fixed": fixed(), "metrics": counted(found[0]),
+        "traces": {flow.name: traces(flow, options.orders) for flow in found},
     }  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(shape, indent=2) + "\n")

@@ -27,6 +27,7 @@ import botocore.session
 import click
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
+from botocore.model import ServiceModel
 
 from cli.tillbook_cli.main import tillbook
 from local.stack import ROOT
@@ -178,6 +179,11 @@ _CUSTOM = {
 }  # fmt: skip
 
 
+@functools.cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
 def aws(words: Words) -> None:
     rest = _program(words, "aws")
     if rest == ["configure"]:
@@ -189,7 +195,7 @@ def aws(words: Words) -> None:
         known = _CUSTOM[service, command]
     else:
         try:
-            model = botocore.session.get_session().get_service_model(service)
+            model = _model(service)
         except UnknownServiceError:
             raise Unproven(f"AWS has no service {service}") from None
         operations = {xform_name(name, "-"): name for name in model.operation_names}
