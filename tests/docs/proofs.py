@@ -100,7 +100,7 @@ def ci(words: Words) -> None:
     workflows = ROOT / ".github" / "workflows"
     sources = [ROOT / ".ci" / "run", *sorted(workflows.glob("*.y*ml"))]
     command = " ".join(words)
-    found = any(command in re.sub(r"\s+", " ", path.read_text().replace('"', "")) for path in sources)
+    found = any(f"{command} " in re.sub(r"\s+", " ", f"{path.read_text()} ".replace('"', "")) for path in sources)
     _check(found, f"`{command}` stands in none of {', '.join(path.name for path in sources)}")
 
 
