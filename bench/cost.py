@@ -42,6 +42,7 @@ class Flow:
     log_bytes: float
     stored_bytes: float
     parts: dict[str, float]
+    metrics: frozenset[str]  # that it is counted in
 
 
 def flows() -> list[Flow]:
@@ -67,11 +68,12 @@ def flows() -> list[Flow]:
 
 @dataclass(frozen=True)
 class Taken:
-    """One invocation: what it asked of AWS, its CPU in seconds, and what it logged in bytes."""
+    """One invocation: what it asked of AWS, its CPU in seconds, what it logged in bytes, the metrics in that."""
 
     bill: Bill
     cpu: float
     log: int
+    metrics: frozenset[str]
 
 
 def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) -> Taken:
@@ -83,7 +85,12 @@ def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) 
         cpu = time.process_time() - start
     if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300:
         raise RuntimeError(f"{function} answered {answer}")
-    return Taken(bill(function, [scenes.Played(function, event, answer, calls)], orders), cpu, len(out.getvalue()))
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    sent = [directive for line in lines if "_aws" in line for directive in line["_aws"]["CloudWatchMetrics"]]
+    names = frozenset(metric["Name"] for directive in sent for metric in directive["Metrics"])
+    return Taken(
+        bill(function, [scenes.Played(function, event, answer, calls)], orders), cpu, len(out.getvalue()), names
+    )
 
 
 def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: int, stored: float) -> Flow:
@@ -100,6 +107,7 @@ def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: in
         log_bytes=(accept.log + _access_log()) / accepted + process.log / processed,
         stored_bytes=stored,
         parts={part: units / processed for part, units in process.bill.parts.items()},
+        metrics=accept.metrics | process.metrics,
     )
 
 
@@ -169,8 +177,15 @@ def fixed() -> dict[str, float]:
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],
-        f"{dashboards} dashboards": dashboards * price["dashboard_month"],
+        f"{dashboards} dashboard{'s' * (dashboards != 1)}": dashboards * price["dashboard_month"],
     }
+
+
+def counted(flow: Flow) -> dict[str, float]:
+    """Dollars a month of the metrics that orders are counted in, if some come every hour: they are billed by the hour
+    that has a value. Refusals, repeats and failures have others."""
+    count = len(flow.metrics)
+    return {f"{count} metrics of ours": count * float(PRICES["dollars"]["custom_metric_month"])}
 
 
 def floor(orders: int) -> dict[str, float]:
@@ -203,6 +218,9 @@ def main() -> int:
     print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
     for flow in found:
         print(f"  {flow.name:<50}{traces(flow, options.orders):>10.2f}")
+    print("\nA month in which orders come every hour, besides")
+    for name, cost in counted(found[0]).items():
+        print(f"  {name:<50}{cost:>10.2f}")
     print("\nThe floor of the guarantees")
     for name, cost in least.items():
         print(f"  {name:<50}{cost:>10.2f}")
@@ -212,7 +230,8 @@ def main() -> int:
         print(f"  {name:<50}{cost:>10.2f}")
     shape = {
         "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": least,
-        "fixed": fixed(), "traces": {flow.name: traces(flow, options.orders) for flow in found},
+        "fixed": fixed(), "metrics": counted(found[0]),
+        "traces": {flow.name: traces(flow, options.orders) for flow in found},
     }  # fmt: skip
     if options.json:
         options.json.write_text(json.dumps(shape, indent=2) + "\n")

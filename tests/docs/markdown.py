@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ def links(page: Path) -> Iterator[tuple[int, str]]:
             yield number, target
 
 
+@functools.cache
 def anchors(page: Path) -> set[str]:
     """As GitHub makes them of headings."""
     found: dict[str, int] = {}

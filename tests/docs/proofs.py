@@ -27,6 +27,7 @@ import botocore.session
 import click
 from botocore import xform_name
 from botocore.exceptions import UnknownServiceError
+from botocore.model import ServiceModel
 
 from cli.tillbook_cli.main import tillbook
 from local.stack import ROOT
@@ -99,7 +100,7 @@ def ci(words: Words) -> None:
     workflows = ROOT / ".github" / "workflows"
     sources = [ROOT / ".ci" / "run", *sorted(workflows.glob("*.y*ml"))]
     command = " ".join(words)
-    found = any(command in re.sub(r"\s+", " ", path.read_text().replace('"', "")) for path in sources)
+    found = any(f"{command} " in re.sub(r"\s+", " ", f"{path.read_text()} ".replace('"', "")) for path in sources)
     _check(found, f"`{command}` stands in none of {', '.join(path.name for path in sources)}")
 
 
@@ -169,10 +170,18 @@ _GLOBAL = {
 }  # fmt: skip
 # What the AWS CLI has of its own, beside the services' operations.
 _CUSTOM = {
+    ("cloudformation", "deploy"): {
+        "--template-file", "--stack-name", "--capabilities", "--parameter-overrides", "--role-arn", "--tags",
+    },
     ("logs", "tail"): {"--since", "--follow", "--format", "--filter-pattern", "--log-stream-names"},
     ("configure", "sso"): set[str](),
     ("sso", "login"): set[str](),
-}
+}  # fmt: skip
+
+
+@functools.cache
+def _model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
 
 
 def aws(words: Words) -> None:
@@ -186,7 +195,7 @@ def aws(words: Words) -> None:
         known = _CUSTOM[service, command]
     else:
         try:
-            model = botocore.session.get_session().get_service_model(service)
+            model = _model(service)
         except UnknownServiceError:
             raise Unproven(f"AWS has no service {service}") from None
         operations = {xform_name(name, "-"): name for name in model.operation_names}

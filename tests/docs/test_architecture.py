@@ -32,6 +32,13 @@ def test_every_table_and_index_stands_on_the_page() -> None:
             assert f"`{index['IndexName']}`" in PAGE
 
 
+def test_every_schedule_alarm_topic_and_dashboard_stands_on_the_page() -> None:
+    kinds = ("AWS::Scheduler::Schedule", "AWS::SNS::Topic", "AWS::CloudWatch::Dashboard")
+    found = [name for kind in kinds for name in _of(kind)]
+    assert len(found) > len(kinds)
+    assert [name for name in found if f"`{name}`" not in PAGE] == []
+
+
 def test_the_picture_can_be_seen_by_day_and_by_night() -> None:
     root = ElementTree.fromstring(PICTURE)  # noqa: S314 - ours
     assert root.get("viewBox")

@@ -91,6 +91,7 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
         ("make", "make runs", "no target runs"),
         ("make", "make load MINUTES=2", "no variable MINUTES"),
         ("ci", "npm ci --prefix tests/browsers", "stands in none of"),
+        ("ci", ".venv/bin/python -m deploy.rehears", "stands in none of"),
         ("python", ".venv/bin/python -m tests.hostility", "no module tests.hostility"),
         ("python", "python3 -m tests.hostile --request 5", "no option --request"),
         ("sam", "sam deploys --guided", "no command"),
@@ -98,6 +99,7 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
         ("aws", "aws dynamodb describe-tables --table-name x", "no operation describe-tables"),
         ("aws", "aws dynamodb describe-table --table x", "needs --table-name"),
         ("aws", "aws sqs purge-queue --queue-url x --now", "no option --now"),
+        ("aws", "aws cloudformation deploy --template x", "no option --template"),
         ("aws", "aws cloudwatching list-metrics", "no service cloudwatching"),
         ("git", "git clon x", "no command clon"),
         ("pip", "pip install drip-python==0.3.2", "is locked as 0.3.1"),
@@ -123,6 +125,7 @@ def test_a_planted_proof_fails(kind: str, text: str, said: str) -> None:
     [
         ("make", "make test ARGS='-m browser'  # the page\nmake run PORT=8080"),
         ("ci", "npm ci --prefix tests/browser"),
+        ("ci", ".venv/bin/python -m deploy.rehearse"),
         ("python", ".venv/bin/python -m tests.hostile --requests 5 --seed 1"),
         ("sam", "sam build && sam deploy --guided"),
         ("aws", "aws sqs get-queue-attributes --queue-url x --attribute-names All --profile y"),

@@ -14,13 +14,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from cli.tillbook_cli.sending import UNIT_EVENTS
-from local.stack import ROOT
+from local.stack import ROOT, Stack
 from tests.cli.fake_api import ACCOUNT, KEY, serving
 from tests.concurrency.books import check_counters, check_people
 from tests.end_to_end.privacy import MARKER_DOMAIN
@@ -73,20 +74,24 @@ class Result:
 
 
 def run(
-    shop: Shop, folder: Path, *, orders: int, seed: int, people: int = 5_000, once: bool = False, quiet: bool = False
-) -> Result:
-    """`once`: killed and gone on with, but not imported again."""
+    shop: Shop, folder: Path, *, orders: int, seed: int, people: int = 5_000, once: bool = False, quiet: bool = False,
+    held: bool = False,
+) -> Result:  # fmt: skip
+    """`once`: killed and gone on with, but not imported again. `held`: until it is killed, the API takes one request of
+    a single connection and answers 429 from then on. So a file of two units is killed between them, on any machine.
+    """
     result, file = Result(orders, seed), folder / "orders_export.csv"
     _say(quiet, f"Generating {orders:,} orders ...")
     expected = write(file, orders, seed, people, MARKER_DOMAIN)
     result.events, result.bytes = sum(expected.events.values()), file.stat().st_size
     for name, options, kill_at in (
-        ("killed", [], orders // 4 if quiet else orders // 2),
+        ("killed", ["--concurrency", "1"] if held else [], 1 if held else orders // 2),
         ("resumed", [], None),
         ("again", ["--again"], None),
     )[: 2 if once else 3]:
         _say(quiet, f"Import, {name} ...")
-        ran = _import(shop.stack.url, shop.ingest_key, shop.account, file, options, kill_at, orders, quiet)
+        with _one_request(shop.stack) if held and name == "killed" else nullcontext():
+            ran = _import(shop.stack.url, shop.ingest_key, shop.account, file, options, kill_at, orders, quiet)
         result.memory.append(ran.memory)
         _note(result, name, ran, file)
         # What was on the wire when it was killed is sent again while its first copies are queued.
@@ -97,6 +102,15 @@ def run(
         if path != file and MARKER_DOMAIN in path.read_text():
             result.faults.append(f"{path.name} holds an e-mail address")
     return result
+
+
+@contextmanager
+def _one_request(stack: Stack) -> Iterator[None]:
+    stack.throttle((0, 1))
+    try:
+        yield
+    finally:
+        stack.throttle(stack._throttling)
 
 
 def alone(folder: Path, *, orders: int, seed: int, people: int) -> str:

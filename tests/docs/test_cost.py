@@ -1,0 +1,65 @@
+"""docs/cost.md: its picture is what `make cost` draws now, and what the page says of it holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from xml.etree import ElementTree
+
+import pytest
+
+from bench import cost
+from local.stack import ROOT
+
+PICTURE = ROOT / "docs" / "pictures" / "cost.svg"
+ORDERS = 1_000_000
+# Lambda is billed by time, so by the machine that drew it.
+_LOOSE = {"Lambda": 0.6}
+
+
+def bars(svg: str) -> Iterator[tuple[str, float]]:
+    """Of each way of arriving all services, and the sum as it stands beside the bar."""
+    for element in ElementTree.fromstring(svg).iter():  # noqa: S314 - ours
+        text = element.text or ""
+        if element.tag.endswith("title") and (found := re.fullmatch(r"(.+): ([\d.]+)", text)):
+            yield found[1], float(found[2])
+        elif found := re.fullmatch(r"([\d.]+) \$", text):
+            yield "in all", float(found[1])
+
+
+@pytest.fixture(scope="module")
+def flows() -> list[cost.Flow]:
+    return cost.flows()
+
+
+def test_the_picture_is_what_would_be_drawn_now(flows: list[cost.Flow]) -> None:
+    fresh = list(bars(cost.drawn({flow.name: cost.dollars(flow, ORDERS) for flow in flows}, ORDERS)))
+    shown = list(bars(PICTURE.read_text()))
+    assert len(shown) == len(flows) * 8
+    assert [name for name, _ in shown] == [name for name, _ in fresh]
+    for (name, was), (_, now) in zip(shown, fresh, strict=True):
+        assert was == pytest.approx(now, rel=_LOOSE.get(name, 0.1), abs=0.02), (
+            f"{name}: python -m bench.cost --svg docs/pictures/cost.svg was not run"
+        )
+
+
+def test_what_the_page_says_holds(flows: list[cost.Flow]) -> None:
+    alone, _, packed = flows
+    bill, shared = cost.dollars(alone, ORDERS), cost.dollars(packed, ORDERS)
+    assert bill["DynamoDB writes"] > sum(bill.values()) / 2
+    # Three single entries of indexes, one outcome; the rest is doubled.
+    assert (alone.parts["indexes"], alone.parts["records"]) == (3, 1)
+    assert {alone.parts[name] for name in ("orders", "events", "people", "counters")} == {2}
+    assert shared["DynamoDB writes"] == bill["DynamoDB writes"]
+    assert sum(shared[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(shared.values())
+    # Tracing: nearly all of it at low rates, little at high ones.
+    assert 0.5 < cost.traces(alone, 100_000) / sum(cost.dollars(alone, 100_000).values()) < 1
+    assert cost.traces(alone, 1000 * ORDERS) < 0.1 * sum(cost.dollars(alone, 1000 * ORDERS).values())
+    monthly = sum(cost.fixed().values()) + sum(cost.counted(alone).values())
+    assert sum(cost.dollars(alone, 200_000).values()) < monthly < sum(cost.dollars(alone, ORDERS).values())
+
+
+def test_its_words_are_the_ones_that_are_printed(flows: list[cost.Flow]) -> None:
+    page = (ROOT / "docs" / "cost.md").read_text()
+    rows = {name for row in re.findall(r"^\| ([\w, ]+) \|", page, re.MULTILINE) for name in row.split(", ")}
+    assert flows[0].parts.keys() <= rows
