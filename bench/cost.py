@@ -234,10 +234,16 @@ def main() -> int:
         "traces": {flow.name: traces(flow, options.orders) for flow in found},
     }  # fmt: skip
     if options.json:
-        options.json.write_text(json.dumps(shape, indent=2) + "\n")
+        options.json.write_text(json.dumps(_rounded(shape), indent=2) + "\n")
     if options.svg:
         options.svg.write_text(drawn(table, options.orders))
     return 0
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _print_table(table: dict[str, dict[str, float]]) -> None:

@@ -15,6 +15,7 @@ from tillbook.keys import ROLES, ApiKey
 
 from . import audit
 from .audience import audience
+from .cost import cost
 from .exporting import export
 from .importing import import_orders
 from .look import deadletters, order, person, requests
@@ -186,5 +187,5 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
         raise SystemExit(REFUSED)
 
 
-for command in (audience, import_orders, export, person, order, requests, deadletters):
+for command in (audience, import_orders, export, person, order, requests, deadletters, cost):
     tillbook.add_command(command)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import cost
+from cli.tillbook_cli import cost as command
 from local.stack import ROOT
 
 PICTURE = ROOT / "docs" / "pictures" / "cost.svg"
@@ -63,3 +64,14 @@ def test_its_words_are_the_ones_that_are_printed(flows: list[cost.Flow]) -> None
     page = (ROOT / "docs" / "cost.md").read_text()
     rows = {name for row in re.findall(r"^\| ([\w, ]+) \|", page, re.MULTILINE) for name in row.split(", ")}
     assert flows[0].parts.keys() <= rows
+
+
+def test_the_command_tells_what_is_measured_now(flows: list[cost.Flow]) -> None:
+    """Made again by `python -m bench.cost --json cli/tillbook_cli/cost.json`."""
+    told = command.of(ORDERS)
+    assert list(told["dollars"]) == [flow.name for flow in flows]
+    for flow in flows:
+        for service, now in cost.dollars(flow, ORDERS).items():
+            assert told["dollars"][flow.name][service] == pytest.approx(now, rel=_LOOSE.get(service, 0.1), abs=0.02)
+    assert told["fixed"] == {name: round(amount, 2) for name, amount in cost.fixed().items()}
+    assert command.of(2 * ORDERS)["dollars"][flows[0].name]["SQS"] == 2 * told["dollars"][flows[0].name]["SQS"]
