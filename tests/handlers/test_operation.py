@@ -10,7 +10,7 @@ import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, event
-from tillbook import errors, http
+from tillbook import errors, http, observe
 
 V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}
 
@@ -20,8 +20,10 @@ class Told:
         self.lines: list[dict[str, Any]] = []
         self.metrics: Counter[str] = Counter()
 
-    def log(self, message: str, *, error: BaseException | None = None, **keys: Any) -> None:
-        self.lines.append({"message": message, **keys})
+    def info(self, message: str, *, extra: dict[str, Any]) -> None:
+        self.lines.append({"message": message, **extra})
+
+    warning = info
 
     def count(self, name: str, value: int = 1) -> None:
         self.metrics[name] += value
@@ -30,7 +32,7 @@ class Told:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     told = Told()
-    monkeypatch.setattr(http, "log", told.log)
+    monkeypatch.setattr(observe, "logger", lambda: told)
     monkeypatch.setattr(http, "count", told.count)
     return told
 

@@ -240,9 +240,9 @@ _PLACES = 40  # 100 items each: about a dollar a year, however large the ledger 
 @quiet
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Audits `people` people at random, as far as the time goes. Metrics tell, and each finding is logged."""
+    wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
     auditor = Auditor(table.dynamodb(), settings().ledger_table)
     deadline = auditor.clock() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
-    wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
     try:
         for account, person in auditor.people(_PLACES):
             if sum(done.values()) >= wanted or auditor.clock() >= deadline:

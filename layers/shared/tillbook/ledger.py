@@ -497,8 +497,11 @@ class Ledger:
             writes += self._move(account, "orders_api", _v1_standing_of(head), after, document.person)
             writes += self._count(account, "orders_api", key, head, document.customer)
             tried = str(head["i"])
-            if self._try(writes, tries) is None:
+            refusals = self._try(writes, tries)
+            if refusals is None:
                 return V1Order(tried, document.body)
+            if refusals:
+                self.conflict()
             tries.again()
 
     def delete(
@@ -534,8 +537,11 @@ class Ledger:
             writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
             writes += self._count(account, "orders_api", key, head, None)
             tried = str(head["i"])
-            if self._try(writes, tries) is None:
+            refusals = self._try(writes, tries)
+            if refusals is None:
                 return V1Order(tried, body)
+            if refusals:
+                self.conflict()
             tries.again()
 
     # ------------------------------------------------------------- upkeep

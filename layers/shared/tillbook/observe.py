@@ -42,7 +42,11 @@ def flush() -> None:
 
 
 def log(message: str, *, error: BaseException | None = None, **keys: Any) -> None:
-    """One line. Of an error its type and place only: its text may quote what was sent."""
+    """One line. Of an error its type and place only: its text may quote what was sent.
+
+    What is shaped like an address is left out: an order id may be.
+    """
+    keys = {name: value for name, value in keys.items() if "@" not in str(value)}
     if error is None:
         logger().info(message, extra=keys)
         return

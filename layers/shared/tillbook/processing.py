@@ -129,7 +129,10 @@ class Processor:
 
     def _failed(self, order: QueuedOrder, error: Exception, tries: int, replayed: bool) -> list[Transaction]:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
-        log("order failed", error=error, request_id=order.request_id, account=order.account, tries=tries)
+        log(
+            "order failed", error=error, request_id=order.request_id, account=order.account,
+            order_id=order.body["order_id"], tries=tries,
+        )  # fmt: skip
         if isinstance(error, Later):
             # No try of it: it is waited for.
             self.queue.send(Message(orders=[order], tries=tries - 1, replayed=replayed), delay_seconds=error.seconds)
@@ -155,7 +158,10 @@ class Processor:
                 count("JobsFailed")
 
     def _failed_write(self, write: QueuedWrite, error: Exception, tries: int) -> None:
-        log("write failed", error=error, request_id=write.request_id, account=write.account, tries=tries)
+        log(
+            "write failed", error=error, request_id=write.request_id, account=write.account, order_id=write.order_id,
+            tries=tries,
+        )  # fmt: skip
         message = Message(writes=[write], tries=tries)
         if tries < self.max_tries:
             self.queue.send(message, delay_seconds=_pause(tries))
