@@ -81,7 +81,7 @@ class Rehearsal(Stack):
         return ran.stdout
 
     def tillbook(self, *words: str) -> Any:
-        out = self.run(sys.executable, "cli", *words, "--stack-name", NAME, "--json")
+        out = self.run(sys.executable, "-m", "cli", *words, "--stack-name", NAME, "--json")
         return json.loads(out)
 
     def key(self, role: str) -> str:
