@@ -103,6 +103,9 @@ def rehearse(port: int) -> bool:
 
 
 def main() -> None:
+    runtime = templates.load(ROOT / "template.yaml")["Globals"]["Function"]["Runtime"]
+    if runtime != f"python{sys.version_info[0]}.{sys.version_info[1]}":
+        sys.exit(f"MiniStack runs functions on its own Python, and theirs is {runtime}: make setup PYTHON={runtime}")
     parser = argparse.ArgumentParser(prog="python -m deploy.rehearse", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="of the front door; a free one if not given")
     sys.exit(0 if rehearse(parser.parse_args().port) else 1)
