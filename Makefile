@@ -34,8 +34,9 @@ run:
 	$(environment) run
 	exec $(python) -m local --port $(PORT) $(if $(STATE),--state "$(STATE)")
 
+# Two processes, by folder (tests/conftest.py): one waits for the local stack while the other computes.
 test: setup
-	exec $(python) -m pytest $(ARGS)
+	exec $(python) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 simulate: setup
 	exec $(python) -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --workers 2
