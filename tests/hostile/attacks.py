@@ -169,7 +169,7 @@ def fields(shop: Shop, chance: Random) -> Attack:
     data = render(body).encode()
     headers = _headers(route, shop, chance)
     if chance.random() < 0.1:
-        data, headers["content-encoding"] = gzip.compress(data, 1), chance.choice(["gzip", "GZIP", "x-gzip"])
+        data, headers["content-encoding"] = gzip.compress(data, 1, mtime=0), chance.choice(["gzip", "GZIP", "x-gzip"])
     elif chance.random() < 0.05:
         data = b"\xef\xbb\xbf" + data
     what = "; ".join(fault.what for fault in faults)
@@ -279,7 +279,7 @@ def encodings(shop: Shop, chance: Random) -> Attack:
     route = chance.choice(_reading())
     headers = _headers(route, shop, chance)
     headers["content-encoding"] = "gzip"
-    data = gzip.compress(render(_right(route, chance)).encode(), 1)
+    data = gzip.compress(render(_right(route, chance)).encode(), 1, mtime=0)
     kind, status, what = chance.randrange(9), 400, ""
     if kind == 0:
         data, what = data[: chance.randrange(2, len(data) - 1)], "gzip cut short"
@@ -290,7 +290,7 @@ def encodings(shop: Shop, chance: Random) -> Attack:
     elif kind == 3:
         data, what, status = _bomb(chance.choice([2, 60])), "a bomb", 413
     elif kind == 4:
-        data, what = gzip.compress(b" ") * 40 + data, "gzip of many members"
+        data, what = gzip.compress(b" ", mtime=0) * 40 + data, "gzip of many members"
     elif kind == 5:
         data, what, status = _wide_bomb(), "a bomb in many members", 413
     elif kind == 6:
@@ -312,12 +312,12 @@ def encodings(shop: Shop, chance: Random) -> Attack:
 @cache
 def _bomb(mebibytes: int) -> bytes:
     """Of that many times 4 MiB."""
-    return gzip.compress(b'{"a":"' + b"a" * (mebibytes * BATCH_LIMIT) + b'"}', 9)
+    return gzip.compress(b'{"a":"' + b"a" * (mebibytes * BATCH_LIMIT) + b'"}', 9, mtime=0)
 
 
 @cache
 def _wide_bomb() -> bytes:
-    return gzip.compress(b" " * (BATCH_LIMIT // 8), 9) * 12
+    return gzip.compress(b" " * (BATCH_LIMIT // 8), 9, mtime=0) * 12
 
 
 def sizes(shop: Shop, chance: Random) -> Attack:
