@@ -36,7 +36,7 @@ run:
 
 # Two processes, by folder (tests/conftest.py): one waits for the local stack while the other computes.
 test: setup
-	exec $(python) -m pytest -n 2 --dist loadgroup $(ARGS)
+	exec $(python) -m pytest -n 2 --dist loadscope $(ARGS)
 
 simulate: setup
 	exec $(python) -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --workers 2

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.seed import seed
 from local.stack import Stack
 
-_HERE = Path(__file__).parent
 # Those that need the local stack or another engine: one stack for all of them. Of the others a folder stays together,
 # and tests/handlers compares at its end the rights that all of its tests were seen to use.
 _ON_AN_ENGINE = frozenset(
@@ -18,10 +17,18 @@ _ON_AN_ENGINE = frozenset(
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = item.path.relative_to(_HERE).parts[0]
-        item.add_marker(pytest.mark.xdist_group("engine" if folder in _ON_AN_ENGINE else folder))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        """xdist's own groups (--dist loadgroup) are not seen by pytest 9."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            folder = nodeid.partition("::")[0].split("/")[1]
+            return "engine" if folder in _ON_AN_ENGINE else folder
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -192,13 +192,13 @@ def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Pat
     file = tmp_path / "orders.jsonl.gz"
     # As a float it would be another amount.
     text = json.dumps(event)[:-1] + ', "grand_total": 123456789012345.6789, "loyal": true}\n\n'
-    file.write_bytes(gzip.compress(text.encode() + b'{"order_id": "2"}\n[]\n{"a": 1, "a": 2}\n{'))
+    file.write_bytes(gzip.compress(text.encode() + b'{"order_id": "2"}\n[]\n{"a": 1, "a": 2}\n{', mtime=0))
     ran = run(api, file, "--json")
     assert (ran.exit_code, api.events) == (1, [])
     assert [(bad["field"], bad["message"]) for bad in json.loads(ran.stdout)["worst"]][-3:] == [
         (None, "must be a JSON object"), (None, "has a key twice"), (None, "is not valid JSON"),
     ]  # fmt: skip
-    file.write_bytes(gzip.compress(text.encode()))
+    file.write_bytes(gzip.compress(text.encode(), mtime=0))
     assert run(api, file).exit_code == 0
     assert api.events == [event | {"grand_total": Decimal("123456789012345.6789"), "loyal": True}]
 
@@ -343,7 +343,7 @@ def test_lines_of_any_length_and_broken_text(tmp_path: Path) -> None:
 
 
 def test_a_gzip_that_was_cut_is_told(tmp_path: Path) -> None:
-    whole = gzip.compress(plain(tmp_path / "orders.csv", 5000).read_bytes())
+    whole = gzip.compress(plain(tmp_path / "orders.csv", 5000).read_bytes(), mtime=0)
     file = tmp_path / "cut.csv.gz"
     file.write_bytes(whole[: len(whole) // 2])
     with Source(file) as source, pytest.raises(Unreadable, match="cut short"):
@@ -363,7 +363,7 @@ def test_any_cut_yields_each_order_once(seed: int, size: int, packed: bool, data
         file = Path(folder) / "orders.csv"
         write(file, 25, seed, 5, "x.example")
         if packed:
-            file.write_bytes(gzip.compress(file.read_bytes()))
+            file.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
         with Source(file) as source:
             mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)
 
