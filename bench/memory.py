@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_SERVICE_NAME": "tillbook",
     "POWERTOOLS_METRICS_NAMESPACE": "Tillbook", "AWS_LAMBDA_FUNCTION_NAME": "bench",
-    "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
+    "POWERTOOLS_METRICS_DISABLED": "false", "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
 }  # fmt: skip
 _WATCHED = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
 

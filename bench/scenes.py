@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,6 +19,7 @@ from tillbook import http, processing, table
 from tillbook.accounts import Account, Accounts
 from tillbook.keys import Keys
 from tillbook.messages import decode, encode
+from tillbook.settings import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # The published example of each API; everything here is of its size.
@@ -51,6 +53,7 @@ class Stage:
 
     def __init__(self) -> None:
         os.environ.update(ENVIRONMENT)
+        settings.cache_clear()
         self.memory = Memory()
         self.played: list[Played] = []  # the latest one
         table.dynamodb.cache_clear()
@@ -106,6 +109,21 @@ class Stage:
             self.play("record_activity", activity_event(payload))
         bodies, self.memory.messages = self.memory.messages, []
         return bodies
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """What a stage sets in this process is put back: for who has other things to do in it."""
+    kept = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+        settings.cache_clear()
+        table.dynamodb.cache_clear()
+        table.sqs.cache_clear()
+        http._keys, processing._processor = None, None
 
 
 # ------------------------------------------------------------------- requests

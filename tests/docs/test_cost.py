@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bench import cost
+from bench import cost, scenes
 from cli.tillbook_cli import cost as command
 from local.stack import ROOT
 
@@ -30,7 +30,8 @@ def bars(svg: str) -> Iterator[tuple[str, float]]:
 
 @pytest.fixture(scope="module")
 def flows() -> list[cost.Flow]:
-    return cost.flows()
+    with scenes.alone():
+        return cost.flows()
 
 
 def test_the_picture_is_what_would_be_drawn_now(flows: list[cost.Flow]) -> None:
