@@ -1,6 +1,6 @@
-"""What makes a function start as fast as boto3 alone, though it does more. Each part of it is unusual.
+"""What makes a function start sooner. Each part of it is unusual; `make bench` compares the whole with bare boto3.
 
-`PLAIN_START=1` in the environment switches all of it off. What each part saves is told by `make bench`.
+`PLAIN_START=1` in the environment switches all of it off.
 """
 
 from __future__ import annotations
