@@ -385,8 +385,9 @@ class Ledger:
         head: Item | None = None
         announce()
         while True:
-            if tries.unsure and (mine := self._as_written(pk, key, request_id, received, tries)):
-                return mine  # though the answer was lost; what came after it (an edit, a delete) stays
+            if tries.unsure and (mine := self._written(pk, key, request_id, received, tries)):
+                # Though the answer was lost. What came after it stays: an edit, a deletion, an erasure that emptied it.
+                return V1Order(str(mine["i"]), document.body)
             before: Standing | None = None
             if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), tries):
                 before = _v1_standing_of(head)
