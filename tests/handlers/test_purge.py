@@ -493,6 +493,29 @@ def test_what_was_done_to_a_purged_order_is_not_done_to_the_next_one(shop: Shop,
     assert shop.get("/v1/order/a").body == new[0].body
 
 
+def test_a_lost_submission_that_was_handed_on_erased_and_deleted_is_not_made_again(shop: Shop) -> None:
+    """Simulation, seed 60052004: its version, emptied of whom it named, was not taken for its own."""
+    done: list[Answer] = []
+
+    def lost(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "TransactWriteItems" and not done:
+            done.append(Answer(0, None, {}, ""))
+            with SEEN.others():
+                done.append(shop.edit("a", {"customer_email": BOB}))
+                erased(shop, ANN)
+                done.append(shop.delete("a"))
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return answer
+
+    with shop.faults.injected(lost):
+        answer = shop.submit(order("a", customer_email=ANN, total=5))
+    assert [one.status for one in done[1:]] == [200, 200]
+    assert (answer.status, answer.body["id"], answer.body["total"]) == (201, done[1].body["id"], "5.0")
+    assert shop.get("/v1/order/a").status == 404
+    assert shop.stored_ltv() == {}
+
+
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
     """Simulation, seed 30096947: the event was looked for where it had stood, and its person went without it."""
     key = {"idempotency-key": "k-1"}
