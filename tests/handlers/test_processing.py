@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
 from tests.handlers.test_shopper_activity import EMAIL, day, event
+from tillbook.ledger import MAX_TOGETHER
 from tillbook.messages import decode
 
 
@@ -120,7 +121,7 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
 ) -> None:
     from tillbook import processing
 
-    shop.send_batch([event(order_id=n) for n in range(6)])
+    shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
     shop.deliver([])  # makes the processor
     clock = [0.0]
 
@@ -133,10 +134,10 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
     with shop.faults.injected(slow):
         assert shop.deliver(shop.receive(), milliseconds=36_000) == []
-    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+    assert shop.ltv(EMAIL) == {"USD": f"{3 * MAX_TOGETHER * 100}.00"}
     clock[0] = 0
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "600.00"}
+    assert shop.ltv(EMAIL) == {"USD": f"{4 * MAX_TOGETHER * 100}.00"}
 
 
 def test_a_failed_message_is_not_acknowledged_if_its_orders_could_not_be_queued_again(shop: Shop) -> None:

@@ -74,12 +74,14 @@ class Jobs:
         return True
 
     def advance(self, step: Step, done: int, *, finished: bool) -> bool:
-        """After a page. False if another delivery of it has gone on already."""
+        """After a page. False if another delivery of it has gone on already, or has come to the end."""
         status = "done" if finished else "running"
         total = ", #t = :d" if finished else ""  # orders came and went meanwhile: what was done is what there was
         return self._update(
-            step, f"SET pg = :next, #d = :d, #s = :s{total}", "pg <= :page",
-            {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status},
+            # A: ends page 0, one of two      B: meanwhile finds nothing more behind page 0: done
+            # A's page 1 ends -> refused, or the job would be running for ever.
+            step, f"SET pg = :next, #d = :d, #s = :s{total}", "pg <= :page AND #s <> :done",
+            {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status, ":done": "done"},
         )  # fmt: skip
 
     def fail(self, step: Step, reason: str) -> None:

@@ -29,6 +29,7 @@ from tillbook.identity import Person, order_key
 from tillbook.json_text import Json
 from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
+from tillbook.reads import batch_get
 from tillbook.table import Item, Raw, plain_item, raw, raw_value
 from tillbook.times import now, shift, to_datetime, uuid7
 
@@ -39,6 +40,8 @@ _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThro
 _MAX_RENEWED = 90  # a transaction takes 100 items
 _WRITER_LIFE_SECONDS = 60  # more than the time-out of any function that writes
 _MAX_REMOVED = 40  # each with its idempotency key
+MAX_TOGETHER = 16  # events in one transaction: each with its order's head, a key and two persons at the most
+_TRIES_TOGETHER = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +186,7 @@ class Purged:
         return [before for before, cut, _ in self.walks if first <= cut < later]
 
 
+_Step = tuple[OrderState | Standing | None, OrderState | Standing | None]  # of one order, before and after
 Purges = Callable[[str], Purged]  # of a person, by our own id
 PURGED = "purged: received before a purge or an erasure"
 
@@ -202,6 +206,78 @@ class Ledger:
     conflict: Callable[[], None] = lambda: None
 
     # ------------------------------------------------------------ v3: apply
+
+    def apply_together(self, activities: list[Activity], deadline: float) -> list[Outcome | None]:
+        """Applies up to MAX_TOGETHER events of one account in one transaction; None for each that `apply` must do.
+
+        It is what `apply` would write, on the same conditions, with what several add to one person, or to the
+        counters, added at once: an order in it is refused where it would be by itself, and stays out of the next try.
+        No condition is new, and none is left out: whatever is not sure here, `apply` finds out event by event.
+        Raises what a transaction raises that no try would mend (too big, one item that can never be written).
+        """
+        outcomes: list[Outcome | None] = [None] * len(activities)
+        tries, group = Tries(self.pace, deadline), _unlike(activities)
+        for _ in range(_TRIES_TOGETHER):
+            if len(group) < 2:
+                break
+            writes, orders, found = self._together([activities[index] for index in group])
+            try:
+                refusals = self._transact(writes)
+            except _Lost:
+                break
+            if refusals is None:
+                for index, outcome in zip(group, found, strict=True):
+                    outcomes[index] = outcome
+                break
+            refused = {order for order, refusal in zip(orders, refusals, strict=False) if refusal.condition_failed}
+            group = [index for index in group if activities[index].order_key not in refused]
+            if refused:
+                tries.at_once()
+            else:
+                tries.again()
+        return outcomes
+
+    def _together(self, activities: list[Activity]) -> tuple[list[Raw], list[str], list[Outcome]]:
+        """The writes of events of several orders, the order (key) of each of the first of them, and all outcomes."""
+        account, source = activities[0].account, "shopper_activity"
+        heads = self._heads(activities)
+        states = {key: state_of(head) for key, head in heads.items()}
+        steps: list[_Step] = []
+        people: dict[str, Person] = {}
+        events: list[tuple[str, Raw]] = []
+        found: list[Outcome] = []
+        latest: dict[str, Item] = {}
+        for activity in activities:
+            key, pk = activity.order_key, table.orders_pk(account, source, activity.order_key)
+            before, after = states[key], step(states[key], activity.event)
+            effects = effects_of(before.standing if before.events else None, after.standing)
+            events.append((key, self._put_event(_activity_event(activity, pk) | _told(effects))))
+            if activity.content_hash:
+                events.append((key, self._put_idempotency(activity, pk)))
+            steps.append((before, after))
+            if before.standing != after.standing or activity.event.person != after.person:
+                people[activity.event.person] = activity.person
+            states[key], latest[key] = after, _activity_head(activity, pk, after, uuid7())
+            found.append(Outcome("applied", state=after, effects=effects))
+        owned = [(key, self._put_head(head, heads[key])) for key, head in latest.items()] + events
+        moves = self._moves(account, source, steps, list(people.values()))
+        met = _persons(moves)
+        moves += [self._introduce(account, person) for name, person in people.items() if name not in met]
+        counts = self._counts(account, source, [(key, heads[key], states[key].customer) for key in latest])
+        return [write for _, write in owned] + moves + counts, [key for key, _ in owned], found
+
+    def _heads(self, activities: list[Activity]) -> dict[str, Item | None]:
+        """The heads of the events' orders, by order key. That of a placed order is not read: see `apply`."""
+        heads: dict[str, Item | None] = {}
+        unread: list[Raw] = []
+        for activity in activities:
+            key = activity.order_key
+            if key not in heads and activity.action != "placed":
+                pk = table.orders_pk(activity.account, "shopper_activity", key)
+                unread.append(raw({"pk": pk, "sk": table.head_sk(key)}))
+            heads[key] = None
+        heads |= {str(head["sk"])[:-1]: head for head in batch_get(self.client, self.table, unread)}
+        return heads
 
     def apply(
         self, activity: Activity, deadline: float,
@@ -836,17 +912,23 @@ class Ledger:
         after: OrderState | Standing | None,
         person: Person | None,
     ) -> list[Raw]:
-        """Takes an order's old standing from its person and gives the new one to its person.
+        """Takes an order's old standing from its person and gives the new one to its person."""
+        return self._moves(account, source, [(before, after)], [person] if person else [])
+
+    def _moves(self, account: str, source: str, steps: list[_Step], people: list[Person]) -> list[Raw]:
+        """`_move` for several steps, each of one order: what they add to one person is added at once.
 
         ADD needs no condition: sums commute, and that each standing is moved once is what the head's condition says.
         """
         amounts: dict[str, dict[str, list[Decimal | int]]] = {}
-        for standing, sign in ((_standing(before), -1), (_standing(after), 1)):
-            if standing is not None and standing.person:
-                cell = amounts.setdefault(standing.person, {}).setdefault(standing.currency, [ZERO, 0])
-                cell[0] = EXACT.add(Decimal(cell[0]), EXACT.multiply(standing.amount, Decimal(sign)))
-                cell[1] = int(cell[1]) + sign
+        for before, after in steps:
+            for standing, sign in ((_standing(before), -1), (_standing(after), 1)):
+                if standing is not None and standing.person:
+                    cell = amounts.setdefault(standing.person, {}).setdefault(standing.currency, [ZERO, 0])
+                    cell[0] = EXACT.add(Decimal(cell[0]), EXACT.multiply(standing.amount, Decimal(sign)))
+                    cell[1] = int(cell[1]) + sign
         writes: list[Raw] = []
+        ids = {person.id_in(account): person for person in people}
         for person_id, currencies in amounts.items():
             names: dict[str, str] = {}
             values: dict[str, Any] = {}
@@ -866,7 +948,7 @@ class Ledger:
             # meanwhile. `z` counts them, as the version before this one did, which looks at nothing else.
             values |= {":one": {"N": "1"}, ":write": {"S": uuid7()}}
             update = f"ADD {adds}, z :one SET y = :write"
-            if person is not None and person.id_in(account) == person_id:
+            if person := ids.get(person_id):
                 update += ", k = :kind, id = :value"
                 values |= {":kind": {"S": person.kind}, ":value": {"S": person.value}}
             writes.append(
@@ -883,18 +965,22 @@ class Ledger:
         return writes
 
     def _count(self, account: str, source: str, key: str, seen: Item | None, customer: Customer | None) -> list[Raw]:
-        """Counts an order and its audience records: `m` records of `n` orders. Sums commute, as in `_move`."""
-        records = (customer.records if customer else 0) - int(seen.get("m", 0) if seen else 0)
-        orders = (1 if customer else 0) - (1 if seen and seen.get("m") else 0)
-        if not records and not orders:
+        """Counts an order and its audience records: `m` records of `n` orders."""
+        return self._counts(account, source, [(key, seen, customer)])
+
+    def _counts(self, account: str, source: str, orders: list[tuple[str, Item | None, Customer | None]]) -> list[Raw]:
+        """`_count` for several orders, on the shard of the first. Sums commute, as in `_moves`."""
+        records = sum((new.records if new else 0) - int(seen.get("m", 0) if seen else 0) for _, seen, new in orders)
+        count = sum((1 if new else 0) - (1 if seen and seen.get("m") else 0) for _, seen, new in orders)
+        if not records and not count:
             return []
         return [
             {
                 "Update": {
                     "TableName": self.table,
-                    "Key": raw({"pk": table.counters_pk(account, source), "sk": table.counters_shard(key)}),
+                    "Key": raw({"pk": table.counters_pk(account, source), "sk": table.counters_shard(orders[0][0])}),
                     "UpdateExpression": "ADD m :m, n :n",
-                    "ExpressionAttributeValues": {":m": raw_value(records), ":n": raw_value(orders)},
+                    "ExpressionAttributeValues": {":m": raw_value(records), ":n": raw_value(count)},
                 }
             }
         ]
@@ -1028,6 +1114,15 @@ class Ledger:
 
 def _standing(value: OrderState | Standing | None) -> Standing | None:
     return value.standing if isinstance(value, OrderState) else value
+
+
+def _unlike(activities: list[Activity]) -> list[int]:
+    """Which of them may stand in one transaction: the first of each event, and of each key."""
+    first: dict[str, int] = {}
+    for index, activity in enumerate(activities):
+        name = activity.event_id if activity.content_hash else f"{activity.order_key}{_event_name(activity)}"
+        first.setdefault(name, index)
+    return list(first.values())
 
 
 def _persons(moves: list[Raw]) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import PURGED, Ledger, Outcome, Purged
+from tillbook.ledger import MAX_TOGETHER, PURGED, Activity, Ledger, Outcome, Purged
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, measure, quiet
@@ -63,21 +64,81 @@ class Processor:
         """SQS records in, `batchItemFailures` out: those that must be delivered again."""
         deadline = self.clock() + seconds - _MARGIN_SECONDS
         marks = _Marks(self.marks_of)
+        messages: list[tuple[dict[str, Any], Message]] = []
         failures = []
+
+        def failed(record: dict[str, Any], error: Exception) -> None:
+            # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
+            log("message failed", error=error, message_id=record["messageId"])
+            failures.append({"itemIdentifier": record["messageId"]})
+
         for record in records:
             try:
-                if self.clock() >= deadline:
-                    raise Unavailable("The function's time ran out.")
-                self._message(
-                    decode(record["body"]), int(record["attributes"]["ApproximateReceiveCount"]), marks, deadline
-                )
+                messages.append((record, decode(record["body"])))
             except Exception as error:
-                # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
-                log("message failed", error=error, message_id=record["messageId"])
-                failures.append({"itemIdentifier": record["messageId"]})
+                failed(record, error)
+        together = self._together([order for _, message in messages for order in message.orders], marks, deadline)
+        done: list[tuple[dict[str, Any], Message, list[Transaction]]] = []
+        for record, message in messages:
+            try:
+                # What became of some of its orders is known: that is told, and the others are queued again.
+                begun = any(id(order) in together for order in message.orders)
+                if self.clock() >= deadline and not begun:
+                    raise Unavailable("The function's time ran out.")
+                receives = int(record["attributes"]["ApproximateReceiveCount"])
+                if told := self._message(message, receives, marks, together, deadline):
+                    done.append((record, message, told))
+            except Exception as error:
+                failed(record, error)
+        try:
+            self._record(done)
+        except Exception as error:
+            for record, _, _ in done:
+                failed(record, error)
         return {"batchItemFailures": failures}
 
-    def _message(self, message: Message, receives: int, marks: _Marks, deadline: float) -> None:
+    def _record(self, done: list[tuple[dict[str, Any], Message, list[Transaction]]]) -> None:
+        self.transactions.record([transaction for _, _, told in done for transaction in told])
+        for _, message, told in done:
+            for transaction in told if message.replayed else []:
+                if transaction.status != "failed":
+                    self.transactions.replaces_failure(transaction)
+
+    def _together(self, orders: list[QueuedOrder], marks: _Marks, deadline: float) -> dict[int, Outcome]:
+        """What became of those that could be applied in groups, by `id` of each: the others go one by one.
+
+        A group that fails is no failure of an order in it: by itself each will tell.
+        """
+        found: dict[int, Outcome] = {}
+        for group in self._groups(orders, marks):
+            if self.clock() >= deadline:
+                break
+            try:
+                outcomes = self.ledger.apply_together([activity for _, activity in group], deadline)
+            except Exception as error:
+                log("group failed", error=error, orders=len(group))
+                continue
+            found |= {id(order): outcome for (order, _), outcome in zip(group, outcomes, strict=True) if outcome}
+        return found
+
+    def _groups(self, orders: list[QueuedOrder], marks: _Marks) -> list[list[tuple[QueuedOrder, Activity]]]:
+        """Orders of one account each, in turn of arrival, without those that cannot be read or that were purged."""
+        accounts: dict[str, list[tuple[QueuedOrder, Activity]]] = {}
+        for order in orders if len(orders) > 1 else []:
+            with suppress(Exception):  # by itself it says what is wrong with it
+                activity = order.activity()
+                if not marks.of(order.account).purged(activity.event.person).drops(order.received):
+                    accounts.setdefault(order.account, []).append((order, activity))
+        return [
+            found[start : start + MAX_TOGETHER]
+            for found in accounts.values()
+            for start in range(0, len(found), MAX_TOGETHER)
+        ]
+
+    def _message(
+        self, message: Message, receives: int, marks: _Marks, together: dict[int, Outcome], deadline: float
+    ) -> list[Transaction]:
+        """What is to be recorded of it."""
         tries, alone = message.tries + receives, message.tries + 1
         done: list[Transaction] = []
         for write in message.writes:
@@ -95,17 +156,14 @@ class Processor:
         late: list[QueuedOrder] = []
         failed: list[tuple[QueuedOrder, Exception]] = []
         for order in message.orders:
-            if self.clock() >= deadline:
+            if id(order) not in together and self.clock() >= deadline:
                 late.append(order)
                 continue
             try:
-                activity = order.activity()
-                known = marks.of(order.account)
-                if known.purged(activity.event.person).drops(order.received):
-                    done.append(_transaction(order, Outcome("failed", PURGED)))
-                    continue
-                outcome = self.ledger.apply(activity, deadline, known.purged, self._purged_now(order.account))
+                outcome = together.get(id(order)) or self._order(order, marks, deadline)
                 done.append(_transaction(order, outcome))
+                if outcome.reason == PURGED:
+                    continue
                 count("Applied" if outcome.status == "applied" else outcome.status.capitalize())
                 measure("AgeAtApplying", _age(order.received))
             except Exception as error:
@@ -116,13 +174,15 @@ class Processor:
         for transaction in done:
             if transaction.status == "applied" and transaction.provider:
                 self.providers.note(transaction.account, transaction.provider)
-        self.transactions.record(done)
-        if message.replayed:
-            for transaction in done:
-                if transaction.status != "failed":
-                    self.transactions.replaces_failure(transaction)
         if late:
             self.queue.send_orders(late, tries=message.tries)
+        return done
+
+    def _order(self, order: QueuedOrder, marks: _Marks, deadline: float) -> Outcome:
+        activity, known = order.activity(), marks.of(order.account)
+        if known.purged(activity.event.person).drops(order.received):
+            return Outcome("failed", PURGED)
+        return self.ledger.apply(activity, deadline, known.purged, self._purged_now(order.account))
 
     def _purged_now(self, account: str) -> Callable[[str], Purged]:
         return lambda person: self.marks_of(account).purged(person)

@@ -90,14 +90,15 @@ class Transactions:
 
     def record(self, transactions: list[Transaction]) -> None:
         """Writes what became of them, once more if it stands already. Raises Unavailable if it could not."""
-        distinct = list({t.request_id: t for t in transactions}.values())
-        items = [raw(item) for transaction in distinct for item in transaction.items()]
+        # One item may not stand twice in a batch: of two outcomes in its place, the later one.
+        kept = {(item["pk"], item["sk"]): item for transaction in transactions for item in transaction.items()}
+        items = [raw(item) for item in kept.values()]
         if len(items) <= 2:
             for item in items:
                 self.client.put_item(TableName=self.table, Item=item)
         else:
             self._write([{"PutRequest": {"Item": item}} for item in items])
-        self._changed(distinct)
+        self._changed(transactions)
 
     def _changed(self, transactions: Iterable[Transaction]) -> None:
         ids: dict[str, list[str]] = {}

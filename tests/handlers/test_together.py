@@ -1,0 +1,184 @@
+"""Several orders of one batch in one transaction: what one alone would get, on the conditions of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.handlers.shop import Shop
+from tests.handlers.test_audiences import V3, count
+from tests.handlers.test_processing import dead_letters, poisoned
+from tests.handlers.test_shopper_activity import EMAIL, day, event
+from tillbook.ledger import MAX_TOGETHER
+
+Go = Callable[[], Any]
+
+
+def transactions(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
+    """How many items each has."""
+    return [len(arguments["TransactItems"]) for operation, arguments in calls if operation == "TransactWriteItems"]
+
+
+def delivered(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
+    """The calls of one batch."""
+    with shop.faults.recorded() as calls:
+        assert shop.deliver(shop.receive()) == []
+    return calls
+
+
+def statuses(shop: Shop, ids: list[str]) -> list[str]:
+    return [shop.status(i)["status"] for i in ids]
+
+
+def test_orders_of_one_person_are_one_transaction(shop: Shop) -> None:
+    ids = [shop.send(event(order_id=n, grand_total=n)).body["request_id"] for n in range(10)]
+    # A head and an event each; one person, one counter.
+    assert transactions(delivered(shop)) == [22]
+    assert shop.ltv(EMAIL) == {"USD": "45.00"}
+    assert statuses(shop, ids) == ["applied"] * 10
+    assert count(shop, V3) == 10
+
+
+def test_orders_of_several_people_are_one_transaction(shop: Shop) -> None:
+    for n in range(10):
+        shop.send(event(order_id=n, email=f"p{n}@shop.example", grand_total=n))
+    calls = delivered(shop)
+    assert transactions(calls) == [31]
+    # Outcomes are written together, too.
+    assert [operation for operation, _ in calls if operation.startswith(("Put", "Batch"))].count("BatchWriteItem") == 1
+    assert [shop.ltv(f"p{n}@shop.example") for n in range(10)] == [{"USD": f"{n}.00"} for n in range(10)]
+
+
+def test_a_long_batch_is_several_transactions(shop: Shop) -> None:
+    shop.send_batch([event(order_id=n) for n in range(2 * MAX_TOGETHER + 3)])
+    assert transactions(delivered(shop)) == [2 * MAX_TOGETHER + 2] * 2 + [8]
+    assert shop.ltv(EMAIL) == {"USD": f"{100 * (2 * MAX_TOGETHER + 3)}.00"}
+
+
+def test_the_whole_life_of_an_order_in_one_batch(shop: Shop) -> None:
+    life = [
+        event(order_id="a", action="refunded", refund_amount=30, grand_total=None, occurred_at=day(4)),
+        event(order_id="a", occurred_at=day(1)),
+        event(order_id="a", action="paid", grand_total=90, email="b@shop.example", occurred_at=day(2)),
+        event(order_id="b", action="updated", grand_total=7, occurred_at=day(2)),
+        event(order_id="a", action="fulfilled", grand_total=None, occurred_at=day(3)),
+    ]
+    ids = shop.send_batch(life).body["request_ids"]
+    assert len(transactions(delivered(shop))) == 1
+    assert shop.ltv(EMAIL) == {"USD": "67.00"}
+    assert shop.ltv("b@shop.example") == {}
+    assert shop.timeline("b@shop.example") == ["Paid an order"]
+    assert statuses(shop, ids) == ["applied"] * 5
+
+
+def test_the_next_events_of_several_orders(shop: Shop) -> None:
+    """Their heads are read at once, and they go on from there."""
+    shop.send_batch([event(order_id=n, email=f"p{n}@shop.example", occurred_at=day(1)) for n in range(4)])
+    shop.drain()
+    later: dict[str, Any] = {"action": "updated", "occurred_at": day(2)}
+    shop.send_batch([event(order_id=n, email=f"p{n}@shop.example", grand_total=n, **later) for n in range(4)])
+    calls = delivered(shop)
+    assert transactions(calls) == [12]
+    assert [operation for operation, _ in calls].count("BatchGetItem") == 1
+    assert [shop.ltv(f"p{n}@shop.example") for n in range(4)] == [{"USD": f"{n}.00"} for n in range(4)]
+
+
+def test_what_is_there_already_stays_out_of_it(shop: Shop) -> None:
+    repeated = event(order_id=1, occurred_at=day(1))
+    first = shop.send(repeated).body["request_id"]
+    shop.send(event(order_id=2, action="paid", occurred_at=day(2)))
+    shop.drain()
+    ids = [
+        shop.send(sent).body["request_id"]
+        for sent in (
+            repeated,
+            event(order_id=2, occurred_at=day(1), grand_total=5),
+            *[event(order_id=n, occurred_at=day(1)) for n in range(3, 8)],
+        )
+    ]
+    # Refused; without the two that are there; those, one by one.
+    assert transactions(delivered(shop))[:2] == [16, 12]
+    assert shop.status(ids[0])["original_request_id"] == first
+    assert statuses(shop, ids) == ["duplicate", *["applied"] * 6]
+    assert shop.ltv(EMAIL) == {"USD": "700.00"}
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_a_lost_answer_counts_nothing_twice(shop: Shop, where: str) -> None:
+    ids = [shop.send(event(order_id=n), headers={"idempotency-key": f"k{n}"}).body["request_id"] for n in range(4)]
+    lost: list[str] = []
+
+    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        if operation != "TransactWriteItems" or lost:
+            return go()
+        lost.append(operation)
+        if where == "after":
+            go()
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    with shop.faults.injected(intercept):
+        assert shop.deliver(shop.receive()) == []
+    assert lost
+    assert shop.ltv(EMAIL) == {"USD": "400.00"}
+    assert statuses(shop, ids) == ["applied"] * 4
+    assert len([item for item in shop.items("RecordsTable") if "/t/" in item["pk"] and "fx" in item]) == 4
+
+
+def test_one_that_can_never_be_written_is_alone_in_that(shop: Shop) -> None:
+    ids = [shop.send(event(order_id=f"o-{n}")).body["request_id"] for n in range(4)]
+    with shop.faults.injected(poisoned("o-2")):
+        shop.drain(20)
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+    assert statuses(shop, ids) == ["applied", "applied", "failed", "applied"]
+    assert len(dead_letters(shop)) == 1
+
+
+def test_one_key_with_two_contents_in_one_batch(shop: Shop) -> None:
+    ids = [
+        shop.send(event(order_id="a", grand_total=total), headers={"idempotency-key": "k"}).body["request_id"]
+        for total in (10, 20, 10)
+    ] + [shop.send(event(order_id="b")).body["request_id"]]
+    delivered(shop)
+    assert statuses(shop, ids) == ["applied", "failed", "duplicate", "applied"]
+    assert shop.ltv(EMAIL) == {"USD": "110.00"}
+
+
+def test_where_others_write_all_the_time_each_goes_alone(shop: Shop) -> None:
+    for n in range(3):
+        shop.send(event(order_id=n))
+    tried: list[int] = []
+
+    def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "TransactWriteItems" and len(arguments["TransactItems"]) > 4:
+            tried.append(len(arguments["TransactItems"]))
+            reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (tried[-1] - 1)
+            raise ClientError(
+                {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons},  # type: ignore[typeddict-unknown-key]
+                operation,
+            )
+        return go()
+
+    with shop.faults.injected(intercept):
+        assert shop.deliver(shop.receive()) == []
+    assert tried == [8, 8, 8]
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
+
+
+def test_each_message_comes_again_where_outcomes_could_not_be_recorded(shop: Shop) -> None:
+    ids = [shop.send(event(order_id=n)).body["request_id"] for n in range(3)]
+    records = shop.receive()
+
+    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "BatchWriteItem":
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return go()
+
+    with shop.faults.injected(intercept):
+        assert sorted(shop.deliver(records)) == sorted(record["messageId"] for record in records)
+    assert statuses(shop, ids) == ["queued"] * 3
+    shop.drain()
+    assert statuses(shop, ids) == ["applied"] * 3
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
