@@ -40,6 +40,14 @@ class Faulty:
         self._read("GetItem")
         return self._client.get_item(**arguments)
 
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> Any:  # noqa: N803 - as AWS names it
+        if not self._read("BatchGetItem", "unprocessed"):
+            return self._client.batch_get_item(RequestItems=RequestItems)
+        ((table, wanted),) = RequestItems.items()
+        keys = wanted["Keys"]
+        answer = self._client.batch_get_item(RequestItems={table: wanted | {"Keys": keys[:1]}})
+        return answer | ({"UnprocessedKeys": {table: wanted | {"Keys": keys[1:]}}} if keys[1:] else {})
+
     def query(self, **arguments: Any) -> Any:
         if self._read("Query", "short page"):
             # As after 1 MB: the rest comes with the next page.

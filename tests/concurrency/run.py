@@ -7,12 +7,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from tests.concurrency.books import Answer, audit, check_counters, check_people
 from tests.concurrency.engine import Engine
@@ -22,13 +23,14 @@ from tillbook import orders_api, table
 from tillbook.document import digest
 from tillbook.errors import Conflict, NotFound, Unavailable
 from tillbook.identity import Person, email_sha256, order_key
-from tillbook.ledger import Ledger, V1Order
+from tillbook.ledger import Ledger, Outcome, V1Order
 from tillbook.table import Item, Raw, plain_item, raw
 from tillbook.times import uuid7
 
 _SNAPSHOT_ITEMS = 100
 _DEADLINE_SECONDS = 20.0
 _GATE_SECONDS = 120.0
+_BATCH = 10
 # As the queue would deliver it again.
 _DELIVERIES = 10
 
@@ -106,10 +108,13 @@ class _Bench:
     def work(self, number: int) -> None:
         counts: Counter[str] = Counter()
         self._counts.append(counts)
-        client = Faulty(self._engine.client, Random(f"{self.result.seed}/{number}"), self._chance, counts)
+        random = Random(f"{self.result.seed}/{number}")
+        client = Faulty(self._engine.client, random, self._chance, counts)
         ledger = Ledger(client, self._engine.table)
         try:
-            while (operation := self._next()) is not None:
+            while operations := self._next(random):
+                *batch, operation = operations
+                self._batch(ledger, [one.what for one in batch if isinstance(one.what, Event)])
                 if operation.gate is not None:
                     operation.gate.wait(_GATE_SECONDS)
                 if isinstance(operation.what, Event):
@@ -121,13 +126,31 @@ class _Bench:
         except Exception:
             self._fail(traceback.format_exc())
 
-    def _next(self) -> Operation | None:
+    def _next(self, random: Random) -> list[Operation]:
+        """One, or the deliveries of one batch and what came after them."""
+        found: list[Operation] = []
+        size = random.randint(2, _BATCH + 1) if random.random() < 0.3 else 1
         with self._lock:
-            return None if self.stop.is_set() else next(self._operations, None)
+            while len(found) < size and not self.stop.is_set() and (one := next(self._operations, None)):
+                found.append(one)
+                if one.gate is not None or not isinstance(one.what, Event):
+                    break
+        return found
 
     def _fail(self, fault: str) -> None:
         self.result.faults.append(fault)
         self.stop.set()
+
+    def _batch(self, ledger: Ledger, events: list[Event]) -> None:
+        """As the queue's function does it: together as far as that goes, and the others one by one."""
+        for account in dict.fromkeys(event.account for event in events):
+            mine = [event for event in events if event.account == account]
+            outcomes: list[Outcome | None] = [None] * len(mine)
+            with suppress(ClientError, BotoCoreError, Unavailable):
+                outcomes = ledger.apply_together([e.activity() for e in mine], time.monotonic() + _DEADLINE_SECONDS)
+            self.result.statuses["applied together"] += sum(outcome is not None for outcome in outcomes)
+            for event, outcome in zip(mine, outcomes, strict=True):
+                self._events.append((event, outcome.status if outcome else self._deliver(ledger, event)))
 
     def _deliver(self, ledger: Ledger, event: Event) -> str:
         activity = event.activity()
@@ -230,14 +253,18 @@ def order_keys(account: Account) -> Iterator[tuple[str, str]]:
 
 def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
     """One transactional read of an account, and what does not add up in it."""
-    people, heads, counters = people_keys(account), _heads(account), _counters(account)
-    if len(people) + len(heads) + len(counters) > _SNAPSHOT_ITEMS:
-        # People with all orders, or some counters with all orders that count there.
-        if random.random() < 0.5:
-            counters = {}
-        else:
-            people, counters = [], _some(counters, random)
-            heads = [key for keys in counters.values() for key in keys]
+    people, heads, counters = people_keys(account), _heads(account), []
+    shards = _counters(account)
+    if len(people) + len(heads) + sum(map(len, shards.values())) <= _SNAPSHOT_ITEMS:
+        counters = [key for keys in shards.values() for key in keys]
+    elif random.random() < 0.5:
+        # People with all orders, or the counters of one source, of which no other snapshot tells so much.
+        fitting = [
+            (counting, own)
+            for letter, counting in shards.items()
+            if len(counting) + len(own := [key for key in heads if key[0].split("/")[1] == letter]) <= _SNAPSHOT_ITEMS
+        ]
+        people, (counters, heads) = [], random.choice(fitting)
     found = _get(engine, [*people, *heads, *counters])
     read_people, read_heads, read_counters = (
         [item for key in keys if (item := found.get(key))] for keys in (people, heads, counters)
@@ -246,29 +273,17 @@ def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
     return faults + (check_counters(read_counters, read_heads) if counters else [])
 
 
-def _some(counters: dict[Key, list[Key]], random: Random) -> dict[Key, list[Key]]:
-    """As many as fit one read with the orders that count there."""
-    chosen: dict[Key, list[Key]] = {}
-    room = _SNAPSHOT_ITEMS
-    for place in random.sample(sorted(counters), len(counters)):
-        room -= 1 + len(counters[place])
-        if room < 0:
-            break
-        chosen[place] = counters[place]
-    return chosen
-
-
 def _heads(account: Account) -> list[Key]:
     return [(table.orders_pk(account.id, source, key), table.head_sk(key)) for source, key in order_keys(account)]
 
 
-def _counters(account: Account) -> dict[Key, list[Key]]:
-    """Each counter of the account's audiences, with all orders that count there."""
-    found: dict[Key, list[Key]] = {}
+def _counters(account: Account) -> dict[str, list[Key]]:
+    """By letter of the source, each counter that its orders may be counted in."""
+    found: dict[str, set[Key]] = {}
     for source, key in order_keys(account):
-        counter = table.counters_pk(account.id, source), table.counters_shard(key)
-        found.setdefault(counter, []).append((table.orders_pk(account.id, source, key), table.head_sk(key)))
-    return found
+        shard = table.counters_pk(account.id, source), table.counters_shard(key)
+        found.setdefault(table.SOURCE_LETTER[source], set()).add(shard)
+    return {letter: sorted(keys) for letter, keys in found.items()}
 
 
 def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:
