@@ -7,6 +7,7 @@ simulation finds nothing.
 from __future__ import annotations
 
 import argparse
+import ast
 import os
 import shutil
 import subprocess
@@ -34,14 +35,17 @@ class Verdict:
 
 
 def mismatches(faults: list[Fault]) -> list[str]:
-    """What no longer fits the code."""
+    """What no longer fits the code, or is no Python any more."""
     found = []
     for fault in faults:
-        for edit in fault.edits:
-            try:
-                edit.apply((PACKAGE / edit.file).read_text())
-            except ValueError as error:
-                found.append(f"{fault.name}: {error}")
+        texts: dict[str, str] = {}
+        try:
+            for edit in fault.edits:
+                texts[edit.file] = edit.apply(texts.get(edit.file) or (PACKAGE / edit.file).read_text())
+            for text in texts.values():
+                ast.parse(text)
+        except (ValueError, SyntaxError) as error:
+            found.append(f"{fault.name}: {error}")
     return found
 
 
