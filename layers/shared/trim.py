@@ -6,20 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
-# pydantic's older self and its checkers' plugin; what Powertools has besides logs and metrics; scripts; old bytecode.
-UNUSED = (
-    "pydantic/v1", "pydantic/mypy.py", "pydantic/deprecated/decorator.py", "bin",
-    "aws_lambda_powertools/event_handler",
-)  # fmt: skip
-
-
-# Of Powertools' utilities the logger asks for one.
-UTILITIES, KEPT = "aws_lambda_powertools/utilities", ("__init__.py", "jmespath_utils")
+# pydantic's older self and its checkers' plugin; scripts; old bytecode.
+UNUSED = ("pydantic/v1", "pydantic/mypy.py", "pydantic/deprecated/decorator.py", "bin")
 
 
 def trim(folder: Path) -> None:
-    others = [f"{UTILITIES}/{path.name}" for path in (folder / UTILITIES).glob("*") if path.name not in KEPT]
-    for name in (*UNUSED, *others):
+    for name in UNUSED:
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)

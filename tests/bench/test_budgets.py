@@ -33,7 +33,7 @@ BUDGETS = {
 }
 _CHECKS = ("submit_order", "edit_order", "record_activity")
 # Of what nothing needs that starts: each of them costs milliseconds.
-_HEAVY = {"boto3", "requests", "asyncio", "concurrent.futures", "aws_lambda_powertools", "sqlite3"}
+_HEAVY = {"boto3", "requests", "asyncio", "concurrent.futures", "sqlite3"}
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,6 @@ def _aws() -> Iterator[None]:
         patch.setenv(name, "testing")
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     patch.delenv("AWS_ENDPOINT_URL", raising=False)
-    patch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
     template.allow_transactions_of_100(patch)
     for name, value in template.environment(_NAMES, _URLS).items():
         patch.setenv(name, value)

@@ -10,29 +10,30 @@ import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, event
-from tillbook import errors, http, observe
+from tillbook import errors, http
 
 V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}
 
 
 class Told:
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.metrics: Counter[str] = Counter()
+        self._capsys, self._lines = capsys, list[dict[str, Any]]()
 
-    def info(self, message: str, *, extra: dict[str, Any]) -> None:
-        self.lines.append({"message": message, **extra})
-
-    warning = info
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """Of the log, without metrics."""
+        found = map(json.loads, self._capsys.readouterr().out.splitlines())
+        self._lines += [line for line in found if "_aws" not in line]
+        return self._lines
 
     def count(self, name: str, value: int = 1) -> None:
         self.metrics[name] += value
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> Told:
-    told = Told()
-    monkeypatch.setattr(observe, "logger", lambda: told)
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
+    told = Told(capsys)
     monkeypatch.setattr(http, "count", told.count)
     return told
 

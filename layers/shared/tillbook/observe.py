@@ -1,44 +1,68 @@
-"""Logs and metrics: structured, never a person, a body or an e-mail."""
+"""Logs and metrics: lines of JSON on stdout, structured, never a person, a body or an e-mail.
+
+Metrics are CloudWatch's embedded metric format: CloudWatch reads them from the log, and no call is made for them.
+Written here and not by a library: see docs/decisions.md.
+"""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import time
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tillbook import start
+from tillbook import start, times
 
-if TYPE_CHECKING:
-    from aws_lambda_powertools import Logger
-    from aws_lambda_powertools.metrics import Metrics
-
-
-@cache
-def logger() -> Logger:
-    from aws_lambda_powertools import Logger
-
-    return Logger()
+_NAMESPACE = "Tillbook"
+_QUIETER = frozenset({"WARN", "ERROR", "FATAL"})  # levels of Lambda's LoggingConfig that leave INFO out
+_MAX_VALUES = 100  # of one metric, and metrics of one line: the format's bounds
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
+# (name, unit, value) until they are sent. Appending is atomic: threads may count.
+_counted: list[tuple[str, str, float]] = []
 
 
 @cache
-def metrics() -> Metrics:
-    from aws_lambda_powertools.metrics import Metrics
+def _service() -> str:
+    """Which stack this is."""
+    return os.environ.get("STACK_NAME", "tillbook")
 
-    return Metrics()
+
+@cache
+def _tells_info() -> bool:
+    return os.environ.get("AWS_LAMBDA_LOG_LEVEL") not in _QUIETER
 
 
 def count(name: str, value: int = 1) -> None:
-    """Adds to a counter (CloudWatch embedded metric format, sent by `flush`)."""
-    metrics().add_metric(name=name, unit="Count", value=value)
+    """Adds to a counter, which `flush` sends."""
+    _counted.append((name, "Count", value))
 
 
 def measure(name: str, milliseconds: float) -> None:
-    metrics().add_metric(name=name, unit="Milliseconds", value=round(milliseconds, 1))
+    _counted.append((name, "Milliseconds", round(milliseconds, 1)))
 
 
 def flush() -> None:
-    if metrics().metric_set:
-        metrics().flush_metrics()
+    """Sends what was counted: one line for each 100 of it."""
+    while _counted:
+        part = _counted[:_MAX_VALUES]
+        del _counted[:_MAX_VALUES]
+        units: dict[str, str] = {}
+        values: dict[str, float | list[float]] = {}
+        for name, unit, value in part:
+            units[name] = unit
+            if unit == "Count":
+                values[name] = values.get(name, 0) + value  # type: ignore[operator]
+            else:
+                values.setdefault(name, []).append(value)  # type: ignore[union-attr]
+        metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
+        told = {"Namespace": _NAMESPACE, "Dimensions": [["service"]], "Metrics": metrics}
+        _put(
+            {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [told]}, "service": _service()}
+            | values
+        )
 
 
 def log(message: str, *, error: BaseException | None = None, **keys: Any) -> None:
@@ -46,17 +70,32 @@ def log(message: str, *, error: BaseException | None = None, **keys: Any) -> Non
 
     What is shaped like an address is left out: an order id may be.
     """
-    keys = {name: value for name, value in keys.items() if "@" not in str(value)}
-    if error is None:
-        logger().info(message, extra=keys)
+    if error is None and not _tells_info():
         return
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
-    # A botocore time-out has a response too, and it is None.
-    code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
-    logger().warning(message, extra={"error": type(error).__name__, "error_code": code, "error_at": place, **keys})
+    line: dict[str, Any] = {
+        "level": "INFO" if error is None else "WARNING", "message": message, "timestamp": times.iso(times.now()),
+        "service": _service(),
+    }  # fmt: skip
+    if error is not None:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
+        # A botocore time-out has a response too, and it is None.
+        code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
+        line |= {"error": type(error).__name__, "error_code": code, "error_at": place}
+    for name, value in keys.items():
+        if "@" not in str(value):
+            line[name] = value
+    trace_id = os.environ.get("_X_AMZN_TRACE_ID")  # of this invocation: Lambda sets it anew for each
+    if trace_id:
+        line["xray_trace_id"] = trace_id.partition(";")[0].removeprefix("Root=")
+    _put(line)
+
+
+def _put(line: dict[str, Any]) -> None:
+    # One write, so that lines of several threads do not mix.
+    sys.stdout.write(f"{_encode(line)}\n")
 
 
 class Crashed(Exception):

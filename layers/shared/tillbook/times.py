@@ -14,7 +14,8 @@ _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 def now() -> str:
     """This moment as a stamp."""
-    return stamp(datetime.fromtimestamp(time.time_ns() // 1000 / 1_000_000, UTC))
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds)) + f"{nanoseconds // 1000:06d}"
 
 
 def stamp(moment: datetime) -> str:
