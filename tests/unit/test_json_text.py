@@ -96,6 +96,40 @@ def test_what_is_written_reads_the_same(value: Any) -> None:
     assert json.loads(dumps(value), parse_float=Decimal) == value
 
 
+def spelled(value: Any, canonical: bool) -> str:
+    """What is to be written, letter by letter, without a care for speed."""
+    if isinstance(value, dict):
+        names = sorted(value) if canonical else list(value)
+        return "{" + ",".join(f"{spelled(n, canonical)}:{spelled(value[n], canonical)}" for n in names) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(spelled(entry, canonical) for entry in value) + "]"
+    if canonical and isinstance(value, int | Decimal) and not isinstance(value, bool):
+        sign, digits, exponent = Decimal(value).as_tuple()
+        number = "".join(map(str, digits)).lstrip("0")
+        while number.endswith("0"):
+            number, exponent = number[:-1], int(exponent) + 1
+        return f"{'-' * sign}{number}e{exponent}" if number else "0"
+    return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+
+
+@given(JSON | st.lists(JSON).map(tuple), st.booleans())
+def test_every_letter_is_as_spelled(value: Any, canonical: bool) -> None:
+    assert dumps(value, canonical=canonical) == spelled(value, canonical)
+
+
+class Word(str):
+    """As an enumeration's member would be."""
+
+
+@pytest.mark.parametrize("canonical", [False, True])
+def test_a_subclass_is_written_as_what_it_is_and_nothing_else_is(canonical: bool) -> None:
+    assert dumps({Word("a"): Word("b")}, canonical=canonical) == '{"a":"b"}'
+    for other in (1.5, b"a", {1}, float("nan"), object()):
+        for value in (other, [other], {"a": other}):
+            with pytest.raises(TypeError, match="has no JSON form"):
+                dumps(value, canonical=canonical)
+
+
 @given(JSON)
 def test_the_canonical_form_is_stable(value: Any) -> None:
     canonical = dumps(value, canonical=True)

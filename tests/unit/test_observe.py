@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tillbook import observe, times
+from tillbook import observe, settings, times
 
 SECRET = "ann@example.com"
 
@@ -29,8 +29,8 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    observe._service.cache_clear()
-    observe._tells_info.cache_clear()
+    settings.stack.cache_clear()
+    settings.tells_info.cache_clear()
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:

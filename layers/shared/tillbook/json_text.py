@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from json.encoder import encode_basestring
+from json.encoder import encode_basestring as _quoted
 from typing import Any
 
 from tillbook.errors import Malformed
@@ -79,52 +80,61 @@ def dumps(value: Json, *, canonical: bool = False) -> str:
 
     The canonical form feeds the identity of events and is frozen: see identity.py.
     """
-    out: list[str] = []
-    _write(value, out.append, canonical)
-    return "".join(out)
+    writers = _CANONICAL if canonical else _PLAIN
+    return writers[type(value)](value)
 
 
-def _write(value: Json, put: Any, canonical: bool) -> None:
-    if isinstance(value, str):
-        put(encode_basestring(value))
-    elif value is None:
-        put("null")
-    elif value is True:
-        put("true")
-    elif value is False:
-        put("false")
-    elif isinstance(value, int):
-        put(_number(value < 0, str(abs(value)), 0) if canonical else str(value))
-    elif isinstance(value, Decimal):
-        if canonical:
-            sign, digits, exponent = value.as_tuple()
-            put(_number(sign, "".join(map(str, digits)), int(exponent)))
-        else:
-            put(str(value))
-    elif isinstance(value, dict):
-        comma = "{"
-        for key in sorted(value) if canonical else value:
-            put(comma)
-            put(encode_basestring(key))
-            put(":")
-            _write(value[key], put, canonical)
-            comma = ","
-        put("}" if value else "{}")
-    elif isinstance(value, list | tuple):
-        comma = "["
-        for item in value:
-            put(comma)
-            _write(item, put, canonical)
-            comma = ","
-        put("]" if value else "[]")
-    else:
-        raise TypeError(f"{type(value).__name__} has no JSON form")
+class _Writers(dict[type, Callable[[Any], str]]):
+    """By exact type, so that text and numbers go straight to what is written in C; a subclass as what it is of."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], str]:
+        for base in kind.__mro__:
+            if base in self:
+                return self[base]
+        raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _members(value: dict[str, Json]) -> str:
+    return f"{{{','.join([f'{_quoted(k)}:{_PLAIN[type(v)](v)}' for k, v in value.items()])}}}"
+
+
+def _entries(value: list[Json] | tuple[Json, ...]) -> str:
+    return f"[{','.join([_PLAIN[type(v)](v) for v in value])}]"
+
+
+def _sorted_members(value: dict[str, Json]) -> str:
+    return f"{{{','.join([f'{_quoted(k)}:{_CANONICAL[type(value[k])](value[k])}' for k in sorted(value)])}}}"
+
+
+def _canonical_entries(value: list[Json] | tuple[Json, ...]) -> str:
+    return f"[{','.join([_CANONICAL[type(v)](v) for v in value])}]"
+
+
+def _canonical_int(value: int) -> str:
+    return _number(value < 0, str(abs(value)), 0)
+
+
+def _canonical_decimal(value: Decimal) -> str:
+    text = str(value)
+    whole, _, fraction = text.lstrip("-").partition(".")
+    digits = whole + fraction
+    if digits.isdecimal():  # not so with an exponent
+        return _number(text[0] == "-", digits, -len(fraction))
+    sign, parts, exponent = value.as_tuple()
+    return _number(sign, "".join(map(str, parts)), int(exponent))
 
 
 def _number(sign: int, digits: str, exponent: int) -> str:
     """By value: 100, 100.0 and 1e2 are all "1e2"."""
-    stripped = digits.lstrip("0").rstrip("0")
-    if not stripped:
-        return "0"
-    exponent += len(digits) - len(digits.rstrip("0"))
-    return f"{'-' if sign else ''}{stripped}e{exponent}"
+    stripped = digits.rstrip("0")
+    exponent += len(digits) - len(stripped)
+    stripped = stripped.lstrip("0")
+    return f"{'-' if sign else ''}{stripped}e{exponent}" if stripped else "0"
+
+
+_Writer = Callable[[Any], str]
+_WORDS: dict[type, _Writer] = {type(None): lambda _: "null", bool: lambda value: "true" if value else "false"}
+_TEXTS: dict[type, _Writer] = {str: _quoted, int: int.__repr__, Decimal: str}
+_BY_VALUE: dict[type, _Writer] = {str: _quoted, int: _canonical_int, Decimal: _canonical_decimal}
+_PLAIN = _Writers(_WORDS | _TEXTS | {dict: _members, list: _entries, tuple: _entries})
+_CANONICAL = _Writers(_WORDS | _BY_VALUE | {dict: _sorted_members, list: _canonical_entries, tuple: _canonical_entries})

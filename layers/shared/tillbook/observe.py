@@ -7,32 +7,20 @@ Written here and not by a library: see docs/decisions.md.
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any
 
 from tillbook import start, times
+from tillbook.settings import stack, tells_info, trace_id
 
 _NAMESPACE = "Tillbook"
-_QUIETER = frozenset({"WARN", "ERROR", "FATAL"})  # levels of Lambda's LoggingConfig that leave INFO out
 _MAX_VALUES = 100  # of one metric, and metrics of one line: the format's bounds
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
 # (name, unit, value) until they are sent. Appending is atomic: threads may count.
 _counted: list[tuple[str, str, float]] = []
-
-
-@cache
-def _service() -> str:
-    """Which stack this is."""
-    return os.environ.get("STACK_NAME", "tillbook")
-
-
-@cache
-def _tells_info() -> bool:
-    return os.environ.get("AWS_LAMBDA_LOG_LEVEL") not in _QUIETER
 
 
 def count(name: str, value: int = 1) -> None:
@@ -60,7 +48,7 @@ def flush() -> None:
         metrics = [{"Name": name, "Unit": unit} for name, unit in units.items()]
         told = {"Namespace": _NAMESPACE, "Dimensions": [["service"]], "Metrics": metrics}
         _put(
-            {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [told]}, "service": _service()}
+            {"_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [told]}, "service": stack()}
             | values
         )
 
@@ -70,26 +58,25 @@ def log(message: str, *, error: BaseException | None = None, **keys: Any) -> Non
 
     What is shaped like an address is left out: an order id may be.
     """
-    if error is None and not _tells_info():
+    if error is None and not tells_info():
         return
     line: dict[str, Any] = {
         "level": "INFO" if error is None else "WARNING", "message": message, "timestamp": times.iso(times.now()),
-        "service": _service(),
+        "service": stack(),
     }  # fmt: skip
     if error is not None:
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}" if trace else ""
+        frame = error.__traceback__
+        while frame is not None and frame.tb_next is not None:
+            frame = frame.tb_next
+        place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame else ""
         # A botocore time-out has a response too, and it is None.
         code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
         line |= {"error": type(error).__name__, "error_code": code, "error_at": place}
     for name, value in keys.items():
         if "@" not in str(value):
             line[name] = value
-    trace_id = os.environ.get("_X_AMZN_TRACE_ID")  # of this invocation: Lambda sets it anew for each
-    if trace_id:
-        line["xray_trace_id"] = trace_id.partition(";")[0].removeprefix("Root=")
+    if trace := trace_id():
+        line["xray_trace_id"] = trace
     _put(line)
 
 

@@ -17,6 +17,26 @@ class Settings:
     settle_seconds: int
 
 
+_ABOVE_INFO = frozenset({"WARN", "ERROR", "FATAL"})
+
+
+@cache
+def stack() -> str:
+    """Which stack this is. Outside of one there is none to tell apart."""
+    return os.environ.get("STACK_NAME", "tillbook")
+
+
+@cache
+def tells_info() -> bool:
+    """Whether the log takes lines of level INFO: Lambda says what its LoggingConfig says."""
+    return os.environ.get("AWS_LAMBDA_LOG_LEVEL") not in _ABOVE_INFO
+
+
+def trace_id() -> str:
+    """X-Ray's id of this invocation, or nothing: Lambda sets it anew for each."""
+    return os.environ.get("_X_AMZN_TRACE_ID", "").partition(";")[0].removeprefix("Root=")
+
+
 @cache
 def settings() -> Settings:
     """Raises KeyError naming the variable that is missing."""

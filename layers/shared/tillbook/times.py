@@ -19,10 +19,8 @@ def now() -> str:
 
 
 def stamp(moment: datetime) -> str:
-    utc = moment.astimezone(UTC)
-    return (
-        f"{utc.year:04d}{utc.month:02d}{utc.day:02d}{utc.hour:02d}{utc.minute:02d}{utc.second:02d}{utc.microsecond:06d}"
-    )
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return f"{text[0:4]}{text[5:7]}{text[8:10]}{text[11:13]}{text[14:16]}{text[17:19]}{text[20:26]}"
 
 
 def to_datetime(text: str) -> datetime:
@@ -58,11 +56,9 @@ def shift(text: str, **delta: float) -> str:
 
 def uuid7() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random. In the standard library from Python 3.14."""
-    value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    digits = f"{value:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    moment, random = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10)
+    variant, digits = "89ab"[random[0] & 3], random.hex()
+    return f"{moment[:8]}-{moment[8:]}-7{digits[2:5]}-{variant}{digits[5:8]}-{digits[8:]}"
 
 
 def hour_start(hour: str) -> datetime:
