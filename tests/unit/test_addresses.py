@@ -7,8 +7,10 @@ from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from tillbook.addresses import match_key
+from tillbook.addresses import _words, match_key, match_keys
 
 
 def us(address_1: str, address_2: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -286,3 +288,19 @@ def test_neighbours_never_share_a_key() -> None:
     keys = [match_key(door) for door in doors]
     for (one, key), (other, other_key) in combinations(zip(doors, keys, strict=True), 2):
         assert key != other_key, (one, other)
+
+
+ASCII = st.text(st.sampled_from("aB1 -/.,#%\t0") | st.characters(max_codepoint=127), max_size=20)
+
+
+@given(ASCII)
+def test_words_of_plain_letters_are_those_of_any(text: str) -> None:
+    """ASCII is taken apart by another way than what has one other letter."""
+    assert _words(f"{text} é") == f"{_words(text)} e".strip()
+
+
+def test_two_addresses_have_the_keys_of_each() -> None:
+    other = at("FR", "12 rue de la Paix")
+    for shipping in (MAIN, other, {}, None):
+        for billing in (dict(MAIN), other, {}, None):
+            assert match_keys(shipping, billing) == (match_key(shipping), match_key(billing))

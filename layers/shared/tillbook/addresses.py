@@ -19,6 +19,7 @@ _SAME_DOOR = frozenset({"APT", "UNIT", "#", None})
 # Said of what was not given to the parser, or of what does not matter to a match.
 _HARMLESS = frozenset({"missing_city", "missing_state", "city_is_county"})
 _US_NAMES = frozenset({"", "us", "usa", "unitedstates", "unitedstatesofamerica", "america"})
+_ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
 _ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
 
 
@@ -48,6 +49,12 @@ def match_key(address: dict[str, Any] | None) -> str | None:
             return ""
         key = f"words|{words}|{where}|{country}"
     return short_hash(f"address-1\n{key}")
+
+
+def match_keys(shipping: dict[str, Any] | None, billing: dict[str, Any] | None) -> tuple[str | None, str | None]:
+    """Of an order's two addresses, which often are the same."""
+    key = match_key(shipping)
+    return key, key if billing == shipping else match_key(billing)
 
 
 def _says_enough(words: str, country: str) -> bool:
@@ -97,6 +104,8 @@ def _text(value: Any) -> str:
 
 def _words(text: str) -> str:
     """Letters, digits and what makes them other letters; `-`, `/` and `.` only between digits, where they tell."""
+    if text.isascii():  # the same in one go
+        return " ".join(_ASCII_SIGN.sub(lambda sign: f" {sign[1] or ''} ", text.lower()).split())
     # A fraction is a word of its own, else 12½ would become 121/2.
     spaced = "".join(f" {c} " if unicodedata.category(c) == "No" else c for c in text)
     folded = unicodedata.normalize("NFKD", spaced).casefold().replace("\u2044", "/")

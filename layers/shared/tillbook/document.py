@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from tillbook import times
-from tillbook.addresses import match_key
+from tillbook.addresses import match_keys
 from tillbook.amounts import ZERO
 from tillbook.amounts import text as amount_text
 from tillbook.identity import Person, person_of, short_hash
@@ -35,8 +35,7 @@ def document_of(body: dict[str, Json]) -> Document:
         currency=body["currency"],
         total=body.get("total", ZERO),
         customer=customer_of(
-            match_key(body.get("shipping_address")),
-            match_key(body.get("billing_address")),
+            *match_keys(body.get("shipping_address"), body.get("billing_address")),
             customer_match_key(customer_id) if customer_id and person and person.kind == "email" else "",
         ),
     )

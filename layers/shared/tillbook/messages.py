@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tillbook.activity import amounts_of
-from tillbook.addresses import match_key
+from tillbook.addresses import match_keys
 from tillbook.errors import Unavailable
 from tillbook.identity import Person
 from tillbook.jobs import Step
@@ -45,12 +45,13 @@ class QueuedOrder:
 
     def activity(self) -> Activity:
         total, refund, currency = amounts_of(self.body)
+        shipping, billing = match_keys(self.body.get("shipping_address"), self.body.get("billing_address"))
         return Activity(
             account=self.account, provider=self.body["provider"], order_id=self.body["order_id"],
             event_id=self.event_id, request_id=self.request_id, occurred=self.occurred, received=self.received,
             position=self.position, action=self.body["action"], person=Person(*self.person),  # type: ignore[arg-type]
             body=self.body, total=total, refund=refund, currency=currency, content_hash=self.content_hash,
-            shipping=match_key(self.body.get("shipping_address")), billing=match_key(self.body.get("billing_address")),
+            shipping=shipping, billing=billing,
         )  # fmt: skip
 
 

@@ -141,9 +141,13 @@ def sqs() -> Any:
 @cache
 def _session() -> Any:
     import botocore.session
+    from botocore import handlers
 
     session = botocore.session.Session()
     start.trim(session)
+    if not start.PLAIN:
+        # Two headers that say which try of a call it is. No service acts on them, and each is copied and signed.
+        session.unregister("request-created", getattr(handlers, "add_retry_headers", None))
     return session
 
 
