@@ -9,6 +9,7 @@ from tillbook.codes import MINOR_UNITS
 
 ZERO = Decimal(0)
 _PLACES = Decimal("0.0001")
+_EXACT_PLACES = frozenset(range(-4, 1))  # exponents of what has at most four decimals
 _NOISE = Decimal("1e-9")
 _LIMIT = Decimal(10) ** 15
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
@@ -41,6 +42,8 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
         if abs(value) >= 10**15:
             raise AmountError("range_error", "must have at most 15 digits before the point")
         value = Decimal(value)
+    if value.as_tuple().exponent in _EXACT_PLACES and value.adjusted() < 15:  # nearly every one: nothing to round
+        return plain(value), False
     if not value.is_finite():
         raise AmountError("format_error", "must be a finite number")
     if value and value.adjusted() >= 15:
