@@ -6,11 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-# pydantic's older self and its checkers' plugin; what Powertools has besides logs and metrics; scripts; old bytecode.
-UNUSED = (
-    "pydantic/v1", "pydantic/mypy.py", "pydantic/deprecated/decorator.py", "bin",
-    "aws_lambda_powertools/event_handler",
-)  # fmt: skip
+# What Powertools has besides logs and metrics, and scripts. Old bytecode goes too.
+UNUSED = ("aws_lambda_powertools/event_handler", "bin")
 
 
 # Of Powertools' utilities the logger asks for one.

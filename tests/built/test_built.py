@@ -63,9 +63,9 @@ def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
 def test_each_architecture_has_its_own_layer(built: Built) -> None:
     for layer in built.of_type("LayerVersion").values():
         (architecture,) = layer["CompatibleArchitectures"]
-        machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
-        (core,) = (built.folder / layer["ContentUri"] / "python" / "pydantic_core").glob("*.so")
-        assert machine in core.name
+        machine = {"arm64": b"\xb7\0", "x86_64": b"\x3e\0"}[architecture]
+        (core,) = (built.folder / layer["ContentUri"] / "python" / "doorplate").glob("*.so")
+        assert core.read_bytes()[18:20] == machine, "e_machine of the ELF header"
 
 
 def test_a_function_without_its_layer_fails(start: Start) -> None:

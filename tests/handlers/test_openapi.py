@@ -1,4 +1,4 @@
-"""The document of all routes: what is served is what the models and the template say now."""
+"""The document of all routes: what is served is what the shapes and the template say now."""
 
 from __future__ import annotations
 
