@@ -30,7 +30,10 @@ BUDGETS = {
     "v3 process 1,000": (1.05, 0, 12, 0.01),
 }
 # Of what nothing needs that starts: each of them costs milliseconds.
-_HEAVY = {"boto3", "requests", "asyncio", "concurrent.futures", "aws_lambda_powertools", "sqlite3", "pydantic", "pydantic_core", "typing_extensions"}
+_HEAVY = {
+    "boto3", "requests", "asyncio", "concurrent.futures", "aws_lambda_powertools", "sqlite3", "pydantic",
+    "pydantic_core", "typing_extensions",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from tillbook.amounts import text as amount_text
 from tillbook.json_text import Json
 from tillbook.order import SETS_TOTAL
 
-# The published names, of an event and of its items; all others are custom attributes. A test compares them with those that are checked.
+# The published names, of an event and of its items; all others are custom attributes. A test
+# compares them with those that are checked.
 FIELDS = frozenset(
     {
         "provider", "person_id", "email", "action", "occurred_at", "order_id", "order_public_id", "grand_total",
