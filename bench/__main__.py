@@ -1,7 +1,7 @@
 """`make bench`: how fast the functions start and work and what they ask of AWS, in one table and one JSON file.
 
-Cold and warm times are ratios to bare boto3 calls in the same run, taken in turns; calls and units are counted. Nothing
-here needs AWS or a network.
+Cold and warm times are ratios to bare boto3 calls in the same run, taken in turns; calls and units are counted. Where a
+machine is busy, the ratios of CPU say the most. Nothing here needs AWS or a network.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from bench import calls, cold, growth, processing, sizes, warm
 from bench.scenes import ROOT
 from tests.simulation.progress import Progress
 
-PARTS = ("calls", "cold", "warm", "processing", "growth", "sizes")
+PARTS = ("calls", "cold", "built", "warm", "processing", "growth", "sizes")
+_COLD = {"ratio": 2, "ratio_of_minima": 2, "cpu_ratio": 2, "import_ratio": 2, "ours_ms": 1, "bare_ms": 1}
 
 
 def main() -> int:
@@ -29,17 +30,22 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "result.json")
     options = parser.parse_args()
-    kinds = len(cold.played()) if "cold" in options.only else 0
-    steps = kinds * options.rounds * 3 + 5 * ("warm" in options.only) + ("processing" in options.only)
+    if "built" in options.only and not cold.can_be_built():
+        options.only.remove("built")
+        print("Not measured: the built functions (they need `sam build`, and tests/built once for the runtime client)")
+    processes = 3 * ("cold" in options.only) + 2 * ("built" in options.only)
+    kinds = len(cold.played()) if processes else 0
+    steps = kinds * options.rounds * processes + 5 * ("warm" in options.only) + ("processing" in options.only)
     progress = Progress(max(steps, 1), "steps")
     result: dict[str, Any] = {
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(), "machine": platform.machine(),
     }  # fmt: skip
-    if "cold" in options.only:
-        with tempfile.TemporaryDirectory() as folder:
-            found = cold.measured(options.rounds, Path(folder), progress.add)
-        result["cold"] = {one.name: one.shown() for one in found}
+    for part, measured in (("cold", cold.measured), ("built", cold.built)):
+        if part in options.only:
+            with tempfile.TemporaryDirectory() as folder:
+                found = measured(options.rounds, Path(folder), progress.add)
+            result[part] = {one.name: one.shown() for one in found}
     if "warm" in options.only:
         result["warm"] = warm.measured(options.rounds * 20, progress.add)
     if "processing" in options.only:
@@ -61,7 +67,10 @@ def main() -> int:
 def _print(result: dict[str, Any]) -> None:
     if "cold" in result:
         print("\nCold: a fresh process to its first answer, and the same AWS calls by bare boto3 (medians in ms)")
-        _table(result["cold"], {"ratio": 2, "ratio_of_minima": 2, "import_ratio": 2, "ours_ms": 1, "bare_ms": 1})
+        _table(result["cold"], _COLD)
+    if "built" in result:
+        print("\nThe same from what sam build made, started by AWS's runtime client")
+        _table(result["built"], _COLD)
     if "warm" in result:
         print("\nWarm: CPU of one invocation, and of the same AWS calls by bare boto3 clients (medians in ms)")
         _table(result["warm"], {"ratio": 2, "ours_ms": 2, "bare_ms": 2})

@@ -1,10 +1,14 @@
-"""Fresh processes to their first answer, round-robin with a bare boto3 process that makes the same AWS calls."""
+"""Fresh processes to their first answer, round-robin with a bare boto3 process that makes the same AWS calls.
+
+From source (`measured`), and from what `sam build` made, started by AWS's runtime client (`built`).
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import pickle
+import platform
 import re
 import statistics
 import subprocess
@@ -18,30 +22,38 @@ from bench import scenes
 from bench.canned import wire
 from bench.memory import ENVIRONMENT
 from bench.scenes import ROOT, Played, Stage
+from bench.sizes import BUILT
+
+# What Lambda's runtime brings along: tests/built puts it there.
+RUNTIME = ROOT / ".venv-ci" / f"python{sys.version_info.major}.{sys.version_info.minor}-runtime"
+LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else "LayerX8664") / "python"
 
 
 @dataclass(frozen=True)
 class Cold:
-    """Seconds of each process, by what it did; `calls` are what both of them sent."""
+    """Seconds of each process, by what it did: `ours` and `bare` by the clock and of CPU, and `imported` of ours.
+
+    `calls` are what both of them sent. On a busy machine `cpu_ratio`, that of the minima of CPU, says the most.
+    """
 
     name: str
     ours: list[float]
+    ours_cpu: list[float]
     imported: list[float]
     bare: list[float]
+    bare_cpu: list[float]
     calls: list[str]
 
-    @property
-    def ratio(self) -> float:
-        return statistics.median(self.ours) / statistics.median(self.bare)
-
     def shown(self) -> dict[str, Any]:
+        ours, imported, bare = (statistics.median(times) for times in (self.ours, self.imported, self.bare))
         return {
-            "ratio": round(self.ratio, 3),
+            "ratio": round(ours / bare, 3),
             "ratio_of_minima": round(min(self.ours) / min(self.bare), 3),
-            "import_ratio": round(statistics.median(self.imported) / statistics.median(self.bare), 3),
-            "ours_ms": round(statistics.median(self.ours) * 1000, 1),
-            "import_ms": round(statistics.median(self.imported) * 1000, 1),
-            "bare_ms": round(statistics.median(self.bare) * 1000, 1),
+            "cpu_ratio": round(min(self.ours_cpu) / min(self.bare_cpu), 3),
+            "import_ratio": round(imported / bare, 3),
+            "ours_ms": round(ours * 1000, 1),
+            "import_ms": round(imported * 1000, 1),
+            "bare_ms": round(bare * 1000, 1),
             "calls": self.calls,
         }
 
@@ -67,22 +79,66 @@ def played() -> dict[str, Played]:
 
 def measured(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
     """`rounds` processes of each kind, taking turns."""
-    kinds = played()
-    times: dict[tuple[str, str], list[float]] = {}
-    for name, scene in kinds.items():
-        (folder / f"{name}.pickle").write_bytes(pickle.dumps(_written(scene)))
+    times = _Times(folder)
     for _ in range(rounds):
-        for name, scene in kinds.items():
+        for name, path in times.paths.items():
             for what in ("bare", "ours", "import"):
-                ran = fresh(folder / f"{name}.pickle", what)
-                if what != "import" and ran["sent"] != [call.operation for call in scene.calls]:
-                    raise RuntimeError(f"{name}, {what}: sent {ran['sent']}")
-                times.setdefault((name, what), []).append(ran["seconds"])
+                times.add(name, what, fresh(path, what), answered=what != "import")
                 tick()
-    return [
-        Cold(name, times[name, "ours"], times[name, "import"], times[name, "bare"], [c.operation for c in scene.calls])
-        for name, scene in kinds.items()
-    ]
+    return times.found(imported=("import", "seconds"))
+
+
+def can_be_built() -> bool:
+    return LAYER.is_dir() and (RUNTIME / "complete").exists()
+
+
+def built(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
+    """As `measured`, of the built functions; ours has imported when the runtime client asks for the first event."""
+    times = _Times(folder)
+    for _ in range(rounds):
+        for name, path in times.paths.items():
+            function = BUILT / times.kinds[name].function.title().replace("_", "")
+            for what, handler, folders in (
+                ("bare", "bench.bare.handler", [RUNTIME]),
+                ("ours", "app.handler", [function, LAYER, RUNTIME]),
+            ):
+                # -S leaves out site-packages, -s the user's: nothing is there but what Lambda has.
+                times.add(name, what, _run(path, ["-s", "-S", "-m", "bench.built", handler], folders))
+                tick()
+    return times.found(imported=("ours", "imported"))
+
+
+class _Times:
+    """What the processes of one part took, and the files that tell them what to do."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kinds = played()
+        self.paths = {name: folder / f"{name}.pickle" for name in self.kinds}
+        for name, scene in self.kinds.items():
+            self.paths[name].write_bytes(pickle.dumps(_written(scene)))
+        self._ran: dict[tuple[str, str], list[dict[str, Any]]] = {}
+
+    def add(self, name: str, what: str, ran: dict[str, Any], *, answered: bool = True) -> None:
+        """Raises RuntimeError if it did not send what the scene sends."""
+        if answered and ran["sent"] != [call.operation for call in self.kinds[name].calls]:
+            raise RuntimeError(f"{name}, {what}: sent {ran['sent']}")
+        self._ran.setdefault((name, what), []).append(ran)
+
+    def found(self, imported: tuple[str, str]) -> list[Cold]:
+        """`imported`: which process, and which of its figures, says how long ours imports."""
+        return [
+            Cold(
+                name,
+                ours=self._of(name, "ours", "seconds"), ours_cpu=self._of(name, "ours", "cpu"),
+                imported=self._of(name, *imported),
+                bare=self._of(name, "bare", "seconds"), bare_cpu=self._of(name, "bare", "cpu"),
+                calls=[call.operation for call in scene.calls],
+            )
+            for name, scene in self.kinds.items()
+        ]  # fmt: skip
+
+    def _of(self, name: str, what: str, key: str) -> list[float]:
+        return [ran[key] for ran in self._ran[name, what]]
 
 
 def _written(scene: Played) -> dict[str, Any]:
@@ -94,14 +150,18 @@ def _written(scene: Played) -> dict[str, Any]:
     }
 
 
-def fresh(path: Path, what: str) -> dict[str, Any]:
+def fresh(scene: Path, what: str) -> dict[str, Any]:
+    return _run(scene, ["-m", "bench.fresh", what], [ROOT / "layers" / "shared"])
+
+
+def _run(scene: Path, arguments: list[str], folders: list[Path]) -> dict[str, Any]:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **ENVIRONMENT}
-    environment["PYTHONPATH"] = f"{ROOT}:{ROOT / 'layers' / 'shared'}"
+    environment["PYTHONPATH"] = ":".join(str(folder) for folder in (*folders, ROOT))
     ran = subprocess.run(
-        [sys.executable, "-m", "bench.fresh", str(path), what],
-        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+        [sys.executable, *arguments],
+        env=environment | {"BENCH_SCENE": str(scene)}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if ran.returncode:
-        raise RuntimeError(f"{path.stem}, {what}: {ran.stderr[-2000:]}")
+        raise RuntimeError(f"{scene.stem}, {arguments[-1]}: {ran.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(ran.stderr.splitlines()[-1])
     return found

@@ -1,4 +1,4 @@
-"""One process of `make bench`'s cold part: `python -m bench.fresh SCENE WHAT`, prints seconds and what was sent.
+"""One process of `make bench`'s cold part: `python -m bench.fresh WHAT`, prints seconds and what was sent.
 
 WHAT is `ours` (the function's module and its first answer), `import` (the module alone) or `bare` (boto3 clients that
 make the same calls). The clock starts before the first import that the other would not have.
@@ -13,6 +13,7 @@ started = time.perf_counter()
 cpu = time.process_time()
 
 import json  # noqa: E402
+import os  # noqa: E402
 import pickle  # noqa: E402
 
 from bench.canned import Replies  # noqa: E402
@@ -27,8 +28,8 @@ class _Context:
         return 30_000
 
 
-def main(path: str, what: str) -> None:
-    with open(path, "rb") as file:  # noqa: PTH123 - pathlib is not free
+def main(what: str) -> None:
+    with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - pathlib is not free
         scene = pickle.load(file)  # noqa: S301 - written by the bench itself a moment ago
     replies = Replies(scene["replies"])
     if what == "bare":

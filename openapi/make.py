@@ -1,6 +1,6 @@
 """Writes functions/describe/openapi.json: `PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.make`.
 
-Requests are described by the models that check them; ROUTES says in a line what each route is for and what it answers.
+Requests are described by the shapes that check them; ROUTES says in a line what each route is for and what it answers.
 What stands in the file is served as it is, so nothing of this runs in a function.
 """
 
@@ -12,26 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from openapi import words
-from openapi.answers import SCHEMAS, Schema, ref
+from openapi.answers import SCHEMAS, Schema, array, ref
 from tillbook import fields, match, orders_api, shopper_activity
+from tillbook.shapes import Field, Part, Shape
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "functions" / "describe" / "openapi.json"
 
-# (name in the document, model, what its fields are), inner ones first.
-MODELS: list[tuple[str, type[BaseModel], dict[str, str]]] = [
-    ("OrderAddress", orders_api.Address, words.ORDER_ADDRESS),
-    ("OrderItem", orders_api.Item, words.ORDER_ITEM),
-    ("Order", orders_api.Order, words.ORDER),
-    ("ActivityAddress", shopper_activity.Address, words.ACTIVITY_ADDRESS),
-    ("ActivityItem", shopper_activity.Item, words.ACTIVITY_ITEM),
-    ("OrderActivity", shopper_activity.OrderActivity, words.ORDER_ACTIVITY),
-    ("MatchAddress", match.MatchAddress, words.MATCH_ADDRESS),
-    ("MatchPerson", match.MatchPerson, words.MATCH_PERSON),
-    ("MatchQuery", match.MatchQuery, words.MATCH_QUERY),
+# (name in the document, shape, what its fields are), inner ones first.
+SHAPES: list[tuple[str, Shape, dict[str, str]]] = [
+    ("OrderAddress", orders_api.ADDRESS, words.ORDER_ADDRESS),
+    ("OrderItem", orders_api.ITEM, words.ORDER_ITEM),
+    ("Order", orders_api.ORDER, words.ORDER),
+    ("ActivityAddress", shopper_activity.ADDRESS, words.ACTIVITY_ADDRESS),
+    ("ActivityItem", shopper_activity.ITEM, words.ACTIVITY_ITEM),
+    ("OrderActivity", shopper_activity.ORDER_ACTIVITY, words.ORDER_ACTIVITY),
+    ("MatchAddress", match.MATCH_ADDRESS, words.MATCH_ADDRESS),
+    ("MatchPerson", match.MATCH_PERSON, words.MATCH_PERSON),
+    ("MatchQuery", match.MATCH_QUERY, words.MATCH_QUERY),
 ]
 _DESCRIPTIONS = {
     "Order": "An order as a shop submits it. Unknown fields are accepted, and noted with the request.",
@@ -338,8 +337,7 @@ def _refusal(status: int, v1: bool) -> dict[str, Any]:
 
 
 def _requests() -> dict[str, Schema]:
-    names = {model: name for name, model, _ in MODELS}
-    schemas = {name: _schema(model, names, described) for name, model, described in MODELS}
+    schemas = {name: _schema(shape, described) for name, shape, described in SHAPES}
     schemas["Currency"] = schemas["Order"]["properties"]["currency"] | {"description": "ISO 4217 code."}
     for name in ("Order", "OrderActivity"):
         properties = schemas[name]["properties"]
@@ -354,22 +352,22 @@ def _requests() -> dict[str, Schema]:
     return schemas
 
 
-def _schema(model: type[BaseModel], names: dict[type[BaseModel], str], described: dict[str, str]) -> Schema:
-    """As the model checks it, with our names for other models and words for its fields."""
-    of_pydantic = {other.__name__: name for other, name in names.items() if other.__module__ == model.__module__}
-    made = model.model_json_schema(ref_template="#/components/schemas/{model}")
-    made.pop("$defs", None)
-    text = json.dumps(made)
-    for theirs, ours in of_pydantic.items():
-        text = text.replace(f'"#/components/schemas/{theirs}"', f'"#/components/schemas/{ours}"')
-    schema: Schema = json.loads(text)
-    for name, field in schema["properties"].items():
-        field.pop("title", None)
-        field.pop("default", None)
-        field["description"] = described[name]
-    for name in ("title", "description", "additionalProperties"):
-        schema.pop(name, None)
-    return schema
+def _schema(shape: Shape, described: dict[str, str]) -> Schema:
+    """As the shape is checked, with words for its fields."""
+    properties = {name: _property(field) | {"description": described[name]} for name, field in shape.fields.items()}
+    required = [name for name, field in shape.fields.items() if field.required]
+    return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+
+
+def _property(field: Field | Part) -> Schema:
+    if isinstance(field, Field):
+        return field.schema
+    (name,) = [name for name, shape, _ in SHAPES if shape is field.shape]
+    schema = ref(name)
+    if field.most is not None:
+        least = {"minItems": field.least} if field.least else {}
+        schema = array(schema) | {"maxItems": field.most} | least
+    return schema if field.required else {"anyOf": [schema, {"type": "null"}]}
 
 
 def _given(name: str, **more: Any) -> Schema:
@@ -392,7 +390,7 @@ def _both(one: str, other: str) -> Schema:
 
 
 def _say_what_goes_together(schemas: dict[str, Schema]) -> None:
-    """What the models check beyond single fields."""
+    """What is checked beyond single fields."""
     schemas["Order"]["anyOf"] = [
         _given("shipping_address", type="object"), _given("billing_address", type="object"), _given("customer_email"),
         _given("customer_email_sha256"),

@@ -1,4 +1,4 @@
-"""Orders of a file as they will be sent, each checked by the models that the API checks requests with."""
+"""Orders of a file as they will be sent, each checked as the API checks requests."""
 
 from __future__ import annotations
 

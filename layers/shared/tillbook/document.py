@@ -1,7 +1,7 @@
 """A v1 order as it is kept: the body that the ledger takes, and the answer in the published shape.
 
 The body is the normalised order: published names, amounts as Decimal, times as stamps, the e-mail as its hash. What a
-shop may send is the concern of orders_api.py, which knows pydantic; a deletion or a read does not.
+shop may send is the concern of orders_api.py; a deletion or a read needs nothing of it.
 """
 
 from __future__ import annotations

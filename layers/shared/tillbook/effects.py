@@ -5,9 +5,8 @@ Kept with the event and with what became of the request, so that the sums of a d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbook.amounts import EXACT, ZERO
 from tillbook.amounts import text as amount_text
@@ -17,8 +16,7 @@ from tillbook.order import Standing
 Labels = tuple[str, str]  # new_buyer, promo_code
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(NamedTuple):
     """What one request did to the sums of a currency: the difference of an order's contribution and of orders.
 
     `new_buyer` (`true`, `false` or empty) and `promo_code` are the order's, where reports tell orders apart by them.

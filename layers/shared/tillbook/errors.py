@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class FieldError:
+class FieldError(NamedTuple):
     """One thing wrong with one field. `field` is a path (`items[0].price`), empty for the whole body.
 
     `code` is one of presence_error, email_error, format_error, time_error, range_error, length_error;

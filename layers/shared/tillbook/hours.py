@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,10 +44,9 @@ def is_over(hour: str, now: datetime, seconds: int = _OPEN_SECONDS) -> bool:
     return times.hour_start(hour) + timedelta(hours=1, seconds=seconds) < now
 
 
-@dataclass(frozen=True, slots=True)
 class Hours:
-    client: Any
-    table: str
+    def __init__(self, client: Any, table: str) -> None:
+        self.client, self.table = client, table
 
     def kept(self, account: str, hours: list[str]) -> dict[str, list[Json]]:
         """Those of the hours whose sums are kept."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tillbook.json_text import Json, dumps
 
@@ -44,8 +43,7 @@ def short_hash(text: str) -> str:
     return urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """`value`: the e-mail's SHA-256, or the person's or customer's id as the shop has it."""
 
     kind: PersonKind

@@ -12,6 +12,7 @@ from tillbook.identity import keyed_event_id, request_event_id
 from tillbook.json_text import Json, dumps
 from tillbook.messages import Queue, QueuedOrder
 from tillbook.settings import settings
+from tillbook.shapes import MAX_ERRORS, Fault
 from tillbook.times import uuid7
 
 
@@ -33,10 +34,10 @@ def accept(request: Request) -> Response:
             orders.append(_queued(request, key, entry, position, f"orders[{position}]" if batch else ""))
         except Invalid as invalid:
             faults += invalid.errors
-        if len(faults) >= fields.MAX_ERRORS:
+        if len(faults) >= MAX_ERRORS:
             break
     if faults:
-        raise Invalid(faults[: fields.MAX_ERRORS])
+        raise Invalid(faults[:MAX_ERRORS])
     _queue().send_orders(orders)
     ids = [order.request_id for order in orders]
     # A batch has one id of its own in the log, and the first of its orders'.
@@ -81,7 +82,5 @@ def _idempotency_key(request: Request) -> str | None:
         return None
     try:
         return str(fields.text(255, required=True)(value))
-    except Exception as error:
-        raise Invalid(
-            [FieldError("Idempotency-Key", getattr(error, "type", "format_error"), "must be 1 to 255 characters")]
-        ) from None
+    except Fault as fault:
+        raise Invalid([FieldError("Idempotency-Key", fault.code, "must be 1 to 255 characters")]) from None

@@ -53,10 +53,9 @@ class Step:
         return replace(self, plan=plan, page=self.page + 1, cursor=cursor, done=self.done + done)
 
 
-@dataclass(frozen=True, slots=True)
 class Jobs:
-    client: Any
-    table: str
+    def __init__(self, client: Any, table: str) -> None:
+        self.client, self.table = client, table
 
     def start(self, step: Step, total: int) -> bool:
         """Notes the job before its first message is sent. False if it stands already."""

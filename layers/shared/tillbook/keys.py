@@ -42,14 +42,11 @@ def sha256_of(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-@dataclass
 class Keys:
     """Looked up by hash; a found key is kept for a minute, so a revoked one works for at most that long."""
 
-    client: Any
-    table: str
-
-    def __post_init__(self) -> None:
+    def __init__(self, client: Any, table: str) -> None:
+        self.client, self.table = client, table
         self._cache: dict[str, tuple[float, ApiKey]] = {}
 
     def authenticate(self, secret: str) -> ApiKey:

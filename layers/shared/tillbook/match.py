@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Annotated, Any
-
-from pydantic import Field, model_validator
+from typing import Any
 
 from tillbook import fields, table
 from tillbook.addresses import match_key
@@ -14,59 +12,53 @@ from tillbook.document import customer_match_key
 from tillbook.identity import Person, email_sha256, person_of
 from tillbook.json_text import Json
 from tillbook.reads import batch_get
+from tillbook.shapes import Context, Fault, Part, Shape, checked
 
 MAX_MATCH = 1000
 _THREADS = 16
 
 
-class MatchAddress(fields.Model):
-    address_1: fields.Line = None
-    address_2: fields.Line = None
-    city: fields.Line = None
-    state: fields.Line = None
-    postal_code: fields.Line = None
-    country: fields.Line = None
+def _names_somebody(sent: dict[str, Json], person: dict[str, Json]) -> None:
+    address = MATCH_ADDRESS.fields.keys() & (sent.get("address") or {}).keys()
+    if not (address or person.get("email") or person.get("email_sha256") or person.get("customer_id")):
+        raise Fault("presence_error", "must have an address, email, email_sha256 or customer_id")
 
 
-class MatchPerson(fields.Model):
-    """Somebody who may be a customer, by any of these; who is named by several is one if any of them matches."""
-
-    address: MatchAddress | None = None
-    email: fields.Email = None
-    email_sha256: fields.Sha256 = None
-    customer_id: fields.PersonId = None
-
-    @model_validator(mode="after")
-    def names_somebody(self) -> MatchPerson:
-        address = self.address is not None and self.address.model_fields_set
-        if not (address or self.email or self.email_sha256 or self.customer_id):
-            raise fields.fault("presence_error", "must have an address, email, email_sha256 or customer_id")
-        return self
-
-
-class MatchQuery(fields.Model):
-    people: Annotated[list[MatchPerson], Field(min_length=1, max_length=MAX_MATCH)]
+MATCH_ADDRESS = Shape(
+    dict.fromkeys(("address_1", "address_2", "city", "state", "postal_code", "country"), fields.LINE),
+)
+# Somebody who may be a customer, by any of these; who is named by several is one if any of them matches.
+MATCH_PERSON = Shape(
+    {
+        "address": Part(MATCH_ADDRESS),
+        "email": fields.EMAIL,
+        "email_sha256": fields.SHA256,
+        "customer_id": fields.PERSON_ID,
+    },
+    after=_names_somebody,
+)
+MATCH_QUERY = Shape({"people": Part(MATCH_PERSON, least=1, most=MAX_MATCH, required=True)})
 
 
-def _persons(entry: MatchPerson) -> list[Person]:
+def _persons(entry: dict[str, Json]) -> list[Person]:
     """All that an entry names: it matches if any of them is a customer."""
     persons = []
-    if entry.email:
-        persons.append(Person("email", email_sha256(entry.email)))
-    if entry.email_sha256:
-        persons.append(Person("email", entry.email_sha256))
-    if entry.customer_id:
-        persons.append(person_of("customer", entry.customer_id))
+    if entry.get("email"):
+        persons.append(Person("email", email_sha256(entry["email"])))
+    if entry.get("email_sha256"):
+        persons.append(Person("email", entry["email_sha256"]))
+    if entry.get("customer_id"):
+        persons.append(person_of("customer", entry["customer_id"]))
     return persons
 
 
-def _match_keys(entry: MatchPerson) -> list[tuple[str, str]]:
+def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:
     keys: list[tuple[str, str]] = []
-    key = match_key(entry.address.model_dump()) if entry.address else None
+    key = match_key(entry.get("address"))
     if key:
         keys += [("shipping", key), ("billing", key)]
-    if entry.customer_id:
-        keys.append(("customer", customer_match_key(entry.customer_id)))
+    if entry.get("customer_id"):
+        keys.append(("customer", customer_match_key(entry["customer_id"])))
     return keys
 
 
@@ -76,7 +68,7 @@ def match(client: Any, ledger_table: str, account: str, source: str, payload: Js
     Raises Invalid naming `people[3].email`.
     """
     query = payload if isinstance(payload, dict) else {}
-    people = fields.validated(MatchQuery, query, fields.Context([])).people
+    people = checked(MATCH_QUERY, query, Context([]))["people"]
     ids = [{person.id_in(account) for person in _persons(entry)} for entry in people]
     keys = [table.person_key(account, i) for i in sorted(set().union(*ids))]
     prefix = table.count_name(source, "")[:-1]

@@ -122,12 +122,11 @@ def _entry(kind: type[_Entry], content: dict[str, Any]) -> _Entry:
     return kind(**{name: content[name] for name in kind.__slots__ if name in content})
 
 
-@dataclass(frozen=True, slots=True)
 class Queue:
     """The orders queue."""
 
-    client: Any
-    url: str
+    def __init__(self, client: Any, url: str) -> None:
+        self.client, self.url = client, url
 
     def send(self, message: Message, *, delay_seconds: int = 0) -> None:
         """Raises Unavailable if the queue did not take it."""

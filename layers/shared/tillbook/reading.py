@@ -137,7 +137,7 @@ def _members(request: Request) -> Json | Response:
 
 def _match(request: Request) -> Json:
     source = source_of(request.path("audience_id"))
-    from tillbook.match import match  # here, since no other read needs pydantic
+    from tillbook.match import match  # here, since no other read needs it
 
     people = match(table.dynamodb(), settings().ledger_table, request.account, source, request.json())
     return {"results": people}

@@ -5,15 +5,13 @@ Contract: the published Order Activity API (`POST /v3/:account_id/shopper_activi
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, WithJsonSchema, model_validator
+from typing import Any
 
 from tillbook import fields, times
 from tillbook.errors import FieldError, Invalid
-from tillbook.fields import fault
 from tillbook.identity import Person, email_sha256, payload_hash, person_of
 from tillbook.json_text import Json, dumps
+from tillbook.shapes import Context, Fault, Field, Part, Shape, checked
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 MAX_BATCH = 1000
@@ -23,7 +21,7 @@ AHEAD_HOURS = 24
 def _action(value: Any) -> Any:
     fields.text(64, required=True)(value)
     if value not in ACTIONS:
-        raise fault("format_error", f"must be one of {', '.join(ACTIONS)}")
+        raise Fault("format_error", f"must be one of {', '.join(ACTIONS)}")
     return value
 
 
@@ -31,7 +29,7 @@ def _provider(value: Any) -> Any:
     fields.text(255, required=True)(value)
     snake = value.isascii() and value == value.lower() and value.replace("_", "a").isalnum()
     if not snake or value.startswith("_"):
-        raise fault("format_error", "must be in lower snake case, as my_custom_platform")
+        raise Fault("format_error", "must be in lower snake case, as my_custom_platform")
     return value
 
 
@@ -39,106 +37,97 @@ def _categories(value: Any) -> Any:
     if value is None:
         return None
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise fault("format_error", "must be an array of strings")
+        raise Fault("format_error", "must be an array of strings")
     return value
 
 
 _TWO_DISCOUNTS = object()
 
 
-def _one_discount(value: Any) -> Any:
+def _one_discount(item: dict[str, Json]) -> dict[str, Json]:
+    """`discounts`, as in the published example, is the `discount` of the published table."""
+    if "discounts" not in item:
+        return item
+    item = dict(item)
+    other = item.pop("discounts")
+    if item.get("discount") is None:
+        item["discount"] = other
+    elif other is not None and other != item["discount"]:
+        item["discount"] = _TWO_DISCOUNTS
+    return item
+
+
+def _discount(value: Any, name: str, context: Context) -> Any:
     if value is _TWO_DISCOUNTS:
-        raise fault("format_error", "must be the same as discounts, where both are sent")
-    return value
+        raise Fault("format_error", "must be the same as discounts, where both are sent")
+    return fields.AMOUNT.check(value, name, context)
 
 
-Provider = Annotated[
-    str,
-    PlainValidator(_provider),
-    WithJsonSchema({"type": "string", "maxLength": 255, "pattern": "^[a-z0-9][a-z0-9_]*$"}),
-]
-Action = Annotated[
-    Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"],
-    PlainValidator(_action),
-    WithJsonSchema({"enum": list(ACTIONS)}),
-]
-Categories = Annotated[
-    list[str] | None,
-    PlainValidator(_categories),
-    WithJsonSchema({"type": ["array", "null"], "items": {"type": "string"}}),
-]
+PROVIDER = Field(_provider, fields.says("string", maxLength=255, pattern="^[a-z0-9][a-z0-9_]*$"), required=True)
+ACTION = Field(_action, {"enum": list(ACTIONS)}, required=True)
+CATEGORIES = Field(_categories, fields.says("array", "null", items={"type": "string"}))
+DISCOUNT = Field(_discount, fields.AMOUNT.schema, told=True)
 
-
-class Item(fields.Model):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    product_id: fields.RequiredLine
-    product_variant_id: fields.Line = None
-    sku: fields.Line = None
-    name: fields.RequiredLine
-    brand: fields.Line = None
-    categories: Categories = None
-    price: fields.RequiredAmount
-    quantity: fields.Total = None
-    discount: Annotated[fields.Amount, BeforeValidator(_one_discount)] = None
-    taxes: fields.Amount = None
-    fees: fields.Amount = None
-    shipping: fields.Amount = None
-    total: fields.Amount = None
-    product_url: fields.Url = None
-    image_url: fields.Url = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def one_discount(cls, value: Any) -> Any:
-        """`discounts`, as in the published example, is the `discount` of the published table."""
-        if isinstance(value, dict) and "discounts" in value:
-            value = dict(value)
-            other = value.pop("discounts")
-            if value.get("discount") is None:
-                value["discount"] = other
-            elif other is not None and other != value["discount"]:
-                value["discount"] = _TWO_DISCOUNTS
-        return value
-
-
-class Address(fields.Model):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    label: fields.Line = None
-    first_name: fields.Line = None
-    last_name: fields.Line = None
-    company: fields.Line = None
-    address_1: fields.Line = None
-    address_2: fields.Line = None
-    city: fields.Line = None
-    state: fields.Line = None
-    postal_code: fields.Line = None
-    country: fields.Line = None
-    phone: fields.Line = None
-
-
-class OrderActivity(fields.Model):
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    provider: Provider
-    person_id: fields.PersonId = None
-    email: fields.Email = None
-    action: Action
-    occurred_at: fields.PastMoment = None
-    order_id: fields.OrderId
-    order_public_id: fields.Line = None
-    grand_total: fields.Total = None
-    total_discounts: fields.Total = None
-    total_taxes: fields.Total = None
-    total_fees: fields.Total = None
-    total_shipping: fields.Total = None
-    refund_amount: fields.Total = None
-    currency: fields.Currency = None
-    order_url: fields.Url = None
-    items: Annotated[list[Item], Field(max_length=fields.MAX_ITEMS)] | None = None
-    billing_address: Address | None = None
-    shipping_address: Address | None = None
+ITEM = Shape(
+    {
+        "product_id": fields.REQUIRED_LINE,
+        "product_variant_id": fields.LINE,
+        "sku": fields.LINE,
+        "name": fields.REQUIRED_LINE,
+        "brand": fields.LINE,
+        "categories": CATEGORIES,
+        "price": fields.REQUIRED_AMOUNT,
+        "quantity": fields.TOTAL,
+        "discount": DISCOUNT,
+        "taxes": fields.AMOUNT,
+        "fees": fields.AMOUNT,
+        "shipping": fields.AMOUNT,
+        "total": fields.AMOUNT,
+        "product_url": fields.URL,
+        "image_url": fields.URL,
+    },
+    open=True,
+    before=_one_discount,
+)
+ADDRESS = Shape(
+    {
+        "label": fields.LINE,
+        "first_name": fields.LINE,
+        "last_name": fields.LINE,
+        "company": fields.LINE,
+        "address_1": fields.LINE,
+        "address_2": fields.LINE,
+        "city": fields.LINE,
+        "state": fields.LINE,
+        "postal_code": fields.LINE,
+        "country": fields.LINE,
+        "phone": fields.LINE,
+    },
+    open=True,
+)
+ORDER_ACTIVITY = Shape(
+    {
+        "provider": PROVIDER,
+        "person_id": fields.PERSON_ID,
+        "email": fields.EMAIL,
+        "action": ACTION,
+        "occurred_at": fields.PAST_MOMENT,
+        "order_id": fields.ORDER_ID,
+        "order_public_id": fields.LINE,
+        "grand_total": fields.TOTAL,
+        "total_discounts": fields.TOTAL,
+        "total_taxes": fields.TOTAL,
+        "total_fees": fields.TOTAL,
+        "total_shipping": fields.TOTAL,
+        "refund_amount": fields.TOTAL,
+        "currency": fields.CURRENCY,
+        "order_url": fields.URL,
+        "items": Part(ITEM, most=fields.MAX_ITEMS),
+        "billing_address": Part(ADDRESS),
+        "shipping_address": Part(ADDRESS),
+    },
+    open=True,
+)
 
 
 def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, Json], dict[str, Json]]:
@@ -159,9 +148,9 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         elif _blank(payload.get("email")):
             errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
             sent = _without_email(payload)  # white space is told once, and not as a malformed address too
-    context = fields.Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
+    context = Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
     try:
-        body = _dump(fields.validated(OrderActivity, sent, context, prefix))
+        body = checked(ORDER_ACTIVITY, sent, context, prefix)
     except Invalid as invalid:
         errors += invalid.errors
     if errors:
@@ -196,17 +185,3 @@ def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)
 
 def _blank(value: Json) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _dump(model: fields.Model) -> dict[str, Json]:
-    """Fields as sent in their order, nulls left out; custom attributes keep their JSON types."""
-    out: dict[str, Json] = {}
-    for name in type(model).model_fields:
-        value = getattr(model, name)
-        if isinstance(value, fields.Model):
-            value = _dump(value)
-        elif isinstance(value, list):
-            value = [_dump(entry) if isinstance(entry, fields.Model) else entry for entry in value]
-        if value is not None:
-            out[name] = value
-    return out | (model.model_extra or {})

@@ -37,8 +37,6 @@ def begin() -> None:
     """No collection of garbage while modules are imported: next to nothing of what they make is garbage."""
     if _ON_LAMBDA and not PLAIN:
         gc.disable()
-        # pydantic looks for plugins in every package that is installed, and reads zip files to do so.
-        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def done() -> None:

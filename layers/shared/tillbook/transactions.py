@@ -83,10 +83,9 @@ def _transaction(item: Item) -> Transaction:
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
 class Transactions:
-    client: Any
-    table: str
+    def __init__(self, client: Any, table: str) -> None:
+        self.client, self.table = client, table
 
     def record(self, transactions: list[Transaction]) -> None:
         """Writes what became of them, once more if it stands already. Raises Unavailable if it could not."""
