@@ -157,6 +157,7 @@ def fresh(scene: Path, what: str) -> dict[str, Any]:
 def _run(scene: Path, arguments: list[str], folders: list[Path]) -> dict[str, Any]:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **ENVIRONMENT}
     environment["PYTHONPATH"] = ":".join(str(folder) for folder in (*folders, ROOT))
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # as on Lambda; and what was built stays as it is
     ran = subprocess.run(
         [sys.executable, *arguments],
         env=environment | {"BENCH_SCENE": str(scene)}, cwd=ROOT, capture_output=True, text=True, check=False,
