@@ -148,6 +148,9 @@ def _session() -> Any:
     if not start.PLAIN:
         # Two headers that say which try of a call it is. No service acts on them, and each is copied and signed.
         session.unregister("request-created", getattr(handlers, "add_retry_headers", None))
+        from tillbook import signing  # here, since botocore is imported by what calls AWS only
+
+        signing.sign(session)
     return session
 
 
