@@ -52,6 +52,7 @@ def _host(url: str) -> str | None:
 class Signer(SigV4Auth):
     _region_name: str
     _service_name: str
+    _modify_request_before_signing: Any
 
     def add_auth(self, request: Any) -> None:
         host = _host(request.url)
