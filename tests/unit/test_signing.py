@@ -34,6 +34,12 @@ def moment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SigV4Auth, "_modify_request_before_signing", _at_noon(SigV4Auth._modify_request_before_signing))
 
 
+@pytest.fixture(autouse=True)
+def compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after the first call of a process, in which both were the same."""
+    monkeypatch.setattr(signing.Signer, "same", True)
+
+
 def _at_noon(modify: Any) -> Any:
     def modified(self: SigV4Auth, request: AWSRequest) -> None:
         request.context["timestamp"] = "20261122T120000Z"
@@ -75,6 +81,28 @@ def test_what_is_no_plain_call_is_signed_too(request_of: dict[str, Any]) -> None
     credentials = ReadOnlyCredentials("AKID", "secret", "token")
     ours, theirs = (signed(signer, credentials, **request_of) for signer in (signing.Signer, SigV4Auth))
     assert ours.headers.items() == theirs.headers.items()
+
+
+@pytest.mark.parametrize("ours", ["the same", "another", "an error"])
+def test_the_first_call_of_a_process_tells_whether_ours_is_used(monkeypatch: pytest.MonkeyPatch, ours: str) -> None:
+    """Lambda may bring a botocore that signs otherwise."""
+    monkeypatch.setattr(signing.Signer, "same", None)
+    made: list[str] = []
+    authorization = signing.Signer.authorization
+
+    def told(self: signing.Signer, request: AWSRequest, host: str) -> str:
+        made.append(host)
+        if ours == "an error":
+            raise AttributeError(ours)
+        return authorization(self, request, host) + ("" if ours == "the same" else "0")
+
+    monkeypatch.setattr(signing.Signer, "authorization", told)
+    credentials = ReadOnlyCredentials("AKID", "secret", "token")
+    theirs = signed(SigV4Auth, credentials, data=b"abc").headers.items()
+    for _ in range(3):
+        assert signed(signing.Signer, credentials, data=b"abc").headers.items() == theirs
+    assert signing.Signer.same is (ours == "the same")
+    assert len(made) == (3 if ours == "the same" else 1)
 
 
 def test_our_clients_sign_by_it_and_others_do_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,9 @@
 """Signs requests as botocore does (AWS Signature Version 4), to the letter and sooner.
 
 botocore's own signer copies the headers five times, prepares the request once more for its body, and derives the key
-of the day anew for every call. What is not a plain POST of bytes is left to it. `PLAIN_START=1` switches this off.
+of the day anew for every call. What is not a plain POST of bytes is left to it. Lambda may bring a newer botocore at
+any time, so the first signature of each process is botocore's, and ours is used only where it comes out the same.
+`PLAIN_START=1` switches this off.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ def _host(url: str) -> str | None:
 
 
 class Signer(SigV4Auth):
+    same: bool | None = None  # as botocore's, in this process; not known before the first
     _region_name: str
     _service_name: str
     _modify_request_before_signing: Any
@@ -57,15 +60,30 @@ class Signer(SigV4Auth):
     def add_auth(self, request: Any) -> None:
         host = _host(request.url)
         if (
-            self.credentials is None or host is None or request.params or request.method != "POST"
-            or not isinstance(request.data, bytes) or "X-Amz-Content-SHA256" in request.headers
-            or not request.context.get("payload_signing_enabled", True)
+            Signer.same is False or self.credentials is None or host is None or request.params
+            or request.method != "POST" or not isinstance(request.data, bytes)
+            or "X-Amz-Content-SHA256" in request.headers or not request.context.get("payload_signing_enabled", True)
         ):  # fmt: skip
             super().add_auth(request)
+            return
+        if Signer.same is None:
+            Signer.same = self._compared(request, host)
             return
         request.context["timestamp"] = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self._modify_request_before_signing(request)
         request.headers["Authorization"] = self.authorization(request, host)
+
+    def _compared(self, request: Any, host: str) -> bool:
+        """Signs by botocore. Whether ours is the same."""
+        super().add_auth(request)
+        theirs = request.headers["Authorization"]
+        del request.headers["Authorization"]
+        try:
+            return callable(self._modify_request_before_signing) and self.authorization(request, host) == theirs
+        except Exception:  # whatever botocore names otherwise by then
+            return False
+        finally:
+            request.headers["Authorization"] = theirs
 
     def authorization(self, request: Any, host: str) -> str:
         """The header's value, of a request that has all its others."""

@@ -17,6 +17,7 @@ let all of them be read page by page without an index.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -148,9 +149,10 @@ def _session() -> Any:
     if not start.PLAIN:
         # Two headers that say which try of a call it is. No service acts on them, and each is copied and signed.
         session.unregister("request-created", getattr(handlers, "add_retry_headers", None))
-        from tillbook import signing  # here, since botocore is imported by what calls AWS only
+        with suppress(ImportError):  # of a botocore that has other parts: it signs by itself
+            from tillbook import signing  # here, since botocore is imported by what calls AWS only
 
-        signing.sign(session)
+            signing.sign(session)
     return session
 
 
