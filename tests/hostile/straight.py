@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -128,24 +127,16 @@ class Handlers:
 
 @contextmanager
 def handlers() -> Iterator[Handlers]:
-    silence = SimpleNamespace(
-        info=_nothing, warning=_nothing, add_metric=_nothing, flush_metrics=_nothing, metric_set={}
-    )
     environment = template.environment({LEDGER: LEDGER, RECORDS: RECORDS}, {"OrdersQueue": QUEUE})
     made = Handlers()
     with (
         patch.dict(os.environ, environment),
         patch.object(table, "dynamodb", lambda: made.dynamodb),
         patch.object(table, "sqs", lambda: made.sqs),
-        patch.object(observe, "logger", lambda: silence),
-        patch.object(observe, "metrics", lambda: silence),
+        patch.object(observe, "_put", lambda line: None),
     ):
         made.open()
         yield made
     forget_clients()
     forget_keys()
     http._keys = None
-
-
-def _nothing(*_: Any, **__: Any) -> None:
-    """Of a log or a metric."""

@@ -133,10 +133,6 @@ class Failure:
 # ------------------------------------------------------------------- the seams
 
 
-def _nothing(*_: Any, **__: Any) -> None:
-    """Instead of a log or a metric."""
-
-
 class _OneByOne:
     """Instead of a pool of threads, which the scheduler would not know."""
 
@@ -160,15 +156,13 @@ class Seams:
         clock = SimpleNamespace(
             time=lambda: self._now().wall, time_ns=lambda: int(self._now().wall * 1e9),
             monotonic=lambda: self._now().scheduler.now, sleep=lambda seconds: self._now().sleep(seconds),
+            gmtime=lambda seconds: time.gmtime(seconds), strftime=time.strftime,
         )  # fmt: skip
         chance = SimpleNamespace(urandom=lambda count: self._now().bytes(count))
-        silence = SimpleNamespace(
-            info=_nothing, warning=_nothing, add_metric=_nothing, flush_metrics=_nothing, metric_set={}
-        )
         for module in _MODULES:
             self._set(module, **{name: clock for name in ("time",) if getattr(module, name, None) is time})
         self._set(times, os=chance)
-        self._set(observe, logger=lambda: silence, metrics=lambda: silence)
+        self._set(observe, _put=lambda line: None)
         self._set(table, dynamodb=lambda: self._now().clients["dynamodb"], sqs=lambda: self._now().clients["sqs"])
         # What is built once and kept is built anew: each history has clients of its own.
         for module in _MODULES:

@@ -75,7 +75,7 @@ def test_a_signature_is_that_of_botocore(headers: dict[str, str], data: bytes, s
         {"data": b""},
         {"headers": {"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"}},
     ],
-    ids=str,
+    ids=["get", "path", "query", "http", "port", "parameters", "stream", "form", "empty", "hashed already"],
 )
 def test_what_is_no_plain_call_is_signed_too(request_of: dict[str, Any]) -> None:
     credentials = ReadOnlyCredentials("AKID", "secret", "token")

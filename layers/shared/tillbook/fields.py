@@ -16,6 +16,7 @@ from tillbook.identity import is_email, is_sha256
 from tillbook.shapes import Context, Fault, Field
 
 MAX_ITEMS = 5000
+AHEAD_HOURS = 24
 
 
 def text(maximum: int, *, required: bool = False, numbers: bool = False, trim: bool = False) -> Callable[[Any], Any]:
@@ -109,7 +110,7 @@ def _moment(value: Any) -> str | None:
 
 def _past_moment(value: Any, name: str, context: Context) -> str | None:
     moment = _moment(value)
-    if moment and moment > context.latest:
+    if moment and moment > context.received and moment > times.shift(context.received, hours=AHEAD_HOURS):
         raise Fault("time_error", "must not be more than 24 hours ahead")
     return moment
 

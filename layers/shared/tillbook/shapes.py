@@ -26,10 +26,10 @@ class Fault(ValueError):
 
 
 class Context(NamedTuple):
-    """What a check is told and tells: `notes` of what was rounded; the `latest` stamp that may be sent."""
+    """What a check is told and tells: `notes` of what was rounded; when the body was `received` (a stamp)."""
 
     notes: list[str]
-    latest: str = "9"
+    received: str = "9"
 
 
 class Field(NamedTuple):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tillbook import fields, times
+from tillbook import fields
 from tillbook.errors import FieldError, Invalid
 from tillbook.identity import Person, email_sha256, payload_hash, person_of
 from tillbook.json_text import Json, dumps
@@ -15,7 +15,6 @@ from tillbook.shapes import Context, Fault, Field, Part, Shape, checked
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 MAX_BATCH = 1000
-AHEAD_HOURS = 24
 
 
 def _action(value: Any) -> Any:
@@ -148,7 +147,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         elif _blank(payload.get("email")):
             errors.append(FieldError(f"{dot}email", "presence_error", "is required"))
             sent = _without_email(payload)  # white space is told once, and not as a malformed address too
-    context = Context(notes, latest=times.shift(received, hours=AHEAD_HOURS))
+    context = Context(notes, received)
     try:
         body = checked(ORDER_ACTIVITY, sent, context, prefix)
     except Invalid as invalid:
