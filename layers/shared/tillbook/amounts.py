@@ -42,8 +42,10 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
         if abs(value) >= 10**15:
             raise AmountError("range_error", "must have at most 15 digits before the point")
         value = Decimal(value)
-    if value.as_tuple().exponent in _EXACT_PLACES and value.adjusted() < 15:  # nearly every one: nothing to round
-        return plain(value), False
+    _, digits, exponent = value.as_tuple()
+    if exponent in _EXACT_PLACES and len(digits) + int(exponent) <= 15:  # nearly every one: nothing to round
+        is_plain = digits[-1] or (exponent == 0 and value)
+        return value if is_plain else plain(value), False
     if not value.is_finite():
         raise AmountError("format_error", "must be a finite number")
     if value and value.adjusted() >= 15:

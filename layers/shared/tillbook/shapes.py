@@ -84,12 +84,13 @@ def _object(shape: Shape, value: Json, path: str, context: Context, faults: list
     if not isinstance(value, dict):
         faults.append(FieldError(path, "format_error", "must be an object"))
         return found
-    known = len(faults)
+    known, absent = len(faults), 0
     if shape.before is not None:
         value = shape.before(value)
     for name, field in shape.fields.items():
         entry = value.get(name, _ABSENT)
         if entry is _ABSENT:
+            absent += 1
             if field.required:
                 faults.append(FieldError(_path(path, name), "presence_error", "is required"))
             elif isinstance(field, Field) and field.default is not None:
@@ -105,7 +106,7 @@ def _object(shape: Shape, value: Json, path: str, context: Context, faults: list
                 continue
         if entry is not None:
             found[name] = entry
-    if shape.open:
+    if shape.open and len(value) > len(shape.fields) - absent:
         found |= {name: entry for name, entry in value.items() if name not in shape.fields}
     if shape.after is not None and len(faults) == known:
         try:

@@ -176,8 +176,8 @@ def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
     """`new_email`, `customer_email`, an address's `email`: clients in use send them, and none is kept in clear."""
-    for name in [name for name in part if name == "email" or name.endswith("_email")]:
-        if name not in keep:
+    for name in [name for name in part if "email" in name]:
+        if (name == "email" or name.endswith("_email")) and name not in keep:
             value = part.pop(name)
             part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
 
