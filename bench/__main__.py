@@ -32,7 +32,7 @@ def main() -> int:
     options = parser.parse_args()
     if "built" in options.only and not cold.can_be_built():
         options.only.remove("built")
-        print("Not measured: the built functions (they need `sam build`, and tests/built once for the runtime client)")
+        print("Not measured: the built functions (they need Python 3.13, `sam build`, and tests/built once before)")
     processes = 3 * ("cold" in options.only) + 2 * ("built" in options.only)
     kinds = len(cold.played()) if processes else 0
     steps = (

@@ -25,7 +25,9 @@ from bench.scenes import ROOT, Played, Stage
 from bench.sizes import BUILT
 
 # What Lambda's runtime brings along: tests/built puts it there.
-RUNTIME = ROOT / ".venv-ci" / f"python{sys.version_info.major}.{sys.version_info.minor}-runtime"
+RUNTIME = ROOT / ".venv-ci" / "python3.13-runtime"
+# The functions' own Python, as tests/built finds it, where this one is another.
+_BUILT_BY = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
 LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else "LayerX8664") / "python"
 
 
@@ -89,7 +91,7 @@ def measured(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
 
 
 def can_be_built() -> bool:
-    return LAYER.is_dir() and (RUNTIME / "complete").exists()
+    return bool(_BUILT_BY) and LAYER.is_dir() and (RUNTIME / "complete").exists()
 
 
 def built(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
@@ -103,7 +105,7 @@ def built(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
                 ("ours", "app.handler", [function, LAYER, RUNTIME]),
             ):
                 # -S leaves out site-packages, -s the user's: nothing is there but what Lambda has.
-                times.add(name, what, _run(path, ["-s", "-S", "-m", "bench.built", handler], folders))
+                times.add(name, what, _run(path, [_BUILT_BY, "-s", "-S", "-m", "bench.built", handler], folders))
                 tick()
     return times.found(imported=("ours", "imported"))
 
@@ -151,18 +153,18 @@ def _written(scene: Played) -> dict[str, Any]:
 
 
 def fresh(scene: Path, what: str) -> dict[str, Any]:
-    return _run(scene, ["-m", "bench.fresh", what], [ROOT / "layers" / "shared"])
+    return _run(scene, [sys.executable, "-m", "bench.fresh", what], [ROOT / "layers" / "shared"])
 
 
-def _run(scene: Path, arguments: list[str], folders: list[Path]) -> dict[str, Any]:
+def _run(scene: Path, command: list[str], folders: list[Path]) -> dict[str, Any]:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **ENVIRONMENT}
     environment["PYTHONPATH"] = ":".join(str(folder) for folder in (*folders, ROOT))
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # as on Lambda; and what was built stays as it is
     ran = subprocess.run(
-        [sys.executable, *arguments],
+        command,
         env=environment | {"BENCH_SCENE": str(scene)}, cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if ran.returncode:
-        raise RuntimeError(f"{scene.stem}, {arguments[-1]}: {ran.stderr[-2000:]}")
+        raise RuntimeError(f"{scene.stem}, {command[-1]}: {ran.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(ran.stderr.splitlines()[-1])
     return found
