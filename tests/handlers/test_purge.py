@@ -379,6 +379,44 @@ def test_what_names_the_person_after_the_erasure_stays(shop: Shop) -> None:
     assert letters(shop) == [later]
 
 
+def test_an_order_of_before_that_came_between_removal_and_emptying_goes_whole(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Emptied of Ann, its first version would not tell any more that the order was hers when the erasure was asked."""
+    submit(shop, order("a", total=1))
+    before = times.now()
+    redact = Ledger.redact_versions
+    answers: list[Answer] = []
+
+    def between(*arguments: Any) -> None:
+        if not answers:
+            with monkeypatch.context() as patch:
+                patch.setattr(times, "now", lambda: before)  # received then, written only now
+                answers.append(shop.submit(order("a", total=2)))
+            answers.append(shop.edit("a", {"total": 3}))
+        redact(*arguments)
+
+    monkeypatch.setattr(Ledger, "redact_versions", between)
+    erased(shop, ANN)
+    assert [answer.status for answer in answers] == [201, 200]
+    assert worth(shop, ANN) is None
+    assert members(shop, V1) == []
+    assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
+
+
+def test_a_dead_letter_of_what_came_after_the_erasure_was_asked_for_stays(shop: Shop) -> None:
+    send(shop, event(email=ANN, order_id="a"))
+    asked = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}")
+    [walk] = shop.receive()
+    shop.acknowledge(walk)  # held back until the dead letter is there
+    [later] = dead(shop, "poison")
+    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=walk["body"])
+    shop.drain()
+    assert job(shop, asked.body["job_id"])["status"] == "done"
+    assert named(shop, ANN) == []
+    assert letters(shop) == [later]
+
+
 def test_a_key_under_which_somebody_else_stands_is_not_waited_for(shop: Shop) -> None:
     keyed = {"Idempotency-Key": "k"}
     shop.send(event(email=ANN, order_id="a"))
