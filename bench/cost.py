@@ -188,15 +188,30 @@ def counted(flow: Flow) -> dict[str, float]:
     return {f"{count} metrics of ours": count * float(PRICES["dollars"]["custom_metric_month"])}
 
 
-def floor(orders: int) -> dict[str, float]:
-    """What no design with these guarantees does without, in write units: order, activity and LTV in one transaction
-    (three items, each billed twice), the person's timeline, and what became of the request."""
-    price = PRICES["dollars"]["dynamodb_write_unit"]
-    return {
-        "order, activity and LTV in one transaction": 6 * orders * price,
-        "the timeline's entry": orders * price,
-        "what became of the request": orders * price,
+def floor(flow: Flow, orders: int) -> dict[str, float]:
+    """What no design with these guarantees does without, in one way of arriving. Not a millisecond of computing, not a
+    byte stored or logged is in it.
+
+    Order, activity and LTV are three items in one transaction, each billed twice.
+    """
+    price = PRICES["dollars"]
+    parts = {
+        "requests and invocations": flow.requests * price["api_request"] + flow.invocations * price["lambda_request"],
+        "the queue: sent, received, deleted": flow.sqs * price["sqs_request"],
+        "order, activity and LTV in one transaction": 6 * price["dynamodb_write_unit"],
+        "the timeline's entry": price["dynamodb_write_unit"],
+        "what became of the request": price["dynamodb_write_unit"],
     }
+    return {name: cost * orders for name, cost in parts.items()}
+
+
+def floor_of_audiences(flow: Flow, orders: int) -> dict[str, float]:
+    """What audiences add to that, if each snapshot has their exact size and addresses are found by an index."""
+    units = {
+        "an audience's size, in the same transaction": flow.parts["counters"],
+        "an index's entry for each of two addresses": 2,
+    }
+    return {name: count * orders * PRICES["dollars"]["dynamodb_write_unit"] for name, count in units.items()}
 
 
 def main() -> int:
@@ -214,22 +229,26 @@ def main() -> int:
     for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
         cost = units * options.orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
-    least = floor(options.orders)
+    floors = {flow.name: floor(flow, options.orders) for flow in found}
+    audiences = {flow.name: floor_of_audiences(flow, options.orders) for flow in found}
     print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
     for flow in found:
         print(f"  {flow.name:<50}{traces(flow, options.orders):>10.2f}")
     print("\nA month in which orders come every hour, besides")
     for name, cost in counted(found[0]).items():
         print(f"  {name:<50}{cost:>10.2f}")
-    print("\nThe floor of the guarantees")
-    for name, cost in least.items():
-        print(f"  {name:<50}{cost:>10.2f}")
-    print(f"  {'in all':<50}{sum(least.values()):>10.2f}")
+    print("\nThe floor of the guarantees, before any computing, storage and logs")
+    _print_table(floors)
+    print("\nWhat audiences add to it")
+    _print_table(audiences)
+    print("\nThe floor with audiences")
+    _print_table({name: {"in all": sum(floors[name].values()) + sum(audiences[name].values())} for name in floors})
     print("\nA month without any order")
     for name, cost in fixed().items():
         print(f"  {name:<50}{cost:>10.2f}")
     shape = {
-        "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": least,
+        "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": floors,
+        "floor_of_audiences": audiences,
         "fixed": fixed(), "metrics": counted(found[0]),
         "traces": {flow.name: traces(flow, options.orders) for flow in found},
     }  # fmt: skip
@@ -247,11 +266,15 @@ def _rounded(value: Any) -> Any:
 
 
 def _print_table(table: dict[str, dict[str, float]]) -> None:
+    """A column for each way of arriving, a row for each part, and their sum where there are several."""
     width = max(map(len, table)) + 2
-    print(f"{'':<18}" + "".join(f"{name:>{width}}" for name in table))
-    for service in next(iter(table.values())):
-        print(f"{service:<18}" + "".join(f"{costs[service]:>{width}.2f}" for costs in table.values()))
-    print(f"{'in all':<18}" + "".join(f"{sum(costs.values()):>{width}.2f}" for costs in table.values()))
+    parts = list(next(iter(table.values())))
+    first = max(18, *(len(part) + 1 for part in parts))
+    print(f"{'':<{first}}" + "".join(f"{name:>{width}}" for name in table))
+    for part in parts:
+        print(f"{part:<{first}}" + "".join(f"{costs[part]:>{width}.2f}" for costs in table.values()))
+    if len(parts) > 1:
+        print(f"{'in all':<{first}}" + "".join(f"{sum(costs.values()):>{width}.2f}" for costs in table.values()))
 
 
 _COLOURS = ("#4c78a8", "#f58518", "#e45756", "#54a24b", "#72b7b2", "#b279a2", "#9d755d")

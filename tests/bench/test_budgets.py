@@ -79,7 +79,10 @@ def test_a_function_imports_no_more_than_it_needs(function: str) -> None:
 def test_a_cost_is_the_sum_of_its_parts_and_grows_with_the_orders() -> None:
     (one, busy, packed) = cost.flows()
     dear, cheap = sum(cost.dollars(one, 1000).values()), sum(cost.dollars(packed, 1000).values())
-    assert dear > sum(cost.dollars(busy, 1000).values()) > cheap > sum(cost.floor(1000).values())
+    assert dear > sum(cost.dollars(busy, 1000).values()) > cheap
+    for flow in (one, busy, packed):
+        least = cost.floor(flow, 1000) | cost.floor_of_audiences(flow, 1000)
+        assert sum(cost.dollars(flow, 1000).values()) > sum(least.values())
     assert sum(cost.dollars(one, 2000).values()) == pytest.approx(2 * dear)
     assert sum(one.parts.values()) == one.writes
 

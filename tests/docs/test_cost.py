@@ -59,6 +59,12 @@ def test_what_the_page_says_holds(flows: list[cost.Flow]) -> None:
     assert packed.writes - packed.parts["counters"] == alone.writes - alone.parts["counters"]
     assert packed.parts["counters"] < 0.1 * alone.parts["counters"]
     assert sum(shared[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(shared.values())
+    # The floor: above ten dollars a million for what comes alone, audiences included; below where orders meet.
+    floors = [
+        sum((cost.floor(flow, ORDERS) | cost.floor_of_audiences(flow, ORDERS)).values()) * 1_000_000 / ORDERS
+        for flow in flows
+    ]
+    assert floors[0] > 10 > 0.9 * 10 > floors[1] > floors[2]
     # Tracing: nearly all of it at low rates, little at high ones.
     assert 0.5 < cost.traces(alone, 100_000) / sum(cost.dollars(alone, 100_000).values()) < 1
     assert cost.traces(alone, 1000 * ORDERS) < 0.1 * sum(cost.dollars(alone, 1000 * ORDERS).values())
