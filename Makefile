@@ -66,7 +66,7 @@ screenshots: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook cli events openapi deploy
+	$(python) -m mypy local functions layers/shared/tillbook cli events openapi deploy bench
 
 format: setup
 	$(python) -m ruff check --fix .

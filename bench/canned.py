@@ -37,9 +37,9 @@ class Replies:
             waiting = self._replies[operation]
             body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
             headers = HeadersDict({"content-type": "application/x-amz-json-1.0", "content-length": str(len(body))})
-            return AWSResponse(request.url, 200, headers, _Raw(body))
+            return AWSResponse(request.url, 200, headers, _Raw(body))  # type: ignore[arg-type]
 
-        httpsession.URLLib3Session.send = send  # type: ignore[method-assign]
+        httpsession.URLLib3Session.send = send  # type: ignore[method-assign, assignment]
 
 
 def wire(reply: dict[str, Any]) -> bytes:

@@ -134,7 +134,7 @@ def _bytes(stage: Stage) -> float:
 
 def _access_log() -> int:
     """Bytes of the API's own line, with values of the length that they have."""
-    logged = template.resources("AWS::Serverless::HttpApi")["Api"]["AccessLogSettings"]["Format"]
+    logged: str = template.resources("AWS::Serverless::HttpApi")["Api"]["AccessLogSettings"]["Format"]
     return len(logged) - logged.count("$context.") * 12 + 16 + 50 + 3 + 2
 
 

@@ -20,8 +20,10 @@ def _intrinsic(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str,
         value: Any = loader.construct_scalar(node)
     elif isinstance(node, yaml.SequenceNode):
         value = loader.construct_sequence(node, deep=True)
-    else:
+    elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
+    else:
+        raise TypeError(f"a node of YAML that is no scalar, sequence or mapping: {node}")
     return {name if name == "Ref" else f"Fn::{name}": value}
 
 
@@ -30,7 +32,8 @@ _Loader.add_multi_constructor("!", _intrinsic)
 
 @cache
 def load() -> dict[str, Any]:
-    return yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    found: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text(), _Loader)  # noqa: S506 - a SafeLoader
+    return found
 
 
 def resources(kind: str) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def routes() -> dict[str, str]:
 
 def module(function: str) -> str:
     """The Python module of a function: `functions.submit_order.app`."""
-    return functions()[function]["CodeUri"].replace("/", ".") + ".app"
+    return str(functions()[function]["CodeUri"]).replace("/", ".") + ".app"
 
 
 def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
