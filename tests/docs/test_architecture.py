@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 from local import template as templates
 from local.stack import ROOT
+from tillbook.ledger import MAX_TOGETHER
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PICTURE = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()
@@ -45,3 +46,7 @@ def test_the_picture_can_be_seen_by_day_and_by_night() -> None:
     assert "prefers-color-scheme: dark" in PICTURE
     # GitHub shows it as an image: nothing from elsewhere, no script.
     assert not re.search(r"<script|<image|<foreignObject|xlink|url\((?!#)", PICTURE)
+
+
+def test_how_many_events_share_a_transaction_is_told() -> None:
+    assert f"up to {MAX_TOGETHER} events of one account" in (ROOT / "docs" / "correctness.md").read_text()
