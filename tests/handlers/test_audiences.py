@@ -609,6 +609,24 @@ def test_a_rebuild_brings_up_to_date_what_an_older_version_wrote(shop: Shop) -> 
         assert not ledger_writes(calls)
 
 
+def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(shop, *[event(order_id="o", occurred_at=day(n + 1), shipping_address=SHIP, extra="x" * n) for n in range(6)])
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    sizes = [len(item["b"]) for item in shop.items("LedgerTable") if "b" in item]
+    monkeypatch.setattr("tillbook.ledger._MAX_BYTES", 2 * max(sizes))
+    with shop.faults.recorded() as calls:
+        start(shop, V3)
+        shop.drain()
+    written = [
+        [item["Put"]["Item"]["b"] for item in arguments["TransactItems"] if "b" in item.get("Put", {}).get("Item", {})]
+        for operation, arguments in calls
+        if operation == "TransactWriteItems"
+    ]
+    assert [len(bodies) for bodies in written if bodies] == [2, 2, 2]
+    assert whole(shop) == ledger
+
+
 def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
     """Changed, deleted or added to after the deploy, before and while a rebuild runs."""
     some_orders(shop)

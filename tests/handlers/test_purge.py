@@ -16,8 +16,8 @@ from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answ
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import processing, purge, rejections, times
-from tillbook.identity import Person, email_sha256
+from tillbook import ledger, processing, purge, rejections, table, times
+from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, encode
@@ -151,6 +151,89 @@ def test_orders_received_before(shop: Shop) -> None:
     assert worth(shop, ANN) == {"USD": "105.00"}
     assert sorted(m["order_id"] for m in members(shop, V1)) == ["v1-again", "v1-new"]
     assert [m["order_id"] for m in members(shop, V3)] == ["new"]
+
+
+def test_an_order_is_not_taken_for_one_whose_head_went_out_meanwhile(shop: Shop) -> None:
+    """A page of the walk ends between an old order's event and its head, and an erasure takes the order out."""
+    old, new = sorted(
+        (key, order_id)
+        for order_id in (f"o-{n}" for n in range(100))
+        if table.bucket(key := order_key("shopper_activity", "shopify", order_id)) == 0
+    )[:2]
+    send(shop, event(email=BOB, provider="shopify", order_id=old[1]))
+    before = times.iso(times.now())
+    send(shop, event(email=ANN, provider="shopify", order_id=new[1]))
+    job_id = start(shop, {"before": before})
+    cut: list[bool] = []
+
+    def short(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if cut or operation != "Query" or ":behind" not in arguments.get("ExpressionAttributeValues", {}):
+            return answer
+        if not answer["Items"] or not answer["Items"][0]["sk"]["S"].startswith(old[0]):
+            return answer
+        cut.append(True)
+        with SEEN.others():
+            erased(shop, BOB)
+        last = {name: answer["Items"][0][name] for name in ("pk", "sk")}
+        return answer | {"Items": answer["Items"][:1], "LastEvaluatedKey": last}
+
+    with shop.faults.injected(short):
+        shop.drain()
+    assert cut
+    assert job(shop, job_id)["status"] == "done"
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+@pytest.mark.parametrize("v1", [False, True], ids=["v3", "v1"])
+def test_a_long_order_goes_whole_though_the_function_dies_between_its_parts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, v1: bool
+) -> None:
+    """What says whether it goes goes last: an order that began before the date, and went on after it."""
+    monkeypatch.setattr(ledger, "_MAX_REMOVED", 3)
+    monkeypatch.setattr(ledger, "_MAX_RENEWED", 3)
+    begin = (lambda: submit(shop, order("a"))) if v1 else (lambda: send(shop, event(email=ANN, occurred_at=day(9))))
+    begin()
+    before = times.iso(times.now())
+    for n in range(3):
+        if v1:
+            shop.edit("a", {"total": n})
+        else:  # later on, and of an earlier day
+            shop.send(event(email=ANN, action="paid", grand_total=n, occurred_at=day(n + 1)))
+    shop.drain()
+    job_id = start(shop, {"before": before})
+    written: list[bool] = []
+
+    def dies(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation != "TransactWriteItems":
+            return go()
+        if written:
+            raise Death
+        written.append(True)
+        return go()
+
+    with shop.faults.injected(dies), pytest.raises(Death):
+        shop.drain()
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert members(shop, V1 if v1 else V3) == []
+    assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
+
+
+def test_whoever_stands_behind_a_page_of_removed_activities_is_not_forgotten(shop: Shop) -> None:
+    """The index lists for a moment what is removed: it may be a page full."""
+    send(shop, event(email=ANN, order_id="a", occurred_at=day(1)), event(email=BOB, order_id="a", occurred_at=day(2)))
+    ann = Person("email", email_sha256(ANN)).id_in(ACCOUNT)
+    gone = {"pk": {"S": f"{ACCOUNT}/s/0"}, "sk": {"S": "gone!"}, "gp": {"S": f"{ACCOUNT}/p/{ann}"}, "gs": {"S": "0"}}
+
+    def behind(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query" and "ExclusiveStartKey" not in arguments:
+            return {"Items": [gone], "LastEvaluatedKey": gone}
+        return go()
+
+    with shop.faults.injected(behind), SEEN.others():
+        assert not Ledger(table.dynamodb(), settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 5)
+    assert [name for name, _ in named(shop, ANN)] == ["Placed an order"]
 
 
 def test_a_date_to_come_means_now(shop: Shop) -> None:
@@ -410,7 +493,7 @@ def test_a_dead_letter_of_what_came_after_the_erasure_was_asked_for_stays(shop: 
     [walk] = shop.receive()
     shop.acknowledge(walk)  # held back until the dead letter is there
     [later] = dead(shop, "poison")
-    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=walk["body"])
+    processing._build(settings()).run([walk], 60)
     shop.drain()
     assert job(shop, asked.body["job_id"])["status"] == "done"
     assert named(shop, ANN) == []
@@ -664,6 +747,22 @@ def test_replay_of_one_and_of_all(shop: Shop) -> None:
     assert statuses == ["applied"] * 3
     assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").status == 404
     assert shop.request("POST", f"/v1/deadletters/{ids[1]}/replay", key=OTHER_ADMIN).status == 404
+
+
+def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the failure would stay beside what became of it."""
+    [request_id] = dead(shop, "poison")
+    assert shop.request("POST", f"/v1/deadletters/{request_id}/replay").status == 202
+    [record] = shop.receive()
+    shop.acknowledge(record)
+    processor = processing._build(settings())
+    moments = iter([0.0, 0.0])  # the time is over just when the message is begun
+    monkeypatch.setattr(processor, "clock", lambda: next(moments, 100.0))
+    assert processor.run([record], 60) == {"batchItemFailures": []}
+    assert shop.status(request_id)["status"] == "failed"
+    shop.drain()
+    found = shop.get("/v1/transactions").body["transactions"]
+    assert [(t["request_id"], t["status"]) for t in found] == [(request_id, "applied")]
 
 
 def test_discarding_wants_a_reason(shop: Shop) -> None:

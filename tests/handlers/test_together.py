@@ -17,6 +17,23 @@ from tillbook.ledger import MAX_TOGETHER
 Go = Callable[[], Any]
 
 
+def test_outcomes_wait_for_a_throttled_table(shop: Shop) -> None:
+    """All of it refused is an error, and not a list of what was not taken."""
+    ids = [shop.send(event(order_id=n)).body["request_id"] for n in range(5)]
+    refused = []
+
+    def throttled(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "BatchWriteItem" and len(refused) < 3:
+            refused.append(operation)
+            raise ClientError({"Error": {"Code": "ProvisionedThroughputExceededException"}}, operation)
+        return go()
+
+    with shop.faults.injected(throttled):
+        assert shop.deliver(shop.receive()) == []
+    assert len(refused) == 3
+    assert statuses(shop, ids) == ["applied"] * 5
+
+
 def transactions(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
     """How many items each has."""
     return [len(arguments["TransactItems"]) for operation, arguments in calls if operation == "TransactWriteItems"]
@@ -84,6 +101,21 @@ def test_the_next_events_of_several_orders(shop: Shop) -> None:
     assert transactions(calls) == [12]
     assert [operation for operation, _ in calls].count("BatchGetItem") == 1
     assert [shop.ltv(f"p{n}@shop.example") for n in range(4)] == [{"USD": f"{n}.00"} for n in range(4)]
+
+
+def test_what_adds_up_to_nothing_is_a_write_of_the_person_all_the_same(shop: Shop) -> None:
+    """The self-audit takes a person for unchanged as long as their token is the same."""
+    other = "b@shop.example"
+    shop.send_batch([event(order_id=1, occurred_at=day(3)), event(order_id=2, occurred_at=day(3), grand_total=None)])
+    shop.drain()
+    tokens = [item["y"] for item in shop.items("LedgerTable") if item["sk"] == "p"]
+    late: dict[str, Any] = {"email": other, "occurred_at": day(1)}
+    shop.send(event(order_id=1, action="refunded", grand_total=None, refund_amount=5, **late))
+    shop.send(event(order_id=2, action="updated", grand_total=5, **late))
+    # Two heads, two events, both people: whose orders these are has five more by one and five less by the other.
+    assert transactions(delivered(shop)) == [6]
+    assert [shop.ltv(email) for email in (EMAIL, other)] == [{"USD": "100.00"}, {}]
+    assert not set(tokens) & {item["y"] for item in shop.items("LedgerTable") if item["sk"] == "p"}
 
 
 def test_what_is_there_already_stays_out_of_it(shop: Shop) -> None:

@@ -124,7 +124,10 @@ class Audiences:
                     item = plain_item(raw_item)
                     items.append(item)
                     if str(item["sk"]).endswith("~"):  # the head ends its order
-                        yield pk, str(item["sk"])[:-1], [] if item.get("d") and not deleted else items
+                        key = str(item["sk"])[:-1]
+                        # Before it may stand events of an order whose head went out between two pages.
+                        order = [entry for entry in items if str(entry["sk"]).startswith(key)]
+                        yield pk, key, [] if item.get("d") and not deleted else order
                         items = []
                 if "LastEvaluatedKey" not in answer:
                     break

@@ -38,6 +38,7 @@ _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThro
 
 
 _MAX_RENEWED = 90  # a transaction takes 100 items
+_MAX_BYTES = 3_000_000  # of bodies; a transaction takes 4 MB
 _WRITER_LIFE_SECONDS = 60  # more than the time-out of any function that writes
 _MAX_REMOVED = 40  # each with its idempotency key
 MAX_TOGETHER = 16  # events in one transaction: each with its order's head, a key and two persons at the most
@@ -658,8 +659,9 @@ class Ledger:
                 state = fold([event_of(event) for event in renewed])
                 fresh = _with_state(head, state, str(head["w"]))
                 changed = [(new, old) for new, old in zip(renewed, events, strict=True) if new != old]
-                writes += [self._replace_event(new, old) for new, old in changed[:_MAX_RENEWED]]
-                more = len(changed) > _MAX_RENEWED
+                fitting = len(_fitting([new for new, _ in changed], _MAX_RENEWED))
+                writes += [self._replace_event(new, old) for new, old in changed[:fitting]]
+                more = len(changed) > fitting
                 if more:
                     fresh = head  # the head follows when the last of its events is renewed
                 else:
@@ -675,10 +677,13 @@ class Ledger:
 
     # -------------------------------------------------- purge and erasure
 
-    def remove_activities(self, account: str, key: str, doomed: Callable[[Item], bool], deadline: float) -> set[str]:
+    def remove_activities(
+        self, account: str, key: str, doomed: Callable[[Item], bool], deadline: float, *, begun: str = ""
+    ) -> set[str]:
         """Takes events out of a v3 order, and the order where none is left. Returns whose events they were.
 
-        In transactions of up to 40 events, each of which leaves LTV equal to what the remaining events make it.
+        With `begun`, only where the first of them was received up to that (a stamp). In transactions of up to 40
+        events, each of which leaves LTV equal to what the remaining events make it.
         """
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "shopper_activity", key)
@@ -690,7 +695,10 @@ class Ledger:
             if int(head["n"]) != len(events):
                 tries.again()  # a write fell between the pages of the query
                 continue
-            out = [event for event in events if doomed(event)][:_MAX_REMOVED]
+            if begun and events and min(map(_received, events)) > begun:
+                return people
+            # What was received first says whether they go: it goes last.
+            out = _fitting(sorted(filter(doomed, events), key=_received, reverse=True), _MAX_REMOVED)
             if not out:
                 return people
             names = {event["sk"] for event in out}
@@ -724,13 +732,16 @@ class Ledger:
                 return people
             lives = _lives(events)
             doomed = [life for life in lives if _is_doomed(life, cut, owner)]
-            # First and last version of each say whether it goes: they go last, and together.
-            out = [event for life in doomed for event in life[1:-1]]
-            out += [event for life in doomed for event in (life[0], life[-1])[: len(life)]]
-            if not out:
+            if not doomed:
                 return people
-            writes = [self._drop(event, "gs") for event in out[:_MAX_RENEWED]]
-            last = len(out) <= _MAX_RENEWED
+            # First and last version of each say whether it goes: they go last, and together.
+            between = [event for life in doomed for event in life[1:-1]]
+            ends = [event for life in doomed for event in (life[0], life[-1])[: len(life)]]
+            out = between + ends
+            last = len(_fitting(out, _MAX_RENEWED)) == len(out)
+            if not last:
+                out = _fitting(between, _MAX_RENEWED) or ends[: len(doomed[0])][:2]
+            writes = [self._drop(event, "gs") for event in out]
             if last and doomed[-1] is lives[-1]:
                 # Where an earlier order stays, the next one must not take its versions' numbers.
                 stays = len(out) < len(events)
@@ -738,7 +749,7 @@ class Ledger:
                 writes += self._count(account, "orders_api", key, head, None)
                 if not head.get("d"):
                     writes += self._move(account, "orders_api", _v1_standing_of(head), None, None)
-            people |= {str(e["gp"]).rpartition("/")[2] for e in out[:_MAX_RENEWED] if "gp" in e}
+            people |= {str(event["gp"]).rpartition("/")[2] for event in out if "gp" in event}
             if self._try(writes, tries) is not None:
                 tries.again()
             elif last:
@@ -790,13 +801,19 @@ class Ledger:
             tries.again()
 
     def _has_activity(self, pk: str, tries: Tries) -> bool:
-        # The index runs a moment behind the table: what it lists is looked up.
-        answer = self._call(
-            tries, self.client.query, TableName=self.table, IndexName=table.TIMELINE, Limit=25,
-            KeyConditionExpression="gp = :gp", ExpressionAttributeValues={":gp": {"S": pk}},
-        )  # fmt: skip
-        keys = [plain_item(item) for item in answer["Items"]]
-        return any(self._get(key["pk"], key["sk"], tries) is not None for key in keys)
+        # The index runs a moment behind the table: what it lists is looked up, and all of it may be gone already.
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "IndexName": table.TIMELINE, "Limit": 25,
+            "KeyConditionExpression": "gp = :gp", "ExpressionAttributeValues": {":gp": {"S": pk}},
+        }  # fmt: skip
+        while True:
+            page = self._call(tries, self.client.query, **arguments)
+            keys = [plain_item(item) for item in page["Items"]]
+            if any(self._get(key["pk"], key["sk"], tries) is not None for key in keys):
+                return True
+            if "LastEvaluatedKey" not in page:
+                return False
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def written(self, account: str, key: str, request_id: str, received: str, deadline: float) -> list[Effect] | None:
         """What a v1 request's write did; None if it did not take effect. `key` is the order's (identity.order_key)."""
@@ -921,8 +938,9 @@ class Ledger:
         ADD needs no condition: sums commute, and that each standing is moved once is what the head's condition says.
         """
         amounts: dict[str, dict[str, list[Decimal | int]]] = {}
-        for before, after in steps:
-            for standing, sign in ((_standing(before), -1), (_standing(after), 1)):
+        for step_before, step_after in steps:
+            before, after = _standing(step_before), _standing(step_after)
+            for standing, sign in ((before, -1), (after, 1)) if before != after else ():
                 if standing is not None and standing.person:
                     cell = amounts.setdefault(standing.person, {}).setdefault(standing.currency, [ZERO, 0])
                     cell[0] = EXACT.add(Decimal(cell[0]), EXACT.multiply(standing.amount, Decimal(sign)))
@@ -941,27 +959,24 @@ class Ledger:
                     if delta or count:
                         names[f"#a{len(names)}"] = name
                         values[f":a{len(values)}"] = raw_value(delta)
-            if not names:
-                continue
-            adds = ", ".join(f"{a} {b}" for a, b in zip(names, values, strict=True))
+            # What several orders move may add up to nothing. It is a write of the person all the same: see audit.py.
+            adds = "".join(f"{a} {b}, " for a, b in zip(names, values, strict=True))
             # `y` is the token of the latest write of a person, so that one is forgotten only where nothing was added
             # meanwhile. `z` counts them, as the version before this one did, which looks at nothing else.
             values |= {":one": {"N": "1"}, ":write": {"S": uuid7()}}
-            update = f"ADD {adds}, z :one SET y = :write"
+            update = f"ADD {adds}z :one SET y = :write"
             if person := ids.get(person_id):
                 update += ", k = :kind, id = :value"
                 values |= {":kind": {"S": person.kind}, ":value": {"S": person.value}}
-            writes.append(
-                {
-                    "Update": {
-                        "TableName": self.table,
-                        "Key": table.person_key(account, person_id),
-                        "UpdateExpression": update,
-                        "ExpressionAttributeNames": names,
-                        "ExpressionAttributeValues": values,
-                    }
-                }
-            )
+            write: dict[str, Any] = {
+                "TableName": self.table,
+                "Key": table.person_key(account, person_id),
+                "UpdateExpression": update,
+                "ExpressionAttributeValues": values,
+            }
+            if names:
+                write["ExpressionAttributeNames"] = names
+            writes.append({"Update": write})
         return writes
 
     def _count(self, account: str, source: str, key: str, seen: Item | None, customer: Customer | None) -> list[Raw]:
@@ -1222,6 +1237,16 @@ def event_of(item: Item) -> Event:
 
 def _version_of(event: Item) -> int:
     return int(str(event["sk"])[-8:])
+
+
+def _fitting(events: list[Item], most: int) -> list[Item]:
+    """As many of them as one transaction takes, in their order; at least one of any."""
+    size = 0
+    for index, event in enumerate(events[:most]):
+        size += len(event.get("b", b""))
+        if index and size > _MAX_BYTES:
+            return events[:index]
+    return events[:most]
 
 
 def _received(event: Item) -> str:

@@ -174,7 +174,9 @@ class Processor:
         for transaction in done:
             if transaction.status == "applied" and transaction.provider:
                 self.providers.note(transaction.account, transaction.provider)
-        if late:
+        if late and message.replayed:
+            self.queue.send(Message(orders=late, tries=message.tries, replayed=True))
+        elif late:
             self.queue.send_orders(late, tries=message.tries)
         return done
 

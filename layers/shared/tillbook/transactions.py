@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tillbook import table, times
+from tillbook.aws import LOST, is_passing
 from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
 from tillbook.hours import Hours
@@ -112,11 +115,13 @@ class Transactions:
             for attempt in range(6):
                 if attempt:
                     time.sleep(0.02 * 2**attempt)
-                left = (
-                    self.client.batch_write_item(RequestItems={self.table: left})
-                    .get("UnprocessedItems", {})
-                    .get(self.table, [])
-                )
+                try:
+                    answer = self.client.batch_write_item(RequestItems={self.table: left})
+                except (ClientError, *LOST) as error:
+                    if not is_passing(error):
+                        raise
+                    continue  # where none of them is taken, an error tells it
+                left = answer.get("UnprocessedItems", {}).get(self.table, [])
                 if not left:
                     break
             if left:
