@@ -171,13 +171,15 @@ def traces(flow: Flow, orders: int) -> float:
 
 
 def fixed() -> dict[str, float]:
-    """Dollars a month whether orders come or not: what is billed by the piece."""
-    price = PRICES["dollars"]
+    """Dollars a month whether orders come or not: what is billed by the piece, and an empty queue that Lambda asks."""
+    price, assumed = PRICES["dollars"], PRICES["assumed"]
+    asked = assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
     alarms = len(template.resources("AWS::CloudWatch::Alarm"))
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],
         f"{dashboards} dashboard{'s' * (dashboards != 1)}": dashboards * price["dashboard_month"],
+        "an empty queue, asked for orders": asked * price["sqs_request"],
     }
 
 
