@@ -510,6 +510,41 @@ def test_null_clears_the_customer(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
+@pytest.mark.parametrize("name", ["total", "currency", "customer_id", "customer_email", "customer_email_sha256"])
+@pytest.mark.parametrize("customer", [{"customer_id": "5"}, {"customer_email": EMAIL}])
+def test_an_empty_text_is_an_absent_field_and_clears_nothing(shop: Shop, customer: dict[str, str], name: str) -> None:
+    before = shop.submit(order(customer_email=..., currency="EUR", shipping_address=ADDRESS) | customer).body
+    answer = shop.edit("o-1", {name: "", "metadata": {"a": "b"}})
+    assert (answer.status, answer.body) == (200, before | {"metadata": {"a": "b"}})
+    assert shop.ltv(next(iter(customer.values()))) == {"EUR": "100.00"}
+
+
+@pytest.mark.parametrize("name", ["order_id", "order_date", "metadata", "order_items", "shipping_address"])
+def test_an_empty_text_is_a_fault_where_no_text_may_be_empty(shop: Shop, name: str) -> None:
+    shop.submit(order())
+    assert shop.edit("o-1", {name: ""}).fields == {name}
+
+
+@pytest.mark.parametrize(
+    ("submitted", "change", "person"),
+    [
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co"}, "b@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email": "c@x.co"}, "c@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email_sha256": ""}, "b@x.co"),
+        # Where the hash came from is not known any more: as any e-mail, it stays until its own fields clear it.
+        ({"customer_id": "a@x.co"}, {"customer_id": "5"}, "a@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": None}, "a@x.co"),
+        ({"customer_id": "5", "customer_email": "a@x.co"}, {"customer_id": "b@x.co"}, "a@x.co"),
+    ],
+)
+def test_a_customer_id_shaped_like_an_email_moves_what_such_an_id_placed(
+    shop: Shop, submitted: dict[str, Any], change: dict[str, Any], person: str
+) -> None:
+    shop.submit(order(customer_email=..., shipping_address=ADDRESS) | submitted)
+    assert shop.edit("o-1", change).status == 200
+    assert shop.ltv(person) == {"USD": "100.00"}
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

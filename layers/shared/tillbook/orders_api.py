@@ -172,14 +172,29 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
     """The order after an edit: given fields replace, null clears, absent fields stay. Raises Invalid."""
     if not isinstance(payload, dict):
         raise Invalid([FieldError("", "format_error", "must be an object")])
-    given = dict(payload)
+    given = {name: entry for name, entry in payload.items() if not _says_nothing(name, entry)}
     sent_id = given.pop("order_id", None)
     if sent_id is not None and str(sent_id) != body["order_id"]:
         raise Invalid([FieldError("order_id", "format_error", "cannot be changed")])
     whole = _as_sent(body)
-    if {"customer_email", "customer_email_sha256"} & given.keys():
+    customer_id = given.get("customer_id")
+    if {"customer_email", "customer_email_sha256"} & given.keys() or (
+        # An e-mail comes before an id, but the one of the order as it was may be of such an id itself.
+        isinstance(customer_id, str) and is_email(customer_id) and "customer_id" not in body
+    ):
         whole.pop("customer_email_sha256", None)
     return document(whole | given)
+
+
+def _says_nothing(name: str, entry: Json) -> bool:
+    """`""` where the field takes it as absent: only null clears."""
+    field = ORDER.fields.get(name)
+    if not isinstance(entry, str) or entry.strip() or not isinstance(field, Field):
+        return False
+    try:
+        return not (field.check(entry, name, Context([])) if field.told else field.check(entry))
+    except Fault:
+        return False
 
 
 def _as_sent(body: dict[str, Json]) -> dict[str, Json]:
