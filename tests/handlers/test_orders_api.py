@@ -304,6 +304,8 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"billing_address": ADDRESS | {"country": "Germany"}}, "billing_address.country"),
         ({"billing_address": ADDRESS | {"country": "ZZZ"}}, "billing_address.country"),
         ({"billing_address": ADDRESS | {"city": {}}}, "billing_address.city"),
+        ({"billing_address": ADDRESS | {"state": {}}}, "billing_address.state"),
+        ({"billing_address": ADDRESS | {"state_name": {}}}, "billing_address.state_name"),
     ],
 )  # fmt: skip
 def test_a_bad_field_is_named_and_nothing_is_written(shop: Shop, changes: dict[str, Any], field: str) -> None:

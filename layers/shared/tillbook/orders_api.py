@@ -68,11 +68,14 @@ def _quantity(value: Any) -> int:
     return value
 
 
-def _state_by_either_name(address: dict[str, Json]) -> dict[str, Json]:
+_SENT_AS_ANSWERED = {"state": "state_name"}
+
+
+def _state_by_either_name(address: dict[str, Json]) -> tuple[dict[str, Json], dict[str, str]]:
     """Answers say `state_name`: an address sent back as it was answered means the same."""
-    if "state_name" in address and "state" not in address:
-        return {("state" if name == "state_name" else name): entry for name, entry in address.items()}
-    return address
+    if "state_name" in address and address.get("state") is None:
+        return address | {"state": address["state_name"]}, _SENT_AS_ANSWERED
+    return address, {}
 
 
 METADATA = Field(
