@@ -805,6 +805,25 @@ def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
         assert not re.search("secret-value|Traceback|pydantic|boto", answer.text)
 
 
+def test_custom_emails_are_hashed_wherever_they_stand_and_blank_ones_left_out(shop: Shop) -> None:
+    names = ("email", "recipient_email")
+    for order_id, value in (("full", " User@Gmail.com"), ("null", None), ("empty", ""), ("space", " \t")):
+        part = dict.fromkeys(names, value)
+        item = {"product_id": "a", "name": "a", "price": 1} | part
+        sent = event(order_id=order_id, items=[item, item], shipping_address={"city": "c"} | part, new_email=value)
+        assert shop.send(sent).status == 202
+        (record,) = shop.receive()
+        (queued,) = decode(record["body"]).orders
+        assert EMAIL not in repr(queued).lower()
+        hashes = {f"{name}_sha256": SHA for name in names} if order_id == "full" else {}
+        for kept in (*queued.body["items"], queued.body["shipping_address"]):
+            assert {name: entry for name, entry in kept.items() if "email" in name} == hashes
+        assert queued.body.get("new_email_sha256") == (SHA if hashes else None)
+        assert "new_email" not in queued.body
+        shop.drain()
+    assert EMAIL not in repr(shop.items("LedgerTable")).lower()
+
+
 # ------------------------------------------------------------- unknown routes
 
 

@@ -172,8 +172,8 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     if errors:
         raise Invalid(errors)
     _hash_email_fields(body)
-    for address in (body.get("shipping_address"), body.get("billing_address")):
-        _hash_email_fields(address or {}, keep=())
+    for part in (body.get("shipping_address"), body.get("billing_address"), *body.get("items", ())):
+        _hash_email_fields(part or {}, keep=())
     person_id, email = body.pop("person_id", None), body.pop("email", None)
     person = person_of("person", person_id) if person_id else Person("email", email_sha256(email))
     occurred = body.pop("occurred_at", None)
@@ -192,11 +192,15 @@ def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
 
 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
-    """`new_email`, `customer_email`, an address's `email`: clients in use send them, and none is kept in clear."""
+    """`new_email`, `customer_email`, an address's or an item's `email`: clients send them, and none is kept in clear.
+
+    A blank one says nothing: its hash would be the same for all who have none.
+    """
     for name in [name for name in part if "email" in name]:
         if (name == "email" or name.endswith("_email")) and name not in keep:
             value = part.pop(name)
-            part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
+            if not _blank(value):
+                part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
 
 
 def _blank(value: Json) -> bool:
