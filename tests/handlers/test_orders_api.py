@@ -263,6 +263,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"currency": "XYZ"}, "currency"),
         ({"currency": "dollars"}, "currency"),
         ({"currency": 5}, "currency"),
+        ({"currency": "\u0131nr"}, "currency"),  # its upper case is INR
         ({"customer_email": "nobody"}, "customer_email"),
         ({"customer_email": 5}, "customer_email"),
         ({"customer_email": "a@b"}, "customer_email"),
@@ -291,6 +292,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": True}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": "--5"}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": 10**30}]}, "order_items[0].quantity"),
+        ({"order_items": [{"identifier": "a", "total": 1, "quantity": "\u0663"}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "price": "x"}]}, "order_items[0].price"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": {}}]}, "order_items[0].category"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": [1]}]}, "order_items[0].category"),
@@ -303,6 +305,8 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"billing_address": {"address_1": "", "postal_code": "1"}}, "billing_address.address_1"),
         ({"billing_address": ADDRESS | {"country": "Germany"}}, "billing_address.country"),
         ({"billing_address": ADDRESS | {"country": "ZZZ"}}, "billing_address.country"),
+        ({"billing_address": ADDRESS | {"country": "\u0131n"}}, "billing_address.country"),
+        ({"billing_address": ADDRESS | {"country": "\u00df"}}, "billing_address.country"),  # its upper case is SS
         ({"billing_address": ADDRESS | {"city": {}}}, "billing_address.city"),
         ({"billing_address": ADDRESS | {"state": {}}}, "billing_address.state"),
         ({"billing_address": ADDRESS | {"state_name": {}}}, "billing_address.state_name"),

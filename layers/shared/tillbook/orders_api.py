@@ -52,8 +52,10 @@ def _category(value: Any) -> list[str] | None:
 def _quantity(value: Any) -> int:
     if value is None:
         return 1
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) <= 16:
-        value = int(value)
+    if isinstance(value, str) and len(value) <= 16:
+        digits = value.strip().removeprefix("-")
+        if digits.isdecimal() and digits.isascii():
+            value = int(value)
     if (
         isinstance(value, Decimal)
         and value.is_finite()
