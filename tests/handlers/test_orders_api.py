@@ -587,6 +587,12 @@ def test_what_was_answered_can_be_sent_back(shop: Shop) -> None:
     assert (again.status, again.body) == (200, answer)
 
 
+@pytest.mark.parametrize("state", [{}, {"state": None}])
+def test_a_state_by_the_name_of_answers(shop: Shop, state: dict[str, None]) -> None:
+    answer = shop.submit(order(shipping_address=ADDRESS | state | {"state_name": "TN"}))
+    assert answer.body["shipping_address"]["state_name"] == "TN"
+
+
 def test_editing_what_is_not_there_is_404(shop: Shop) -> None:
     answer = shop.edit("nothing", {"total": 1})
     assert answer.status == 404
