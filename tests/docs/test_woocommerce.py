@@ -74,6 +74,7 @@ def test_an_order_from_the_checkout_to_its_refund(
     assert [deliver(receiver, *one) for one in deliveries] == ["200 OK"] * 4
     last = {"provider": "my_shop", "email": email, "action": "placed", "order_id": "after", "grand_total": 0}
     shop.applied(last)
+    shop.settled(len(deliveries) + 1)
     assert shop.ltv(email) == {"USD": "20.00"}
     assert [entry["name"] for entry in shop.activity(email)][1:] == [
         "Fulfilled an order", "Paid an order", "Placed an order",

@@ -113,6 +113,13 @@ class Shop:
         with ThreadPoolExecutor(4) as threads:
             return [outcome["status"] for outcome in threads.map(self.outcome, request_ids)]
 
+    def settled(self, count: int) -> None:
+        """Waits until it is told what became of so many requests, whoever sent them."""
+        end = time.monotonic() + SETTLED_SECONDS
+        while len(self.send("GET", "/v1/transactions").json["transactions"]) < count:
+            assert time.monotonic() < end, f"fewer than {count} requests are settled"
+            time.sleep(0.05)
+
     def person(self, id_or_email: str) -> dict[str, Any]:
         reply = self.send("GET", self.person_path(id_or_email))
         assert reply.status == 200, reply.text

@@ -28,6 +28,13 @@ def test_what_is_no_request_id_finds_no_transaction(shop: Shop, request_id: str)
     assert (answer.status, answer.body) == (200, {"transactions": [], "next_cursor": None})
 
 
+@pytest.mark.parametrize(("order_id", "noted"), [(5, "5"), (0, "0"), ("5", "5"), (True, None), (1.5, None)])
+def test_a_rejection_names_the_order_also_by_a_number(shop: Shop, order_id: Any, noted: str | None) -> None:
+    assert shop.submit({"order_id": order_id}).status == 400
+    (rejected,) = shop.get("/v1/transactions").body["transactions"]
+    assert rejected["order_id"] == noted
+
+
 @pytest.mark.parametrize("email", ["", " ", "\t\n", None])
 def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: Any) -> None:
     answer = shop.send({"provider": "p", "email": email, "action": "paid", "order_id": "5"})

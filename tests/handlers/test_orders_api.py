@@ -263,6 +263,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"currency": "XYZ"}, "currency"),
         ({"currency": "dollars"}, "currency"),
         ({"currency": 5}, "currency"),
+        ({"currency": "\u0131nr"}, "currency"),  # its upper case is INR
         ({"customer_email": "nobody"}, "customer_email"),
         ({"customer_email": 5}, "customer_email"),
         ({"customer_email": "a@b"}, "customer_email"),
@@ -291,6 +292,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": True}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": "--5"}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": 10**30}]}, "order_items[0].quantity"),
+        ({"order_items": [{"identifier": "a", "total": 1, "quantity": "\u0663"}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "price": "x"}]}, "order_items[0].price"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": {}}]}, "order_items[0].category"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": [1]}]}, "order_items[0].category"),
@@ -303,7 +305,11 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"billing_address": {"address_1": "", "postal_code": "1"}}, "billing_address.address_1"),
         ({"billing_address": ADDRESS | {"country": "Germany"}}, "billing_address.country"),
         ({"billing_address": ADDRESS | {"country": "ZZZ"}}, "billing_address.country"),
+        ({"billing_address": ADDRESS | {"country": "\u0131n"}}, "billing_address.country"),
+        ({"billing_address": ADDRESS | {"country": "\u00df"}}, "billing_address.country"),  # its upper case is SS
         ({"billing_address": ADDRESS | {"city": {}}}, "billing_address.city"),
+        ({"billing_address": ADDRESS | {"state": {}}}, "billing_address.state"),
+        ({"billing_address": ADDRESS | {"state_name": {}}}, "billing_address.state_name"),
     ],
 )  # fmt: skip
 def test_a_bad_field_is_named_and_nothing_is_written(shop: Shop, changes: dict[str, Any], field: str) -> None:
@@ -510,6 +516,41 @@ def test_null_clears_the_customer(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
+@pytest.mark.parametrize("name", ["total", "currency", "customer_id", "customer_email", "customer_email_sha256"])
+@pytest.mark.parametrize("customer", [{"customer_id": "5"}, {"customer_email": EMAIL}])
+def test_an_empty_text_is_an_absent_field_and_clears_nothing(shop: Shop, customer: dict[str, str], name: str) -> None:
+    before = shop.submit(order(customer_email=..., currency="EUR", shipping_address=ADDRESS) | customer).body
+    answer = shop.edit("o-1", {name: "", "metadata": {"a": "b"}})
+    assert (answer.status, answer.body) == (200, before | {"metadata": {"a": "b"}})
+    assert shop.ltv(next(iter(customer.values()))) == {"EUR": "100.00"}
+
+
+@pytest.mark.parametrize("name", ["order_id", "order_date", "metadata", "order_items", "shipping_address"])
+def test_an_empty_text_is_a_fault_where_no_text_may_be_empty(shop: Shop, name: str) -> None:
+    shop.submit(order())
+    assert shop.edit("o-1", {name: ""}).fields == {name}
+
+
+@pytest.mark.parametrize(
+    ("submitted", "change", "person"),
+    [
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co"}, "b@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email": "c@x.co"}, "c@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email_sha256": ""}, "b@x.co"),
+        # Where the hash came from is not known any more: as any e-mail, it stays until its own fields clear it.
+        ({"customer_id": "a@x.co"}, {"customer_id": "5"}, "a@x.co"),
+        ({"customer_id": "a@x.co"}, {"customer_id": None}, "a@x.co"),
+        ({"customer_id": "5", "customer_email": "a@x.co"}, {"customer_id": "b@x.co"}, "a@x.co"),
+    ],
+)
+def test_a_customer_id_shaped_like_an_email_moves_what_such_an_id_placed(
+    shop: Shop, submitted: dict[str, Any], change: dict[str, Any], person: str
+) -> None:
+    shop.submit(order(customer_email=..., shipping_address=ADDRESS) | submitted)
+    assert shop.edit("o-1", change).status == 200
+    assert shop.ltv(person) == {"USD": "100.00"}
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -544,6 +585,12 @@ def test_what_was_answered_can_be_sent_back(shop: Shop) -> None:
         SUBMISSION["order_id"], {k: answer[k] for k in ("shipping_address", "billing_address", "order_items", "total")}
     )
     assert (again.status, again.body) == (200, answer)
+
+
+@pytest.mark.parametrize("state", [{}, {"state": None}])
+def test_a_state_by_the_name_of_answers(shop: Shop, state: dict[str, None]) -> None:
+    answer = shop.submit(order(shipping_address=ADDRESS | state | {"state_name": "TN"}))
+    assert answer.body["shipping_address"]["state_name"] == "TN"
 
 
 def test_editing_what_is_not_there_is_404(shop: Shop) -> None:

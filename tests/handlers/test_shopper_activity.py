@@ -246,7 +246,27 @@ FIELD_ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"items": [{"product_id": "a", "name": "a"}]}, "presence_error", "items[0].price"),
     ({"items": [{"product_id": "a", "name": "a", "price": "x"}]}, "format_error", "items[0].price"),
     ({"items": [{"product_id": "a", "name": "a", "price": 1, "quantity": "x"}]}, "format_error", "items[0].quantity"),
-    ({"items": [{"product_id": "a", "name": "a", "price": 1, "discounts": "x"}]}, "format_error", "items[0].discount"),
+    ({"items": [{"product_id": "a", "name": "a", "price": 1, "discounts": "x"}]}, "format_error", "items[0].discounts"),
+    (
+        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 5, "discounts": "x"}]},
+        "format_error",
+        "items[0].discounts",
+    ),
+    (
+        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": "x", "discounts": 5}]},
+        "format_error",
+        "items[0].discount",
+    ),
+    (
+        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 5, "discounts": "5.01"}]},
+        "format_error",
+        "items[0].discount",
+    ),
+    (
+        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 1, "discounts": True}]},
+        "format_error",
+        "items[0].discounts",
+    ),
     (
         {"items": [{"product_id": "a", "name": "a", "price": 1, "categories": "x"}]},
         "format_error",
@@ -434,14 +454,27 @@ def test_the_same_email_in_v1_and_v3_is_the_same_person(shop: Shop) -> None:
 
 def test_discount_and_discounts_are_the_same_field(shop: Shop) -> None:
     item = {"product_id": "a", "name": "a", "price": 1}
-    items = [item | {"discount": "1.5"}, item | {"discounts": 1.50}, item | {"discount": 1.5, "discounts": None}, item]
-    shop.send(event(items=items))
+    pairs: list[tuple[Any, Any]] = [
+        ("1.5", ...), (..., 1.50), (1.5, None), ("1.50", 1.5), ("", 1.5), (1.5, ""), (None, "1.5"), ("1.5", " 1.500 "),
+    ]  # fmt: skip
+    items = [
+        item | {name: value for name, value in zip(("discount", "discounts"), pair, strict=True) if value is not ...}
+        for pair in pairs
+    ]
+    assert shop.send(event(items=[*items, item, item | {"discount": "", "discounts": ""}])).status == 202
     shop.drain()
     (activity,) = shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}/activity").body["activity"]
     shown = activity["order"]["items"]
-    assert [entry.get("discount") for entry in shown[:3]] == ["1.50"] * 3
+    assert [entry.get("discount") for entry in shown] == ["1.50"] * len(pairs) + [None] * 2
     assert all("discounts" not in entry for entry in shown)
     assert all(entry["quantity"] == 1 for entry in shown)
+
+
+def test_rounding_is_noted_by_the_name_that_was_sent(shop: Shop) -> None:
+    items = [{"product_id": "a", "name": "a", "price": 1, "discounts": "19.989999999999998"}]
+    shop.send(event(items=items))
+    shop.drain()
+    assert any("discounts was rounded to 19.99" in str(item.get("no")) for item in shop.items("RecordsTable"))
 
 
 def test_custom_attributes_keep_their_json_types(shop: Shop) -> None:
@@ -770,6 +803,25 @@ def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
         shop.send("{secret-value"),
     ):
         assert not re.search("secret-value|Traceback|pydantic|boto", answer.text)
+
+
+def test_custom_emails_are_hashed_wherever_they_stand_and_blank_ones_left_out(shop: Shop) -> None:
+    names = ("email", "recipient_email")
+    for order_id, value in (("full", " User@Gmail.com"), ("null", None), ("empty", ""), ("space", " \t")):
+        part = dict.fromkeys(names, value)
+        item = {"product_id": "a", "name": "a", "price": 1} | part
+        sent = event(order_id=order_id, items=[item, item], shipping_address={"city": "c"} | part, new_email=value)
+        assert shop.send(sent).status == 202
+        (record,) = shop.receive()
+        (queued,) = decode(record["body"]).orders
+        assert EMAIL not in repr(queued).lower()
+        hashes = {f"{name}_sha256": SHA for name in names} if order_id == "full" else {}
+        for kept in (*queued.body["items"], queued.body["shipping_address"]):
+            assert {name: entry for name, entry in kept.items() if "email" in name} == hashes
+        assert queued.body.get("new_email_sha256") == (SHA if hashes else None)
+        assert "new_email" not in queued.body
+        shop.drain()
+    assert EMAIL not in repr(shop.items("LedgerTable")).lower()
 
 
 # ------------------------------------------------------------- unknown routes

@@ -143,6 +143,8 @@ _NO_CODE: list[Any] = [
     {},
     "\x00",
     "us\u0131",
+    "\u0131nr",
+    "\u00df",
     " ",
     Raw("1e999"),
     "A" * 9999,
@@ -250,7 +252,8 @@ _BAD: dict[str, Any] = {
 def _integer(chance: Random) -> tuple[Any, str]:
     if chance.random() < 0.3:
         return chance.choice([10**15, -(10**15), 10**30, Raw("1e15")]), "range_error"
-    wrong = [Raw("1.5"), "1.5", "x", "", True, False, [], {}, Raw("1e-1"), Raw("1e999"), "--5", "9" * 17, "NaN", " "]
+    wrong = [Raw("1.5"), "1.5", "x", "", True, False, [], {}, Raw("1e-1"), Raw("1e999"), "--5", "9" * 17, "NaN", " ",
+             "\u0663"]  # fmt: skip
     return chance.choice(wrong), "format_error"
 
 

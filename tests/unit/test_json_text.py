@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tracemalloc
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tillbook.errors import Malformed
-from tillbook.json_text import dumps, loads
+from tillbook.json_text import _STRING, MAX_DEPTH, dumps, loads
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))
@@ -73,6 +75,24 @@ def test_depth_is_either_refused_or_survives_being_written_again(depth: int, bra
     except Malformed:
         return
     assert dumps({"orders": [{"body": value}]}, canonical=True)
+
+
+@given(st.text(alphabet='"\\\\[]{}a\n\u0131', max_size=40))
+def test_strings_are_found_as_a_pattern_that_goes_back_finds_them(text: str) -> None:
+    """Also strings without an end, and escapes that are cut short."""
+    plain = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+    assert [found.span() for found in _STRING.finditer(text)] == [found.span() for found in plain.finditer(text)]
+
+
+def test_looking_at_the_depth_takes_no_multiple_of_the_body() -> None:
+    body = '[["' + "x" * 2_000_000 + '"],' + "[]," * MAX_DEPTH + "1]"
+    tracemalloc.start()
+    try:
+        loads(body)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 5 * len(body)
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "1e99999999999999999999", "-" + "9" * 100_000])

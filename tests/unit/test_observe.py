@@ -56,7 +56,7 @@ def test_of_an_error_kind_and_place_are_told(capsys: pytest.CaptureFixture[str])
     assert "Crashed: ValueError" in text
     (line,) = lines(capsys)
     assert SECRET not in text + repr(line)
-    assert (line["level"], line["message"], line["error"]) == ("WARNING", "crashed", "ValueError")
+    assert (line["level"], line["message"], line["error"]) == ("WARN", "crashed", "ValueError")
     assert line["error_at"].startswith("handler:")
 
 

@@ -36,7 +36,11 @@ TREE = Shape(
         "some": Part(LEAF, least=1, most=2, required=True),
         "half": Field(_halved, {}, told=True),
     },
-    before=lambda value: {"some": [{}]} | value,
+    before=lambda value: ({"some": [{}]} | value, {}),
+)
+RENAMED = Shape(
+    {"leaf": Part(LEAF), "even": EVEN, "half": Field(_halved, {}, told=True)},
+    before=lambda value: ({name.lower(): entry for name, entry in value.items()}, {n.lower(): n for n in value}),
 )
 
 
@@ -99,6 +103,16 @@ def test_a_check_may_be_told_the_field_and_tell_notes() -> None:
     context = Context([])
     assert checked(TREE, {"half": 6}, context)["half"] == 3
     assert context.notes == ["half was halved"]
+
+
+def test_faults_and_notes_name_what_was_sent() -> None:
+    assert faults({"LEAF": {"a": 1}, "Even": 3}, RENAMED) == [
+        ("LEAF.a", "format_error", "must be even"),
+        ("Even", "format_error", "must be even"),
+    ]
+    context = Context([])
+    assert checked(RENAMED, {"HALF": 6, "even": 2}, context) == {"even": 2, "half": 3}
+    assert context.notes == ["HALF was halved"]
 
 
 def test_faults_are_told_up_to_a_limit() -> None:

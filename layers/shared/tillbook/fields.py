@@ -63,18 +63,25 @@ def _amount(minimum: int | None, required: bool) -> Callable[[Any, str, Context]
     return validate
 
 
+def _code(value: Any) -> str:
+    """In upper case; empty for what is none. Of other letters some would turn into ASCII: \u0131 is I, \u00df is SS."""
+    code = value.strip() if isinstance(value, str) else ""
+    return code.upper() if code.isascii() else ""
+
+
 def _currency(value: Any) -> str | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str) or value.strip().upper() not in MINOR_UNITS:
+    code = _code(value)
+    if code not in MINOR_UNITS:
         raise Fault("format_error", "must be an ISO 4217 currency code")
-    return value.strip().upper()
+    return code
 
 
 def _country(value: Any) -> str | None:
     if value is None or value == "":
         return None
-    code = value.strip().upper() if isinstance(value, str) else ""
+    code = _code(value)
     code = ALPHA2_TO_ALPHA3.get(code, code)
     if code not in ALPHA3:
         raise Fault("format_error", "must be an ISO 3166 country code of two or three letters")

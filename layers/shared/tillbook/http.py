@@ -212,6 +212,8 @@ def _note_rejection(request: Request, problem: Problem) -> None:
         order_id = body.get("order_id") if isinstance(body, dict) else None
     except Problem:
         order_id = None
+    if isinstance(order_id, int) and not isinstance(order_id, bool):
+        order_id = str(order_id)  # as an order's own is kept
     order_id = order_id or (request.event.get("pathParameters") or {}).get("order_id")
     rejections.note(
         table.dynamodb(), settings().records_table, request.key, request.route, request.id, request.received, problem,

@@ -31,7 +31,8 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 MAX_DEPTH = 100
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+# Possessive: what was matched is never tried again, and so not remembered; a long string would take 100 times its size.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 

@@ -65,7 +65,7 @@ def log(message: str, *, error: BaseException | None = None, **keys: Any) -> Non
     if error is None and not tells_info():
         return
     line: dict[str, Any] = {
-        "level": "INFO" if error is None else "WARNING", "message": message, "timestamp": times.iso(times.now()),
+        "level": "INFO" if error is None else "WARN", "message": message, "timestamp": times.iso(times.now()),
         "service": stack(),
     }  # fmt: skip
     if error is not None:

@@ -52,8 +52,10 @@ def _category(value: Any) -> list[str] | None:
 def _quantity(value: Any) -> int:
     if value is None:
         return 1
-    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) <= 16:
-        value = int(value)
+    if isinstance(value, str) and len(value) <= 16:
+        digits = value.strip().removeprefix("-")
+        if digits.isdecimal() and digits.isascii():
+            value = int(value)
     if (
         isinstance(value, Decimal)
         and value.is_finite()
@@ -68,11 +70,14 @@ def _quantity(value: Any) -> int:
     return value
 
 
-def _state_by_either_name(address: dict[str, Json]) -> dict[str, Json]:
+_SENT_AS_ANSWERED = {"state": "state_name"}
+
+
+def _state_by_either_name(address: dict[str, Json]) -> tuple[dict[str, Json], dict[str, str]]:
     """Answers say `state_name`: an address sent back as it was answered means the same."""
-    if "state_name" in address and "state" not in address:
-        return {("state" if name == "state_name" else name): entry for name, entry in address.items()}
-    return address
+    if "state_name" in address and address.get("state") is None:
+        return address | {"state": address["state_name"]}, _SENT_AS_ANSWERED
+    return address, {}
 
 
 METADATA = Field(
@@ -172,14 +177,29 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
     """The order after an edit: given fields replace, null clears, absent fields stay. Raises Invalid."""
     if not isinstance(payload, dict):
         raise Invalid([FieldError("", "format_error", "must be an object")])
-    given = dict(payload)
+    given = {name: entry for name, entry in payload.items() if not _says_nothing(name, entry)}
     sent_id = given.pop("order_id", None)
     if sent_id is not None and str(sent_id) != body["order_id"]:
         raise Invalid([FieldError("order_id", "format_error", "cannot be changed")])
     whole = _as_sent(body)
-    if {"customer_email", "customer_email_sha256"} & given.keys():
+    customer_id = given.get("customer_id")
+    if {"customer_email", "customer_email_sha256"} & given.keys() or (
+        # An e-mail comes before an id, but the one of the order as it was may be of such an id itself.
+        isinstance(customer_id, str) and is_email(customer_id) and "customer_id" not in body
+    ):
         whole.pop("customer_email_sha256", None)
     return document(whole | given)
+
+
+def _says_nothing(name: str, entry: Json) -> bool:
+    """`""` where the field takes it as absent: only null clears."""
+    field = ORDER.fields.get(name)
+    if not isinstance(entry, str) or entry.strip() or not isinstance(field, Field):
+        return False
+    try:
+        return not (field.check(entry, name, Context([])) if field.told else field.check(entry))
+    except Fault:
+        return False
 
 
 def _as_sent(body: dict[str, Json]) -> dict[str, Json]:

@@ -15,6 +15,7 @@ from tillbook.json_text import Json
 
 MAX_ERRORS = 1000  # more would make an answer too large to be sent
 _ABSENT = object()
+_AS_THEY_ARE: dict[str, str] = {}
 
 
 class Fault(ValueError):
@@ -57,13 +58,14 @@ class Part(NamedTuple):
 class Shape(NamedTuple):
     """An object. What it holds besides its fields is dropped, or kept as it is if the shape is `open`.
 
-    `before` turns what was sent into what is checked. `after` takes both what was checked and what is kept, and
-    raises Fault on what is wrong with the whole; it is asked where no field is at fault.
+    `before` turns what was sent into what is checked, and tells which fields were sent by another name, that faults
+    and notes are to use. `after` takes both what was checked and what is kept, and raises Fault on what is wrong with
+    the whole; it is asked where no field is at fault.
     """
 
     fields: dict[str, Field | Part]
     open: bool = False
-    before: Callable[[dict[str, Json]], dict[str, Json]] | None = None
+    before: Callable[[dict[str, Json]], tuple[dict[str, Json], dict[str, str]]] | None = None
     after: Callable[[dict[str, Json], dict[str, Json]], None] | None = None
 
 
@@ -84,9 +86,9 @@ def _object(shape: Shape, value: Json, path: str, context: Context, faults: list
     if not isinstance(value, dict):
         faults.append(FieldError(path, "format_error", "must be an object"))
         return found
-    known, absent = len(faults), 0
+    known, absent, sent_as = len(faults), 0, _AS_THEY_ARE
     if shape.before is not None:
-        value = shape.before(value)
+        value, sent_as = shape.before(value)
     for name, field in shape.fields.items():
         entry = value.get(name, _ABSENT)
         if entry is _ABSENT:
@@ -97,12 +99,12 @@ def _object(shape: Shape, value: Json, path: str, context: Context, faults: list
                 found[name] = field.default
             continue
         if isinstance(field, Part):
-            entry = _part(field, entry, _path(path, name), context, faults)
+            entry = _part(field, entry, _path(path, sent_as.get(name, name)), context, faults)
         else:
             try:
-                entry = field.check(entry, name, context) if field.told else field.check(entry)
+                entry = field.check(entry, sent_as.get(name, name), context) if field.told else field.check(entry)
             except Fault as fault:
-                faults.append(FieldError(_path(path, name), fault.code, fault.message))
+                faults.append(FieldError(_path(path, sent_as.get(name, name)), fault.code, fault.message))
                 continue
         if entry is not None:
             found[name] = entry

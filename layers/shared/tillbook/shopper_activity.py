@@ -5,9 +5,11 @@ Contract: the published Order Activity API (`POST /v3/:account_id/shopper_activi
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from tillbook import fields
+from tillbook.amounts import AmountError, parse_amount
 from tillbook.errors import FieldError, Invalid
 from tillbook.identity import Person, email_sha256, payload_hash, person_of
 from tillbook.json_text import Json, dumps
@@ -41,19 +43,34 @@ def _categories(value: Any) -> Any:
 
 
 _TWO_DISCOUNTS = object()
+_SENT_AS_DISCOUNTS = {"discount": "discounts"}
 
 
-def _one_discount(item: dict[str, Json]) -> dict[str, Json]:
+def _one_discount(item: dict[str, Json]) -> tuple[dict[str, Json], dict[str, str]]:
     """`discounts`, as in the published example, is the `discount` of the published table."""
     if "discounts" not in item:
-        return item
+        return item, {}
     item = dict(item)
-    other = item.pop("discounts")
-    if item.get("discount") is None:
-        item["discount"] = other
-    elif other is not None and other != item["discount"]:
-        item["discount"] = _TWO_DISCOUNTS
-    return item
+    one, other = item.get("discount"), item.pop("discounts")
+    if other is None or other == "":
+        return item, {}
+    if one is not None and one != "":
+        amount, other_amount = _amount_of(one), _amount_of(other)
+        if amount is None or amount == other_amount:
+            return item, {}
+        if other_amount is not None:
+            item["discount"] = _TWO_DISCOUNTS
+            return item, {}
+    item["discount"] = other
+    return item, _SENT_AS_DISCOUNTS
+
+
+def _amount_of(value: Json) -> Decimal | None:
+    """None for what is none: the field's own check says what is wrong with it."""
+    try:
+        return parse_amount(value)[0]
+    except AmountError:
+        return None
 
 
 def _discount(value: Any, name: str, context: Context) -> Any:
@@ -155,8 +172,8 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     if errors:
         raise Invalid(errors)
     _hash_email_fields(body)
-    for address in (body.get("shipping_address"), body.get("billing_address")):
-        _hash_email_fields(address or {}, keep=())
+    for part in (body.get("shipping_address"), body.get("billing_address"), *body.get("items", ())):
+        _hash_email_fields(part or {}, keep=())
     person_id, email = body.pop("person_id", None), body.pop("email", None)
     person = person_of("person", person_id) if person_id else Person("email", email_sha256(email))
     occurred = body.pop("occurred_at", None)
@@ -175,11 +192,15 @@ def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
 
 
 def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
-    """`new_email`, `customer_email`, an address's `email`: clients in use send them, and none is kept in clear."""
+    """`new_email`, `customer_email`, an address's or an item's `email`: clients send them, and none is kept in clear.
+
+    A blank one says nothing: its hash would be the same for all who have none.
+    """
     for name in [name for name in part if "email" in name]:
         if (name == "email" or name.endswith("_email")) and name not in keep:
             value = part.pop(name)
-            part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
+            if not _blank(value):
+                part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
 
 
 def _blank(value: Json) -> bool:

@@ -8,7 +8,7 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 STAMP_LENGTH = 20
-_ISO = re.compile(r"[\dW-]+([Tt ][\d:.,]+([Zz]|[+-][\d:.]+)?)?", re.ASCII)
+_ISO = re.compile(r"[\dW-]+([T ][\d:.,]+(Z|[+-][\d:.]+)?)?", re.ASCII)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -39,9 +39,10 @@ def iso(text: str) -> str:
 
 def parse_iso(text: str) -> str:
     """An ISO 8601 date or date-time as a stamp; without an offset it is UTC. Raises ValueError."""
-    if not _ISO.fullmatch(text.strip()):  # fromisoformat takes any letter between date and time
+    text = text.strip().upper()  # fromisoformat takes no `z`
+    if not _ISO.fullmatch(text):  # it takes any letter between date and time
         raise ValueError("not ISO 8601")
-    moment = datetime.fromisoformat(text.strip())
+    moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
