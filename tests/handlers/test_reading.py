@@ -182,6 +182,29 @@ def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
 
 
+def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> None:
+    """The index of the timeline runs a moment behind: it may list a version that names nobody any more."""
+    body = {"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1}
+    shop.submit(body)
+    shop.edit("1", {"customer_email": "other@b.co"})
+    shop.submit(body | {"order_id": "2", "order_date": "2019-01-02"})
+    assert shop.request("DELETE", f"{PERSON}/{EMAIL}").status == 202
+    listed = []
+
+    def erase(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+        answer = go()
+        if arguments.get("IndexName") == "timeline":
+            shop.faults.intercept = None
+            listed.extend(answer["Items"])
+            shop.drain()
+        return answer
+
+    with shop.faults.injected(erase):
+        answer = shop.get(f"{PERSON}/{EMAIL}/activity")
+    assert len(listed) == 2
+    assert (answer.status, answer.body) == (200, {"activity": [], "next_cursor": None})
+
+
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "x", "", " 1", "９", "1" * 30])
 @pytest.mark.parametrize("noun", ["activity", "orders"])
 def test_a_limit_that_is_none_is_400(shop: Shop, limit: str, noun: str) -> None:

@@ -33,6 +33,9 @@ _MAX_WALK = 1000
 _PAGE = 100
 _MAX_HISTORY = 200
 
+# (person, currency, contribution) after an event; no contribution where an erasure took the body.
+_Step = tuple[str, str, Decimal | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -210,7 +213,7 @@ class People:
         cursor, size = None, 0
         for key in keys:
             event = found.get((key["pk"], key["sk"]))
-            if event is None:  # the index runs a moment behind the table
+            if event is None or "b" not in event:  # the index runs a moment behind the table: removed, or emptied
                 continue
             entry = _activity(event)
             if effects:
@@ -261,7 +264,8 @@ class People:
         """What happened to an order, oldest first: after each event, what it contributes to LTV. Raises NotFound.
 
         In the order of the events' own time, whatever order they came in: `late` are those that a younger one was
-        received before. Of a v1 order the last 200 versions, of deleted ones too.
+        received before. Of a v1 order the last 200 versions, of deleted ones too. Of a version that an erasure emptied
+        there is neither person nor lifetime value.
         """
         key = order_key(source, provider, order_id)  # type: ignore[arg-type]
         v1 = source == "orders_api"
@@ -294,22 +298,27 @@ class People:
                     "late": earliest < received,
                     "person": person or None,
                     "before": before,
-                    "lifetime_value": {"currency": currency or self.account.currency, "amount": amount_text(amount)},
+                    "lifetime_value": None
+                    if amount is None
+                    else {"currency": currency or self.account.currency, "amount": amount_text(amount)},
                 }
             )
         return entries[-_MAX_HISTORY:]
 
-    def _states(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
-        """(person, currency, contribution) after each of a v3 order's events."""
-        state, steps = OrderState(), []
+    def _states(self, events: list[Item]) -> list[_Step]:
+        state = OrderState()
+        steps: list[_Step] = []
         for event in events:
             state = step(state, event_of(event))
             steps.append((state.person, state.currency, state.contribution))
         return steps
 
-    def _versions(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
-        steps = []
+    def _versions(self, events: list[Item]) -> list[_Step]:
+        steps: list[_Step] = []
         for event in events:
+            if "b" not in event:
+                steps.append(("", "", None))
+                continue
             body = unpack(event["b"])
             total = ZERO if event["a"] == "deleted" else Decimal(body.get("total", 0))
             steps.append((str(event.get("gp", "")).rpartition("/")[2], str(body.get("currency", "USD")), total))
