@@ -182,6 +182,35 @@ def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
 
 
+@pytest.mark.parametrize("change", ["deleted", "handed on", "handed on by an event"])
+def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
+    """Heads are read together, orders one by one after them."""
+    for n in range(3):
+        shop.submit({"order_id": f"v1-{n}", "order_date": f"2019-01-{n + 1:02}", "customer_email": EMAIL})
+        shop.send(event(order_id=f"v3-{n}", occurred_at=day(10 + n)))
+    shop.drain()
+    changes = {
+        "deleted": lambda: shop.delete("v1-1"),
+        "handed on": lambda: shop.edit("v1-1", {"customer_email": "other@b.co"}),
+        "handed on by an event": lambda: shop.send(event(order_id="v3-1", occurred_at=day(20), email="other@b.co")),
+    }
+
+    def between(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+        answer = go()
+        if operation == "BatchGetItem" and any("~" in i["sk"]["S"] for i in next(iter(answer["Responses"].values()))):
+            shop.faults.intercept = None
+            assert changes[change]().status in (200, 202)
+            shop.drain()
+        return answer
+
+    with shop.faults.injected(between):
+        answer = shop.get(f"{PERSON}/{EMAIL}/orders")
+    assert answer.status == 200
+    gone = "v3-1" if change == "handed on by an event" else "v1-1"
+    ids = ["v3-2", "v3-1", "v3-0", "v1-2", "v1-1", "v1-0"]
+    assert [order["order_id"] for order in answer.body["orders"]] == [i for i in ids if i != gone]
+
+
 def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> None:
     """The index of the timeline runs a moment behind: it may list a version that names nobody any more."""
     body = {"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1}

@@ -241,7 +241,10 @@ class People:
                 head = heads.get(_head_key(event))
                 if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
                     continue
-                entry = self._order_of_head(head)
+                try:
+                    entry = self._order(head["pk"], str(head["sk"])[:-1], person["person"])
+                except NotFound:
+                    continue  # it went, or was handed on, since its head was read
                 size += _answer_size(entry)
                 if entries and size > PAGE_BYTES:
                     return Page(entries, before)
@@ -347,16 +350,14 @@ class People:
                     )
         return found
 
-    def _order_of_head(self, head: Item) -> dict[str, Json]:
-        return self._order(head["pk"], str(head["sk"])[:-1])
-
-    def _order(self, pk: str, key: str) -> dict[str, Json]:
+    def _order(self, pk: str, key: str, person: str | None = None) -> dict[str, Json]:
+        """Raises NotFound, also where it belongs to another than `person`; Unavailable."""
         v1 = pk.split("/")[1] == "o"
         for _ in range(5):
             items = self._collection(pk, key, newest=2 if v1 else None)
             head = next((i for i in items if i["sk"] == table.head_sk(key)), None)
             events = [i for i in items if i["sk"] != table.head_sk(key)]
-            if head is None or head.get("d"):
+            if head is None or head.get("d") or (person is not None and head.get("p") != person):
                 raise NotFound("There is no such order.")
             if v1 and events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
                 return document.shown(head["i"], unpack(events[0]["b"]))
