@@ -182,6 +182,22 @@ def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
 
 
+def test_an_order_of_many_events_does_not_hold_up_the_next_one(shop: Shop) -> None:
+    """The timeline is read a page at a time, however few orders are asked for."""
+    shop.send(event(order_id="old", occurred_at=day(1)))
+    shop.send_batch([event(order_id="long", action="updated", occurred_at=day(2), note=n) for n in range(250)])
+    shop.send(event(order_id="new", occurred_at=day(3)))
+    shop.drain()
+    path = f"{PERSON}/{EMAIL}/orders"
+    by_limit = {}
+    for limit in (1, 2, 200):
+        with shop.faults.recorded() as calls:
+            by_limit[limit] = pages(shop, path, "orders", limit)
+        assert len(calls) < 40
+    assert [order["order_id"] for order in by_limit[200]] == ["new", "long", "old"]
+    assert by_limit[1] == by_limit[2] == by_limit[200]
+
+
 @pytest.mark.parametrize("change", ["deleted", "handed on", "handed on by an event"])
 def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
     """Heads are read together, orders one by one after them."""

@@ -232,9 +232,10 @@ class People:
         the order is shown. No index is needed, and no write to keep one.
         """
         entries: list[Json] = []
-        seen = size = 0
+        # An order may have hundreds of events on the timeline: it is read by more than the few orders asked for.
+        seen, size, page = 0, 0, max(limit, _PAGE)
         while seen < _MAX_WALK:
-            events = self._timeline(person, limit, after)
+            events = self._timeline(person, page, after)
             heads = self._heads(events)
             for event in events:
                 before, after = after, event["gs"]
@@ -251,7 +252,7 @@ class People:
                 entries.append(entry)
                 if len(entries) == limit:
                     return Page(entries, after)
-            if len(events) < limit:
+            if len(events) < page:
                 return Page(entries, None)
             seen += len(events)
         return Page(entries, after)
