@@ -128,6 +128,30 @@ def test_first_and_last_order(shop: Shop) -> None:
     assert (gone["first_order_at"], gone["last_order_at"], gone["orders_count"]) == (None, None, 0)
 
 
+@pytest.mark.parametrize("events", [1, 120], ids=["few events", "many events"])
+def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events: int) -> None:
+    body = {"order_date": "2018-01-01", "customer_email": EMAIL, "total": 1}
+    shop.submit(body | {"order_id": "1"})
+    shop.send_batch([event(occurred_at=day(2), action="updated", note=n) for n in range(events)])
+    shop.submit(body | {"order_id": "2", "order_date": "2020-01-01"})
+    shop.drain()
+    seen = {}
+    for sources in (("orders_api", "shopper_activity"), ("orders_api",), ("shopper_activity",)):
+        shop.accounts.set(Account(ACCOUNT, "USD", sources))
+        person = shop.person(EMAIL)
+        seen[sources] = person["orders_count"], person["first_order_at"], person["last_order_at"]
+    v1 = "2018-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
+    assert list(seen.values()) == [(3, *v1), (2, *v1), (1, "2019-01-02T12:00:00Z", "2019-01-02T12:00:00Z")]
+
+
+def test_a_person_without_a_counted_order_has_no_first_one(shop: Shop) -> None:
+    shop.submit({"order_id": "1", "order_date": "2018-01-01", "customer_email": EMAIL, "total": 1})
+    shop.accounts.set(Account(ACCOUNT, "USD", ("shopper_activity",)))
+    person = shop.person(EMAIL)
+    assert (person["orders_count"], person["first_order_at"], person["last_order_at"]) == (0, None, None)
+    assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
+
+
 def test_an_edited_order_date_counts(shop: Shop) -> None:
     for n, date in enumerate(("2019-01-05", "2019-01-07")):
         shop.submit({"order_id": str(n), "order_date": date, "customer_email": EMAIL})

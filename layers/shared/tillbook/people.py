@@ -166,13 +166,15 @@ class People:
         return int(sum(count for name, count in person.items() if name.startswith(prefix)))
 
     def _order_times(self, person: Item) -> tuple[str | None, str | None]:
-        """When the person's first and last order began: exact for up to _PAGE events, and for most others.
+        """When the person's first and last order that the account counts began.
+
+        Exact for up to _PAGE events, and for most others.
 
         Beyond that: newest events first, an order not yet met began no later than the event at hand, so once that is
         older than the latest beginning found, the search is over. The first order is that of the oldest event.
         """
         events = self._timeline(person, _PAGE, None)
-        heads = [head for head in self._heads(events).values() if head.get("p") == person["person"]]
+        heads = [head for head in self._heads(events).values() if self._is_counted(head, person)]
         if len(events) < _PAGE:
             began = sorted(head["f"] for head in heads)
             return (times.iso(began[0]), times.iso(began[-1])) if began else (None, None)
@@ -188,17 +190,21 @@ class People:
         return times.iso(min(first, last)), times.iso(last)
 
     def _walk(self, person: Item, *, newest_first: bool) -> Any:
-        """(event, the head of its order if that is the person's) in the timeline's order, at most _MAX_WALK."""
+        """(event, the head of its order if that counts for the person) in the timeline's order, at most _MAX_WALK."""
         seen, after = 0, None
         while seen < _MAX_WALK:
             events = self._timeline(person, _PAGE, after, newest_first=newest_first)
             heads = self._heads(events)
             for event in events:
                 head = heads.get(_head_key(event))
-                yield event, head if head is not None and head.get("p") == person["person"] else None
+                yield event, head if head is not None and self._is_counted(head, person) else None
             if len(events) < _PAGE:
                 return
             seen, after = seen + len(events), events[-1]["gs"]
+
+    def _is_counted(self, head: Item, person: Item) -> bool:
+        source = table.SOURCE_OF_LETTER[str(head["pk"]).split("/")[1]]
+        return head.get("p") == person["person"] and source in self.account.sources
 
     # -------------------------------------------------------------- timeline
 
