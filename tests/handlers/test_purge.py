@@ -437,6 +437,22 @@ def test_an_order_that_was_handed_on_stays_and_is_as_old_as_it_was(shop: Shop) -
     assert worth(shop, BOB) is None
 
 
+def test_the_history_of_an_order_that_was_handed_on_tells_nothing_of_whom_was_erased(shop: Shop) -> None:
+    """Its first version is emptied: that there was one, by which request and when, is left."""
+    submit(shop, order("a"))
+    shop.edit("a", {"customer_email": BOB, "total": 7})
+    (submitted, edited) = shop.get("/v1/order/a/history").body["history"]
+    assert (submitted["person"], submitted["lifetime_value"]) == (
+        shop.person(ANN)["id"], {"currency": "USD", "amount": "100.00"}
+    )  # fmt: skip
+    assert edited["before"] == submitted["lifetime_value"]
+    erased(shop, ANN)
+    answer = shop.get("/v1/order/a/history")
+    assert answer.status == 200
+    assert answer.body["history"] == [submitted | {"person": None, "lifetime_value": None}, edited | {"before": None}]
+    assert edited["lifetime_value"] == {"currency": "USD", "amount": "7.00"}
+
+
 def test_whom_only_an_erased_order_named_is_known_no_more(shop: Shop) -> None:
     """Simulation, seed 70546: Bob's order went to Ann, and with her."""
     submit(shop, order("a", customer_email=BOB))

@@ -128,6 +128,30 @@ def test_first_and_last_order(shop: Shop) -> None:
     assert (gone["first_order_at"], gone["last_order_at"], gone["orders_count"]) == (None, None, 0)
 
 
+@pytest.mark.parametrize("events", [1, 120], ids=["few events", "many events"])
+def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events: int) -> None:
+    body = {"order_date": "2018-01-01", "customer_email": EMAIL, "total": 1}
+    shop.submit(body | {"order_id": "1"})
+    shop.send_batch([event(occurred_at=day(2), action="updated", note=n) for n in range(events)])
+    shop.submit(body | {"order_id": "2", "order_date": "2020-01-01"})
+    shop.drain()
+    seen = {}
+    for sources in (("orders_api", "shopper_activity"), ("orders_api",), ("shopper_activity",)):
+        shop.accounts.set(Account(ACCOUNT, "USD", sources))
+        person = shop.person(EMAIL)
+        seen[sources] = person["orders_count"], person["first_order_at"], person["last_order_at"]
+    v1 = "2018-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
+    assert list(seen.values()) == [(3, *v1), (2, *v1), (1, "2019-01-02T12:00:00Z", "2019-01-02T12:00:00Z")]
+
+
+def test_a_person_without_a_counted_order_has_no_first_one(shop: Shop) -> None:
+    shop.submit({"order_id": "1", "order_date": "2018-01-01", "customer_email": EMAIL, "total": 1})
+    shop.accounts.set(Account(ACCOUNT, "USD", ("shopper_activity",)))
+    person = shop.person(EMAIL)
+    assert (person["orders_count"], person["first_order_at"], person["last_order_at"]) == (0, None, None)
+    assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
+
+
 def test_an_edited_order_date_counts(shop: Shop) -> None:
     for n, date in enumerate(("2019-01-05", "2019-01-07")):
         shop.submit({"order_id": str(n), "order_date": date, "customer_email": EMAIL})
@@ -180,6 +204,74 @@ def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
     assert [entry["name"] for entry in entries] == ["Deleted an order", "Edited an order", "Submitted an order"]
     assert [entry["order"]["total"] for entry in entries] == ["2.0", "2.0", "1.0"]
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
+
+
+def test_an_order_of_many_events_does_not_hold_up_the_next_one(shop: Shop) -> None:
+    """The timeline is read a page at a time, however few orders are asked for."""
+    shop.send(event(order_id="old", occurred_at=day(1)))
+    shop.send_batch([event(order_id="long", action="updated", occurred_at=day(2), note=n) for n in range(250)])
+    shop.send(event(order_id="new", occurred_at=day(3)))
+    shop.drain()
+    path = f"{PERSON}/{EMAIL}/orders"
+    by_limit = {}
+    for limit in (1, 2, 200):
+        with shop.faults.recorded() as calls:
+            by_limit[limit] = pages(shop, path, "orders", limit)
+        assert len(calls) < 40
+    assert [order["order_id"] for order in by_limit[200]] == ["new", "long", "old"]
+    assert by_limit[1] == by_limit[2] == by_limit[200]
+
+
+@pytest.mark.parametrize("change", ["deleted", "handed on", "handed on by an event"])
+def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
+    """Heads are read together, orders one by one after them."""
+    for n in range(3):
+        shop.submit({"order_id": f"v1-{n}", "order_date": f"2019-01-{n + 1:02}", "customer_email": EMAIL})
+        shop.send(event(order_id=f"v3-{n}", occurred_at=day(10 + n)))
+    shop.drain()
+    changes = {
+        "deleted": lambda: shop.delete("v1-1"),
+        "handed on": lambda: shop.edit("v1-1", {"customer_email": "other@b.co"}),
+        "handed on by an event": lambda: shop.send(event(order_id="v3-1", occurred_at=day(20), email="other@b.co")),
+    }
+
+    def between(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+        answer = go()
+        if operation == "BatchGetItem" and any("~" in i["sk"]["S"] for i in next(iter(answer["Responses"].values()))):
+            shop.faults.intercept = None
+            assert changes[change]().status in (200, 202)
+            shop.drain()
+        return answer
+
+    with shop.faults.injected(between):
+        answer = shop.get(f"{PERSON}/{EMAIL}/orders")
+    assert answer.status == 200
+    gone = "v3-1" if change == "handed on by an event" else "v1-1"
+    ids = ["v3-2", "v3-1", "v3-0", "v1-2", "v1-1", "v1-0"]
+    assert [order["order_id"] for order in answer.body["orders"]] == [i for i in ids if i != gone]
+
+
+def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> None:
+    """The index of the timeline runs a moment behind: it may list a version that names nobody any more."""
+    body = {"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1}
+    shop.submit(body)
+    shop.edit("1", {"customer_email": "other@b.co"})
+    shop.submit(body | {"order_id": "2", "order_date": "2019-01-02"})
+    assert shop.request("DELETE", f"{PERSON}/{EMAIL}").status == 202
+    listed = []
+
+    def erase(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+        answer = go()
+        if arguments.get("IndexName") == "timeline":
+            shop.faults.intercept = None
+            listed.extend(answer["Items"])
+            shop.drain()
+        return answer
+
+    with shop.faults.injected(erase):
+        answer = shop.get(f"{PERSON}/{EMAIL}/activity")
+    assert len(listed) == 2
+    assert (answer.status, answer.body) == (200, {"activity": [], "next_cursor": None})
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "x", "", " 1", "９", "1" * 30])

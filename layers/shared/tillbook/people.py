@@ -33,6 +33,9 @@ _MAX_WALK = 1000
 _PAGE = 100
 _MAX_HISTORY = 200
 
+# (person, currency, contribution) after an event; no contribution where an erasure took the body.
+_Step = tuple[str, str, Decimal | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -163,13 +166,15 @@ class People:
         return int(sum(count for name, count in person.items() if name.startswith(prefix)))
 
     def _order_times(self, person: Item) -> tuple[str | None, str | None]:
-        """When the person's first and last order began: exact for up to _PAGE events, and for most others.
+        """When the person's first and last order that the account counts began.
+
+        Exact for up to _PAGE events, and for most others.
 
         Beyond that: newest events first, an order not yet met began no later than the event at hand, so once that is
         older than the latest beginning found, the search is over. The first order is that of the oldest event.
         """
         events = self._timeline(person, _PAGE, None)
-        heads = [head for head in self._heads(events).values() if head.get("p") == person["person"]]
+        heads = [head for head in self._heads(events).values() if self._is_counted(head, person)]
         if len(events) < _PAGE:
             began = sorted(head["f"] for head in heads)
             return (times.iso(began[0]), times.iso(began[-1])) if began else (None, None)
@@ -185,17 +190,21 @@ class People:
         return times.iso(min(first, last)), times.iso(last)
 
     def _walk(self, person: Item, *, newest_first: bool) -> Any:
-        """(event, the head of its order if that is the person's) in the timeline's order, at most _MAX_WALK."""
+        """(event, the head of its order if that counts for the person) in the timeline's order, at most _MAX_WALK."""
         seen, after = 0, None
         while seen < _MAX_WALK:
             events = self._timeline(person, _PAGE, after, newest_first=newest_first)
             heads = self._heads(events)
             for event in events:
                 head = heads.get(_head_key(event))
-                yield event, head if head is not None and head.get("p") == person["person"] else None
+                yield event, head if head is not None and self._is_counted(head, person) else None
             if len(events) < _PAGE:
                 return
             seen, after = seen + len(events), events[-1]["gs"]
+
+    def _is_counted(self, head: Item, person: Item) -> bool:
+        source = table.SOURCE_OF_LETTER[str(head["pk"]).split("/")[1]]
+        return head.get("p") == person["person"] and source in self.account.sources
 
     # -------------------------------------------------------------- timeline
 
@@ -210,7 +219,7 @@ class People:
         cursor, size = None, 0
         for key in keys:
             event = found.get((key["pk"], key["sk"]))
-            if event is None:  # the index runs a moment behind the table
+            if event is None or "b" not in event:  # the index runs a moment behind the table: removed, or emptied
                 continue
             entry = _activity(event)
             if effects:
@@ -229,23 +238,27 @@ class People:
         the order is shown. No index is needed, and no write to keep one.
         """
         entries: list[Json] = []
-        seen = size = 0
+        # An order may have hundreds of events on the timeline: it is read by more than the few orders asked for.
+        seen, size, page = 0, 0, max(limit, _PAGE)
         while seen < _MAX_WALK:
-            events = self._timeline(person, limit, after)
+            events = self._timeline(person, page, after)
             heads = self._heads(events)
             for event in events:
                 before, after = after, event["gs"]
                 head = heads.get(_head_key(event))
                 if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
                     continue
-                entry = self._order_of_head(head)
+                try:
+                    entry = self._order(head["pk"], str(head["sk"])[:-1], person["person"])
+                except NotFound:
+                    continue  # it went, or was handed on, since its head was read
                 size += _answer_size(entry)
                 if entries and size > PAGE_BYTES:
                     return Page(entries, before)
                 entries.append(entry)
                 if len(entries) == limit:
                     return Page(entries, after)
-            if len(events) < limit:
+            if len(events) < page:
                 return Page(entries, None)
             seen += len(events)
         return Page(entries, after)
@@ -261,7 +274,8 @@ class People:
         """What happened to an order, oldest first: after each event, what it contributes to LTV. Raises NotFound.
 
         In the order of the events' own time, whatever order they came in: `late` are those that a younger one was
-        received before. Of a v1 order the last 200 versions, of deleted ones too.
+        received before. Of a v1 order the last 200 versions, of deleted ones too. Of a version that an erasure emptied
+        there is neither person nor lifetime value.
         """
         key = order_key(source, provider, order_id)  # type: ignore[arg-type]
         v1 = source == "orders_api"
@@ -294,22 +308,27 @@ class People:
                     "late": earliest < received,
                     "person": person or None,
                     "before": before,
-                    "lifetime_value": {"currency": currency or self.account.currency, "amount": amount_text(amount)},
+                    "lifetime_value": None
+                    if amount is None
+                    else {"currency": currency or self.account.currency, "amount": amount_text(amount)},
                 }
             )
         return entries[-_MAX_HISTORY:]
 
-    def _states(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
-        """(person, currency, contribution) after each of a v3 order's events."""
-        state, steps = OrderState(), []
+    def _states(self, events: list[Item]) -> list[_Step]:
+        state = OrderState()
+        steps: list[_Step] = []
         for event in events:
             state = step(state, event_of(event))
             steps.append((state.person, state.currency, state.contribution))
         return steps
 
-    def _versions(self, events: list[Item]) -> list[tuple[str, str, Decimal]]:
-        steps = []
+    def _versions(self, events: list[Item]) -> list[_Step]:
+        steps: list[_Step] = []
         for event in events:
+            if "b" not in event:
+                steps.append(("", "", None))
+                continue
             body = unpack(event["b"])
             total = ZERO if event["a"] == "deleted" else Decimal(body.get("total", 0))
             steps.append((str(event.get("gp", "")).rpartition("/")[2], str(body.get("currency", "USD")), total))
@@ -338,16 +357,14 @@ class People:
                     )
         return found
 
-    def _order_of_head(self, head: Item) -> dict[str, Json]:
-        return self._order(head["pk"], str(head["sk"])[:-1])
-
-    def _order(self, pk: str, key: str) -> dict[str, Json]:
+    def _order(self, pk: str, key: str, person: str | None = None) -> dict[str, Json]:
+        """Raises NotFound, also where it belongs to another than `person`; Unavailable."""
         v1 = pk.split("/")[1] == "o"
         for _ in range(5):
             items = self._collection(pk, key, newest=2 if v1 else None)
             head = next((i for i in items if i["sk"] == table.head_sk(key)), None)
             events = [i for i in items if i["sk"] != table.head_sk(key)]
-            if head is None or head.get("d"):
+            if head is None or head.get("d") or (person is not None and head.get("p") != person):
                 raise NotFound("There is no such order.")
             if v1 and events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
                 return document.shown(head["i"], unpack(events[0]["b"]))
