@@ -111,7 +111,10 @@ SCHEMAS: dict[str, Schema] = {
         name=STRING, action=STRING, occurred_at=TIME, received_at=TIME, request_id=UUID,
         late={"type": "boolean", "description": "A younger event was received before it."},
         person=TEXT | {"description": "Our own id of whose LTV it is."},
-        before={"anyOf": [_VALUE, {"type": "null"}]}, lifetime_value=_VALUE,
+        before={"anyOf": [_VALUE, {"type": "null"}]},
+        lifetime_value={
+            "anyOf": [_VALUE, {"type": "null"}], "description": "null where the person of a v1 version was erased."
+        },
     ),
     "HistoryPage": page("history", "Happening"),
     "Summary": closed(

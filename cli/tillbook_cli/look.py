@@ -120,12 +120,16 @@ def order(api: Api, order_id: str, provider: str | None) -> None:
                 {
                     "occurred_at": step["occurred_at"],
                     "name": step["name"] + (" (late)" if step["late"] else ""),
-                    "lifetime_value": f"{step['lifetime_value']['amount']} {step['lifetime_value']['currency']}",
+                    "lifetime_value": _amount(step["lifetime_value"]),
                     "request": step["request_id"],
                 }
                 for step in entry["history"]
             ],
         )
+
+
+def _amount(value: dict[str, str] | None) -> str:
+    return f"{value['amount']} {value['currency']}" if value else "erased"
 
 
 def _places(api: Api, order_id: str, provider: str | None) -> list[str]:

@@ -98,6 +98,24 @@ def test_an_order(known: Known) -> None:
     assert known("order", "W-8").code == 1
 
 
+def test_an_order_of_which_an_erasure_emptied_a_version(stack: Stack) -> None:
+    shop = Shop.open(stack)
+    gone, kept = shop.email("gone"), shop.email("kept")
+    known = Known(shop, kept)
+    body = {"order_id": "W-9", "order_date": "2026-01-20", "total": 20, "customer_email": gone}
+    assert shop.submit(body).status == 201
+    assert shop.edit("W-9", {"customer_email": kept}).status == 200
+    assert shop.send("DELETE", shop.person_path(gone)).status == 202
+    end = time.monotonic() + 30
+    while known("person", gone).code == 0:
+        assert time.monotonic() < end, "the erasure does not end"
+        time.sleep(0.1)
+    shown = known("order", "W-9")
+    assert shown.code == 0, shown.err
+    assert "erased" in shown.out
+    assert "20.00 USD" in shown.out
+
+
 def test_requests(known: Known) -> None:
     applied = known("requests", "--status", "applied", "--source", "shopper_activity", "--json").json
     assert [entry["action"] for entry in applied] == ["refunded", "placed"]
