@@ -302,6 +302,27 @@ def test_a_purge_takes_hours_that_were_added_up(shop: Shop, stores: tuple[Transa
     assert _summary(shop)["requests"] == []
 
 
+def test_what_was_read_before_a_purge_is_not_told_after_it(
+    shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transactions, _ = stores
+    transactions.record([_outcome(n, 30) for n in range(4)])
+    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
+    keep = Hours.keep
+
+    def keep_late(hours: Hours, *arguments: Any) -> None:
+        shop.drain()  # the purge, from its beginning to its end
+        keep(hours, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hours, "keep", keep_late)
+        assert _amount(shop) == 40
+    for _ in range(2):
+        assert _summary(shop)["requests"] == []
+    transactions.record([_outcome(9, 30)])
+    assert _amount(shop) == _amount(shop) == 10
+
+
 def test_an_hour_of_too_many_promo_codes_is_added_up_each_time(
     shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
 ) -> None:

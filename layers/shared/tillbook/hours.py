@@ -2,6 +2,8 @@
 
 Records table: pk = {account}/y, sk = the hour (`2026-11-22T03`). An hour that changes after it was over, by a late
 outcome, a replay or a purge, is marked: whoever read its records before the mark may not keep what they added up.
+A purge changes hours that nobody has kept yet, too. It leaves one item for all of them, sk = `purged`: sums of records
+that were read before it are kept in vain.
 """
 
 from __future__ import annotations
@@ -44,14 +46,18 @@ def is_over(hour: str, now: datetime, seconds: int = _OPEN_SECONDS) -> bool:
     return times.hour_start(hour) + timedelta(hours=1, seconds=seconds) < now
 
 
+_PURGED = "purged"  # sorts behind every hour
+
+
 class Hours:
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
 
     def kept(self, account: str, hours: list[str]) -> dict[str, list[Json]]:
-        """Those of the hours whose sums are kept."""
+        """Those of the hours whose sums are kept, and were read since the last purge."""
         if not hours:
             return {}
+        purged = self._purged_at(account)
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
             "ExpressionAttributeValues": raw({":pk": f"{account}/y", ":first": min(hours), ":last": max(hours)}),
@@ -60,7 +66,7 @@ class Hours:
         while True:
             page = self.client.query(**arguments)
             for item in map(plain_item, page["Items"]):
-                if "b" in item:
+                if "b" in item and item["at"] > purged:
                     found[item["sk"]] = unpack(item["b"])
             if "LastEvaluatedKey" not in page:
                 return found
@@ -88,8 +94,18 @@ class Hours:
         self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
 
     def all_changed(self, account: str) -> None:
+        """To be called after a purge removed records, of whatever hours."""
         now = times.to_datetime(times.now())
         self._mark(account, set(self.kept(account, ["2", now.strftime("%Y-%m-%dT%H")])))
+        # It never expires: items live on for days after their time.
+        self.client.put_item(TableName=self.table, Item=raw({"pk": f"{account}/y", "sk": _PURGED, "at": times.now()}))
+
+    def _purged_at(self, account: str) -> str:
+        """A stamp; empty where nothing was ever purged."""
+        answer = self.client.get_item(
+            TableName=self.table, Key=raw({"pk": f"{account}/y", "sk": _PURGED}), ConsistentRead=True
+        )
+        return str(plain_item(answer["Item"])["at"]) if "Item" in answer else ""
 
     def _mark(self, account: str, hours: set[str]) -> None:
         for hour in sorted(hours):

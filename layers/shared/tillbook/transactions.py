@@ -132,7 +132,6 @@ class Transactions:
         for status in STATUSES:
             for shard in range(_SHARDS.get(status, 1)):
                 self._purge(f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}", before)
-        # A purge comes by twice, minutes apart: what was read before the first time is not kept for long.
         Hours(self.client, self.table).all_changed(account)
 
     def _purge(self, pk: str, before: str) -> None:
