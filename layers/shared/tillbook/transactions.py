@@ -178,12 +178,12 @@ class Transactions:
         page = min(limit, _FEW)
         while behind:
             for pk, last in list(behind.items()):
-                read = self._newest_of(pk, page, last)
+                read, more = self._newest_of(pk, page, last)
                 found += read
-                if len(read) < page:
-                    del behind[pk]
-                else:
+                if more:
                     behind[pk] = read[-1].request_id
+                else:
+                    del behind[pk]
             found = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
             if len(found) == limit:
                 # Where what was read last is among the newest, there may be more of them behind it.
@@ -192,15 +192,22 @@ class Transactions:
 
     def of_order(self, account: str, order_id: str, limit: int, before: str | None) -> list[Transaction]:
         """What was sent about an order and did not count: duplicates, failures, rejections. Newest first."""
-        return self._newest_of(_order_pk(account, order_id), limit, before)
+        found: list[Transaction] = []
+        more = True
+        while more and len(found) < limit:
+            read, more = self._newest_of(_order_pk(account, order_id), limit - len(found), before)
+            found += read
+            before = found[-1].request_id if found else before
+        return found
 
-    def _newest_of(self, pk: str, limit: int, before: str | None) -> list[Transaction]:
+    def _newest_of(self, pk: str, limit: int, before: str | None) -> tuple[list[Transaction], bool]:
+        """At most so many, fewer where they are large; and whether there may be more behind them."""
         answer = self.client.query(
             TableName=self.table, KeyConditionExpression="pk = :pk AND sk < :before",
             Limit=limit, ScanIndexForward=False,
             ExpressionAttributeValues={":pk": {"S": pk}, ":before": {"S": before or "~"}},
         )  # fmt: skip
-        return [_transaction(plain_item(item)) for item in answer["Items"]]
+        return [_transaction(plain_item(item)) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     def partitions(self, account: str) -> list[str]:
         """Where an account's records stand, as `between` takes them."""
