@@ -23,7 +23,9 @@ from tillbook.table import Item, plain_item, raw
 
 # Outcomes are recorded within seconds. Until then an hour is open, and nobody marks it; clocks may differ by the rest.
 _OPEN_SECONDS, _MARK_SECONDS = 3600, 1800
-_KEPT_SECONDS = 32 * 24 * 3600
+# Of requests' records and of sums. The furthest hour that a summary is asked for began up to 31 days ago, and whatever
+# it holds must still be there, for sums are added up of what is there.
+KEPT_SECONDS = 33 * 24 * 3600
 _MAX_BYTES = 300_000  # of an item's 400 KB
 
 
@@ -88,9 +90,13 @@ class Hours:
                     raise
 
     def changed(self, account: str, request_ids: Iterable[str]) -> None:
-        """To be called after the records of these requests were written or removed."""
+        """To be called after the records of these requests were written or removed.
+
+        Of hours that are older than records get, nothing is marked: their sums could not be added up again.
+        """
         now = times.to_datetime(times.now())
-        hours = {hour_of(request_id) for request_id in request_ids}
+        whole = now - timedelta(seconds=KEPT_SECONDS)
+        hours = {hour for hour in map(hour_of, request_ids) if times.hour_start(hour) > whole}
         self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
 
     def all_changed(self, account: str) -> None:
@@ -114,4 +120,4 @@ class Hours:
 
 
 def _ttl() -> int:
-    return int(time.time()) + _KEPT_SECONDS
+    return int(time.time()) + KEPT_SECONDS

@@ -18,12 +18,11 @@ from tillbook import table, times
 from tillbook.aws import LOST, is_passing
 from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
-from tillbook.hours import Hours
+from tillbook.hours import KEPT_SECONDS, Hours
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
 from tillbook.table import Item, plain_item, raw
 
-KEPT_SECONDS = 30 * 24 * 3600
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
 _FEW = 12  # records of one read unit, as a rule
