@@ -40,6 +40,12 @@ class Meter:
         self.calls += 1
         return answer
 
+    def get_item(self, **arguments: Any) -> Any:
+        answer = self.store.get_item(**arguments)
+        self.units += read_units(size(answer.get("Item", {})), consistent=bool(arguments.get("ConsistentRead")))
+        self.calls += 1
+        return answer
+
     def put_item(self, **arguments: Any) -> Any:
         return self.store.put_item(**arguments)
 

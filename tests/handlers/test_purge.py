@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, encode
 from tillbook.settings import settings
+from tillbook.transactions import Transaction, Transactions
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 CONFIRMED = {"x-confirm": "purge"}
@@ -830,6 +832,47 @@ def test_transactions_newest_first(shop: Shop, limit: int) -> None:
     for status in ("applied", "duplicate", "rejected"):
         ones = listed(shop, limit, order_id="o-1", provider="shopify", status=status)
         assert {t["request_id"] for t in ones} == {t["request_id"] for t in of_order if t["status"] == status}
+
+
+def recorded(count: int, **more: Any) -> list[str]:
+    """Request ids of as many outcomes, the newest first."""
+    outcomes = [
+        replace(
+            Transaction(ACCOUNT, "orders_api", times.uuid7(), "applied", times.now(), "submitted", "", "o-1"), **more
+        )
+        for _ in range(count)
+    ]
+    Transactions(table.dynamodb(), settings().records_table).record(outcomes)
+    return sorted((o.request_id for o in outcomes), reverse=True)
+
+
+@pytest.mark.parametrize(("limit", "query"), [(20, {"status": "duplicate"}), (200, {"order_id": "o-1"}), (200, {})])
+def test_large_outcomes_are_listed_to_the_last_one(shop: Shop, limit: int, query: dict[str, str]) -> None:
+    sent = recorded(30, notes=["x" * 100_000])  # DynamoDB reads 1 MB at a time
+    sent = recorded(30, notes=["x" * 100_000], status="duplicate") + ([] if query else sent)
+    assert [t["request_id"] for t in listed(shop, limit, **query)] == sorted(sent, reverse=True)
+
+
+def test_a_page_of_requests_stops_at_4_mb(shop: Shop) -> None:
+    sent = recorded(60, notes=["x" * 100_000])
+    answer = shop.get("/v1/transactions", query={"limit": "60"})
+    assert 3_900_000 < len(answer.text) < 4_200_000
+    assert answer.body["next_cursor"] == answer.body["transactions"][-1]["request_id"]
+    assert [t["request_id"] for t in listed(shop, 60)] == sent
+    # One that is over it alone is a page of its own, and the end is the end.
+    assert len(listed(shop, 1)) == 60
+
+
+def test_a_request_has_so_many_notes_and_says_how_many_more(shop: Shop) -> None:
+    noise = {"price": 19.989999999999995, "total": 22.980000000000004}
+    lines = [{"identifier": "i", "product_id": "p", "name": "n", f"x{n}": 1} | noise for n in range(60)]
+    assert shop.submit(order("o-1", order_items=lines)).status == 201
+    shop.send(event(items=lines))
+    shop.drain()
+    v3, v1 = (t["notes"] for t in listed(shop))
+    assert (len(v1), v1[-1]) == (51, "and 132 more")  # 62 fields of these lines are not known
+    assert (len(v3), v3[-1]) == (51, "and 70 more")
+    assert set(v1[:50]) == set(v3[:50]) == {"price was rounded to 19.99", "total was rounded to 22.98"}
 
 
 @pytest.mark.parametrize("query", [{"status": "x"}, {"source": "x"}, {"cursor": "x"}, {"limit": "0"}])

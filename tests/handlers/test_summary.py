@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 from base64 import b64decode
 from contextlib import suppress
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
+from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
 from tillbook import summary, times
 from tillbook.effects import Effect
@@ -22,6 +24,12 @@ from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
 TODAY = times.iso(times.now())[:10]
+
+
+def _day(days: int) -> str:
+    return (date.fromisoformat(TODAY) + timedelta(days)).isoformat()
+
+
 V3 = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1"}
 
 
@@ -157,8 +165,15 @@ def test_one_account_s_summary_holds_nothing_of_another_s(shop: Shop) -> None:
         ({"from": "2026-02-30"}, "from"),
         ({"to": "20260101"}, "to"),
         ({"to": "tomorrow"}, "to"),
-        ({"from": "2026-01-02", "to": "2026-01-01"}, "from"),
-        ({"from": "2026-01-01", "to": "2026-03-01"}, "from"),
+        ({"from": _day(-2), "to": _day(-3)}, "from"),
+        ({"from": _day(-20), "to": _day(12)}, "from"),
+        ({"from": "9999-01-01", "to": "9999-12-31"}, "from"),
+        ({"from": _day(-32), "to": _day(-20)}, "from"),
+        ({"to": _day(-32)}, "to"),
+        ({"to": "0001-01-05"}, "to"),
+        ({"from": "0001-01-01", "to": "0001-01-02"}, "to"),
+        ({"from": "0001-01-01"}, "from"),
+        ({"from": "1969-12-01"}, "from"),
     ],
 )
 def test_a_wrong_day_is_named(shop: Shop, query: dict[str, str], field: str) -> None:
@@ -216,8 +231,19 @@ def test_days_are_asked_for_within_what_is_kept() -> None:
     today = date(2026, 3, 10)
     assert summary.days_asked(None, None, today) == (date(2026, 2, 25), today)
     assert summary.days_asked(None, "2026-02-10", today) == (date(2026, 2, 8), date(2026, 2, 10))
-    with pytest.raises(Malformed):
-        summary.days_asked("2026-03-11", None, today)
+    assert summary.days_asked("2026-02-08", None, today) == (date(2026, 2, 8), today)
+    for first, last in (("2026-03-11", None), ("2026-02-07", None), ("2026-02-07", "2026-02-07")):
+        with pytest.raises(Malformed):
+            summary.days_asked(first, last, today)
+
+
+def test_requests_are_kept_for_longer_than_they_are_asked_for(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    today = date(2026, 3, 10)
+    furthest, _ = summary.days_asked(None, "2026-02-08", today)
+    needed = today + timedelta(1) - furthest  # the last moment of today, the first of that day
+    stores[0].record([_outcome(1, 0)])
+    (item,) = [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
+    assert float(item["ttl"]) - time.time() > (needed + timedelta(1)).total_seconds()
 
 
 # --------------------------------------------------------------------- hours
@@ -300,6 +326,40 @@ def test_a_purge_takes_hours_that_were_added_up(shop: Shop, stores: tuple[Transa
     shop.drain()
     assert _kept(shop) == []
     assert _summary(shop)["requests"] == []
+
+
+def test_hours_whose_requests_are_no_longer_kept_are_not_added_up_again(
+    shop: Shop, stores: tuple[Transactions, Hours]
+) -> None:
+    transactions, hours = stores
+    edge, old = _outcome(1, 32 * 24), _outcome(2, 34 * 24)
+    kept = {hour_of(t.request_id): summary.Sums().packed() for t in (edge, old)}
+    hours.keep(ACCOUNT, times.now(), kept)
+    transactions.record([edge, old])  # as a replay does
+    transactions.replaces_failure(old)
+    assert _kept(shop) == [hour_of(old.request_id)]
+
+
+def test_what_was_read_before_a_purge_is_not_told_after_it(
+    shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transactions, _ = stores
+    transactions.record([_outcome(n, 30) for n in range(4)])
+    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
+    keep = Hours.keep
+
+    def keep_late(hours: Hours, *arguments: Any) -> None:
+        with SEEN.others():
+            shop.drain()  # the purge, from its beginning to its end
+        keep(hours, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Hours, "keep", keep_late)
+        assert _amount(shop) == 40
+    for _ in range(2):
+        assert _summary(shop)["requests"] == []
+    transactions.record([_outcome(9, 30)])
+    assert _amount(shop) == _amount(shop) == 10
 
 
 def test_an_hour_of_too_many_promo_codes_is_added_up_each_time(

@@ -2,6 +2,8 @@
 
 Records table: pk = {account}/y, sk = the hour (`2026-11-22T03`). An hour that changes after it was over, by a late
 outcome, a replay or a purge, is marked: whoever read its records before the mark may not keep what they added up.
+A purge changes hours that nobody has kept yet, too. It leaves one item for all of them, sk = `purged`: sums of records
+that were read before it are kept in vain.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from tillbook.table import Item, plain_item, raw
 
 # Outcomes are recorded within seconds. Until then an hour is open, and nobody marks it; clocks may differ by the rest.
 _OPEN_SECONDS, _MARK_SECONDS = 3600, 1800
-_KEPT_SECONDS = 32 * 24 * 3600
+# Of requests' records and of sums. The furthest hour that a summary is asked for began up to 31 days ago, and whatever
+# it holds must still be there, for sums are added up of what is there.
+KEPT_SECONDS = 33 * 24 * 3600
 _MAX_BYTES = 300_000  # of an item's 400 KB
 
 
@@ -44,14 +48,18 @@ def is_over(hour: str, now: datetime, seconds: int = _OPEN_SECONDS) -> bool:
     return times.hour_start(hour) + timedelta(hours=1, seconds=seconds) < now
 
 
+_PURGED = "purged"  # sorts behind every hour
+
+
 class Hours:
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
 
     def kept(self, account: str, hours: list[str]) -> dict[str, list[Json]]:
-        """Those of the hours whose sums are kept."""
+        """Those of the hours whose sums are kept, and were read since the last purge."""
         if not hours:
             return {}
+        purged = self._purged_at(account)
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
             "ExpressionAttributeValues": raw({":pk": f"{account}/y", ":first": min(hours), ":last": max(hours)}),
@@ -60,7 +68,7 @@ class Hours:
         while True:
             page = self.client.query(**arguments)
             for item in map(plain_item, page["Items"]):
-                if "b" in item:
+                if "b" in item and item["at"] > purged:
                     found[item["sk"]] = unpack(item["b"])
             if "LastEvaluatedKey" not in page:
                 return found
@@ -82,14 +90,28 @@ class Hours:
                     raise
 
     def changed(self, account: str, request_ids: Iterable[str]) -> None:
-        """To be called after the records of these requests were written or removed."""
+        """To be called after the records of these requests were written or removed.
+
+        Of hours that are older than records get, nothing is marked: their sums could not be added up again.
+        """
         now = times.to_datetime(times.now())
-        hours = {hour_of(request_id) for request_id in request_ids}
+        whole = now - timedelta(seconds=KEPT_SECONDS)
+        hours = {hour for hour in map(hour_of, request_ids) if times.hour_start(hour) > whole}
         self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
 
     def all_changed(self, account: str) -> None:
+        """To be called after a purge removed records, of whatever hours."""
         now = times.to_datetime(times.now())
         self._mark(account, set(self.kept(account, ["2", now.strftime("%Y-%m-%dT%H")])))
+        # It never expires: items live on for days after their time.
+        self.client.put_item(TableName=self.table, Item=raw({"pk": f"{account}/y", "sk": _PURGED, "at": times.now()}))
+
+    def _purged_at(self, account: str) -> str:
+        """A stamp; empty where nothing was ever purged."""
+        answer = self.client.get_item(
+            TableName=self.table, Key=raw({"pk": f"{account}/y", "sk": _PURGED}), ConsistentRead=True
+        )
+        return str(plain_item(answer["Item"])["at"]) if "Item" in answer else ""
 
     def _mark(self, account: str, hours: set[str]) -> None:
         for hour in sorted(hours):
@@ -98,4 +120,4 @@ class Hours:
 
 
 def _ttl() -> int:
-    return int(time.time()) + _KEPT_SECONDS
+    return int(time.time()) + KEPT_SECONDS

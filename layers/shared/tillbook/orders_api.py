@@ -11,7 +11,7 @@ from tillbook.errors import FieldError, Invalid
 from tillbook.identity import email_sha256, is_email, is_sha256
 from tillbook.json_text import Json
 from tillbook.ledger import Document
-from tillbook.shapes import Context, Fault, Field, Part, Shape, checked
+from tillbook.shapes import Context, Fault, Field, Part, Shape, bounded, checked
 
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 10, 40, 200
 
@@ -164,7 +164,8 @@ def document(payload: Json) -> tuple[Document, list[str]]:
             faults.append(FieldError("customer_email_sha256", "format_error", "is not the hash of customer_email"))
     if faults:
         raise Invalid(faults)
-    return document_of(_normalised(order)), notes + [f"{name} is not a known field" for name in _unknown(payload)]
+    notes += [f"{name} is not a known field" for name in _unknown(payload)]
+    return document_of(_normalised(order)), bounded(notes)
 
 
 def _differ(email: Json, sha256: Json) -> bool:
@@ -218,7 +219,7 @@ def _unknown(payload: dict[str, Json]) -> list[str]:
         for entry in entries if isinstance(entries, list) else [entries]:
             if isinstance(entry, dict):
                 names += [f"{part}.{name}" for name in entry if name not in known]
-    return [name[:100] for name in dict.fromkeys(names)][:50]
+    return [name[:100] for name in dict.fromkeys(names)]
 
 
 def _normalised(order: dict[str, Json]) -> dict[str, Json]:

@@ -13,8 +13,8 @@ from tillbook.errors import Malformed, NotFound
 from tillbook.hours import Hours
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
-from tillbook.json_text import Json
-from tillbook.people import Page, People, decode_cursor, encode_cursor, parse_limit
+from tillbook.json_text import Json, dumps
+from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor, parse_limit
 from tillbook.providers import Providers
 from tillbook.settings import settings
 from tillbook.transactions import STATUSES, Transactions, listed
@@ -169,9 +169,17 @@ def _transactions(request: Request) -> Json:
         looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
     else:
         looked_at = transactions.newest(request.account, statuses, sources, limit, before)
-    cursor = looked_at[-1].request_id if len(looked_at) == limit else None
-    found = [t for t in looked_at if t.status in statuses and t.source in sources]
-    return {"transactions": [listed(t, currency) for t in found], "next_cursor": cursor}
+    rows: list[Json] = []
+    cursor, size = None, 0
+    for transaction in looked_at:
+        if transaction.status in statuses and transaction.source in sources:
+            row = listed(transaction, currency)
+            size += len(dumps(dumps(row)).encode())  # the answer is JSON inside a JSON string
+            if rows and size > PAGE_BYTES:
+                return {"transactions": rows, "next_cursor": cursor}
+            rows.append(row)
+        cursor = transaction.request_id
+    return {"transactions": rows, "next_cursor": cursor if len(looked_at) == limit else None}
 
 
 def _summary(request: Request) -> Json:

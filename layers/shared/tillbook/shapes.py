@@ -14,6 +14,7 @@ from tillbook.errors import FieldError, Invalid
 from tillbook.json_text import Json
 
 MAX_ERRORS = 1000  # more would make an answer too large to be sent
+MAX_NOTES = 50  # more would make a list of requests too large to be read
 _ABSENT = object()
 _AS_THEY_ARE: dict[str, str] = {}
 
@@ -79,6 +80,11 @@ def checked(shape: Shape, value: Json, context: Context, prefix: str = "") -> di
     if faults:
         raise Invalid(faults[:MAX_ERRORS])
     return found
+
+
+def bounded(notes: list[str]) -> list[str]:
+    """The first MAX_NOTES of them, and how many more there are."""
+    return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more"]
 
 
 def _object(shape: Shape, value: Json, path: str, context: Context, faults: list[FieldError]) -> dict[str, Json]:

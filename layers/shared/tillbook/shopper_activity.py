@@ -13,7 +13,7 @@ from tillbook.amounts import AmountError, parse_amount
 from tillbook.errors import FieldError, Invalid
 from tillbook.identity import Person, email_sha256, payload_hash, person_of
 from tillbook.json_text import Json, dumps
-from tillbook.shapes import Context, Fault, Field, Part, Shape, checked
+from tillbook.shapes import Context, Fault, Field, Part, Shape, bounded, checked
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 MAX_BATCH = 1000
@@ -182,7 +182,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "occurred": occurred or received,
         "identified": occurred is not None,
         "hash": payload_hash(payload),
-        "notes": notes,
+        "notes": bounded(notes),
     }
     return envelope, body
 

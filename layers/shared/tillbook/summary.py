@@ -1,4 +1,4 @@
-"""What came in, day by day: added up from what became of each request, which is kept for 30 days.
+"""What came in, day by day: added up from what became of each request, which is kept for 33 days (hours.py).
 
 Nothing is counted while an order is written. Each request's record names its effect on the sums and stands once under
 the request's id, so what is added up is exact, however often the queue delivered the request.
@@ -85,9 +85,10 @@ class Sums:
 
 
 def days_asked(first: str | None, last: str | None, today: date) -> tuple[date, date]:
-    """Of `from` and `to` (YYYY-MM-DD, UTC, both included). Raises Malformed."""
-    end = _day("to", last) or today
-    start = _day("from", first) or max(end - timedelta(DEFAULT_DAYS - 1), today - timedelta(MAX_DAYS - 1))
+    """Of `from` and `to` (YYYY-MM-DD, UTC, both included), whose requests are all known. Raises Malformed."""
+    earliest = today - timedelta(MAX_DAYS - 1)
+    end = _day("to", last, earliest) or today
+    start = _day("from", first, earliest) or max(end - timedelta(DEFAULT_DAYS - 1), earliest)
     if start > end:
         raise Malformed("from must not be later than to.", "from")
     if (end - start).days >= MAX_DAYS:
@@ -95,15 +96,18 @@ def days_asked(first: str | None, last: str | None, today: date) -> tuple[date, 
     return start, end
 
 
-def _day(name: str, text: str | None) -> date | None:
+def _day(name: str, text: str | None, earliest: date) -> date | None:
     try:
         if text is None:
             return None
         if len(text) != 10:
             raise ValueError
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise Malformed(f"{name} must be a date: YYYY-MM-DD.", name) from None
+    if day < earliest:
+        raise Malformed(f"{name} must not be before {earliest}: what came in earlier is not kept.", name)
+    return day
 
 
 @dataclass(frozen=True, slots=True)

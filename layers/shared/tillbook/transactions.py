@@ -18,12 +18,11 @@ from tillbook import table, times
 from tillbook.aws import LOST, is_passing
 from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
-from tillbook.hours import Hours
+from tillbook.hours import KEPT_SECONDS, Hours
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
 from tillbook.table import Item, plain_item, raw
 
-KEPT_SECONDS = 30 * 24 * 3600
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
 _FEW = 12  # records of one read unit, as a rule
@@ -132,7 +131,6 @@ class Transactions:
         for status in STATUSES:
             for shard in range(_SHARDS.get(status, 1)):
                 self._purge(f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}", before)
-        # A purge comes by twice, minutes apart: what was read before the first time is not kept for long.
         Hours(self.client, self.table).all_changed(account)
 
     def _purge(self, pk: str, before: str) -> None:
@@ -179,12 +177,12 @@ class Transactions:
         page = min(limit, _FEW)
         while behind:
             for pk, last in list(behind.items()):
-                read = self._newest_of(pk, page, last)
+                read, more = self._newest_of(pk, page, last)
                 found += read
-                if len(read) < page:
-                    del behind[pk]
-                else:
+                if more:
                     behind[pk] = read[-1].request_id
+                else:
+                    del behind[pk]
             found = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
             if len(found) == limit:
                 # Where what was read last is among the newest, there may be more of them behind it.
@@ -193,15 +191,22 @@ class Transactions:
 
     def of_order(self, account: str, order_id: str, limit: int, before: str | None) -> list[Transaction]:
         """What was sent about an order and did not count: duplicates, failures, rejections. Newest first."""
-        return self._newest_of(_order_pk(account, order_id), limit, before)
+        found: list[Transaction] = []
+        more = True
+        while more and len(found) < limit:
+            read, more = self._newest_of(_order_pk(account, order_id), limit - len(found), before)
+            found += read
+            before = found[-1].request_id if found else before
+        return found
 
-    def _newest_of(self, pk: str, limit: int, before: str | None) -> list[Transaction]:
+    def _newest_of(self, pk: str, limit: int, before: str | None) -> tuple[list[Transaction], bool]:
+        """At most so many, fewer where they are large; and whether there may be more behind them."""
         answer = self.client.query(
             TableName=self.table, KeyConditionExpression="pk = :pk AND sk < :before",
             Limit=limit, ScanIndexForward=False,
             ExpressionAttributeValues={":pk": {"S": pk}, ":before": {"S": before or "~"}},
         )  # fmt: skip
-        return [_transaction(plain_item(item)) for item in answer["Items"]]
+        return [_transaction(plain_item(item)) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     def partitions(self, account: str) -> list[str]:
         """Where an account's records stand, as `between` takes them."""
