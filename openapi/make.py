@@ -208,7 +208,7 @@ _QUERY: dict[str, tuple[str, Schema]] = {
     "request_id": ("The one request.", {"type": "string"}),
     "order_id": ("Requests about this order.", {"type": "string"}),
     "provider": ("With order_id: shopper-activity orders of this provider only.", {"type": "string"}),
-    "from": ("The first day, UTC.", {"type": "string", "format": "date"}),
+    "from": ("The first day, UTC; among the last 31 days.", {"type": "string", "format": "date"}),
     "to": ("The last day, UTC; at most 31 days after the first.", {"type": "string", "format": "date"}),
 }
 _HEADERS: dict[str, tuple[str, Schema]] = {
