@@ -90,7 +90,9 @@ def _order(head: Item, source: str, account: Account) -> Row:
         "first_occurred_at": times.iso(head["f"]),
     }  # fmt: skip
     if source == "orders_api":
-        return row | {"grand_total": amount_text(head["x"]), "refund_amount": "0.00", "events": int(head["v"])}
+        # Versions go on from those of an order that was deleted under the same id.
+        events = int(head["v"]) - int(head["b"]) + 1
+        return row | {"grand_total": amount_text(head["x"]), "refund_amount": "0.00", "events": events}
     state = state_of(head)
     return row | {
         "status": state.action, "events": state.events, "last_occurred_at": times.iso(state.last[:20]),

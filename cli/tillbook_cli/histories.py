@@ -120,7 +120,8 @@ def moment(value: Any, mapping: Mapping) -> Any:
     try:
         stamp = times.parse_iso(text)
         # A date alone is that day, in any zone.
-        if ":" in text and datetime.fromisoformat(text).tzinfo is None:
+        has_time = "T" in text.upper() or " " in text
+        if has_time and datetime.fromisoformat(text).tzinfo is None:
             local = times.to_datetime(stamp).replace(tzinfo=ZoneInfo(mapping.time_zone))
             stamp = times.stamp(local.astimezone(UTC))
     except (ValueError, OverflowError):

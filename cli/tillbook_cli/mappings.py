@@ -26,6 +26,7 @@ PRESETS = ("shopify", "woocommerce")
 MEANINGS = ("placed", "open", "unpaid", "canceled", "refunded", "skip")
 ADDRESSES = ("billing_address", "shipping_address")
 _PARTS = ("items", *ADDRESSES)
+_BESIDE = "stands beside a row that cannot be read and may be of the same order"
 # Rows of one order must agree on these: a second total is a second order, or a mistake.
 _MONEY = ("grand_total", "refunded_amount", "refund_amount")
 
@@ -201,7 +202,12 @@ class Entry:
 
 
 def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
-    """Without a mapping each row is an order already, as the API takes it."""
+    """Without a mapping each row is an order already, as the API takes it.
+
+    A row that cannot be read may be of the order before it or of the one behind it: with `group_by` neither is good, as
+    half an order would be sent otherwise. It is one entry with the order behind it, so that who goes on from the end of
+    any entry finds the same ones.
+    """
     if mapping is None:
         for row in rows:
             yield Entry(row.line, row.end, row.values, [(row.line, row.fault)] if row.fault else [])
@@ -210,8 +216,10 @@ def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
     faults: list[tuple[int, str]] = []
     end = Place()
     for row in rows:
-        together = bool(group) and not row.fault and _belongs(row, group[0], mapping)
+        together = bool(group) and not row.fault and _belongs(row, group[-1], mapping)
         if group and not together:
+            if row.fault and mapping.group_by:
+                faults.append((group[0].line, _BESIDE))
             yield _entry(group, end, mapping, faults)
             group, faults = [], []
         if not together or len(group) < limits.MAX_ITEMS:
@@ -223,17 +231,17 @@ def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
         yield _entry(group, end, mapping, faults)
 
 
-def _belongs(row: Row, first: Row, mapping: Mapping) -> bool:
-    if not mapping.group_by or first.fault:
-        return False
+def _belongs(row: Row, last: Row, mapping: Mapping) -> bool:
+    if not mapping.group_by or last.fault:
+        return bool(mapping.group_by)
     key = _value(row.values, mapping.group_by)
-    return key is not None and key == _value(first.values, mapping.group_by)
+    return key is not None and key == _value(last.values, mapping.group_by)
 
 
 def _entry(group: list[Row], end: Place, mapping: Mapping, faults: list[tuple[int, str]]) -> Entry:
     first = group[0]
     if first.fault:
-        return Entry(first.line, end, {}, [(first.line, first.fault)])
+        return Entry(first.line, end, {}, [(first.line, first.fault), *((row.line, _BESIDE) for row in group[1:2])])
     record = _part(first.values, mapping.fields)
     record |= {name: value for name, value in mapping.constants.items() if record.get(name) is None}
     for name in ADDRESSES:

@@ -294,6 +294,15 @@ def test_times_as_shops_write_them() -> None:
         "2024-01-05T10:22:33.5+01:00": "2024-01-05T09:22:33.5Z", "01/05/2024": "01/05/2024",
     }.items():  # fmt: skip
         assert histories.moment(text, berlin) == must
+    new_york = mappings.in_zone(mappings.preset("plain"), "America/New_York")
+    for text, must in {
+        "2024-01-01T10:15": "2024-01-01T15:15:00Z", "20240101T101500": "2024-01-01T15:15:00Z",
+        "2024-01-01T10": "2024-01-01T15:00:00Z", "2024-01-01t10": "2024-01-01T15:00:00Z",
+        "20240101 1015": "2024-01-01T15:15:00Z", "20240101T101500Z": "2024-01-01T10:15:00Z",
+        "20240101T101500+0100": "2024-01-01T09:15:00Z", "20240101": "2024-01-01T00:00:00Z",
+        "2024-W01-1": "2024-01-01T00:00:00Z", "2024-W01-1T10": "2024-01-01T15:00:00Z",
+    }.items():  # fmt: skip
+        assert histories.moment(text, new_york) == must
 
 
 def test_rejects_as_json_lines(tmp_path: Path) -> None:

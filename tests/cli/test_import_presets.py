@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.tillbook_cli import mappings
-from cli.tillbook_cli.checking import checked
+from cli.tillbook_cli.checking import Checked, checked
 from cli.tillbook_cli.main import tillbook
-from cli.tillbook_cli.rows import Source
+from cli.tillbook_cli.rows import Place, Source
 from local.stack import ROOT
 from tillbook.identity import payload_hash
 from tillbook.order import Event, fold
@@ -133,6 +133,35 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
     assert ran.exit_code == 1
     rejects = (tmp_path / "export.csv.rejects.csv").read_text()
     assert '7,,,"grand_total is another than in line 6, of the same order"' in rejects
+
+
+def test_an_order_beside_a_row_that_cannot_be_read_is_not_sent_by_halves(tmp_path: Path) -> None:
+    """The row may be an item of either: what went without it could not be mended, v1 answers 409 to the whole one."""
+    header, *rows = WOOCOMMERCE.splitlines()
+    one, last = rows[0], rows[-1]
+    bad = last.replace(",Plate,", ',"Pl"ate,')
+    file = tmp_path / "export.csv"
+    for lines, told, good in (
+        ([last, bad, last, one], {2, 3, 4}, ["71"]),  # within
+        ([one, last, last, bad], {3, 5}, ["71"]),  # at its end
+        ([one, bad, last, last], {2, 3, 4}, []),  # between two orders, of which either may be its own
+        ([bad, bad, last, last, one], {2, 3, 4}, ["71"]),
+        ([one, last, bad, "75,1075", bad], {3, 4, 5, 6}, ["71"]),
+    ):  # fmt: skip
+        file.write_text("\n".join([header, *lines]) + "\n")
+        for version in ("v1", "v3"):
+            with Source(file) as source:
+
+                def read(place: Place | None, source: Source = source, version: str = version) -> list[Checked]:
+                    mapping = mappings.resolved(mappings.preset("woocommerce"), source.columns)
+                    return list(checked(mappings.entries(source.rows(place), mapping), version, mapping, ""))
+
+                orders = read(None)
+                assert {reject.line for order in orders for reject in order.rejects} == told
+                assert [json.loads(body)["order_id"] for order in orders for body in order.bodies] == good
+                # Whoever goes on behind any of them finds the same.
+                for number, order in enumerate(orders):
+                    assert read(order.end) == orders[number + 1 :]
 
 
 def test_what_is_not_sent_is_told(tmp_path: Path) -> None:

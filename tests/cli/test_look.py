@@ -180,6 +180,23 @@ def test_export(known: Known, tmp_path: Path) -> None:
     assert [json.loads(line)["order_id"] for line in lines] == ["W-7"]
 
 
+def test_an_export_counts_no_events_of_an_order_that_was_deleted(stack: Stack) -> None:
+    shop = Shop.open(stack)
+    known = Known(shop, shop.email("deleted"))
+    order = {"order_id": "W-8", "order_date": "2026-01-20", "total": 20, "customer_email": known.email}
+
+    def exported() -> tuple[int, str]:
+        line = json.loads(known.on_aws("export", "orders", shop.account, "--format", "jsonl").out)
+        return line["events"], line["lifetime_value"]
+
+    for _ in range(2):
+        assert shop.submit(order).status == 201
+        assert exported() == (1, "20.00")
+        assert shop.edit("W-8", {"total": 30}).status == 200
+        assert exported() == (2, "30.00")
+        assert shop.delete("W-8").status == 200
+
+
 def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Path) -> None:
     file, email = tmp_path / "orders.csv", known.shop.email("imported")
     file.write_text(

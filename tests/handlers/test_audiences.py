@@ -14,13 +14,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Answer, Context, Death, Shop, die_at
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import rebuild, table
+from tillbook.errors import Unavailable
 from tillbook.identity import order_key
-from tillbook.messages import Message, Queue
+from tillbook.jobs import Jobs
+from tillbook.ledger import Ledger
+from tillbook.messages import Message, Queue, decode
 from tillbook.settings import settings
 
 V1, V3 = "customers-orders-api", "customers-shopper-activity"
@@ -750,6 +754,91 @@ def test_a_page_delivered_twice_does_no_harm(shop: Shop, old_ledger: list[dict[s
     jobs = [i for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/j"]
     assert {j["st"] for j in jobs} == {"done"}
     assert sorted(int(j["do"]) for j in jobs) == sorted(int(j["to"]) for j in jobs)
+
+
+def unreadable(shop: Shop, source: str) -> str:
+    """Of the first order in the walk: an event that this version cannot unpack. Returns the order's key."""
+    start = f"{ACCOUNT}/{table.SOURCE_LETTER[source]}/"
+    items = [item for item in shop.items("LedgerTable") if item["pk"].startswith(start)]
+    pk, key = min((i["pk"], i["sk"][:-1]) for i in items if i["sk"].endswith("~") and not i.get("d"))
+    last = max((i for i in items if i["pk"] == pk and i["sk"].startswith(f"{key}!")), key=lambda i: str(i["sk"]))
+    shop.dynamodb.put_item(
+        TableName=settings().ledger_table, Item=table.raw(last | {"b": b"\x02 by a later version, of ann@example.com"})
+    )
+    return str(key)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_order_that_cannot_be_read_holds_up_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
+) -> None:
+    monkeypatch.setattr(rebuild, "PAGE_ORDERS", 2)
+    some_orders(shop)
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    bad = [unreadable(shop, source) for source in ("orders_api", "shopper_activity")]
+    jobs = {start(shop, V1): 6, start(shop, V3): 3}
+    capsys.readouterr()
+    while records := shop.receive():
+        if twice:
+            importlib.import_module(template.module("ProcessOrders")).handler({"Records": records}, Context(60_000))
+        shop.deliver(records)
+    for job_id, orders in jobs.items():
+        error = "orders that could not be computed: 1 (the first: ValueError); the log names them"
+        assert job(shop, job_id) == {
+            "job_id": job_id, "kind": "rebuild", "status": "failed", "done": orders, "total": orders, "error": error,
+        }  # fmt: skip
+
+    def others(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [item for item in items if "sk" in item and str(item["sk"])[:22] not in bad]
+
+    assert others(whole(shop)) == others(ledger)
+    out = capsys.readouterr().out
+    told = [json.loads(line) for line in out.splitlines() if "step failed" in line]
+    assert {line["order"] for line in told} == set(bad)
+    assert {line["error"] for line in told} == {"ValueError"}
+    assert "later version" not in out
+    assert sum(json.loads(line).get("JobsFailed", 0) for line in out.splitlines()) >= 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("The order is being changed by many at once."),
+        ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems"),
+        ClientError({"Error": {"Code": "InternalServerError"}}, "TransactWriteItems"),
+        ReadTimeoutError(endpoint_url="x"),
+    ],
+)
+def test_an_order_that_is_refused_for_now_is_tried_again(
+    shop: Shop, old_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    refresh, seen = Ledger.refresh, dict[str, int]()
+
+    def busy(self: Ledger, account: str, source: str, key: str, *rest: Any) -> bool:
+        seen[key] = seen.get(key, 0) + 1
+        if [key] == list(seen)[1:2] and seen[key] < 4:
+            raise error
+        return refresh(self, account, source, key, *rest)
+
+    monkeypatch.setattr(Ledger, "refresh", busy)
+    shop.drain()
+    assert list(seen.values())[1] == 4
+    assert whole(shop) == old_ledger
+    jobs = [i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/j"]
+    assert [(job(shop, j)["status"], job(shop, j)["error"]) for j in jobs] == [("done", None)] * len(jobs)
+
+
+def test_a_rebuild_that_gave_up_and_goes_on_by_another_delivery_has_no_error(shop: Shop) -> None:
+    submit(shop, order())
+    shop.drain()
+    job_id = start(shop, V1)
+    (record,) = shop.receive()
+    jobs = Jobs(shop.dynamodb, settings().records_table)
+    jobs.fail(decode(record["body"]).steps[0], "gave up")
+    assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("failed", "gave up")
+    shop.deliver([record])
+    assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("done", None)
 
 
 def test_every_night_for_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:

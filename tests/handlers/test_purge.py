@@ -767,6 +767,27 @@ def test_replay_of_one_and_of_all(shop: Shop) -> None:
     assert shop.request("POST", f"/v1/deadletters/{ids[1]}/replay", key=OTHER_ADMIN).status == 404
 
 
+def test_a_replay_of_all_goes_on_behind_what_somebody_else_took(shop: Shop) -> None:
+    ids = dead(shop, "x-1", "x-2", "x-3")
+    taken: list[str] = []
+
+    def intercept(_number: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "Query" and not taken:  # the list has been read
+            taken.append(ids[1])
+            shop.faults.intercept = None
+            assert shop.request("DELETE", f"/v1/deadletters/{ids[1]}", {"reason": "a test order"}).status == 200
+        return answer
+
+    with shop.faults.injected(intercept):
+        answer = shop.request("POST", "/v1/deadletters/all/replay")
+    assert taken
+    assert (answer.status, answer.body) == (202, {"replayed": 2})
+    shop.drain()
+    assert letters(shop) == []
+    assert worth(shop, ANN) == {"USD": "200.00"}
+
+
 def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the failure would stay beside what became of it."""
     [request_id] = dead(shop, "poison")

@@ -27,7 +27,8 @@ class Step:
 
     `plan` is what is still to be walked through, first what this page is of: a source, or `person`, or `settle` (a
     pause). `cursor` is where the page starts, `done` what was done before it. For a purge or an erasure: `cut` is the
-    stamp of the request, `before` of the youngest orders it takes, `person` whom it erases.
+    stamp of the request, `before` of the youngest orders it takes, `person` whom it erases. For a rebuild: `failed` is
+    how many of those done could not be computed, `reason` why the first of them could not.
     """
 
     account: str
@@ -40,6 +41,8 @@ class Step:
     cut: str = ""
     before: str = ""
     person: str = ""
+    failed: int = 0
+    reason: str = ""
 
     @property
     def source(self) -> str:
@@ -72,15 +75,20 @@ class Jobs:
             raise
         return True
 
-    def advance(self, step: Step, done: int, *, finished: bool) -> bool:
-        """After a page. False if another delivery of it has gone on already, or has come to the end."""
-        status = "done" if finished else "running"
+    def advance(self, step: Step, done: int, *, finished: bool, error: str = "") -> bool:
+        """After a page. False if another delivery of it has gone on already, or has come to the end.
+
+        With an `error` a finished job has failed. Another chain of its pages may still go on: it ends by what it found.
+        """
+        status = ("failed" if error else "done") if finished else "running"
         total = ", #t = :d" if finished else ""  # orders came and went meanwhile: what was done is what there was
+        total += ", er = :e" if error else " REMOVE er"  # of a try that failed before
         return self._update(
             # A: ends page 0, one of two      B: meanwhile finds nothing more behind page 0: done
             # A's page 1 ends -> refused, or the job would be running for ever.
             step, f"SET pg = :next, #d = :d, #s = :s{total}", "pg <= :page AND #s <> :done",
-            {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status, ":done": "done"},
+            {":next": step.page + 1, ":page": step.page, ":d": step.done + done, ":s": status, ":done": "done"}
+            | ({":e": error} if error else {}),
         )  # fmt: skip
 
     def fail(self, step: Step, reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,7 @@ from tillbook import table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import source_of
 from tillbook.deadletters import DeadLetters
-from tillbook.errors import FieldError, Invalid
+from tillbook.errors import FieldError, Invalid, NotFound
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json
@@ -114,12 +115,17 @@ def _erase(request: Request) -> Response:
 
 
 def _replay(request: Request) -> Response:
-    """One, or with `all` as the id every one there is now."""
-    asked = request.id_in_path("deadletter_id")
-    ids = _dead_letters().ids(request.account) if asked == "all" else [asked]
-    for request_id in ids:
-        _dead_letters().replay(request.account, request_id, _queue())
-    return Response(202, {"replayed": len(ids)})
+    """One, or with `all` as the id every one there is now, but what somebody else replays or discards meanwhile."""
+    letters, asked = _dead_letters(), request.id_in_path("deadletter_id")
+    if asked != "all":
+        letters.replay(request.account, asked, _queue())
+        return Response(202, {"replayed": 1})
+    replayed = 0
+    for request_id in letters.ids(request.account):
+        with suppress(NotFound):
+            letters.replay(request.account, request_id, _queue())
+            replayed += 1
+    return Response(202, {"replayed": replayed})
 
 
 def _discard(request: Request) -> Response:

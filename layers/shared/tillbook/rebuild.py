@@ -1,22 +1,26 @@
 """Computes an audience again from the orders: every head from its events, corrected where it differs.
 
 Live writes go on meanwhile: each correction is a ledger transaction on the condition that nobody wrote the head since
-it was read, and an audience is at no moment emptied. Where nothing is wrong nothing is written.
+it was read, and an audience is at no moment emptied. Where nothing is wrong nothing is written. An order that cannot be
+computed stays as it is and holds up nobody: the job goes on to its end, and ends as failed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.aws import error_code, is_passing
 from tillbook.document import document_of
+from tillbook.errors import Unavailable
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue
+from tillbook.observe import count, log
 from tillbook.table import SOURCE_LETTER
 from tillbook.times import uuid7
 
@@ -45,9 +49,15 @@ class Rebuilds:
         if not self.jobs.is_current(step):
             return
         bucket, after = decode_cursor(step.cursor)
-        done, cursor = 0, None
+        done, cursor, failed, reason = 0, None, step.failed, step.reason
         for pk, key, _ in Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after):
-            self.ledger.refresh(step.account, step.source, key, document_of, deadline)
+            try:
+                self.ledger.refresh(step.account, step.source, key, document_of, deadline)
+            except Exception as error:
+                if isinstance(error, Unavailable) or is_passing(error):
+                    raise  # the page is tried again
+                log("step failed at an order", error=error, account=step.account, job=step.job, order=key)
+                failed, reason = failed + 1, reason or error_code(error) or type(error).__name__
             done += 1
             # Half of the time is left to those of this page who were slow, and to what else is in the batch.
             if done == PAGE_ORDERS or clock() > deadline - 20:
@@ -55,8 +65,14 @@ class Rebuilds:
                 break
         following = step.then(cursor, done)
         if following is not None:
-            self.queue.send(Message(steps=[following]))
-        self.jobs.advance(step, done, finished=following is None)
+            self.queue.send(Message(steps=[replace(following, failed=failed, reason=reason)]))
+            self.jobs.advance(step, done, finished=False)
+        elif failed:
+            told = f"orders that could not be computed: {failed} (the first: {reason}); the log names them"
+            count("JobsFailed")  # before: a metric told twice is better than none
+            self.jobs.advance(step, done, finished=True, error=told)
+        else:
+            self.jobs.advance(step, done, finished=True)
 
     def nightly(self, after: str | None) -> None:
         """Starts a rebuild of both audiences of a page of accounts; the next page is the next message's."""
