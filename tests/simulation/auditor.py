@@ -474,8 +474,11 @@ def _edited(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]
     whole = {name: value for name, value in document.items() if name not in ("email_sha256", "order_date")}
     date = document["order_date"]
     whole["order_date"] = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}.{date[14:]}Z"
+    # What shops send for nothing changes nothing: only null clears.
+    blank = ("total", "currency", "customer_id", "customer_email", "customer_email_sha256")
+    payload = {name: value for name, value in payload.items() if name not in blank or value != ""}
     new_id = payload.get("customer_id")
-    # An id that is an e-mail takes the place of the hash, which may be of such an id itself, where there is no other id.
+    # An id that is an e-mail takes the place of the hash, which may be of such an id, where there is no other id.
     moved = isinstance(new_id, str) and is_email(new_id) and "customer_id" not in document
     if not moved and not {"customer_email", "customer_email_sha256"} & set(payload):
         whole["customer_email_sha256"] = document.get("email_sha256")

@@ -286,6 +286,7 @@ def _edit(world: _World) -> str:
         random.choice(world.v1_people) or '"customer_email":null', f'"order_date":"{random.choice(world.moments)}"',
         '"metadata":{"campaign":"autumn"}', '"metadata":null', "", f'"shipping_address":{random.choice(ADDRESSES)}',
         '"shipping_address":null', '"billing_address":null',
+        random.choice(['"total":""', '"currency":""', '"customer_email":""', '"customer_id":""']),
     ]  # fmt: skip
     chosen = {change.partition(":")[0]: change for change in random.sample(changes, random.randint(1, 3)) if change}
     return "{" + ",".join(chosen.values()) + "}"
