@@ -196,6 +196,12 @@ def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
             yield f"{name}: no ReportBatchItemFailures: one failure repeats all"
         if queue.get("VisibilityTimeout", 30) < 6 * function.get("Timeout", 3):
             yield f"{name}: the visibility time-out is less than six times the function's"
+        if function.get("RecursiveLoop") != "Allow":
+            yield f"{name}: Lambda stops what it takes for a loop after 16 rounds"
+        if "RedrivePolicy" in queue:
+            letters = queues[_target(queue["RedrivePolicy"]["deadLetterTargetArn"])]
+            if letters.get("MessageRetentionPeriod", 345600) <= queue.get("MessageRetentionPeriod", 345600):
+                yield f"{name}: a message may be too old for the dead letters when it gets there"
 
 
 def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:

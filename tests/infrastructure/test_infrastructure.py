@@ -188,7 +188,9 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
     "all or nothing": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
     "a short visibility": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),
-    "a longer function": (_set("ProcessOrders.Properties.Timeout", 61), "prod", "less than six times"),
+    "a loop that is stopped": (_drop("ProcessOrders.Properties.RecursiveLoop"), "prod", "takes for a loop"),
+    "old dead letters": (_set(_QUEUE + "MessageRetentionPeriod", 1209600), "prod", "too old for the dead letters"),
+    "a longer function": (_set("ProcessOrders.Properties.Timeout", 71), "prod", "less than six times"),
     "an alarm that nobody hears": (
         _drop("OldestMessageAlarm.Properties.AlarmActions"),
         "prod",

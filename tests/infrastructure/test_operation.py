@@ -157,6 +157,13 @@ def test_alarms_take_no_more_than_cloudwatch_lets_them() -> None:
         assert len(returned) == (1 if metrics else 0), name
 
 
+def test_what_waits_for_others_is_not_delivered_again_meanwhile() -> None:
+    resources = source()["Resources"]
+    longest = int(source()["Parameters"]["BatchingWindowSeconds"]["MaxValue"])
+    timeout = int(resources["ProcessOrders"]["Properties"]["Timeout"])
+    assert int(resources["OrdersQueue"]["Properties"]["VisibilityTimeout"]) >= 6 * timeout + longest
+
+
 def test_x_ray_is_on_without_an_sdk() -> None:
     assert source()["Globals"]["Function"]["Tracing"] == "Active"
     assert "xray" not in (PACKAGE.parent / "requirements.txt").read_text()
