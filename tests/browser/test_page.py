@@ -251,6 +251,50 @@ def test_a_person_is_erased_by_their_word(inside: Browser, shop: Shop) -> None:
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404
 
 
+def test_what_a_person_s_page_waits_for_does_not_come_into_the_next_person_s(inside: Browser, shop: Shop) -> None:
+    people = []
+    for name in ("ann", "bea"):
+        shop.applied(_event(shop, f"O-{name}", email=shop.email(name)))
+        people.append(shop.person(shop.email(name))["id"])
+    inside.hold(f"{people[0]}/activity")
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", people[0])
+    inside.until(inside.held, "the timeline is not asked for")
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", people[1])
+    inside.says("O-bea")
+    inside.release()
+    inside.until(lambda: f"{people[0]}/orders" in str(inside.asked()), "the timeline is not gone on with")
+    time.sleep(0.5)
+    assert len(inside.all("#word")) == 1
+
+
+def test_older_activity_is_shown_once(inside: Browser, shop: Shop) -> None:
+    events = [_event(shop, f"T-{n}", occurred_at=f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z") for n in range(205)]
+    for n in range(0, 205, 41):
+        assert shop.batch(events[n : n + 41]).status == 202
+    inside.until(lambda: shop.person(shop.email("ann"))["orders_count"] == 205, "not all are applied", 60)
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", shop.person(shop.email("ann"))["id"])
+    inside.says("Show older ones")
+    inside.hold("cursor=")
+    inside.click("button", "Show older ones")
+    inside.driver.execute_script("document.querySelector('.timeline + button').click()")
+    inside.release()
+    inside.lacks("Show older ones")
+    assert len(inside.all(".timeline li")) == 205
+
+
+def test_growth_is_that_of_the_sources_that_count(stack: Stack) -> None:
+    shop = Shop.open(stack, sources=("orders_api",))
+    order = {"order_id": "G-1", "order_date": "2026-01-01", "total": 100, "customer_email": shop.email("ann")}
+    assert shop.submit(order).status == 201
+    shop.applied(_event(shop, "G-2", grand_total=100))
+    with Browser.open(stack.url) as browser:
+        browser.sign_in(shop.admin_key)
+        browser.says("G-2")
+        browser.go(f"/#/person/{shop.person(shop.email('ann'))['id']}")
+        browser.click("details.numbers summary")
+        assert [row.text.split()[-1] for row in browser.all("details.numbers tbody tr")] == ["100.00"]
+
+
 def test_a_key_that_is_revoked_meanwhile_ends_at_the_door(stack: Stack, shop: Shop) -> None:
     """The functions' minute of memory is not waited for: the tab is given a key that never was one."""
     with Browser.open(stack.url) as browser:

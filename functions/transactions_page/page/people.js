@@ -1,7 +1,7 @@
 // One person: LTV, how it grew, what they did.
 
-import { SOURCES, empty, facts, failed, h, heading, loading, money, plural, say, table, when } from "/page/dom.js";
-import { call, encode, followJob, get, orNothing, v3 } from "/page/api.js";
+import { SOURCES, empty, facts, failed, h, heading, loading, money, say, table, when } from "/page/dom.js";
+import { call, encode, followJob, get, orNothing, session, v3 } from "/page/api.js";
 import { steps } from "/page/charts.js";
 import { copyAsCurl, verdict } from "/page/transactions.js";
 
@@ -50,7 +50,9 @@ export async function person(main, id, alive) {
   } catch (error) {
     growth.replaceChildren(failed(error));
   }
-  main.append(erase(path, found, alive), copyAsCurl("GET", path));
+  // Meanwhile `main` may be another view's.
+  if (!alive()) return;
+  main.append(erase(path, alive), copyAsCurl("GET", path));
 }
 
 async function timeline(box, path, found, alive) {
@@ -68,6 +70,7 @@ async function timeline(box, path, found, alive) {
   };
   draw(first);
   const more = h("button", { type: "button", class: "quiet", hidden: cursor === null, onclick: async () => {
+    more.disabled = true;
     try {
       const page = await get(`${path}/activity?limit=200&effects=true&cursor=${encode(cursor)}`);
       cursor = page.next_cursor;
@@ -76,6 +79,7 @@ async function timeline(box, path, found, alive) {
     } catch (error) {
       say(error.message);
     }
+    more.disabled = false;
   } }, "Show older ones");
   const charts = Object.entries(found.lifetime_value).map(([currency, amount]) => grown(entries, currency, amount, first.next_cursor === null));
   box.replaceChildren(...charts.filter(Boolean).map((chart) => h("div", { class: "card" }, chart)),
@@ -87,10 +91,12 @@ async function timeline(box, path, found, alive) {
 }
 
 // Backwards from what stands now, so that the last point is exact; each activity did what it did when it was applied.
+// Those of a source that the account does not count changed nothing of it. Only Shopper Activity's name a provider.
 function grown(entries, currency, amount, whole) {
   let units = toUnits(amount);
   const points = [];
   for (const entry of entries) {
+    if (!session.account.sources.includes(entry.order.provider ? "shopper_activity" : "orders_api")) continue;
     const change = entry.effects.filter((effect) => effect.currency === currency).reduce((sum, effect) => sum + toUnits(effect.amount), 0n);
     if (change === 0n) continue;
     points.unshift({ at: entry.occurred_at, amount: toText(units), text: entry.name });
@@ -111,13 +117,13 @@ function toText(units) {
   return `${units < 0n ? "-" : ""}${size.slice(0, -4)}.${size.slice(-4).replace(/0{1,2}$/, "")}`;
 }
 
-function erase(path, found, alive) {
+function erase(path, alive) {
   const word = h("input", { id: "word", autocomplete: "off" });
   const button = h("button", { type: "submit", class: "danger", disabled: true }, "Erase this person");
   const bar = h("div", { role: "status" });
   word.addEventListener("input", () => { button.disabled = word.value !== "erase"; });
   return h("details", { class: "card" }, h("summary", {}, "Erase this person"),
-    h("p", {}, `Takes out ${plural(found.orders_count, "order")}, all activity, LTV and audience records. It cannot be undone.`),
+    h("p", {}, "Takes out all orders of both APIs, counted or not, all activity, LTV and audience records. It cannot be undone."),
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
       button.disabled = true;
