@@ -80,6 +80,17 @@ def _dead_letter(shop: Shop, order_id: str) -> None:
     Transactions(client, records).record([failed, replace(failed)])
 
 
+def _outcomes(shop: Shop, order_ids: list[str], status: str) -> None:
+    """What became of so many requests that came in just now."""
+    now, records = times.now(), shop.stack.outputs["RecordsTableName"]
+    Transactions(shop.stack.boto3_client("dynamodb"), records).record(
+        [
+            Transaction(shop.account, "shopper_activity", times.uuid7(), status, now, "placed", "my_shop", order_id)
+            for order_id in order_ids
+        ]
+    )
+
+
 # ------------------------------------------------------------------ the door
 
 
@@ -186,6 +197,14 @@ def test_a_field_that_means_nothing_shows_as_a_note(inside: Browser, shop: Shop)
     order = {"order_id": "N-1", "order_date": "2026-01-01", "total": 5, "customer_email": shop.email("ann")}
     assert shop.submit(order | {"shiping_address": {"a": 1}}).status == 201
     inside.says("shiping_address was accepted but has no meaning here")
+
+
+def test_an_order_counts_however_many_requests_came_after_it(inside: Browser, shop: Shop) -> None:
+    shop.applied(_event(shop, "M-1"))
+    _outcomes(shop, ["M-1"] * 230, "duplicate")
+    inside.driver.execute_script("location.hash = '#/order/M-1'")
+    shown = inside.says("It counts: 105.00 USD")
+    assert "The latest are shown." in shown
 
 
 # ----------------------------------------------------------------- upkeep
