@@ -207,6 +207,52 @@ def test_an_order_counts_however_many_requests_came_after_it(inside: Browser, sh
     assert "The latest are shown." in shown
 
 
+def test_no_request_is_missing_however_many_come_at_once(inside: Browser, shop: Shop) -> None:
+    _outcomes(shop, ["oldest"], "rejected")
+    inside.says("oldest")
+    inside.hold("/v1/transactions?")
+    inside.until(inside.held, "the list is not asked for")
+    _outcomes(shop, [f"I-{n}" for n in range(120)], "rejected")
+    inside.release()
+    inside.lacks("oldest")
+    assert len(inside.all("tr[data-request]")) == 50
+    for shown in (100, 121):
+        inside.click("button", "Show older ones")
+        inside.until(lambda shown=shown: len(inside.all("tr[data-request]")) == shown, f"not {shown} are shown")
+    inside.lacks("Show older ones")
+    orders = [link.text for link in inside.all("tr[data-request] td:nth-child(3) a")]
+    assert sorted(orders) == sorted(["oldest", *(f"I-{n}" for n in range(120))])
+
+
+def test_the_list_does_not_grow_with_what_comes_in(inside: Browser, shop: Shop) -> None:
+    for n in range(4):
+        _outcomes(shop, [f"L-{n}-{m}" for m in range(30)], "rejected")
+        inside.says(f"L-{n}-29")
+    assert len(inside.all("tr[data-request]")) == 50
+    inside.click("button", "Show older ones")
+    inside.says("L-1-0")
+    inside.click("button", "Show older ones")
+    inside.says("L-0-0")
+    assert len(inside.all("tr[data-request]")) == 120
+
+
+def test_what_comes_in_leaves_the_focus_where_it_is(inside: Browser, shop: Shop) -> None:
+    _outcomes(shop, ["stays"], "rejected")
+    inside.says("stays")
+    inside.driver.execute_script("document.querySelector('tr[data-request] td:nth-child(3) a').focus()")
+    _outcomes(shop, ["comes"], "rejected")
+    inside.says("comes")
+    assert inside.driver.switch_to.active_element.text == "stays"
+
+
+def test_without_a_clipboard_it_says_what_to_do(inside: Browser) -> None:
+    """As over plain HTTP from another machine."""
+    inside.driver.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    inside.click("details.curl summary")
+    inside.click("details.curl button")
+    inside.says("Select the text and copy it.")
+
+
 # ----------------------------------------------------------------- upkeep
 
 
