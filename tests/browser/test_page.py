@@ -163,6 +163,30 @@ def test_a_person_is_found_by_e_mail_which_does_not_stay_in_the_address(inside: 
     assert len(asked) == 1  # to our own API, whose logs hold no path
 
 
+def test_an_e_mail_that_nobody_has_is_told_without_asking_for_another(inside: Browser, shop: Shop) -> None:
+    shop.applied(_event(shop, "U-1", email=None, person_id="unknown"))
+    inside.says("U-1")
+    inside.type("#query", shop.email("nobody"))
+    inside.click("#search button")
+    inside.says("Nobody is known by that.")
+    assert sum("/people/" in url for url in inside.asked()) == 1  # the search itself
+    assert all("404" in complaint for complaint in inside.complaints())
+
+
+def test_the_later_search_wins(inside: Browser, shop: Shop) -> None:
+    for order_id in ("S-1", "S-2"):
+        shop.applied(_event(shop, order_id))
+    inside.hold("order_id=S-1&limit=1")
+    for order_id in ("S-1", "S-2"):
+        inside.type("#query", order_id)
+        inside.click("#search button")
+    inside.says("Order S-2")
+    inside.release()
+    inside.until(lambda: "order_id=S-1&limit=1" in str(inside.asked()), "the first search is not answered")
+    time.sleep(0.5)
+    assert "Order S-2" in inside.text
+
+
 def test_a_rejected_request_shows_its_reason_and_what_to_do(inside: Browser, shop: Shop) -> None:
     assert shop.submit({"order_id": "R-1", "order_date": "soon", "total": 5}).status == 400
     inside.says("order_date")
@@ -277,6 +301,21 @@ def test_a_dead_letter_is_discarded_with_a_reason(inside: Browser, shop: Shop) -
     inside.says("No dead letters.")
     inside.click("#nav a", "Transactions")
     inside.says("discarded: a test order")
+
+
+def test_older_dead_letters_that_cannot_be_read_are_said(inside: Browser, shop: Shop) -> None:
+    for n in range(51):
+        _dead_letter(shop, f"Z-{n}")
+    inside.click("#nav a", "Dead letters")
+    inside.says("Show older ones")
+    inside.driver.execute_cdp_cmd("Network.enable", {})
+    inside.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/deadletters*"]})
+    inside.click("button", "Show older ones")
+    inside.says("cannot be reached")
+    inside.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    inside.click("button", "Show older ones")
+    inside.says("Z-0")
+    assert all("ERR_BLOCKED" in complaint for complaint in inside.complaints())
 
 
 def test_an_audience_is_rebuilt_with_its_progress_shown(inside: Browser, shop: Shop) -> None:
@@ -430,3 +469,13 @@ def test_the_keyboard_reaches_and_works_everything(inside: Browser, shop: Shop) 
             element.send_keys("\ue007")  # Enter
             break
     inside.says("It counts: 105.00 USD")
+
+
+def test_the_keyboard_skips_to_the_content_of_the_view(inside: Browser) -> None:
+    inside.click("#nav a", "Purge")
+    inside.says("Type purge to confirm")
+    inside.driver.execute_script("document.querySelector('.skip').focus()")
+    inside.driver.switch_to.active_element.send_keys("\ue007")  # Enter
+    assert inside.driver.switch_to.active_element.get_attribute("id") == "main"
+    assert inside.driver.current_url.endswith("#/purge")
+    inside.says("Type purge to confirm")
