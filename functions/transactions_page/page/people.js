@@ -5,18 +5,22 @@ import { call, encode, followJob, get, orNothing, session, v3 } from "/page/api.
 import { steps } from "/page/charts.js";
 import { copyAsCurl, verdict } from "/page/transactions.js";
 
-export async function search(main) {
+export async function search(main, _asked, alive) {
+  let searches = 0;
   const input = h("input", { id: "person", required: true, autocomplete: "off", maxlength: "300" });
   const said = h("p", { class: "error", role: "alert" });
   const form = h("form", { class: "card", onsubmit: async (event) => {
     event.preventDefault();
     said.textContent = "";
+    const text = input.value.trim(), mine = (searches += 1);
+    const late = () => !alive() || mine !== searches;
     try {
-      const person = await orNothing(get(v3(`/people/${encode(input.value.trim())}`)));
+      const person = text && await orNothing(get(v3(`/people/${encode(text)}`)));
+      if (late()) return;
       if (person) location.hash = `#/person/${encode(person.id)}`;
       else said.textContent = "Nobody is known by that. Orders are known by e-mail, its SHA-256, person_id or customer_id.";
     } catch (error) {
-      said.textContent = error.message;
+      if (!late()) said.textContent = error.message;
     }
   } }, h("div", { class: "field" }, h("label", { for: "person" }, "E-mail, its SHA-256, person_id or customer_id"), input),
   said, h("button", { type: "submit" }, "Find"),
@@ -27,7 +31,7 @@ export async function search(main) {
 export async function person(main, id, alive) {
   main.append(heading("Person"), loading("the person"));
   const path = v3(`/people/${encode(id)}`);
-  const found = await orNothing(get(path));
+  const found = encode(id) ? await orNothing(get(path)) : null; // without an id it is one whom a search did not find
   if (!alive()) return;
   if (!found) {
     main.replaceChildren(heading("Person"), empty("Nobody is known by that.", h("p", {}, "They may have been erased, or their orders purged.")));
