@@ -107,6 +107,25 @@ class Browser:
                 raise AssertionError(f"{fault}; shown is:\n{self.text[:3000]}")
             time.sleep(0.05)
 
+    def hold(self, part: str) -> None:
+        """What the page asks for at an address with `part` in it waits for `release`, or until the page is loaded."""
+        self.driver.execute_script(
+            """
+            window.plain ??= window.fetch;
+            window.held = [];
+            window.fetch = (path, options) => !path.includes(arguments[0]) ? plain(path, options)
+              : new Promise((go) => held.push(go)).then(() => plain(path, options));
+            """,
+            part,
+        )
+
+    def held(self) -> int:
+        """How many requests wait."""
+        return int(self.driver.execute_script("return held.length"))
+
+    def release(self) -> None:
+        self.driver.execute_script("window.fetch = plain; held.splice(0).forEach((go) => go())")
+
     # --------------------------------------------------------------- look at
 
     def complaints(self) -> list[str]:

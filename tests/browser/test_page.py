@@ -80,6 +80,17 @@ def _dead_letter(shop: Shop, order_id: str) -> None:
     Transactions(client, records).record([failed, replace(failed)])
 
 
+def _outcomes(shop: Shop, order_ids: list[str], status: str) -> None:
+    """What became of so many requests that came in just now."""
+    now, records = times.now(), shop.stack.outputs["RecordsTableName"]
+    Transactions(shop.stack.boto3_client("dynamodb"), records).record(
+        [
+            Transaction(shop.account, "shopper_activity", times.uuid7(), status, now, "placed", "my_shop", order_id)
+            for order_id in order_ids
+        ]
+    )
+
+
 # ------------------------------------------------------------------ the door
 
 
@@ -152,6 +163,30 @@ def test_a_person_is_found_by_e_mail_which_does_not_stay_in_the_address(inside: 
     assert len(asked) == 1  # to our own API, whose logs hold no path
 
 
+def test_an_e_mail_that_nobody_has_is_told_without_asking_for_another(inside: Browser, shop: Shop) -> None:
+    shop.applied(_event(shop, "U-1", email=None, person_id="unknown"))
+    inside.says("U-1")
+    inside.type("#query", shop.email("nobody"))
+    inside.click("#search button")
+    inside.says("Nobody is known by that.")
+    assert sum("/people/" in url for url in inside.asked()) == 1  # the search itself
+    assert all("404" in complaint for complaint in inside.complaints())
+
+
+def test_the_later_search_wins(inside: Browser, shop: Shop) -> None:
+    for order_id in ("S-1", "S-2"):
+        shop.applied(_event(shop, order_id))
+    inside.hold("order_id=S-1&limit=1")
+    for order_id in ("S-1", "S-2"):
+        inside.type("#query", order_id)
+        inside.click("#search button")
+    inside.says("Order S-2")
+    inside.release()
+    inside.until(lambda: "order_id=S-1&limit=1" in str(inside.asked()), "the first search is not answered")
+    time.sleep(0.5)
+    assert "Order S-2" in inside.text
+
+
 def test_a_rejected_request_shows_its_reason_and_what_to_do(inside: Browser, shop: Shop) -> None:
     assert shop.submit({"order_id": "R-1", "order_date": "soon", "total": 5}).status == 400
     inside.says("order_date")
@@ -188,6 +223,60 @@ def test_a_field_that_means_nothing_shows_as_a_note(inside: Browser, shop: Shop)
     inside.says("shiping_address was accepted but has no meaning here")
 
 
+def test_an_order_counts_however_many_requests_came_after_it(inside: Browser, shop: Shop) -> None:
+    shop.applied(_event(shop, "M-1"))
+    _outcomes(shop, ["M-1"] * 230, "duplicate")
+    inside.driver.execute_script("location.hash = '#/order/M-1'")
+    shown = inside.says("It counts: 105.00 USD")
+    assert "The latest are shown." in shown
+
+
+def test_no_request_is_missing_however_many_come_at_once(inside: Browser, shop: Shop) -> None:
+    _outcomes(shop, ["oldest"], "rejected")
+    inside.says("oldest")
+    inside.hold("/v1/transactions?")
+    inside.until(inside.held, "the list is not asked for")
+    _outcomes(shop, [f"I-{n}" for n in range(120)], "rejected")
+    inside.release()
+    inside.lacks("oldest")
+    assert len(inside.all("tr[data-request]")) == 50
+    for shown in (100, 121):
+        inside.click("button", "Show older ones")
+        inside.until(lambda shown=shown: len(inside.all("tr[data-request]")) == shown, f"not {shown} are shown")
+    inside.lacks("Show older ones")
+    orders = [link.text for link in inside.all("tr[data-request] td:nth-child(3) a")]
+    assert sorted(orders) == sorted(["oldest", *(f"I-{n}" for n in range(120))])
+
+
+def test_the_list_does_not_grow_with_what_comes_in(inside: Browser, shop: Shop) -> None:
+    for n in range(4):
+        _outcomes(shop, [f"L-{n}-{m}" for m in range(30)], "rejected")
+        inside.says(f"L-{n}-29")
+    assert len(inside.all("tr[data-request]")) == 50
+    inside.click("button", "Show older ones")
+    inside.says("L-1-0")
+    inside.click("button", "Show older ones")
+    inside.says("L-0-0")
+    assert len(inside.all("tr[data-request]")) == 120
+
+
+def test_what_comes_in_leaves_the_focus_where_it_is(inside: Browser, shop: Shop) -> None:
+    _outcomes(shop, ["stays"], "rejected")
+    inside.says("stays")
+    inside.driver.execute_script("document.querySelector('tr[data-request] td:nth-child(3) a').focus()")
+    _outcomes(shop, ["comes"], "rejected")
+    inside.says("comes")
+    assert inside.driver.switch_to.active_element.text == "stays"
+
+
+def test_without_a_clipboard_it_says_what_to_do(inside: Browser) -> None:
+    """As over plain HTTP from another machine."""
+    inside.driver.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    inside.click("details.curl summary")
+    inside.click("details.curl button")
+    inside.says("Select the text and copy it.")
+
+
 # ----------------------------------------------------------------- upkeep
 
 
@@ -212,6 +301,21 @@ def test_a_dead_letter_is_discarded_with_a_reason(inside: Browser, shop: Shop) -
     inside.says("No dead letters.")
     inside.click("#nav a", "Transactions")
     inside.says("discarded: a test order")
+
+
+def test_older_dead_letters_that_cannot_be_read_are_said(inside: Browser, shop: Shop) -> None:
+    for n in range(51):
+        _dead_letter(shop, f"Z-{n}")
+    inside.click("#nav a", "Dead letters")
+    inside.says("Show older ones")
+    inside.driver.execute_cdp_cmd("Network.enable", {})
+    inside.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/deadletters*"]})
+    inside.click("button", "Show older ones")
+    inside.says("cannot be reached")
+    inside.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    inside.click("button", "Show older ones")
+    inside.says("Z-0")
+    assert all("ERR_BLOCKED" in complaint for complaint in inside.complaints())
 
 
 def test_an_audience_is_rebuilt_with_its_progress_shown(inside: Browser, shop: Shop) -> None:
@@ -249,6 +353,50 @@ def test_a_person_is_erased_by_their_word(inside: Browser, shop: Shop) -> None:
     inside.click("button.danger")
     inside.says("Done:", 60)
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404
+
+
+def test_what_a_person_s_page_waits_for_does_not_come_into_the_next_person_s(inside: Browser, shop: Shop) -> None:
+    people = []
+    for name in ("ann", "bea"):
+        shop.applied(_event(shop, f"O-{name}", email=shop.email(name)))
+        people.append(shop.person(shop.email(name))["id"])
+    inside.hold(f"{people[0]}/activity")
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", people[0])
+    inside.until(inside.held, "the timeline is not asked for")
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", people[1])
+    inside.says("O-bea")
+    inside.release()
+    inside.until(lambda: f"{people[0]}/orders" in str(inside.asked()), "the timeline is not gone on with")
+    time.sleep(0.5)
+    assert len(inside.all("#word")) == 1
+
+
+def test_older_activity_is_shown_once(inside: Browser, shop: Shop) -> None:
+    events = [_event(shop, f"T-{n}", occurred_at=f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z") for n in range(205)]
+    for n in range(0, 205, 41):
+        assert shop.batch(events[n : n + 41]).status == 202
+    inside.until(lambda: shop.person(shop.email("ann"))["orders_count"] == 205, "not all are applied", 60)
+    inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", shop.person(shop.email("ann"))["id"])
+    inside.says("Show older ones")
+    inside.hold("cursor=")
+    inside.click("button", "Show older ones")
+    inside.driver.execute_script("document.querySelector('.timeline + button').click()")
+    inside.release()
+    inside.lacks("Show older ones")
+    assert len(inside.all(".timeline li")) == 205
+
+
+def test_growth_is_that_of_the_sources_that_count(stack: Stack) -> None:
+    shop = Shop.open(stack, sources=("orders_api",))
+    order = {"order_id": "G-1", "order_date": "2026-01-01", "total": 100, "customer_email": shop.email("ann")}
+    assert shop.submit(order).status == 201
+    shop.applied(_event(shop, "G-2", grand_total=100))
+    with Browser.open(stack.url) as browser:
+        browser.sign_in(shop.admin_key)
+        browser.says("G-2")
+        browser.go(f"/#/person/{shop.person(shop.email('ann'))['id']}")
+        browser.click("details.numbers summary")
+        assert [row.text.split()[-1] for row in browser.all("details.numbers tbody tr")] == ["100.00"]
 
 
 def test_a_key_that_is_revoked_meanwhile_ends_at_the_door(stack: Stack, shop: Shop) -> None:
@@ -321,3 +469,13 @@ def test_the_keyboard_reaches_and_works_everything(inside: Browser, shop: Shop) 
             element.send_keys("\ue007")  # Enter
             break
     inside.says("It counts: 105.00 USD")
+
+
+def test_the_keyboard_skips_to_the_content_of_the_view(inside: Browser) -> None:
+    inside.click("#nav a", "Purge")
+    inside.says("Type purge to confirm")
+    inside.driver.execute_script("document.querySelector('.skip').focus()")
+    inside.driver.switch_to.active_element.send_keys("\ue007")  # Enter
+    assert inside.driver.switch_to.active_element.get_attribute("id") == "main"
+    assert inside.driver.current_url.endswith("#/purge")
+    inside.says("Type purge to confirm")

@@ -19,11 +19,12 @@ const VIEWS = {
 };
 
 const by = (id) => document.getElementById(id);
-let turn = 0;
+let turn = 0, searches = 0; // the latest view and the latest search; an answer to an earlier one is too late
 
 function showDoor(message) {
   session.leave();
   turn += 1;
+  searches += 1;
   by("bar").hidden = by("frame").hidden = true;
   by("door").hidden = false;
   by("main").replaceChildren();
@@ -50,6 +51,7 @@ async function enter(message) {
 async function show() {
   if (!session.account) return;
   const mine = (turn += 1);
+  searches += 1;
   const alive = () => mine === turn;
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [name, ...rest] = path.split("/");
@@ -79,7 +81,7 @@ async function find(text) {
   const known = await orNothing(get(v3(`/people/${encode(text)}`)));
   if (known) return `#/person/${encode(known.id)}`;
   // An e-mail in the address would stay in the browser's history.
-  return text.includes("@") ? "#/person/unknown" : `#/order/${encode(text)}`;
+  return text.includes("@") ? "#/person/" : `#/order/${encode(text)}`;
 }
 
 by("signin").addEventListener("submit", (event) => {
@@ -97,14 +99,22 @@ by("search").addEventListener("submit", async (event) => {
   event.preventDefault();
   const text = by("query").value.trim();
   if (!text) return;
+  const mine = (searches += 1);
   try {
     const where = await find(text);
+    if (mine !== searches) return;
     by("query").value = "";
     if (location.hash === where) show();
     else location.hash = where;
   } catch (error) {
+    if (mine !== searches) return;
+    turn += 1; // the view is replaced
     by("main").replaceChildren(failed(error));
   }
+});
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // #main is no view
+  by(by("frame").hidden ? "key" : "main").focus();
 });
 session.refused = () => {
   if (session.account) showDoor("The key works no longer. Sign in with another one.");

@@ -35,7 +35,7 @@ export function when(iso, long = false) {
   const moment = new Date(iso);
   const today = moment.toDateString() === new Date().toDateString();
   const day = { year: long ? "numeric" : undefined, month: "short", day: "numeric" };
-  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false };
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
   const text = moment.toLocaleString("en", today && !long ? time : { ...day, ...time });
   return h("time", { datetime: iso, title: iso }, text);
 }

@@ -9,10 +9,23 @@ import { COLUMNS, copyAsCurl, row, verdict } from "/page/transactions.js";
 const pathOf = (place) => (place.source === "orders_api" ? `/v1/order/${encode(place.id)}`
   : v3(`/orders/${encode(place.provider)}/${encode(place.id)}`));
 
+// The newest requests about it, and behind them all that were applied: an order may count however many came after it.
+async function requests(path, alive) {
+  const page = await get(path);
+  const found = page.transactions;
+  for (let cursor = page.next_cursor; cursor !== null && alive();) {
+    const older = await get(`${path}&status=applied&cursor=${encode(cursor)}`);
+    found.push(...older.transactions);
+    cursor = older.next_cursor;
+  }
+  return { found, whole: page.next_cursor === null };
+}
+
 export async function order(main, id, alive) {
   main.append(heading(`Order ${id}`), loading("the order"));
-  const path = `/v1/transactions?order_id=${encode(id)}&limit=100`;
-  const found = (await get(path)).transactions;
+  const path = `/v1/transactions?order_id=${encode(id)}&limit=200`;
+  const { found, whole } = await requests(path, alive);
+  if (!alive()) return;
   const places = [...new Map(found.filter((t) => t.status === "applied")
     .map((t) => [`${t.source}/${t.provider}`, { source: t.source, provider: t.provider, id }])).values()];
   const told = await Promise.all(places.map(async (place) => {
@@ -27,7 +40,8 @@ export async function order(main, id, alive) {
   if (!told.length) main.append(refused.length ? notCounted(refused) : unknown());
   if (refused.length) {
     main.append(h("section", { class: "card" }, h("h2", {}, "Requests about it that did not count"),
-      table("Requests that did not count", COLUMNS, refused.map(row))));
+      table("Requests that did not count", COLUMNS, refused.map(row)),
+      !whole && h("p", { class: "hint" }, "The latest are shown.")));
   }
   main.append(copyAsCurl("GET", path));
 }

@@ -1,22 +1,26 @@
 // One person: LTV, how it grew, what they did.
 
-import { SOURCES, empty, facts, failed, h, heading, loading, money, plural, say, table, when } from "/page/dom.js";
-import { call, encode, followJob, get, orNothing, v3 } from "/page/api.js";
+import { SOURCES, empty, facts, failed, h, heading, loading, money, say, table, when } from "/page/dom.js";
+import { call, encode, followJob, get, orNothing, session, v3 } from "/page/api.js";
 import { steps } from "/page/charts.js";
 import { copyAsCurl, verdict } from "/page/transactions.js";
 
-export async function search(main) {
+export async function search(main, _asked, alive) {
+  let searches = 0;
   const input = h("input", { id: "person", required: true, autocomplete: "off", maxlength: "300" });
   const said = h("p", { class: "error", role: "alert" });
   const form = h("form", { class: "card", onsubmit: async (event) => {
     event.preventDefault();
     said.textContent = "";
+    const text = input.value.trim(), mine = (searches += 1);
+    const late = () => !alive() || mine !== searches;
     try {
-      const person = await orNothing(get(v3(`/people/${encode(input.value.trim())}`)));
+      const person = text && await orNothing(get(v3(`/people/${encode(text)}`)));
+      if (late()) return;
       if (person) location.hash = `#/person/${encode(person.id)}`;
       else said.textContent = "Nobody is known by that. Orders are known by e-mail, its SHA-256, person_id or customer_id.";
     } catch (error) {
-      said.textContent = error.message;
+      if (!late()) said.textContent = error.message;
     }
   } }, h("div", { class: "field" }, h("label", { for: "person" }, "E-mail, its SHA-256, person_id or customer_id"), input),
   said, h("button", { type: "submit" }, "Find"),
@@ -27,7 +31,7 @@ export async function search(main) {
 export async function person(main, id, alive) {
   main.append(heading("Person"), loading("the person"));
   const path = v3(`/people/${encode(id)}`);
-  const found = await orNothing(get(path));
+  const found = encode(id) ? await orNothing(get(path)) : null; // without an id it is one whom a search did not find
   if (!alive()) return;
   if (!found) {
     main.replaceChildren(heading("Person"), empty("Nobody is known by that.", h("p", {}, "They may have been erased, or their orders purged.")));
@@ -50,7 +54,9 @@ export async function person(main, id, alive) {
   } catch (error) {
     growth.replaceChildren(failed(error));
   }
-  main.append(erase(path, found, alive), copyAsCurl("GET", path));
+  // Meanwhile `main` may be another view's.
+  if (!alive()) return;
+  main.append(erase(path, alive), copyAsCurl("GET", path));
 }
 
 async function timeline(box, path, found, alive) {
@@ -68,6 +74,7 @@ async function timeline(box, path, found, alive) {
   };
   draw(first);
   const more = h("button", { type: "button", class: "quiet", hidden: cursor === null, onclick: async () => {
+    more.disabled = true;
     try {
       const page = await get(`${path}/activity?limit=200&effects=true&cursor=${encode(cursor)}`);
       cursor = page.next_cursor;
@@ -76,6 +83,7 @@ async function timeline(box, path, found, alive) {
     } catch (error) {
       say(error.message);
     }
+    more.disabled = false;
   } }, "Show older ones");
   const charts = Object.entries(found.lifetime_value).map(([currency, amount]) => grown(entries, currency, amount, first.next_cursor === null));
   box.replaceChildren(...charts.filter(Boolean).map((chart) => h("div", { class: "card" }, chart)),
@@ -87,10 +95,12 @@ async function timeline(box, path, found, alive) {
 }
 
 // Backwards from what stands now, so that the last point is exact; each activity did what it did when it was applied.
+// Those of a source that the account does not count changed nothing of it. Only Shopper Activity's name a provider.
 function grown(entries, currency, amount, whole) {
   let units = toUnits(amount);
   const points = [];
   for (const entry of entries) {
+    if (!session.account.sources.includes(entry.order.provider ? "shopper_activity" : "orders_api")) continue;
     const change = entry.effects.filter((effect) => effect.currency === currency).reduce((sum, effect) => sum + toUnits(effect.amount), 0n);
     if (change === 0n) continue;
     points.unshift({ at: entry.occurred_at, amount: toText(units), text: entry.name });
@@ -111,13 +121,13 @@ function toText(units) {
   return `${units < 0n ? "-" : ""}${size.slice(0, -4)}.${size.slice(-4).replace(/0{1,2}$/, "")}`;
 }
 
-function erase(path, found, alive) {
+function erase(path, alive) {
   const word = h("input", { id: "word", autocomplete: "off" });
   const button = h("button", { type: "submit", class: "danger", disabled: true }, "Erase this person");
   const bar = h("div", { role: "status" });
   word.addEventListener("input", () => { button.disabled = word.value !== "erase"; });
   return h("details", { class: "card" }, h("summary", {}, "Erase this person"),
-    h("p", {}, `Takes out ${plural(found.orders_count, "order")}, all activity, LTV and audience records. It cannot be undone.`),
+    h("p", {}, "Takes out all orders of both APIs, counted or not, all activity, LTV and audience records. It cannot be undone."),
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
       button.disabled = true;

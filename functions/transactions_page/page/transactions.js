@@ -7,11 +7,17 @@ import { explain, explainNote, warns } from "/page/reasons.js";
 
 // In milliseconds. A look at the list costs the same however much there is; the sums cost what came in within the hour.
 const EVERY = 1000, SLOW = 5000, BUSY_UNTIL = 120_000, SUMS_EVERY = 10_000;
+const PAGE = 50;
 
 export function copyAsCurl(method, path, body) {
   const text = curl(method, path, body);
   const copy = async () => {
-    await navigator.clipboard.writeText(text).then(() => say("Copied."), () => say("Select the text and copy it."));
+    try {
+      await navigator.clipboard.writeText(text);
+      say("Copied.");
+    } catch { // refused, or there is no clipboard: over plain HTTP from another machine
+      say("Select the text and copy it.");
+    }
   };
   return h("details", { class: "curl" }, h("summary", {}, `As curl: ${method} ${path.length > 60 ? `${path.slice(0, 59)}…` : path}`), h("pre", { tabindex: "0" }, text),
     h("button", { type: "button", class: "quiet", onclick: copy }, "Copy"));
@@ -42,7 +48,7 @@ export const COLUMNS = [["Received", "time"], ["Status", "short"], ["Order", "fu
 export async function transactions(main, asked, alive) {
   const filters = { status: asked.get("status") ?? "", source: asked.get("source") ?? "" };
   const path = (more = {}) => {
-    const query = new URLSearchParams(Object.entries({ ...filters, limit: "50", ...more }).filter(([, value]) => value));
+    const query = new URLSearchParams(Object.entries({ ...filters, limit: PAGE, ...more }).filter(([, value]) => value));
     return `/v1/transactions?${query}`;
   };
   const sums = h("section", { class: "sums", "aria-label": "Day by day" }, loading("the sums"));
@@ -59,15 +65,19 @@ export async function transactions(main, asked, alive) {
     choose("source", "Source", Object.entries(SOURCES))), list, copyAsCurl("GET", path()))));
   showSums(sums, alive);
 
-  let shown = [], older = null, seen = null, changed = Date.now(), summed = changed;
+  let shown = [], older = null, wanted = PAGE, seen = null, lines = new Map(), drawnOn = "", changed = Date.now(), summed = changed;
   const body = h("tbody", { role: "rowgroup" });
   const more = h("button", { type: "button", class: "quiet", onclick: async () => {
     more.disabled = true;
+    wanted = shown.length + PAGE;
     try {
-      const page = await get(path({ cursor: older }));
-      older = page.next_cursor;
-      shown = [...shown, ...page.transactions];
-      draw();
+      const from = older;
+      const page = await behind({ cursor: from });
+      if (older === from) { // else the list ends elsewhere by now
+        older = page.next_cursor;
+        shown = [...shown, ...page.transactions];
+        draw();
+      }
     } catch (error) {
       say(error.message);
     }
@@ -76,15 +86,37 @@ export async function transactions(main, asked, alive) {
   const box = h("div", {}, h("div", { class: "card" }, table("Requests, newest first", COLUMNS, [], body)), more);
 
   const id = (t) => `${t.request_id}/${t.status}`;
+
+  // A page; its last one knows where the list goes on behind it.
+  async function behind(more) {
+    const page = await get(path(more));
+    if (page.transactions.length) page.transactions.at(-1).behind = page.next_cursor;
+    return page;
+  }
+
+  // A row that stays is neither made anew nor moved: it keeps the focus.
+  function redraw(fresh) {
+    const today = new Date().toDateString();
+    if (drawnOn !== today) lines = new Map();
+    drawnOn = today;
+    lines = new Map(shown.map((t) => [id(t), lines.get(id(t)) ?? line(COLUMNS, row(t),
+      { class: fresh.includes(t) && "new", "data-request": t.request_id })]));
+    const rows = new Set(lines.values());
+    for (const old of [...body.children]) if (!rows.has(old)) old.remove();
+    let place = body.firstChild;
+    for (const element of rows) {
+      if (element === place) place = place.nextSibling;
+      else body.insertBefore(element, place);
+    }
+  }
+
   function draw() {
     if (!shown.length) {
       list.replaceChildren(filters.status || filters.source ? empty("Nothing of this kind in the last 30 days.") : nothingYet());
       seen = new Set();
       return;
     }
-    const fresh = shown.filter((t) => seen && !seen.has(id(t)));
-    body.replaceChildren(...shown.map((t) => line(COLUMNS, row(t),
-      { class: fresh.includes(t) && "new", "data-request": t.request_id })));
+    redraw(shown.filter((t) => seen && !seen.has(id(t))));
     seen = new Set(shown.map(id));
     more.hidden = older === null;
     if (!box.isConnected) list.replaceChildren(box);
@@ -93,14 +125,21 @@ export async function transactions(main, asked, alive) {
   while (alive()) {
     if (!document.hidden) {
       try {
-        const page = await get(path());
+        const page = await behind();
         if (!alive()) return;
         const known = new Set(page.transactions.map((t) => t.request_id));
         const last = page.transactions.at(-1)?.request_id ?? "";
-        // What was shown beyond this page stays; what a purge took goes.
-        const kept = page.next_cursor === null ? [] : shown.filter((t) => t.request_id < last && !known.has(t.request_id));
-        const next = [...page.transactions, ...kept];
+        // What was shown beyond this page stays, unless there may be others between; what a purge took goes.
+        const joins = page.next_cursor !== null && shown.some((t) => known.has(t.request_id));
+        const kept = joins ? shown.filter((t) => t.request_id < last && !known.has(t.request_id)) : [];
+        let next = [...page.transactions, ...kept];
         if (!kept.length) older = page.next_cursor;
+        // As many as were asked for, to the end of a page.
+        const end = next.findIndex((t, index) => index + 1 >= wanted && t.behind);
+        if (end >= 0) {
+          older = next[end].behind;
+          next = next.slice(0, end + 1);
+        }
         if (seen === null || next.map(id).join() !== shown.map(id).join()) {
           shown = next;
           draw();
@@ -152,7 +191,7 @@ function drawn(sums) {
   const status = (...names) => byDay(sums.requests.filter((r) => names.includes(r.status)), "count");
   const today = sums.days.filter((r) => r.day === sums.to);
   const currencies = [...new Set(sums.days.map((r) => r.currency))];
-  const tiles = today.map((r) => h("div", {}, h("dt", {}, `Today, ${SOURCES[r.source]}`),
+  const tiles = today.map((r) => h("div", {}, h("dt", {}, `Today (UTC), ${SOURCES[r.source]}`),
     h("dd", {}, money(r.amount, r.currency), h("span", { class: "why" }, plural(r.orders, "order")))));
   const refusedRows = sums.refused.slice(0, 20).map((r) => [badge(r.status), r.reason, String(r.count)]);
   const per = (rows, name, text) => rows.map((r) => [text(r[name]), String(r.orders), money(r.amount, r.currency)]);
@@ -162,12 +201,12 @@ function drawn(sums) {
   return [
     tiles.length ? h("dl", { class: "tiles" }, tiles) : null,
     h("div", { class: "grid2" },
-      h("div", { class: "card" }, dailyBars("Applied requests a day", days,
+      h("div", { class: "card" }, dailyBars("Applied requests a day (UTC)", days,
         [["Orders API", "first", of("orders_api")], ["Shopper Activity", "second", of("shopper_activity")]])),
-      h("div", { class: "card" }, dailyBars("Requests that did not count", days,
+      h("div", { class: "card" }, dailyBars("Requests that did not count (UTC)", days,
         [["rejected or failed", "bad", status("rejected", "failed")], ["duplicates", "second", status("duplicate")]]))),
     h("details", { class: "card" }, h("summary", {}, `Sums in ${currencies.join(", ") || "detail"}: by day, new buyers, promo codes, reasons`),
-      amounts.length ? table("Orders and amounts by day", [["Day"], ["Source"], ["Orders", "number"], ["Amount", "number"]], amounts) : h("p", {}, "Nothing was applied on these days."),
+      amounts.length ? table("Orders and amounts by day", [["Day (UTC)"], ["Source"], ["Orders", "number"], ["Amount", "number"]], amounts) : h("p", {}, "Nothing was applied on these days."),
       buyers.length > 0 && table("By new_buyer (Orders API)", [["Buyer"], ["Orders", "number"], ["Amount", "number"]], buyers),
       codes.length > 0 && table("By promo_code (Orders API)", [["Promo code"], ["Orders", "number"], ["Amount", "number"]], codes),
       refusedRows.length > 0 && table("Rejected and failed, by reason", [["Status"], ["Reason"], ["Count", "number"]], refusedRows),

@@ -22,6 +22,7 @@ function card(audience, alive) {
     rebuild.disabled = true;
     try {
       await showJob(bar, (await call("POST", `${path}/rebuild`)).job_id, alive);
+      if (!alive()) return;
       const now = (await get("/v1/audiences")).find((other) => other.id === audience.id);
       count.textContent = now.member_count.toLocaleString("en");
     } catch (error) {
@@ -48,9 +49,11 @@ function card(audience, alive) {
 
 export async function deadletters(main, _asked, alive) {
   const box = h("div", {}, loading("the dead letters"));
+  let looks = 0;
   const draw = async (cursor = "") => {
+    const mine = (looks += 1);
     const page = await get(`/v1/deadletters?limit=50${cursor && `&cursor=${encode(cursor)}`}`);
-    if (alive()) box.replaceChildren(...letters(page, draw));
+    if (alive() && mine === looks) box.replaceChildren(...letters(page, draw));
   };
   main.append(heading("Dead letters"), h("p", { class: "hint" },
     "Orders that were accepted and could not be applied. They are kept whole: mend the cause, then replay them. Replayed ones count once, like any others."),
@@ -71,6 +74,15 @@ function letters(page, draw) {
       button.disabled = false;
     }
   };
+  const older = h("button", { type: "button", class: "quiet", onclick: async () => {
+    older.disabled = true;
+    try {
+      await draw(page.next_cursor);
+    } catch (error) {
+      say(error.message);
+      older.disabled = false;
+    }
+  } }, "Show older ones");
   const button = (text, what, told, kind = "quiet") => {
     const element = h("button", { type: "button", class: kind }, text);
     element.addEventListener("click", act(element, what, told));
@@ -86,7 +98,7 @@ function letters(page, draw) {
   });
   return [h("div", { class: "filters" }, button("Replay all", () => call("POST", "/v1/deadletters/all/replay"), "Replayed: they are on their way.")),
     h("div", { class: "card" }, table("Dead letters", [["Failed", "time"], ["Order", ""], ["Action", "wide"], ["", ""]], rows)),
-    page.next_cursor && h("button", { type: "button", class: "quiet", onclick: () => draw(page.next_cursor) }, "Show older ones")].filter(Boolean);
+    page.next_cursor && older].filter(Boolean);
 }
 
 export async function purge(main, _asked, alive) {
