@@ -207,7 +207,7 @@ def import_orders(
         fail(f"Stopped.{_again(given)}", INTERRUPTED, as_json)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
-    if summary["rejected"] and not given.skip_bad:
+    if (summary["rejected"] or summary["refused"]) and not given.skip_bad:
         raise SystemExit(REFUSED)
 
 

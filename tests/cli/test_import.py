@@ -174,7 +174,7 @@ def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     with file.open("a") as more:
         more.write(f"3,p3@{MARKER},2024-01-01T00:00:03Z,99,USD\n")  # another content of an order that stands
     ran = run(api, file, "--api", "v1", "--concurrency", "1", "--json")
-    assert ran.exit_code == 0, ran.output
+    assert ran.exit_code == 1, ran.output
     assert len(api.orders) == 40
     assert api.orders["7"] == {
         "order_id": "7", "order_date": "2024-01-01T00:00:07Z", "total": "7.50", "currency": "USD",
@@ -183,6 +183,10 @@ def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     summary = json.loads(ran.stdout)
     assert (summary["sent"], summary["refused"]) == (40, 1)
     assert "42,,,refused by the API: order_id exists" in (tmp_path / "orders.csv.rejects.csv").read_text()
+    # Also when it is asked once more.
+    assert run(api, file, "--api", "v1").exit_code == 1
+    assert run(api, file, "--api", "v1", "--skip-bad").exit_code == 0
+    assert run(api, plain(file, 40), "--api", "v1", "--state", str(tmp_path / "new")).exit_code == 0
 
 
 def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Path) -> None:
