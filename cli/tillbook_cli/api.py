@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from .output import REFUSED, UNREACHABLE, fail
 
 _SECONDS = 40.0  # an HTTP API answers within 30
 _PAGE = 200
+_KEY = re.compile(r"[\x21-\x7e]+")  # what can stand in a header
 
 
 class Refused(Exception):
@@ -142,10 +144,14 @@ def connected(url: str | None, key: str | None, local: bool, as_json: bool) -> A
     if local:
         found = local_stack()
         url, key = found.get("url"), key or LOCAL_KEY
+    # From a file or a paste they may end in a line break.
+    url, key = (url or "").strip(), (key or "").strip()
     if not url or not key:
         raise click.UsageError("Give --url and --key (or TILLBOOK_URL and TILLBOOK_KEY), or --local for make run.")
     if not url.startswith(("http://", "https://")):
         raise click.UsageError("--url must start with https:// (or http:// for a local stack).")
+    if not _KEY.fullmatch(key):
+        raise click.UsageError("The key has characters that no key has: copy it anew.")
     return Api(url, key, as_json)
 
 

@@ -226,6 +226,22 @@ def test_a_wrong_key_is_told(api: FakeApi, tmp_path: Path) -> None:
     assert "The key is unknown" in ran.stderr
 
 
+def test_a_key_with_a_line_break_is_read_without_it(api: FakeApi, tmp_path: Path) -> None:
+    file = plain(tmp_path / "o.csv", 3)
+    ran = CliRunner().invoke(
+        tillbook, ["import", str(file), "--provider", "s"], env={"TILLBOOK_KEY": f"{KEY}\r\n", "TILLBOOK_URL": api.url}
+    )
+    assert (ran.exit_code, len(api.events)) == (0, 3), ran.output
+
+
+@pytest.mark.parametrize("bad", ["tb_se\ncret", "tb_se cret", "tb_secr\u00e9t", "tb_secret\u2026", "tb_\x7fsecret"])
+def test_what_can_be_no_key_is_not_shown(bad: str) -> None:
+    ran = CliRunner().invoke(tillbook, ["requests", "--url", "http://127.0.0.1:9", "--key", bad])
+    assert ran.exit_code == 2, ran.exception
+    assert "characters that no key has" in ran.output
+    assert "tb_" not in ran.output
+
+
 # ---------------------------------------------------------------------- check
 
 
