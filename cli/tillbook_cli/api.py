@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import click
 import urllib3
+from click.core import ParameterSource
 
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
@@ -127,7 +128,7 @@ Command = Callable[..., None]
 _options = (
     click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="Where the API is: the stack's output ApiUrl."),
     click.option("--key", envvar="TILLBOOK_KEY", show_envvar=True, help="An API key with the role admin."),
-    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its own key."),
+    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its own key unless --key is given."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
 
@@ -143,7 +144,9 @@ def connected(url: str | None, key: str | None, local: bool, as_json: bool) -> A
     """Raises Unreachable, click.UsageError."""
     if local:
         found = local_stack()
-        url, key = found.get("url"), key or LOCAL_KEY
+        # An exported key is of another stack: it does not go to this one.
+        typed = click.get_current_context().get_parameter_source("key") is ParameterSource.COMMANDLINE
+        url, key = found.get("url"), key if typed else LOCAL_KEY
     # From a file or a paste they may end in a line break.
     url, key = (url or "").strip(), (key or "").strip()
     if not url or not key:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from cli.tillbook_cli import histories, mappings, sending
 from cli.tillbook_cli.checking import checked
+from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
 from cli.tillbook_cli.sending import retry_after, units
@@ -232,6 +233,20 @@ def test_a_key_with_a_line_break_is_read_without_it(api: FakeApi, tmp_path: Path
         tillbook, ["import", str(file), "--provider", "s"], env={"TILLBOOK_KEY": f"{KEY}\r\n", "TILLBOOK_URL": api.url}
     )
     assert (ran.exit_code, len(api.events)) == (0, 3), ran.output
+
+
+def test_an_exported_key_does_not_go_to_the_local_stack(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr(api, "answer", lambda _path, key, _body: keys.append(key) or (200, {}, {}))
+    (tmp_path / LOCAL_FILE).parent.mkdir()
+    (tmp_path / LOCAL_FILE).write_text(json.dumps({"url": api.url}))
+    monkeypatch.chdir(tmp_path)
+    exported = {"TILLBOOK_KEY": "tb_production", "TILLBOOK_URL": "https://production.example"}
+    for given in ([], ["--key", "tb_given"]):
+        CliRunner().invoke(tillbook, ["audience", "list", "--local", *given], env=exported)
+    assert keys == [f"Bearer {LOCAL_KEY}", "Bearer tb_given"]
 
 
 @pytest.mark.parametrize("bad", ["tb_se\ncret", "tb_se cret", "tb_secr\u00e9t", "tb_secret\u2026", "tb_\x7fsecret"])
