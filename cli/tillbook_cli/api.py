@@ -76,8 +76,18 @@ class Api:
         answer = self.asked(method, path, payload, **query)
         found = answer.json()
         if found is None:
-            raise Refused(f"{self.url} does not answer as Tillbook does.")
+            raise self.strange()
         return found
+
+    def part(self, found: Any, name: str, kind: type) -> Any:
+        """A part of an answer. Raises Refused where it is not there: then something else answers at that URL."""
+        part = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(part, kind):
+            raise self.strange()
+        return part
+
+    def strange(self) -> Refused:
+        return Refused(f"{self.url} does not answer as Tillbook does.")
 
     def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
         given = urlencode({name: value for name, value in query.items() if value is not None})
@@ -92,15 +102,16 @@ class Api:
         cursor: str | None = None
         while most > 0:
             found = self.get(path, limit=min(most, _PAGE), cursor=cursor, **query)
-            yield from found[noun][:most]
-            most -= len(found[noun])
-            cursor = found["next_cursor"]
+            listed = self.part(found, noun, list)
+            yield from listed[:most]
+            most -= len(listed)
+            cursor = found.get("next_cursor")
             if cursor is None:
                 return
 
     def account(self) -> str:
         """The account of the key. Raises Refused where the key is not an admin key."""
-        return str(self.get("/v1/account")["account_id"])
+        return str(self.part(self.get("/v1/account"), "account_id", str))
 
 
 def segment(text: str) -> str:
@@ -117,7 +128,8 @@ def refusal(answer: Answer) -> str:
         if isinstance(found.get("error"), dict):
             return str(found["error"].get("message"))
         if isinstance(found.get("errors"), list) and found["errors"]:
-            return "; ".join(str(entry.get("message")) for entry in found["errors"][:5])
+            entries = [entry for entry in found["errors"][:5] if isinstance(entry, dict)]
+            return "; ".join(str(entry.get("message")) for entry in entries) or f"The API answered {answer.status}."
         if "message" in found:
             return f"The gateway answered {answer.status}: {found['message']}."
     return f"The API answered {answer.status}."
@@ -128,7 +140,7 @@ Command = Callable[..., None]
 _options = (
     click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="Where the API is: the stack's output ApiUrl."),
     click.option("--key", envvar="TILLBOOK_KEY", show_envvar=True, help="An API key with the role admin."),
-    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its own key unless --key is given."),
+    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its key or --key."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
 

@@ -244,9 +244,41 @@ def test_an_exported_key_does_not_go_to_the_local_stack(
     (tmp_path / LOCAL_FILE).write_text(json.dumps({"url": api.url}))
     monkeypatch.chdir(tmp_path)
     exported = {"TILLBOOK_KEY": "tb_production", "TILLBOOK_URL": "https://production.example"}
-    for given in ([], ["--key", "tb_given"]):
-        CliRunner().invoke(tillbook, ["audience", "list", "--local", *given], env=exported)
+    for typed in ([], ["--key", "tb_given"]):
+        CliRunner().invoke(tillbook, ["audience", "list", "--local", *typed], env=exported)
     assert keys == [f"Bearer {LOCAL_KEY}", "Bearer tb_given"]
+
+
+@pytest.mark.parametrize("shape", [{}, {"status": "ok"}, [], [1], 1, "ok", {"account_id": None}, {"transactions": {}}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("person", "x"), ("order", "1"), ("requests",), ("deadletters", "list"), ("deadletters", "replay", "x"),
+        ("deadletters", "discard", "x", "--reason", "y"), ("audience", "export", "x"), ("import", "o.csv"),
+        ("import", "o.csv", "--account", "1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_tillbook_is_told(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], shape: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain(tmp_path / "o.csv", 3)
+    more = ("--provider", "s") if words[0] == "import" else ()
+    monkeypatch.setattr(api, "answer", lambda *_: (202 if "--account" in words else 200, {}, shape))
+    ran = CliRunner().invoke(tillbook, [*words, *more, "--url", api.url, "--key", KEY])
+    assert ran.exit_code == 1, ran.exception
+    said = "There is no audience x" if (words[0], shape) == ("audience", []) else "does not answer as Tillbook does."
+    assert said in ran.stderr
+
+
+@pytest.mark.parametrize("shape", [{"errors": ["no"]}, {"errors": [None]}, {"errors": None}, {"errors": {"a": 1}}, [1]])
+def test_refusals_of_what_is_no_tillbook_are_told(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Any
+) -> None:
+    monkeypatch.setattr(api, "answer", lambda *_: (422, {}, shape))
+    ran = run(api, plain(tmp_path / "o.csv", 3), "--provider", "s", "--account", "1")
+    assert ran.exit_code == 1
+    assert "Error: The API answered 422." in ran.stderr
 
 
 @pytest.mark.parametrize("bad", ["tb_se\ncret", "tb_se cret", "tb_secr\u00e9t", "tb_secret\u2026", "tb_\x7fsecret"])
