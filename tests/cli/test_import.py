@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.tillbook_cli import histories, mappings, sending
+from cli.tillbook_cli.api import Api
 from cli.tillbook_cli.checking import checked
 from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY
 from cli.tillbook_cli.main import tillbook
@@ -158,6 +159,21 @@ def test_ctrl_c_keeps_what_was_answered(api: FakeApi, tmp_path: Path) -> None:
     assert len(api.events) == len(api.identities) == 200
 
 
+@pytest.mark.parametrize("words", [("requests",), ("deadletters", "list"), ("import", "o.csv", "--provider", "s")])
+def test_ctrl_c_ends_any_command_with_130(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Api, "send", interrupted)
+    plain(tmp_path / "o.csv", 3)
+    ran = CliRunner().invoke(tillbook, [*words, "--url", api.url, "--key", KEY])
+    assert (ran.exit_code, ran.stdout) == (130, "")
+    assert ran.stderr.endswith("\nStopped.\n")
+
+
 def test_a_file_that_changed_is_refused(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 20)
     assert run(api, file, "--provider", "my_shop").exit_code == 0
@@ -206,6 +222,25 @@ def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Pat
     file.write_bytes(gzip.compress(text.encode(), mtime=0))
     assert run(api, file).exit_code == 0
     assert api.events == [event | {"grand_total": Decimal("123456789012345.6789"), "loyal": True}]
+
+
+@pytest.mark.parametrize("option", [("--time-zone", "Europe/Berlin"), ("--save-mapping", "saved.json")])
+def test_json_lines_without_a_mapping_take_no_options_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    order = {
+        "provider": "s", "email": "a@x.example", "action": "placed", "order_id": 1, "occurred_at": "2024-01-01T10:00",
+    }  # fmt: skip
+    file = tmp_path / "orders.jsonl"
+    file.write_text(json.dumps(order))
+    assert run(None, file).exit_code == 0
+    ran = run(None, file, *option)
+    assert ran.exit_code == 2
+    assert f"{option[0]} goes with a mapping" in ran.stderr
+    fields = {name: [name] for name in order}
+    (tmp_path / "mapping.json").write_text(json.dumps({"fields": fields}))
+    assert run(None, file, "--mapping", "mapping.json", *option).exit_code == 0
 
 
 def test_an_api_that_is_stricter_names_the_line(api: FakeApi, tmp_path: Path) -> None:
