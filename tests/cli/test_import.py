@@ -365,6 +365,48 @@ def test_bad_rows_go_to_a_file_with_their_lines(api: FakeApi, tmp_path: Path) ->
     assert [event["order_id"] for event in api.events] == ["1", "10"]
 
 
+@pytest.mark.parametrize("version", ["v1", "v3"])
+def test_a_refund_that_would_count_nothing_is_refused(tmp_path: Path, version: str) -> None:
+    file = tmp_path / "orders.csv"
+    rows = ["1,10,10,", "2,10,0.00,", "3,10,,", "4,10,2.5,2.50", "5,10,2.5,2", "6,10,,10", "7,10,ten,"]
+    rows = [f"{number},a@x.example,2024-01-01,{rest}" for number, rest in (row.split(",", 1) for row in rows)]
+    file.write_text("order_id,email,occurred_at,grand_total,Refund amount,refunded\n" + "\n".join(rows))
+    assert run(None, file, "--provider", "s", "--api", version).exit_code == 1
+    with (tmp_path / "orders.csv.rejects.csv").open(newline="") as bad:
+        found = [
+            (int(r["line"]), r["field"], r["column"]) for r in csv.DictReader(bad) if "needs an action" in r["message"]
+        ]
+    assert found == [(line, "refund_amount", "Refund amount") for line in (2, 6, 8)]
+
+
+def test_what_is_sent_of_a_row_without_a_refund_is_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("order_id,email,occurred_at,grand_total,refund_amount\n1,a@x.example,2024-01-01,10,0.00\n")
+    assert payloads(file, provider="s") == [
+        {
+            "action": "placed", "order_id": "1", "email": "a@x.example", "occurred_at": "2024-01-01T00:00:00Z",
+            "grand_total": "10", "refund_amount": "0.00", "provider": "s",
+        }
+    ]  # fmt: skip
+    file.write_text(
+        "order_id,email,occurred_at,action,refund_amount\n1,a@x.example,2024-01-01,refunded,10\n"
+        "1,a@x.example,2024-01-01,placed,10\n"
+    )
+    assert [event["action"] for event in payloads(file, provider="s")] == ["refunded", "placed"]
+
+
+def test_a_refund_in_json_lines_needs_an_action_too(api: FakeApi, tmp_path: Path) -> None:
+    event = {"provider": "s", "email": "a@x.example", "order_id": 1, "occurred_at": "2024-01-01", "refund_amount": 5}
+    file = tmp_path / "orders.jsonl"
+    for more in ({}, {"refunded_amount": 5}):  # which means nothing to the API
+        file.write_text(json.dumps(event | more))
+        ran = run(api, file)
+        assert (ran.exit_code, api.events) == (1, [])
+        assert "refund_amount: needs an action (refunded)" in ran.stderr
+    file.write_text(json.dumps(event | {"action": "refunded"}))
+    assert run(api, file).exit_code == 0
+
+
 def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 3)
     for option in ("--rejects", "--state", "--save-mapping"):
