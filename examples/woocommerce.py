@@ -29,6 +29,11 @@ ACTIONS = {"processing": "paid", "completed": "fulfilled"}
 WORTHLESS = ("cancelled", "failed", "refunded", "trash")
 
 
+def four_decimals(number: Any) -> str:
+    """The most that Tillbook takes. A line's price is its total / quantity, as far as a float goes."""
+    return str(round(Decimal(str(number)), 4))
+
+
 def activity(order: dict[str, Any], topic: str) -> dict[str, Any]:
     """One event of Order Activity; raises KeyError and ArithmeticError where it is no order of WooCommerce."""
     left = Decimal(order["total"]) + sum((Decimal(refund["total"]) for refund in order.get("refunds", [])), Decimal())
@@ -44,9 +49,9 @@ def activity(order: dict[str, Any], topic: str) -> dict[str, Any]:
         "items": [
             {
                 "product_id": item["product_id"],
-                "name": item["name"],
-                "price": item["price"],
-                "quantity": item["quantity"],
+                "name": item["name"][:1000].strip() or str(item["product_id"]),
+                "price": four_decimals(item["price"]),
+                "quantity": four_decimals(item["quantity"]),
             }
             for item in order.get("line_items", [])
         ],

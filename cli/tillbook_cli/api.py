@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +12,14 @@ from urllib.parse import quote, urlencode
 
 import click
 import urllib3
+from click.core import ParameterSource
 
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
 
 _SECONDS = 40.0  # an HTTP API answers within 30
 _PAGE = 200
+_KEY = re.compile(r"[\x21-\x7e]+")  # what can stand in a header
 
 
 class Refused(Exception):
@@ -73,8 +76,18 @@ class Api:
         answer = self.asked(method, path, payload, **query)
         found = answer.json()
         if found is None:
-            raise Refused(f"{self.url} does not answer as Tillbook does.")
+            raise self.strange()
         return found
+
+    def part(self, found: Any, name: str, kind: type) -> Any:
+        """A part of an answer. Raises Refused where it is not there: then something else answers at that URL."""
+        part = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(part, kind):
+            raise self.strange()
+        return part
+
+    def strange(self) -> Refused:
+        return Refused(f"{self.url} does not answer as Tillbook does.")
 
     def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
         given = urlencode({name: value for name, value in query.items() if value is not None})
@@ -89,15 +102,16 @@ class Api:
         cursor: str | None = None
         while most > 0:
             found = self.get(path, limit=min(most, _PAGE), cursor=cursor, **query)
-            yield from found[noun][:most]
-            most -= len(found[noun])
-            cursor = found["next_cursor"]
+            listed = self.part(found, noun, list)
+            yield from listed[:most]
+            most -= len(listed)
+            cursor = found.get("next_cursor")
             if cursor is None:
                 return
 
     def account(self) -> str:
         """The account of the key. Raises Refused where the key is not an admin key."""
-        return str(self.get("/v1/account")["account_id"])
+        return str(self.part(self.get("/v1/account"), "account_id", str))
 
 
 def segment(text: str) -> str:
@@ -114,7 +128,8 @@ def refusal(answer: Answer) -> str:
         if isinstance(found.get("error"), dict):
             return str(found["error"].get("message"))
         if isinstance(found.get("errors"), list) and found["errors"]:
-            return "; ".join(str(entry.get("message")) for entry in found["errors"][:5])
+            entries = [entry for entry in found["errors"][:5] if isinstance(entry, dict)]
+            return "; ".join(str(entry.get("message")) for entry in entries) or f"The API answered {answer.status}."
         if "message" in found:
             return f"The gateway answered {answer.status}: {found['message']}."
     return f"The API answered {answer.status}."
@@ -125,7 +140,7 @@ Command = Callable[..., None]
 _options = (
     click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="Where the API is: the stack's output ApiUrl."),
     click.option("--key", envvar="TILLBOOK_KEY", show_envvar=True, help="An API key with the role admin."),
-    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its own key."),
+    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its key or --key."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
 
@@ -141,11 +156,17 @@ def connected(url: str | None, key: str | None, local: bool, as_json: bool) -> A
     """Raises Unreachable, click.UsageError."""
     if local:
         found = local_stack()
-        url, key = found.get("url"), key or LOCAL_KEY
+        # An exported key is of another stack: it does not go to this one.
+        typed = click.get_current_context().get_parameter_source("key") is ParameterSource.COMMANDLINE
+        url, key = found.get("url"), key if typed else LOCAL_KEY
+    # From a file or a paste they may end in a line break.
+    url, key = (url or "").strip(), (key or "").strip()
     if not url or not key:
         raise click.UsageError("Give --url and --key (or TILLBOOK_URL and TILLBOOK_KEY), or --local for make run.")
     if not url.startswith(("http://", "https://")):
         raise click.UsageError("--url must start with https:// (or http:// for a local stack).")
+    if not _KEY.fullmatch(key):
+        raise click.UsageError("The key has characters that no key has: copy it anew.")
     return Api(url, key, as_json)
 
 

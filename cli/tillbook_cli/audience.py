@@ -30,11 +30,18 @@ def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
     cursor = None
     while True:
         page = api.get(f"/v1/audience/{segment(audience)}", limit=PAGE, cursor=cursor)
-        members: list[Any] = page["members"]
+        members: list[Any] = api.part(page, "members", list)
         yield b"".join(json.dumps(m, ensure_ascii=False).encode() + b"\n" for m in members), len(members)
-        cursor = page["next_cursor"]
+        cursor = page.get("next_cursor")
         if not cursor:
             return
+
+
+def _audiences(api: Api) -> list[Any]:
+    found = api.get("/v1/audiences")
+    if not isinstance(found, list):
+        raise api.strange()
+    return found
 
 
 @click.group()
@@ -46,7 +53,7 @@ def audience() -> None:
 @over_https
 def list_audiences(api: Api) -> None:
     """List the audiences with their numbers of members, as JSON."""
-    click.echo(json.dumps(api.get("/v1/audiences"), indent=2))
+    click.echo(json.dumps(_audiences(api), indent=2))
 
 
 @audience.command("export")
@@ -59,7 +66,7 @@ def export(api: Api, audience_id: str, form: str, output: IO[bytes]) -> None:
 
     AUDIENCE_ID is customers-orders-api or customers-shopper-activity: see tillbook audience list.
     """
-    known = {entry["id"]: entry["member_count"] for entry in api.get("/v1/audiences")}
+    known = {api.part(entry, "id", str): api.part(entry, "member_count", int) for entry in _audiences(api)}
     if audience_id not in known:
         raise Refused(f"There is no audience {audience_id}; there are {', '.join(known)}.")
     with Progress("members", known[audience_id], quiet=api.as_json) as bar:

@@ -13,7 +13,9 @@ import click
 
 from tillbook.accounts import Account
 from tillbook.audit import DRIFT, UNSETTLED, Auditor
+from tillbook.errors import NotFound
 from tillbook.people import People
+from tillbook.table import TIMELINE, person_pk, raw
 
 Report = dict[str, Any]
 
@@ -24,15 +26,35 @@ _PLACES = 400  # of 100 items each: what a sample reads at most
 def chosen(
     client: Any, table: str, account: Account | None, person: str | None, sample: int | None
 ) -> Iterator[tuple[str, str]]:
-    """(account, our own id of a person): one, `sample` at random, or all. Raises NotFound for one who is not known."""
+    """(account, our own id of a person): one, `sample` at random, or all.
+
+    Raises NotFound for one who is not known, click.UsageError where nothing stands under what may be an id of ours.
+    """
     auditor, of = Auditor(client, table), account.id if account else ""
     if person and account:
-        # By our own id also where the person's item is gone, which is drift if orders stand.
-        own = person if _OWN_ID.fullmatch(person) else People(client, table, account).find(person)["person"]
-        return iter([(account.id, own)])
+        return iter([(account.id, _own_id(client, table, account, person))])
     if sample is None:
         return auditor.everybody(of)
     return islice(auditor.people(_PLACES, of), sample)
+
+
+def _own_id(client: Any, table: str, account: Account, person: str) -> str:
+    """By our own id also where the person's item is gone, which is drift if orders stand.
+
+    What looks like one may be a shop's (an MD5), and is looked for first.
+    """
+    try:
+        return str(People(client, table, account).find(person)["person"])
+    except NotFound:
+        if not _OWN_ID.fullmatch(person):
+            raise
+    events = client.query(
+        TableName=table, IndexName=TIMELINE, KeyConditionExpression="gp = :gp", Limit=1,
+        ExpressionAttributeValues=raw({":gp": person_pk(account.id, person)}),
+    )  # fmt: skip
+    if not events["Items"]:
+        raise click.UsageError("Nobody is known by that, and no order stands under it as an id of ours.")
+    return person
 
 
 def report(client: Any, table: str, people: Iterable[tuple[str, str]], length: int | None) -> Report:

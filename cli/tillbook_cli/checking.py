@@ -19,6 +19,11 @@ from .mappings import Entry, Mapping
 from .rows import Place
 
 MOST_REASONS = 50
+_LOST = FieldError(
+    "refund_amount",
+    "format_error",
+    "needs an action (refunded) in the row; what was refunded of the order in all is refunded_amount",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ def checked(found: Iterator[Entry], api: str, mapping: Mapping | None, provider:
             payloads = _payloads(entry, api, mapping, provider)
             for payload in payloads:
                 rejects += [_reject(entry.line, error, mapping) for error in _faults(payload, api)]
+            if payloads and histories.refund_is_lost(entry.record, mapping):
+                rejects.append(_reject(entry.line, _LOST, mapping))
         bodies = [] if rejects else [dumps(payload).encode() for payload in payloads]
         if any(len(body) > MAX_ORDER_BYTES for body in bodies):
             rejects, bodies = [Reject(entry.line, "", "", f"is more than {MAX_ORDER_BYTES // 1024} KiB of JSON")], []

@@ -51,6 +51,21 @@ def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
     return [placed] if "action" in record else [placed, *_ends(placed, record, mapping, means)]
 
 
+def refund_is_lost(record: Record, mapping: Mapping | None) -> bool:
+    """Whether a refund stands in a row without an action: of an order that was placed it counts nothing.
+
+    With a mapping the same sum may stand as `refunded_amount`, of which an event is made.
+    """
+    given = record.get("refund_amount")
+    if "action" in record or given is None:
+        return False
+    try:
+        told = _amount(record.get("refunded_amount")) if mapping else ZERO
+        return _amount(given) not in (ZERO, told)
+    except AmountError:
+        return True
+
+
 def _ends(placed: dict[str, Json], record: Record, mapping: Mapping, means: str) -> list[dict[str, Json]]:
     """Refund and cancellation: when they happened if the file tells, else a second after the order."""
     who = {name: placed[name] for name in _NAMED if name in placed}

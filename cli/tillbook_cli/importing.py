@@ -207,7 +207,7 @@ def import_orders(
         fail(f"Stopped.{_again(given)}", INTERRUPTED, as_json)
     if as_json:
         click.echo(json.dumps(summary, indent=2))
-    if summary["rejected"] and not given.skip_bad:
+    if (summary["rejected"] or summary["refused"]) and not given.skip_bad:
         raise SystemExit(REFUSED)
 
 
@@ -227,7 +227,7 @@ def _known_encoding(name: str) -> None:
 
 
 def _mapping(given: Given, source: Source) -> Mapping | None:
-    """None for JSON lines that are orders as the API takes them. Raises BadMapping."""
+    """None for JSON lines that are orders as the API takes them. Raises BadMapping, click.UsageError."""
     mapping: Mapping | None = None
     if given.mapping:
         mapping = mappings.load(given.mapping)
@@ -236,6 +236,9 @@ def _mapping(given: Given, source: Source) -> Mapping | None:
     elif not source.is_json:
         mapping = mappings.guessed(source.columns)
     if mapping is None:
+        for option, value in (("--time-zone", given.time_zone), ("--save-mapping", given.save_mapping)):
+            if value:
+                raise click.UsageError(f"{option} goes with a mapping; JSON lines without one are sent as they are.")
         return None
     if not source.is_json:
         mapping = mappings.resolved(mapping, source.columns)

@@ -224,7 +224,8 @@ def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
     """Queue dead letters again. What was applied meanwhile changes nothing."""
     if everything == bool(ids):
         raise click.UsageError("Give ids, or --all.")
-    replayed = sum(api.call("POST", f"/v1/deadletters/{segment(one)}/replay")["replayed"] for one in ids or ("all",))
+    answers = (api.call("POST", f"/v1/deadletters/{segment(one)}/replay") for one in ids or ("all",))
+    replayed = sum(api.part(answer, "replayed", int) for answer in answers)
     show({"replayed": replayed}, api.as_json)
 
 
@@ -234,4 +235,6 @@ def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
 @over_https
 def discard(api: Api, deadletter_id: str, reason: str) -> None:
     """Discard a dead letter: what it asked for will not be done."""
-    show(api.call("DELETE", f"/v1/deadletters/{segment(deadletter_id)}", {"reason": reason}), api.as_json)
+    discarded = api.call("DELETE", f"/v1/deadletters/{segment(deadletter_id)}", {"reason": reason})
+    api.part(discarded, "id", str)
+    show(discarded, api.as_json)

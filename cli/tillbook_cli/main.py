@@ -20,10 +20,20 @@ from .exporting import export
 from .importing import import_orders
 from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
-from .output import REFUSED, table
+from .output import INTERRUPTED, REFUSED, table
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Stoppable(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """click itself would end with 1, which means refused."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("\nStopped.", err=True)
+            raise SystemExit(INTERRUPTED) from None
+
+
+@click.group(cls=_Stoppable, context_settings={"help_option_names": ["-h", "--help"]})
 def tillbook() -> None:
     """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
 

@@ -124,9 +124,8 @@ class Sender:
         body = b'{"orders":[' + b",".join(body for _, body in events) + b"]}"
         answer = self._taken(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
         if answer.status == 202:
-            taken = answer.json()
-            if not isinstance(taken, dict) or len(taken.get("request_ids", [])) != len(events):
-                raise Refused(f"{self.api.url} does not answer as Tillbook does.")
+            if len(self.api.part(answer.json(), "request_ids", list)) != len(events):
+                raise self.api.strange()
             return Sent(len(events), [])
         if answer.status == 413 and len(events) > 1:
             half = len(events) // 2
@@ -187,7 +186,10 @@ def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int,
         return [(events[0][0], FieldError("", "length_error", "is too large for the API"))]
     found: list[tuple[int, FieldError]] = []
     body = answer.json()
-    for error in body.get("errors", []) if answer.status == 422 and isinstance(body, dict) else []:
+    errors = body.get("errors") if answer.status == 422 and isinstance(body, dict) else None
+    for error in errors if isinstance(errors, list) else []:
+        if not isinstance(error, dict):
+            continue
         position, _, path = str(error.get("attribute") or "").removeprefix("orders[").partition("]")
         if position.isdigit() and int(position) < len(events):
             code = str(error.get("code", ""))

@@ -89,6 +89,9 @@ def serving(port: int = 0) -> Iterator[FakeApi]:
         def do_GET(self) -> None:
             self.do_POST()
 
+        def do_DELETE(self) -> None:
+            self.do_POST()
+
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             with api.lock:

@@ -20,24 +20,37 @@ ANN, BEN = "ann@example.com", "ben@example.com"
 Plant = Callable[[str, str], None]
 
 
+MD5 = "0cc175b9c0f1b6a831c399e269772661"  # a shop's own id
+
+
 def id_of(email: str) -> str:
     return Person("email", email_sha256(email)).id_in("acme")
 
 
 @pytest.fixture
-def plant(run: Terminal, stack_name: str, on_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Plant:
+def ledger(stack_name: str, on_aws: Any) -> tuple[Any, str]:
+    """A client of DynamoDB, and the name of the table."""
+    outputs = on_aws.describe_stacks(StackName=stack_name)["Stacks"][0]["Outputs"]
+    table = {output["OutputKey"]: output["OutputValue"] for output in outputs}["LedgerTableName"]
+    return boto3.client("dynamodb", region_name=REGION), table
+
+
+def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
+    Ledger(*ledger).submit(
+        "acme", orders_api.document(body)[0], new_id=times.uuid7(), digest="", request_id=times.uuid7(),
+        received=times.now(), announce=lambda: None, deadline=float("inf"),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def plant(run: Terminal, ledger: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Account acme with 101 orders of Ann and one of Ben; adds an amount to an attribute of Ann's item."""
     monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
     assert run("account", "create", "acme").code == 0
-    client = boto3.client("dynamodb", region_name=REGION)
-    outputs = on_aws.describe_stacks(StackName=stack_name)["Stacks"][0]["Outputs"]
-    table = {output["OutputKey"]: output["OutputValue"] for output in outputs}["LedgerTableName"]
+    client, table = ledger
     for n in range(102):
         body = {"order_id": f"o-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": ANN if n else BEN}
-        Ledger(client, table).submit(
-            "acme", orders_api.document(body)[0], new_id=times.uuid7(), digest="", request_id=times.uuid7(),
-            received=times.now(), announce=lambda: None, deadline=float("inf"),
-        )  # fmt: skip
+        place(ledger, body)
 
     def add(name: str, value: str) -> None:
         client.update_item(
@@ -71,6 +84,25 @@ def test_audit(run: Terminal, plant: Plant) -> None:
     # Back to what it was.
     plant("o.USD", "-0.01")
     assert run("audit", "acme").code == 0
+
+
+def test_a_person_by_what_looks_like_an_id_of_ours(run: Terminal, plant: Plant, ledger: tuple[Any, str]) -> None:
+    client, table = ledger
+    address = {"address_1": "1 Main St", "postal_code": "12345"}
+    order = {"order_id": "m-1", "order_date": "2026-01-20", "total": "5", "customer_id": MD5}
+    place(ledger, order | {"shipping_address": address})
+    ran = run("audit", "acme", "--person", MD5)
+    assert (ran.code, ran.out) == (0, "1 people, 1 orders: no drift.\n")
+    typo = MD5[::-1]
+    ran = run("audit", "acme", "--person", typo)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Nobody is known by that" in ran.err
+
+    # Ben's orders stand, he does not.
+    client.delete_item(TableName=table, Key=raw({"pk": person_pk("acme", id_of(BEN)), "sk": "p"}))
+    ran = run("audit", "acme", "--person", id_of(BEN))
+    assert ran.code == 1
+    assert "amount: stored 0, its orders make 1.1\n" in ran.out
 
 
 def test_what_cannot_be_audited(run: Terminal) -> None:

@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.tillbook_cli import histories, mappings, sending
+from cli.tillbook_cli.api import Api
 from cli.tillbook_cli.checking import checked
+from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
 from cli.tillbook_cli.sending import retry_after, units
@@ -157,6 +159,21 @@ def test_ctrl_c_keeps_what_was_answered(api: FakeApi, tmp_path: Path) -> None:
     assert len(api.events) == len(api.identities) == 200
 
 
+@pytest.mark.parametrize("words", [("requests",), ("deadletters", "list"), ("import", "o.csv", "--provider", "s")])
+def test_ctrl_c_ends_any_command_with_130(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Api, "send", interrupted)
+    plain(tmp_path / "o.csv", 3)
+    ran = CliRunner().invoke(tillbook, [*words, "--url", api.url, "--key", KEY])
+    assert (ran.exit_code, ran.stdout) == (130, "")
+    assert ran.stderr.endswith("\nStopped.\n")
+
+
 def test_a_file_that_changed_is_refused(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 20)
     assert run(api, file, "--provider", "my_shop").exit_code == 0
@@ -174,7 +191,7 @@ def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     with file.open("a") as more:
         more.write(f"3,p3@{MARKER},2024-01-01T00:00:03Z,99,USD\n")  # another content of an order that stands
     ran = run(api, file, "--api", "v1", "--concurrency", "1", "--json")
-    assert ran.exit_code == 0, ran.output
+    assert ran.exit_code == 1, ran.output
     assert len(api.orders) == 40
     assert api.orders["7"] == {
         "order_id": "7", "order_date": "2024-01-01T00:00:07Z", "total": "7.50", "currency": "USD",
@@ -183,6 +200,10 @@ def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     summary = json.loads(ran.stdout)
     assert (summary["sent"], summary["refused"]) == (40, 1)
     assert "42,,,refused by the API: order_id exists" in (tmp_path / "orders.csv.rejects.csv").read_text()
+    # Also when it is asked once more.
+    assert run(api, file, "--api", "v1").exit_code == 1
+    assert run(api, file, "--api", "v1", "--skip-bad").exit_code == 0
+    assert run(api, plain(file, 40), "--api", "v1", "--state", str(tmp_path / "new")).exit_code == 0
 
 
 def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Path) -> None:
@@ -203,6 +224,25 @@ def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Pat
     assert api.events == [event | {"grand_total": Decimal("123456789012345.6789"), "loyal": True}]
 
 
+@pytest.mark.parametrize("option", [("--time-zone", "Europe/Berlin"), ("--save-mapping", "saved.json")])
+def test_json_lines_without_a_mapping_take_no_options_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    order = {
+        "provider": "s", "email": "a@x.example", "action": "placed", "order_id": 1, "occurred_at": "2024-01-01T10:00",
+    }  # fmt: skip
+    file = tmp_path / "orders.jsonl"
+    file.write_text(json.dumps(order))
+    assert run(None, file).exit_code == 0
+    ran = run(None, file, *option)
+    assert ran.exit_code == 2
+    assert f"{option[0]} goes with a mapping" in ran.stderr
+    fields = {name: [name] for name in order}
+    (tmp_path / "mapping.json").write_text(json.dumps({"fields": fields}))
+    assert run(None, file, "--mapping", "mapping.json", *option).exit_code == 0
+
+
 def test_an_api_that_is_stricter_names_the_line(api: FakeApi, tmp_path: Path) -> None:
     api.refuse = lambda event: "order_id" if event["order_id"] == "13" else ""
     file = plain(tmp_path / "orders.csv", 40)
@@ -220,6 +260,68 @@ def test_a_wrong_key_is_told(api: FakeApi, tmp_path: Path) -> None:
     )
     assert ran.exit_code == 1
     assert "The key is unknown" in ran.stderr
+
+
+def test_a_key_with_a_line_break_is_read_without_it(api: FakeApi, tmp_path: Path) -> None:
+    file = plain(tmp_path / "o.csv", 3)
+    ran = CliRunner().invoke(
+        tillbook, ["import", str(file), "--provider", "s"], env={"TILLBOOK_KEY": f"{KEY}\r\n", "TILLBOOK_URL": api.url}
+    )
+    assert (ran.exit_code, len(api.events)) == (0, 3), ran.output
+
+
+def test_an_exported_key_does_not_go_to_the_local_stack(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str] = []
+    monkeypatch.setattr(api, "answer", lambda _path, key, _body: keys.append(key) or (200, {}, {}))
+    (tmp_path / LOCAL_FILE).parent.mkdir()
+    (tmp_path / LOCAL_FILE).write_text(json.dumps({"url": api.url}))
+    monkeypatch.chdir(tmp_path)
+    exported = {"TILLBOOK_KEY": "tb_production", "TILLBOOK_URL": "https://production.example"}
+    for typed in ([], ["--key", "tb_given"]):
+        CliRunner().invoke(tillbook, ["audience", "list", "--local", *typed], env=exported)
+    assert keys == [f"Bearer {LOCAL_KEY}", "Bearer tb_given"]
+
+
+@pytest.mark.parametrize("shape", [{}, {"status": "ok"}, [], [1], 1, "ok", {"account_id": None}, {"transactions": {}}])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("person", "x"), ("order", "1"), ("requests",), ("deadletters", "list"), ("deadletters", "replay", "x"),
+        ("deadletters", "discard", "x", "--reason", "y"), ("audience", "export", "x"), ("import", "o.csv"),
+        ("import", "o.csv", "--account", "1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_tillbook_is_told(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], shape: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain(tmp_path / "o.csv", 3)
+    more = ("--provider", "s") if words[0] == "import" else ()
+    monkeypatch.setattr(api, "answer", lambda *_: (202 if "--account" in words else 200, {}, shape))
+    ran = CliRunner().invoke(tillbook, [*words, *more, "--url", api.url, "--key", KEY])
+    assert ran.exit_code == 1, ran.exception
+    said = "There is no audience x" if (words[0], shape) == ("audience", []) else "does not answer as Tillbook does."
+    assert said in ran.stderr
+
+
+@pytest.mark.parametrize("shape", [{"errors": ["no"]}, {"errors": [None]}, {"errors": None}, {"errors": {"a": 1}}, [1]])
+def test_refusals_of_what_is_no_tillbook_are_told(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Any
+) -> None:
+    monkeypatch.setattr(api, "answer", lambda *_: (422, {}, shape))
+    ran = run(api, plain(tmp_path / "o.csv", 3), "--provider", "s", "--account", "1")
+    assert ran.exit_code == 1
+    assert "Error: The API answered 422." in ran.stderr
+
+
+@pytest.mark.parametrize("bad", ["tb_se\ncret", "tb_se cret", "tb_secr\u00e9t", "tb_secret\u2026", "tb_\x7fsecret"])
+def test_what_can_be_no_key_is_not_shown(bad: str) -> None:
+    ran = CliRunner().invoke(tillbook, ["requests", "--url", "http://127.0.0.1:9", "--key", bad])
+    assert ran.exit_code == 2, ran.exception
+    assert "characters that no key has" in ran.output
+    assert "tb_" not in ran.output
 
 
 # ---------------------------------------------------------------------- check
@@ -261,6 +363,48 @@ def test_bad_rows_go_to_a_file_with_their_lines(api: FakeApi, tmp_path: Path) ->
     ]
     assert run(api, file, "--provider", "my_shop", "--skip-bad").exit_code == 0
     assert [event["order_id"] for event in api.events] == ["1", "10"]
+
+
+@pytest.mark.parametrize("version", ["v1", "v3"])
+def test_a_refund_that_would_count_nothing_is_refused(tmp_path: Path, version: str) -> None:
+    file = tmp_path / "orders.csv"
+    rows = ["1,10,10,", "2,10,0.00,", "3,10,,", "4,10,2.5,2.50", "5,10,2.5,2", "6,10,,10", "7,10,ten,"]
+    rows = [f"{number},a@x.example,2024-01-01,{rest}" for number, rest in (row.split(",", 1) for row in rows)]
+    file.write_text("order_id,email,occurred_at,grand_total,Refund amount,refunded\n" + "\n".join(rows))
+    assert run(None, file, "--provider", "s", "--api", version).exit_code == 1
+    with (tmp_path / "orders.csv.rejects.csv").open(newline="") as bad:
+        found = [
+            (int(r["line"]), r["field"], r["column"]) for r in csv.DictReader(bad) if "needs an action" in r["message"]
+        ]
+    assert found == [(line, "refund_amount", "Refund amount") for line in (2, 6, 8)]
+
+
+def test_what_is_sent_of_a_row_without_a_refund_is_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("order_id,email,occurred_at,grand_total,refund_amount\n1,a@x.example,2024-01-01,10,0.00\n")
+    assert payloads(file, provider="s") == [
+        {
+            "action": "placed", "order_id": "1", "email": "a@x.example", "occurred_at": "2024-01-01T00:00:00Z",
+            "grand_total": "10", "refund_amount": "0.00", "provider": "s",
+        }
+    ]  # fmt: skip
+    file.write_text(
+        "order_id,email,occurred_at,action,refund_amount\n1,a@x.example,2024-01-01,refunded,10\n"
+        "1,a@x.example,2024-01-01,placed,10\n"
+    )
+    assert [event["action"] for event in payloads(file, provider="s")] == ["refunded", "placed"]
+
+
+def test_a_refund_in_json_lines_needs_an_action_too(api: FakeApi, tmp_path: Path) -> None:
+    event = {"provider": "s", "email": "a@x.example", "order_id": 1, "occurred_at": "2024-01-01", "refund_amount": 5}
+    file = tmp_path / "orders.jsonl"
+    for more in ({}, {"refunded_amount": 5}):  # which means nothing to the API
+        file.write_text(json.dumps(event | more))
+        ran = run(api, file)
+        assert (ran.exit_code, api.events) == (1, [])
+        assert "refund_amount: needs an action (refunded)" in ran.stderr
+    file.write_text(json.dumps(event | {"action": "refunded"}))
+    assert run(api, file).exit_code == 0
 
 
 def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import importlib.util
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from types import ModuleType
 from typing import Any
 
@@ -16,6 +17,9 @@ import pytest
 
 from local.stack import ROOT, Stack
 from tests.end_to_end.shop import Shop
+from tillbook import shopper_activity
+from tillbook.json_text import loads
+from tillbook.times import now
 
 SECRET = "a webhook's secret"
 ORDER = json.loads((ROOT / "examples" / "woocommerce_order.json").read_text())
@@ -99,6 +103,32 @@ def test_an_order_from_the_checkout_to_its_refund(
 def test_what_is_left_of_an_order(receiver: ModuleType, changes: dict[str, Any], action: str, total: str) -> None:
     event = receiver.activity(order(**changes), "order.updated")
     assert (event["action"], event["grand_total"]) == (action, total)
+
+
+@pytest.mark.parametrize(
+    ("line", "sent"),
+    [
+        ({"total": "10.00", "quantity": 3, "price": 3.3333333333333335}, ("3.3333", "3.0000")),
+        ({"total": "20.00", "quantity": 3, "price": 6.666666666666667}, ("6.6667", "3.0000")),
+        ({"total": "4.99", "quantity": 0.333333, "price": 14.97001497001497}, ("14.9700", "0.3333")),
+        ({"total": "0.00", "quantity": 1, "price": 0}, ("0.0000", "1.0000")),
+        ({"price": "9.675"}, ("9.6750", "2.0000")),
+        ({"name": " ", "product_id": 0}, ("9.6750", "2.0000")),
+        ({"name": "x" * 2000}, ("9.6750", "2.0000")),
+    ],
+)
+def test_whatever_a_line_holds_tillbook_takes_the_order(
+    receiver: ModuleType, settings: Callable[..., None], monkeypatch: pytest.MonkeyPatch, line: Any, sent: Any
+) -> None:
+    events: list[Any] = []
+    monkeypatch.setattr(receiver, "send", lambda event: events.append(event) or 202)
+    settings()
+    webhook = order(line_items=[ORDER["line_items"][0] | line])
+    assert deliver(receiver, webhook) == "200 OK"
+    _, body = shopper_activity.parse(loads(json.dumps(events[0], default=str).encode()), now())
+    (item,) = body["items"]
+    assert (item["price"], item["quantity"]) == tuple(map(Decimal, sent))
+    assert body["grand_total"] == Decimal("29.35")
 
 
 def test_what_is_no_order_is_not_sent(receiver: ModuleType, settings: Callable[..., None]) -> None:
