@@ -77,12 +77,18 @@ def _changed(
 
 
 def _body(text: str, change: Callable[[Any], Any]) -> str:
-    packed = text.startswith("z")
     # Numbers stay the texts they are.
-    plain = zlib.decompress(b64decode(text[1:])).decode() if packed else text
-    content = json.loads(plain, parse_float=_Number, parse_int=_Number)
-    changed = _written(change(content))
-    return "z" + b64encode(zlib.compress(changed.encode())).decode() if packed else changed
+    changed = _written(change(json.loads(_plain(text), parse_float=_Number, parse_int=_Number)))
+    return "z" + b64encode(zlib.compress(changed.encode())).decode() if text.startswith("z") else changed
+
+
+def content(text: str) -> Any:
+    """A message's, as it lies in the queue."""
+    return json.loads(_plain(text))
+
+
+def _plain(text: str) -> str:
+    return zlib.decompress(b64decode(text[1:])).decode() if text.startswith("z") else text
 
 
 class _Number(str):

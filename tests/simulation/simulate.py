@@ -645,7 +645,7 @@ class Run:
         assert task is not None
         self._choose_dialect(task)
         random, seconds = task.random, _PROCESS_SECONDS
-        if any('"steps":' in r["body"] or (r["body"][0] == "z" and decode(r["body"]).steps) for r in records):
+        if any(dialects.content(record["body"]).get("steps") for record in records):
             task.luck = _JOBS_LUCK
         if self.faults_on and random.random() < self.plan.short_lives:
             seconds = 6.0 + random.random() * random.choice((0.02, 0.2, 2.0))
