@@ -100,7 +100,6 @@ def test_settings_agree_with_the_queue() -> None:
     queue = template.resources("AWS::SQS::Queue")["OrdersQueue"]
     assert int(variables["QUEUE_RETENTION_SECONDS"]) == queue["MessageRetentionPeriod"]
     assert int(variables["MAX_TRIES"]) == queue["RedrivePolicy"]["maxReceiveCount"] == 5
-    assert queue["VisibilityTimeout"] == 6 * template.functions()["ProcessOrders"]["Timeout"]
 
 
 def test_the_names_of_an_activity_are_those_that_are_checked() -> None:
