@@ -313,6 +313,44 @@ def test_a_submission_that_repeats_what_is_being_purged_is_new(shop: Shop) -> No
     assert shop.submit(order()).body["id"] == second.body["id"]
 
 
+def test_a_purge_that_is_asked_for_meanwhile_does_not_hide_the_one_before(shop: Shop) -> None:
+    """Simulation, seed 30021458: the submission came between two purges, and looks for them after both."""
+    first = shop.submit(order()).body["id"]
+    start(shop)
+    later: list[str] = []
+
+    def asked(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments) and not later:
+            later.append("")
+            with SEEN.others():
+                later.append(start(shop))
+        return go()
+
+    with shop.faults.injected(asked):
+        second = shop.submit(order())
+    assert len(later) == 2
+    assert second.status == 201
+    assert second.body["id"] != first
+
+
+def test_a_repeat_is_not_answered_with_what_another_order_has_under_the_number(shop: Shop) -> None:
+    """Its order is purged, and another one submitted under its id, between two reads."""
+    shop.submit(order("a", total=5))
+    others: list[Answer] = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "GetItem" and str(arguments["Key"]["sk"]["S"]).endswith("!00000001") and not others:
+            with SEEN.others():
+                purged(shop)
+                others.append(shop.submit(order("a", customer_email=BOB, total=7)))
+        return go()
+
+    with shop.faults.injected(between):
+        again = shop.submit(order("a", total=5))
+    assert [answer.status for answer in others] == [201]
+    assert again.status == 409
+
+
 def test_a_purge_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "_PAGE_ORDERS", 2)
     for index in range(0, 200, 8):
