@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -22,10 +23,11 @@ from tests.handlers.test_shopper_activity import day, event
 from tillbook import rebuild, table
 from tillbook.errors import Unavailable
 from tillbook.identity import order_key
-from tillbook.jobs import Jobs
+from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue, decode
 from tillbook.settings import settings
+from tillbook.times import uuid7
 
 V1, V3 = "customers-orders-api", "customers-shopper-activity"
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -513,6 +515,22 @@ def test_a_rebuild_shows_its_progress(shop: Shop, monkeypatch: pytest.MonkeyPatc
     assert not shop.receive()
     assert shop.get(f"/v1/jobs/{job_id}", key=OTHER_ADMIN).status == 404
     assert shop.get("/v1/jobs/nothing").status == 404
+
+
+def test_progress_never_goes_back_and_what_is_done_stays_done(shop: Shop) -> None:
+    """Of a page that two functions work on at once, the slower one writes when the other has long gone on."""
+    jobs = Jobs(shop.dynamodb, settings().records_table)
+    first = Step(ACCOUNT, uuid7(), rebuild.KIND, ["orders_api"])
+    second = replace(first, page=1, done=5)
+    jobs.start(first, 10)
+    assert jobs.advance(first, 5, finished=False)
+    assert jobs.advance(second, 3, finished=False)
+    assert not jobs.advance(first, 1, finished=False)
+    assert (job(shop, first.job)["status"], job(shop, first.job)["done"]) == ("running", 8)
+    third = replace(first, page=2, done=8)
+    assert jobs.advance(third, 0, finished=True)
+    assert not jobs.advance(replace(first, page=3, done=8), 1, finished=False)
+    assert (job(shop, first.job)["status"], job(shop, first.job)["done"]) == ("done", 8)
 
 
 def test_a_rebuild_of_an_empty_audience_is_done(shop: Shop) -> None:
