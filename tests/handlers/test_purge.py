@@ -693,6 +693,45 @@ def test_a_lost_submission_that_was_handed_on_erased_and_deleted_is_not_made_aga
     assert shop.stored_ltv() == {}
 
 
+def test_a_lost_edit_whose_version_was_emptied_answers_the_order_as_it_is(shop: Shop) -> None:
+    shop.submit(order("a", customer_email=ANN, total=5))
+    done: list[Answer] = []
+
+    def lost(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "TransactWriteItems" and not done:
+            done.append(Answer(0, None, {}, ""))
+            with SEEN.others():
+                done.append(shop.edit("a", {"customer_email": BOB}))
+                erased(shop, ANN)
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return answer
+
+    with shop.faults.injected(lost):
+        answer = shop.edit("a", {"total": 6})
+    assert done[1].status == 200
+    assert (answer.status, answer.body) == (200, done[1].body)
+    assert worth(shop, BOB) == {"USD": "6.00"}
+
+
+def test_what_was_not_answered_is_not_refused_for_what_came_since(shop: Shop) -> None:
+    """It may be written yet, if the order that stands there goes: a 409 would say that it never will."""
+    others: list[Answer] = []
+
+    def lost(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "TransactWriteItems" and not others:
+            others.append(Answer(0, None, {}, ""))
+            with SEEN.others():
+                others.append(shop.submit(order("a", total=7)))
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return go()
+
+    with shop.faults.injected(lost):
+        answer = shop.submit(order("a", total=5))
+    assert others[1].status == 201
+    assert answer.status == 503
+
+
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
     """Simulation, seed 30096947: the event was looked for where it had stood, and its person went without it."""
     key = {"idempotency-key": "k-1"}
