@@ -569,6 +569,25 @@ def test_a_key_under_which_somebody_else_stands_is_not_waited_for(shop: Shop) ->
     assert letters(shop) == []
 
 
+def test_a_key_under_which_somebody_elses_event_goes_is_waited_for(shop: Shop) -> None:
+    """Ann's order came before Bob's erasure was asked for, and is none of his."""
+    keyed = {"Idempotency-Key": "k"}
+    shop.send(event(email=BOB, order_id="b"), headers=keyed)
+    shop.drain()
+    request_id = shop.send(event(email=ANN, order_id="c"), headers=keyed).body["request_id"]
+    [early] = shop.receive()
+    shop.acknowledge(early)
+    shop.request("DELETE", f"/v3/{ACCOUNT}/people/{BOB}")
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    assert processing._build(settings()).run([early], 60) == {"batchItemFailures": []}  # Bob's stands there yet
+    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=walk["body"])
+    shop.drain()
+    assert shop.status(request_id)["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert worth(shop, BOB) is None
+
+
 @pytest.mark.parametrize("path", ["/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"])
 def test_what_could_not_be_queued_does_not_purge_by_halves(shop: Shop, path: str) -> None:
     send(shop, event(email=ANN, order_id="a"))
