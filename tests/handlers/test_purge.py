@@ -569,6 +569,56 @@ def test_a_key_under_which_somebody_else_stands_is_not_waited_for(shop: Shop) ->
     assert letters(shop) == []
 
 
+def test_a_repeat_waits_for_a_purge_that_may_part_it_from_what_came_first(shop: Shop) -> None:
+    """An event from before the date may come yet, and then the order goes with what this one repeats."""
+    body = event(email=ANN, occurred_at=day(1))
+    before = times.iso(times.now())
+    send(shop, body)
+    start(shop, {"before": before})
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    again = shop.send(body).body["request_id"]
+    assert shop.deliver(shop.receive()) == []
+    assert shop.status(again)["status"] == "queued"
+
+
+def test_a_repeat_under_a_key_does_not_take_another_content_for_its_own(shop: Shop) -> None:
+    """What it repeats is purged, and another content applied under the key, before it looks."""
+    keyed = {"Idempotency-Key": "k"}
+    processor = processing._build(settings())
+
+    def sent(**changes: Any) -> tuple[str, dict[str, Any]]:
+        request_id = shop.send(event(order_id="a", occurred_at=day(1), **changes), headers=keyed).body["request_id"]
+        [record] = shop.receive()
+        shop.acknowledge(record)
+        return request_id, record
+
+    processor.run([sent(email=ANN)[1]], 60)
+    start(shop)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    again, copy = sent(email=ANN)
+    other, different = sent(email=BOB, grand_total=7)
+    done: list[str] = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "GetItem" and "!" in str(arguments["Key"]["sk"]["S"]) and not done:
+            done.append(again)
+            processing._build(settings()).run([walk], 60)
+            shop.drain()
+            processing._build(settings()).run([different], 60)
+        return go()
+
+    with shop.faults.injected(between), SEEN.others():
+        processor.run([copy], 60)
+        shop.drain()
+    assert done
+    assert shop.status(other)["status"] == "applied"
+    assert shop.status(again)["status"] == "failed"
+    assert "idempotency_key_reused" in shop.status(again)["reason"]
+    assert worth(shop, BOB) == {"USD": "7.00"}
+
+
 def test_a_key_under_which_somebody_elses_event_goes_is_waited_for(shop: Shop) -> None:
     """Ann's order came before Bob's erasure was asked for, and is none of his."""
     keyed = {"Idempotency-Key": "k"}
