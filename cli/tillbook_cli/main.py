@@ -1,5 +1,5 @@
 """The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …), 2 used wrongly,
-3 the stack could not be reached, 130 stopped by Ctrl-C.
+3 the stack could not be reached, 4 an audit found drift, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .exporting import export
 from .importing import import_orders
 from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
-from .output import INTERRUPTED, REFUSED, table
+from .output import DRIFTED, INTERRUPTED, table
 
 
 class _Stoppable(click.Group):
@@ -48,7 +48,8 @@ def tillbook() -> None:
       tillbook import orders_export.csv --preset shopify --check
       tillbook person ann@example.com --local
 
-    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached, 4 an audit found drift,
+    130 stopped by Ctrl-C.
     """
 
 
@@ -183,7 +184,7 @@ def _key(shown: ApiKey) -> dict[str, Any]:
 def audit_people(book: Tillbook, account_id: str | None, person: str | None, everybody: bool, sample: int) -> None:
     """Add people's orders up anew and compare with their lifetime value; of ACCOUNT_ID alone if it is given.
 
-    Each person is read with all of their orders in one snapshot. Exit code 1 if one cent differs: what, and by how
+    Each person is read with all of their orders in one snapshot. Exit code 4 if one cent differs: what, and by how
     much, is printed. People who were written all the time are named, and are no finding: ask again.
     """
     if person and (everybody or account_id is None):
@@ -194,7 +195,7 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
     report = audit.report(client, table_name, people, 1 if person else wanted)
     click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
     if report["drift"]:
-        raise SystemExit(REFUSED)
+        raise SystemExit(DRIFTED)
 
 
 for command in (audience, import_orders, export, person, order, requests, deadletters, cost):

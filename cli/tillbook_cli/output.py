@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
-REFUSED, UNREACHABLE, INTERRUPTED = 1, 3, 130
+REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
 
 
 def fail(message: str, code: int, as_json: bool) -> NoReturn:
