@@ -101,6 +101,10 @@ CONFLICTS = {
     "request limit": lambda n: refused("RequestLimitExceeded"),
     "in progress": lambda n: refused("TransactionInProgressException"),
     "server fault": lambda n: refused("InternalServerError"),
+    "front end": lambda n: ClientError(
+        {"Error": {"Code": "503", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 503}},  # type: ignore[typeddict-item]
+        "TransactWriteItems",
+    ),
     "no reasons told": lambda n: refused("TransactionCanceledException"),
     "connection": lambda n: EndpointConnectionError(endpoint_url="https://dynamodb"),
     "timed out": lambda n: ReadTimeoutError(endpoint_url="https://dynamodb"),

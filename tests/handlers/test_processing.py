@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
@@ -91,6 +91,40 @@ def test_redelivery_of_the_same_message_is_harmless(shop: Shop) -> None:
     assert handler({"Records": records * 2}, Context(60_000)) == {"batchItemFailures": []}
     assert shop.ltv(EMAIL) == {"USD": "27.00"}
     assert {shop.status(i)["status"] for i in ids} == {"applied"}
+
+
+def test_what_is_noted_of_an_order_stays_noted_when_it_is_delivered_again(shop: Shop) -> None:
+    shop.send(event(grand_total=10, occurred_at=day(1)))
+    refund = event(action="refunded", grand_total=..., refund_amount=15, occurred_at=day(2))
+    request_id = shop.send({name: value for name, value in refund.items() if value is not ...}).body["request_id"]
+    records = shop.receive()
+    for _ in range(3):
+        assert shop.deliver(records) == []
+        (shown,) = shop.get("/v1/transactions", query={"request_id": request_id}).body["transactions"]
+        assert shown["notes"] == ["refunded_more_than_total"]
+
+
+def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tillbook import processing
+
+    ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
+    shop.deliver([])  # makes the processor
+    processor, clock = processing._processor, [0.0]
+    assert processor is not None
+    monkeypatch.setattr(processor, "clock", lambda: clock[0])
+
+    def timed_out(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments):
+            clock[0] += 8
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return go()
+
+    with shop.faults.injected(timed_out):
+        assert shop.deliver(shop.receive()) == []
+    assert clock[0] == 8
+    clock[0] = 0
+    shop.drain()
+    assert {shop.status(request_id)["status"] for request_id in ids} == {"applied"}
 
 
 @pytest.mark.parametrize(

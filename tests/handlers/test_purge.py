@@ -17,7 +17,7 @@ from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answ
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import ledger, processing, purge, rejections, table, times
+from tillbook import ledger, processing, purge, rejections, table, times, transactions
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
@@ -311,6 +311,71 @@ def test_a_submission_that_repeats_what_is_being_purged_is_new(shop: Shop) -> No
     assert worth(shop, ANN) == {"USD": "100.00"}
     assert count(shop, V1) == 1
     assert shop.submit(order()).body["id"] == second.body["id"]
+
+
+@pytest.mark.parametrize("total", [100, 11], ids=["the same", "another"])
+def test_a_submission_that_comes_after_an_erasure_was_asked_for_is_new(shop: Shop, total: int) -> None:
+    first = shop.submit(order()).body["id"]
+    shop.edit("o-1", {"total": 70})
+    shop.drain()
+    asked = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").body["job_id"]
+    second = shop.submit(order(total=total))
+    assert second.status == 201
+    assert second.body["id"] != first
+    shop.drain()
+    assert job(shop, asked)["status"] == "done"
+    assert worth(shop, ANN) == {"USD": f"{total}.00"}
+    assert count(shop, V1) == 1
+    assert shop.submit(order(total=total)).body["id"] == second.body["id"]
+
+
+def test_an_order_that_was_handed_on_before_the_erasure_came_by_is_not_submitted_anew(shop: Shop) -> None:
+    """Whether it is handed back or not, and whether the erasure has come by or not."""
+    first = shop.submit(order()).body["id"]
+    asked = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").body["job_id"]
+    shop.edit("o-1", {"customer_email": BOB})
+    assert shop.submit(order()).body["id"] == first
+    shop.edit("o-1", {"customer_email": ANN, "total": 7})
+    assert shop.submit(order()).body["id"] == first
+    shop.drain()
+    assert job(shop, asked)["status"] == "done"
+    assert shop.submit(order()).body["id"] == first
+    assert worth(shop, ANN) == {"USD": "7.00"}
+
+
+def test_an_erasure_that_is_asked_for_later_does_not_make_a_submission_new(shop: Shop) -> None:
+    """The submission was received first, and looks for erasures after."""
+    first = shop.submit(order()).body["id"]
+    again: list[str] = []
+
+    def asked(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments) and not again:
+            again.append("")
+            with SEEN.others():
+                again.append(str(shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").status))
+        return go()
+
+    with shop.faults.injected(asked):
+        assert shop.submit(order()).body["id"] == first
+    assert again == ["", "202"]
+    shop.drain()
+    assert worth(shop, ANN) is None
+
+
+def test_a_long_order_goes_whole_though_it_was_changed_after_the_erasure_was_asked_for(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the first version nor the last one tells whose it was then."""
+    monkeypatch.setattr(ledger, "_MAX_RENEWED", 4)
+    submit(shop, order(customer_email=BOB))
+    for n in range(4):
+        shop.edit("o-1", {"customer_email": ANN, "total": n})
+    asked = shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").body["job_id"]
+    shop.edit("o-1", {"total": 50})
+    shop.drain()
+    assert job(shop, asked)["status"] == "done"
+    assert named(shop, ANN) == named(shop, BOB) == []
+    assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
 
 
 def test_a_purge_that_is_asked_for_meanwhile_does_not_hide_the_one_before(shop: Shop) -> None:
@@ -636,6 +701,105 @@ def test_a_key_under_which_somebody_elses_event_goes_is_waited_for(shop: Shop) -
     assert shop.status(request_id)["status"] == "applied"
     assert worth(shop, ANN) == {"USD": "100.00"}
     assert worth(shop, BOB) is None
+
+
+@pytest.mark.parametrize("of", ["another order", "the order itself"])
+def test_a_key_is_free_of_an_order_that_a_purge_up_to_a_date_takes(shop: Shop, of: str) -> None:
+    """What stands under the key came after the date, its order before it."""
+    keyed = {"Idempotency-Key": "k"}
+    shop.send(event(email=ANN, order_id="a", occurred_at=day(1)))
+    shop.drain()
+    before = times.iso(times.now())
+    shop.send(event(email=ANN, order_id="a", action="updated", grand_total=5, occurred_at=day(2)), headers=keyed)
+    shop.drain()
+    start(shop, {"before": before})
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    order_id = "a" if of == "the order itself" else "b"
+    again = shop.send(
+        event(email=BOB, order_id=order_id, action="updated", grand_total=7, occurred_at=day(3)), headers=keyed
+    ).body["request_id"]
+    shop.deliver(shop.receive())
+    assert shop.status(again)["status"] == "queued"
+    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=walk["body"])
+    shop.drain()
+    assert shop.status(again)["status"] == "applied"
+    assert worth(shop, ANN) is None
+    assert worth(shop, BOB) == {"USD": "7.00"}
+
+
+def test_a_key_waits_where_a_purge_may_take_what_stands_under_it(shop: Shop) -> None:
+    """An event from before the date may come yet, and then the order goes with what stands under the key."""
+    keyed = {"Idempotency-Key": "k"}
+    before = times.iso(times.now())
+    send(shop, event(email=ANN, order_id="x"))
+    shop.send(event(email=ANN, order_id="a"), headers=keyed)
+    shop.drain()
+    start(shop, {"before": before})
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    other = shop.send(event(email=BOB, order_id="b"), headers=keyed).body["request_id"]
+    shop.deliver(shop.receive())
+    assert shop.status(other)["status"] == "queued"
+
+
+def test_a_key_waits_for_a_purge_however_long_that_takes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyed = {"Idempotency-Key": "k"}
+    shop.send(event(email=ANN, grand_total=1), headers=keyed)
+    shop.drain()
+    start(shop)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    again = shop.send(event(email=ANN, grand_total=7), headers=keyed).body["request_id"]
+    for _ in range(8):
+        assert shop.deliver(shop.receive()) == []
+    assert shop.status(again)["status"] == "queued"
+    # A day after, that purge has failed.
+    monkeypatch.setattr(ledger, "_LONGEST_PURGE_SECONDS", 0)
+    shop.drain()
+    assert shop.status(again)["status"] == "failed"
+    assert len(letters(shop)) == 1
+
+
+def test_a_purge_of_many_outcomes_takes_several_pages(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call takes a second here, and a function has 60."""
+    monkeypatch.setattr(transactions, "_PURGED_AT_ONCE", 50)
+    submit(shop, order())
+    shop.drain()
+    recorded(1500)
+    processor, spent = processing._build(settings()), [0.0]
+    processor.clock = lambda: spent[0]
+    processor.ledger.pace = replace(processor.ledger.pace, clock=processor.clock)
+    longest = 0.0
+
+    def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        spent[0] += 1
+        return go()
+
+    asked = start(shop, {"source": "orders_api"})
+    with shop.faults.injected(slow):
+        while records := shop.receive():
+            began = spent[0]
+            assert processor.run(records, 60) == {"batchItemFailures": []}
+            longest = max(longest, spent[0] - began)
+            for record in records:
+                shop.acknowledge(record)
+    assert job(shop, asked)["status"] == "done"
+    assert 30 < longest < 60
+    assert listed(shop, source="orders_api") == []
+
+
+def test_what_cannot_be_read_is_no_dead_letter_of_whom_was_erased(shop: Shop) -> None:
+    send(shop, event(email=ANN))
+    received, body = times.now(), event(email=..., order_id="bad") | {"grand_total": "much"}
+    bad = QueuedOrder(
+        ACCOUNT, times.uuid7(), received, 0, "bad", received, ["email", email_sha256(ANN)],
+        {name: value for name, value in body.items() if value is not ...},
+    )  # fmt: skip
+    erased(shop, ANN)
+    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=encode(Message(orders=[bad])))
+    shop.drain()
+    assert letters(shop) == []
 
 
 @pytest.mark.parametrize("path", ["/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"])

@@ -677,6 +677,21 @@ def test_gzip_of_several_members(shop: Shop) -> None:
     assert gzipped(shop, gzip.compress(text[:20], mtime=0) + gzip.compress(text[20:], mtime=0)).status == 202
 
 
+@pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
+def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, status: int) -> None:
+    """Accepted, it would be applied never, and kept as a dead letter neither."""
+    body = json.dumps(event() | {f"{n:x}_email": n for n in range(count)}, separators=(",", ":"))
+    assert len(body) < 256 * 1024
+    answer = shop.send(body)
+    assert answer.status == status
+    shop.drain()
+    if status == 202:
+        assert shop.status(answer.body["request_id"])["status"] == "applied"
+    else:
+        assert "e-mail fields" in answer.body["errors"][0]["message"]
+    assert shop.receive() == []
+
+
 def test_a_bomb_is_413(shop: Shop) -> None:
     assert gzipped(shop, gzip.compress(b" " * 200_000_000, 1, mtime=0)).status == 413
 

@@ -11,7 +11,7 @@ Times are texts of 20 digits (YYYYMMDDHHMMSS and microseconds, UTC), persons are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -502,6 +502,7 @@ class _State:
     first_id: str = ""
     born: str = ""
     first_version: Version | None = None
+    life: tuple[_Made, ...] = ()  # what made it, from its submission on
 
 
 @dataclass(slots=True)
@@ -571,7 +572,9 @@ def _v1_order(
         if version.action == "submitted":
             document = _document(call.payload)
             state = _State(version.at, document, version.id, document, version.id, call.received, version)
-            free = before.document is None or _is_doomed(before, call, version.at, purges)
+            free = before.document is None or any(
+                p.asked_at <= version.at and p.cut < call.received and _goes(before, p) for p in purges
+            )
             new = made_before is not None or version.id not in {s.id for s in states}
             possible = free and document is not None and new
             occurred = document["order_date"] if document else ""
@@ -589,7 +592,7 @@ def _v1_order(
         said = document or before.document or {}
         made = _Made(version, call, said, (occurred, call.received, 0), _person_v1(account, said))
         lives[-1].append(made)
-        states.append(state)
+        states.append(replace(state, life=tuple(lives[-1])))
     redacted_at = {version.request_id: version.redacted for version in versions if version.redacted is not None}
     removed = {version.request_id: version.removed for version in versions if version.removed is not None}
     for call in calls:
@@ -635,19 +638,26 @@ def _was_removed(versions: list[Version], version: Version) -> bool:
     )
 
 
-def _is_doomed(state: _State, call: Call, at: float, purges: list[Purge]) -> bool:
-    """Whether a submission takes the place of an order that is about to be purged, as if that were gone."""
-    return any(
-        p.person is None and V1 in p.sources and state.born <= p.before < call.received and p.asked_at <= at
-        for p in purges
-    )
+def _goes(state: _State, purge: Purge) -> bool:
+    """Whether an order is to go by a purge or an erasure: what is submitted after that takes its place."""
+    if state.document is None:
+        return False
+    if purge.person is None:
+        return V1 in purge.sources and state.born <= purge.before
+    return state.born <= purge.cut and _stayed_with(purge.person, state.life, purge.cut)
+
+
+def _stayed_with(person: Person, life: Sequence[_Made], cut: str) -> bool:
+    """Whether an order was theirs when the erasure was asked for, and ever since."""
+    known = [number for number, made in enumerate(life) if made.call.received <= cut]
+    return bool(known) and all(made.person == person for made in life[known[-1] :])
 
 
 def _fate_of_life(life: list[_Made], purges: list[Purge]) -> tuple[str, dict[int, str]]:
     """Whether an order, from its submission to its end, goes; and which of its versions lose whom they named.
 
-    An erasure takes an order out with all its versions if it belonged to the person when it was asked for, and still
-    does when it is walked through (or ended as theirs). One that was handed on meanwhile stays with its new owner.
+    An erasure takes an order out with all its versions if it belonged to the person when it was asked for, and ever
+    since (or ended as theirs). One that was handed on meanwhile stays with its new owner, also if it was handed back.
     """
     fate = ""
     redacted: dict[int, str] = {}
@@ -658,17 +668,11 @@ def _fate_of_life(life: list[_Made], purges: list[Purge]) -> tuple[str, dict[int
             continue
         if life[0].call.received > purge.cut:
             continue  # a new order, with all that was said of it
-        earlier = [made for made in life if made.call.received <= purge.cut]
-        owner = earlier[-1].person if earlier else None
-        if owner == purge.person and life[-1].person == purge.person:
-            # Handed on and back while it ran: whichever it met.
-            certain = purge.finished and all(
-                made.person == purge.person for made in life[life.index(earlier[-1]) :]
-            )  # fmt: skip
-            fate = GONE if certain else fate or MAYBE
+        if _stayed_with(purge.person, life, purge.cut):
+            fate = GONE if purge.finished else fate or MAYBE
             continue
-        for made in earlier:
-            if made.person == purge.person and redacted.get(id(made)) != GONE:
+        for made in life:
+            if made.call.received <= purge.cut and made.person == purge.person and redacted.get(id(made)) != GONE:
                 redacted[id(made)] = GONE if purge.finished else MAYBE
     return fate, redacted
 
@@ -708,7 +712,7 @@ def _check_call(
             continue
         # What was submitted after the answer to a purge is new, whether the purge has come to the old one or not.
         late = call.kind == "submitted" and state.document is not None and any(
-            p.person is None and V1 in p.sources and state.born <= p.before and p.answered < call.start for p in purges
+            p.answered < call.start and _goes(state, p) for p in purges
         )  # fmt: skip
         if not late and _explains(call, state):
             return

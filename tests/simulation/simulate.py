@@ -461,6 +461,8 @@ class Run:
         if fault == "server":
             if random.random() < 0.5:
                 self._silently(make, arguments)
+            if random.random() < 0.5:  # of something before the service: botocore makes the status the code
+                raise client_error("503", operation, ResponseMetadata={"HTTPStatusCode": 503})
             raise client_error("InternalServerError", operation)
         if fault == "in progress":
             if random.random() < 0.5:

@@ -101,6 +101,13 @@ def test_numbers_beyond_all_bounds_are_malformed(number: str) -> None:
         loads(f'{{"x":{number}}}')
 
 
+def test_a_key_that_stands_twice_is_named_unless_it_may_be_an_address() -> None:
+    with pytest.raises(Malformed, match="the key 'total' stands twice"):
+        loads('{"total":1,"total":2}')
+    with pytest.raises(Malformed, match="a key stands twice"):
+        loads('{"x":{"ann@example.com":1,"ann@example.com":2}}')
+
+
 def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
     assert loads(b"\xef\xbb\xbf{}") == {}
     assert loads("\ufeff[1]") == [1]

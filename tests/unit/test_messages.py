@@ -6,6 +6,8 @@ import json
 import random
 import re
 import string
+import zlib
+from base64 import b64decode
 from decimal import Decimal
 from typing import Any
 
@@ -141,6 +143,14 @@ def test_orders_of_full_size_that_do_not_compress_stay_within_the_limits() -> No
     orders = [order(n, note=noise(250_000, n)) for n in range(16)]
     Queue(sqs, "url").send_orders(orders)
     assert [o.request_id for o in sqs.orders] == [o.request_id for o in orders]
+
+
+def test_a_message_is_bounded_also_as_it_is_unpacked() -> None:
+    """What compresses well: ten messages are unpacked at once, in a function of 1 GB."""
+    sqs, sent = Sqs(), [order(n, x=[Decimal("1.5")] * 50_000) for n in range(16)]
+    Queue(sqs, "url").send_orders(sent)
+    assert sqs.orders == sent
+    assert all(len(zlib.decompress(b64decode(body[1:]))) < 1_100_000 for body in sqs.bodies)
 
 
 def test_emoji_count_by_their_bytes() -> None:

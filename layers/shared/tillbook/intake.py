@@ -11,9 +11,12 @@ from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import keyed_event_id, request_event_id
 from tillbook.json_text import Json, dumps
 from tillbook.messages import Queue, QueuedOrder
+from tillbook.packing import pack
 from tillbook.settings import settings
 from tillbook.shapes import MAX_ERRORS, Fault
 from tillbook.times import uuid7
+
+_MANY_HASHES = 500  # up to so many, what is within the limit as it was sent fits an item also with them
 
 
 @cache
@@ -64,6 +67,8 @@ def _queued(request: Request, key: str | None, payload: Json, position: int, pre
     envelope, body = shopper_activity.parse(payload, request.received, prefix=prefix)
     if prefix and len(dumps(payload).encode()) > MAX_ORDER_BYTES:
         raise TooLarge(f"{prefix} must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
+    if envelope["hashed"] > _MANY_HASHES and len(pack(body)) > MAX_ORDER_BYTES:
+        raise TooLarge(f"{prefix or 'The body'} has too many e-mail fields: their hashes do not fit.")
     request_id = uuid7()
     if key is not None:
         event_id = keyed_event_id(request.account, key, position)

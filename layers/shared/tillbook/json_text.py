@@ -25,7 +25,8 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         for key, _ in pairs:
             if key in seen:
                 # A second value would silently win over the first: an order must not hang on that.
-                raise Malformed(f"The body is not valid JSON: the key {key[:64]!r} stands twice in one object.")
+                named = "a key" if "@" in key else f"the key {key[:64]!r}"  # what may be an address is not kept
+                raise Malformed(f"The body is not valid JSON: {named} stands twice in one object.")
             seen.add(key)
     return result
 

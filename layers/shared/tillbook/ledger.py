@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 from tillbook import table
 from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
-from tillbook.aws import LOST, REFUSED, UNSURE, is_passing
+from tillbook.aws import LOST, REFUSED, is_passing, is_unsure
 from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
 from tillbook.errors import Conflict, Later, NotFound, Unavailable
 from tillbook.identity import Person, order_key
@@ -41,6 +41,8 @@ _MAX_RENEWED = 90  # a transaction takes 100 items
 _MAX_BYTES = 3_000_000  # of bodies; a transaction takes 4 MB
 _WRITER_LIFE_SECONDS = 60  # more than the time-out of any function that writes
 _MAX_REMOVED = 40  # each with its idempotency key
+_LONGEST_PURGE_SECONDS = 24 * 3600
+_PURGE_PAUSE_SECONDS = 60
 MAX_TOGETHER = 16  # events in one transaction: each with its order's head, a key and two persons at the most
 _TRIES_TOGETHER = 3
 
@@ -185,6 +187,14 @@ class Purged:
     def parts(self, first: str, later: str) -> list[str]:
         """Up to when an order must have begun (stamps) for `first` to go and `later` to stay, by each walk between."""
         return [before for before, cut, _ in self.walks if first <= cut < later]
+
+
+@dataclass(frozen=True, slots=True)
+class Cuts:
+    """Up to which receipt (stamps, empty for nothing) v1 orders go: `all` of them, and those of one `person`."""
+
+    all: str = ""
+    person: str = ""
 
 
 _Step = tuple[OrderState | Standing | None, OrderState | Standing | None]  # of one order, before and after
@@ -339,13 +349,26 @@ class Ledger:
                 head = self._get(pk, table.head_sk(activity.order_key), tries)
 
     def _wait_for_purge(self, activity: Activity, key_item: Item, purged: Purges, tries: Tries) -> None:
-        """Raises Unavailable where what stands under the key is about to be taken out: then the key is free."""
+        """Raises Later where what stands under the key is being taken out, or may be: then the key is free."""
         standing = self._get(str(key_item["o"]), str(key_item["e"]), tries)
+        if standing is None:
+            raise Unavailable("What came under this key before was moved. Please try again.")
         # Whose event it is that stands there decides, not whose comes now.
-        known = purged(str(standing["gp"]).rpartition("/")[2]) if standing else Purged()
-        goes = standing is None or known.drops(_received(standing))
-        if goes and not purged(activity.event.person).drops(activity.received):
-            raise Unavailable("What came under this key before is being purged. Please try again.")
+        known, received = purged(str(standing["gp"]).rpartition("/")[2]), _received(standing)
+        if purged(activity.event.person).drops(activity.received):
+            return  # it goes, too
+        goes = known.drops(received)
+        if not goes and (parting := known.parts(received, activity.received)):
+            order_key = str(key_item["e"]).partition("!")[0]
+            goes = min(received, self._began(str(key_item["o"]), order_key, tries)) <= max(parting)
+        if goes:
+            message = "What came under this key before is being purged. Please try again."
+            # A purge may take longer than five tries; one that failed ends never.
+            if now() < shift(activity.received, seconds=_LONGEST_PURGE_SECONDS):
+                raise Later(message, _PURGE_PAUSE_SECONDS)
+            raise Unavailable(message)
+        if seconds := known.may_part(received, activity.received):
+            raise Later("A purge that may take out what came before is not through.", seconds)
 
     def _repeat(
         self, activity: Activity, pk: str, sk: str, purged: Purges, purged_now: Purges, tries: Tries
@@ -381,8 +404,12 @@ class Ledger:
             if doomed:
                 status = "applied"
             elif (activity.received, activity.position) >= (received, position):
-                own = effects_told(stored) if status == "applied" else move_told(stored, activity.request_id)
-                return Outcome(status, original=str(stored["rq"]), effects=own)
+                if status == "duplicate":
+                    return Outcome(status, original=str(stored["rq"]), effects=move_told(stored, activity.request_id))
+                # Delivered again: its flags are told as the first time.
+                head = self._get(pk, table.head_sk(activity.order_key), tries)
+                state, own = state_of(head) if head else None, effects_told(stored)
+                return Outcome(status, original=str(stored["rq"]), state=state, effects=own)
             else:
                 # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
                 # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
@@ -448,12 +475,12 @@ class Ledger:
 
     def submit(
         self, account: str, document: Document, *, new_id: str, digest: str, request_id: str, received: str,
-        announce: Callable[[], None], purged: Callable[[], str] = str, deadline: float,
+        announce: Callable[[], None], gone: Callable[[str], Cuts] = lambda person: Cuts(), deadline: float,
     ) -> V1Order:  # fmt: skip
         """A new order; or the first answer again if the same order was submitted before (same `digest`).
 
-        `announce` is called once, before anything is written (see orders.py). `purged` tells up to which receipt (a
-        stamp) orders were purged before this one was received: one that still stands is replaced as if it were gone.
+        `announce` is called once, before anything is written (see orders.py). `gone` tells, of a person by our own id,
+        what was purged or erased before this one was received: what still stands of it is replaced as if it were gone.
         Raises Conflict if the order_id is taken by another submission, Unavailable if the time does not suffice.
         """
         tries = Tries(self.pace, deadline)
@@ -466,7 +493,7 @@ class Ledger:
                 # Though the answer was lost. What came after it stays: an edit, a deletion, an erasure that emptied it.
                 return V1Order(str(mine["i"]), document.body)
             before: Standing | None = None
-            if head is not None and not head.get("d") and self._is_purged(pk, key, head, purged(), tries):
+            if head is not None and not head.get("d") and self._goes(pk, key, head, gone(head.get("p", "")), tries):
                 before = _v1_standing_of(head)
             elif head is not None and not head.get("d"):
                 if head["h"] != digest:
@@ -520,12 +547,20 @@ class Ledger:
             return None
         return V1Order(str(head["i"]), unpack(current["b"]))
 
-    def _is_purged(self, pk: str, key: str, head: Item, cut: str, tries: Tries) -> bool:
-        if not cut:
+    def _goes(self, pk: str, key: str, head: Item, cuts: Cuts, tries: Tries) -> bool:
+        """Whether a walk that was asked for takes the order out, though it may not have come by."""
+        if not cuts.all and not cuts.person:
             return False
         first = self._version(pk, key, int(head["b"]), tries)
-        # Another order's: then this one is gone, and the write over its head will be refused.
-        return first is None or first["i"] != head["i"] or _received(first) <= cut
+        if first is None or first["i"] != head["i"]:
+            return True  # another order's: then this one is gone, and the write over its head will be refused
+        if _received(first) <= cuts.all:
+            return True
+        if _received(first) > cuts.person:
+            return False
+        owner = table.person_pk(pk.partition("/")[0], str(head["p"]))
+        lives = _lives(self._read(pk, key, tries)[1])
+        return not lives or _is_doomed(lives[-1], cuts.person, owner)
 
     def edit(
         self,
@@ -721,7 +756,7 @@ class Ledger:
         """Takes out a v1 order that was submitted up to `cut` (a stamp), with all its versions.
 
         What was deleted and submitted again is several orders under one id: each goes or stays by itself. With
-        `person`, only one that belonged to them at `cut` and still does. Returns whom the versions named.
+        `person`, only one that belonged to them at `cut` and ever since. Returns whom the versions named.
         """
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "orders_api", key)
@@ -735,13 +770,14 @@ class Ledger:
             doomed = [life for life in lives if _is_doomed(life, cut, owner)]
             if not doomed:
                 return people
-            # First and last version of each say whether it goes: they go last, and together.
-            between = [event for life in doomed for event in life[1:-1]]
-            ends = [event for life in doomed for event in (life[0], life[-1])[: len(life)]]
-            out = between + ends
+            # What says whether it goes, goes last, and together.
+            ends = [_decisive(life, cut) for life in doomed]
+            kept = {event["sk"] for life in ends for event in life}
+            between = [event for life in doomed for event in life if event["sk"] not in kept]
+            out = between + [event for life in ends for event in life]
             last = len(_fitting(out, _MAX_RENEWED)) == len(out)
             if not last:
-                out = _fitting(between, _MAX_RENEWED) or ends[: len(doomed[0])][:2]
+                out = _fitting(between, _MAX_RENEWED) or ends[0]
             writes = [self._drop(event, "gs") for event in out]
             if last and doomed[-1] is lives[-1]:
                 # Where an earlier order stays, the next one must not take its versions' numbers.
@@ -1036,7 +1072,7 @@ class Ledger:
                 return refusals
             if code in REFUSED:
                 return [_Refusal("ThrottlingError", None)] * len(writes)
-            if code in UNSURE:
+            if is_unsure(error):
                 raise _Lost from error
             raise
         except LOST as error:
@@ -1269,9 +1305,18 @@ def _is_doomed(life: list[Item], cut: str, owner: str | None) -> bool:
         return False
     if owner is None:
         return True
-    # Whose it was when the erasure was asked for, and whose it is: an order that was handed on stays.
-    known = [version for version in life if _received(version) <= cut]
-    return bool(known[-1].get("gp") == owner == life[-1].get("gp"))
+    # Whose it was when the erasure was asked for, and ever since: an order that was handed on stays, also handed back,
+    # so that whenever this is asked the answer is the same.
+    return all(version.get("gp") == owner for version in life[_newest_known(life, cut) :])
+
+
+def _newest_known(life: list[Item], cut: str) -> int:
+    return max((i for i, version in enumerate(life) if _received(version) <= cut), default=0)
+
+
+def _decisive(life: list[Item], cut: str) -> list[Item]:
+    """The versions without which it cannot be told whether an order goes."""
+    return [life[i] for i in sorted({0, _newest_known(life, cut), len(life) - 1})]
 
 
 def _tomb(head: Item, token: str) -> Item:

@@ -15,7 +15,7 @@ from tillbook.errors import TooLarge
 from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
-from tillbook.ledger import Document, Ledger
+from tillbook.ledger import Cuts, Document, Ledger
 from tillbook.marks import read_marks
 from tillbook.messages import Message, Queue, QueuedWrite
 from tillbook.observe import count, log
@@ -59,17 +59,19 @@ def submit(request: Request) -> Response:
         request.account, document, new_id=uuid7(), digest=digest(document.body),
         request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "submitted", document.order_id, notes),
-        purged=lambda: _purged(request.account, request.received), deadline=request.deadline,
+        gone=lambda person: _gone(request.account, person, request.received), deadline=request.deadline,
     )  # fmt: skip
     if not order.changed:
         _note_repeat(request, document.order_id, notes)
     return Response(201, shown(order.id, order.body))
 
 
-def _purged(account: str, received: str) -> str:
-    """Up to which receipt orders are gone for who comes at `received`: a purge asked for later changes nothing."""
-    walks = read_marks(table.dynamodb(), settings().records_table, account).walks.get("o", [])
-    return max((before for before, asked in walks if asked < received), default="")
+def _gone(account: str, person: str, received: str) -> Cuts:
+    """What is gone for who comes at `received`: a purge or an erasure that was asked for later changes nothing."""
+    marks = read_marks(table.dynamodb(), settings().records_table, account)
+    purged = max((before for before, asked in marks.walks.get("o", []) if asked < received), default="")
+    erased = marks.people.get(person, "")
+    return Cuts(purged, erased if erased < received else "")
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:

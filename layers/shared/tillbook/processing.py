@@ -39,12 +39,19 @@ class _Marks:
 
     def __init__(self, read: Callable[[str], Marks]) -> None:
         self._read = read
-        self._found: dict[str, Marks] = {}
+        self._found: dict[str, Marks | Exception] = {}
 
     def of(self, account: str) -> Marks:
+        """Raises Unavailable where they could not be read, which is not tried for each order again."""
         if account not in self._found:
-            self._found[account] = self._read(account)
-        return self._found[account]
+            try:
+                self._found[account] = self._read(account)
+            except Exception as error:
+                self._found[account] = error
+        found = self._found[account]
+        if isinstance(found, Exception):
+            raise Unavailable("What was purged could not be read.") from found
+        return found
 
 
 @dataclass
@@ -110,7 +117,7 @@ class Processor:
         A group that fails is no failure of an order in it: by itself each will tell.
         """
         found: dict[int, Outcome] = {}
-        for group in self._groups(orders, marks):
+        for group in self._groups(orders, marks, deadline):
             if self.clock() >= deadline:
                 break
             try:
@@ -121,10 +128,14 @@ class Processor:
             found |= {id(order): outcome for (order, _), outcome in zip(group, outcomes, strict=True) if outcome}
         return found
 
-    def _groups(self, orders: list[QueuedOrder], marks: _Marks) -> list[list[tuple[QueuedOrder, Activity]]]:
+    def _groups(
+        self, orders: list[QueuedOrder], marks: _Marks, deadline: float
+    ) -> list[list[tuple[QueuedOrder, Activity]]]:
         """Orders of one account each, in turn of arrival, without those that cannot be read or that were purged."""
         accounts: dict[str, list[tuple[QueuedOrder, Activity]]] = {}
         for order in orders if len(orders) > 1 else []:
+            if self.clock() >= deadline:
+                break
             with suppress(Exception):  # by itself it says what is wrong with it
                 activity = order.activity()
                 if not marks.of(order.account).purged(activity.event.person).drops(order.received):
@@ -181,10 +192,10 @@ class Processor:
         return done
 
     def _order(self, order: QueuedOrder, marks: _Marks, deadline: float) -> Outcome:
-        activity, known = order.activity(), marks.of(order.account)
-        if known.purged(activity.event.person).drops(order.received):
+        known = marks.of(order.account)
+        if known.purged(order.person_id()).drops(order.received):  # also what cannot be read: no dead letter keeps it
             return Outcome("failed", PURGED)
-        return self.ledger.apply(activity, deadline, known.purged, self._purged_now(order.account))
+        return self.ledger.apply(order.activity(), deadline, known.purged, self._purged_now(order.account))
 
     def _purged_now(self, account: str) -> Callable[[str], Purged]:
         return lambda person: self.marks_of(account).purged(person)

@@ -30,6 +30,7 @@ PURGE, ERASE = "purge", "erase"
 SETTLE = "settle"
 _PAGE_ORDERS = 50
 _FORGET_SECONDS = 90
+_BEHIND_ALL_ORDERS = encode_cursor(table.BUCKETS - 1, "z" * 22)
 # Longer than the queue keeps a message.
 _PERSON_MARK_SECONDS = 30 * 24 * 3600
 
@@ -138,9 +139,13 @@ class Purges:
                 break
         for person in people:
             self.ledger.forget(step.account, person, deadline)
-        if cursor is None and SETTLE not in step.plan:  # before that, outcomes may still be on their way
-            self.transactions.purge(step.account, step.source, step.before)
+        if cursor is None and SETTLE not in step.plan and not self._forget_outcomes(step, clock, deadline):
+            cursor = _BEHIND_ALL_ORDERS
         return cursor, len(page)
+
+    def _forget_outcomes(self, step: Step, clock: Callable[[], float], deadline: float) -> bool:
+        """In the second walk: before that, some may still be on their way. A month of them takes several pages."""
+        return self.transactions.purge(step.account, step.source, step.before, lambda: clock() < deadline - 20)
 
     def _remove(self, step: Step, key: str, items: list[Item], deadline: float) -> set[str]:
         if step.source == "orders_api":

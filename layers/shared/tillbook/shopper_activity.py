@@ -150,7 +150,8 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     """One event as (envelope, body), both ready for the queue: e-mails hashed, amounts exact, nulls left out.
 
     The envelope says who and when: `person` [kind, value], `occurred` (a stamp), `identified` (whether occurred_at was
-    sent), `hash` (of the payload as sent), `notes`. Raises Invalid with every fault, as `{prefix}items[0].price`.
+    sent), `hash` (of the payload as sent), `hashed` (how many fields besides `email` are kept as hashes), `notes`.
+    Raises Invalid with every fault, as `{prefix}items[0].price`.
     """
     errors: list[FieldError] = []
     notes: list[str] = []
@@ -171,9 +172,9 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         errors += invalid.errors
     if errors:
         raise Invalid(errors)
-    _hash_email_fields(body)
+    hashed = _hash_email_fields(body)
     for part in (body.get("shipping_address"), body.get("billing_address"), *body.get("items", ())):
-        _hash_email_fields(part or {}, keep=())
+        hashed += _hash_email_fields(part or {}, keep=())
     person_id, email = body.pop("person_id", None), body.pop("email", None)
     person = person_of("person", person_id) if person_id else Person("email", email_sha256(email))
     occurred = body.pop("occurred_at", None)
@@ -182,6 +183,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
         "occurred": occurred or received,
         "identified": occurred is not None,
         "hash": payload_hash(payload),
+        "hashed": hashed,
         "notes": bounded(notes),
     }
     return envelope, body
@@ -191,16 +193,18 @@ def _without_email(payload: dict[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in payload.items() if name != "email"}
 
 
-def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> None:
+def _hash_email_fields(part: dict[str, Json], keep: tuple[str, ...] = ("email",)) -> int:
     """`new_email`, `customer_email`, an address's or an item's `email`: clients send them, and none is kept in clear.
 
-    A blank one says nothing: its hash would be the same for all who have none.
+    A blank one says nothing: its hash would be the same for all who have none. Returns how many there were.
     """
+    found = 0
     for name in [name for name in part if "email" in name]:
         if (name == "email" or name.endswith("_email")) and name not in keep:
-            value = part.pop(name)
+            value, found = part.pop(name), found + 1
             if not _blank(value):
                 part[f"{name}_sha256"] = email_sha256(value if isinstance(value, str) else dumps(value))
+    return found
 
 
 def _blank(value: Json) -> bool:

@@ -25,6 +25,7 @@ from tillbook.table import Item, plain_item, raw
 
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
+_PURGED_AT_ONCE = 500  # before the clock is looked at again
 _FEW = 12  # records of one read unit, as a rule
 
 
@@ -126,16 +127,17 @@ class Transactions:
             if left:
                 raise Unavailable("Outcomes could not be recorded.")
 
-    def purge(self, account: str, source: str, before: str) -> None:
-        """Forgets what became of requests received up to `before` (a stamp)."""
-        for status in STATUSES:
-            for shard in range(_SHARDS.get(status, 1)):
-                self._purge(f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}", before)
+    def purge(self, account: str, source: str, before: str, may_go_on: Callable[[], bool]) -> bool:
+        """Forgets what became of requests received up to `before` (a stamp). False where it is to be called again."""
+        partitions = [pk for pk in self.partitions(account) if pk[-2] == table.SOURCE_LETTER[source]]
+        through = all(self._purge(pk, before, may_go_on) for pk in partitions)
         Hours(self.client, self.table).all_changed(account)
+        return through
 
-    def _purge(self, pk: str, before: str) -> None:
+    def _purge(self, pk: str, before: str, may_go_on: Callable[[], bool]) -> bool:
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk, #re, id",
+            "Limit": _PURGED_AT_ONCE,
             "ExpressionAttributeNames": {"#re": "re"}, "ExpressionAttributeValues": {":pk": {"S": pk}},
         }  # fmt: skip
         while True:
@@ -146,10 +148,12 @@ class Transactions:
             if "/t/applied/" not in pk:
                 self._delete([(_order_pk(account, item["id"]), item["sk"]) for item in out if item["id"]])
             self._delete([(item["pk"], item["sk"]) for item in out])
+            if not may_go_on():
+                return False
             # Sorted by request ids, which are made a moment after the receipt.
             latest = page["Items"][-1]["re"]["S"] if page["Items"] else ""
             if "LastEvaluatedKey" not in page or latest > times.shift(before, seconds=60):
-                return
+                return True
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _delete(self, keys: list[tuple[str, str]]) -> None:
