@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -13,6 +19,45 @@ REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
 def fail(message: str, code: int, as_json: bool) -> NoReturn:
     click.echo(json.dumps({"error": message}) if as_json else f"Error: {message}", err=True)
     raise SystemExit(code)
+
+
+def unwritable(error: OSError) -> NoReturn:
+    """Ends the command where a file, or what standard output is, does not take what is written."""
+    # What standard output still holds would be tried again at the end of Python, which then tells it in its own way.
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    where = f"{error.filename}: " if error.filename else ""
+    fail(f"{where}{error.strerror or error}.", REFUSED, as_json=False)
+
+
+# Whatever it leads to, also a regular file, is written where it is: somebody holds it open.
+_OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
+
+
+@contextmanager
+def written(path: str) -> Iterator[IO[bytes]]:
+    """A file that has its name, and replaces another one, once all of it is written; "-" is standard output."""
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path).resolve()
+    if path.startswith(_OPEN_ALREADY) or (target.exists() and not target.is_file()):
+        with Path(path).open("wb") as file:
+            yield file
+        return
+    fresh = target.with_name(f"{target.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            if target.exists():
+                shutil.copymode(target, fresh)
+            yield file
+        fresh.replace(target)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
 
 
 def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:

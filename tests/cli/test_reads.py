@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.tillbook_cli.main import tillbook
+from local.stack import ROOT
 from tests.cli.conftest import Ran
 from tests.cli.fake_api import KEY, FakeApi, serving
 
@@ -111,3 +115,82 @@ def test_what_is_refused_or_changes_something_is_asked_once(api: FakeApi, pauses
     assert run(api, "requests") == Ran(1, "", "Error: No.\n")
     assert run(api, "deadletters", "replay", "x") == Ran(1, "", "Error: No.\n")
     assert (len(asked), pauses) == (2, [])
+
+
+# ------------------------------------------------------- what is written
+
+
+def away(number: int) -> Reply | str:
+    return "take" if number == 1 else (503, {}, {"message": "x"})
+
+
+def test_half_an_export_has_not_the_name_of_a_whole_one(api: FakeApi, tmp_path: Path) -> None:
+    out = tmp_path / "members.csv"
+    words = ("audience", "export", AUDIENCE, "--output", str(out))
+    api.answer = members(away)  # type: ignore[method-assign]
+    assert run(api, *words).code == 3
+    assert list(tmp_path.iterdir()) == []
+    out.write_text("yesterday's")
+    out.chmod(0o600)
+    link = tmp_path / "link.csv"
+    link.symlink_to(out)
+    assert run(api, *words).code == 3
+    assert out.read_text() == "yesterday's"
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    assert run(api, *words[:-1], str(link)).code == 0
+    assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
+    assert sorted(tmp_path.iterdir()) == [link, out]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_an_export_is_added_to_what_standard_output_is(api: FakeApi, tmp_path: Path, output: str) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    out = tmp_path / "all.csv"
+    out.write_text("first\n")
+    with out.open("ab") as file:
+        ended = in_a_shell(api, file, "audience", "export", AUDIENCE, "--output", output)
+    assert ended.returncode == 0, ended.stderr
+    # Opened anew by its name it begins at its beginning: what counts is that it is the file that was there.
+    assert out.read_bytes() == (b"first\n" if output == "-" else b"") + WHOLE
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "cli", *words, "--url", api.url, "--key", KEY]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("audience", "export", AUDIENCE),
+        ("audience", "export", AUDIENCE, "--output", "/dev/full"),
+        ("audience", "list"),
+    ],
+)
+def test_a_full_disk_is_told(api: FakeApi, words: tuple[str, ...]) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    with Path("/dev/full").open("wb") as full:
+        ended = in_a_shell(api, full, *words)
+    *_, last = ended.stderr.decode().splitlines()
+    assert (ended.returncode, last) == (1, "Error: No space left on device.")
+    assert b"Traceback" not in ended.stderr
+    assert b"Exception ignored" not in ended.stderr
+
+
+def test_a_folder_that_is_not_there_is_told(api: FakeApi, tmp_path: Path) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.endswith("members.csv.new: No such file or directory.\n")
+
+
+def test_who_has_read_enough_ends_it_in_silence(api: FakeApi) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        ended = in_a_shell(api, pipe, "audience", "list")
+    assert (ended.returncode, ended.stderr) == (1, b"")
