@@ -17,6 +17,9 @@ import click
 import urllib3
 from click.core import ParameterSource
 
+from tillbook.errors import Malformed
+from tillbook.json_text import loads
+
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
 
@@ -45,8 +48,8 @@ class Answer:
     def json(self) -> Any:
         """None for what is no JSON: the gateway or something before it answered."""
         try:
-            return json.loads(self.body)
-        except ValueError:
+            return loads(self.body, ours=True)
+        except (Malformed, RecursionError):
             return None
 
 

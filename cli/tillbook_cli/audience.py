@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
+from tillbook.json_text import dumps
+
 from .api import Api, Refused, over_https, segment
-from .output import written
+from .output import pretty, written
 from .progress import Progress
 
 PAGE = 200
@@ -32,7 +33,7 @@ def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
     while True:
         page = api.get(f"/v1/audience/{segment(audience)}", limit=PAGE, cursor=cursor)
         members: list[Any] = api.part(page, "members", list)
-        yield b"".join(json.dumps(m, ensure_ascii=False).encode() + b"\n" for m in members), len(members)
+        yield b"".join(dumps(m).encode() + b"\n" for m in members), len(members)
         cursor = page.get("next_cursor")
         if not cursor:
             return
@@ -54,7 +55,7 @@ def audience() -> None:
 @over_https
 def list_audiences(api: Api) -> None:
     """List the audiences with their numbers of members, as JSON."""
-    click.echo(json.dumps(_audiences(api), indent=2))
+    click.echo(pretty(_audiences(api)))
 
 
 @audience.command("export")

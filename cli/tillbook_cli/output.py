@@ -13,6 +13,8 @@ from typing import IO, Any, NoReturn
 
 import click
 
+from tillbook.json_text import Json, dumps
+
 REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
 
 
@@ -70,6 +72,16 @@ def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:
             click.echo(f"{name.replace('_', ' '):{width}}  {text(value)}".rstrip())
     if note:
         click.echo(note, err=True)
+
+
+def pretty(value: Json, line: str = "\n") -> str:
+    """Indented JSON of what json_text reads: each number as it was sent."""
+    inner = f"{line}  "
+    if isinstance(value, dict) and value:
+        return f"{{{inner}{f',{inner}'.join(f'{dumps(k)}: {pretty(v, inner)}' for k, v in value.items())}{line}}}"
+    if isinstance(value, list) and value:
+        return f"[{inner}{f',{inner}'.join(pretty(entry, inner) for entry in value)}{line}]"
+    return dumps(value)
 
 
 def text(value: Any) -> str:

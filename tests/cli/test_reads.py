@@ -194,3 +194,49 @@ def test_who_has_read_enough_ends_it_in_silence(api: FakeApi) -> None:
     with os.fdopen(writer, "wb") as pipe:
         ended = in_a_shell(api, pipe, "audience", "list")
     assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+# ------------------------------------------------------------------ numbers
+
+EXACT = (
+    b'{"id":"W-1","total":12345678901234567.89,"items":[{"big":9007199254740993,"small":1.10,"none":[],"no":{},'
+    b'"far":1E+400,"name":"\xc3\xa9\\u001b"}],"order_public_id":null}'
+)
+
+
+def one_order(path: str, _key: str, _body: bytes) -> Reply:
+    if path == "/v1/account":
+        return 200, {}, {"account_id": "1"}
+    if path.startswith("/v1/transactions"):
+        return 200, {}, {"transactions": [], "next_cursor": None}
+    return 200, {}, b'{"history":[]}' if path.endswith("/history") else EXACT
+
+
+def test_an_order_s_numbers_are_shown_as_the_api_tells_them(api: FakeApi) -> None:
+    api.answer = one_order  # type: ignore[method-assign]
+    ran = run(api, "order", "W-1", "--json")
+    assert (
+        ran.out
+        == """[
+  {
+    "order": {
+      "id": "W-1",
+      "total": 12345678901234567.89,
+      "items": [
+        {
+          "big": 9007199254740993,
+          "small": 1.10,
+          "none": [],
+          "no": {},
+          "far": 1E+400,
+          "name": "é\\u001b"
+        }
+      ],
+      "order_public_id": null
+    },
+    "history": []
+  }
+]
+"""
+    )
+    assert "12345678901234567.89" in run(api, "order", "W-1").out
