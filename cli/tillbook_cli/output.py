@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -67,9 +68,10 @@ def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:
     if as_json:
         click.echo(json.dumps(shape, indent=2))
     else:
-        width = max(map(len, shape))
+        names = {name: text(name.replace("_", " ")) for name in shape}
+        width = max(map(len, names.values()))
         for name, value in shape.items():
-            click.echo(f"{name.replace('_', ' '):{width}}  {text(value)}".rstrip())
+            click.echo(f"{names[name]:{width}}  {text(value)}".rstrip())
     if note:
         click.echo(note, err=True)
 
@@ -84,14 +86,23 @@ def pretty(value: Json, line: str = "\n") -> str:
     return dumps(value)
 
 
+# What moves the cursor, colours or turns round what a terminal shows: an order's id may hold it.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _plain(value: str) -> str:
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+
+
 def text(value: Any) -> str:
+    """One line, without control characters."""
     if isinstance(value, list):
         return ", ".join(map(text, value)) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{text(entry)} {name}" for name, entry in value.items()) or "-"
+        return ", ".join(f"{text(entry)} {text(name)}" for name, entry in value.items()) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value)
+    return "-" if value in (None, "") else _plain(str(value))
 
 
 def table(rows: list[dict[str, Any]], *, without: tuple[str, ...] = ()) -> str:

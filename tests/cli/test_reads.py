@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -240,3 +241,32 @@ def test_an_order_s_numbers_are_shown_as_the_api_tells_them(api: FakeApi) -> Non
 """
     )
     assert "12345678901234567.89" in run(api, "order", "W-1").out
+
+
+# ---------------------------------------------------------- control characters
+
+HOSTILE = "W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
+SEEN = r"W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped(api: FakeApi) -> None:
+    step = {
+        "occurred_at": "2026-01-01T00:00:00Z", "name": HOSTILE, "late": False, "request_id": "r",
+        "lifetime_value": {"amount": "1.00", "currency": "USD"},
+    }  # fmt: skip
+    shape = {"id": "W-1", "order_public_id": HOSTILE, "person_id": HOSTILE, "tags": [HOSTILE], HOSTILE: 1}
+
+    def answer(path: str, *_: Any) -> Reply:
+        if path.endswith("/history"):
+            return 200, {}, {"history": [step]}
+        return (200, {}, shape) if path.startswith("/v1/order/") else one_order(path, "", b"")
+
+    api.answer = answer  # type: ignore[method-assign]
+    shown = run(api, "order", "W-1").out
+    assert shown.count(SEEN) == 5
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown.replace("\n", ""))
+    assert "\u2028" not in shown
+    assert "\u202e" not in shown
+    assert len(shown.split("\n")) == len(shape) + 5
+    # What a program reads is exact.
+    assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
