@@ -17,7 +17,7 @@ import click
 from tillbook import times
 from tillbook.accounts import SOURCES, Account
 from tillbook.amounts import text as amount_text
-from tillbook.audiences import Audiences
+from tillbook.audiences import FORMULA_STARTS, Audiences
 from tillbook.ledger import state_of
 from tillbook.people import People
 from tillbook.table import Item
@@ -159,9 +159,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    # A spreadsheet would run it; an amount below zero is none of that.
+    # An amount below zero is no formula.
     harmless = text.replace(".", "", 1).removeprefix("-").isdigit()
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not harmless else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not harmless else text
 
 
 export.add_command(export_audience, "audience")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from cli.tillbook_cli.exporting import _write
 from cli.tillbook_cli.main import tillbook
 from local.stack import ROOT
 from tests.cli.conftest import Ran
@@ -270,3 +272,16 @@ def test_what_a_terminal_would_obey_is_shown_escaped(api: FakeApi) -> None:
     assert len(shown.split("\n")) == len(shape) + 5
     # What a program reads is exact.
     assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
+
+
+# ----------------------------------------------------------------------- CSV
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe(start: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    _write(
+        [{"a": f"{start}cmd|x", "b": f"x{start}", "c": "-5.00", "d": ""}], ("a", "b", "c", "d"), "csv", str(out), "x"
+    )
+    with out.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [list("abcd"), [f"'{start}cmd|x", f"x{start}", "-5.00", ""]]
