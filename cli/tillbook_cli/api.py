@@ -99,7 +99,8 @@ class Api:
         return Refused(f"{self.url} does not answer as Tillbook does.")
 
     def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
-        given = urlencode({name: value for name, value in query.items() if value is not None})
+        # A "+" for a space is a form's, and read as a plus by some that stand between.
+        given = urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
         body = None if payload is None else json.dumps(payload).encode()
         whole = f"{path}?{given}" if given else path
         answer = self._read(whole) if method == "GET" else self.send(method, whole, body)

@@ -285,3 +285,18 @@ def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe(start: str, tmp_p
     )
     with out.open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [list("abcd"), [f"'{start}cmd|x", f"x{start}", "-5.00", ""]]
+
+
+# ------------------------------------------------------------------- queries
+
+
+def test_a_space_in_an_order_id_is_sent_as_one(api: FakeApi) -> None:
+    asked: list[str] = []
+
+    def answer(path: str, *_: Any) -> Reply:
+        asked.append(path)
+        return 200, {}, {"transactions": [], "next_cursor": None}
+
+    api.answer = answer  # type: ignore[method-assign]
+    assert run(api, "requests", "--order-id", "W 1+2/é").code == 0
+    assert asked == ["/v1/transactions?limit=20&order_id=W%201%2B2%2F%C3%A9"]
