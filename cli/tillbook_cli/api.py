@@ -5,8 +5,11 @@ from __future__ import annotations
 import functools
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from time import sleep
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,12 +17,18 @@ import click
 import urllib3
 from click.core import ParameterSource
 
+from tillbook.errors import Malformed
+from tillbook.json_text import loads
+
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
 
 _SECONDS = 40.0  # an HTTP API answers within 30
 _PAGE = 200
 _KEY = re.compile(r"[\x21-\x7e]+")  # what can stand in a header
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # another try may be answered otherwise
+_PAUSES = (0.5, 1.0, 2.0, 4.0)  # between the tries of a GET
+_LONGEST_PAUSE = 30.0
 
 
 class Refused(Exception):
@@ -39,8 +48,8 @@ class Answer:
     def json(self) -> Any:
         """None for what is no JSON: the gateway or something before it answered."""
         try:
-            return json.loads(self.body)
-        except ValueError:
+            return loads(self.body, ours=True)
+        except (Malformed, RecursionError):
             return None
 
 
@@ -90,12 +99,30 @@ class Api:
         return Refused(f"{self.url} does not answer as Tillbook does.")
 
     def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
-        given = urlencode({name: value for name, value in query.items() if value is not None})
+        # A "+" for a space is a form's, and read as a plus by some that stand between.
+        given = urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
         body = None if payload is None else json.dumps(payload).encode()
-        answer = self.send(method, f"{path}?{given}" if given else path, body)
+        whole = f"{path}?{given}" if given else path
+        answer = self._read(whole) if method == "GET" else self.send(method, whole, body)
         if not 200 <= answer.status < 300:
             raise Refused(refusal(answer), answer.status)
         return answer
+
+    def _read(self, path: str) -> Answer:
+        """The first answer that another try would not change. Raises Unreachable."""
+        for pause in (*_PAUSES, None):
+            asked = 0.0
+            try:
+                answer = self.send("GET", path)
+                if answer.status not in PASSING:
+                    return answer
+                problem = refusal(answer)
+                asked = retry_after(answer.headers.get("retry-after"))
+            except Unreachable as error:
+                problem = str(error)
+            if pause is not None:
+                sleep(min(max(asked, pause), _LONGEST_PAUSE))
+        raise Unreachable(f"{problem} It was asked {len(_PAUSES) + 1} times.")
 
     def pages(self, path: str, noun: str, most: int, **query: str | None) -> Iterator[Any]:
         """The entries of a list, at most so many."""
@@ -117,6 +144,18 @@ class Api:
 def segment(text: str) -> str:
     """One segment of a path, every reserved character percent-encoded."""
     return quote(text, safe="")
+
+
+def retry_after(text: str | None) -> float:
+    """Seconds, of either form of the header; 0 for anything else."""
+    if not text:
+        return 0.0
+    if text.strip().isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError):
+        return 0.0
 
 
 def refusal(answer: Answer) -> str:

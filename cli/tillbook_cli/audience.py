@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import Any
 
 import click
 
+from tillbook.json_text import dumps
+
 from .api import Api, Refused, over_https, segment
+from .output import pretty, written
 from .progress import Progress
 
 PAGE = 200
@@ -31,7 +33,7 @@ def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
     while True:
         page = api.get(f"/v1/audience/{segment(audience)}", limit=PAGE, cursor=cursor)
         members: list[Any] = api.part(page, "members", list)
-        yield b"".join(json.dumps(m, ensure_ascii=False).encode() + b"\n" for m in members), len(members)
+        yield b"".join(dumps(m).encode() + b"\n" for m in members), len(members)
         cursor = page.get("next_cursor")
         if not cursor:
             return
@@ -53,23 +55,26 @@ def audience() -> None:
 @over_https
 def list_audiences(api: Api) -> None:
     """List the audiences with their numbers of members, as JSON."""
-    click.echo(json.dumps(_audiences(api), indent=2))
+    click.echo(pretty(_audiences(api)))
 
 
 @audience.command("export")
 @click.argument("audience_id")
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)
-@click.option("--output", type=click.File("wb"), default="-", help="A file; standard output if not given.")
+@click.option("--output", default="-", help="A file; standard output if not given.")
 @over_https
-def export(api: Api, audience_id: str, form: str, output: IO[bytes]) -> None:
+def export(api: Api, audience_id: str, form: str, output: str) -> None:
     """Write all members of AUDIENCE_ID as one file, page by page: its size does not matter.
+
+    The file has its name, and replaces an older one, once all of it is there; until then it is called FILE.new. On
+    standard output, also one that goes to a file, half of the members may stand: the exit code tells.
 
     AUDIENCE_ID is customers-orders-api or customers-shopper-activity: see tillbook audience list.
     """
     known = {api.part(entry, "id", str): api.part(entry, "member_count", int) for entry in _audiences(api)}
     if audience_id not in known:
         raise Refused(f"There is no audience {audience_id}; there are {', '.join(known)}.")
-    with Progress("members", known[audience_id], quiet=api.as_json) as bar:
+    with written(output) as file, Progress("members", known[audience_id], quiet=api.as_json) as bar:
         for page, members in (_csv_pages if form == "csv" else _json_pages)(api, audience_id):
-            output.write(page)
+            file.write(page)
             bar.add(members)

@@ -10,20 +10,21 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from typing import Any
 
 import click
 
 from tillbook import times
 from tillbook.accounts import SOURCES, Account
 from tillbook.amounts import text as amount_text
-from tillbook.audiences import Audiences
+from tillbook.audiences import FORMULA_STARTS, Audiences
 from tillbook.ledger import state_of
 from tillbook.people import People
 from tillbook.table import Item
 
 from .audience import export as export_audience
 from .on_a_stack import Tillbook, on_a_stack
+from .output import written
 from .progress import Progress
 
 Row = dict[str, Any]
@@ -41,6 +42,9 @@ PERSON_COLUMNS = (
 def export() -> None:
     """Write orders, people or an audience to a file, of any size, as CSV or JSON lines.
 
+    The file has its name, and replaces an older one, once all of it is there; until then it is called FILE.new. What
+    goes to standard output may be half of it: the exit code tells.
+
     \b
     Examples:
       tillbook export orders 1234567 --output orders.csv
@@ -50,9 +54,7 @@ def export() -> None:
 
 
 def _file_options(command: Any) -> Any:
-    command = click.option("--output", type=click.File("w"), default="-", help="A file; standard output if not given.")(
-        command
-    )
+    command = click.option("--output", default="-", help="A file; standard output if not given.")(command)
     return click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv", show_default=True)(
         command
     )
@@ -63,7 +65,7 @@ def _file_options(command: Any) -> Any:
 @click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Of one source only.")
 @_file_options
 @on_a_stack
-def export_orders(book: Tillbook, account_id: str, sources: tuple[str, ...], form: str, output: IO[str]) -> None:
+def export_orders(book: Tillbook, account_id: str, sources: tuple[str, ...], form: str, output: str) -> None:
     """Write the orders of ACCOUNT_ID, one a line, with what each adds to the lifetime value of whom.
 
     \b
@@ -105,7 +107,7 @@ def _order(head: Item, source: str, account: Account) -> Row:
 @click.argument("account_id")
 @_file_options
 @on_a_stack
-def export_people(book: Tillbook, account_id: str, form: str, output: IO[str]) -> None:
+def export_people(book: Tillbook, account_id: str, form: str, output: str) -> None:
     """Write the people of ACCOUNT_ID with their lifetime value.
 
     \b
@@ -130,15 +132,15 @@ def _values(person: Row, account: Account) -> Iterator[Row]:
             }  # fmt: skip
 
 
-def _write(rows: Iterable[Row], columns: tuple[str, ...], form: str, output: IO[str], what: str) -> None:
-    with Progress(what) as bar:
+def _write(rows: Iterable[Row], columns: tuple[str, ...], form: str, output: str, what: str) -> None:
+    with written(output) as file, Progress(what) as bar:
         if form == "csv":
-            output.write(_line(columns))
+            file.write(_line(columns))
         for row in rows:
             if form == "jsonl":
-                output.write(json.dumps(_named(row, columns), ensure_ascii=False) + "\n")
+                file.write(json.dumps(_named(row, columns), ensure_ascii=False).encode() + b"\n")
             else:
-                output.write(_line([_cell(row.get(name)) for name in columns]))
+                file.write(_line([_cell(row.get(name)) for name in columns]))
             bar.add()
 
 
@@ -147,19 +149,19 @@ def _named(row: Row, columns: tuple[str, ...]) -> Row:
     return {name: row.get(name) for name in columns} if "order_id" in row else row
 
 
-def _line(cells: Iterable[Any]) -> str:
+def _line(cells: Iterable[Any]) -> bytes:
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    return out.getvalue().encode()
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    # A spreadsheet would run it; an amount below zero is none of that.
+    # An amount below zero is no formula.
     harmless = text.replace(".", "", 1).removeprefix("-").isdigit()
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not harmless else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) and not harmless else text
 
 
 export.add_command(export_audience, "audience")

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from .api import Api, Refused, over_https, segment
-from .output import show, table
+from .output import pretty, show, table
 
 Row = dict[str, Any]
 
 
 def _print(shape: Any) -> None:
-    click.echo(json.dumps(shape, indent=2, ensure_ascii=False))
+    click.echo(pretty(shape))
 
 
 def _listed(title: str, rows: list[Row]) -> None:
@@ -237,4 +236,7 @@ def discard(api: Api, deadletter_id: str, reason: str) -> None:
     """Discard a dead letter: what it asked for will not be done."""
     discarded = api.call("DELETE", f"/v1/deadletters/{segment(deadletter_id)}", {"reason": reason})
     api.part(discarded, "id", str)
-    show(discarded, api.as_json)
+    if api.as_json:
+        _print(discarded)
+    else:
+        show(discarded, as_json=False)

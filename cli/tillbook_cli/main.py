@@ -1,4 +1,5 @@
-"""The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …), 2 used wrongly,
+"""The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …) or
+not written (a full disk), 2 used wrongly,
 3 the stack could not be reached, 4 an audit found drift, 130 stopped by Ctrl-C.
 """
 
@@ -20,20 +21,24 @@ from .exporting import export
 from .importing import import_orders
 from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
-from .output import DRIFTED, INTERRUPTED, table
+from .output import DRIFTED, INTERRUPTED, table, unwritable
 
 
-class _Stoppable(click.Group):
+class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
-        """click itself would end with 1, which means refused."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            # click itself would end with 1, which means refused.
             click.echo("\nStopped.", err=True)
             raise SystemExit(INTERRUPTED) from None
+        except BrokenPipeError:
+            raise  # whoever reads has enough: click ends in silence
+        except OSError as error:
+            unwritable(error)
 
 
-@click.group(cls=_Stoppable, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def tillbook() -> None:
     """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
 
@@ -48,8 +53,8 @@ def tillbook() -> None:
       tillbook import orders_export.csv --preset shopify --check
       tillbook person ann@example.com --local
 
-    Exit codes: 0 done, 1 refused, 2 used wrongly, 3 the stack could not be reached, 4 an audit found drift,
-    130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 refused or not written, 2 used wrongly, 3 the stack could not be reached, 4 an audit found
+    drift, 130 stopped by Ctrl-C.
     """
 
 

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import click
+
+from tillbook.json_text import Json, dumps
 
 REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
 
@@ -15,26 +24,85 @@ def fail(message: str, code: int, as_json: bool) -> NoReturn:
     raise SystemExit(code)
 
 
+def unwritable(error: OSError) -> NoReturn:
+    """Ends the command where a file, or what standard output is, does not take what is written."""
+    # What standard output still holds would be tried again at the end of Python, which then tells it in its own way.
+    with suppress(OSError, ValueError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    where = f"{error.filename}: " if error.filename else ""
+    fail(f"{where}{error.strerror or error}.", REFUSED, as_json=False)
+
+
+# Whatever it leads to, also a regular file, is written where it is: somebody holds it open.
+_OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
+
+
+@contextmanager
+def written(path: str) -> Iterator[IO[bytes]]:
+    """A file that has its name, and replaces another one, once all of it is written; "-" is standard output."""
+    if path == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    target = Path(path).resolve()
+    if path.startswith(_OPEN_ALREADY) or (target.exists() and not target.is_file()):
+        with Path(path).open("wb") as file:
+            yield file
+        return
+    fresh = target.with_name(f"{target.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            if target.exists():
+                shutil.copymode(target, fresh)
+            yield file
+        fresh.replace(target)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+
+
 def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:
     """`note` is for a person's eyes: it goes to standard error."""
     if as_json:
         click.echo(json.dumps(shape, indent=2))
     else:
-        width = max(map(len, shape))
+        names = {name: text(name.replace("_", " ")) for name in shape}
+        width = max(map(len, names.values()))
         for name, value in shape.items():
-            click.echo(f"{name.replace('_', ' '):{width}}  {text(value)}".rstrip())
+            click.echo(f"{names[name]:{width}}  {text(value)}".rstrip())
     if note:
         click.echo(note, err=True)
 
 
+def pretty(value: Json, line: str = "\n") -> str:
+    """Indented JSON of what json_text reads: each number as it was sent."""
+    inner = f"{line}  "
+    if isinstance(value, dict) and value:
+        return f"{{{inner}{f',{inner}'.join(f'{dumps(k)}: {pretty(v, inner)}' for k, v in value.items())}{line}}}"
+    if isinstance(value, list) and value:
+        return f"[{inner}{f',{inner}'.join(pretty(entry, inner) for entry in value)}{line}]"
+    return dumps(value)
+
+
+# What moves the cursor, colours or turns round what a terminal shows: an order's id may hold it.
+_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _plain(value: str) -> str:
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+
+
 def text(value: Any) -> str:
+    """One line, without control characters."""
     if isinstance(value, list):
         return ", ".join(map(text, value)) or "-"
     if isinstance(value, dict):
-        return ", ".join(f"{text(entry)} {name}" for name, entry in value.items()) or "-"
+        return ", ".join(f"{text(entry)} {text(name)}" for name, entry in value.items()) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "-" if value in (None, "") else str(value)
+    return "-" if value in (None, "") else _plain(str(value))
 
 
 def table(rows: list[dict[str, Any]], *, without: tuple[str, ...] = ()) -> str:

@@ -13,11 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 
 from tillbook.errors import FieldError
 
-from .api import Answer, Api, Refused, refusal, segment
+from .api import PASSING, Answer, Api, Refused, refusal, retry_after, segment
 from .checking import Checked
 from .connection import Unreachable
 from .rows import Place
@@ -28,7 +27,6 @@ UNIT_EVENTS, UNIT_BYTES = 250, 1024 * 1024
 UNIT_V1 = 25
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 PATIENCE_SECONDS = 300.0
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class Stopped(Exception):
@@ -149,7 +147,7 @@ class Sender:
             answer: Answer | None = None
             try:
                 answer = self.api.send("POST", path, body)
-                if answer.status not in _PASSING:
+                if answer.status not in PASSING:
                     return answer
                 problem = Unreachable(refusal(answer))
             except Unreachable as error:
@@ -166,18 +164,6 @@ class Sender:
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
         asked = retry_after(answer.headers.get("retry-after")) if answer else 0.0
         return min(asked, PATIENCE_SECONDS) + self._random.uniform(0, longest)
-
-
-def retry_after(text: str | None) -> float:
-    """Seconds, of either form of the header; 0 for anything else."""
-    if not text:
-        return 0.0
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int, FieldError]]:

@@ -106,7 +106,7 @@ def serving(port: int = 0) -> Iterator[FakeApi]:
                 self.close_connection = True
                 return
             status, headers, shape = answer
-            content = json.dumps(shape).encode()
+            content = shape if isinstance(shape, bytes) else json.dumps(shape).encode()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -19,12 +19,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.tillbook_cli import histories, mappings, sending
-from cli.tillbook_cli.api import Api
+from cli.tillbook_cli.api import Api, retry_after
 from cli.tillbook_cli.checking import checked
 from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
-from cli.tillbook_cli.sending import retry_after, units
+from cli.tillbook_cli.sending import units
 from tests.cli.fake_api import KEY, FakeApi, serving
 from tests.import_run.history import write
 from tillbook.identity import payload_hash

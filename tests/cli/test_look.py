@@ -256,5 +256,6 @@ def test_local_needs_no_url_and_no_key(
     with announce.announced(stack):
         assert ran("requests", "--limit", "1", "--local", "--json").code == 0
     assert ran("requests", "--url", "ftp://x", "--key", "k").code == 2
+    monkeypatch.setattr("cli.tillbook_cli.api.sleep", lambda _seconds: None)
     assert ran("requests", "--url", "http://127.0.0.1:9", "--key", "k").code == 3
     assert ran("requests", "--url", stack.url, "--key", "k").err.startswith("Error: The key is unknown")

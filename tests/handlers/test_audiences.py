@@ -282,6 +282,7 @@ def test_csv_pages_join_to_the_json_ones(shop: Shop) -> None:
         shop,
         *(order(f"o-{n}", shipping_address=SHIP | {"name": 'Ann "A", Lee'}) for n in range(5)),
         order("=1+1", customer_id="+4", customer_email=..., shipping_address=SHIP | {"name": "-x", "city": "@city"}),
+        order("＝1", customer_id="＋4", customer_email=..., shipping_address=SHIP | {"name": "－x", "city": "＠city"}),
     )
     rows: list[dict[str, str]] = []
     query = {"limit": "2", "format": "csv"}
@@ -295,13 +296,14 @@ def test_csv_pages_join_to_the_json_ones(shop: Shop) -> None:
             break
         query["cursor"] = page.headers["x-next-cursor"]
     listed = members(shop, V1)
-    assert len(rows) == len(listed) == 6
+    assert len(rows) == len(listed) == 7
     for row, member in zip(rows, listed, strict=True):
         for name in FIELDS:
             plain = "" if member[name] is None else str(member[name])
-            assert row[name] == (f"'{plain}" if plain[:1] in ("=", "+", "-", "@") and plain else plain)
+            assert row[name] == (f"'{plain}" if plain.startswith(tuple("=+-@＝＋－＠")) else plain)
+    assert {row["city"] for row in rows} >= {"'@city", "'＠city"}
     accepted = shop_text(shop, {}, headers={"accept": "text/csv"})
-    assert accepted.text.count("\r\n") == 7
+    assert accepted.text.count("\r\n") == 8
 
 
 def shop_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:

@@ -30,11 +30,26 @@ export async function call(method, path, body) {
   } catch {
     throw new Refused(0, "The API cannot be reached. Is the stack running?");
   }
-  const answer = await response.json().catch(() => ({}));
+  const text = await response.text().catch(() => "");
+  const answer = parsed(text);
+  if (answer instanceof Object) texts.set(answer, text);
   if (response.ok) return answer;
   if (response.status === 401 || response.status === 403) session.refused();
   throw new Refused(response.status, reason(answer) ?? `The API answered ${response.status}.`);
 }
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+const texts = new WeakMap();
+
+// An answer as it came: what was parsed has rounded the numbers of many digits.
+export const textOf = (answer) => texts.get(answer);
 
 function reason(answer) {
   if (answer.errors) return answer.errors.map((error) => error.message).join("; ");

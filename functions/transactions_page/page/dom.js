@@ -31,6 +31,19 @@ export function money(amount, currency, signed = false) {
   return `${plus}${digits(amount)} ${currency}`;
 }
 
+// JSON on lines of its own, each text and number as it stands.
+export function pretty(json) {
+  let depth = 0;
+  const line = () => `\n${"  ".repeat(depth)}`;
+  const tokens = json.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[[{]\s*[\]}]|[^\s"[\]{}:,]+|[[\]{}:,]/g) ?? [];
+  return tokens.map((token) => {
+    if (token === "{" || token === "[") { depth += 1; return token + line(); }
+    if (token === "}" || token === "]") { depth -= 1; return line() + token; }
+    if (token === ",") return token + line();
+    return token === ":" ? ": " : token.replace(/^([[{])\s+/, "$1");
+  }).join("");
+}
+
 export function when(iso, long = false) {
   const moment = new Date(iso);
   const today = moment.toDateString() === new Date().toDateString();

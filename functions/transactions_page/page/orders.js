@@ -1,7 +1,7 @@
 // One order id: whether it counts, for whom, and how it came to its amount.
 
-import { SOURCES, badge, facts, h, heading, loading, money, table, when } from "/page/dom.js";
-import { encode, get, orNothing, v3 } from "/page/api.js";
+import { SOURCES, badge, facts, h, heading, loading, money, pretty, table, when } from "/page/dom.js";
+import { encode, get, orNothing, textOf, v3 } from "/page/api.js";
 import { steps } from "/page/charts.js";
 import { explain } from "/page/reasons.js";
 import { COLUMNS, copyAsCurl, row, verdict } from "/page/transactions.js";
@@ -100,7 +100,7 @@ function standing({ place, order, history }) {
         history.map((step, index) => [when(step.occurred_at, true),
           [h("a", { href: `#/request/${encode(step.request_id)}` }, step.name), step.late && [" ", h("span", { class: "badge late" }, "late")]],
           change(step, index), step.lifetime_value ? money(step.lifetime_value.amount, step.lifetime_value.currency) : "erased", when(step.received_at, true)]))),
-    order && h("details", { class: "card" }, h("summary", {}, "As the API tells it"), h("pre", { tabindex: "0" }, JSON.stringify(order, null, 2))),
+    order && h("details", { class: "card" }, h("summary", {}, "As the API tells it"), h("pre", { tabindex: "0" }, pretty(textOf(order)))),
     copyAsCurl("GET", pathOf(place)),
   ].filter(Boolean);
 }

@@ -54,10 +54,13 @@ class Members:
         return out.getvalue()
 
 
+# Of a cell that a spreadsheet would run; full-width ones are read as the others where such are typed.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
+
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
-    # A spreadsheet would run it.
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,302 @@
+"""What the commands read over HTTPS and write out, against an API in memory that fails as it is told to."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from cli.tillbook_cli.exporting import _write
+from cli.tillbook_cli.main import tillbook
+from local.stack import ROOT
+from tests.cli.conftest import Ran
+from tests.cli.fake_api import KEY, FakeApi, serving
+
+AUDIENCE = "customers-orders-api"
+Reply = tuple[int, dict[str, str], Any] | None
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long was waited, in seconds; nobody waits."""
+    waited: list[float] = []
+    monkeypatch.setattr("cli.tillbook_cli.api.sleep", waited.append)
+    return waited
+
+
+@pytest.fixture
+def api(pauses: list[float]) -> Iterator[FakeApi]:
+    with serving() as running:
+        yield running
+
+
+def run(api: FakeApi, *words: str) -> Ran:
+    result = CliRunner().invoke(tillbook, [*words, "--url", api.url, "--key", KEY])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def members(fault: Callable[[int], Reply | str]) -> Callable[[str, str, bytes], Reply]:
+    """An audience of three pages; `fault` is asked for each try of one, with its number from 1: "take" lets it through.
+
+    None of `fault` drops the connection.
+    """
+    tries = 0
+
+    def answer(path: str, _key: str, _body: bytes) -> Reply:
+        nonlocal tries
+        if path == "/v1/audiences":
+            return 200, {}, [{"id": AUDIENCE, "member_count": 3}]
+        tries += 1
+        found = fault(tries)
+        if not isinstance(found, str):
+            return found
+        page = int(path.partition("cursor=")[2] or 0)
+        more = {"x-next-cursor": str(page + 1)} if page < 2 else {}
+        return 200, more, f"order_id,kind\r\n{page},shipping\r\n".encode()
+
+    return answer
+
+
+WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
+
+
+# ------------------------------------------------------------ what passes
+
+
+@pytest.mark.parametrize(
+    ("fault", "waited"),
+    [
+        ((503, {"retry-after": "3"}, {"error": {"message": "Please try again."}}), [3.0]),
+        ((503, {"retry-after": "9999"}, {"message": "x"}), [30.0]),
+        ((429, {}, {"message": "Too Many Requests"}), [0.5]),
+        ((502, {}, b"<html>"), [0.5]),
+        ((504, {"retry-after": "0"}, b""), [0.5]),
+        (None, [0.5]),
+    ],
+)
+def test_an_export_goes_on_behind_an_answer_that_passes(
+    api: FakeApi, tmp_path: Path, pauses: list[float], fault: Reply, waited: list[float]
+) -> None:
+    api.answer = members(lambda number: fault if number == 2 else "take")  # type: ignore[method-assign]
+    out = tmp_path / "members.csv"
+    ran = run(api, "audience", "export", AUDIENCE, "--output", str(out))
+    assert ran.code == 0, ran.err
+    assert out.read_bytes() == WHOLE
+    assert pauses == waited
+
+
+@pytest.mark.parametrize("fault", [(503, {}, {"message": "Service Unavailable"}), None])
+@pytest.mark.parametrize("words", [("requests",), ("person", "x"), ("deadletters", "list"), ("audience", "list")])
+def test_an_api_that_stays_away_is_unreachable_and_not_refusing(
+    api: FakeApi, pauses: list[float], words: tuple[str, ...], fault: Reply
+) -> None:
+    api.answer = lambda *_: fault  # type: ignore[method-assign]
+    ran = run(api, *words)
+    assert (ran.code, ran.out) == (3, "")
+    assert ran.err.endswith(" It was asked 5 times.\n")
+    assert pauses == [0.5, 1.0, 2.0, 4.0]
+
+
+def test_what_is_refused_or_changes_something_is_asked_once(api: FakeApi, pauses: list[float]) -> None:
+    asked: list[str] = []
+
+    def answer(path: str, _key: str, _body: bytes) -> Reply:
+        asked.append(path)
+        return 503 if path.endswith("/replay") else 404, {}, {"error": {"message": "No."}}
+
+    api.answer = answer  # type: ignore[method-assign]
+    assert run(api, "requests") == Ran(1, "", "Error: No.\n")
+    assert run(api, "deadletters", "replay", "x") == Ran(1, "", "Error: No.\n")
+    assert (len(asked), pauses) == (2, [])
+
+
+# ------------------------------------------------------- what is written
+
+
+def away(number: int) -> Reply | str:
+    return "take" if number == 1 else (503, {}, {"message": "x"})
+
+
+def test_half_an_export_has_not_the_name_of_a_whole_one(api: FakeApi, tmp_path: Path) -> None:
+    out = tmp_path / "members.csv"
+    words = ("audience", "export", AUDIENCE, "--output", str(out))
+    api.answer = members(away)  # type: ignore[method-assign]
+    assert run(api, *words).code == 3
+    assert list(tmp_path.iterdir()) == []
+    out.write_text("yesterday's")
+    out.chmod(0o600)
+    link = tmp_path / "link.csv"
+    link.symlink_to(out)
+    assert run(api, *words).code == 3
+    assert out.read_text() == "yesterday's"
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    assert run(api, *words[:-1], str(link)).code == 0
+    assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
+    assert sorted(tmp_path.iterdir()) == [link, out]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
+@pytest.mark.parametrize("output", ["-", "/dev/stdout"])
+def test_an_export_is_added_to_what_standard_output_is(api: FakeApi, tmp_path: Path, output: str) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    out = tmp_path / "all.csv"
+    out.write_text("first\n")
+    with out.open("ab") as file:
+        ended = in_a_shell(api, file, "audience", "export", AUDIENCE, "--output", output)
+    assert ended.returncode == 0, ended.stderr
+    # Opened anew by its name it begins at its beginning: what counts is that it is the file that was there.
+    assert out.read_bytes() == (b"first\n" if output == "-" else b"") + WHOLE
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "cli", *words, "--url", api.url, "--key", KEY]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("audience", "export", AUDIENCE),
+        ("audience", "export", AUDIENCE, "--output", "/dev/full"),
+        ("audience", "list"),
+    ],
+)
+def test_a_full_disk_is_told(api: FakeApi, words: tuple[str, ...]) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    with Path("/dev/full").open("wb") as full:
+        ended = in_a_shell(api, full, *words)
+    *_, last = ended.stderr.decode().splitlines()
+    assert (ended.returncode, last) == (1, "Error: No space left on device.")
+    assert b"Traceback" not in ended.stderr
+    assert b"Exception ignored" not in ended.stderr
+
+
+def test_a_folder_that_is_not_there_is_told(api: FakeApi, tmp_path: Path) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.endswith("members.csv.new: No such file or directory.\n")
+
+
+def test_who_has_read_enough_ends_it_in_silence(api: FakeApi) -> None:
+    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as pipe:
+        ended = in_a_shell(api, pipe, "audience", "list")
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+# ------------------------------------------------------------------ numbers
+
+EXACT = (
+    b'{"id":"W-1","total":12345678901234567.89,"items":[{"big":9007199254740993,"small":1.10,"none":[],"no":{},'
+    b'"far":1E+400,"name":"\xc3\xa9\\u001b"}],"order_public_id":null}'
+)
+
+
+def one_order(path: str, _key: str, _body: bytes) -> Reply:
+    if path == "/v1/account":
+        return 200, {}, {"account_id": "1"}
+    if path.startswith("/v1/transactions"):
+        return 200, {}, {"transactions": [], "next_cursor": None}
+    return 200, {}, b'{"history":[]}' if path.endswith("/history") else EXACT
+
+
+def test_an_order_s_numbers_are_shown_as_the_api_tells_them(api: FakeApi) -> None:
+    api.answer = one_order  # type: ignore[method-assign]
+    ran = run(api, "order", "W-1", "--json")
+    assert (
+        ran.out
+        == """[
+  {
+    "order": {
+      "id": "W-1",
+      "total": 12345678901234567.89,
+      "items": [
+        {
+          "big": 9007199254740993,
+          "small": 1.10,
+          "none": [],
+          "no": {},
+          "far": 1E+400,
+          "name": "é\\u001b"
+        }
+      ],
+      "order_public_id": null
+    },
+    "history": []
+  }
+]
+"""
+    )
+    assert "12345678901234567.89" in run(api, "order", "W-1").out
+
+
+# ---------------------------------------------------------- control characters
+
+HOSTILE = "W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
+SEEN = r"W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
+
+
+def test_what_a_terminal_would_obey_is_shown_escaped(api: FakeApi) -> None:
+    step = {
+        "occurred_at": "2026-01-01T00:00:00Z", "name": HOSTILE, "late": False, "request_id": "r",
+        "lifetime_value": {"amount": "1.00", "currency": "USD"},
+    }  # fmt: skip
+    shape = {"id": "W-1", "order_public_id": HOSTILE, "person_id": HOSTILE, "tags": [HOSTILE], HOSTILE: 1}
+
+    def answer(path: str, *_: Any) -> Reply:
+        if path.endswith("/history"):
+            return 200, {}, {"history": [step]}
+        return (200, {}, shape) if path.startswith("/v1/order/") else one_order(path, "", b"")
+
+    api.answer = answer  # type: ignore[method-assign]
+    shown = run(api, "order", "W-1").out
+    assert shown.count(SEEN) == 5
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown.replace("\n", ""))
+    assert "\u2028" not in shown
+    assert "\u202e" not in shown
+    assert len(shown.split("\n")) == len(shape) + 5
+    # What a program reads is exact.
+    assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
+
+
+# ----------------------------------------------------------------------- CSV
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])
+def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe(start: str, tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    _write(
+        [{"a": f"{start}cmd|x", "b": f"x{start}", "c": "-5.00", "d": ""}], ("a", "b", "c", "d"), "csv", str(out), "x"
+    )
+    with out.open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [list("abcd"), [f"'{start}cmd|x", f"x{start}", "-5.00", ""]]
+
+
+# ------------------------------------------------------------------- queries
+
+
+def test_a_space_in_an_order_id_is_sent_as_one(api: FakeApi) -> None:
+    asked: list[str] = []
+
+    def answer(path: str, *_: Any) -> Reply:
+        asked.append(path)
+        return 200, {}, {"transactions": [], "next_cursor": None}
+
+    api.answer = answer  # type: ignore[method-assign]
+    assert run(api, "requests", "--order-id", "W 1+2/é").code == 0
+    assert asked == ["/v1/transactions?limit=20&order_id=W%201%2B2%2F%C3%A9"]
