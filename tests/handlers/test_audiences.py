@@ -244,6 +244,14 @@ def test_custom_attributes_are_nobodys_identity(shop: Shop) -> None:
     assert (member["email_sha256"], member["customer_id"], member["person_id"]) == (sha(ANN), None, None)
 
 
+@pytest.mark.parametrize("value", ["1 High St", ["a"], 5, True, {"line": "", "verified": False}])
+def test_a_custom_attribute_called_like_an_address_is_none(shop: Shop, value: Any) -> None:
+    send(shop, *(event(order_id=f"o-{n}", mailing_address=value) for n in range(3)))
+    shown = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1")
+    assert (shown.status, shown.body.get("properties")) == (200, {"mailing_address": value})
+    assert kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
+
+
 # ----------------------------------------------------------------------- pages
 
 
