@@ -420,6 +420,28 @@ def test_an_order_is_found_by_its_id_alone_whatever_its_provider(shop: Shop) -> 
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("limit", [1, 2, 200])
+def test_of_one_provider_only(shop: Shop, limit: int) -> None:
+    """Also of what did not count. A v1 order and a rejection have no provider, and are listed with any."""
+    shop.submit(_order("A-1", "3"))
+    day = "2026-01-01T01:00:00Z"
+    for provider in ("my_shop", "another", "another", "my_shop", "another"):
+        shop.send(V3 | {"action": "placed", "occurred_at": day, "grand_total": 1, "provider": provider})
+        shop.drain()
+    assert shop.send(V3 | {"action": "placed", "grand_total": "x", "provider": "another"}).status == 422
+    query, rows = {"order_id": "A-1", "provider": "my_shop", "limit": str(limit)}, []
+    for _ in range(20):
+        page = shop.get("/v1/transactions", query=query).body
+        rows += page["transactions"]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert [(row["status"], row["provider"]) for row in rows] == [
+        ("rejected", None), ("duplicate", "my_shop"), ("applied", "my_shop"), ("applied", None),
+    ]  # fmt: skip
+    assert page["next_cursor"] is None
+
+
 def test_the_account_of_a_key_is_told_to_begin_with(shop: Shop) -> None:
     body = shop.get("/v1/account").body
     assert (body["account_id"], body["currency"], body["key"]["role"]) == (ACCOUNT, "USD", "admin")
