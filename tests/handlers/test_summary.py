@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import random
+import string
 import time
 from base64 import b64decode
 from contextlib import suppress
@@ -16,7 +18,7 @@ import pytest
 from tests.handlers import template
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
-from tillbook import summary, times
+from tillbook import people, summary, times
 from tillbook.effects import Effect
 from tillbook.errors import Malformed, Unavailable
 from tillbook.hours import Hours, hour_of
@@ -407,6 +409,29 @@ def test_a_v1_order_s_history_goes_on_after_its_deletion(shop: Shop) -> None:
     ]  # fmt: skip
     assert shop.get("/v1/order/other/history").status == 404
     assert shop.get(f"/v3/{ACCOUNT}/orders/my_shop/other/history").status == 404
+
+
+def test_a_v1_order_s_history_goes_on_behind_a_megabyte_of_versions(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is where DynamoDB ends a page. The oldest one shown of too many has the sum before it, too."""
+    monkeypatch.setattr(people, "_MAX_HISTORY", 12)
+    chance = random.Random(1)
+    letters = string.ascii_letters + string.digits
+
+    def items() -> list[dict[str, Any]]:
+        words = ["".join(chance.choices(letters, k=9_000)) for _ in range(25)]
+        return [{"identifier": "a", "total": 1, "description": word} for word in words]
+
+    shop.submit(_order("A-1", "0"))
+    for total in range(1, 12):
+        assert shop.edit("A-1", {"total": total, "order_items": items() if total > 3 else []}).status == 200
+    found = _history(shop, "/v1/order/A-1/history")
+    assert found == [
+        ("submitted", "", "0.00", False), *(("edited", f"{n - 1}.00", f"{n}.00", False) for n in range(1, 12)),
+    ]  # fmt: skip
+    shop.edit("A-1", {"total": 12})
+    assert _history(shop, "/v1/order/A-1/history") == [*found[1:], ("edited", "11.00", "12.00", False)]
 
 
 def test_an_order_is_found_by_its_id_alone_whatever_its_provider(shop: Shop) -> None:
