@@ -331,6 +331,16 @@ def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
     assert len(found) == count(shop, V1) == 149
 
 
+@pytest.mark.parametrize("filling", ["🏠", "ü"])
+def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None:
+    """Which is measured in bytes."""
+    address = SHIP | {"name": filling * (110_000 // len(filling.encode()))}
+    for n in range(32):
+        assert shop.send(event(order_id=f"o-{n}", shipping_address=address, billing_address=address)).status == 202
+    shop.drain()
+    assert len(members(shop, V3)) == count(shop, V3) == 64
+
+
 def key_of(order_id: str) -> str:
     return order_key("orders_api", "", order_id)
 

@@ -100,7 +100,7 @@ class Audiences:
             evaluated += len(items)
             if not items[-1].get("d"):
                 found = self._records(source, items)
-                size += sum(len(dumps(dumps(record))) for record in found)
+                size += sum(len(dumps(dumps(record)).encode()) for record in found)
                 records += found
             # Deleted orders give no record, but are read: a page ends among them, too.
             if len(records) >= limit or size > PAGE_BYTES or evaluated > _MAX_EVALUATED:
