@@ -252,6 +252,15 @@ def test_a_custom_attribute_called_like_an_address_is_none(shop: Shop, value: An
     assert kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
 
 
+@pytest.mark.parametrize("name", [5, True, ["a"], {"a": 1}, "", None])
+@pytest.mark.parametrize(("more", "expected"), [({}, None), ({"first_name": "Ann", "last_name": "Lee"}, "Ann Lee")])
+def test_a_name_is_a_text(shop: Shop, name: Any, more: dict[str, str], expected: str | None) -> None:
+    """`name` of a v3 address is a custom attribute of any type."""
+    send(shop, event(shipping_address=SHIP | more | {"name": name}))
+    (member,) = members(shop, V3)
+    assert member["name"] == expected
+
+
 # ----------------------------------------------------------------------- pages
 
 
