@@ -427,6 +427,14 @@ def test_any_identity_matches(shop: Shop) -> None:
     assert match(shop, V1, {"email_sha256": sha("nobody@example.com"), "customer_id": "c-1"}) == [True]
 
 
+@pytest.mark.parametrize("name", ["Germany", "DE", "deu"])
+@pytest.mark.parametrize("asked", ["Germany", "DE", "DEU", "Austria"])
+def test_a_country_by_name_or_code(shop: Shop, name: str, asked: str) -> None:
+    there = {"address_1": "Hauptstr. 5", "postal_code": "10115", "city": "Berlin"}
+    send(shop, event(shipping_address=there | {"country": name}))
+    assert match(shop, V3, {"address": there | {"country": asked}}) == [asked != "Austria"]
+
+
 def test_match_of_v3_customers(shop: Shop) -> None:
     send(shop, event(email=ANN, shipping_address=SHIP), event(order_id="o-2", person_id="p-1", email=...))
     people: list[dict[str, Any]] = [{"email": ANN}, {"address": SHIP}, {"customer_id": "p-1"}, {"email": BOB}]
