@@ -97,5 +97,5 @@ MATCH_ADDRESS = {
     "city": "City.",
     "state": "State.",
     "postal_code": "ZIP or postal code.",
-    "country": "Country, as its code or name.",
+    "country": "Country, as its code or English name.",
 }

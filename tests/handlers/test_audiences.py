@@ -244,6 +244,23 @@ def test_custom_attributes_are_nobodys_identity(shop: Shop) -> None:
     assert (member["email_sha256"], member["customer_id"], member["person_id"]) == (sha(ANN), None, None)
 
 
+@pytest.mark.parametrize("value", ["1 High St", ["a"], 5, True, {"line": "", "verified": False}])
+def test_a_custom_attribute_called_like_an_address_is_none(shop: Shop, value: Any) -> None:
+    send(shop, *(event(order_id=f"o-{n}", mailing_address=value) for n in range(3)))
+    shown = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1")
+    assert (shown.status, shown.body.get("properties")) == (200, {"mailing_address": value})
+    assert kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
+
+
+@pytest.mark.parametrize("name", [5, True, ["a"], {"a": 1}, "", None])
+@pytest.mark.parametrize(("more", "expected"), [({}, None), ({"first_name": "Ann", "last_name": "Lee"}, "Ann Lee")])
+def test_a_name_is_a_text(shop: Shop, name: Any, more: dict[str, str], expected: str | None) -> None:
+    """`name` of a v3 address is a custom attribute of any type."""
+    send(shop, event(shipping_address=SHIP | more | {"name": name}))
+    (member,) = members(shop, V3)
+    assert member["name"] == expected
+
+
 # ----------------------------------------------------------------------- pages
 
 
@@ -325,6 +342,16 @@ def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
     assert len(found) == count(shop, V1) == 149
 
 
+@pytest.mark.parametrize("filling", ["🏠", "ü"])
+def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None:
+    """Which is measured in bytes."""
+    address = SHIP | {"name": filling * (110_000 // len(filling.encode()))}
+    for n in range(32):
+        assert shop.send(event(order_id=f"o-{n}", shipping_address=address, billing_address=address)).status == 202
+    shop.drain()
+    assert len(members(shop, V3)) == count(shop, V3) == 64
+
+
 def key_of(order_id: str) -> str:
     return order_key("orders_api", "", order_id)
 
@@ -400,6 +427,14 @@ def test_any_identity_matches(shop: Shop) -> None:
     assert match(shop, V1, {"email": "nobody@example.com", "customer_id": "c-1"}) == [True]
     assert match(shop, V1, {"email": "nobody@example.com", "email_sha256": sha(BOB)}) == [True]
     assert match(shop, V1, {"email_sha256": sha("nobody@example.com"), "customer_id": "c-1"}) == [True]
+
+
+@pytest.mark.parametrize("name", ["Germany", "DE", "deu"])
+@pytest.mark.parametrize("asked", ["Germany", "DE", "DEU", "Austria"])
+def test_a_country_by_name_or_code(shop: Shop, name: str, asked: str) -> None:
+    there = {"address_1": "Hauptstr. 5", "postal_code": "10115", "city": "Berlin"}
+    send(shop, event(shipping_address=there | {"country": name}))
+    assert match(shop, V3, {"address": there | {"country": asked}}) == [asked != "Austria"]
 
 
 def test_match_of_v3_customers(shop: Shop) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import random
+import string
 import time
 from base64 import b64decode
 from contextlib import suppress
@@ -16,7 +18,7 @@ import pytest
 from tests.handlers import template
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
-from tillbook import summary, times
+from tillbook import people, summary, times
 from tillbook.effects import Effect
 from tillbook.errors import Malformed, Unavailable
 from tillbook.hours import Hours, hour_of
@@ -409,6 +411,29 @@ def test_a_v1_order_s_history_goes_on_after_its_deletion(shop: Shop) -> None:
     assert shop.get(f"/v3/{ACCOUNT}/orders/my_shop/other/history").status == 404
 
 
+def test_a_v1_order_s_history_goes_on_behind_a_megabyte_of_versions(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which is where DynamoDB ends a page. The oldest one shown of too many has the sum before it, too."""
+    monkeypatch.setattr(people, "_MAX_HISTORY", 12)
+    chance = random.Random(1)
+    letters = string.ascii_letters + string.digits
+
+    def items() -> list[dict[str, Any]]:
+        words = ["".join(chance.choices(letters, k=9_000)) for _ in range(25)]
+        return [{"identifier": "a", "total": 1, "description": word} for word in words]
+
+    shop.submit(_order("A-1", "0"))
+    for total in range(1, 12):
+        assert shop.edit("A-1", {"total": total, "order_items": items() if total > 3 else []}).status == 200
+    found = _history(shop, "/v1/order/A-1/history")
+    assert found == [
+        ("submitted", "", "0.00", False), *(("edited", f"{n - 1}.00", f"{n}.00", False) for n in range(1, 12)),
+    ]  # fmt: skip
+    shop.edit("A-1", {"total": 12})
+    assert _history(shop, "/v1/order/A-1/history") == [*found[1:], ("edited", "11.00", "12.00", False)]
+
+
 def test_an_order_is_found_by_its_id_alone_whatever_its_provider(shop: Shop) -> None:
     shop.send(V3 | {"action": "placed", "grand_total": 1})
     shop.send(V3 | {"action": "placed", "grand_total": 2, "provider": "another"})
@@ -418,6 +443,28 @@ def test_an_order_is_found_by_its_id_alone_whatever_its_provider(shop: Shop) -> 
     assert {(row["source"], row["provider"], row["effects"][0]["amount"]) for row in rows} == {
         ("shopper_activity", "my_shop", "1.00"), ("shopper_activity", "another", "2.00"), ("orders_api", None, "3.00"),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("limit", [1, 2, 200])
+def test_of_one_provider_only(shop: Shop, limit: int) -> None:
+    """Also of what did not count. A v1 order and a rejection have no provider, and are listed with any."""
+    shop.submit(_order("A-1", "3"))
+    day = "2026-01-01T01:00:00Z"
+    for provider in ("my_shop", "another", "another", "my_shop", "another"):
+        shop.send(V3 | {"action": "placed", "occurred_at": day, "grand_total": 1, "provider": provider})
+        shop.drain()
+    assert shop.send(V3 | {"action": "placed", "grand_total": "x", "provider": "another"}).status == 422
+    query, rows = {"order_id": "A-1", "provider": "my_shop", "limit": str(limit)}, []
+    for _ in range(20):
+        page = shop.get("/v1/transactions", query=query).body
+        rows += page["transactions"]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert [(row["status"], row["provider"]) for row in rows] == [
+        ("rejected", None), ("duplicate", "my_shop"), ("applied", "my_shop"), ("applied", None),
+    ]  # fmt: skip
+    assert page["next_cursor"] is None
 
 
 def test_the_account_of_a_key_is_told_to_begin_with(shop: Shop) -> None:

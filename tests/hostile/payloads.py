@@ -265,6 +265,7 @@ _ODD_NAMES = [
     "", " ", "__class__", "__proto__", "model_config", "model_fields", "__pydantic_extra__", "pk", "sk", "gs",
     "n" * 300,
     "\x00", "\uffff", "🍕", "a.b", "items[0]", "$ref", "constructor", "self", "ttl", "_amounts", "context",
+    "mailing_address",
 ]  # fmt: skip
 _ODD_VALUES: list[Any] = [
     None, True, "", "\x00", "\uffff\ufffe", Raw("-0.0"), Raw("1e999"), Raw("1E-400"), 10**60, [], {}, [[[]]],

@@ -74,6 +74,14 @@ SAME = {
         at("CA", "10 King St W", address_2="Suite 5", postal_code="M5H1A1"),
     ),
     "Germany": (at("DE", "Straße 5", postal_code="10115"), at("DEU", "STRASSE 5", postal_code="10115")),
+    "Germany by its name": (at("DE", "Straße 5"), at("Germany", "Straße 5")),
+    "Germany by its name in capitals": (at("DE", "Straße 5"), at(" GERMANY", "Straße 5")),
+    "the Netherlands": (at("NL", "Dam 5"), at("The Netherlands", "Dam 5")),
+    "an ampersand": (at("TTO", "Bay Rd 5"), at("Trinidad & Tobago", "Bay Rd 5")),
+    "accents of a country": (at("CIV", "Rue 5"), at("Cote d’Ivoire", "Rue 5")),
+    "dots in a country": (at("GB", "High St 5"), at("U.K.", "High St 5")),
+    "Andorra, whose code is a word": (at("AD", "Carrer 5"), at("and", "Carrer 5")),
+    "the United States": (MAIN, us("123 Main St", "Apt 4", country="the United States")),
     "country by a name that is no code": (at("Ruritania", "5 High St"), at(" RURITANIA ", "5 high st.")),
 }
 
@@ -112,6 +120,10 @@ DIFFERENT = {
     "numbered streets": (us("123 1st St"), us("123 21st St")),
     "another ZIP": (MAIN, us("123 Main St", "Apt 4", postal_code="94108")),
     "another country": (at("AU", "5 High St"), at("NZ", "5 High St")),
+    "country and a name within another's": (at("Niger", "5 High St"), at("Nigeria", "5 High St")),
+    "republics of one name": (at("Dominica", "5 High St"), at("Dominican Republic", "5 High St")),
+    "north and south": (at("North Korea", "5 High St"), at("South Korea", "5 High St")),
+    "no country but a word of names": (us("123 Main St", country="the"), us("123 Main St", country="USA")),
     "US and elsewhere": (us("123 Main St", country="USA"), us("123 Main St", country="DEU")),
     "care of": (us("123 Main St"), us("123 Main St", "c/o Bob Miller")),
     "care of somebody else": (us("123 Main St", "c/o Bob Miller"), us("123 Main St", "c/o Ann Miller")),
@@ -194,6 +206,31 @@ def test_who_lives_there_does_not_matter() -> None:
     assert match_key(MAIN | {"name": "Ann", "company": "Acme"}) == match_key(MAIN)
 
 
+USUAL = {
+    "GBR": ["uk", "great britain", "england", "scotland", "wales"], "NLD": ["holland"], "KOR": ["south korea"],
+    "RUS": ["russia"], "VNM": ["vietnam"], "CZE": ["czech republic"], "TUR": ["turkey"], "CIV": ["ivory coast"],
+    "TWN": ["taiwan"], "IRN": ["iran"], "SYR": ["syria"], "BOL": ["bolivia"], "VEN": ["venezuela"],
+    "TZA": ["tanzania"], "MDA": ["moldova"], "LAO": ["laos"], "BRN": ["brunei"], "ARE": ["uae"],
+    "USA": ["america", "united states"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", USUAL)
+def test_countries_by_their_usual_names(code: str) -> None:
+    for name in USUAL[code]:
+        for spelled in (name, name.title(), name.upper()):
+            assert match_key(at(spelled, "5 High St")) == match_key(at(code, "5 High St")), spelled
+
+
+def test_a_country_by_its_name_is_that_country_and_no_other() -> None:
+    iso3166 = pytest.importorskip("iso3166")
+    by_key = {match_key(at(country.alpha3, "5 High St")): country for country in iso3166.countries}
+    assert len(by_key) == len(list(iso3166.countries))
+    for country in iso3166.countries:
+        for name in (country.name, country.apolitical_name, country.alpha2):
+            assert by_key[match_key(at(name, "5 High St"))] is country
+
+
 # Frozen: these keys stand in ledgers. Another rule needs another tag in addresses.py, and a rebuild.
 GOLDEN = {
     "lyKilNt62xt0n9F7xiUK8Q": us("123 Main St"),
@@ -207,6 +244,10 @@ GOLDEN = {
     "cA75Z9DDpBn3SMF8sxIChg": us("RR 2 Box 12"),
     "0nJPtYbPmVv1VLVwkp4VCQ": us("12-34 56th St"),
     "Mhh6XVhKDb_Lunkst5taNw": us("123 Main St", "c/o Bob"),
+    "lutZ_XMkZJIAGQCCzfvOlg": at("DE", "Hauptstr. 5"),
+    "q62nWdKUcaOy4BuvoSzDzA": at("GB", "Hauptstr. 5"),
+    "q87RHGuZObwnAG4R4tzjlA": at("Ruritania", "Hauptstr. 5"),
+    "Up0vze8fLtzHfGNfglUMhQ": us("123 Main St", city="Springfield", state="IL", postal_code=None),
 }
 
 

@@ -27,6 +27,7 @@ ITEM_FIELDS = frozenset(
         "taxes", "fees", "shipping", "total", "product_url", "image_url",
     }
 )  # fmt: skip
+_ADDRESSES = ("billing_address", "shipping_address")
 # What shows as an amount.
 _AMOUNTS = ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping", "refund_amount")
 _ITEM_AMOUNTS = ("price", "discount", "taxes", "fees", "shipping", "total")
@@ -56,7 +57,7 @@ def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
     """An order as its events make it, oldest first: of each field what the latest says that carries it."""
     out: dict[str, Json] = {}
     for body in bodies:
-        out |= {n: v for n, v in body.items() if not n.endswith("ing_address") or says_something(v)}
+        out |= {n: v for n, v in body.items() if n not in _ADDRESSES or says_something(v)}
     return out
 
 

@@ -11,14 +11,13 @@ import re
 import unicodedata
 from typing import Any
 
-from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3
+from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, COMMON_COUNTRY_NAMES, COUNTRY_NAMES
 from tillbook.identity import short_hash
 
 # Written in turn for the same door: Apt 4, Unit 4, # 4. A suite or a floor of that number is another place.
 _SAME_DOOR = frozenset({"APT", "UNIT", "#", None})
 # Said of what was not given to the parser, or of what does not matter to a match.
 _HARMLESS = frozenset({"missing_city", "missing_state", "city_is_county"})
-_US_NAMES = frozenset({"", "us", "usa", "unitedstates", "unitedstatesofamerica", "america"})
 _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
 _ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
 
@@ -121,8 +120,13 @@ def _words(text: str) -> str:
 
 
 def _country(address: dict[str, Any]) -> str:
+    """Alpha-3 where it is a code or an English name, else its words."""
     text = _text(address.get("country"))
-    if _words(text).replace(" ", "") in _US_NAMES:
-        return "USA"
     code = ALPHA2_TO_ALPHA3.get(text.upper(), text.upper())
-    return code if code in ALPHA3 else _words(text)
+    if code in ALPHA3:
+        return code
+    words = _words(text)
+    if not words:
+        return "USA"
+    name = "".join(word for word in words.split() if word not in ("the", "and"))
+    return COUNTRY_NAMES.get(name) or COMMON_COUNTRY_NAMES.get(name) or words

@@ -103,7 +103,7 @@ class Audiences:
             evaluated += len(items)
             if not items[-1].get("d"):
                 found = self._records(source, items)
-                size += sum(len(dumps(dumps(record))) for record in found)
+                size += sum(len(dumps(dumps(record)).encode()) for record in found)
                 records += found
             # Deleted orders give no record, but are read: a page ends among them, too.
             if len(records) >= limit or size > PAGE_BYTES or evaluated > _MAX_EVALUATED:
@@ -175,9 +175,9 @@ class Audiences:
 
 
 def _address(address: dict[str, Json]) -> dict[str, Json]:
-    name = address.get("name") or " ".join(
-        str(address[part]) for part in ("first_name", "last_name") if address.get(part)
-    )
+    name = address.get("name")
+    if not isinstance(name, str) or not name:  # of v3 it is a custom attribute, and may be anything
+        name = " ".join(str(address[part]) for part in ("first_name", "last_name") if address.get(part))
     lines = ("company", "address_1", "address_2", "city", "state", "postal_code", "country")
     return {"name": name or None} | {line: address.get(line) for line in lines}
 

@@ -418,13 +418,13 @@ class People:
             "ExpressionAttributeValues": {":pk": {"S": pk}, ":key": {"S": key}},
             "ConsistentRead": True, "ScanIndexForward": False,
         }  # fmt: skip
-        if newest:
-            arguments["Limit"] = newest
         items: list[Item] = []
         while True:
+            if newest:
+                arguments["Limit"] = newest - len(items)
             page = self.client.query(**arguments)
             items += [plain_item(item) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page or newest:
+            if "LastEvaluatedKey" not in page or len(items) == newest:  # a page may end before, at 1 MB
                 return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 

@@ -155,6 +155,7 @@ def _transactions(request: Request) -> Json:
     sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
     request_id, order_id = request.query("request_id"), request.query("order_id")
     currency = _accounts().get(request.account).currency
+    asked = request.query("provider") if order_id is not None else None
     if request_id is not None:
         # What is no request id names none, and might not even make a key.
         known = times.uuid7_age(request_id.lower()) is not None
@@ -163,7 +164,6 @@ def _transactions(request: Request) -> Json:
         return {"transactions": [listed(t, currency) for t in found], "next_cursor": None}
     if order_id is not None:
         found = transactions.of_order(request.account, order_id, limit, before)
-        asked = request.query("provider")
         providers = [asked] if asked else Providers(table.dynamodb(), settings().records_table).of(request.account)
         found += _people(request).applied(order_id, providers, before)
         looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
@@ -172,7 +172,9 @@ def _transactions(request: Request) -> Json:
     rows: list[Json] = []
     cursor, size = None, 0
     for transaction in looked_at:
-        if transaction.status in statuses and transaction.source in sources:
+        # A v1 order and a rejection have no provider.
+        of_provider = not asked or transaction.provider in ("", asked)
+        if of_provider and transaction.status in statuses and transaction.source in sources:
             row = listed(transaction, currency)
             size += len(dumps(dumps(row)).encode())  # the answer is JSON inside a JSON string
             if rows and size > PAGE_BYTES:
