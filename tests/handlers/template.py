@@ -46,13 +46,18 @@ def functions() -> dict[str, Any]:
 
 
 def routes() -> dict[str, str]:
-    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id}`; not `$default`."""
+    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id+}`; not `$default`."""
     return {
         f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}": name
         for name, function in functions().items()
         for event in function.get("Events", {}).values()
         if event["Type"] == "HttpApi" and event["Properties"]["Path"] != "$default"
     }
+
+
+def named_routes() -> dict[str, str]:
+    """The same by how docs/api.md names routes: nothing tells there that a variable takes slashes, too."""
+    return {route.replace("+}", "}"): function for route, function in routes().items()}
 
 
 def module(function: str) -> str:

@@ -349,11 +349,16 @@ def test_an_order_is_what_its_events_made_it(shop: Shop) -> None:
     assert order["properties"] == {"tag": "x"}
 
 
-@pytest.mark.parametrize("order_id", ["#5", "a/b", "100%", "😀" * 255, " a b ", "ü"])
-def test_any_order_id_can_be_read(shop: Shop, order_id: str) -> None:
+@pytest.mark.parametrize("decodes_first", [True, False], ids=["decoded, then routed", "routed, then decoded"])
+@pytest.mark.parametrize("order_id", ["#5", "a/b", "%2F", "//", "100%", "😀" * 255, " a b ", "ü"])
+def test_any_order_id_can_be_read(shop: Shop, order_id: str, decodes_first: bool) -> None:
+    shop.decodes_first = decodes_first
     shop.send(event(order_id=order_id))
     shop.drain()
-    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/{quote(order_id, safe='')}").body["order_id"] == order_id
+    path = f"/v3/{ACCOUNT}/orders/shopify/{quote(order_id, safe='')}"
+    assert shop.get(path).body["order_id"] == order_id
+    assert [entry["action"] for entry in shop.get(f"{path}/history").body["history"]] == ["placed"]
+    assert shop.request("DELETE", path).headers["allow"] == "GET"
 
 
 def test_provider_and_source_are_part_of_an_order(shop: Shop) -> None:
