@@ -136,8 +136,12 @@ def test_what_the_runbook_names_is_there() -> None:
     outputs = set(re.findall(r"\$\(output (\w+)\)", text))
     assert outputs
     assert outputs <= set(template["Outputs"])
-    for parameter in re.findall(r"--parameter-overrides (.+)", text):
-        assert {pair.partition("=")[0] for pair in parameter.split()} <= set(template["Parameters"])
+    parameters = set(re.findall(r"`(\w+)=\w+` in `parameter_overrides`", text))
+    assert parameters
+    assert parameters <= set(template["Parameters"])
+    # It would deploy whatever is built, or the sources if nothing is.
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert not [block for block in blocks if "sam deploy" in block]
 
 
 def test_the_shell_of_the_runbook_can_be_read() -> None:
