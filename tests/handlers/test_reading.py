@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -195,6 +197,28 @@ def test_paging_through_orders_newest_first(shop: Shop, limit: int) -> None:
     shop.drain()
     entries = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
     assert [entry["order_id"] for entry in entries] == ["s0", "s1", "s2", "v1", "s3", "s4"]
+
+
+def test_an_event_that_moves_within_the_index_is_told_once(shop: Shop) -> None:
+    """It takes an earlier receipt, and the index lists it at the place that it leaves, too."""
+    shop.send(event(occurred_at=day(1)))
+    shop.send(event(occurred_at=day(2), order_id="2"))
+    shop.drain()
+    expected = shop.get(f"{PERSON}/{EMAIL}/activity").body
+
+    def listed_twice(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "Query" and arguments.get("IndexName") == "timeline":
+            left = copy.deepcopy(answer["Items"][0])
+            stamp = left["gs"]["S"]
+            left["gs"]["S"] = f"{stamp[:20]}{int(stamp[20:40]) + 1_000_000:020}{stamp[40:]}"
+            answer["Items"].insert(0, left)
+        return answer
+
+    with shop.faults.injected(listed_twice):
+        assert shop.get(f"{PERSON}/{EMAIL}/activity").body == expected
+        assert len(shop.get(f"{PERSON}/{EMAIL}/orders").body["orders"]) == 2
+        assert shop.person(EMAIL)["orders_count"] == 2
 
 
 def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
