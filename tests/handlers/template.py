@@ -68,7 +68,7 @@ def module(function: str) -> str:
 def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
     """The functions' environment, with what stands for each resource put in."""
     variables = load()["Globals"]["Function"]["Environment"]["Variables"]
-    defaults = {name: str(parameter["Default"]) for name, parameter in load()["Parameters"].items()}
+    defaults = {name: str(parameter.get("Default")) for name, parameter in load()["Parameters"].items()}
     known = defaults | table_names | queue_urls | {"AWS::StackName": "tillbook"}
     return {name: known[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
 
