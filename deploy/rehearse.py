@@ -53,9 +53,8 @@ class Rehearsal(Stack):
         return self
 
     def deploy(self) -> None:
-        overrides = {"Stage": "dev", "Architecture": ARCHITECTURE, **PARAMETERS}
-        pairs = [f"{name}={value}" for name, value in overrides.items()]
-        self.run(str(SAM), "build", "--config-env", "dev", "--parameter-overrides", f"Architecture={ARCHITECTURE}")
+        pairs = [f"{name}={value}" for name, value in {"Architecture": ARCHITECTURE, **PARAMETERS}.items()]
+        self.run(str(SAM), "build", "--config-env", "dev", "--parameter-overrides", *pairs)
         self.run("bash", "deploy/deploy.sh", "dev", "--parameter-overrides", *pairs)
         number_concurrency(self.boto3_client("lambda"))
         cloudformation = self.boto3_client("cloudformation")

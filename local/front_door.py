@@ -1,7 +1,8 @@
 """The front door: HTTP in, an API Gateway event (HTTP API, payload format 2.0) to a function, HTTP out.
 
 It stands where an embedded API Gateway would, because those lose what order ids may carry (`%2F`, `%25`) and
-change gzip bodies. A path is matched segment by segment as it was sent, then decoded once.
+change gzip bodies. A path is decoded once and then matched, segment by segment: as AWS most likely does, and the harder
+of the two readings for ids with a `/` (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -170,7 +171,7 @@ def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, 
 
 
 def match(routes: Iterable[Route], method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route for a path as it was sent, and its parameters, decoded once.
+    """The route for a path as it was sent, which is decoded once, and its parameters.
 
     As in an HTTP API the most specific route wins: literal before `{one}` before `{all+}`, a method before
     ANY, and `$default` last.
@@ -181,7 +182,7 @@ def match(routes: Iterable[Route], method: str, raw_path: str) -> tuple[Route, d
             found.append(((1,), route, {}))
         elif route.method in (method, "ANY"):
             pattern = route.path.split("/")
-            bound = _bind(pattern, raw_path.split("/"))
+            bound = _bind(pattern, unquote(raw_path).split("/"))
             if bound is not None:
                 rank = [2 if part.endswith("+}") else 1 if part.startswith("{") else 0 for part in pattern]
                 found.append(((0, rank, route.method == "ANY"), route, bound))
@@ -196,11 +197,11 @@ def _bind(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     for index, expected in enumerate(pattern):
         if expected.startswith("{") and expected.endswith("+}"):
             rest = "/".join(segments[index:])
-            return {**parameters, expected[1:-2]: unquote(rest)} if rest else None
+            return {**parameters, expected[1:-2]: rest} if rest else None
         if index >= len(segments):
             return None
         if expected.startswith("{") and segments[index]:
-            parameters[expected[1:-1]] = unquote(segments[index])
+            parameters[expected[1:-1]] = segments[index]
         elif expected != segments[index]:
             return None
     return parameters if len(pattern) == len(segments) else None

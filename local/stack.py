@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 INTEGRATION_SECONDS = 30
 # One machine has no 20 processors to process with.
 # And nobody here waits two minutes for a purge to end: nothing runs for longer than this.
-PARAMETERS = {"ProcessingConcurrency": "4", "SettleSeconds": "15"}
+PARAMETERS = {"Stage": "dev", "ProcessingConcurrency": "4", "SettleSeconds": "15"}
 
 
 class PortTaken(Exception):

@@ -24,7 +24,7 @@ CODE = {
 
 @dataclass(frozen=True)
 class Route:
-    """One route of the HTTP API: `GET /v1/order/{order_id}` and the logical id of its function."""
+    """One route of the HTTP API: `GET /v1/order/{order_id+}` and the logical id of its function."""
 
     method: str
     path: str

@@ -122,7 +122,7 @@ def _first(method: str, path: str) -> tuple[str, str]:
     for file in sorted(EVENTS.glob("*/*.json")):
         event = json.loads(file.read_text())
         name = f"{file.parent.name}/{file.stem}"
-        if event.get("routeKey") == f"{method.upper()} {path}" and file.stem != "invalid":
+        if event.get("routeKey", "").replace("+}", "}") == f"{method.upper()} {path}" and file.stem != "invalid":
             return name, "" if method == "post" and file.parent.name != "read" else "wait"
     raise LookupError(f"no event of {method.upper()} {path}")
 

@@ -9,7 +9,7 @@ handler = fallback(
         "/v1/account": "GET",
         "/openapi.json": "GET",
         "/v1/order": "POST",
-        "/v1/order/{order_id}": "POST, DELETE, GET",
+        "/v1/order/{order_id+}": "POST, DELETE, GET",
         "/v1/order/{order_id}/history": "GET",
         "/v1/audiences": "GET",
         "/v1/audience/{audience_id}": "GET",
@@ -27,7 +27,7 @@ handler = fallback(
         "/v3/{account_id}/people/{id_or_email}": "GET, DELETE",
         "/v3/{account_id}/people/{id_or_email}/activity": "GET",
         "/v3/{account_id}/people/{id_or_email}/orders": "GET",
-        "/v3/{account_id}/orders/{provider}/{order_id}": "GET",
+        "/v3/{account_id}/orders/{provider}/{order_id+}": "GET",
         "/v3/{account_id}/orders/{provider}/{order_id}/history": "GET",
         "/v2/{account_id}/subscribers/{id_or_email}": "GET",
     }

@@ -81,7 +81,8 @@ def stack_name(on_aws: Any) -> str:
         "Resources": {n: r for n, r in whole["Resources"].items() if r["Type"] == "AWS::DynamoDB::Table"},
         "Outputs": {n: o for n, o in whole["Outputs"].items() if n.endswith("TableName")},
     }
-    on_aws.create_stack(StackName=name, TemplateBody=json.dumps(body))
+    stage = [{"ParameterKey": "Stage", "ParameterValue": "dev"}]
+    on_aws.create_stack(StackName=name, TemplateBody=json.dumps(body), Parameters=stage)
     on_aws.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     return name
 

@@ -422,7 +422,7 @@ def _event(shop: Shop, change: Change) -> dict[str, Any]:
     path, key = "/v1/order", "POST /v1/order"
     if change.kind != "submitted":
         path = f"/v1/order/{segment(change.order_id)}"
-        key = f"{'POST' if change.kind == 'edited' else 'DELETE'} /v1/order/{{order_id}}"
+        key = f"{'POST' if change.kind == 'edited' else 'DELETE'} /v1/order/{{order_id+}}"
     return {
         "version": "2.0", "routeKey": key, "rawPath": path, "rawQueryString": "",
         "headers": {"authorization": f"Bearer {shop.ingest_key}", "content-type": "application/json"},

@@ -126,6 +126,8 @@ class Shop:
         self.accounts = Accounts(self.dynamodb, settings().records_table)
         self.keys = Keys(self.dynamodb, settings().records_table)
         self.routes = template.routes()
+        # Whether the gateway decodes a path before it looks for the route; AWS does not say.
+        self.decodes_first = True
         for account, role, secret in (
             (ACCOUNT, "ingest", INGEST),
             (ACCOUNT, "admin", ADMIN),
@@ -191,12 +193,14 @@ class Shop:
         }
 
     def _match(self, method: str, path: str) -> tuple[str, dict[str, str]]:
-        for route in sorted(self.routes, key=lambda r: r.count("{")):
+        first, then = (unquote, str) if self.decodes_first else (str, unquote)
+        for route in sorted(self.routes, key=lambda r: ("+}" in r, r.count("{"))):
             verb, _, pattern = route.partition(" ")
             expression = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-            found = re.fullmatch(expression, path)
+            expression = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", expression)
+            found = re.fullmatch(expression, first(path), re.DOTALL)
             if verb == method and found:
-                return route, {name: unquote(value) for name, value in found.groupdict().items()}
+                return route, {name: then(value) for name, value in found.groupdict().items()}
         return "$default", {}
 
     def get(self, path: str, **options: Any) -> Answer:

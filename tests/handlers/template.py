@@ -46,13 +46,18 @@ def functions() -> dict[str, Any]:
 
 
 def routes() -> dict[str, str]:
-    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id}`; not `$default`."""
+    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id+}`; not `$default`."""
     return {
         f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}": name
         for name, function in functions().items()
         for event in function.get("Events", {}).values()
         if event["Type"] == "HttpApi" and event["Properties"]["Path"] != "$default"
     }
+
+
+def named_routes() -> dict[str, str]:
+    """The same by how docs/api.md names routes: nothing tells there that a variable takes slashes, too."""
+    return {route.replace("+}", "}"): function for route, function in routes().items()}
 
 
 def module(function: str) -> str:
@@ -63,7 +68,7 @@ def module(function: str) -> str:
 def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
     """The functions' environment, with what stands for each resource put in."""
     variables = load()["Globals"]["Function"]["Environment"]["Variables"]
-    defaults = {name: str(parameter["Default"]) for name, parameter in load()["Parameters"].items()}
+    defaults = {name: str(parameter.get("Default")) for name, parameter in load()["Parameters"].items()}
     known = defaults | table_names | queue_urls | {"AWS::StackName": "tillbook"}
     return {name: known[value["Ref"]] if isinstance(value, dict) else str(value) for name, value in variables.items()}
 

@@ -127,7 +127,7 @@ def standing(shop: Shop) -> Standing:
 
 
 def test_the_matrix_has_every_route() -> None:
-    assert set(MATRIX) == set(template.routes())
+    assert set(MATRIX) == set(template.named_routes())
 
 
 def _writes(route: str, who: str) -> bool:

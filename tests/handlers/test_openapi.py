@@ -27,7 +27,7 @@ def test_is_as_it_is_made() -> None:
 
 def test_has_every_route_of_the_template() -> None:
     # A page for people is no part of an API.
-    assert set(OPERATIONS) == set(template.routes()) - make.NOT_TOLD
+    assert set(OPERATIONS) == set(template.named_routes()) - make.NOT_TOLD
 
 
 def test_is_served_without_a_key(shop: Shop) -> None:

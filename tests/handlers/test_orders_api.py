@@ -645,11 +645,14 @@ def test_a_second_delete_is_404_and_so_is_all_else(shop: Shop) -> None:
 # ---------------------------------------------------------------- order ids
 
 
+@pytest.mark.parametrize("decodes_first", [True, False], ids=["decoded, then routed", "routed, then decoded"])
 @pytest.mark.parametrize(
     "order_id",
     [
         "#5",
         "a/b",
+        "a%2Fb",
+        "a/b/",
         "100%",
         "50%25",
         "%2F",
@@ -677,7 +680,8 @@ def test_a_second_delete_is_404_and_so_is_all_else(shop: Shop) -> None:
         "\ufffe",
     ],
 )
-def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str) -> None:
+def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str, decodes_first: bool) -> None:
+    shop.decodes_first = decodes_first
     path = quote(order_id, safe="")
     assert shop.submit(order(order_id=order_id)).body["order_id"] == order_id
     assert shop.edit(path, {"total": 5}).body["order_id"] == order_id
@@ -686,6 +690,27 @@ def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str) 
     shop.drain()
     assert shop.delete(path).body["order_id"] == order_id
     assert shop.get(f"/v1/order/{path}").status == 404
+    assert [e["action"] for e in shop.get(f"/v1/order/{path}/history").body["history"]] == [
+        "submitted", "edited", "deleted",
+    ]  # fmt: skip
+    refused = shop.request("PUT", f"/v1/order/{path}")
+    assert (refused.status, refused.headers["allow"]) == (405, "POST, DELETE, GET")
+
+
+def test_an_order_id_that_ends_in_history(shop: Shop) -> None:
+    """It is edited and deleted; it is read where the path is routed first, or no order stands by what is before it."""
+    shop.submit(order(order_id="a/history", total=1))
+    assert shop.edit("a%2Fhistory", {"total": 2}).body["total"] == "2.0"
+    assert shop.get("/v1/order/a%2Fhistory").status == 404
+    assert [e["action"] for e in shop.get("/v1/order/a%2Fhistory/history").body["history"]] == ["submitted", "edited"]
+    shop.submit(order(order_id="a/b/history", total=3))
+    assert shop.get("/v1/order/a%2Fb%2Fhistory").body["total"] == "3.0"
+    shop.decodes_first = False
+    assert shop.get("/v1/order/a%2Fhistory").body["total"] == "2.0"
+    shop.decodes_first = True
+    assert shop.delete("a%2Fhistory").status == 200
+    assert shop.get("/v1/order/never%2Fhere/history").status == 404
+    assert shop.get("/v1/order/%2Fhistory").status == 404
 
 
 def test_an_integer_is_kept_as_its_digits(shop: Shop) -> None:

@@ -51,7 +51,7 @@ def source() -> dict[str, Any]:
 
 def deployed(template: dict[str, Any], stage: str = "prod") -> Deployed:
     """Of that template, which is used up."""
-    parameters = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
+    parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
     parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"}
     for resource in template["Resources"].values():
         if resource["Type"] in CODE:  # as `sam package` leaves it

@@ -210,6 +210,20 @@ def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:
             yield f"{name}: no action"
 
 
+def alarms_end(stack: Deployed) -> Iterator[str]:
+    """On metrics of DynamoDB an alarm ignores what is missing, whatever TreatMissingData says: it stays as it is."""
+    for name, alarm in stack.of("CloudWatch::Alarm"):
+        if alarm.get("Namespace") == "AWS/DynamoDB":
+            yield f"{name}: what is missing is not filled"
+        parts = alarm.get("Metrics", [])
+        told = " ".join(part["Expression"] for part in parts if "Expression" in part).replace(" ", "")
+        for part in parts:
+            of_dynamodb = part.get("MetricStat", {}).get("Metric", {}).get("Namespace") == "AWS/DynamoDB"
+            filled = "FILL(METRICS()," in told or f"FILL({part['Id']}," in told
+            if of_dynamodb and not filled:
+                yield f"{name}: what is missing of {part['Id']} is not filled"
+
+
 def idle_it_costs_what_it_stores(stack: Deployed) -> Iterator[str]:
     for name, resource in stack.resources.items():
         if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE:
@@ -226,5 +240,6 @@ RULES: tuple[Rule, ...] = (
     the_api_is_bounded,
     triggers_of_queues_are_bounded,
     alarms_reach_somebody,
+    alarms_end,
     idle_it_costs_what_it_stores,
 )

@@ -196,6 +196,21 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "OldestMessageAlarm: no action",
     ),
+    "an alarm that rings on": (
+        _set("TableThrottlesAlarm.Properties.Metrics.0.Expression", "SUM(METRICS())"),
+        "prod",
+        "TableThrottlesAlarm: what is missing of t9 is not filled",
+    ),
+    "an alarm that rings on for one of its metrics": (
+        _set("TableThrottlesAlarm.Properties.Metrics.0.Expression", "FILL(t1, 0) + t2"),
+        "prod",
+        "TableThrottlesAlarm: what is missing of t2 is not filled",
+    ),
+    "an alarm on one metric that rings on": (
+        _set("OldestMessageAlarm.Properties.Namespace", "AWS/DynamoDB"),
+        "prod",
+        "OldestMessageAlarm: what is missing is not filled",
+    ),
     "an address by the hour": (
         lambda r: r.update(Gateway={"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "subnet-1"}}),
         "dev",

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,8 +137,37 @@ def test_what_the_runbook_names_is_there() -> None:
     outputs = set(re.findall(r"\$\(output (\w+)\)", text))
     assert outputs
     assert outputs <= set(template["Outputs"])
-    for parameter in re.findall(r"--parameter-overrides (.+)", text):
-        assert {pair.partition("=")[0] for pair in parameter.split()} <= set(template["Parameters"])
+    parameters = set(re.findall(r"`(\w+)=\w+` in `parameter_overrides`", text))
+    assert parameters
+    assert parameters <= set(template["Parameters"])
+    # It would deploy whatever is built, or the sources if nothing is.
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    assert not [block for block in blocks if "sam deploy" in block]
+
+
+def test_who_overrides_parameters_names_what_samconfig_names() -> None:
+    """The option replaces the list of samconfig.toml; without a default a stage that is left out ends a deployment."""
+    assert "Default" not in source()["Parameters"]["Stage"]
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    listed = {"Stage", "Architecture"}
+    for stage in ("default", "dev", "staging", "prod"):
+        parameters = settings[stage]["global"]["parameters"]["parameter_overrides"]
+        assert {parameter.partition("=")[0] for parameter in parameters} == listed
+    found = 0
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for names in re.findall(r"--parameter-overrides ((?:\w+=\S+ ?)+)", page.read_text()):
+            named = {pair.partition("=")[0] for pair in names.split()}
+            if named <= set(source()["Parameters"]):  # of this template, not of deploy/oidc-role.yaml
+                found += 1
+                assert named >= listed, (page, names)
+    assert found >= 2
+
+
+def test_logs_are_kept_for_a_time_that_cloudwatch_knows() -> None:
+    """Another one, as 10 or 45 days, would fail in the middle of a deployment."""
+    parameter = source()["Parameters"]["LogRetentionDays"]
+    assert {1, parameter["Default"], 400, 3653} <= set(parameter["AllowedValues"])
+    assert not {0, 10, 45, 3654} & set(parameter["AllowedValues"])
 
 
 def test_the_shell_of_the_runbook_can_be_read() -> None:

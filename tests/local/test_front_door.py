@@ -15,14 +15,15 @@ from local.front_door import FunctionFailed, match, response
 from local.template import Route
 from tests.local.conftest import Client
 
-ORDER = Route("POST", "/v1/order/{order_id}", "edit")
+ORDER = Route("POST", "/v1/order/{order_id+}", "edit")
 ROUTES = [
     Route("ANY", "$default", "fallback"),
     Route("ANY", "/v1/{rest+}", "rest"),
     ORDER,
     Route("GET", "/v1/order/latest", "latest"),
+    Route("GET", "/v1/order/{order_id}/history", "history"),
     Route("GET", "/v1/order/{order_id}", "read"),
-    Route("ANY", "/v1/order/{order_id}", "any"),
+    Route("ANY", "/v1/order/{order_id+}", "any"),
 ]
 
 
@@ -36,14 +37,19 @@ ROUTES = [
         ("GET", "/v1/order/latest", "latest", {}),
         ("GET", "/v1/order/latest2", "read", {"order_id": "latest2"}),
         ("DELETE", "/v1/order/5", "any", {"order_id": "5"}),
-        ("GET", "/v1/order/5/items%2F1", "rest", {"rest": "order/5/items/1"}),
+        ("POST", "/v1/order/%2F%2F", "edit", {"order_id": "//"}),
+        ("POST", "/v1/order/a/history", "edit", {"order_id": "a/history"}),
+        ("GET", "/v1/order/a%2Fhistory", "history", {"order_id": "a"}),
+        ("GET", "/v1/order/a%2Fb/history", "any", {"order_id": "a/b/history"}),
+        ("GET", "/v1/order/5/items%2F1", "any", {"order_id": "5/items/1"}),
+        ("GET", "/v1/orders/5%2F1", "rest", {"rest": "orders/5/1"}),
         ("GET", "/v1/order/", "rest", {"rest": "order/"}),
         ("GET", "/v1/", "fallback", {}),
         ("GET", "/", "fallback", {}),
-        ("GET", "/v1%2Forder%2F5", "fallback", {}),
+        ("GET", "/v1%2Forder%2F5", "read", {"order_id": "5"}),
     ],
 )
-def test_the_most_specific_route_wins_and_segments_are_decoded_once(
+def test_the_most_specific_route_wins_and_the_path_is_decoded_once(
     method: str, path: str, function: str, parameters: dict[str, str]
 ) -> None:
     for routes in (ROUTES, ROUTES[::-1]):
@@ -64,7 +70,7 @@ def test_an_order_id_survives_the_path(client: Client, order_id: str) -> None:
     event = client("GET", f"/items/{quoted}").json["event"]
     assert event["pathParameters"] == {"id": order_id}
     assert event["rawPath"] == event["requestContext"]["http"]["path"] == f"/items/{order_id}"
-    assert event["routeKey"] == event["requestContext"]["routeKey"] == "ANY /items/{id}"
+    assert event["routeKey"] == event["requestContext"]["routeKey"] == "ANY /items/{id+}"
 
 
 def test_the_event_has_what_the_gateway_gives(client: Client) -> None:

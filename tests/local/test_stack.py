@@ -123,7 +123,7 @@ def test_edited_code_and_template_are_served_without_starting_over(
 
         # What is under way at an update fails, on MiniStack.
         route = "GET /parts/{part}"
-        template.write_text(whole.replace("/items/{id}/{part}", "/parts/{part}"))
+        template.write_text(whole.replace("/items/{id}/parts/{part}", "/parts/{part}"))
         assert eventually(lambda: client("GET", "/parts/1").json.get("event", {}).get("routeKey") == route)
         assert stack.outputs["TableName"] == table
 

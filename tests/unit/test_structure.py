@@ -60,7 +60,7 @@ def test_there_is_one_writer_of_the_ledger() -> None:
 def test_reading_answers_every_route_that_the_template_gives_it() -> None:
     from tillbook import reading
 
-    assert set(reading._ROUTES) == {route for route, name in template.routes().items() if name == "Read"}
+    assert set(reading._ROUTES) == {route for route, name in template.named_routes().items() if name == "Read"}
 
 
 def test_the_fallback_knows_the_template_s_routes() -> None:

@@ -74,7 +74,8 @@ class Request:
 
     @property
     def route(self) -> str:
-        return str(self.event["routeKey"])
+        """As docs/api.md names it: nothing tells there that a variable takes slashes, too."""
+        return str(self.event["routeKey"]).replace("+}", "}")
 
     def path(self, name: str) -> str:
         """A path parameter. The gateway has decoded it, once: a second time would change `%2F`."""
@@ -308,18 +309,25 @@ def _label(path: str) -> str:
 def fallback(routes: dict[str, str]) -> Handler:
     """The `$default` route: 405 for a known path with another method, 404 for all others.
 
-    `routes` maps a path of the template ("/v1/order/{order_id}") to the methods it answers ("POST, DELETE").
+    `routes` maps a path of the template ("/v1/order/{order_id+}") to the methods it answers ("POST, DELETE").
     """
 
     def handler(event: dict[str, Any], context: Any) -> Answer:
         parts = str(event.get("rawPath", "")).split("/")
         problem: Problem = NotFound("There is nothing at this address.")
         for path, methods in routes.items():
-            pattern = path.split("/")
-            if len(parts) == len(pattern) and all(
-                bool(part) if name.startswith("{") else part == name for part, name in zip(parts, pattern, strict=True)
-            ):
+            if _stands_for(path.split("/"), parts):
                 problem = errors.MethodNotAllowed(methods)
+                break
         return _answer(_refusal(problem, _is_v1(event)))
 
     return quiet(handler)
+
+
+def _stands_for(pattern: list[str], parts: list[str]) -> bool:
+    last = len(pattern) - 1
+    if pattern[last].endswith("+}"):
+        parts = [*parts[:last], "/".join(parts[last:])]
+    return len(parts) == len(pattern) and all(
+        bool(part) if name.startswith("{") else part == name for part, name in zip(parts, pattern, strict=True)
+    )

@@ -211,15 +211,16 @@ class People:
     def activity(self, person: Item, limit: int, after: str | None, *, effects: bool = False) -> Page:
         """The person's activities, newest first; with what each did to LTV as it was applied, if asked for."""
         keys = self._timeline(person, limit, after)
-        found = {
-            (i["pk"], i["sk"]): i
-            for i in batch_get(self.client, self.table, [raw({"pk": k["pk"], "sk": k["sk"]}) for k in keys])
-        }
+        # An event that takes an earlier receipt moves within the index, which may list it at both places meanwhile.
+        places = dict.fromkeys((key["pk"], key["sk"]) for key in keys)
+        events = batch_get(self.client, self.table, [raw({"pk": pk, "sk": sk}) for pk, sk in places])
+        found = {(event["pk"], event["sk"]): event for event in events}
         entries: list[Json] = []
         cursor, size = None, 0
         for key in keys:
-            event = found.get((key["pk"], key["sk"]))
-            if event is None or "b" not in event:  # the index runs a moment behind the table: removed, or emptied
+            event = found.pop((key["pk"], key["sk"]), None)
+            # Told already; or the index runs a moment behind the table: removed, or emptied.
+            if event is None or "b" not in event:
                 continue
             entry = _activity(event)
             if effects:

@@ -49,21 +49,35 @@ def _account(request: Request) -> Json:
 
 
 def _order_v1(request: Request) -> Json:
-    return _people(request).order("orders_api", "", request.path("order_id"))
+    return _order(request, "orders_api", "")
 
 
 def _order_v3(request: Request) -> Json:
-    return _people(request).order("shopper_activity", request.path("provider"), request.path("order_id"))
+    return _order(request, "shopper_activity", request.path("provider"))
+
+
+def _order(request: Request, source: str, provider: str) -> Json:
+    order_id = request.path("order_id")
+    try:
+        return _people(request).order(source, provider, order_id)
+    except NotFound:
+        # `/history` behind an id with a `/`: where the path is decoded before the route is looked for, it comes here.
+        before, _, last = order_id.rpartition("/")
+        if not before or last != "history":
+            raise
+        return _history(request, source, provider, before)
 
 
 def _history_v1(request: Request) -> Json:
-    entries = _people(request).history("orders_api", "", request.path("order_id"))
-    return {"history": entries, "next_cursor": None}
+    return _history(request, "orders_api", "", request.path("order_id"))
 
 
 def _history_v3(request: Request) -> Json:
-    entries = _people(request).history("shopper_activity", request.path("provider"), request.path("order_id"))
-    return {"history": entries, "next_cursor": None}
+    return _history(request, "shopper_activity", request.path("provider"), request.path("order_id"))
+
+
+def _history(request: Request, source: str, provider: str, order_id: str) -> Json:
+    return {"history": _people(request).history(source, provider, order_id), "next_cursor": None}
 
 
 def _person(request: Request) -> Json:
