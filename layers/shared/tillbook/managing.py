@@ -109,9 +109,15 @@ def _string(value: Json) -> str:
 
 
 def _erase(request: Request) -> Response:
+    """Also of whom nothing is known: the queue or a dead letter may name them."""
     people = People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
-    person = people.find(request.path("id_or_email"))["person"]
-    return _job(_purges().start_erasure(request.account, person, request.received))
+    asked = request.path("id_or_email")
+    try:
+        persons = [people.find(asked)["person"]]
+    except NotFound:
+        persons = people.may_be(asked)
+    jobs = [_purges().start_erasure(request.account, person, request.received) for person in persons]
+    return _job(jobs[0])
 
 
 def _replay(request: Request) -> Response:
