@@ -281,6 +281,36 @@ def test_counts_and_ltv_hold_after_each_step(shop: Shop, monkeypatch: pytest.Mon
     assert not shop.receive()
 
 
+@pytest.mark.parametrize("dated", [False, True])
+def test_what_a_purge_took_shows_as_purged(shop: Shop, dated: bool) -> None:
+    """Its record went with it: only the mark tells."""
+    applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
+    shop.drain()
+    queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
+    time.sleep(0.002)  # a request id tells no more than the millisecond
+    before = times.iso(times.now())
+    if dated:
+        later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
+    purged(shop, {"before": before} if dated else None)
+    if not dated:
+        later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
+    for request_id in (applied, repeat, queued):
+        found = shop.status(request_id)
+        assert (found["status"], found["reason"]) == ("failed", ledger.PURGED)
+    assert shop.status(later)["status"] == ("applied" if dated else "queued")
+    v1 = times.uuid7()
+    purged(shop, {"source": "orders_api"})
+    assert shop.status(v1)["status"] == "queued"
+
+
+def test_of_an_account_without_purges_nothing_shows_as_purged(shop: Shop) -> None:
+    shop.submit(order("theirs"), key=OTHER_ADMIN)
+    request_id = shop.send(event(email=ANN)).body["request_id"]
+    time.sleep(0.002)
+    start(shop, key=OTHER_ADMIN)
+    assert shop.status(request_id)["status"] == "queued"
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
 def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, headers: dict[str, str]) -> None:
     body = event(email=ANN, occurred_at=day(1))
@@ -297,7 +327,7 @@ def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, heade
     assert shop.status(again)["status"] == "applied"
     for request_id in (queued, repeat):
         found = shop.get(f"/v3/{ACCOUNT}/requests/{request_id}").body
-        assert found["status"] in ("failed", "queued")
+        assert found["status"] == "failed"
     assert [m["order_id"] for m in members(shop, V3)] == ["o-1"]
 
 
