@@ -166,8 +166,9 @@ ROUTES: dict[str, Route] = {
         query=_PAGED,
     ),
     "POST /v1/deadletters/{deadletter_id}/replay": Route(
-        "replayDeadLetter", _OPERATE, "Queue a dead letter again", {202: "Replayed"}, (404,), None,
-        "`all` as the id: every one there is now.",
+        "replayDeadLetter", _OPERATE, "Queue a dead letter again", {202: "Replayed"}, (400, 404), None,
+        "`all` as the id: every one there is now. Where there was no time for all of them, ask again with the cursor.",
+        query=("cursor",),
     ),
     "DELETE /v1/deadletters/{deadletter_id}": Route(
         "discardDeadLetter", _OPERATE, "Discard a dead letter", {200: "DeadLetter"}, (400, 404, 413, 415), _REASON,

@@ -240,7 +240,10 @@ def test_lists_show_the_caller_s_account_alone(standing: Standing) -> None:
         assert answer.body == nothing if answer.status == 200 else answer.status == 400
     assert shop.get("/v1/deadletters", key=OTHER_ADMIN).body == {"deadletters": [], "next_cursor": None}
     assert [a["member_count"] for a in shop.get("/v1/audiences", key=OTHER_ADMIN).body] == [0, 0]
-    assert shop.request("POST", "/v1/deadletters/all/replay", key=OTHER_ADMIN).body == {"replayed": 0}
+    assert shop.request("POST", "/v1/deadletters/all/replay", key=OTHER_ADMIN).body == {
+        "replayed": 0,
+        "next_cursor": None,
+    }
     assert shop.get("/v1/deadletters").body["deadletters"]
 
 

@@ -18,6 +18,7 @@ from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, o
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import ledger, processing, purge, rejections, table, times
+from tillbook.deadletters import DeadLetters
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
@@ -945,12 +946,12 @@ def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
 
 def test_replay_of_one_and_of_all(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
-    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1}
+    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1, "next_cursor": None}
     assert letters(shop) == [ids[2], ids[1]]
     shop.drain()
     assert worth(shop, ANN) == {"USD": "100.00"}
     assert shop.status(ids[0])["status"] == "applied"
-    assert shop.request("POST", "/v1/deadletters/all/replay").body == {"replayed": 2}
+    assert shop.request("POST", "/v1/deadletters/all/replay").body == {"replayed": 2, "next_cursor": None}
     shop.drain()
     assert worth(shop, ANN) == {"USD": "300.00"}
     assert letters(shop) == []
@@ -975,10 +976,46 @@ def test_a_replay_of_all_goes_on_behind_what_somebody_else_took(shop: Shop) -> N
     with shop.faults.injected(intercept):
         answer = shop.request("POST", "/v1/deadletters/all/replay")
     assert taken
-    assert (answer.status, answer.body) == (202, {"replayed": 2})
+    assert (answer.status, answer.body) == (202, {"replayed": 2, "next_cursor": None})
     shop.drain()
     assert letters(shop) == []
     assert worth(shop, ANN) == {"USD": "200.00"}
+
+
+def test_a_replay_of_all_ends_in_time_and_tells_where_to_go_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = DeadLetters(shop.dynamodb, settings().records_table)
+    for n in range(60):
+        received, request_id = times.now(), times.uuid7()
+        body: Any = {"provider": "shopify", "action": "placed", "order_id": f"o-{n}", "grand_total": 1}
+        person = ["email", email_sha256(ANN)]
+        queued = QueuedOrder(ACCOUNT, request_id, received, 0, f"e-{n}", received, person, body)
+        kept.keep(ACCOUNT, request_id, "x", Message(orders=[queued]))
+    spent, begun, monotonic = [0.0], [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + spent[0])
+
+    def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        spent[0] += 0.1
+        if spent[0] > begun[0] + 10:  # what the function has
+            raise Death
+        return go()
+
+    answers: list[Any] = [{"next_cursor": None}]
+    while len(answers) == 1 or answers[-1]["next_cursor"]:
+        begun[0], cursor = spent[0], answers[-1]["next_cursor"]
+        with shop.faults.injected(slow):
+            answer = shop.request("POST", "/v1/deadletters/all/replay", query={"cursor": cursor} if cursor else None)
+        assert answer.status == 202
+        answers.append(answer.body)
+    assert len(answers) > 2
+    assert sum(answer["replayed"] for answer in answers[1:]) == 60
+    assert letters(shop) == []
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "60.00"}
+
+
+def test_a_replay_s_cursor_must_be_one(shop: Shop) -> None:
+    answer = shop.request("POST", "/v1/deadletters/all/replay", query={"cursor": "x"})
+    assert (answer.status, answer.fields) == (400, {"cursor"})
 
 
 def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
