@@ -190,7 +190,10 @@ SCHEMAS: dict[str, Schema] = {
         id=STRING, reason=STRING, failed_at=TIME, action=TEXT, provider=TEXT, order_id=TEXT,
     ),
     "DeadLetterPage": page("deadletters", "DeadLetter"),
-    "Replayed": closed("Queued again.", replayed=COUNT),
+    "Replayed": closed(
+        "Queued again.", replayed=COUNT,
+        next_cursor=TEXT | {"description": "Where there was no time for all: what to send as `cursor` for the others."},
+    ),
     "Error": closed(
         "Why a v1 request was refused.",
         error=closed(

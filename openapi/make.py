@@ -114,8 +114,9 @@ ROUTES: dict[str, Route] = {
         links=("getActivity", "getPersonOrders", "getSubscriber"),
     ),
     "DELETE /v3/{account_id}/people/{id_or_email}": Route(
-        "erasePerson", _READ, "Erase a person", {202: "JobStarted"}, (404,), None,
-        "Orders, activity, lifetime value and audience records go.", links=("getJob",),
+        "erasePerson", _READ, "Erase a person", {202: "JobStarted"}, (), None,
+        "Orders, activity, lifetime value, audience records and dead letters go, also what is still queued: so it is "
+        "202 where nobody is known by it yet, too. Ask GET first whether you have the right one.", links=("getJob",),
     ),
     "GET /v3/{account_id}/people/{id_or_email}/activity": Route(
         "getActivity", _READ, "A person's timeline, newest first", {200: "ActivityPage"}, (400, 404), query=_PAGED,
@@ -165,8 +166,9 @@ ROUTES: dict[str, Route] = {
         query=_PAGED,
     ),
     "POST /v1/deadletters/{deadletter_id}/replay": Route(
-        "replayDeadLetter", _OPERATE, "Queue a dead letter again", {202: "Replayed"}, (404,), None,
-        "`all` as the id: every one there is now.",
+        "replayDeadLetter", _OPERATE, "Queue a dead letter again", {202: "Replayed"}, (400, 404), None,
+        "`all` as the id: every one there is now. Where there was no time for all of them, ask again with the cursor.",
+        query=("cursor",),
     ),
     "DELETE /v1/deadletters/{deadletter_id}": Route(
         "discardDeadLetter", _OPERATE, "Discard a dead letter", {200: "DeadLetter"}, (400, 404, 413, 415), _REASON,

@@ -223,8 +223,14 @@ def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
     """Queue dead letters again. What was applied meanwhile changes nothing."""
     if everything == bool(ids):
         raise click.UsageError("Give ids, or --all.")
-    answers = (api.call("POST", f"/v1/deadletters/{segment(one)}/replay") for one in ids or ("all",))
-    replayed = sum(api.part(answer, "replayed", int) for answer in answers)
+    replayed = 0
+    for one in ids or ("all",):
+        cursor, more = None, True
+        while more:  # the API takes as many at once as it has the time for
+            answer = api.call("POST", f"/v1/deadletters/{segment(one)}/replay", cursor=cursor)
+            replayed += api.part(answer, "replayed", int)
+            cursor = answer.get("next_cursor")
+            more = cursor is not None
     show({"replayed": replayed}, api.as_json)
 
 

@@ -355,6 +355,21 @@ def test_a_person_is_erased_by_their_word(inside: Browser, shop: Shop) -> None:
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404
 
 
+def test_a_person_whom_only_a_dead_letter_names_is_erased(inside: Browser, shop: Shop) -> None:
+    _dead_letter(shop, "E-2")
+    inside.click("#nav a", "People")
+    inside.type("#person", shop.email("ann"))
+    inside.click("button", "Find")
+    inside.says("Nobody is known by that.")
+    inside.click("summary", "Erase this person")
+    inside.type("#word", "erase")
+    inside.click("button.danger")
+    inside.says("Done:", 60)
+    inside.click("#nav a", "Dead letters")
+    inside.says("No dead letters.")
+    assert all("404" in complaint for complaint in inside.complaints())
+
+
 def test_what_a_person_s_page_waits_for_does_not_come_into_the_next_person_s(inside: Browser, shop: Shop) -> None:
     people = []
     for name in ("ann", "bea"):

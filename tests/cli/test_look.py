@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.tillbook_cli import connection
+from cli.tillbook_cli.api import Api
 from cli.tillbook_cli.connection import LOCAL_FILE
 from cli.tillbook_cli.main import tillbook
 from local import announce, seed
@@ -150,6 +151,21 @@ def test_dead_letters(known: Known) -> None:
         known("deadletters", "discard", letters[1], "--reason", "a test").err
         == "Error: There is no such dead letter.\n"
     )
+
+
+def test_a_replay_of_all_goes_on_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    answers = iter([{"replayed": 2, "next_cursor": "behind"}, {"replayed": 1, "next_cursor": None}])
+
+    def call(_api: Api, method: str, path: str, _payload: Any = None, **query: Any) -> Any:
+        asked.append((method, path, query))
+        return next(answers)
+
+    monkeypatch.setattr(Api, "call", call)
+    answer = ran("deadletters", "replay", "--all", "--json", "--url", "http://127.0.0.1", "--key", "k")
+    assert answer.json == {"replayed": 3}
+    path = "/v1/deadletters/all/replay"
+    assert asked == [("POST", path, {"cursor": None}), ("POST", path, {"cursor": "behind"})]
 
 
 def test_export(known: Known, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, o
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import ledger, processing, purge, rejections, table, times, transactions
+from tillbook.deadletters import DeadLetters
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
@@ -281,6 +282,36 @@ def test_counts_and_ltv_hold_after_each_step(shop: Shop, monkeypatch: pytest.Mon
     assert not shop.receive()
 
 
+@pytest.mark.parametrize("dated", [False, True])
+def test_what_a_purge_took_shows_as_purged(shop: Shop, dated: bool) -> None:
+    """Its record went with it: only the mark tells."""
+    applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
+    shop.drain()
+    queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
+    time.sleep(0.002)  # a request id tells no more than the millisecond
+    before = times.iso(times.now())
+    if dated:
+        later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
+    purged(shop, {"before": before} if dated else None)
+    if not dated:
+        later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
+    for request_id in (applied, repeat, queued):
+        found = shop.status(request_id)
+        assert (found["status"], found["reason"]) == ("failed", ledger.PURGED)
+    assert shop.status(later)["status"] == ("applied" if dated else "queued")
+    v1 = times.uuid7()
+    purged(shop, {"source": "orders_api"})
+    assert shop.status(v1)["status"] == "queued"
+
+
+def test_of_an_account_without_purges_nothing_shows_as_purged(shop: Shop) -> None:
+    shop.submit(order("theirs"), key=OTHER_ADMIN)
+    request_id = shop.send(event(email=ANN)).body["request_id"]
+    time.sleep(0.002)
+    start(shop, key=OTHER_ADMIN)
+    assert shop.status(request_id)["status"] == "queued"
+
+
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
 def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, headers: dict[str, str]) -> None:
     body = event(email=ANN, occurred_at=day(1))
@@ -297,7 +328,7 @@ def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, heade
     assert shop.status(again)["status"] == "applied"
     for request_id in (queued, repeat):
         found = shop.get(f"/v3/{ACCOUNT}/requests/{request_id}").body
-        assert found["status"] in ("failed", "queued")
+        assert found["status"] == "failed"
     assert [m["order_id"] for m in members(shop, V3)] == ["o-1"]
 
 
@@ -487,10 +518,37 @@ def test_erasure_leaves_nothing(shop: Shop, keyed: bool) -> None:
     assert worth(shop, BOB) == {"USD": "120.00"}  # 7, 9, the moved order, and what is left of the shared one
     assert not [m for a in (V1, V3) for m in members(shop, a) if m["email_sha256"] == digest]
     assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)]
-    assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}").status == 404
     # Whoever orders again is new.
     send(shop, event(email=ANN, order_id="back", grand_total=1))
     assert worth(shop, ANN) == {"USD": "1.00"}
+
+
+SHA256, MD5 = email_sha256(ANN), hashlib.md5(b"ann").hexdigest()  # noqa: S324
+
+
+@pytest.mark.parametrize(
+    ("named", "asked"),
+    [({"email": ANN}, ANN), ({"email": ANN}, SHA256.upper()), ({"person_id": "p-1"}, "p-1"),
+     ({"email": ANN}, Person("email", SHA256).id_in(ACCOUNT)), ({"person_id": MD5}, MD5),
+     ({"person_id": SHA256}, SHA256)],
+)  # fmt: skip
+@pytest.mark.parametrize("stuck", [False, True], ids=["queued", "dead letter"])
+def test_whom_only_the_queue_or_a_dead_letter_names_is_erased(
+    shop: Shop, named: dict[str, str], asked: str, stuck: bool
+) -> None:
+    request_id = shop.send(event(**{"email": ...} | named)).body["request_id"]
+    if stuck:
+        with shop.faults.injected(poisoned("o-1")):
+            shop.drain(40)
+        assert letters(shop) == [request_id]
+    assert erased(shop, asked)["done"] == 0
+    assert letters(shop) == []
+    assert shop.get(f"/v3/{ACCOUNT}/people/{asked}").status == 404
+    assert shop.status(request_id)["status"] == "failed"
+    assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
+    # What comes in from now on is new.
+    send(shop, event(**{"email": ...} | named))
+    assert worth(shop, asked) == {"USD": "100.00"}
 
 
 def test_erasure_by_other_names(shop: Shop) -> None:
@@ -1052,12 +1110,12 @@ def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
 
 def test_replay_of_one_and_of_all(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
-    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1}
+    assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1, "next_cursor": None}
     assert letters(shop) == [ids[2], ids[1]]
     shop.drain()
     assert worth(shop, ANN) == {"USD": "100.00"}
     assert shop.status(ids[0])["status"] == "applied"
-    assert shop.request("POST", "/v1/deadletters/all/replay").body == {"replayed": 2}
+    assert shop.request("POST", "/v1/deadletters/all/replay").body == {"replayed": 2, "next_cursor": None}
     shop.drain()
     assert worth(shop, ANN) == {"USD": "300.00"}
     assert letters(shop) == []
@@ -1082,10 +1140,46 @@ def test_a_replay_of_all_goes_on_behind_what_somebody_else_took(shop: Shop) -> N
     with shop.faults.injected(intercept):
         answer = shop.request("POST", "/v1/deadletters/all/replay")
     assert taken
-    assert (answer.status, answer.body) == (202, {"replayed": 2})
+    assert (answer.status, answer.body) == (202, {"replayed": 2, "next_cursor": None})
     shop.drain()
     assert letters(shop) == []
     assert worth(shop, ANN) == {"USD": "200.00"}
+
+
+def test_a_replay_of_all_ends_in_time_and_tells_where_to_go_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = DeadLetters(shop.dynamodb, settings().records_table)
+    for n in range(60):
+        received, request_id = times.now(), times.uuid7()
+        body: Any = {"provider": "shopify", "action": "placed", "order_id": f"o-{n}", "grand_total": 1}
+        person = ["email", email_sha256(ANN)]
+        queued = QueuedOrder(ACCOUNT, request_id, received, 0, f"e-{n}", received, person, body)
+        kept.keep(ACCOUNT, request_id, "x", Message(orders=[queued]))
+    spent, begun, monotonic = [0.0], [0.0], time.monotonic
+    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + spent[0])
+
+    def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        spent[0] += 0.1
+        if spent[0] > begun[0] + 10:  # what the function has
+            raise Death
+        return go()
+
+    answers: list[Any] = [{"next_cursor": None}]
+    while len(answers) == 1 or answers[-1]["next_cursor"]:
+        begun[0], cursor = spent[0], answers[-1]["next_cursor"]
+        with shop.faults.injected(slow):
+            answer = shop.request("POST", "/v1/deadletters/all/replay", query={"cursor": cursor} if cursor else None)
+        assert answer.status == 202
+        answers.append(answer.body)
+    assert len(answers) > 2
+    assert sum(answer["replayed"] for answer in answers[1:]) == 60
+    assert letters(shop) == []
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "60.00"}
+
+
+def test_a_replay_s_cursor_must_be_one(shop: Shop) -> None:
+    answer = shop.request("POST", "/v1/deadletters/all/replay", query={"cursor": "x"})
+    assert (answer.status, answer.fields) == (400, {"cursor"})
 
 
 def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,23 +9,28 @@ export async function search(main, _asked, alive) {
   let searches = 0;
   const input = h("input", { id: "person", required: true, autocomplete: "off", maxlength: "300" });
   const said = h("p", { class: "error", role: "alert" });
+  const unknown = h("div");
   const form = h("form", { class: "card", onsubmit: async (event) => {
     event.preventDefault();
     said.textContent = "";
+    unknown.replaceChildren();
     const text = input.value.trim(), mine = (searches += 1);
     const late = () => !alive() || mine !== searches;
     try {
-      const person = text && await orNothing(get(v3(`/people/${encode(text)}`)));
+      const path = v3(`/people/${encode(text)}`);
+      const person = text && await orNothing(get(path));
       if (late()) return;
       if (person) location.hash = `#/person/${encode(person.id)}`;
       else said.textContent = "Nobody is known by that. Orders are known by e-mail, its SHA-256, person_id or customer_id.";
+      // The queue or a dead letter may name them.
+      if (text && !person) unknown.replaceChildren(erase(path, alive));
     } catch (error) {
       if (!late()) said.textContent = error.message;
     }
   } }, h("div", { class: "field" }, h("label", { for: "person" }, "E-mail, its SHA-256, person_id or customer_id"), input),
   said, h("button", { type: "submit" }, "Find"),
   h("p", { class: "hint" }, "An e-mail is hashed as soon as it arrives; it is stored and logged nowhere."));
-  main.append(heading("People"), form);
+  main.append(heading("People"), form, unknown);
 }
 
 export async function person(main, id, alive) {
@@ -127,7 +132,7 @@ function erase(path, alive) {
   const bar = h("div", { role: "status" });
   word.addEventListener("input", () => { button.disabled = word.value !== "erase"; });
   return h("details", { class: "card" }, h("summary", {}, "Erase this person"),
-    h("p", {}, "Takes out all orders of both APIs, counted or not, all activity, LTV and audience records. It cannot be undone."),
+    h("p", {}, "Takes out all orders of both APIs, counted or not, all activity, LTV, audience records and dead letters, also what is still queued. It cannot be undone."),
     h("form", { onsubmit: async (event) => {
       event.preventDefault();
       button.disabled = true;

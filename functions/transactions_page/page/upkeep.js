@@ -96,9 +96,16 @@ function letters(page, draw) {
       h("div", {}, button("Replay", () => call("POST", `${path}/replay`), "Replayed: it is on its way."),
         h("details", {}, h("summary", {}, "Discard"), h("div", { class: "actions" }, reason, discard)), copyAsCurl("POST", `${path}/replay`))];
   });
-  return [h("div", { class: "filters" }, button("Replay all", () => call("POST", "/v1/deadletters/all/replay"), "Replayed: they are on their way.")),
+  return [h("div", { class: "filters" }, button("Replay all", replayAll, "Replayed: they are on their way.")),
     h("div", { class: "card" }, table("Dead letters", [["Failed", "time"], ["Order", ""], ["Action", "wide"], ["", ""]], rows)),
     page.next_cursor && older].filter(Boolean);
+}
+
+// As many at once as there is time for.
+async function replayAll() {
+  for (let cursor = ""; cursor !== null;) {
+    cursor = (await call("POST", `/v1/deadletters/all/replay${cursor && `?cursor=${encode(cursor)}`}`)).next_cursor;
+  }
 }
 
 export async function purge(main, _asked, alive) {

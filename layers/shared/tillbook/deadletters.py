@@ -5,6 +5,7 @@ Records table: pk = {account}/d, sk = the request id.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,8 +56,10 @@ class DeadLetters:
         self._remove(account, request_id)
         return _shown(item)
 
-    def ids(self, account: str) -> list[str]:
-        return [item["sk"] for item in self._all(account)]
+    def ids(self, account: str, after: str | None = None) -> Iterator[str]:
+        """Oldest first, read on as they are taken."""
+        for item in self._all(account, ProjectionExpression="sk", after=after):
+            yield item["sk"]
 
     def _get(self, account: str, request_id: str) -> Item:
         answer = self.client.get_item(
@@ -69,17 +72,16 @@ class DeadLetters:
     def _remove(self, account: str, request_id: str) -> None:
         self.client.delete_item(TableName=self.table, Key=raw({"pk": f"{account}/d", "sk": request_id}))
 
-    def _all(self, account: str) -> list[Item]:
+    def _all(self, account: str, after: str | None = None, **options: Any) -> Iterator[Item]:
         arguments: dict[str, Any] = {
-            "TableName": self.table, "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": {":pk": {"S": f"{account}/d"}},
-        }  # fmt: skip
-        items: list[Item] = []
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk > :after",
+            "ExpressionAttributeValues": {":pk": {"S": f"{account}/d"}, ":after": {"S": after or " "}},
+        } | options  # fmt: skip
         while True:
             page = self.client.query(**arguments)
-            items += [plain_item(item) for item in page["Items"]]
+            yield from map(plain_item, page["Items"])
             if "LastEvaluatedKey" not in page:
-                return items
+                return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:

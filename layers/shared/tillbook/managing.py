@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +12,7 @@ from tillbook import table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import source_of
 from tillbook.deadletters import DeadLetters
-from tillbook.errors import FieldError, Invalid, NotFound
+from tillbook.errors import FieldError, Invalid, Malformed, NotFound
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json
@@ -24,6 +25,8 @@ from tillbook.settings import settings
 from tillbook.transactions import Transactions
 
 CONFIRMATION = "purge"
+# What is left to end the replay of a dead letter that has been begun.
+_ANSWER_SECONDS = 2.0
 
 
 def start(request: Request) -> Response:
@@ -109,23 +112,37 @@ def _string(value: Json) -> str:
 
 
 def _erase(request: Request) -> Response:
+    """Also of whom nothing is known: the queue or a dead letter may name them."""
     people = People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
-    person = people.find(request.path("id_or_email"))["person"]
-    return _job(_purges().start_erasure(request.account, person, request.received))
+    asked = request.path("id_or_email")
+    try:
+        persons = [people.find(asked)["person"]]
+    except NotFound:
+        persons = people.may_be(asked)
+    jobs = [_purges().start_erasure(request.account, person, request.received) for person in persons]
+    return _job(jobs[0])
 
 
 def _replay(request: Request) -> Response:
-    """One, or with `all` as the id every one there is now, but what somebody else replays or discards meanwhile."""
-    letters, asked = _dead_letters(), request.id_in_path("deadletter_id")
+    """One, or with `all` as the id every one there is now, but what somebody else replays or discards meanwhile.
+
+    As many as there is time for, oldest first; the cursor says behind which to go on. One that fails again keeps its
+    place, so whoever goes on comes to an end.
+    """
+    letters, asked, after = _dead_letters(), request.id_in_path("deadletter_id"), request.query("cursor")
     if asked != "all":
         letters.replay(request.account, asked, _queue())
-        return Response(202, {"replayed": 1})
+        return Response(202, {"replayed": 1, "next_cursor": None})
+    if after is not None and times.uuid7_age(after) is None:
+        raise Malformed("cursor is not one of ours.", "cursor")
     replayed = 0
-    for request_id in letters.ids(request.account):
+    for request_id in letters.ids(request.account, after):
         with suppress(NotFound):
             letters.replay(request.account, request_id, _queue())
             replayed += 1
-    return Response(202, {"replayed": replayed})
+        if time.monotonic() > request.deadline - _ANSWER_SECONDS:
+            return Response(202, {"replayed": replayed, "next_cursor": request_id})
+    return Response(202, {"replayed": replayed, "next_cursor": None})
 
 
 def _discard(request: Request) -> Response:

@@ -93,6 +93,12 @@ class People:
                 return item | {"person": person_id}
         raise NotFound("Nobody is known by that.")
 
+    def may_be(self, id_or_email: str) -> list[str]:
+        """Our own ids of whom an event may name by that, known or not; the likeliest first. None names customers."""
+        named = [p.id_in(self.account.id) for p in _candidates(id_or_email) if p.kind != "customer"]
+        # What is shaped like a hash, or like an id of ours, may be a person_id as well.
+        return named[::-1] + ([id_or_email] if _OWN_ID.fullmatch(id_or_email) else [])
+
     def everyone(self) -> Iterator[dict[str, Json]]:
         """All people of the account, in no order: as `shown`, without the times of orders.
 

@@ -14,6 +14,8 @@ from tillbook.hours import Hours
 from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json, dumps
+from tillbook.ledger import PURGED
+from tillbook.marks import read_marks
 from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor, parse_limit
 from tillbook.providers import Providers
 from tillbook.settings import settings
@@ -108,7 +110,7 @@ def _listed(noun: str, page: Page) -> Json:
 
 
 def _request(request: Request) -> Json:
-    """What became of it; without a record it is queued, as long as the queue may still hold it."""
+    """What became of it; without a record it is queued, as long as the queue may still hold it, or was purged."""
     request_id = request.path("request_id").lower()
     age = times.uuid7_age(request_id)
     if age is None:
@@ -120,12 +122,12 @@ def _request(request: Request) -> Json:
         return shown_transaction(found)
     if age > settings().queue_retention_seconds:
         raise NotFound("There is no such request, or it is more than 30 days old.")
-    return {"request_id": request_id, "status": "queued", "reason": None, "received_at": _received_at(request_id)}
-
-
-def _received_at(request_id: str) -> str:
-    milliseconds = int(request_id.replace("-", "")[:12], 16)
-    return times.iso(times.shift("19700101000000000000", milliseconds=milliseconds))
+    received = times.stamp(times.uuid7_time(request_id))
+    # Its millisecond has to be over by then: of a younger one nobody says that it failed.
+    dropped = read_marks(table.dynamodb(), settings().records_table, request.account).sources.get("s", "")
+    gone = times.shift(received, milliseconds=1) <= dropped
+    status, reason = ("failed", PURGED) if gone else ("queued", None)
+    return {"request_id": request_id, "status": status, "reason": reason, "received_at": times.iso(received)}
 
 
 def _audiences(request: Request) -> Audiences:
