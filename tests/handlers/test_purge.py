@@ -22,7 +22,7 @@ from tillbook.deadletters import DeadLetters
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
-from tillbook.messages import Message, QueuedOrder, encode
+from tillbook.messages import Message, QueuedOrder, QueuedWrite, encode
 from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
@@ -280,6 +280,22 @@ def test_counts_and_ltv_hold_after_each_step(shop: Shop, monkeypatch: pytest.Mon
     assert seen[-1] == (0, 0)
     assert len(set(seen)) == 8
     assert not shop.receive()
+
+
+@pytest.mark.parametrize("dated", [False, True])
+def test_a_purge_takes_dead_letters_with_it(shop: Shop, dated: bool) -> None:
+    """They were received, and not counted; a replay would drop them."""
+    (first,) = dead(shop, "x-1")
+    write = QueuedWrite(ACCOUNT, "0" * 22, "w-1", "submitted", times.uuid7(), times.now())
+    DeadLetters(shop.dynamodb, settings().records_table).keep(ACCOUNT, write.request_id, "x", Message(writes=[write]))
+    before = times.iso(times.now())
+    (second,) = dead(shop, "x-2")
+    asked = {"before": before} if dated else {}
+    purged(shop, asked | {"source": "shopper_activity"})
+    assert letters(shop) == ([second, write.request_id] if dated else [write.request_id])
+    purged(shop, asked | {"source": "orders_api"})
+    assert letters(shop) == ([second] if dated else [])
+    assert shop.status(first)["status"] == "failed"
 
 
 @pytest.mark.parametrize("dated", [False, True])

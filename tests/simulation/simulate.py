@@ -53,6 +53,7 @@ from tillbook.keys import ApiKey
 from tillbook.ledger import Ledger, Pace, state_of
 from tillbook.messages import Queue, decode
 from tillbook.packing import unpack
+from tillbook.people import _candidates
 from tillbook.settings import Settings
 from tillbook.transactions import STATUSES
 
@@ -775,6 +776,10 @@ class Run:
         names = {
             pk.partition("/p/")[2]: (pk.partition("/")[0], *named) for pk, named in self.named.items()
         }  # fmt: skip
+        for attempt in self.attempts:
+            if attempt.step.kind == "erase":  # also of whom nothing ever stood
+                for person in _candidates(attempt.step.target):
+                    names.setdefault(person.id_in(attempt.step.account), (attempt.step.account, *person))
         by_receipt = {attempt.received: attempt for attempt in self.attempts}
         found = []
         for step in steps.values():

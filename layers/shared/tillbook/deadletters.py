@@ -5,7 +5,7 @@ Records table: pk = {account}/d, sk = the request id.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +30,18 @@ class DeadLetters:
             persons = [Person(*o.person) for o in orders if o.received <= cut]  # type: ignore[arg-type]
             if any(named.id_in(account) == person for named in persons):
                 self._remove(account, item["sk"])
+
+    def purge(self, account: str, source: str, before: str, may_go_on: Callable[[], bool]) -> bool:
+        """Discards those of a source that were received up to `before`, which a replay would drop. False where it is to
+        be called again."""
+        for item in self._all(account):
+            message = decode(item["m"])
+            kept = message.orders if source == "shopper_activity" else message.writes
+            if any(entry.received <= before for entry in kept):
+                self._remove(account, item["sk"])
+                if not may_go_on():
+                    return False
+        return True
 
     def listed(self, account: str, limit: int, after: str | None) -> tuple[list[Json], str | None]:
         """Newest first, with the id to go on behind."""

@@ -145,7 +145,13 @@ class Purges:
 
     def _forget_outcomes(self, step: Step, clock: Callable[[], float], deadline: float) -> bool:
         """In the second walk: before that, some may still be on their way. A month of them takes several pages."""
-        return self.transactions.purge(step.account, step.source, step.before, lambda: clock() < deadline - 20)
+
+        def may_go_on() -> bool:
+            return clock() < deadline - 20
+
+        if not self.dead_letters.purge(step.account, step.source, step.before, may_go_on):
+            return False
+        return self.transactions.purge(step.account, step.source, step.before, may_go_on)
 
     def _remove(self, step: Step, key: str, items: list[Item], deadline: float) -> set[str]:
         if step.source == "orders_api":
