@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from tillbook import fields, times
 from tillbook.document import document_of
 from tillbook.errors import FieldError, Invalid
 from tillbook.identity import email_sha256, is_email, is_sha256
-from tillbook.json_text import Json
+from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document
 from tillbook.shapes import Context, Fault, Field, Part, Shape, bounded, checked
 
@@ -251,3 +252,36 @@ def _address_body(address: dict[str, Json] | None) -> dict[str, Json] | None:
 
 def _item_body(item: dict[str, Json]) -> dict[str, Json]:
     return {name: value for name, value in item.items() if value not in ({}, [])}
+
+
+# ------------------------------------------------------------------------ size
+
+_BARE = re.compile(r"true|false|-?\d+(\.\d+)?(E[+-]?\d+)?", re.ASCII)  # texts that may have been sent without quotes
+_SMALL = re.compile(r"-?0\.0{1,5}[1-9]\d*", re.ASCII)
+
+
+def sent_size(body: dict[str, Json]) -> int:
+    """Bytes of the shortest JSON that is kept as this body: what normalising adds or spells out is not counted."""
+    # These are a few bytes at most; what was sent for the hash may have been an e-mail of five letters.
+    sent = {name: entry for name, entry in body.items() if name not in ("currency", "email_sha256", "order_date")}
+    for name in ("shipping_address", "billing_address"):
+        if name in sent:
+            sent[name] = {part: entry for part, entry in sent[name].items() if part != "country"}
+    if "order_items" in sent:
+        sent["order_items"] = [
+            {name: entry for name, entry in item.items() if (name, entry) != ("quantity", 1)}
+            for item in sent["order_items"]
+        ]
+    return _shortest(sent)
+
+
+def _shortest(value: Json) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(len(dumps(name).encode()) + _shortest(entry) + 2 for name, entry in value.items())
+    if isinstance(value, list):
+        return _shortest(value[0]) if len(value) == 1 else 1 + sum(_shortest(entry) + 1 for entry in value)
+    if not isinstance(value, str):
+        return min(len(dumps(value)), len(dumps(value, canonical=True)))
+    if not _BARE.fullmatch(value):
+        return len(dumps(value).encode())
+    return _shortest(Decimal(value)) if _SMALL.fullmatch(value) else len(value.replace("+", ""))
