@@ -35,6 +35,17 @@ def test_a_rejection_names_the_order_also_by_a_number(shop: Shop, order_id: Any,
     assert rejected["order_id"] == noted
 
 
+@pytest.mark.parametrize("order_id", ["2", 2, "", None, ...])
+def test_a_refused_edit_is_noted_under_the_order_of_its_path(shop: Shop, order_id: Any) -> None:
+    body = {"total": -1} | ({} if order_id is ... else {"order_id": order_id})
+    shop.submit({"order_id": "1", "order_date": "2026-01-01", "customer_email": "a@b.co"})
+    shop.drain()
+    assert shop.edit("1", body).status == 400
+    found = shop.get("/v1/transactions", query={"order_id": "1"}).body["transactions"]
+    assert [entry["status"] for entry in found if entry["status"] == "rejected"] == ["rejected"]
+    assert shop.get("/v1/transactions", query={"order_id": "2"}).body["transactions"] == []
+
+
 @pytest.mark.parametrize("email", ["", " ", "\t\n", None])
 def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: Any) -> None:
     answer = shop.send({"provider": "p", "email": email, "action": "paid", "order_id": "5"})
