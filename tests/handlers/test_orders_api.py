@@ -694,6 +694,30 @@ def test_an_integer_is_kept_as_its_digits(shop: Shop) -> None:
     assert shop.delete("12345678901234567890").status == 200
 
 
+@pytest.mark.parametrize("sent", ["9" * 41, "1" + "0" * 254, "-" + "9" * 254])
+def test_an_integer_may_have_as_many_digits_as_text_has_characters(shop: Shop, sent: str) -> None:
+    text = json.dumps(order()).replace('"o-1"', sent)
+    assert shop.submit(text).body["order_id"] == sent
+    assert shop.submit(order(order_id=sent)).status == 201, "the same submission"
+    assert shop.edit(sent, text.replace('"total": 100', '"total": 5')).body["total"] == "5.0"
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "5.00"}
+
+
+@pytest.mark.parametrize(("digits", "said"), [
+    (256, "must be at most 255 characters"), (4300, "must be at most 255 characters"), (4301, "out of range"),
+    (200_000, "out of range"),
+])  # fmt: skip
+def test_an_integer_of_more_digits_is_refused_and_says_why(shop: Shop, digits: int, said: str) -> None:
+    answer = shop.submit(json.dumps(order()).replace('"o-1"', "9" * digits))
+    assert answer.status == 400
+    assert said in answer.body["error"]["message"]
+    event = {"provider": "p", "email": EMAIL, "action": "placed", "order_id": "o-1"}
+    answer = shop.send(json.dumps(event).replace('"o-1"', "9" * digits))
+    assert answer.status in (400, 422)
+    assert said in answer.body["errors"][0]["message"]
+
+
 def test_a_refused_order_id_says_why(shop: Shop) -> None:
     for bad in ("a?b", ".", "..", "a\tb"):
         assert "order_id" in shop.submit(order(order_id=bad)).body["error"]["message"]
