@@ -427,6 +427,55 @@ def test_also_after_an_edit_with_the_first_answer_s_body(shop: Shop) -> None:
     assert shop.submit(order(total=5)).status == 409
 
 
+ITEM = {"identifier": "a", "total": 1}
+# Of everything that may be absent: what says the same.
+DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "total": (0, "0", 0.0, "", None),
+    "currency": ("USD", "usd", "", None),
+    "customer_id": ("", None),
+    "customer_email_sha256": (SHA, ""),  # null in an edit clears
+    "metadata": ({}, None),
+    "order_items": ([], None),
+    "shipping_address": (None,),
+    "billing_address": (None,),
+    "order_items.quantity": (1, "1", 1.0, None),
+    "order_items.price": (0, "0.00", "-0", "", None),
+    "order_items.category": ([], None),
+    "order_items.metadata": ({}, None),
+    "order_items.description": (None,),
+    "shipping_address.country": ("USA", "US", "us", "", None),
+    "shipping_address.state": (None,),
+    "shipping_address.state_name": (None,),
+    "shipping_address.name": (None,),
+    "shipping_address.company": (None,),
+    "shipping_address.address_2": (None,),
+    "shipping_address.city": (None,),
+}
+
+
+@pytest.mark.parametrize("path", DEFAULTS)
+def test_a_default_given_and_absent_are_the_same_submission(shop: Shop, path: str) -> None:
+    part, _, name = path.rpartition(".")
+    least = order(total=...) | ({"order_items": [ITEM]} if part == "order_items" else {part: ADDRESS} if part else {})
+
+    def given(value: Any) -> dict[str, Any]:
+        if part == "order_items":
+            return least | {part: [ITEM | {name: value}]}
+        return least | ({part: ADDRESS | {name: value}} if part else {name: value})
+
+    first = shop.submit(least)
+    assert first.status == 201
+    for value in DEFAULTS[path]:
+        again = shop.submit(given(value))
+        assert (again.status, again.body) == (201, first.body), value
+        assert shop.edit("o-1", {part: given(value)[part]} if part else {name: value}).body == first.body, value
+    shop.drain()
+    assert shop.timeline(EMAIL) == ["Submitted an order"], "nor does an edit that says a default change anything"
+    # The other way round, too.
+    assert shop.submit(given(DEFAULTS[path][0]) | {"order_id": "o-2"}).status == 201
+    assert shop.submit(least | {"order_id": "o-2"}).status == 201
+
+
 @pytest.mark.parametrize(
     "changes",
     [

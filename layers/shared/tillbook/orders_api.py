@@ -224,7 +224,10 @@ def _unknown(payload: dict[str, Json]) -> list[str]:
 
 
 def _normalised(order: dict[str, Json]) -> dict[str, Json]:
-    """Known fields only, defaults applied where they decide (currency, country, quantity), nulls left out."""
+    """Known fields only, defaults applied where they decide (currency, country, quantity), nulls left out.
+
+    This is what submissions are compared by, so an absent amount and one of 0 must not differ: neither is kept.
+    """
     customer_id, sha256 = order.get("customer_id") or None, order.get("customer_email_sha256")
     if order.get("customer_email"):
         sha256 = email_sha256(order["customer_email"])
@@ -235,7 +238,7 @@ def _normalised(order: dict[str, Json]) -> dict[str, Json]:
         "order_id": order["order_id"],
         "order_date": order["order_date"],
         "currency": order.get("currency") or "USD",
-        "total": order.get("total"),
+        "total": order.get("total") or None,
         "customer_id": customer_id,
         "email_sha256": sha256,
         "metadata": order.get("metadata") or None,
@@ -251,7 +254,7 @@ def _address_body(address: dict[str, Json] | None) -> dict[str, Json] | None:
 
 
 def _item_body(item: dict[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in item.items() if value not in ({}, [])}
+    return {name: value for name, value in item.items() if value not in ({}, []) and (value or name != "price")}
 
 
 # ------------------------------------------------------------------------ size
