@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, OTHER_ADMIN, Shop
+from tillbook import codes
 
 EMAIL = "user@gmail.com"
 SHA = hashlib.sha256(EMAIL.encode()).hexdigest()
@@ -210,6 +211,28 @@ def test_currency_of_any_case_and_country_of_two_or_three_letters(shop: Shop) ->
         assert answer.body["currency"] == "EUR"
         assert "country" not in answer.body["shipping_address"]
         assert "name" not in answer.body["shipping_address"]
+
+
+def test_what_iso_has_withdrawn_is_still_taken(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = order(total=5, currency="BGN", shipping_address=ADDRESS | {"country": "AN"})
+    with monkeypatch.context() as before:
+        before.setitem(codes.MINOR_UNITS, "BGN", 2)
+        assert shop.submit(sent).body["currency"] == "BGN"
+    assert shop.edit("o-1", {"total": 7}).body["total"] == "7.0"
+    assert shop.edit("o-1", {"currency": "eur"}).status == 200
+    assert shop.edit("o-1", {"currency": "hrk"}).body["currency"] == "HRK"
+    event = {
+        "provider": "p",
+        "email": EMAIL,
+        "action": "placed",
+        "order_id": "o-2",
+        "grand_total": 1,
+        "currency": "ang",
+    }
+    assert shop.send(event).status == 202
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"ANG": "1.00", "HRK": "7.00"}
+    assert shop.submit(order(order_id="o-3", currency="AYM")).fields == {"currency"}
 
 
 def test_unknown_fields_are_accepted_and_noted(shop: Shop) -> None:
