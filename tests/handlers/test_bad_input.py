@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.shop import Shop
+from tests.handlers.shop import ACCOUNT, Shop
 
 
 @pytest.mark.parametrize(
@@ -118,3 +118,24 @@ def test_a_batch_that_is_right_but_for_one_order_is_queued_in_no_part(shop: Shop
     assert not shop.receive()
     assert shop.send_batch([good] * 1001).errors == {("length_error", "orders")}
     assert not shop.receive()
+
+
+@pytest.mark.parametrize("base", ["", "/orders", "/v1", "/v3"])
+def test_each_api_speaks_its_dialect_also_under_a_base_path(shop: Shop, base: str) -> None:
+    def refused(path: str, **options: Any) -> Any:
+        return shop.request("POST", path, {}, raw={"rawPath": base + path}, **options)
+
+    assert "error" in refused("/v1/order").body
+    assert (refused("/v1/order", key=None).status, refused("/v1/order", key=None).body) == (
+        403, {"error": "Unauthorized"},
+    )  # fmt: skip
+    activity = f"/v3/{ACCOUNT}/shopper_activity/order"
+    assert "errors" in refused(activity).body
+    assert refused(activity, key=None).status == 401
+
+
+def test_where_no_route_fits_the_path_tells_the_dialect(shop: Shop) -> None:
+    assert "error" in shop.request("PUT", "/v1/order/1").body
+    assert "error" in shop.get("/v1").body
+    assert "errors" in shop.get("/v3/x").body
+    assert "errors" in shop.get("/v10/x").body

@@ -226,7 +226,9 @@ def _order_id_in_body(request: Request) -> Json:
 
 
 def _is_v1(event: dict[str, Any]) -> bool:
-    return str(event.get("rawPath", "")).startswith("/v1/") or event.get("rawPath") == "/v1"
+    # By the route: before the path may stand the base path of a custom domain. Where no route fits, there is only that.
+    path = str(event.get("routeKey") or "").partition(" ")[2] or str(event.get("rawPath", ""))
+    return path.startswith("/v1/") or path == "/v1"
 
 
 def _authenticate(event: dict[str, Any], role: str, v1: bool) -> ApiKey:
