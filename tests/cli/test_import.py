@@ -186,6 +186,16 @@ def test_a_file_that_changed_is_refused(api: FakeApi, tmp_path: Path) -> None:
     assert len(api.events) == 20
 
 
+@pytest.mark.parametrize("given", [["--provider", "my_shop"], ["--api", "v1"]])
+def test_histories_in_currencies_that_are_withdrawn_by_now(api: FakeApi, tmp_path: Path, given: list[str]) -> None:
+    file = tmp_path / "orders.csv"
+    rows = [f"{n},p{n}@{MARKER},2022-01-01T00:00:00Z,5,{code}\n" for n, code in enumerate(["BGN", "hrk", "ANG"])]
+    file.write_text(PLAIN + "".join(rows))
+    ran = run(api, file, *given)
+    assert ran.exit_code == 0, ran.output
+    assert len(api.orders if "v1" in given else api.identities) == 3
+
+
 def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 40)
     with file.open("a") as more:

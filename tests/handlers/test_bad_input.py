@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.shop import Shop
+from tests.handlers.shop import ACCOUNT, Shop
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,17 @@ def test_a_rejection_names_the_order_also_by_a_number(shop: Shop, order_id: Any,
     assert shop.submit({"order_id": order_id}).status == 400
     (rejected,) = shop.get("/v1/transactions").body["transactions"]
     assert rejected["order_id"] == noted
+
+
+@pytest.mark.parametrize("order_id", ["2", 2, "", None, ...])
+def test_a_refused_edit_is_noted_under_the_order_of_its_path(shop: Shop, order_id: Any) -> None:
+    body = {"total": -1} | ({} if order_id is ... else {"order_id": order_id})
+    shop.submit({"order_id": "1", "order_date": "2026-01-01", "customer_email": "a@b.co"})
+    shop.drain()
+    assert shop.edit("1", body).status == 400
+    found = shop.get("/v1/transactions", query={"order_id": "1"}).body["transactions"]
+    assert [entry["status"] for entry in found if entry["status"] == "rejected"] == ["rejected"]
+    assert shop.get("/v1/transactions", query={"order_id": "2"}).body["transactions"] == []
 
 
 @pytest.mark.parametrize("email", ["", " ", "\t\n", None])
@@ -107,3 +118,24 @@ def test_a_batch_that_is_right_but_for_one_order_is_queued_in_no_part(shop: Shop
     assert not shop.receive()
     assert shop.send_batch([good] * 1001).errors == {("length_error", "orders")}
     assert not shop.receive()
+
+
+@pytest.mark.parametrize("base", ["", "/orders", "/v1", "/v3"])
+def test_each_api_speaks_its_dialect_also_under_a_base_path(shop: Shop, base: str) -> None:
+    def refused(path: str, **options: Any) -> Any:
+        return shop.request("POST", path, {}, raw={"rawPath": base + path}, **options)
+
+    assert "error" in refused("/v1/order").body
+    assert (refused("/v1/order", key=None).status, refused("/v1/order", key=None).body) == (
+        403, {"error": "Unauthorized"},
+    )  # fmt: skip
+    activity = f"/v3/{ACCOUNT}/shopper_activity/order"
+    assert "errors" in refused(activity).body
+    assert refused(activity, key=None).status == 401
+
+
+def test_where_no_route_fits_the_path_tells_the_dialect(shop: Shop) -> None:
+    assert "error" in shop.request("PUT", "/v1/order/1").body
+    assert "error" in shop.get("/v1").body
+    assert "errors" in shop.get("/v3/x").body
+    assert "errors" in shop.get("/v10/x").body

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, OTHER_ADMIN, Shop
+from tillbook import codes
 
 EMAIL = "user@gmail.com"
 SHA = hashlib.sha256(EMAIL.encode()).hexdigest()
@@ -210,6 +211,28 @@ def test_currency_of_any_case_and_country_of_two_or_three_letters(shop: Shop) ->
         assert answer.body["currency"] == "EUR"
         assert "country" not in answer.body["shipping_address"]
         assert "name" not in answer.body["shipping_address"]
+
+
+def test_what_iso_has_withdrawn_is_still_taken(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = order(total=5, currency="BGN", shipping_address=ADDRESS | {"country": "AN"})
+    with monkeypatch.context() as before:
+        before.setitem(codes.MINOR_UNITS, "BGN", 2)
+        assert shop.submit(sent).body["currency"] == "BGN"
+    assert shop.edit("o-1", {"total": 7}).body["total"] == "7.0"
+    assert shop.edit("o-1", {"currency": "eur"}).status == 200
+    assert shop.edit("o-1", {"currency": "hrk"}).body["currency"] == "HRK"
+    event = {
+        "provider": "p",
+        "email": EMAIL,
+        "action": "placed",
+        "order_id": "o-2",
+        "grand_total": 1,
+        "currency": "ang",
+    }
+    assert shop.send(event).status == 202
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"ANG": "1.00", "HRK": "7.00"}
+    assert shop.submit(order(order_id="o-3", currency="AYM")).fields == {"currency"}
 
 
 def test_unknown_fields_are_accepted_and_noted(shop: Shop) -> None:
@@ -425,6 +448,55 @@ def test_also_after_an_edit_with_the_first_answer_s_body(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "5.00"}
     # What the order is now was never submitted.
     assert shop.submit(order(total=5)).status == 409
+
+
+ITEM = {"identifier": "a", "total": 1}
+# Of everything that may be absent: what says the same.
+DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "total": (0, "0", 0.0, "", None),
+    "currency": ("USD", "usd", "", None),
+    "customer_id": ("", None),
+    "customer_email_sha256": (SHA, ""),  # null in an edit clears
+    "metadata": ({}, None),
+    "order_items": ([], None),
+    "shipping_address": (None,),
+    "billing_address": (None,),
+    "order_items.quantity": (1, "1", 1.0, None),
+    "order_items.price": (0, "0.00", "-0", "", None),
+    "order_items.category": ([], None),
+    "order_items.metadata": ({}, None),
+    "order_items.description": (None,),
+    "shipping_address.country": ("USA", "US", "us", "", None),
+    "shipping_address.state": (None,),
+    "shipping_address.state_name": (None,),
+    "shipping_address.name": (None,),
+    "shipping_address.company": (None,),
+    "shipping_address.address_2": (None,),
+    "shipping_address.city": (None,),
+}
+
+
+@pytest.mark.parametrize("path", DEFAULTS)
+def test_a_default_given_and_absent_are_the_same_submission(shop: Shop, path: str) -> None:
+    part, _, name = path.rpartition(".")
+    least = order(total=...) | ({"order_items": [ITEM]} if part == "order_items" else {part: ADDRESS} if part else {})
+
+    def given(value: Any) -> dict[str, Any]:
+        if part == "order_items":
+            return least | {part: [ITEM | {name: value}]}
+        return least | ({part: ADDRESS | {name: value}} if part else {name: value})
+
+    first = shop.submit(least)
+    assert first.status == 201
+    for value in DEFAULTS[path]:
+        again = shop.submit(given(value))
+        assert (again.status, again.body) == (201, first.body), value
+        assert shop.edit("o-1", {part: given(value)[part]} if part else {name: value}).body == first.body, value
+    shop.drain()
+    assert shop.timeline(EMAIL) == ["Submitted an order"], "nor does an edit that says a default change anything"
+    # The other way round, too.
+    assert shop.submit(given(DEFAULTS[path][0]) | {"order_id": "o-2"}).status == 201
+    assert shop.submit(least | {"order_id": "o-2"}).status == 201
 
 
 @pytest.mark.parametrize(
@@ -717,6 +789,30 @@ def test_an_integer_is_kept_as_its_digits(shop: Shop) -> None:
     assert shop.submit(order(order_id=12345678901234567890)).body["order_id"] == "12345678901234567890"
     assert shop.submit(order(order_id="12345678901234567890")).status == 201
     assert shop.delete("12345678901234567890").status == 200
+
+
+@pytest.mark.parametrize("sent", ["9" * 41, "1" + "0" * 254, "-" + "9" * 254])
+def test_an_integer_may_have_as_many_digits_as_text_has_characters(shop: Shop, sent: str) -> None:
+    text = json.dumps(order()).replace('"o-1"', sent)
+    assert shop.submit(text).body["order_id"] == sent
+    assert shop.submit(order(order_id=sent)).status == 201, "the same submission"
+    assert shop.edit(sent, text.replace('"total": 100', '"total": 5')).body["total"] == "5.0"
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "5.00"}
+
+
+@pytest.mark.parametrize(("digits", "said"), [
+    (256, "must be at most 255 characters"), (4300, "must be at most 255 characters"), (4301, "out of range"),
+    (200_000, "out of range"),
+])  # fmt: skip
+def test_an_integer_of_more_digits_is_refused_and_says_why(shop: Shop, digits: int, said: str) -> None:
+    answer = shop.submit(json.dumps(order()).replace('"o-1"', "9" * digits))
+    assert answer.status == 400
+    assert said in answer.body["error"]["message"]
+    event = {"provider": "p", "email": EMAIL, "action": "placed", "order_id": "o-1"}
+    answer = shop.send(json.dumps(event).replace('"o-1"', "9" * digits))
+    assert answer.status in (400, 422)
+    assert said in answer.body["errors"][0]["message"]
 
 
 def test_a_refused_order_id_says_why(shop: Shop) -> None:

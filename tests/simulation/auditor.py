@@ -462,7 +462,7 @@ def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
         sha256, customer = sha256 or email_hash(customer), None
     document = {
         "order_id": str(payload["order_id"]), "order_date": moment(payload["order_date"]),
-        "currency": (payload.get("currency") or "USD").upper(), "total": amount(payload.get("total")),
+        "currency": (payload.get("currency") or "USD").upper(), "total": amount(payload.get("total")) or None,
         "customer_id": customer, "email_sha256": sha256, "metadata": payload.get("metadata") or None,
         "order_items": payload.get("order_items") or None,
         "shipping_address": payload.get("shipping_address"), "billing_address": payload.get("billing_address"),

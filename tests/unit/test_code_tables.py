@@ -6,6 +6,7 @@ import pytest
 
 from tillbook import codes
 from tillbook.addresses import _words
+from tillbook.fields import COUNTRY, CURRENCY
 
 
 def test_currencies_are_those_of_iso_4217() -> None:
@@ -50,3 +51,47 @@ def test_the_tables_without_the_packages() -> None:
     assert codes.ALPHA2_TO_ALPHA3["US"] == "USA"
     assert set(codes.ALPHA2_TO_ALPHA3.values()) == set(codes.COUNTRY_NAMES.values()) == codes.ALPHA3
     assert all(len(code) == 3 and code.isupper() for code in codes.ALPHA3 | codes.MINOR_UNITS.keys())
+    assert all(code.isupper() for code in codes.WITHDRAWN_COUNTRIES)
+
+
+# Orders in these stand in ledgers, and are checked as a whole again with each edit.
+CURRENCIES = """
+    ADP AED AFA AFN ALL AMD ANG AOA ARS ATS AUD AWG AZM AZN BAM BBD BDT BEF BGL BGN BHD BIF BMD BND BOB BOV BRL
+    BSD BTN BWP BYB BYN BYR BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CSD CUC CUP CVE CYP CZK DEM DJF DKK
+    DOP DZD EEK EGP ERN ESP ETB EUR FIM FJD FKP FRF GBP GEL GHC GHS GIP GMD GNF GRD GTQ GWP GYD HKD HNL HRK HTG
+    HUF IDR IEP ILS INR IQD IRR ISK ITL JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LTL
+    LUF LVL LYD MAD MDL MGA MGF MKD MMK MNT MOP MRO MRU MTL MUR MVR MWK MXN MXV MYR MZM MZN NAD NGN NIO NLG NOK
+    NPR NZD OMR PAB PEN PGK PHP PKR PLN PTE PYG QAR ROL RON RSD RUB RUR RWF SAR SBD SCR SDD SDG SEK SGD SHP SIT
+    SKK SLE SLL SOS SRD SRG SSP STD STN SVC SYP SZL THB TJS TMM TMT TND TOP TPE TRL TRY TTD TWD TZS UAH UGX USD
+    USN USS UYI UYU UYW UZS VEB VED VEF VES VND VUV WST XAD XAF XAG XAU XBA XBB XBC XBD XCD XCG XDR XOF XPD XPF
+    XPT XSU XTS XUA XXX YER YUM ZAR ZMK ZMW ZWD ZWG ZWL ZWN ZWR
+"""
+COUNTRIES = """
+    ABW AFG AGO AIA ALA ALB AND ANT ARE ARG ARM ASM ATA ATF ATG AUS AUT AZE BDI BEL BEN BES BFA BGD BGR BHR BHS
+    BIH BLM BLR BLZ BMU BOL BRA BRB BRN BTN BVT BWA CAF CAN CCK CHE CHL CHN CIV CMR COD COG COK COL COM CPV CRI
+    CUB CUW CXR CYM CYP CZE DEU DJI DMA DNK DOM DZA ECU EGY ERI ESH ESP EST ETH FIN FJI FLK FRA FRO FSM GAB GBR
+    GEO GGY GHA GIB GIN GLP GMB GNB GNQ GRC GRD GRL GTM GUF GUM GUY HKG HMD HND HRV HTI HUN IDN IMN IND IOT IRL
+    IRN IRQ ISL ISR ITA JAM JEY JOR JPN KAZ KEN KGZ KHM KIR KNA KOR KWT LAO LBN LBR LBY LCA LIE LKA LSO LTU LUX
+    LVA MAC MAF MAR MCO MDA MDG MDV MEX MHL MKD MLI MLT MMR MNE MNG MNP MOZ MRT MSR MTQ MUS MWI MYS MYT NAM NCL
+    NER NFK NGA NIC NIU NLD NOR NPL NRU NZL OMN PAK PAN PCN PER PHL PLW PNG POL PRI PRK PRT PRY PSE PYF QAT REU
+    ROU RUS RWA SAU SCG SDN SEN SGP SGS SHN SJM SLB SLE SLV SMR SOM SPM SRB SSD STP SUR SVK SVN SWE SWZ SXM SYC
+    SYR TCA TCD TGO THA TJK TKL TKM TLS TMP TON TTO TUN TUR TUV TWN TZA UGA UKR UMI URY USA UZB VAT VCT VEN VGB
+    VIR VNM VUT WLF WSM XKX YEM YUG ZAF ZMB ZWE
+"""
+
+
+def test_a_code_that_was_taken_once_is_taken_for_ever() -> None:
+    for code in CURRENCIES.split():
+        assert CURRENCY.check(code) == code, "what iso4217 drops goes into WITHDRAWN_UNITS"
+    for code in COUNTRIES.split():
+        assert COUNTRY.check(code) == code, "what iso3166 drops goes into WITHDRAWN_COUNTRIES"
+
+
+def test_what_is_withdrawn_is_not_what_there_is() -> None:
+    assert not codes.MINOR_UNITS.keys() & codes.WITHDRAWN_UNITS.keys()
+    assert not codes.ALPHA2_TO_ALPHA3.keys() & codes.WITHDRAWN_COUNTRIES.keys()
+    assert not codes.ALPHA3 & set(codes.WITHDRAWN_COUNTRIES.values())
+    assert {code: codes.WITHDRAWN_UNITS[code] for code in ("BGN", "HRK", "ANG", "ITL", "BYR")} == {
+        "BGN": 2, "HRK": 2, "ANG": 2, "ITL": 0, "BYR": 0,
+    }  # fmt: skip
+    assert [COUNTRY.check(code) for code in ("an", "ANT", "CS")] == ["ANT", "ANT", "SCG"]

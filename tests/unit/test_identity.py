@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tillbook.document import digest
 from tillbook.identity import (
     Person,
     email_sha256,
@@ -21,6 +22,7 @@ from tillbook.identity import (
     request_event_id,
 )
 from tillbook.json_text import loads
+from tillbook.orders_api import document
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,26 @@ def test_the_payload_hash_goes_by_value_and_ignores_key_order_and_how_an_email_i
 )
 def test_another_payload_has_another_hash(change: dict[str, Any]) -> None:
     assert payload_hash(_payload(**change)) != payload_hash(_payload())
+
+
+SUBMITTED = """{"order_id": 7, "order_date": "2019-01-17", "customer_email": "User@Gmail.com", "total": 22.990,
+    "order_items": [{"identifier": "a", "total": 1e1}], "billing_address": {"address_1": "é", "postal_code": 1}}"""
+COMPARED = (
+    'submission-1\n{"billing_address":{"address_1":"é","country":"USA","postal_code":"1"},"currency":"USD",'
+    '"email_sha256":"%s","order_date":"20190117000000000000","order_id":"7",'
+    '"order_items":[{"identifier":"a","quantity":1e0,"total":1e1}],"total":2299e-2}'
+)
+
+
+def test_the_frozen_digest_of_a_submission() -> None:
+    recipe = COMPARED % hashlib.sha256(b"user@gmail.com").hexdigest()
+    for defaults in ("", '"price":0', '"price":"","category":[],"quantity":1'):
+        sent = loads(SUBMITTED.replace('"total": 1e1', f'"total": 1e1{"," * bool(defaults)}{defaults}'))
+        found = digest(document(sent)[0].body)
+        assert found == hashlib.sha256(recipe.encode()).hexdigest()[:32] == "a44a18a7eff7abb754726ad0b875073f"
+    free = digest(document(loads(SUBMITTED) | {"total": 0})[0].body)
+    recipe = recipe.replace(',"total":2299e-2', "")
+    assert free == hashlib.sha256(recipe.encode()).hexdigest()[:32], "0 is what an absent total is"
 
 
 def test_a_person_id_shaped_like_an_email_is_hashed_before_the_payload_is() -> None:

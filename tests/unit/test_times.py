@@ -24,6 +24,11 @@ from tillbook import times
         ("2019-01-17 20:50:00", "2019-01-17T20:50:00Z"),
         ("2019-01-17T20:50", "2019-01-17T20:50:00Z"),
         ("20190117T205000Z", "2019-01-17T20:50:00Z"),
+        ("20190117T205000,25-05", "2019-01-18T01:50:00.25Z"),
+        ("20190117", "2019-01-17T00:00:00Z"),
+        ("2019-W03-4T20", "2019-01-17T20:00:00Z"),
+        ("2019W034", "2019-01-17T00:00:00Z"),
+        ("2019-W03", "2019-01-14T00:00:00Z"),
         ("2019-01-17T20:50:00+02:00", "2019-01-17T18:50:00Z"),
         ("2019-01-17T20:50:00-0530", "2019-01-18T02:20:00Z"),
         ("2019-01-17T20:50:00.5Z", "2019-01-17T20:50:00.5Z"),
@@ -60,11 +65,51 @@ def test_iso_8601_in_iso_8601_out(sent: str, shown: str) -> None:
         "10000-01-01",
         "2019-01-17T",
         "\x00",
+        "1571102360009",
+        "20260101123",
+        "2026-01-01W05",
+        "2026-01-01-05",
+        "2026-01-0112:30",
+        "2026W011-05",
+        "202601010123456",
+        "2026-01-01T1571102360009",
+        "2026-01-01T205",
+        "2026-01-01T20.5",
+        "2026-01-01T20:50:",
     ],
 )
 def test_what_is_no_iso_8601_time_is_refused(sent: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         times.parse_iso(sent)
+
+
+@given(st.text("0123456789", max_size=24).filter(lambda digits: len(digits) != 8))
+def test_digits_are_no_time_unless_they_are_a_date(digits: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        times.parse_iso(digits)
+
+
+@given(st.integers(min_value=10**8, max_value=4 * 10**9), st.sampled_from([1, 1_000, 1_000_000]))
+def test_an_epoch_as_text_is_no_time(seconds: int, unit: int) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        times.parse_iso(str(seconds * unit + seconds % unit))
+
+
+_DATES = ("%Y-%m-%d", "%Y%m%d", "%G-W%V-%u", "%GW%V%u", "%G-W%V", "%GW%V")
+_CLOCKS = ("%H", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S,%f", "%H%M", "%H%M%S", "%H%M%S.%f")
+_OFFSETS = ("", "Z", "+02", "-0530", "+05:45", "+00:00", "-03:30:15", "+013020")
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1000 < moment.year < 9999),  # %Y of 999 is three digits
+    st.sampled_from(_DATES), st.sampled_from(("", "T", " ")), st.sampled_from(_CLOCKS), st.sampled_from(_OFFSETS),
+)  # fmt: skip
+def test_legal_forms_are_what_the_library_makes_of_them(
+    moment: datetime, date: str, between: str, clock: str, offset: str
+) -> None:
+    text = moment.strftime(f"{date}T{clock}").replace("T", between) + offset if between else moment.strftime(date)
+    read = datetime.fromisoformat(text)
+    assert times.to_datetime(times.parse_iso(text)) == (read if read.tzinfo else read.replace(tzinfo=UTC))
 
 
 @given(

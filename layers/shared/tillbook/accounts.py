@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook.codes import MINOR_UNITS
+from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
 from tillbook.errors import Conflict, NotFound
 from tillbook.identity import is_account_id
 from tillbook.table import SOURCE_LETTER, plain_item, raw
@@ -56,7 +56,7 @@ class Accounts:
     def _put(self, account: Account, condition: str, refusal: Exception) -> Account:
         if not is_account_id(account.id):
             raise ValueError("an account id is 1 to 64 of A-Z, a-z, 0-9, _ and -")
-        if account.currency not in MINOR_UNITS:
+        if account.currency not in MINOR_UNITS and account.currency not in WITHDRAWN_UNITS:
             raise ValueError("currency must be an ISO 4217 code")
         if not account.sources or not set(account.sources) <= set(SOURCES):
             raise ValueError(f"sources must be of {', '.join(SOURCES)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
-from tillbook.codes import MINOR_UNITS
+from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
 
 ZERO = Decimal(0)
 _PLACES = Decimal("0.0001")
@@ -77,5 +77,6 @@ def text(value: Decimal, decimals: int = 2) -> str:
 
 def minor_units(value: Decimal, currency: str) -> int:
     """LTV as an integer of the currency's smallest unit (cents for USD, yen for JPY), half to even."""
+    places = MINOR_UNITS.get(currency, WITHDRAWN_UNITS.get(currency, 2))
     with localcontext(EXACT):
-        return int(value.scaleb(MINOR_UNITS.get(currency, 2)).to_integral_value(ROUND_HALF_EVEN))
+        return int(value.scaleb(places).to_integral_value(ROUND_HALF_EVEN))

@@ -1,7 +1,8 @@
 """ISO 4217 codes and their minor units (decimals), ISO 3166 countries and their names.
 
 Constants, since reading the libraries' tables costs tens of milliseconds at every cold start.
-Taken from the packages `iso4217` and `iso3166`; tests/unit/test_code_tables.py proves them equal.
+Taken from the packages `iso4217` and `iso3166`; tests/unit/test_code_tables.py proves them equal. What ISO withdraws
+goes into the tables of withdrawn codes, which are taken for ever: orders in them stand in ledgers and histories.
 """
 
 # fmt: off
@@ -24,6 +25,16 @@ MINOR_UNITS: dict[str, int] = {
     "VED": 2, "VES": 2, "VND": 0, "VUV": 0, "WST": 2, "XAD": 2, "XAF": 0, "XAG": 2, "XAU": 2, "XBA": 2,
     "XBB": 2, "XBC": 2, "XBD": 2, "XCD": 2, "XCG": 2, "XDR": 2, "XOF": 0, "XPD": 2, "XPF": 0, "XPT": 2,
     "XSU": 2, "XTS": 2, "XUA": 2, "XXX": 2, "YER": 2, "ZAR": 2, "ZMW": 2, "ZWG": 2,
+}
+
+# Since 2000, with the decimals that java.util.Currency has.
+WITHDRAWN_UNITS: dict[str, int] = {
+    "ADP": 0, "AFA": 2, "ANG": 2, "ATS": 2, "AZM": 2, "BEF": 0, "BGL": 2, "BGN": 2, "BYB": 0, "BYR": 0,
+    "CSD": 2, "CUC": 2, "CYP": 2, "DEM": 2, "EEK": 2, "ESP": 0, "FIM": 2, "FRF": 2, "GHC": 2, "GRD": 0,
+    "GWP": 2, "HRK": 2, "IEP": 2, "ITL": 0, "LTL": 2, "LUF": 0, "LVL": 2, "MGF": 0, "MRO": 2, "MTL": 2,
+    "MZM": 2, "NLG": 2, "PTE": 0, "ROL": 0, "RUR": 2, "SDD": 2, "SIT": 2, "SKK": 2, "SLL": 2, "SRG": 2,
+    "STD": 2, "TMM": 2, "TPE": 0, "TRL": 0, "USS": 2, "VEB": 2, "VEF": 2, "YUM": 2, "ZMK": 2, "ZWD": 2,
+    "ZWL": 2, "ZWN": 2, "ZWR": 2,
 }
 
 ALPHA3: frozenset[str] = frozenset({
@@ -160,4 +171,6 @@ COMMON_COUNTRY_NAMES: dict[str, str] = {
     "usa": "USA", "usoutlyingislands": "UMI", "usvirginislands": "VIR", "vatican": "VAT", "vaticancity": "VAT",
     "vaticancitystate": "VAT", "venezuela": "VEN", "wales": "GBR",
 }
+# Since 2000, by ISO 3166-3; CS is Serbia and Montenegro.
+WITHDRAWN_COUNTRIES: dict[str, str] = {"AN": "ANT", "CS": "SCG", "TP": "TMP", "YU": "YUG"}
 # fmt: on

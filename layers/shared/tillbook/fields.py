@@ -11,7 +11,7 @@ from typing import Any
 
 from tillbook import times
 from tillbook.amounts import AmountError, parse_amount
-from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS
+from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS, WITHDRAWN_COUNTRIES, WITHDRAWN_UNITS
 from tillbook.identity import is_email, is_sha256
 from tillbook.shapes import Context, Fault, Field
 
@@ -27,8 +27,8 @@ def text(maximum: int, *, required: bool = False, numbers: bool = False, trim: b
             if required:
                 raise Fault("presence_error", "is required")
             return None
-        if numbers and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**40:
-            value = str(value)
+        if numbers and isinstance(value, int) and not isinstance(value, bool):
+            value = str(value)  # json_text.loads lets no integer through that has too many digits for this
         if not isinstance(value, str):
             raise Fault("format_error", "must be a string")
         if trim:
@@ -73,7 +73,7 @@ def _currency(value: Any) -> str | None:
     if value is None or value == "":
         return None
     code = _code(value)
-    if code not in MINOR_UNITS:
+    if code not in MINOR_UNITS and code not in WITHDRAWN_UNITS:
         raise Fault("format_error", "must be an ISO 4217 currency code")
     return code
 
@@ -82,8 +82,8 @@ def _country(value: Any) -> str | None:
     if value is None or value == "":
         return None
     code = _code(value)
-    code = ALPHA2_TO_ALPHA3.get(code, code)
-    if code not in ALPHA3:
+    code = ALPHA2_TO_ALPHA3.get(code) or WITHDRAWN_COUNTRIES.get(code, code)
+    if code not in ALPHA3 and code not in WITHDRAWN_COUNTRIES.values():
         raise Fault("format_error", "must be an ISO 3166 country code of two or three letters")
     return code
 
@@ -170,6 +170,8 @@ def _says_time(*others: dict[str, Any]) -> dict[str, Any]:
 _NO_TIME: tuple[dict[str, Any], ...] = ({"const": ""}, {"type": "null"})
 _ORDER_ID_SCHEMA = says("string", "integer", maxLength=255, pattern=_ORDER_ID, **{"not": {"enum": [".", ".."]}})
 
+_COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
+
 ORDER_ID = Field(order_id, _ORDER_ID_SCHEMA, required=True)
 LINE = Field(text(1000, numbers=True), says("string", "integer", "null", maxLength=1000))
 TEXT = Field(text(10_000, numbers=True), says("string", "integer", "null", maxLength=10_000))
@@ -185,8 +187,8 @@ AMOUNT = Field(_amount(None, False), _says_amount("null"), told=True)
 REQUIRED_AMOUNT = Field(
     _amount(None, True), _says_amount(pattern=_AMOUNT_TEXT.replace(")?$", ")$")), required=True, told=True
 )
-CURRENCY = Field(_currency, {"enum": [*sorted(MINOR_UNITS), "", None]})
-COUNTRY = Field(_country, {"enum": [*sorted(ALPHA2_TO_ALPHA3), *sorted(ALPHA3), "", None]})
+CURRENCY = Field(_currency, {"enum": [*sorted(MINOR_UNITS | WITHDRAWN_UNITS), "", None]})
+COUNTRY = Field(_country, {"enum": [*_COUNTRIES, "", None]})
 EMAIL = Field(_email, says("string", "null", maxLength=320, pattern=_EMAIL, examples=["ann@example.com"]))
 SHA256 = Field(_sha256, says("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$"))
 PAST_MOMENT = Field(_past_moment, _says_time(*_NO_TIME), told=True)

@@ -208,22 +208,28 @@ def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
 
 
 def _note_rejection(request: Request, problem: Problem) -> None:
-    try:
-        body = request.json()
-        order_id = body.get("order_id") if isinstance(body, dict) else None
-    except Problem:
-        order_id = None
-    if isinstance(order_id, int) and not isinstance(order_id, bool):
-        order_id = str(order_id)  # as an order's own is kept
-    order_id = order_id or (request.event.get("pathParameters") or {}).get("order_id")
+    # An edit goes to the order of its path, whatever its body says.
+    order_id = (request.event.get("pathParameters") or {}).get("order_id") or _order_id_in_body(request)
     rejections.note(
         table.dynamodb(), settings().records_table, request.key, request.route, request.id, request.received, problem,
         order_id,
     )  # fmt: skip
 
 
+def _order_id_in_body(request: Request) -> Json:
+    try:
+        body = request.json()
+    except Problem:
+        return None
+    order_id = body.get("order_id") if isinstance(body, dict) else None
+    # A number as an order's own is kept.
+    return str(order_id) if isinstance(order_id, int) and not isinstance(order_id, bool) else order_id
+
+
 def _is_v1(event: dict[str, Any]) -> bool:
-    return str(event.get("rawPath", "")).startswith("/v1/") or event.get("rawPath") == "/v1"
+    # By the route: before the path may stand the base path of a custom domain. Where no route fits, there is only that.
+    path = str(event.get("routeKey") or "").partition(" ")[2] or str(event.get("rawPath", ""))
+    return path.startswith("/v1/") or path == "/v1"
 
 
 def _authenticate(event: dict[str, Any], role: str, v1: bool) -> ApiKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -9,7 +10,7 @@ from tillbook import fields, times
 from tillbook.document import document_of
 from tillbook.errors import FieldError, Invalid
 from tillbook.identity import email_sha256, is_email, is_sha256
-from tillbook.json_text import Json
+from tillbook.json_text import Json, dumps
 from tillbook.ledger import Document
 from tillbook.shapes import Context, Fault, Field, Part, Shape, bounded, checked
 
@@ -223,7 +224,10 @@ def _unknown(payload: dict[str, Json]) -> list[str]:
 
 
 def _normalised(order: dict[str, Json]) -> dict[str, Json]:
-    """Known fields only, defaults applied where they decide (currency, country, quantity), nulls left out."""
+    """Known fields only, defaults applied where they decide (currency, country, quantity), nulls left out.
+
+    This is what submissions are compared by, so an absent amount and one of 0 must not differ: neither is kept.
+    """
     customer_id, sha256 = order.get("customer_id") or None, order.get("customer_email_sha256")
     if order.get("customer_email"):
         sha256 = email_sha256(order["customer_email"])
@@ -234,7 +238,7 @@ def _normalised(order: dict[str, Json]) -> dict[str, Json]:
         "order_id": order["order_id"],
         "order_date": order["order_date"],
         "currency": order.get("currency") or "USD",
-        "total": order.get("total"),
+        "total": order.get("total") or None,
         "customer_id": customer_id,
         "email_sha256": sha256,
         "metadata": order.get("metadata") or None,
@@ -250,4 +254,37 @@ def _address_body(address: dict[str, Json] | None) -> dict[str, Json] | None:
 
 
 def _item_body(item: dict[str, Json]) -> dict[str, Json]:
-    return {name: value for name, value in item.items() if value not in ({}, [])}
+    return {name: value for name, value in item.items() if value not in ({}, []) and (value or name != "price")}
+
+
+# ------------------------------------------------------------------------ size
+
+_BARE = re.compile(r"true|false|-?\d+(\.\d+)?(E[+-]?\d+)?", re.ASCII)  # texts that may have been sent without quotes
+_SMALL = re.compile(r"-?0\.0{1,5}[1-9]\d*", re.ASCII)
+
+
+def sent_size(body: dict[str, Json]) -> int:
+    """Bytes of the shortest JSON that is kept as this body: what normalising adds or spells out is not counted."""
+    # These are a few bytes at most; what was sent for the hash may have been an e-mail of five letters.
+    sent = {name: entry for name, entry in body.items() if name not in ("currency", "email_sha256", "order_date")}
+    for name in ("shipping_address", "billing_address"):
+        if name in sent:
+            sent[name] = {part: entry for part, entry in sent[name].items() if part != "country"}
+    if "order_items" in sent:
+        sent["order_items"] = [
+            {name: entry for name, entry in item.items() if (name, entry) != ("quantity", 1)}
+            for item in sent["order_items"]
+        ]
+    return _shortest(sent)
+
+
+def _shortest(value: Json) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(len(dumps(name).encode()) + _shortest(entry) + 2 for name, entry in value.items())
+    if isinstance(value, list):
+        return _shortest(value[0]) if len(value) == 1 else 1 + sum(_shortest(entry) + 1 for entry in value)
+    if not isinstance(value, str):
+        return min(len(dumps(value)), len(dumps(value, canonical=True)))
+    if not _BARE.fullmatch(value):
+        return len(dumps(value).encode())
+    return _shortest(Decimal(value)) if _SMALL.fullmatch(value) else len(value.replace("+", ""))

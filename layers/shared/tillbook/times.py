@@ -8,7 +8,10 @@ import time
 from datetime import UTC, date, datetime, timedelta
 
 STAMP_LENGTH = 20
-_ISO = re.compile(r"[\dW-]+([T ][\d:.,]+(Z|[+-][\d:.]+)?)?", re.ASCII)
+_DATE = r"\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d(-\d)?|\d{4}W\d\d\d?"
+_TIME = r"\d\d(:\d\d(:\d\d([.,]\d+)?)?)?|\d{4}(\d\d([.,]\d+)?)?"
+_OFFSET = r"Z|[+-](\d\d(:\d\d(:\d\d(\.\d+)?)?)?|\d{4}(\d\d(\.\d+)?)?)"
+_ISO = re.compile(f"({_DATE})([T ]({_TIME})({_OFFSET})?)?", re.ASCII)
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
 
 
@@ -40,7 +43,7 @@ def iso(text: str) -> str:
 def parse_iso(text: str) -> str:
     """An ISO 8601 date or date-time as a stamp; without an offset it is UTC. Raises ValueError."""
     text = text.strip().upper()  # fromisoformat takes no `z`
-    if not _ISO.fullmatch(text):  # it takes any letter between date and time
+    if not _ISO.fullmatch(text):  # it takes anything between date and time, and 1571102360009 for the year 1571
         raise ValueError("not ISO 8601")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
