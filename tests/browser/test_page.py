@@ -359,7 +359,7 @@ def test_a_person_whom_only_a_dead_letter_names_is_erased(inside: Browser, shop:
     _dead_letter(shop, "E-2")
     inside.click("#nav a", "People")
     inside.type("#person", shop.email("ann"))
-    inside.click("button", "Find")
+    inside.click("#main form button", "Find")
     inside.says("Nobody is known by that.")
     inside.click("summary", "Erase this person")
     inside.type("#word", "erase")

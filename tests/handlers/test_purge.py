@@ -376,6 +376,28 @@ def test_a_submission_that_comes_after_an_erasure_was_asked_for_is_new(shop: Sho
     assert shop.submit(order(total=total)).body["id"] == second.body["id"]
 
 
+def test_whether_an_order_goes_is_not_told_by_what_was_submitted_in_its_place(shop: Shop) -> None:
+    """Simulation, seeds 94002762 and 94006517: the same was submitted twice after the erasure was asked for."""
+    first = shop.submit(order()).body["id"]
+    shop.request("DELETE", f"/v3/{ACCOUNT}/people/{ANN}")
+    made: list[str] = []
+
+    def meanwhile(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments) and not made:
+            made.append("")
+            with SEEN.others():
+                made.append(shop.submit(order(total=5)).body["id"])
+        return answer
+
+    with shop.faults.injected(meanwhile):
+        again = shop.submit(order(total=5))
+    assert again.status == 201
+    assert again.body["id"] == made[1] != first
+    shop.drain()
+    assert worth(shop, ANN) == {"USD": "5.00"}
+
+
 def test_an_order_that_was_handed_on_before_the_erasure_came_by_is_not_submitted_anew(shop: Shop) -> None:
     """Whether it is handed back or not, and whether the erasure has come by or not."""
     first = shop.submit(order()).body["id"]

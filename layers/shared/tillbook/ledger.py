@@ -558,9 +558,10 @@ class Ledger:
             return True
         if _received(first) > cuts.person:
             return False
-        owner = table.person_pk(pk.partition("/")[0], str(head["p"]))
-        lives = _lives(self._read(pk, key, tries)[1])
-        return not lives or _is_doomed(lives[-1], cuts.person, owner)
+        latest, events = self._read(pk, key, tries)
+        if latest is None or latest["w"] != head["w"]:
+            return True  # as above
+        return _is_doomed(_lives(events)[-1], cuts.person, table.person_pk(pk.partition("/")[0], str(head["p"])))
 
     def edit(
         self,
