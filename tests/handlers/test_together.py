@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from tests.handlers.rights import SEEN
 from tests.handlers.shop import Shop
 from tests.handlers.test_audiences import V3, count
 from tests.handlers.test_processing import dead_letters, poisoned
 from tests.handlers.test_shopper_activity import EMAIL, day, event
+from tillbook import processing
 from tillbook.ledger import MAX_TOGETHER
+from tillbook.settings import settings
 
 Go = Callable[[], Any]
 
@@ -157,6 +160,36 @@ def test_a_lost_answer_counts_nothing_twice(shop: Shop, where: str) -> None:
     assert shop.ltv(EMAIL) == {"USD": "400.00"}
     assert statuses(shop, ids) == ["applied"] * 4
     assert len([item for item in shop.items("RecordsTable") if "/t/" in item["pk"] and "fx" in item]) == 4
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "in a group"])
+def test_a_key_that_another_content_took_is_told_when_no_earlier_try_can_be_written_any_more(
+    shop: Shop, others: int
+) -> None:
+    """Simulation, seed 97037246: the other content was erased with its key, and then the lost try was written."""
+    keyed = {"idempotency-key": "k"}
+    shop.send(event(order_id="other", email="bob@example.com"), headers=keyed)
+    [other] = shop.receive()
+    shop.acknowledge(other)
+    request_id = shop.send(event(order_id="a"), headers=keyed).body["request_id"]
+    for n in range(others):
+        shop.send(event(order_id=f"more-{n}"))
+    lost: list[str] = []
+
+    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        if operation != "TransactWriteItems" or lost:
+            return go()
+        lost.append(operation)
+        with SEEN.others():
+            assert processing._build(settings()).run([other], 60) == {"batchItemFailures": []}
+        raise ReadTimeoutError(endpoint_url="https://dynamodb")
+
+    with shop.faults.injected(intercept):
+        assert shop.deliver(shop.receive()) == []
+    assert lost
+    assert statuses(shop, [request_id]) == ["queued"]
+    shop.drain()
+    assert statuses(shop, [request_id]) == ["failed"]
 
 
 def test_one_that_can_never_be_written_is_alone_in_that(shop: Shop) -> None:

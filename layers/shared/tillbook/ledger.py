@@ -127,6 +127,9 @@ class Outcome:
     effects: list[Effect] = field(default_factory=list)
 
 
+UNANSWERED = Outcome("unanswered")
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One version of a v1 order: the normalised body, and what it adds to whose LTV."""
@@ -219,7 +222,8 @@ class Ledger:
     # ------------------------------------------------------------ v3: apply
 
     def apply_together(self, activities: list[Activity], deadline: float) -> list[Outcome | None]:
-        """Applies up to MAX_TOGETHER events of one account in one transaction; None for each that `apply` must do.
+        """Applies up to MAX_TOGETHER events of one account in one transaction; None for each that `apply` must do, and
+        UNANSWERED where it may be written all the same.
 
         It is what `apply` would write, on the same conditions, with what several add to one person, or to the
         counters, added at once: an order in it is refused where it would be by itself, and stays out of the next try.
@@ -235,6 +239,8 @@ class Ledger:
             try:
                 refusals = self._transact(writes)
             except _Lost:
+                for index in group:
+                    outcomes[index] = UNANSWERED
                 break
             if refusals is None:
                 for index, outcome in zip(group, found, strict=True):
@@ -292,13 +298,15 @@ class Ledger:
 
     def apply(
         self, activity: Activity, deadline: float,
-        purged: Purges = lambda person: Purged(), purged_now: Purges = lambda person: Purged(),
+        purged: Purges = lambda person: Purged(), purged_now: Purges = lambda person: Purged(), unsure: bool = False,
     ) -> Outcome:  # fmt: skip
         """Applies one event, once, for ever. `deadline` in seconds of `pace.clock()`. `purged_now` reads it anew.
+        `unsure`: an earlier try may be written yet.
 
         Raises Unavailable if the time does not suffice; trying again is then safe.
         """
         tries = Tries(self.pace, deadline)
+        tries.unsure = unsure
         pk = table.orders_pk(activity.account, "shopper_activity", activity.order_key)
         # A placed order is mostly a new one: the condition tells, and hands back the head if it is not.
         head = None if activity.action == "placed" else self._get(pk, table.head_sk(activity.order_key), tries)
@@ -331,6 +339,10 @@ class Ledger:
                 stored = keyed.item or {}
                 if stored.get("h") != activity.content_hash:
                     self._wait_for_purge(activity, stored, purged, tries)
+                    if tries.unsure:
+                        # A: an answer is lost    B: applies another content under the key, is erased with its key
+                        # A: finds B's event      A's lost try is written, as late as that: it was no failure.
+                        raise Later("An earlier try was not answered.", _WRITER_LIFE_SECONDS)
                     return Outcome(
                         "failed", "idempotency_key_reused: another content came first under the same key",
                         original=str(stored.get("rq", "")),

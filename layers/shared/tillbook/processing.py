@@ -17,7 +17,7 @@ from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import MAX_TOGETHER, PURGED, Activity, Ledger, Outcome, Purged
+from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, measure, quiet
@@ -167,11 +167,14 @@ class Processor:
         late: list[QueuedOrder] = []
         failed: list[tuple[QueuedOrder, Exception]] = []
         for order in message.orders:
-            if id(order) not in together and self.clock() >= deadline:
+            outcome = together.get(id(order))
+            to_do = outcome is None or outcome is UNANSWERED
+            if to_do and self.clock() >= deadline:
                 late.append(order)
                 continue
             try:
-                outcome = together.get(id(order)) or self._order(order, marks, deadline)
+                if outcome is None or to_do:
+                    outcome = self._order(order, marks, deadline, unsure=outcome is UNANSWERED)
                 done.append(_transaction(order, outcome))
                 if outcome.reason == PURGED:
                     continue
@@ -191,11 +194,12 @@ class Processor:
             self.queue.send_orders(late, tries=message.tries)
         return done
 
-    def _order(self, order: QueuedOrder, marks: _Marks, deadline: float) -> Outcome:
+    def _order(self, order: QueuedOrder, marks: _Marks, deadline: float, *, unsure: bool) -> Outcome:
         known = marks.of(order.account)
         if known.purged(order.person_id()).drops(order.received):  # also what cannot be read: no dead letter keeps it
             return Outcome("failed", PURGED)
-        return self.ledger.apply(order.activity(), deadline, known.purged, self._purged_now(order.account))
+        now = self._purged_now(order.account)
+        return self.ledger.apply(order.activity(), deadline, known.purged, now, unsure)
 
     def _purged_now(self, account: str) -> Callable[[str], Purged]:
         return lambda person: self.marks_of(account).purged(person)
