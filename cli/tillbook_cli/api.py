@@ -150,7 +150,7 @@ def retry_after(text: str | None) -> float:
     """Seconds, of either form of the header; 0 for anything else."""
     if not text:
         return 0.0
-    if text.strip().isdigit():
+    if text.strip().isascii() and text.strip().isdecimal():
         return float(text)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,6 +103,46 @@ def test_what_is_noted_of_an_order_stays_noted_when_it_is_delivered_again(shop: 
         assert shop.deliver(records) == []
         (shown,) = shop.get("/v1/transactions", query={"request_id": request_id}).body["transactions"]
         assert shown["notes"] == ["refunded_more_than_total"]
+
+
+def test_what_another_event_did_is_not_noted_of_one_that_is_delivered_again(shop: Shop) -> None:
+    request_id = shop.send(event(grand_total=10, occurred_at=day(1))).body["request_id"]
+    records = shop.receive()
+    assert shop.deliver(records) == []
+    refund = event(action="refunded", grand_total=..., refund_amount=15, occurred_at=day(2))
+    shop.send({name: value for name, value in refund.items() if value is not ...})
+    shop.drain()
+    assert shop.deliver(records) == []
+    (shown,) = shop.get("/v1/transactions", query={"request_id": request_id}).body["transactions"]
+    assert shown["notes"] == []
+
+
+def test_what_may_be_written_yet_is_tried_again_when_it_cannot_be_any_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next delivery knows nothing of the lost try."""
+    from tillbook import processing
+
+    shop.send(event())
+    shop.deliver([])  # makes the processor
+    processor, clock = processing._processor, [0.0]
+    assert processor is not None
+    monkeypatch.setattr(processor, "clock", lambda: clock[0])
+    monkeypatch.setattr(processor.ledger, "pace", replace(processor.ledger.pace, clock=lambda: clock[0]))
+
+    def lost(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "TransactWriteItems":
+            clock[0] += 100
+            raise ReadTimeoutError(endpoint_url="https://dynamodb")
+        return go()
+
+    shop.faults.calls.clear()
+    with shop.faults.injected(lost):
+        assert shop.deliver(shop.receive()) == []
+    assert [arguments["DelaySeconds"] for name, arguments in shop.faults.calls if name == "SendMessage"] == [60]
+    clock[0] = 0
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
 def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

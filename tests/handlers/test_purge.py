@@ -799,6 +799,17 @@ def test_a_key_under_which_somebody_elses_event_goes_is_waited_for(shop: Shop) -
     assert worth(shop, BOB) is None
 
 
+def test_an_erasure_finds_whom_the_queue_names_behind_a_customer_of_that_id(shop: Shop) -> None:
+    """A person_id goes before a customer_id: once the queue is through, the text would find the person."""
+    queued = {name: value for name, value in event(email=..., person_id="c-7").items() if value is not ...}
+    submit(shop, order(customer_email=..., customer_id="c-7", shipping_address=SHIP))
+    shop.drain()
+    shop.send(queued)
+    assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/c-7").status == 202
+    shop.drain()
+    assert worth(shop, "c-7") is None
+
+
 @pytest.mark.parametrize("of", ["another order", "the order itself"])
 def test_a_key_is_free_of_an_order_that_a_purge_up_to_a_date_takes(shop: Shop, of: str) -> None:
     """What stands under the key came after the date, its order before it."""
@@ -822,6 +833,39 @@ def test_a_key_is_free_of_an_order_that_a_purge_up_to_a_date_takes(shop: Shop, o
     assert shop.status(again)["status"] == "applied"
     assert worth(shop, ANN) is None
     assert worth(shop, BOB) == {"USD": "7.00"}
+
+
+def test_what_stands_under_a_key_is_looked_at_again(shop: Shop) -> None:
+    """Simulation, seed 98010959: what it met was purged, and its own content applied, before it read whose it was."""
+    keyed = {"Idempotency-Key": "k"}
+    processor = processing._build(settings())
+
+    def sent(**changes: Any) -> tuple[str, dict[str, Any]]:
+        request_id = shop.send(event(order_id="a", occurred_at=day(1), **changes), headers=keyed).body["request_id"]
+        [record] = shop.receive()
+        shop.acknowledge(record)
+        return request_id, record
+
+    processor.run([sent(email=ANN)[1]], 60)
+    start(shop)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    (first, early), (_, copy) = sent(email=BOB), sent(email=BOB)
+    done: list[str] = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "GetItem" and "!" in str(arguments["Key"]["sk"]["S"]) and not done:
+            done.append(first)
+            processing._build(settings()).run([walk], 60)
+            processing._build(settings()).run([copy], 60)
+        return go()
+
+    with shop.faults.injected(between), SEEN.others():
+        processor.run([early], 60)
+    assert done
+    shop.drain()
+    assert shop.status(first)["status"] in ("applied", "duplicate")
+    assert worth(shop, BOB) == {"USD": "100.00"}
 
 
 def test_a_key_waits_where_a_purge_may_take_what_stands_under_it(shop: Shop) -> None:

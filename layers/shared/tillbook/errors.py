@@ -94,6 +94,7 @@ class Unavailable(Problem):
 
     status = 503
     code = "unavailable_error"
+    settled_in = 0  # seconds, after which nothing of this try can be written any more
 
 
 class Later(Unavailable):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -63,6 +63,11 @@ class Tries:
         self._pace, self._deadline, self._count = pace, deadline, 0
         self.unsure = False  # an earlier try may have been written, though its answer was lost
 
+    def given_up(self, message: str) -> Unavailable:
+        error = Unavailable(message)
+        error.settled_in = _WRITER_LIFE_SECONDS if self.unsure else 0
+        return error
+
     def at_once(self) -> None:
         """The first time without a pause: a condition that failed has handed back what it failed on."""
         if self._count:
@@ -73,7 +78,7 @@ class Tries:
         self._count += 1
         pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
         if self._pace.clock() + pause >= self._deadline:
-            raise Unavailable("The order is being changed by many at once. Please try again.")
+            raise self.given_up("The order is being changed by many at once. Please try again.")
         self._pace.sleep(pause)
 
 
@@ -125,6 +130,7 @@ class Outcome:
     original: str = ""
     state: OrderState | None = None
     effects: list[Effect] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)  # of the order, as the event left it
 
 
 UNANSWERED = Outcome("unanswered")
@@ -209,6 +215,13 @@ class _Lost(Exception):
     """No answer: the transaction was written or it was not."""
 
 
+def unanswered() -> Unavailable:
+    """For an event whose transaction was not answered, and for which no time is left."""
+    error = Unavailable("The order was not answered for in time. Please try again.")
+    error.settled_in = _WRITER_LIFE_SECONDS
+    return error
+
+
 @dataclass
 class Ledger:
     """Thread-safe, as far as its client is."""
@@ -268,14 +281,14 @@ class Ledger:
             key, pk = activity.order_key, table.orders_pk(account, source, activity.order_key)
             before, after = states[key], step(states[key], activity.event)
             effects = effects_of(before.standing if before.events else None, after.standing)
-            events.append((key, self._put_event(_activity_event(activity, pk) | _told(effects))))
+            events.append((key, self._put_event(_activity_event(activity, pk) | _told(effects, after.flags))))
             if activity.content_hash:
                 events.append((key, self._put_idempotency(activity, pk)))
             steps.append((before, after))
             if before.standing != after.standing or activity.event.person != after.person:
                 people[activity.event.person] = activity.person
             states[key], latest[key] = after, _activity_head(activity, pk, after, uuid7())
-            found.append(Outcome("applied", state=after, effects=effects))
+            found.append(Outcome("applied", state=after, effects=effects, flags=after.flags))
         owned = [(key, self._put_head(head, heads[key])) for key, head in latest.items()] + events
         moves = self._moves(account, source, steps, list(people.values()))
         met = _persons(moves)
@@ -316,7 +329,7 @@ class Ledger:
             effects = effects_of(before.standing if head else None, after.standing)
             writes = [
                 self._put_head(_activity_head(activity, pk, after, uuid7()), head),
-                self._put_event(_activity_event(activity, pk) | _told(effects)),
+                self._put_event(_activity_event(activity, pk) | _told(effects, after.flags)),
             ]
             if activity.content_hash:
                 writes.append(self._put_idempotency(activity, pk))
@@ -333,7 +346,7 @@ class Ledger:
                 head = self._get(pk, table.head_sk(activity.order_key), tries)
                 continue
             if refusals is None:
-                return Outcome("applied", state=after, effects=effects)
+                return Outcome("applied", state=after, effects=effects, flags=after.flags)
             keyed = refusals[2] if activity.content_hash else None
             if keyed and keyed.condition_failed:
                 stored = keyed.item or {}
@@ -363,8 +376,11 @@ class Ledger:
     def _wait_for_purge(self, activity: Activity, key_item: Item, purged: Purges, tries: Tries) -> None:
         """Raises Later where what stands under the key is being taken out, or may be: then the key is free."""
         standing = self._get(str(key_item["o"]), str(key_item["e"]), tries)
-        if standing is None:
-            raise Unavailable("What came under this key before was moved. Please try again.")
+        # A: meets another content under the key    B: that is purged, and A's content applied in its place
+        # A: reads B's event, which stays -> would be refused, though it repeats it.
+        key = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
+        if standing is None or key is None or key["h"] != key_item["h"]:
+            raise Unavailable("What stands under the key changed while it was read. Please try again.")
         # Whose event it is that stands there decides, not whose comes now.
         known, received = purged(str(standing["gp"]).rpartition("/")[2]), _received(standing)
         if purged(activity.event.person).drops(activity.received):
@@ -418,10 +434,8 @@ class Ledger:
             elif (activity.received, activity.position) >= (received, position):
                 if status == "duplicate":
                     return Outcome(status, original=str(stored["rq"]), effects=move_told(stored, activity.request_id))
-                # Delivered again: its flags are told as the first time.
-                head = self._get(pk, table.head_sk(activity.order_key), tries)
-                state, own = state_of(head) if head else None, effects_told(stored)
-                return Outcome(status, original=str(stored["rq"]), state=state, effects=own)
+                own, flags = effects_told(stored), str(stored.get("fl", "")).split()
+                return Outcome(status, original=str(stored["rq"]), effects=own, flags=flags)
             else:
                 # A: before a purge was asked for, reads what is purged    B: a copy received after it is applied
                 # A: moves B's event to its own receipt -> the purge would take it out, though B came later.
@@ -450,7 +464,8 @@ class Ledger:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
                 rest = fold([event_of(e) for e in others]).standing if others else None
                 effects = effects_of(rest, after.standing)
-                moved = {name: moved[name] for name in moved if name not in ("fx", "fm")} | _told(effects)
+                moved = {name: moved[name] for name in moved if name not in ("fx", "fm", "fl")}
+                moved |= _told(effects, after.flags)
             elif effects := effects_of(before.standing, after.standing):
                 # Another event may be the latest now, and the copy did that.
                 moved["fm"] = moves_text(stored, activity.request_id, effects)
@@ -473,7 +488,7 @@ class Ledger:
             except _Lost:
                 refusals = []
             if refusals is None:
-                return Outcome(status, original=str(stored["rq"]), state=after, effects=effects)
+                return Outcome(status, original=str(stored["rq"]), state=after, effects=effects, flags=after.flags)
             tries.again()
             if activity.content_hash:
                 current = self._get(table.idempotency_pk(activity.account, activity.event_id), "i", tries)
@@ -1273,9 +1288,9 @@ def _activity_event(activity: Activity, pk: str) -> Item:
     }  # fmt: skip
 
 
-def _told(effects: list[Effect]) -> Item:
+def _told(effects: list[Effect], flags: Sequence[str] = ()) -> Item:
     """Kept with the event, for whoever tells what became of the request may come a delivery later."""
-    return {"fx": effects_text(effects)} if effects else {}
+    return ({"fx": effects_text(effects)} if effects else {}) | ({"fl": " ".join(flags)} if flags else {})
 
 
 def event_of(item: Item) -> Event:

@@ -81,8 +81,7 @@ class People:
 
     def find(self, id_or_email: str) -> Item:
         """The person by our own id, person_id, e-mail, its SHA-256 or customer_id, in that order. Raises NotFound."""
-        ids = [id_or_email] if _OWN_ID.fullmatch(id_or_email) else []
-        ids += [person.id_in(self.account.id) for person in _candidates(id_or_email)]
+        ids = self.ids(id_or_email)
         found = {
             item["pk"]: item
             for item in batch_get(self.client, self.table, [table.person_key(self.account.id, i) for i in ids])
@@ -92,6 +91,11 @@ class People:
             if item is not None:
                 return item | {"person": person_id}
         raise NotFound("Nobody is known by that.")
+
+    def ids(self, id_or_email: str) -> list[str]:
+        """Our own ids of whom it may name, in the order in which they are looked for."""
+        own = [id_or_email] if _OWN_ID.fullmatch(id_or_email) else []
+        return own + [person.id_in(self.account.id) for person in _candidates(id_or_email)]
 
     def may_be(self, id_or_email: str) -> list[str]:
         """Our own ids of whom an event may name by that, known or not; the likeliest first. None names customers."""

@@ -17,7 +17,7 @@ from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
 from tillbook.jobs import Jobs, Step
-from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged
+from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, measure, quiet
@@ -170,7 +170,10 @@ class Processor:
             outcome = together.get(id(order))
             to_do = outcome is None or outcome is UNANSWERED
             if to_do and self.clock() >= deadline:
-                late.append(order)
+                if outcome is UNANSWERED:
+                    failed.append((order, unanswered()))
+                else:
+                    late.append(order)
                 continue
             try:
                 if outcome is None or to_do:
@@ -215,7 +218,9 @@ class Processor:
             self.queue.send(Message(orders=[order], tries=tries - 1, replayed=replayed), delay_seconds=error.seconds)
             return []
         if tries < self.max_tries:
-            self.queue.send(Message(orders=[order], tries=tries, replayed=replayed), delay_seconds=_pause(tries))
+            # What may be written yet would not know of it: first it is settled.
+            pause = max(_pause(tries), error.settled_in if isinstance(error, Unavailable) else 0)
+            self.queue.send(Message(orders=[order], tries=tries, replayed=replayed), delay_seconds=pause)
             return []
         reason = _reason(error)
         self.dead_letters.keep(order.account, order.request_id, reason, Message(orders=[order]))
@@ -277,7 +282,7 @@ def _reason(error: Exception) -> str:
 
 
 def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:
-    notes = [*order.notes, *(outcome.state.flags if outcome.state else [])]
+    notes = [*order.notes, *outcome.flags]
     return Transaction(
         order.account, "shopper_activity", order.request_id, outcome.status, order.received, order.body["action"],
         order.body["provider"], order.body["order_id"], outcome.reason, outcome.original, notes,
