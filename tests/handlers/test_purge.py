@@ -847,7 +847,7 @@ def test_what_stands_under_a_key_is_looked_at_again(shop: Shop) -> None:
         return request_id, record
 
     processor.run([sent(email=ANN)[1]], 60)
-    start(shop)
+    start(shop, {"source": "shopper_activity"})
     [walk] = shop.receive()
     shop.acknowledge(walk)
     (first, early), (_, copy) = sent(email=BOB), sent(email=BOB)
