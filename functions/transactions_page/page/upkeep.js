@@ -104,7 +104,7 @@ function letters(page, draw) {
 // As many at once as there is time for.
 async function replayAll() {
   for (let cursor = ""; cursor !== null;) {
-    cursor = (await call("POST", `/v1/deadletters/all/replay${cursor && `?cursor=${encode(cursor)}`}`)).next_cursor;
+    cursor = (await call("POST", `/v1/deadletters/all/replay${cursor && `?cursor=${encode(cursor)}`}`)).next_cursor ?? null;
   }
 }
 

@@ -35,6 +35,14 @@ class Marks:
         return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
 
 
+def purged_up_to(client: Any, records_table: str, account: str, letter: str) -> str:
+    """Up to which receipt what came from a source is dropped; empty for nothing."""
+    answer = client.get_item(
+        TableName=records_table, Key={"pk": {"S": f"{account}/u"}, "sk": {"S": letter}}, ConsistentRead=True
+    )
+    return str(answer["Item"]["cut"]["S"]) if "Item" in answer else ""
+
+
 def read_marks(client: Any, records_table: str, account: str, settle_seconds: int = 0) -> Marks:
     arguments: dict[str, Any] = {
         "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",

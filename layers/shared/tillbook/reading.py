@@ -15,7 +15,7 @@ from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import PURGED
-from tillbook.marks import read_marks
+from tillbook.marks import purged_up_to
 from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor, parse_limit
 from tillbook.providers import Providers
 from tillbook.settings import settings
@@ -124,7 +124,7 @@ def _request(request: Request) -> Json:
         raise NotFound("There is no such request, or it is more than 30 days old.")
     received = times.stamp(times.uuid7_time(request_id))
     # Its millisecond has to be over by then: of a younger one nobody says that it failed.
-    dropped = read_marks(table.dynamodb(), settings().records_table, request.account).sources.get("s", "")
+    dropped = purged_up_to(table.dynamodb(), settings().records_table, request.account, "s")
     gone = times.shift(received, milliseconds=1) <= dropped
     status, reason = ("failed", PURGED) if gone else ("queued", None)
     return {"request_id": request_id, "status": status, "reason": reason, "received_at": times.iso(received)}
