@@ -151,8 +151,8 @@ def _named(row: Row, columns: tuple[str, ...]) -> Row:
 
 def _line(cells: Iterable[Any]) -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue().encode()
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # Python 3.11 quotes no other line ends
+    return out.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
 def _cell(value: Any) -> str:
