@@ -743,23 +743,24 @@ def test_a_repeat_waits_for_a_purge_that_may_part_it_from_what_came_first(shop: 
     assert shop.status(again)["status"] == "queued"
 
 
+def held(shop: Shop, **changes: Any) -> tuple[str, dict[str, Any]]:
+    """Request id and message of an event of order a under the key k, which the queue gave out and nobody ran."""
+    body = event(order_id="a", occurred_at=day(1), **changes)
+    request_id = shop.send(body, headers={"Idempotency-Key": "k"}).body["request_id"]
+    [record] = shop.receive()
+    shop.acknowledge(record)
+    return request_id, record
+
+
 def test_a_repeat_under_a_key_does_not_take_another_content_for_its_own(shop: Shop) -> None:
     """What it repeats is purged, and another content applied under the key, before it looks."""
-    keyed = {"Idempotency-Key": "k"}
     processor = processing._build(settings())
-
-    def sent(**changes: Any) -> tuple[str, dict[str, Any]]:
-        request_id = shop.send(event(order_id="a", occurred_at=day(1), **changes), headers=keyed).body["request_id"]
-        [record] = shop.receive()
-        shop.acknowledge(record)
-        return request_id, record
-
-    processor.run([sent(email=ANN)[1]], 60)
+    processor.run([held(shop, email=ANN)[1]], 60)
     start(shop)
     [walk] = shop.receive()
     shop.acknowledge(walk)
-    again, copy = sent(email=ANN)
-    other, different = sent(email=BOB, grand_total=7)
+    again, copy = held(shop, email=ANN)
+    other, different = held(shop, email=BOB, grand_total=7)
     done: list[str] = []
 
     def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -837,20 +838,12 @@ def test_a_key_is_free_of_an_order_that_a_purge_up_to_a_date_takes(shop: Shop, o
 
 def test_what_stands_under_a_key_is_looked_at_again(shop: Shop) -> None:
     """Simulation, seed 98010959: what it met was purged, and its own content applied, before it read whose it was."""
-    keyed = {"Idempotency-Key": "k"}
     processor = processing._build(settings())
-
-    def sent(**changes: Any) -> tuple[str, dict[str, Any]]:
-        request_id = shop.send(event(order_id="a", occurred_at=day(1), **changes), headers=keyed).body["request_id"]
-        [record] = shop.receive()
-        shop.acknowledge(record)
-        return request_id, record
-
-    processor.run([sent(email=ANN)[1]], 60)
+    processor.run([held(shop, email=ANN)[1]], 60)
     start(shop, {"source": "shopper_activity"})
     [walk] = shop.receive()
     shop.acknowledge(walk)
-    (first, early), (_, copy) = sent(email=BOB), sent(email=BOB)
+    (first, early), (_, copy) = held(shop, email=BOB), held(shop, email=BOB)
     done: list[str] = []
 
     def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
