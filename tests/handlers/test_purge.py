@@ -20,6 +20,7 @@ from tests.handlers.test_shopper_activity import day, event
 from tillbook import ledger, processing, purge, rejections, table, times, transactions
 from tillbook.deadletters import DeadLetters
 from tillbook.identity import Person, email_sha256, order_key
+from tillbook.json_text import loads
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, QueuedWrite, encode
@@ -314,6 +315,8 @@ def test_what_a_purge_took_shows_as_purged(shop: Shop, dated: bool) -> None:
     for request_id in (applied, repeat, queued):
         found = shop.status(request_id)
         assert (found["status"], found["reason"]) == ("failed", ledger.PURGED)
+    noted = [i["sk"] for i in shop.items("RecordsTable") if i["pk"].split("/")[1] in "tx"]
+    assert set(noted) == ({later} if dated else set())  # neither by themselves nor with their orders
     assert shop.status(later)["status"] == ("applied" if dated else "queued")
     v1 = times.uuid7()
     purged(shop, {"source": "orders_api"})
@@ -743,6 +746,102 @@ def test_a_repeat_waits_for_a_purge_that_may_part_it_from_what_came_first(shop: 
     assert shop.status(again)["status"] == "queued"
 
 
+def begun(shop: Shop, *order_ids: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Orders placed before a date and paid after it (70.00 each), the body of a purge up to it, and the second events
+    as the queue gave them out: it will do so again.
+    """
+    for order_id in order_ids:
+        send(shop, event(email=ANN, order_id=order_id, occurred_at=day(1)))
+    before = times.iso(times.now())
+    for order_id in order_ids:
+        shop.send(event(email=ANN, order_id=order_id, occurred_at=day(2), action="paid", grand_total=70))
+    records = shop.receive()
+    assert shop.deliver(records) == []
+    assert worth(shop, ANN) == {"USD": f"{70 * len(order_ids)}.00"}
+    return {"before": before, "source": "shopper_activity"}, records
+
+
+def walk_once(shop: Shop, body: dict[str, Any]) -> str:
+    """Starts a purge and runs its first page. Returns the job's id."""
+    job_id = start(shop, body)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    assert shop.deliver([walk]) == []
+    return job_id
+
+
+@pytest.mark.parametrize("order_ids", ["a", "ab"])
+def test_what_a_purge_up_to_a_date_took_does_not_come_back_when_it_is_delivered_again(
+    shop: Shop, order_ids: str
+) -> None:
+    """By itself it looks like what began after the date; also in a group."""
+    body, records = begun(shop, *order_ids)
+    job_id = walk_once(shop, body)
+    assert worth(shop, ANN) is None
+    assert shop.deliver(records) == []
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert worth(shop, ANN) is None
+    assert shop.deliver(records) == []
+    assert worth(shop, ANN) is None
+
+
+def test_what_was_applied_again_while_a_purge_walked_by_goes_in_its_second_walk(shop: Shop) -> None:
+    body, records = begun(shop, "a")
+    young = shop.send(event(email=BOB, order_id="young", occurred_at=day(2))).body["request_id"]
+    shop.drain()
+    processor = processing._build(settings())
+    processor.marks_of = lambda account: Marks({}, {})  # as before the purge was asked for
+    job_id = walk_once(shop, body)
+    assert processor.run(records, 60) == {"batchItemFailures": []}
+    later = shop.send(event(email=ANN, order_id="a", occurred_at=day(3), action="paid", grand_total=5))
+    assert shop.deliver(shop.receive()) == []
+    assert worth(shop, ANN) == {"USD": "5.00"}
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert shop.status(young)["status"] == shop.status(later.body["request_id"])["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "5.00"}
+    assert shop.timeline(ANN) == ["Paid an order"]
+    assert worth(shop, BOB) == {"USD": "100.00"}
+
+
+@pytest.mark.parametrize("first", ["walk", "repeat"])
+def test_a_repeat_of_what_an_order_began_with_does_not_save_the_rest_from_a_purge(shop: Shop, first: str) -> None:
+    placed = event(email=ANN, order_id="a", occurred_at=day(1))
+    body, _ = begun(shop, "a")
+    job_id = start(shop, body)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    if first == "walk":
+        assert shop.deliver([walk]) == []
+    shop.send(placed)
+    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
+    shop.acknowledge(repeat)
+    assert shop.deliver([repeat]) == []
+    if first == "repeat":
+        assert shop.deliver([walk]) == []
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert letters(shop) == []
+    assert shop.timeline(ANN) == ["Placed an order"]
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+def test_such_a_repeat_waits_for_a_day_and_no_longer(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A purge that failed ends never."""
+    body, _ = begun(shop, "a")
+    start(shop, body)
+    [walk] = shop.receive()
+    shop.acknowledge(walk)
+    again = shop.send(event(email=ANN, order_id="a", occurred_at=day(1))).body["request_id"]
+    assert shop.deliver(shop.receive()) == []
+    assert shop.status(again)["status"] == "queued"
+    tomorrow = times.shift(times.now(), seconds=24 * 3600)
+    monkeypatch.setattr(ledger, "now", lambda: tomorrow)
+    shop.drain()
+    assert shop.status(again)["status"] == "applied"
+
+
 def held(shop: Shop, **changes: Any) -> tuple[str, dict[str, Any]]:
     """Request id and message of an event of order a under the key k, which the queue gave out and nobody ran."""
     body = event(order_id="a", occurred_at=day(1), **changes)
@@ -933,6 +1032,34 @@ def test_what_cannot_be_read_is_no_dead_letter_of_whom_was_erased(shop: Shop) ->
     shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=encode(Message(orders=[bad])))
     shop.drain()
     assert letters(shop) == []
+
+
+def test_while_marks_cannot_be_read_nothing_becomes_a_dead_letter(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It might be of somebody who was erased, and would stay for good; after a day it is one all the same."""
+    [theirs, record] = [shop.send(event(email=who)).body["request_id"] for who in (ANN, BOB)], shop.receive()
+    for entry in record:
+        shop.acknowledge(entry)
+    erased(shop, ANN)
+
+    def unreadable(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments):
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, operation)
+        return go()
+
+    with shop.faults.injected(unreadable):
+        assert shop.deliver(record) == []
+        for _ in range(8):
+            assert shop.deliver(shop.receive()) == []
+    assert letters(shop) == []
+    with shop.faults.injected(unreadable), monkeypatch.context() as patch:
+        tomorrow = times.shift(times.now(), seconds=24 * 3600)
+        patch.setattr(times, "now", lambda: tomorrow)
+        for _ in range(3):
+            shop.deliver(shop.receive())
+    shop.drain()
+    assert letters(shop) == []
+    assert [shop.status(request_id)["status"] for request_id in theirs] == ["failed", "applied"]
+    assert worth(shop, ANN) is None
 
 
 @pytest.mark.parametrize("path", ["/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"])

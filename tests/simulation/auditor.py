@@ -157,7 +157,8 @@ class Books:
 class Seen:
     """`statuses`: by (account, source, request id), what the reader shows of it. `faults`: what could not be read.
 
-    `traces`: where in the tables something stands by which a person is known.
+    `traces`: where in the tables something stands by which a person is known. `stood`: by (account, received,
+    position) of v3 events, when each was first there, in seconds of the run.
     """
 
     books: Books
@@ -165,6 +166,7 @@ class Seen:
     statuses: dict[tuple[str, str, str], str]
     faults: list[str] = field(default_factory=list)
     traces: dict[Person, list[str]] = field(default_factory=dict)
+    stood: dict[tuple[str, str, int], float] = field(default_factory=dict)
 
 
 # --------------------------------------------------------------------- helpers
@@ -245,7 +247,7 @@ def _order_of(event: Event) -> tuple[str, str, str]:
 
 def _group(events: list[Event], purges: list[Purge], seen: Seen, faults: list[str]) -> list[_Group]:
     """Copies of one event together, and the statuses of all their requests checked."""
-    fates = _Fates(events, purges)
+    fates = _Fates(events, purges, seen.stood)
     standing = {
         (person[0], activity.place[1], activity.place[2])
         for person, activities in seen.books.timelines.items()
@@ -297,17 +299,21 @@ class _Fates:
     - where the job did not come to its end: then it took out what it came to;
     - in a purge up to a date, for what came between that date and the request about an order that began before: such
       an event goes if the order stands as one that began before when it is walked through. Events up to the date
-      itself are dropped one by one, so that what the order began with may be gone already.
+      itself are dropped one by one, so that what the order began with may be gone already. Where both stood when the
+      purge was asked for, and nothing else takes any of it out, it is GONE.
     RACED: received while the request was under way, before anything could know of it. It is new, unless it became one
     with a copy of it that was then taken out.
     """
 
-    def __init__(self, events: list[Event], purges: list[Purge]) -> None:
+    def __init__(self, events: list[Event], purges: list[Purge], stood: dict[tuple[str, str, int], float]) -> None:
+        self._stood = stood
+        self._of_order: dict[tuple[str, str, str], list[Event]] = {}
         self._purges = [purge for purge in purges if purge.person is not None or V3 in purge.sources]
         self._began: dict[tuple[str, str, str], str] = {}
         for event in events if self._purges else []:
             order = _order_of(event)
             self._began[order] = min(self._began.get(order, event.received), event.received)
+            self._of_order.setdefault(order, []).append(event)
 
     def of(self, event: Event) -> str:
         fate = ""
@@ -320,10 +326,23 @@ class _Fates:
                 fate = MAYBE
             elif event.received <= purge.cut:
                 if self._began[_order_of(event)] <= purge.before:
+                    if self._stood_with_its_order(event, purge):
+                        return GONE
                     fate = MAYBE
             elif event.received <= purge.marked and not fate:
                 fate = RACED
         return fate
+
+    def _stood_with_its_order(self, event: Event, purge: Purge) -> bool:
+        """When the only purge of its account was asked for, both it and what its order began with."""
+
+        def stood(one: Event) -> bool:
+            return self._stood.get((one.account, one.received, one.position), purge.asked_at) < purge.asked_at
+
+        if not purge.finished or sum(other.account == event.account for other in self._purges) > 1:
+            return False
+        first = (other for other in self._of_order[_order_of(event)] if other.received <= purge.before)
+        return stood(event) and any(map(stood, first))
 
     def until(self, event: Event) -> str:
         """Up to which receipt another content under its key may have met it standing, though it is gone."""

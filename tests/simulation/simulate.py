@@ -317,6 +317,7 @@ class Run:
         self.versions: dict[Key, list[Version]] = {}  # by partition and order key, with what was taken out again
         self.named: dict[str, tuple[str, str]] = {}  # whoever was known once: kind and value by partition key
         self.late: set[Key] = set()  # what a single put may have written when nobody waited for it any more
+        self.stood: dict[tuple[str, str, int], float] = {}  # v3 events, from when on
         self.marked: dict[tuple[str, str], list[tuple[float, str]]] = {}  # purges' marks: when, up to what
         self.faults_on = True
         self.trace: list[str] | None = None
@@ -537,6 +538,9 @@ class Run:
     def _watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
         if name == LEDGER:
             self._watch_v1(key, old, new)
+            if new is not None and "!" in key[1] and "i" not in new:
+                stamp = new["gs"]["S"]
+                self.stood.setdefault((key[0].split("/")[0], stamp[20:40], int(stamp[40:44])), self.scheduler.now)
         elif key[0].endswith("/u") and new is not None:
             marks = self.marked.setdefault((key[0][:-2], key[1]), [])
             marks.append((self.scheduler.now, new["cut"]["S"]))
@@ -863,7 +867,9 @@ class Run:
     def _seen(self) -> Seen:
         erased = any(step.kind == "erase" for step in self.plan.steps)
         purged = {step.account for step in self.plan.steps if step.kind == "purge"}
-        return read(self.dynamodb, self.versions, self.named if erased else {}, self.late, purged)
+        seen = read(self.dynamodb, self.versions, self.named if erased else {}, self.late, purged)
+        seen.stood = self.stood
+        return seen
 
 
 # ----------------------------------------------------------------- the store, read

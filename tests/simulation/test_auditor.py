@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.auditor import V1, V3, Books, Call, Event, Seen, Version, email_hash, expected
+from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Purge, Seen, Version, email_hash, expected
 
 ANN = ("acme", "email", email_hash("ann@shop.example"))
 
@@ -42,6 +42,20 @@ def test_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
     assert faults == []
     assert books.money == {ANN: {(V3, None): Decimal(ltv)}}
     assert books.counts == {ANN: {(V3, None): 1}}
+
+
+@pytest.mark.parametrize(("stood", "asked"), [((1, 2), 1), ((1,), 1), ((2,), 1), ((1, 2), 2)])
+def test_an_order_that_stood_when_a_purge_was_asked_for_goes_whole(stood: tuple[int, ...], asked: int) -> None:
+    """r2 came after the date of the purge, and r1 before it."""
+    events = [_event(n, "placed", grand_total=n, occurred_at="2026-01-01") for n in (1, 2)]
+    date, cut = events[0].received, events[1].received
+    purge = Purge("acme", (V3,), date, cut, None, cut, asked_at=50.0, finished=True, answered=51.0)
+    shown = {("acme", V3, "r2"): "failed"}
+    seen = Seen(Books(), {}, shown, stood={("acme", f"2026010100000000{n:04d}", 0): 10.0 for n in stood})
+    seen.books.timelines = {ANN: [Activity(("", events[1].received, 0), "Placed an order", V3, "o")]}
+    _, faults = expected(events, [], seen, [purge] * asked)
+    goes = stood == (1, 2) and asked == 1
+    assert any("r2 was to be taken out, and stands" in fault for fault in faults) == goes
 
 
 def test_a_late_older_event_sets_nothing_back() -> None:

@@ -185,6 +185,10 @@ class Purged:
     def drops(self, received: str) -> bool:
         return received <= max(self.before, self.person)
 
+    def may_go_with_order(self, received: str) -> bool:
+        """Whether it goes with its order, where that was first received up to the date of a purge."""
+        return any(before < received <= cut for before, cut, _ in self.walks)
+
     def may_part(self, one: str, other: str) -> int:
         """For how many seconds more it may take out the copy of an event that came first and leave the other."""
         walks = [w for w in self.walks if w[0] < w[1] and min(one, other) <= w[1] < max(one, other)]
@@ -192,6 +196,12 @@ class Purged:
         if moment >= settled:
             return 0
         return min(int((to_datetime(settled) - to_datetime(moment)).total_seconds()) + 1, 900)
+
+    def loses_sight(self, first: str, later: str, rest: str) -> bool:
+        """Whether a walk would not know an order for one that it takes, once what that began with came `later`:
+        what is left began with `rest`.
+        """
+        return any(first <= before < rest <= cut < later for before, cut, _ in self.walks)
 
     def parts(self, first: str, later: str) -> list[str]:
         """Up to when an order must have begun (stamps) for `first` to go and `later` to stay, by each walk between."""
@@ -459,11 +469,18 @@ class Ledger:
             # Where no occurred_at was sent, the time of receipt is the time of the event, and so its sort key.
             moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
             others = [e for e in events if e["sk"] != sk]
+            rest = min(map(_received, others), default="")
+            # One that failed ends never.
+            in_time = now() < shift(activity.received, seconds=_LONGEST_PURGE_SECONDS)
+            if doomed and in_time and known.loses_sight(received, activity.received, rest):
+                # A: a purge up to a date is to take the order    B: a copy of what it began with comes later
+                # B: takes its place -> the purge would find an order that began after the date, and leave the rest.
+                raise Later("What it repeats is being purged with its order. Please try again.", _PURGE_PAUSE_SECONDS)
             after = fold([event_of(e) for e in [*others, moved]])
             if doomed:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
-                rest = fold([event_of(e) for e in others]).standing if others else None
-                effects = effects_of(rest, after.standing)
+                left = fold([event_of(e) for e in others]).standing if others else None
+                effects = effects_of(left, after.standing)
                 moved = {name: moved[name] for name in moved if name not in ("fx", "fm", "fl")}
                 moved |= _told(effects, after.flags)
             elif effects := effects_of(before.standing, after.standing):
@@ -742,12 +759,13 @@ class Ledger:
     # -------------------------------------------------- purge and erasure
 
     def remove_activities(
-        self, account: str, key: str, doomed: Callable[[Item], bool], deadline: float, *, begun: str = ""
-    ) -> set[str]:
+        self, account: str, key: str, doomed: Callable[[Item], bool], deadline: float, *, begun: str = "",
+        goes: Callable[[], None] = lambda: None,
+    ) -> set[str]:  # fmt: skip
         """Takes events out of a v3 order, and the order where none is left. Returns whose events they were.
 
         With `begun`, only where the first of them was received up to that (a stamp). In transactions of up to 40
-        events, each of which leaves LTV equal to what the remaining events make it.
+        events, each of which leaves LTV equal to what the remaining events make it. `goes` is called before each.
         """
         tries = Tries(self.pace, deadline)
         pk = table.orders_pk(account, "shopper_activity", key)
@@ -775,6 +793,7 @@ class Ledger:
                     writes.append(self._drop_idempotency(account, str(event["k"])))
             writes += self._move(account, "shopper_activity", before, after, None)
             writes += self._count(account, "shopper_activity", key, head, after.customer if after else None)
+            goes()
             # Noted before: the answer may be lost.
             people |= {str(event["gp"]).rpartition("/")[2] for event in out}
             if self._try(writes, tries) is not None:

@@ -1,6 +1,7 @@
 """What purges and erasures leave behind, so that what is still queued is dropped.
 
-Records table: pk = {account}/u, sk = `o` or `s` (a source), `o+{cut}` or `s+{cut}` (one purge of it) or `p{person}`.
+Records table: pk = {account}/u, sk = `o` or `s` (a source), `o+{cut}` or `s+{cut}` (one purge of it) or `p{person}`;
+pk = {account}/w/{order key}, sk = `w`: a v3 order that a purge up to a date takes with what was received up to its cut.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 from tillbook import times
 from tillbook.ledger import Purged
-from tillbook.table import plain_item
+from tillbook.table import Raw, plain_item, raw
 
 _SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
 
@@ -40,6 +41,17 @@ def purged_up_to(client: Any, records_table: str, account: str, letter: str) -> 
     answer = client.get_item(
         TableName=records_table, Key={"pk": {"S": f"{account}/u"}, "sk": {"S": letter}}, ConsistentRead=True
     )
+    return str(answer["Item"]["cut"]["S"]) if "Item" in answer else ""
+
+
+def order_mark(account: str, order_key: str) -> Raw:
+    """The key of what says that a purge up to a date took a v3 order, or is about to."""
+    return raw({"pk": f"{account}/w/{order_key}", "sk": "w"})
+
+
+def order_purged_up_to(client: Any, records_table: str, account: str, order_key: str) -> str:
+    """Up to which receipt purges up to a date took what came for an order; empty for nothing."""
+    answer = client.get_item(TableName=records_table, Key=order_mark(account, order_key), ConsistentRead=True)
     return str(answer["Item"]["cut"]["S"]) if "Item" in answer else ""
 
 

@@ -16,9 +16,10 @@ from tillbook import rebuild, table, times
 from tillbook.accounts import Accounts
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
+from tillbook.identity import order_key
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
-from tillbook.marks import Marks, read_marks
+from tillbook.marks import Marks, order_purged_up_to, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, measure, quiet
 from tillbook.providers import Providers
@@ -32,6 +33,7 @@ _MARGIN_SECONDS = 6.0
 # No writer lives longer than its function's time-out (10 s); what it has on the wire is settled well within the rest.
 _WRITER_LIFE_SECONDS = 45
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
+_MARKS_WAIT_SECONDS = 24 * 3600
 
 
 class _Marks:
@@ -63,6 +65,7 @@ class Processor:
     rebuilds: Rebuilds
     purges: Purges
     marks_of: Callable[[str], Marks]
+    taken_up_to: Callable[[str, str], str]  # by account and order key: see marks.order_purged_up_to
     providers: Providers
     max_tries: int
     clock: Any = field(default=time.monotonic)
@@ -138,7 +141,8 @@ class Processor:
                 break
             with suppress(Exception):  # by itself it says what is wrong with it
                 activity = order.activity()
-                if not marks.of(order.account).purged(activity.event.person).drops(order.received):
+                purged = marks.of(order.account).purged(activity.event.person)
+                if not purged.drops(order.received) and not purged.may_go_with_order(order.received):
                     accounts.setdefault(order.account, []).append((order, activity))
         return [
             found[start : start + MAX_TOGETHER]
@@ -198,9 +202,14 @@ class Processor:
         return done
 
     def _order(self, order: QueuedOrder, marks: _Marks, deadline: float, *, unsure: bool) -> Outcome:
-        known = marks.of(order.account)
-        if known.purged(order.person_id()).drops(order.received):  # also what cannot be read: no dead letter keeps it
+        known = _known(order, marks)
+        purged = known.purged(order.person_id())
+        if purged.drops(order.received):  # also what cannot be read: no dead letter keeps it
             return Outcome("failed", PURGED)
+        if purged.may_go_with_order(order.received):
+            key = order_key("shopper_activity", order.body["provider"], order.body["order_id"])
+            if order.received <= self.taken_up_to(order.account, key):
+                return Outcome("failed", PURGED)
         now = self._purged_now(order.account)
         return self.ledger.apply(order.activity(), deadline, known.purged, now, unsure)
 
@@ -268,6 +277,16 @@ class Processor:
         return []
 
 
+def _known(order: QueuedOrder, marks: _Marks) -> Marks:
+    """Raises Later where they cannot be read, for a day: a dead letter might be of somebody who was erased."""
+    try:
+        return marks.of(order.account)
+    except Unavailable as error:
+        if times.now() < times.shift(order.received, seconds=_MARKS_WAIT_SECONDS):
+            raise Later(error.message, _BACK_OFF_SECONDS[-1]) from error
+        raise
+
+
 def _pause(tries: int) -> int:
     return _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
 
@@ -325,6 +344,7 @@ def _build(env: Settings) -> Processor:
         Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
         Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
         lambda account: read_marks(client, records, account, env.settle_seconds),
+        lambda account, key: order_purged_up_to(client, records, account, key),
         Providers(client, records),
         env.max_tries,
     )

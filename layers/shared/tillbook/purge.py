@@ -21,8 +21,9 @@ from tillbook.aws import error_code
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
+from tillbook.marks import order_mark, order_purged_up_to
 from tillbook.messages import Message, Queue
-from tillbook.table import Item, plain_item, raw
+from tillbook.table import Item, Raw, plain_item, raw
 from tillbook.table import bucket as bucket_of
 from tillbook.transactions import Transactions
 
@@ -32,7 +33,7 @@ _PAGE_ORDERS = 50
 _FORGET_SECONDS = 90
 _BEHIND_ALL_ORDERS = encode_cursor(table.BUCKETS - 1, "z" * 22)
 # Longer than the queue keeps a message.
-_PERSON_MARK_SECONDS = 30 * 24 * 3600
+_MARK_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Purges:
 
     def _set_marks(self, step: Step) -> None:
         if step.kind == ERASE:
-            ttl = int(time.time()) + _PERSON_MARK_SECONDS
+            ttl = int(time.time()) + _MARK_SECONDS
             self._mark(step.account, f"p{step.person}", step.cut, step.cut, ttl=ttl)
             return
         for source in dict.fromkeys(step.plan):
@@ -76,10 +77,13 @@ class Purges:
                 letter = table.SOURCE_LETTER[source]
                 self._mark(step.account, letter, step.before, step.cut)
                 # One of its own besides: of two purges neither says what the other takes.
-                ttl = int(time.time()) + _PERSON_MARK_SECONDS
+                ttl = int(time.time()) + _MARK_SECONDS
                 self._mark(step.account, f"{letter}+{step.cut}", step.before, step.cut, ttl=ttl)
 
     def _mark(self, account: str, name: str, cut: str, asked: str, ttl: int | None = None) -> None:
+        self._mark_at(raw({"pk": f"{account}/u", "sk": name}), cut, asked, ttl)
+
+    def _mark_at(self, key: Raw, cut: str, asked: str, ttl: int | None = None) -> None:
         update, values = "SET cut = :cut, #at = :at", {":cut": {"S": cut}, ":at": {"S": asked}}
         names = {"#at": "at"}
         if ttl:
@@ -88,7 +92,7 @@ class Purges:
             names["#ttl"] = "ttl"
         try:
             self.client.update_item(
-                TableName=self.records_table, Key=raw({"pk": f"{account}/u", "sk": name}), UpdateExpression=update,
+                TableName=self.records_table, Key=key, UpdateExpression=update,
                 # Never back: what an earlier purge dropped stays dropped.
                 ConditionExpression="attribute_not_exists(cut) OR cut < :cut",
                 ExpressionAttributeValues=values, ExpressionAttributeNames=names,
@@ -157,11 +161,25 @@ class Purges:
         if step.source == "orders_api":
             # An order's life in v1 starts with its submission: an earlier one of the same id was deleted.
             return self.ledger.remove_order(step.account, key, step.before, deadline)
-        if len(items) > 1 and all(_received(event) > step.before for event in items[:-1]):
-            return set()  # most of a purge up to a date: not read again
+        first, begun = min(map(_received, items[:-1]), default=""), step.before
+        if first > step.before:  # most of a purge up to a date: not read again
+            # In the second walk it may be of an order that is out: it was being applied while that was taken.
+            if SETTLE in step.plan or not first <= step.cut or self._taken_up_to(step, key) < first:
+                return set()
+            begun = ""
+
+        def goes() -> None:
+            """Marked first: what came for it after the date may be delivered again when it is out."""
+            if step.before < step.cut:
+                ttl = int(time.time()) + _MARK_SECONDS
+                self._mark_at(order_mark(step.account, key), step.cut, step.cut, ttl)
+
         return self.ledger.remove_activities(
-            step.account, key, lambda e: _received(e) <= step.cut, deadline, begun=step.before
+            step.account, key, lambda e: _received(e) <= step.cut, deadline, begun=begun, goes=goes
         )
+
+    def _taken_up_to(self, step: Step, key: str) -> str:
+        return order_purged_up_to(self.client, self.records_table, step.account, key)
 
     def _erase_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
         gp = table.person_pk(step.account, step.person)
