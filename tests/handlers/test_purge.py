@@ -351,6 +351,29 @@ def test_what_is_queued_is_dropped_and_what_comes_later_is_new(shop: Shop, heade
     assert [m["order_id"] for m in members(shop, V3)] == ["o-1"]
 
 
+def test_an_edit_does_not_answer_with_the_id_of_a_purged_order_and_the_body_of_the_next(shop: Shop) -> None:
+    """Simulation, seed 101030161: read in two pages, an order was purged and submitted anew in between."""
+    shop.submit(order("a", total=5))
+    torn: list[Answer] = []
+
+    def between(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        answer = go()
+        if torn or operation != "Query" or ":key" not in arguments.get("ExpressionAttributeValues", {}):
+            return answer
+        with SEEN.others():
+            torn.append(shop.request("DELETE", "/v1/transactions", headers=CONFIRMED))
+            shop.drain()
+            torn.append(shop.submit(order("a", total=6)))
+        last = {name: answer["Items"][0][name] for name in ("pk", "sk")}
+        return answer | {"Items": answer["Items"][:1], "LastEvaluatedKey": last}
+
+    with shop.faults.injected(between):
+        answer = shop.edit("a", {"total": 6})
+    assert [a.status for a in torn] == [202, 201]
+    assert answer.status == 200
+    assert answer.body == torn[1].body
+
+
 def test_a_submission_that_repeats_what_is_being_purged_is_new(shop: Shop) -> None:
     first = shop.submit(order()).body["id"]
     start(shop)
@@ -746,7 +769,12 @@ def test_a_repeat_waits_for_a_purge_that_may_part_it_from_what_came_first(shop: 
     assert shop.status(again)["status"] == "queued"
 
 
-def begun(shop: Shop, *order_ids: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+PAID = event(email=ANN, order_id="a", occurred_at=day(2), action="paid", grand_total=70)
+
+
+def begun(
+    shop: Shop, *order_ids: str, headers: dict[str, str] | None = None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Orders placed before a date and paid after it (70.00 each), the body of a purge up to it, and the second events
     as the queue gave them out: it will do so again.
     """
@@ -754,7 +782,7 @@ def begun(shop: Shop, *order_ids: str) -> tuple[dict[str, Any], list[dict[str, A
         send(shop, event(email=ANN, order_id=order_id, occurred_at=day(1)))
     before = times.iso(times.now())
     for order_id in order_ids:
-        shop.send(event(email=ANN, order_id=order_id, occurred_at=day(2), action="paid", grand_total=70))
+        shop.send(PAID | {"order_id": order_id}, headers=headers)
     records = shop.receive()
     assert shop.deliver(records) == []
     assert worth(shop, ANN) == {"USD": f"{70 * len(order_ids)}.00"}
@@ -790,10 +818,8 @@ def test_what_was_applied_again_while_a_purge_walked_by_goes_in_its_second_walk(
     body, records = begun(shop, "a")
     young = shop.send(event(email=BOB, order_id="young", occurred_at=day(2))).body["request_id"]
     shop.drain()
-    processor = processing._build(settings())
-    processor.marks_of = lambda account: Marks({}, {})  # as before the purge was asked for
     job_id = walk_once(shop, body)
-    assert processor.run(records, 60) == {"batchItemFailures": []}
+    assert stale(shop).run(records, 60) == {"batchItemFailures": []}
     later = shop.send(event(email=ANN, order_id="a", occurred_at=day(3), action="paid", grand_total=5))
     assert shop.deliver(shop.receive()) == []
     assert worth(shop, ANN) == {"USD": "5.00"}
@@ -825,6 +851,64 @@ def test_a_repeat_of_what_an_order_began_with_does_not_save_the_rest_from_a_purg
     assert letters(shop) == []
     assert shop.timeline(ANN) == ["Placed an order"]
     assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+def stale(shop: Shop, times_: int = 9) -> processing.Processor:
+    """As before the purge was asked for, for so many readings of the marks."""
+    processor, read = processing._build(settings()), iter([Marks({}, {})] * times_)
+    processor.marks_of = lambda account: next(
+        read, read_marks(shop.dynamodb, settings().records_table, account, settings().settle_seconds)
+    )
+    return processor
+
+
+@pytest.fixture
+def a_long_walk(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Once an order was taken, an event of it is applied by who knows of no purge; the second walk is late. Returns the
+    message of that event, which a key names.
+    """
+    body, [record] = begun(shop, "a", headers={"Idempotency-Key": "k"})
+    walk_once(shop, body)
+    monkeypatch.setattr(ledger, "now", lambda: times.shift(times.now(), seconds=600))
+    return record
+
+
+def test_a_repeat_of_what_the_second_walk_takes_is_new(shop: Shop, a_long_walk: dict[str, Any]) -> None:
+    """Simulation, seed 101028449."""
+    assert stale(shop).run([a_long_walk], 60) == {"batchItemFailures": []}
+    again = shop.send(PAID, headers={"Idempotency-Key": "k"}).body["request_id"]
+    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
+    shop.acknowledge(repeat)
+    assert shop.deliver([repeat]) == []
+    assert shop.status(again)["status"] == "applied"
+    shop.drain()
+    assert shop.status(again)["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "70.00"}
+
+
+def test_a_key_under_which_the_second_walk_takes_what_stands_is_waited_for(
+    shop: Shop, a_long_walk: dict[str, Any]
+) -> None:
+    assert stale(shop).run([a_long_walk], 60) == {"batchItemFailures": []}
+    other = shop.send(PAID | {"grand_total": 60}, headers={"Idempotency-Key": "k"}).body["request_id"]
+    [record] = [r for r in shop.receive() if "orders" in loads(r["body"])]
+    shop.acknowledge(record)
+    assert shop.deliver([record]) == []
+    assert shop.status(other)["status"] == "queued"
+    shop.drain()
+    assert shop.status(other)["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "60.00"}
+
+
+def test_what_a_walk_took_does_not_take_a_repeat_back(shop: Shop, a_long_walk: dict[str, Any]) -> None:
+    again = shop.send(PAID, headers={"Idempotency-Key": "k"}).body["request_id"]
+    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
+    shop.acknowledge(repeat)
+    assert shop.deliver([repeat]) == []
+    assert stale(shop, 1).run([a_long_walk], 60) == {"batchItemFailures": []}
+    shop.drain()
+    assert shop.status(again)["status"] == "applied"
+    assert worth(shop, ANN) == {"USD": "70.00"}
 
 
 def test_such_a_repeat_waits_for_a_day_and_no_longer(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -908,6 +992,19 @@ def test_an_erasure_finds_whom_the_queue_names_behind_a_customer_of_that_id(shop
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/c-7").status == 202
     shop.drain()
     assert worth(shop, "c-7") is None
+
+
+def test_an_erasure_takes_whom_the_id_finds_and_leaves_a_namesake(shop: Shop) -> None:
+    """Both are known: a person_id goes before a customer_id. Asked for once more, it takes the other."""
+    submit(shop, order("theirs", customer_email=..., customer_id="c-7", shipping_address=SHIP, total=7))
+    send(shop, event(email=..., person_id="c-7", grand_total=5))
+    assert worth(shop, "c-7") == {"USD": "5.00"}
+    erased(shop, "c-7")
+    assert shop.get("/v1/order/theirs").status == 200
+    assert worth(shop, "c-7") == {"USD": "7.00"}
+    erased(shop, "c-7")
+    assert worth(shop, "c-7") is None
+    assert shop.get("/v1/order/theirs").status == 404
 
 
 @pytest.mark.parametrize("of", ["another order", "the order itself"])
@@ -1036,9 +1133,10 @@ def test_what_cannot_be_read_is_no_dead_letter_of_whom_was_erased(shop: Shop) ->
 
 def test_while_marks_cannot_be_read_nothing_becomes_a_dead_letter(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """It might be of somebody who was erased, and would stay for good; after a day it is one all the same."""
-    [theirs, record] = [shop.send(event(email=who)).body["request_id"] for who in (ANN, BOB)], shop.receive()
-    for entry in record:
-        shop.acknowledge(entry)
+    theirs = [shop.send(event(email=who)).body["request_id"] for who in (ANN, BOB)]
+    records = shop.receive()
+    for record in records:
+        shop.acknowledge(record)
     erased(shop, ANN)
 
     def unreadable(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -1047,15 +1145,17 @@ def test_while_marks_cannot_be_read_nothing_becomes_a_dead_letter(shop: Shop, mo
         return go()
 
     with shop.faults.injected(unreadable):
-        assert shop.deliver(record) == []
+        assert shop.deliver(records) == []
         for _ in range(8):
             assert shop.deliver(shop.receive()) == []
     assert letters(shop) == []
     with shop.faults.injected(unreadable), monkeypatch.context() as patch:
         tomorrow = times.shift(times.now(), seconds=24 * 3600)
         patch.setattr(times, "now", lambda: tomorrow)
-        for _ in range(3):
-            shop.deliver(shop.receive())
+        for _ in range(8):
+            assert shop.deliver(shop.receive()) == []
+    assert len(letters(shop)) == 2
+    assert shop.request("POST", "/v1/deadletters/all/replay").status == 202
     shop.drain()
     assert letters(shop) == []
     assert [shop.status(request_id)["status"] for request_id in theirs] == ["failed", "applied"]

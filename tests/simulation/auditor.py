@@ -418,8 +418,12 @@ def _left(
     applied = sum(status[id(e)] == "applied" for e in alike)
     # Of two deliveries of a RACED one at once, the first told that another stood there, the second put it in the place
     # of what was taken out, and was killed before it told so. Or it was killed with its write on the way, which was
-    # made when a purge up to a date had taken what the other one met (seed 99049121).
-    told = fate[id(stands)] == RACED or (fate[id(stands)] == MAYBE and stands.key is not None)
+    # made when a purge or an erasure had taken what the other one met (seeds 99049121, 101032394).
+    told = (
+        fate[id(stands)] == RACED
+        or (fate[id(stands)] == MAYBE and stands.key is not None)
+        or (status[id(stands)] == "failed" and met_another(stands))
+    )
     if not applied and not told and not any("none" in fates.outcomes(e, fate[id(e)]) for e in alike):
         wrong("stands, and no request of it is applied")
     if sum(status[id(e)] == "applied" for e in new) > 1:

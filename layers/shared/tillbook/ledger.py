@@ -176,11 +176,13 @@ class Purged:
 
     Events received up to `before`, and up to `person` those of the event's person. By each of `walks`, (before, cut,
     settled): events received up to `cut` of orders first received up to `before`; until `settled` it may find some.
+    `taken_up_to`: up to which receipt events of an order (by its key) went by such a walk, or are about to.
     """
 
     before: str = ""
     person: str = ""
     walks: tuple[tuple[str, str, str], ...] = ()
+    taken_up_to: Callable[[str], str] = lambda order_key: ""
 
     def drops(self, received: str) -> bool:
         return received <= max(self.before, self.person)
@@ -398,7 +400,8 @@ class Ledger:
         goes = known.drops(received)
         if not goes and (parting := known.parts(received, activity.received)):
             order_key = str(key_item["e"]).partition("!")[0]
-            goes = min(received, self._began(str(key_item["o"]), order_key, tries)) <= max(parting)
+            began = min(received, self._began(str(key_item["o"]), order_key, tries))
+            goes = began <= max(parting) or received <= known.taken_up_to(order_key)
         if goes:
             message = "What came under this key before is being purged. Please try again."
             # A purge may take longer than five tries; one that failed ends never.
@@ -433,7 +436,8 @@ class Ledger:
             doomed = received <= known.person < activity.received
             if not doomed and (parting := known.parts(received, activity.received)):
                 # What was read first may be gone from the order when that is read: it began no later than this.
-                doomed = min(received, self._began(pk, activity.order_key, tries)) <= max(parting)
+                began = min(received, self._began(pk, activity.order_key, tries))
+                doomed = began <= max(parting) or received <= known.taken_up_to(activity.order_key)
             # A: has read no mark, has an event from before the date    B: a copy received after the purge
             # B: the order began after the date: a repeat                A: adds its event: now it began before
             # The purge takes the order with the copy that stands -> what came after it would be lost: B waits for it.
@@ -452,7 +456,11 @@ class Ledger:
                 latest = purged_now(activity.event.person)
                 parting = latest.parts(activity.received, received)
                 if latest.drops(activity.received) or (
-                    parting and self._began(pk, activity.order_key, tries) <= max(parting)
+                    parting
+                    and (
+                        self._began(pk, activity.order_key, tries) <= max(parting)
+                        or activity.received <= latest.taken_up_to(activity.order_key)
+                    )
                 ):
                     return Outcome("failed", PURGED)
                 if seconds := latest.may_part(received, activity.received):
@@ -1180,7 +1188,8 @@ class Ledger:
             head, events = self._read(pk, key, tries, newest=1)
             if head is None or head.get("d"):
                 return None, None
-            if events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
+            newest = str(events[0]["sk"]) if events else ""
+            if newest.endswith(table.version_name(int(head["v"]))) and events[0]["i"] == head["i"]:
                 return head, events[0]
             tries.again()  # a write fell between the two items
 

@@ -6,7 +6,9 @@ pk = {account}/w/{order key}, sk = `w`: a v3 order that a purge up to a date tak
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tillbook import times
@@ -21,19 +23,21 @@ class Marks:
     """What was purged or erased of one account, as far as queued events may still name it.
 
     By source letter: up to which receipt events are dropped; and (before, cut) of each purge, which takes orders that
-    began up to the one with what was received up to the other. By person: up to which receipt.
+    began up to the one with what was received up to the other. By person: up to which receipt. By order
+    key: up to which receipt such a purge took it.
     """
 
     sources: dict[str, str]
     people: dict[str, str]
     walks: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     settle_seconds: int = 0
+    taken_up_to: Callable[[str], str] = lambda order_key: ""  # read when it is asked for
 
     def purged(self, person: str) -> Purged:
         """What of the shopper activity may still stand though it is being taken out."""
         seconds = self.settle_seconds + _SECOND_WALK_SECONDS
         walks = tuple((before, cut, times.shift(cut, seconds=seconds)) for before, cut in self.walks.get("s", []))
-        return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks)
+        return Purged(self.sources.get("s", ""), self.people.get(person, ""), walks, self.taken_up_to)
 
 
 def purged_up_to(client: Any, records_table: str, account: str, letter: str) -> str:
@@ -60,7 +64,8 @@ def read_marks(client: Any, records_table: str, account: str, settle_seconds: in
         "TableName": records_table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": {":pk": {"S": f"{account}/u"}},
     }  # fmt: skip
-    marks = Marks({}, {}, settle_seconds=settle_seconds)
+    taken_up_to = partial(order_purged_up_to, client, records_table, account)
+    marks = Marks({}, {}, settle_seconds=settle_seconds, taken_up_to=taken_up_to)
     while True:
         page = client.query(**arguments)
         for item in map(plain_item, page["Items"]):

@@ -19,7 +19,7 @@ from tillbook.errors import Later, Problem, Unavailable
 from tillbook.identity import order_key
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
-from tillbook.marks import Marks, order_purged_up_to, read_marks
+from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
 from tillbook.observe import count, flush, log, measure, quiet
 from tillbook.providers import Providers
@@ -65,7 +65,6 @@ class Processor:
     rebuilds: Rebuilds
     purges: Purges
     marks_of: Callable[[str], Marks]
-    taken_up_to: Callable[[str, str], str]  # by account and order key: see marks.order_purged_up_to
     providers: Providers
     max_tries: int
     clock: Any = field(default=time.monotonic)
@@ -208,7 +207,7 @@ class Processor:
             return Outcome("failed", PURGED)
         if purged.may_go_with_order(order.received):
             key = order_key("shopper_activity", order.body["provider"], order.body["order_id"])
-            if order.received <= self.taken_up_to(order.account, key):
+            if order.received <= purged.taken_up_to(key):
                 return Outcome("failed", PURGED)
         now = self._purged_now(order.account)
         return self.ledger.apply(order.activity(), deadline, known.purged, now, unsure)
@@ -344,7 +343,6 @@ def _build(env: Settings) -> Processor:
         Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
         Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
         lambda account: read_marks(client, records, account, env.settle_seconds),
-        lambda account, key: order_purged_up_to(client, records, account, key),
         Providers(client, records),
         env.max_tries,
     )
