@@ -792,7 +792,8 @@ class Run:
             attempt = by_receipt[step.cut]
             sources = tuple(source for source in (V1, V3) if source in step.plan)
             letters = [table.SOURCE_LETTER[source] for source in sources]
-            marks = [f"p{step.person}"] if step.person else [*letters, *(f"{letter}+{step.cut}" for letter in letters)]
+            own = [f"p{step.person}", f"p{step.person}+{step.cut}"]
+            marks = own if step.person else [*letters, *(f"{letter}+{step.cut}" for letter in letters)]
             until = step.before or step.cut
             # From when on nobody misses the marks. Of what is dropped by its receipt alone a later one tells, too.
             marked = max(

@@ -176,13 +176,15 @@ class Purged:
 
     Events received up to `before`, and up to `person` those of the event's person. By each of `walks`, (before, cut,
     settled): events received up to `cut` of orders first received up to `before`; until `settled` it may find some.
-    `taken_up_to`: up to which receipt events of an order (by its key) went by such a walk, or are about to.
+    `taken_up_to`: up to which receipt events of an order (by its key) went by such a walk, or are about to; `take`
+    notes that they are, up to a cut.
     """
 
     before: str = ""
     person: str = ""
     walks: tuple[tuple[str, str, str], ...] = ()
     taken_up_to: Callable[[str], str] = lambda order_key: ""
+    take: Callable[[str, str], None] = lambda order_key, cut: None
 
     def drops(self, received: str) -> bool:
         return received <= max(self.before, self.person)
@@ -199,15 +201,11 @@ class Purged:
             return 0
         return min(int((to_datetime(settled) - to_datetime(moment)).total_seconds()) + 1, 900)
 
-    def loses_sight(self, first: str, later: str, rest: str) -> bool:
-        """Whether a walk would not know an order for one that it takes, once what that began with came `later`:
-        what is left began with `rest`.
+    def parts(self, first: str, later: str) -> dict[str, str]:
+        """Up to when an order must have begun (stamps) for `first` to go and `later` to stay, by each walk between; and
+        up to which receipt its events go then.
         """
-        return any(first <= before < rest <= cut < later for before, cut, _ in self.walks)
-
-    def parts(self, first: str, later: str) -> list[str]:
-        """Up to when an order must have begun (stamps) for `first` to go and `later` to stay, by each walk between."""
-        return [before for before, cut, _ in self.walks if first <= cut < later]
+        return {before: cut for before, cut, _ in sorted(self.walks) if first <= cut < later}
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +436,10 @@ class Ledger:
                 # What was read first may be gone from the order when that is read: it began no later than this.
                 began = min(received, self._began(pk, activity.order_key, tries))
                 doomed = began <= max(parting) or received <= known.taken_up_to(activity.order_key)
+                if began <= max(parting):
+                    # Without it the order may look as if it began after the date: the purge must know it still.
+                    cut = max(cut for before, cut in parting.items() if began <= before)
+                    known.take(activity.order_key, cut)
             # A: has read no mark, has an event from before the date    B: a copy received after the purge
             # B: the order began after the date: a repeat                A: adds its event: now it began before
             # The purge takes the order with the copy that stands -> what came after it would be lost: B waits for it.
@@ -477,18 +479,11 @@ class Ledger:
             # Where no occurred_at was sent, the time of receipt is the time of the event, and so its sort key.
             moved["sk"] = table.event_sk(activity.order_key, _event_name(activity))
             others = [e for e in events if e["sk"] != sk]
-            rest = min(map(_received, others), default="")
-            # One that failed ends never.
-            in_time = now() < shift(activity.received, seconds=_LONGEST_PURGE_SECONDS)
-            if doomed and in_time and known.loses_sight(received, activity.received, rest):
-                # A: a purge up to a date is to take the order    B: a copy of what it began with comes later
-                # B: takes its place -> the purge would find an order that began after the date, and leave the rest.
-                raise Later("What it repeats is being purged with its order. Please try again.", _PURGE_PAUSE_SECONDS)
             after = fold([event_of(e) for e in [*others, moved]])
             if doomed:
                 # What is taken out takes its effects with it: those of what comes in its place count instead.
-                left = fold([event_of(e) for e in others]).standing if others else None
-                effects = effects_of(left, after.standing)
+                rest = fold([event_of(e) for e in others]).standing if others else None
+                effects = effects_of(rest, after.standing)
                 moved = {name: moved[name] for name in moved if name not in ("fx", "fm", "fl")}
                 moved |= _told(effects, after.flags)
             elif effects := effects_of(before.standing, after.standing):

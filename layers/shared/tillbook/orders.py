@@ -69,8 +69,8 @@ def _gone(account: str, person: str, received: str) -> Cuts:
     """What is gone for who comes at `received`: a purge or an erasure that was asked for later changes nothing."""
     marks = read_marks(table.dynamodb(), settings().records_table, account)
     purged = max((before for before, asked in marks.walks.get("o", []) if asked < received), default="")
-    erased = marks.people.get(person, "")
-    return Cuts(purged, erased if erased < received else "")
+    erased = max((cut for cut in marks.erased.get(person, []) if cut < received), default="")
+    return Cuts(purged, erased)
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:

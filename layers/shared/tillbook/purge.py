@@ -8,22 +8,18 @@ The marks are those that marks.py reads.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from tillbook import table, times
 from tillbook.audiences import Audiences, decode_cursor, encode_cursor
-from tillbook.aws import error_code
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
-from tillbook.marks import order_mark, order_purged_up_to
+from tillbook.marks import order_purged_up_to, set_mark, take_order
 from tillbook.messages import Message, Queue
-from tillbook.table import Item, Raw, plain_item, raw
+from tillbook.table import Item, plain_item, raw
 from tillbook.table import bucket as bucket_of
 from tillbook.transactions import Transactions
 
@@ -32,8 +28,6 @@ SETTLE = "settle"
 _PAGE_ORDERS = 50
 _FORGET_SECONDS = 90
 _BEHIND_ALL_ORDERS = encode_cursor(table.BUCKETS - 1, "z" * 22)
-# Longer than the queue keeps a message.
-_MARK_SECONDS = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,37 +63,20 @@ class Purges:
 
     def _set_marks(self, step: Step) -> None:
         if step.kind == ERASE:
-            ttl = int(time.time()) + _MARK_SECONDS
-            self._mark(step.account, f"p{step.person}", step.cut, step.cut, ttl=ttl)
+            # And one of its own: whoever came between two erasures of one person knows the first alone.
+            self._mark(step.account, f"p{step.person}", step.cut, step.cut)
+            self._mark(step.account, f"p{step.person}+{step.cut}", step.cut, step.cut)
             return
         for source in dict.fromkeys(step.plan):
             if source != SETTLE:
                 letter = table.SOURCE_LETTER[source]
-                self._mark(step.account, letter, step.before, step.cut)
+                self._mark(step.account, letter, step.before, step.cut, seconds=None)
                 # One of its own besides: of two purges neither says what the other takes.
-                ttl = int(time.time()) + _MARK_SECONDS
-                self._mark(step.account, f"{letter}+{step.cut}", step.before, step.cut, ttl=ttl)
+                self._mark(step.account, f"{letter}+{step.cut}", step.before, step.cut)
 
-    def _mark(self, account: str, name: str, cut: str, asked: str, ttl: int | None = None) -> None:
-        self._mark_at(raw({"pk": f"{account}/u", "sk": name}), cut, asked, ttl)
-
-    def _mark_at(self, key: Raw, cut: str, asked: str, ttl: int | None = None) -> None:
-        update, values = "SET cut = :cut, #at = :at", {":cut": {"S": cut}, ":at": {"S": asked}}
-        names = {"#at": "at"}
-        if ttl:
-            update += ", #ttl = :ttl"
-            values[":ttl"] = {"N": str(ttl)}
-            names["#ttl"] = "ttl"
-        try:
-            self.client.update_item(
-                TableName=self.records_table, Key=key, UpdateExpression=update,
-                # Never back: what an earlier purge dropped stays dropped.
-                ConditionExpression="attribute_not_exists(cut) OR cut < :cut",
-                ExpressionAttributeValues=values, ExpressionAttributeNames=names,
-            )  # fmt: skip
-        except ClientError as error:
-            if error_code(error) != "ConditionalCheckFailedException":
-                raise
+    def _mark(self, account: str, name: str, cut: str, asked: str, **options: Any) -> None:
+        key = raw({"pk": f"{account}/u", "sk": name})
+        set_mark(self.client, self.records_table, key, cut, asked, **options)
 
     # ----------------------------------------------------------------- steps
 
@@ -171,8 +148,7 @@ class Purges:
         def goes() -> None:
             """Marked first: what came for it after the date may be delivered again when it is out."""
             if step.before < step.cut:
-                ttl = int(time.time()) + _MARK_SECONDS
-                self._mark_at(order_mark(step.account, key), step.cut, step.cut, ttl)
+                take_order(self.client, self.records_table, step.account, key, step.cut)
 
         return self.ledger.remove_activities(
             step.account, key, lambda e: _received(e) <= step.cut, deadline, begun=begun, goes=goes
