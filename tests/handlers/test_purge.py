@@ -790,6 +790,13 @@ def begun(
     return {"before": before, "source": "shopper_activity"}, records
 
 
+def deliver_order(shop: Shop) -> None:
+    """The one that is queued, and none of the jobs' pages beside it."""
+    [record] = [r for r in shop.receive() if "orders" in loads(r["body"])]
+    shop.acknowledge(record)
+    assert shop.deliver([record]) == []
+
+
 def walk_once(shop: Shop, body: dict[str, Any]) -> str:
     """Starts a purge and runs its first page. Returns the job's id."""
     job_id = start(shop, body)
@@ -842,9 +849,7 @@ def test_a_repeat_of_what_an_order_began_with_does_not_save_the_rest_from_a_purg
     if first == "walk":
         assert shop.deliver([walk]) == []
     shop.send(placed)
-    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
-    shop.acknowledge(repeat)
-    assert shop.deliver([repeat]) == []
+    deliver_order(shop)
     if first == "repeat":
         assert shop.deliver([walk]) == []
     shop.drain()
@@ -878,9 +883,7 @@ def test_a_repeat_of_what_the_second_walk_takes_is_new(shop: Shop, a_long_walk: 
     """Simulation, seed 101028449."""
     assert stale(shop).run([a_long_walk], 60) == {"batchItemFailures": []}
     again = shop.send(PAID, headers={"Idempotency-Key": "k"}).body["request_id"]
-    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
-    shop.acknowledge(repeat)
-    assert shop.deliver([repeat]) == []
+    deliver_order(shop)
     assert shop.status(again)["status"] == "applied"
     shop.drain()
     assert shop.status(again)["status"] == "applied"
@@ -892,9 +895,7 @@ def test_a_key_under_which_the_second_walk_takes_what_stands_is_waited_for(
 ) -> None:
     assert stale(shop).run([a_long_walk], 60) == {"batchItemFailures": []}
     other = shop.send(PAID | {"grand_total": 60}, headers={"Idempotency-Key": "k"}).body["request_id"]
-    [record] = [r for r in shop.receive() if "orders" in loads(r["body"])]
-    shop.acknowledge(record)
-    assert shop.deliver([record]) == []
+    deliver_order(shop)
     assert shop.status(other)["status"] == "queued"
     shop.drain()
     assert shop.status(other)["status"] == "applied"
@@ -903,9 +904,7 @@ def test_a_key_under_which_the_second_walk_takes_what_stands_is_waited_for(
 
 def test_what_a_walk_took_does_not_take_a_repeat_back(shop: Shop, a_long_walk: dict[str, Any]) -> None:
     again = shop.send(PAID, headers={"Idempotency-Key": "k"}).body["request_id"]
-    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
-    shop.acknowledge(repeat)
-    assert shop.deliver([repeat]) == []
+    deliver_order(shop)
     assert stale(shop, 1).run([a_long_walk], 60) == {"batchItemFailures": []}
     shop.drain()
     assert shop.status(again)["status"] == "applied"
@@ -925,9 +924,7 @@ def test_a_repeat_s_order_is_known_to_the_later_of_two_purges(shop: Shop) -> Non
             shop.send(PAID | {"grand_total": 5, "occurred_at": day(3)})
             shop.deliver([r for r in shop.receive() if "orders" in loads(r["body"])])
     shop.send(event(email=ANN, order_id="a", occurred_at=day(1)))
-    [repeat] = [r for r in shop.receive() if "orders" in loads(r["body"])]
-    shop.acknowledge(repeat)
-    assert shop.deliver([repeat]) == []
+    deliver_order(shop)
     for walk in walks:
         assert shop.deliver([walk]) == []
     shop.drain()
