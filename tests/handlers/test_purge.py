@@ -224,6 +224,22 @@ def test_a_long_order_goes_whole_though_the_function_dies_between_its_parts(
     assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
 
 
+def test_no_part_of_a_long_order_is_left_to_the_second_walk(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If what was received first went first, the rest would look as if it began after the date, and count till then."""
+    monkeypatch.setattr(ledger, "_MAX_REMOVED", 2)
+    send(shop, event(email=ANN, occurred_at=day(9)))
+    before = times.iso(times.now())
+    for n in range(4):
+        send(shop, event(email=ANN, action="paid", grand_total=10 + n, occurred_at=day(n + 1)))
+    job_id = start(shop, {"before": before, "source": "shopper_activity"})
+    (first,) = shop.receive()
+    assert shop.deliver([first]) == []
+    assert job(shop, job_id)["status"] == "running"
+    assert worth(shop, ANN) is None
+    assert members(shop, V3) == []
+    assert [item for item in shop.items("LedgerTable") if "/n/" not in item["pk"]] == []
+
+
 def test_whoever_stands_behind_a_page_of_removed_activities_is_not_forgotten(shop: Shop) -> None:
     """The index lists for a moment what is removed: it may be a page full."""
     send(shop, event(email=ANN, order_id="a", occurred_at=day(1)), event(email=BOB, order_id="a", occurred_at=day(2)))
