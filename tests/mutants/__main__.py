@@ -16,6 +16,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.mutants.faults import Fault, load
@@ -63,10 +64,13 @@ def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
         for edit in fault.edits:
             (copy / edit.file).write_text(edit.apply((copy / edit.file).read_text()))
         # What is quick first: most faults are found by few histories, and most others by few tests.
-        stages = [lambda: _simulated(directory, histories // 5, seed), lambda: _simulated(directory, histories, seed)]
-        if tests:
-            stages[1:1] = [lambda: _tested(directory, _FIRST)]
-            stages.append(lambda: _tested(directory, tests))
+        stages = [
+            *(partial(_tested, directory, [test]) for test in fault.tests),
+            partial(_simulated, directory, histories // 5, seed),
+            partial(_tested, directory, _FIRST),
+            partial(_simulated, directory, histories, seed),
+            partial(_tested, directory, tests),
+        ]
         killed, hows = False, []
         for stage in stages:
             killed, how = stage()
@@ -100,8 +104,10 @@ def _tested(directory: str, tests: list[str]) -> tuple[bool, str]:
     code, output = _run(command, directory)
     if code == _NO_END:
         return False, f"pytest: no end in {_SECONDS} s"
+    if code not in (0, 1):
+        return False, f"pytest itself failed, exit code {code}"  # no such test, or a file that cannot be imported
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
-    return code == 1, f"pytest, {failed[0][:120]}" if failed else ""
+    return code == 1, f"pytest, {failed[0].partition(' - ')[0]}" if failed else ""
 
 
 def _run(command: list[str], directory: str) -> tuple[int, str]:
@@ -119,26 +125,30 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=4000, help="for each, at most")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--tests", nargs="*", default=["tests/unit", "tests/handlers"])
+    parser.add_argument("--tests", nargs="+", default=["tests/unit", "tests/handlers"])
     options = parser.parse_args()
     faults = [f for f in load() if not options.names or any(name in f.name for name in options.names)]
     wrong = mismatches(faults)
     if wrong:
         print(*wrong, sep="\n")
         return 2
-    # What fails without any fault would pass for a kill.
-    alike = Fault("none at all", [])
-    if (verdict := _try(alike, options.histories, options.seed, options.tests)).killed:
-        print(f"The code as it is fails: {verdict.how}")
-        return 2
-    progress = Progress(len(faults), "deliberate faults")
+    # What fails without any fault would pass for a kill: also of the tests that are run by themselves.
+    alike = Fault("none at all", [], tuple(sorted({test for fault in faults for test in fault.tests})))
+    progress = Progress(len(faults) + 1, "deliberate faults")
     verdicts: list[Verdict] = []
     with ThreadPoolExecutor(options.workers) as pool:
-        tries = [pool.submit(_try, fault, options.histories, options.seed, options.tests) for fault in faults]
+        tries = [pool.submit(_try, f, options.histories, options.seed, options.tests) for f in (alike, *faults)]
         for done in as_completed(tries):
             verdict = done.result()
-            verdicts.append(verdict)
             progress.clear()
+            if verdict.fault is alike:
+                progress.add()
+                if not verdict.how:
+                    continue
+                print(f"The code as it is fails: {verdict.how}")
+                pool.shutdown(cancel_futures=True)
+                return 2
+            verdicts.append(verdict)
             word = "killed" if verdict.killed else "ALIVE "
             print(f"{word} {verdict.fault.name} ({verdict.seconds:.0f} s) {verdict.how}", flush=True)
             progress.add()

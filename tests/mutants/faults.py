@@ -1,13 +1,14 @@
 """The deliberate faults, as `faults.diff` has them.
 
-It reads as a diff without line numbers: `## name`, then for each change `@@ file` of the package and its lines: those
+It reads as a diff without line numbers: `## name`, then `# node id` of a test that was seen to find what the simulation
+does not find soon, and is run first; then for each change `@@ file` of the package and its lines: those
 taken out (-), those put in (+), and around them as many that stay ( ) as make the place the only one of its kind.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _TABLE = Path(__file__).with_name("faults.diff")
@@ -33,6 +34,7 @@ class Edit:
 class Fault:
     name: str
     edits: list[Edit]
+    tests: tuple[str, ...] = ()
 
 
 def load(text: str | None = None) -> list[Fault]:
@@ -50,6 +52,8 @@ def load(text: str | None = None) -> list[Fault]:
         if line.startswith("## "):
             close()
             faults.append(Fault(line[3:], []))
+        elif line.startswith("# "):
+            faults[-1] = replace(faults[-1], tests=(*faults[-1].tests, line[2:]))
         elif line.startswith("@@ "):
             close()
             file = line[3:]

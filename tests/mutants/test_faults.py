@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.__main__ import mismatches
-from tests.mutants.faults import load
+from tests.mutants.__main__ import ROOT, mismatches
+from tests.mutants.faults import Edit, Fault, load
 
 
 def test_every_deliberate_fault_still_has_its_place_in_the_code() -> None:
@@ -13,6 +13,23 @@ def test_every_deliberate_fault_still_has_its_place_in_the_code() -> None:
     assert len({fault.name for fault in faults}) == len(faults) >= 25
     assert all(fault.edits for fault in faults)
     assert mismatches(faults) == []
+
+
+def test_the_test_that_a_fault_names_exists() -> None:
+    named = {test for fault in load() for test in fault.tests}
+    assert len(named) >= 25
+    for test in sorted(named):
+        path, _, name = test.partition("::")
+        assert path.startswith(("tests/unit/", "tests/handlers/")), test  # those that are seen to pass without a fault
+        assert f"\ndef {name}(" in (ROOT / path).read_text(), test
+
+
+def test_a_fault_is_read_with_its_test_and_all_its_changes() -> None:
+    text = "## one\n# tests/x.py::test_x\n@@ a.py\n-1\n+2\n@@ b.py\n 3\n-4\n\n## two\n@@ a.py\n-5\n"
+    assert load(text) == [
+        Fault("one", [Edit("a.py", "1\n", "2\n"), Edit("b.py", "3\n4\n", "3\n")], ("tests/x.py::test_x",)),
+        Fault("two", [Edit("a.py", "5\n", "")]),
+    ]
 
 
 def test_an_edit_replaces_whole_lines_in_the_one_place_they_stand() -> None:
