@@ -76,7 +76,8 @@ def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
             killed, how = stage()
             hows.append(how)
             if killed:
-                hows = [how]
+                named = not fault.tests or any(test in how for test in fault.tests)
+                hows = [how if named else f"{how} (not found by the test that it names)"]
                 break
     return Verdict(fault, killed, "; ".join(filter(None, hows)), time.monotonic() - start)
 
