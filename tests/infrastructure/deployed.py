@@ -49,10 +49,10 @@ def source() -> dict[str, Any]:
     return copy.deepcopy(_source())
 
 
-def deployed(template: dict[str, Any], stage: str = "prod") -> Deployed:
-    """Of that template, which is used up."""
+def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Deployed:
+    """Of that template, which is used up; `given` are parameters besides the stage."""
     parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
-    parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"}
+    parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"} | given
     for resource in template["Resources"].values():
         if resource["Type"] in CODE:  # as `sam package` leaves it
             name = CODE[resource["Type"]][0]
@@ -92,6 +92,9 @@ class _Resolver:
                 return f"${{{content if isinstance(content, str) else '.'.join(content)}}}"
             if name == "Fn::Sub":
                 return self._sub(content)
+            if name == "Fn::Join":
+                separator, parts = content
+                return separator.join(str(self.resolve(part)) for part in parts)
             if name == "Fn::If":
                 condition, yes, no = content
                 return self.resolve(yes if self.holds({"Condition": condition}) else no)

@@ -17,12 +17,12 @@ LOGGED = {
     "integrationErrorMessage", "protocol", "responseLength", "requestTimeEpoch", "requestTime", "httpMethod", "stage",
     "apiId", "error.responseType",
 }  # fmt: skip
-# Nothing here costs by the hour: what is idle is paid for what it stores.
+# Nothing here costs by the hour: what is idle is paid for what it stores. A version does where it has a snapshot.
 FREE_WHEN_IDLE = {
     "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "CloudWatch::Alarm", "CloudWatch::Dashboard", "DynamoDB::Table",
-    "IAM::ManagedPolicy", "IAM::Role", "Lambda::EventSourceMapping", "Lambda::Function", "Lambda::LayerVersion",
-    "Lambda::Permission", "Logs::LogGroup", "Logs::MetricFilter", "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy",
-    "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
+    "IAM::ManagedPolicy", "IAM::Role", "Lambda::Alias", "Lambda::EventSourceMapping", "Lambda::Function",
+    "Lambda::LayerVersion", "Lambda::Permission", "Lambda::Version", "Logs::LogGroup", "Logs::MetricFilter",
+    "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy", "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
 }  # fmt: skip
 
 Rule = Callable[[Deployed], Iterator[str]]
@@ -31,6 +31,17 @@ Rule = Callable[[Deployed], Iterator[str]]
 def _target(value: Any) -> str:
     """The logical id behind `${OrdersQueue.Arn}`."""
     return str(value)[2:-1].partition(".")[0]
+
+
+def called(stack: Deployed, value: Any) -> str:
+    """The logical id of the function behind `${Read.Arn}`, or behind its alias."""
+    aliases = {name: _target(alias["FunctionName"]) for name, alias in stack.of("Lambda::Alias")}
+    return aliases.get(_target(value), _target(value))
+
+
+def with_snap_start(stack: Deployed) -> set[str]:
+    """Logical ids of the functions that start from snapshots."""
+    return {name for name, f in stack.functions().items() if f.get("SnapStart", {}).get("ApplyOn", "None") != "None"}
 
 
 def rights_name_what_they_are_for(stack: Deployed) -> Iterator[str]:
@@ -138,7 +149,7 @@ def queues_are_safe(stack: Deployed) -> Iterator[str]:
 def functions_can_be_followed(stack: Deployed) -> Iterator[str]:
     used: dict[str, str] = {}
     groups = dict(stack.of("Logs::LogGroup"))
-    behind_the_api = {_target(p["FunctionName"]) for _, p in stack.of("Lambda::Permission")}
+    behind_the_api = {called(stack, p["FunctionName"]) for _, p in stack.of("Lambda::Permission")}
     for name, function in stack.functions().items():
         logging = function.get("LoggingConfig", {})
         group = _target(logging.get("LogGroup", "${}"))
@@ -228,6 +239,8 @@ def idle_it_costs_what_it_stores(stack: Deployed) -> Iterator[str]:
     for name, resource in stack.resources.items():
         if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE:
             yield f"{name}: what does an idle {resource['Type']} cost?"
+    for name in sorted(with_snap_start(stack)):
+        yield f"{name}: a snapshot is paid by the second"
 
 
 RULES: tuple[Rule, ...] = (

@@ -144,6 +144,7 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "kept in dev": (_set("RecordsTable.DeletionPolicy", "Retain"), "dev", "RecordsTable: DeletionPolicy is Retain"),
     "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
     "layers that stay": (_set("LayerArm64.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
+    "versions that stay": (_drop("SubmitOrder.DeletionPolicy"), "dev", "DeletionPolicy is Retain in dev"),
     "log groups made by the way": (
         lambda r: _boundary_logs(r)["Action"].append("logs:CreateLogGroup"),
         "dev",
@@ -210,6 +211,11 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         _set("OldestMessageAlarm.Properties.Namespace", "AWS/DynamoDB"),
         "prod",
         "OldestMessageAlarm: what is missing is not filled",
+    ),
+    "snapshots by default": (
+        _set("Read.Properties.SnapStart", {"ApplyOn": "PublishedVersions"}),
+        "dev",
+        "Read: a snapshot is paid by the second",
     ),
     "an address by the hour": (
         lambda r: r.update(Gateway={"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "subnet-1"}}),

@@ -1,0 +1,179 @@
+"""SnapStart: off unless it is asked for, for three functions, whose routes never call an old version."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT
+from tests.infrastructure.deployed import Deployed, deployed, source
+from tests.infrastructure.rules import called, with_snap_start
+
+ON = "PublishedVersions"
+# Those that check bodies.
+CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity"}
+
+Template = dict[str, Any]
+
+
+def test_it_is_off_by_default() -> None:
+    assert with_snap_start(deployed(source())) == set()
+
+
+def test_the_parameter_switches_it_on_for_what_checks_bodies() -> None:
+    stack = deployed(source(), SnapStart=ON)
+    assert with_snap_start(stack) == CHECKING
+    # What Lambda takes it for: Python from 3.12, files of 512 MB at most, no file system, no concurrency kept ready.
+    for name in CHECKING:
+        function = stack.functions()[name]
+        assert function["Runtime"] in ("python3.12", "python3.13", "python3.14")
+        assert not {"EphemeralStorage", "FileSystemConfigs"} & set(function)
+    assert not [name for name, alias in stack.of("Lambda::Alias") if "ProvisionedConcurrencyConfig" in alias]
+
+
+def integrations(stack: Deployed) -> dict[str, str]:
+    """What each route calls: `POST /v1/order` -> `SubmitOrderAliaslive`."""
+    found = {}
+    for _, api in stack.of("ApiGatewayV2::Api"):
+        for path, methods in api["Body"]["paths"].items():
+            for method, operation in methods.items():
+                uri = operation["x-amazon-apigateway-integration"]["uri"]
+                target = uri.split(":lambda:path/2015-03-31/functions/")[1].removesuffix("/invocations")
+                found[f"{method.upper()} {path}"] = target[2:-1].removesuffix(".Arn")
+    return found
+
+
+@pytest.mark.parametrize("value", ["None", ON])
+def test_routes_call_the_alias_of_the_newest_version_and_may(value: str) -> None:
+    stack = deployed(source(), SnapStart=value)
+    aliases, versions = dict(stack.of("Lambda::Alias")), dict(stack.of("Lambda::Version"))
+    assert {called(stack, f"${{{name}}}") for name in aliases} == CHECKING
+    for name, alias in aliases.items():
+        version = alias["FunctionVersion"][2:-1].removesuffix(".Version")
+        assert versions[version]["FunctionName"] == alias["FunctionName"], name
+    routes = integrations(stack)
+    for route, target in routes.items():
+        assert (target in aliases) is (called(stack, f"${{{target}}}") in CHECKING), route
+    assert {route for route, target in routes.items() if target in aliases} == {
+        "POST /v1/order",
+        "POST /v1/order/{order_id+}",
+        "POST /v3/{account_id}/shopper_activity/order",
+        "POST /v3/{account_id}/shopper_activity/order/batch",
+    }
+    # An API may call what the permission names and nothing beside it: a right to the function is none to its alias.
+    allowed = [p["FunctionName"][2:-1].removesuffix(".Arn") for _, p in stack.of("Lambda::Permission")]
+    assert sorted(allowed) == sorted(routes.values())
+
+
+def published(stack: Deployed) -> dict[str, tuple[Any, ...]]:
+    """By function what makes CloudFormation publish: another logical id, or another value of any property."""
+    return {v["FunctionName"][2:-1]: (name, sorted(v.items())) for name, v in stack.of("Lambda::Version")}
+
+
+def property_of(resource: str, name: str, value: Any) -> Callable[[Template], None]:
+    def change(template: Template) -> None:
+        template["Resources"][resource]["Properties"][name] = value
+
+    return change
+
+
+def of_all(name: str, value: Any) -> Callable[[Template], None]:
+    def change(template: Template) -> None:
+        template["Globals"]["Function"][name] = value
+
+    return change
+
+
+# What changes, and the functions that are to be published for it.
+CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
+    "code": (property_of("SubmitOrder", "CodeUri", "functions/other"), {"SubmitOrder"}),
+    "the layer's content": (property_of("LayerArm64", "ContentUri", "layers/other"), CHECKING),
+    "a layer that is not deployed": (property_of("LayerX8664", "ContentUri", "layers/other"), set()),
+    "another function": (property_of("Read", "CodeUri", "functions/other"), set()),
+    "a time-out": (of_all("Timeout", 9), CHECKING),
+    "the runtime": (of_all("Runtime", "python3.14"), CHECKING),
+    "a log level": (
+        lambda t: t["Globals"]["Function"]["LoggingConfig"].update(SystemLogLevel="INFO"),
+        CHECKING,
+    ),
+    "a variable": (
+        lambda t: t["Globals"]["Function"]["Environment"]["Variables"].update(MAX_TRIES="6"),
+        CHECKING,
+    ),
+    "rights": (lambda t: t["Resources"]["SubmitOrder"]["Properties"]["Policies"][0]["Statement"].pop(), set()),
+}
+
+
+def compare(before: Deployed, after: Deployed) -> set[str]:
+    """Functions that are published. Fails for one that changed and is not: its routes would call what was before.
+    And for one that did not change and is: Lambda has no new version for it, and the deployment fails."""
+    versions = published(before), published(after)
+    changed = {name for name in CHECKING if before.functions()[name] != after.functions()[name]}
+    new = {name for name in CHECKING if versions[0][name] != versions[1][name]}
+    assert new == changed
+    return new
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_function_is_published_when_it_changes_and_only_then(what: str) -> None:
+    change, expected = CHANGES[what]
+    template = source()
+    change(template)
+    assert compare(deployed(source()), deployed(template)) == expected
+
+
+def other_value(parameter: dict[str, Any]) -> str:
+    """One that the parameter allows and does not have by itself."""
+    if parameter["Type"] == "Number" and "AllowedValues" not in parameter:
+        return str(parameter["Default"] + 1)
+    default = parameter.get("Default", "prod")
+    return next(str(value) for value in parameter.get("AllowedValues", ["other@example.org"]) if value != default)
+
+
+@pytest.mark.parametrize("name", source()["Parameters"])
+def test_a_parameter_publishes_what_it_changes_and_nothing_else(name: str) -> None:
+    given = {name: other_value(source()["Parameters"][name])}
+    before, after = deployed(source()), deployed(source(), **{"stage" if name == "Stage" else name: given[name]})
+    assert compare(before, after) == (CHECKING if name in ("Architecture", "SettleSeconds", "SnapStart") else set())
+
+
+def test_the_description_of_a_version_fits() -> None:
+    """256 characters, also with a layer's longest ARN in it."""
+    longest = "arn:aws-us-gov:lambda:ap-southeast-1:123456789012:layer:LayerX8664abcdef0123:12345"
+    stack = deployed(source(), SnapStart=ON, SettleSeconds="900")
+    for _, version in stack.of("Lambda::Version"):
+        (layer,) = stack.functions()[version["FunctionName"][2:-1]]["Layers"]
+        assert layer in version["Description"]
+        assert len(version["Description"].replace(layer, longest)) <= 256
+
+
+# Imports a function as Lambda does, and prints what a snapshot must not hold: who asked for random bytes, and calls.
+# boto3 imports multiprocessing, which makes a key for processes that no function has.
+INIT = """
+import os, sys
+made, urandom = [], os.urandom
+os.urandom = lambda size: made.append(sys._getframe(1).f_globals["__name__"]) or urandom(size)
+sys.addaudithook(lambda event, _: event in ("socket.connect", "socket.getaddrinfo") and made.append(event))
+sys.path[:0] = [sys.argv[1], "layers/shared"]
+import app
+print(*(set(made) - {"multiprocessing.process"}))
+"""
+
+
+@pytest.mark.parametrize("name", sorted(CHECKING))
+def test_a_snapshot_holds_no_random_bytes_and_no_connection(name: str) -> None:
+    """All environments that are restored from it would share them. It is taken after the import of `app`."""
+    resource = source()["Resources"][name]["Properties"]
+    ran = subprocess.run(
+        [sys.executable, "-c", INIT, resource["CodeUri"]],
+        cwd=ROOT,
+        env={"AWS_LAMBDA_FUNCTION_NAME": name, "AWS_REGION": "us-east-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout.split() == []
