@@ -1,7 +1,7 @@
 """`make bench`: how fast the functions start and work and what they ask of AWS, in one table and one JSON file.
 
-Cold and warm times are ratios to bare boto3 calls in the same run, taken in turns; calls and units are counted. Where a
-machine is busy, the ratios of CPU say the most. Nothing here needs AWS or a network.
+Cold starts are compared with bare boto3 by instructions (by CPU where valgrind is not installed), warm invocations by
+CPU; calls and units are counted. Nothing here needs AWS or a network.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import calls, cold, growth, processing, sizes, warm
+from bench import calls, cold, growth, packages, processing, sizes, warm
+from bench.meter import UNIT, Meter
 from bench.scenes import ROOT
 from tests.simulation.progress import Progress
 
-PARTS = ("calls", "cold", "built", "warm", "processing", "growth", "sizes")
-_COLD = {"ratio": 2, "ratio_of_minima": 2, "cpu_ratio": 2, "import_ratio": 2, "ours_ms": 1, "bare_ms": 1}
+PARTS = ("calls", "cold", "built", "packages", "warm", "processing", "growth", "sizes")
+_COLD = {"ratio": 2, "ours": 1, "bare": 1}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="fresh processes of each kind")
+    parser.add_argument("--rounds", type=int, default=15, help="warm: times 20; cold: only without valgrind")
     parser.add_argument("--most", type=int, default=10_000, help="most orders of the account that grows")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "result.json")
@@ -33,27 +34,21 @@ def main() -> int:
     if "built" in options.only and not cold.can_be_built():
         options.only.remove("built")
         print("Not measured: the built functions (they need Python 3.13, `sam build`, and tests/built once before)")
-    processes = 3 * ("cold" in options.only) + 2 * ("built" in options.only)
-    kinds = len(cold.played()) if processes else 0
-    steps = (
-        kinds * options.rounds * processes + len(warm.NAMES) * ("warm" in options.only) + ("processing" in options.only)
-    )
-    progress = Progress(max(steps, 1), "steps")
     result: dict[str, Any] = {
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "python": platform.python_version(), "machine": platform.machine(),
+        "python": platform.python_version(), "machine": platform.machine(), "unit_of_processes": UNIT,
     }  # fmt: skip
-    for part, measured in (("cold", cold.measured), ("built", cold.built)):
-        if part in options.only:
-            with tempfile.TemporaryDirectory() as folder:
-                found = measured(options.rounds, Path(folder), progress.add)
-            result[part] = {one.name: one.shown() for one in found}
+    with tempfile.TemporaryDirectory() as folder:
+        meter = Meter(Path(folder), options.rounds)
+        for part, measured in (("cold", cold.measured), ("built", cold.built), ("packages", packages.measured)):
+            if part in options.only:
+                result[part] = measured(meter)
     if "warm" in options.only:
+        progress = Progress(len(warm.NAMES), "warm functions")
         result["warm"] = warm.measured(options.rounds * 20, progress.add)
+        progress.clear()
     if "processing" in options.only:
         result["processing"] = processing.measured(options.rounds)
-        progress.add()
-    progress.clear()
     if "calls" in options.only:
         result["calls"] = {name: bill.per_order() for name, bill in calls.measured(calls.warmed()).items()}
     if "growth" in options.only:
@@ -68,11 +63,14 @@ def main() -> int:
 
 def _print(result: dict[str, Any]) -> None:
     if "cold" in result:
-        print("\nCold: a fresh process to its first answer, and the same AWS calls by bare boto3 (medians in ms)")
+        print(f"\nCold: a fresh process to its first answer, and the same AWS calls by bare boto3 ({UNIT})")
         _table(result["cold"], _COLD)
     if "built" in result:
         print("\nThe same from what sam build made, started by AWS's runtime client")
         _table(result["built"], _COLD)
+    if "packages" in result:
+        print(f"\nImports, on top of boto3 with a client of DynamoDB, in ratio to the bare submit ({UNIT})")
+        _table(result["packages"], {"ratio": 2, "cost": 1})
     if "warm" in result:
         print("\nWarm: CPU of one invocation, and of the same AWS calls by bare boto3 clients (medians in ms)")
         print("process 10: against a transaction and an outcome for each order, as a loop would write them")
@@ -100,11 +98,13 @@ def _made(calls_: dict[str, float]) -> dict[str, float]:
     return made
 
 
-def _table(rows: dict[str, dict[str, Any]], columns: dict[str, int]) -> None:
-    """`columns`: name and decimals."""
+def _table(rows: dict[str, Any], columns: dict[str, int]) -> None:
+    """`columns`: name and decimals. A row that is no dictionary says why there are no figures."""
     print(f"  {'':<34}" + "".join(f"{name.replace('_', ' '):>16}" for name in columns))
     for name, row in rows.items():
-        print(f"  {name:<34}" + "".join(f"{row[column]:>16.{places}f}" for column, places in columns.items()))
+        if isinstance(row, dict):
+            row = "".join(f"{row[column]:>16.{places}f}" for column, places in columns.items())
+        print(f"  {name:<34}{row:>16}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A Lambda function that only makes a scene's AWS calls by boto3: what `bench.built` compares ours with."""
+"""A Lambda function that only makes a scene's AWS calls by boto3: what ours are compared with."""
 
 from __future__ import annotations
 

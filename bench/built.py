@@ -1,30 +1,25 @@
-"""One process of `make bench`'s built part: `python -s -S -m bench.built HANDLER`, prints seconds and what was sent.
+"""As `bench.fresh`, from a build: `python -s -S -m bench.built MODULE`.
 
-AWS's own runtime client starts HANDLER, as Lambda does, from what is on the path: a function and the layer as
-`sam build` made them, or `bench.bare`. The clock runs from before the runtime client is imported until it would post
-the answer. Lambda's side of it (the Runtime API's two requests) is left out, alike for both.
+AWS's own runtime client starts the handler, as Lambda does, from what is on the path: a function and the layer as
+`sam build` made them, or `bench.bare`. The two requests to the Runtime API are left out, alike for both.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import pickle
 import sys
 import time
+from typing import Any
 
-started = time.perf_counter()
-cpu = time.process_time()
-
-import json  # noqa: E402
-import os  # noqa: E402
-import pickle  # noqa: E402
-from typing import Any  # noqa: E402
-
-from awslambdaric import bootstrap  # type: ignore[import-not-found] # noqa: E402
-from awslambdaric.lambda_runtime_client import (  # type: ignore[import-not-found] # noqa: E402
+from awslambdaric import bootstrap  # type: ignore[import-not-found]
+from awslambdaric.lambda_runtime_client import (  # type: ignore[import-not-found]
     InvocationRequest,
     LambdaRuntimeClient,
 )
 
-from bench.canned import Replies  # noqa: E402
+from bench.canned import Replies, leave
 
 _ARN = "arn:aws:lambda:us-east-1:123456789012:function:bench"
 
@@ -36,10 +31,8 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
         super().__init__("")
         self._event = json.dumps(scene["event"]).encode()
         self._replies = Replies(scene["replies"])
-        self._imported = 0.0
 
     def wait_next_invocation(self) -> Any:
-        self._imported = time.perf_counter() - started
         self._replies.install()
         names = ("x_amzn_trace_id", "client_context", "cognito_identity", "tenant_id", "invocation_id")
         return InvocationRequest(
@@ -48,13 +41,8 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
         )  # fmt: skip
 
     def post_invocation_result(self, _id: str, result: str | bytes, *_: Any) -> None:
-        seconds, used = time.perf_counter() - started, time.process_time() - cpu
-        answer = json.loads(result)
-        if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300:
-            raise SystemExit(f"answered {answer}")
-        told = {"seconds": seconds, "cpu": used, "imported": self._imported, "sent": self._replies.sent}
-        print(json.dumps(told), file=sys.stderr)
-        raise SystemExit
+        self._replies.check(json.loads(result))
+        leave()
 
     def post_invocation_error(self, _id: str, error: Any, *_: Any) -> None:
         raise SystemExit(f"failed: {error}")
@@ -64,4 +52,7 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
 
 
 with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - pathlib is not free
-    bootstrap.run(sys.argv[1], _Runtime(pickle.load(file)))  # noqa: S301 - written by the bench itself a moment ago
+    runtime = _Runtime(pickle.load(file))  # noqa: S301 - written by the bench itself a moment ago
+if sys.argv[1] == "none":
+    leave()
+bootstrap.run(f"{sys.argv[1]}.handler", runtime)

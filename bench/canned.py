@@ -1,12 +1,15 @@
 """In a fresh process: botocore answers from a list of replies instead of the network. Used alike by ours and the bare.
 
-Nothing but the standard library may be imported here before the clock runs.
+Every process that is measured imports this, so only what is needed of the standard library may be imported here.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+import sys
+import time
+from typing import Any, NoReturn
 
 
 class _Raw:
@@ -18,13 +21,14 @@ class _Raw:
 
 
 class Replies:
-    """Each HTTP request gets the next reply that its operation has; `sent` are the operations."""
+    """Each HTTP request gets the next reply that its operation has."""
 
     def __init__(self, replies: list[tuple[str, bytes]]) -> None:
         self._replies: dict[str, list[bytes]] = {}
         for operation, body in replies:
             self._replies.setdefault(operation, []).append(body)
-        self.sent: list[str] = []
+        self._expected = [operation for operation, _ in replies]
+        self._sent: list[str] = []
 
     def install(self) -> None:
         from botocore import httpsession
@@ -33,13 +37,24 @@ class Replies:
         def send(_session: Any, request: Any) -> Any:
             target = request.headers["X-Amz-Target"]
             operation = (target if isinstance(target, str) else target.decode()).rpartition(".")[2]
-            self.sent.append(operation)
+            self._sent.append(operation)
             waiting = self._replies[operation]
             body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
             headers = HeadersDict({"content-type": "application/x-amz-json-1.0", "content-length": str(len(body))})
             return AWSResponse(request.url, 200, headers, _Raw(body))  # type: ignore[arg-type]
 
         httpsession.URLLib3Session.send = send  # type: ignore[method-assign, assignment]
+
+    def check(self, answer: dict[str, Any]) -> None:
+        """Ends the process as failed if the function did, or sent other requests than there are replies."""
+        if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300 or self._sent != self._expected:
+            raise SystemExit(f"answered {answer}, sent {self._sent}")
+
+
+def leave() -> NoReturn:
+    """Writes the seconds of CPU so far and ends the process at once: no answer waits for Python's clean-up."""
+    print(time.process_time(), file=sys.stderr, flush=True)
+    os._exit(0)
 
 
 def wire(reply: dict[str, Any]) -> bytes:

@@ -1,63 +1,32 @@
-"""Fresh processes to their first answer, round-robin with a bare boto3 process that makes the same AWS calls.
+"""Fresh processes to their first answer, against bare boto3 processes that make the same AWS calls.
 
-From source (`measured`), and from what `sam build` made, started by AWS's runtime client (`built`).
+From source (`measured`), and from what `sam build` made, started by AWS's runtime client (`built`). The cost of a
+process that only imports what the bench itself needs is subtracted from both.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import platform
 import re
-import statistics
-import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench import scenes
 from bench.canned import wire
-from bench.memory import ENVIRONMENT
+from bench.meter import Meter, Process
 from bench.scenes import ROOT, Played, Stage
 from bench.sizes import BUILT
 
+SHARED = ROOT / "layers" / "shared"
 # What Lambda's runtime brings along: tests/built puts it there.
 RUNTIME = ROOT / ".venv-ci" / "python3.13-runtime"
 # The functions' own Python, as tests/built finds it, where this one is another.
 _BUILT_BY = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
 LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else "LayerX8664") / "python"
-
-
-@dataclass(frozen=True)
-class Cold:
-    """Seconds of each process, by what it did: `ours` and `bare` by the clock and of CPU, and `imported` of ours.
-
-    `calls` are what both of them sent. On a busy machine `cpu_ratio`, that of the minima of CPU, says the most.
-    """
-
-    name: str
-    ours: list[float]
-    ours_cpu: list[float]
-    imported: list[float]
-    bare: list[float]
-    bare_cpu: list[float]
-    calls: list[str]
-
-    def shown(self) -> dict[str, Any]:
-        ours, imported, bare = (statistics.median(times) for times in (self.ours, self.imported, self.bare))
-        return {
-            "ratio": round(ours / bare, 3),
-            "ratio_of_minima": round(min(self.ours) / min(self.bare), 3),
-            "cpu_ratio": round(min(self.ours_cpu) / min(self.bare_cpu), 3),
-            "import_ratio": round(imported / bare, 3),
-            "ours_ms": round(ours * 1000, 1),
-            "import_ms": round(imported * 1000, 1),
-            "bare_ms": round(bare * 1000, 1),
-            "calls": self.calls,
-        }
 
 
 def played() -> dict[str, Played]:
@@ -79,92 +48,55 @@ def played() -> dict[str, Played]:
     return found
 
 
-def measured(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
-    """`rounds` processes of each kind, taking turns."""
-    times = _Times(folder)
-    for _ in range(rounds):
-        for name, path in times.paths.items():
-            for what in ("bare", "ours", "import"):
-                times.add(name, what, fresh(path, what), answered=what != "import")
-                tick()
-    return times.found(imported=("import", "seconds"))
+def measured(meter: Meter) -> dict[str, dict[str, Any]]:
+    """By scene: `ours` and `bare` in the meter's unit, their `ratio`, and the `calls` that both make."""
+    return _compared(meter, source)
+
+
+def source(scene: Path, module: str, function: str = "") -> Process:
+    path = (ROOT / "functions" / function, SHARED) if function else ()
+    return Process((sys.executable, "-m", "bench.fresh", module), path, scene)
 
 
 def can_be_built() -> bool:
     return bool(_BUILT_BY) and LAYER.is_dir() and (RUNTIME / "complete").exists()
 
 
-def built(rounds: int, folder: Path, tick: Callable[[], None]) -> list[Cold]:
-    """As `measured`, of the built functions; ours has imported when the runtime client asks for the first event."""
-    times = _Times(folder)
-    for _ in range(rounds):
-        for name, path in times.paths.items():
-            function = BUILT / times.kinds[name].function.title().replace("_", "")
-            for what, handler, folders in (
-                ("bare", "bench.bare.handler", [RUNTIME]),
-                ("ours", "app.handler", [function, LAYER, RUNTIME]),
-            ):
-                # -S leaves out site-packages, -s the user's: nothing is there but what Lambda has.
-                times.add(name, what, _run(path, [_BUILT_BY, "-s", "-S", "-m", "bench.built", handler], folders))
-                tick()
-    return times.found(imported=("ours", "imported"))
+def built(meter: Meter) -> dict[str, dict[str, Any]]:
+    """As `measured`, of the built functions."""
+    return _compared(meter, _build)
 
 
-class _Times:
-    """What the processes of one part took, and the files that tell them what to do."""
-
-    def __init__(self, folder: Path) -> None:
-        self.kinds = played()
-        self.paths = {name: folder / f"{name}.pickle" for name in self.kinds}
-        for name, scene in self.kinds.items():
-            self.paths[name].write_bytes(pickle.dumps(_written(scene)))
-        self._ran: dict[tuple[str, str], list[dict[str, Any]]] = {}
-
-    def add(self, name: str, what: str, ran: dict[str, Any], *, answered: bool = True) -> None:
-        """Raises RuntimeError if it did not send what the scene sends."""
-        if answered and ran["sent"] != [call.operation for call in self.kinds[name].calls]:
-            raise RuntimeError(f"{name}, {what}: sent {ran['sent']}")
-        self._ran.setdefault((name, what), []).append(ran)
-
-    def found(self, imported: tuple[str, str]) -> list[Cold]:
-        """`imported`: which process, and which of its figures, says how long ours imports."""
-        return [
-            Cold(
-                name,
-                ours=self._of(name, "ours", "seconds"), ours_cpu=self._of(name, "ours", "cpu"),
-                imported=self._of(name, *imported),
-                bare=self._of(name, "bare", "seconds"), bare_cpu=self._of(name, "bare", "cpu"),
-                calls=[call.operation for call in scene.calls],
-            )
-            for name, scene in self.kinds.items()
-        ]  # fmt: skip
-
-    def _of(self, name: str, what: str, key: str) -> list[float]:
-        return [ran[key] for ran in self._ran[name, what]]
+def _build(scene: Path, module: str, function: str = "") -> Process:
+    path = (BUILT / function.title().replace("_", ""), LAYER) if function else ()
+    # -S leaves out site-packages, -s the user's: nothing is there but what Lambda has.
+    return Process((_BUILT_BY, "-s", "-S", "-m", "bench.built", module), (*path, RUNTIME), scene, built=True)
 
 
-def _written(scene: Played) -> dict[str, Any]:
-    return {
-        "function": str(ROOT / "functions" / scene.function),
-        "event": scene.event,
-        "calls": [(c.service, re.sub(r"(?<!^)(?=[A-Z])", "_", c.operation).lower(), c.parameters) for c in scene.calls],
-        "replies": [(c.operation, wire(c.reply)) for c in scene.calls],
-    }
-
-
-def fresh(scene: Path, what: str) -> dict[str, Any]:
-    return _run(scene, [sys.executable, "-m", "bench.fresh", what], [ROOT / "layers" / "shared"])
-
-
-def _run(scene: Path, command: list[str], folders: list[Path]) -> dict[str, Any]:
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **ENVIRONMENT}
-    environment["PYTHONPATH"] = ":".join(str(folder) for folder in (*folders, ROOT))
-    environment["PYTHONDONTWRITEBYTECODE"] = "1"  # as on Lambda; and what was built stays as it is
-    ran = subprocess.run(
-        command,
-        env=environment | {"BENCH_SCENE": str(scene)}, cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if ran.returncode:
-        raise RuntimeError(f"{scene.stem}, {command[-1]}: {ran.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(ran.stderr.splitlines()[-1])
+def _compared(meter: Meter, process: Callable[..., Process]) -> dict[str, dict[str, Any]]:
+    plays = played()
+    paths = {name: write(meter, name, play) for name, play in plays.items()}
+    none = process(paths["submit"], "none")
+    ours = {name: process(paths[name], "app", play.function) for name, play in plays.items()}
+    bare = {name: process(paths[name], "bench.bare") for name in plays}
+    costs = meter.costs([none, *ours.values(), *bare.values()])
+    found = {}
+    for name, play in plays.items():
+        one, other = (costs[kind[name]] - costs[none] for kind in (ours, bare))
+        found[name] = {
+            "ratio": round(one / other, 3), "ours": round(one, 1), "bare": round(other, 1),
+            "calls": [call.operation for call in play.calls],
+        }  # fmt: skip
     return found
+
+
+def write(meter: Meter, name: str, play: Played) -> Path:
+    """Writes the scene's file, which a process reads."""
+    path = meter.folder / f"{name}.pickle"
+    content = {
+        "event": play.event,
+        "calls": [(c.service, re.sub(r"(?<!^)(?=[A-Z])", "_", c.operation).lower(), c.parameters) for c in play.calls],
+        "replies": [(c.operation, wire(c.reply)) for c in play.calls],
+    }
+    path.write_bytes(pickle.dumps(content))
+    return path
