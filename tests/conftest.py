@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from local.seed import seed
 from local.stack import Stack
+
+# A busy machine may need a second for an example that takes a millisecond: how long one takes is not under test.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Those that need the local stack or another engine: one stack for all of them. Of the others a folder stays together,
 # and tests/handlers compares at its end the rights that all of its tests were seen to use.
