@@ -13,9 +13,10 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
 from tests.handlers import template
+from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
-from tillbook import table
+from tillbook import table, times
 
 _HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
@@ -83,7 +84,15 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 @pytest.fixture
-def shop(_aws: None, faults: Faults, request: pytest.FixtureRequest) -> Shop:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every stamp and request id that the test makes."""
+    made = Clock()
+    monkeypatch.setattr(times, "time", made)
+    return made
+
+
+@pytest.fixture
+def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
     SEEN.test = request.node.name
     _empty()
     forget_keys()

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Answer, Context, Death, Shop, die_at
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import rebuild, table
+from tillbook import rebuild, table, times
 from tillbook.errors import Unavailable
 from tillbook.identity import order_key
 from tillbook.jobs import Jobs, Step
@@ -129,7 +129,7 @@ def test_records_of_an_order(shop: Shop, changes: dict[str, Any], expected: list
 
 
 def test_shape_of_a_member(shop: Shop) -> None:
-    before = datetime.now(UTC)
+    before = times.to_datetime(times.now())
     submit(shop, order(customer_id="c-1", shipping_address=SHIP | {"name": "Ann Lee", "company": "Acme"}))
     send(
         shop,
@@ -139,7 +139,7 @@ def test_shape_of_a_member(shop: Shop) -> None:
     (v1,) = members(shop, V1)
     assert v1.keys() == set(FIELDS)
     added = datetime.fromisoformat(v1.pop("added_at"))
-    assert before <= added <= datetime.now(UTC)
+    assert before <= added <= times.to_datetime(times.now())
     assert v1 == SHIP | {
         "order_id": "o-1", "kind": "shipping", "name": "Ann Lee", "company": "Acme", "country": "USA",
         "email_sha256": sha(ANN), "person_id": None, "customer_id": "c-1",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Death, Shop, die_at
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
@@ -252,7 +253,7 @@ def test_whoever_stands_behind_a_page_of_removed_activities_is_not_forgotten(sho
         return go()
 
     with shop.faults.injected(behind), SEEN.others():
-        assert not Ledger(table.dynamodb(), settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 5)
+        assert not Ledger(table.dynamodb(), settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 60)
     assert [name for name, _ in named(shop, ANN)] == ["Placed an order"]
 
 
@@ -321,7 +322,6 @@ def test_what_a_purge_took_shows_as_purged(shop: Shop, dated: bool) -> None:
     applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
     shop.drain()
     queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
-    time.sleep(0.002)  # a request id tells no more than the millisecond
     before = times.iso(times.now())
     if dated:
         later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
@@ -339,10 +339,20 @@ def test_what_a_purge_took_shows_as_purged(shop: Shop, dated: bool) -> None:
     assert shop.status(v1)["status"] == "queued"
 
 
+def test_a_request_of_the_millisecond_of_a_purge_does_not_show_as_purged(shop: Shop, clock: Clock) -> None:
+    """A request id has no more of its time than the millisecond: it may be from before the purge or after it."""
+    before = shop.send(event(email=ANN)).body["request_id"]
+    clock.nanoseconds += 1_000_000 - clock.nanoseconds % 1_000_000
+    clock.step = 1_000
+    within = shop.send(event(email=ANN)).body["request_id"]
+    start(shop)
+    assert shop.status(before)["status"] == "failed"
+    assert shop.status(within)["status"] == "queued"
+
+
 def test_of_an_account_without_purges_nothing_shows_as_purged(shop: Shop) -> None:
     shop.submit(order("theirs"), key=OTHER_ADMIN)
     request_id = shop.send(event(email=ANN)).body["request_id"]
-    time.sleep(0.002)
     start(shop, key=OTHER_ADMIN)
     assert shop.status(request_id)["status"] == "queued"
 
@@ -796,7 +806,6 @@ def begun(
     """
     for order_id in order_ids:
         send(shop, event(email=ANN, order_id=order_id, occurred_at=day(1)))
-    time.sleep(0.002)  # a date tells milliseconds, and there may be two of them
     before = times.iso(times.now())
     for order_id in order_ids:
         shop.send(PAID | {"order_id": order_id}, headers=headers)
@@ -1370,7 +1379,7 @@ def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> No
         return answer
 
     with shop.faults.injected(between):
-        gone = Ledger(shop.dynamodb, settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 10)
+        gone = Ledger(shop.dynamodb, settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 60)
     assert moved
 
     assert not gone
@@ -1491,8 +1500,8 @@ def test_a_replay_of_all_ends_in_time_and_tells_where_to_go_on(shop: Shop, monke
         person = ["email", email_sha256(ANN)]
         queued = QueuedOrder(ACCOUNT, request_id, received, 0, f"e-{n}", received, person, body)
         kept.keep(ACCOUNT, request_id, "x", Message(orders=[queued]))
-    spent, begun, monotonic = [0.0], [0.0], time.monotonic
-    monkeypatch.setattr(time, "monotonic", lambda: monotonic() + spent[0])
+    spent, begun, start = [0.0], [0.0], time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: start + spent[0])
 
     def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         spent[0] += 0.1

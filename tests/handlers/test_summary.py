@@ -9,13 +9,14 @@ import time
 from base64 import b64decode
 from contextlib import suppress
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.handlers import template
+from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
 from tillbook import people, summary, times
@@ -26,6 +27,12 @@ from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
 TODAY = times.iso(times.now())[:10]
+
+
+@pytest.fixture(autouse=True)
+def _noon(clock: Clock) -> None:
+    """No day and no hour ends while a test runs."""
+    clock.set(datetime.fromisoformat(f"{TODAY}T12:30:00Z"))
 
 
 def _day(days: int) -> str:
