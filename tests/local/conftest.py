@@ -37,7 +37,7 @@ class Client:
     failures: list[tuple[str, str]] = field(default_factory=list)
 
     def __call__(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=120)
         try:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, {"content-type": "application/json"} | named)

@@ -24,7 +24,7 @@ from tests.local.conftest import PROJECT, Client
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 
 
-def eventually(check: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(check: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if check():
@@ -34,14 +34,17 @@ def eventually(check: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def test_a_queued_message_is_worked_on_at_once(client: Client) -> None:
-    client("POST", "/do/queue", "warm")
-    eventually(lambda: client("POST", "/do/get", "warm").json is not None)
-    delays = []
-    for number in range(5):
-        sent = float(client("POST", "/do/queue", f"m{number}").body)
-        assert eventually(lambda key=f"m{number}": client("POST", "/do/get", key).json is not None)  # type: ignore[misc]
-        delays.append(float(client("POST", "/do/get", f"m{number}").json["at"]["N"]) - sent)
-    assert min(delays) < 0.25, delays
+    """By itself the poller looks once a second: a message sent right behind another would wait for nearly as long.
+
+    One of many that does not wait is enough. Any of them may be held up by what else runs on the machine.
+    """
+    delays: list[float] = []
+    while not delays or min(delays[1:], default=1.0) > 0.5:
+        assert len(delays) < 60, delays
+        key = f"m{len(delays)}"
+        sent = float(client("POST", "/do/queue", key).body)
+        assert eventually(lambda key=key: client("POST", "/do/get", key).json is not None)  # type: ignore[misc]
+        delays.append(float(client("POST", "/do/get", key).json["at"]["N"]) - sent)
 
 
 def test_batches_come_as_the_template_says_and_fail_in_part(client: Client) -> None:
@@ -66,14 +69,16 @@ def test_slow_batches_run_side_by_side(client: Client) -> None:
     functions = client.stack.boto3_client("lambda")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
-    sqs, queue = client.stack.boto3_client("sqs"), client.stack.outputs["QueueUrl"]
-    for _ in range(3):
-        sqs.send_message(QueueUrl=queue, MessageBody="slow")
-        time.sleep(0.15)
-    time.sleep(0.5)
-    names = ["ApproximateNumberOfMessages"]
-    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-    assert attributes == {"ApproximateNumberOfMessages": "0"}
+    bodies = [f"held {number}" for number in range(3)]
+    try:
+        for body in bodies:
+            client("POST", "/do/queue", body)
+            # And none of those before it has ended.
+            assert eventually(lambda body=body: client("POST", "/do/get", f"{body} has begun").json is not None)  # type: ignore[misc]
+        assert [client("POST", "/do/get", body).json for body in bodies] == [None] * 3
+    finally:
+        client("POST", "/do/count", "let go")
+    assert eventually(lambda: all(client("POST", "/do/get", body).json for body in bodies))
 
 
 def test_functions_may_do_what_the_template_allows_and_no_more(client: Client) -> None:
@@ -85,10 +90,7 @@ def test_functions_may_do_what_the_template_allows_and_no_more(client: Client) -
 def test_logs_of_all_functions_can_be_read(client: Client) -> None:
     client("POST", "/do/answer", '"find me"')
     # What a function prints may come a moment after its answer.
-    end = time.monotonic() + 20
-    while 'asked for "find me"' not in client.stack.logs():
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    assert eventually(lambda: 'asked for "find me"' in client.stack.logs())
 
 
 def test_functions_get_nothing_of_the_environment_of_the_machine(client: Client) -> None:
@@ -143,7 +145,7 @@ def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
         outputs = stack.outputs
         # Is worked on when the stack stops.
         client("POST", "/do/queue", "slow")
-        time.sleep(0.3)
+        assert eventually(lambda: client("POST", "/do/get", "slow has begun").json is not None)
     with Stack(template=template, state=tmp_path) as stack:
         client = Client(stack)
         assert stack.outputs == outputs
@@ -173,7 +175,7 @@ def test_a_taken_port_is_told_in_one_line() -> None:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=120,
             check=False,
         )
     assert result.returncode == 1
@@ -275,9 +277,9 @@ def test_make_run_plays_the_examples_serves_and_ends_without_a_trace(ending: str
         else:
             process.terminate()
         rest = process.stdout.read()
-        process.wait(timeout=20)
+        process.wait(timeout=120)
     assert "Traceback" not in rest
     directory = str(Path(log).parent)
     assert not Path(directory).exists()
-    assert eventually(lambda: not running(directory), 2), running(directory)
+    assert eventually(lambda: not running(directory)), running(directory)
     assert free(port)

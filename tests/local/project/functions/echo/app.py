@@ -49,6 +49,28 @@ def queue(body):
     return {"statusCode": 202, "body": str(time.time())}
 
 
+def meet(body):
+    """Answers once as many calls of that name as are wanted were all under way at the same time."""
+    name, wanted = body.split()
+    arrived = count(name)
+    while arrived < int(wanted):
+        time.sleep(0.02)
+        arrived = int(get(name)["calls"]["N"])
+    return {"statusCode": 200, "body": "met"}
+
+
+def count(body):
+    """How often it was called for that name."""
+    answer = dynamodb.update_item(
+        TableName=os.environ["TABLE"],
+        Key={"pk": {"S": body}},
+        UpdateExpression="ADD calls :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+        ReturnValues="ALL_NEW",
+    )
+    return int(answer["Attributes"]["calls"]["N"])
+
+
 def get(body):
     return dynamodb.get_item(TableName=os.environ["TABLE"], Key={"pk": {"S": body}}).get("Item")
 

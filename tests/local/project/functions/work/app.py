@@ -11,15 +11,25 @@ dynamodb = boto3.client("dynamodb")
 def handler(event, context):
     failures = []
     for record in event["Records"]:
-        if record["body"] == "slow":
+        body = record["body"]
+        if body == "slow":
+            note("slow has begun")
             time.sleep(1)
-        item = {
-            "pk": {"S": record["body"]},
-            "at": {"N": str(time.time())},
-            "batch": {"N": str(len(event["Records"]))},
-        }
-        if record["body"] == "failing":
+        if body.startswith("held"):
+            note(f"{body} has begun")
+            while not noted("let go"):
+                time.sleep(0.05)
+        if body == "failing":
             failures.append({"itemIdentifier": record["messageId"]})
         else:
-            dynamodb.put_item(TableName=os.environ["TABLE"], Item=item)
+            note(body, batch={"N": str(len(event["Records"]))})
     return {"batchItemFailures": failures}
+
+
+def note(name, **more):
+    item = {"pk": {"S": name}, "at": {"N": str(time.time())}} | more
+    dynamodb.put_item(TableName=os.environ["TABLE"], Item=item)
+
+
+def noted(name):
+    return "Item" in dynamodb.get_item(TableName=os.environ["TABLE"], Key={"pk": {"S": name}})
