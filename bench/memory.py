@@ -25,7 +25,8 @@ ENVIRONMENT = {
     "LEDGER_TABLE": LEDGER, "RECORDS_TABLE": RECORDS, "ORDERS_QUEUE_URL": QUEUE_URL, "MAX_TRIES": "5",
     "QUEUE_RETENTION_SECONDS": "1209600", "SETTLE_SECONDS": "120", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_EC2_METADATA_DISABLED": "true", "STACK_NAME": "tillbook", "AWS_LAMBDA_FUNCTION_NAME": "bench",
+    "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_SERVICE_NAME": "tillbook",
+    "PYDANTIC_DISABLE_PLUGINS": "1", "AWS_LAMBDA_FUNCTION_NAME": "bench",
     "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
 }  # fmt: skip
 _WATCHED = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")

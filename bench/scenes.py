@@ -15,11 +15,13 @@ from typing import Any
 
 from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
 from events import make
-from tillbook import http, processing, table
+from tillbook import processing
 from tillbook.accounts import Account, Accounts
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
 from tillbook.keys import Keys
 from tillbook.messages import decode, encode
-from tillbook.settings import settings
+from tillbook.web import endpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 # The published example of each API; everything here is of its size.
@@ -56,27 +58,27 @@ class Stage:
         settings.cache_clear()
         self.memory = Memory()
         self.played: list[Played] = []  # the latest one
-        table.dynamodb.cache_clear()
-        table.sqs.cache_clear()
-        for service, client in (("dynamodb", table.dynamodb()), ("sqs", table.sqs())):
+        clients.dynamodb.cache_clear()
+        clients.sqs.cache_clear()
+        for service, client in (("dynamodb", clients.dynamodb()), ("sqs", clients.sqs())):
             self.memory.attach(client, service)
         self.cold()
-        Accounts(table.dynamodb(), RECORDS).create(Account(make.ACCOUNT))
-        keys = Keys(table.dynamodb(), RECORDS)
+        Accounts(clients.dynamodb(), RECORDS).create(Account(make.ACCOUNT))
+        keys = Keys(clients.dynamodb(), RECORDS)
         keys.create(make.ACCOUNT, "ingest", secret=make.INGEST_KEY)
         keys.create(make.ACCOUNT, "admin", secret=make.ADMIN_KEY)
 
     def cold(self) -> None:
-        http._keys, processing._processor = None, None
-        for name in ("orders", "intake", "reading", "managing"):
-            for value in vars(import_module(f"tillbook.{name}")).values():
-                if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.{name}":
+        processing.processor.cache_clear()
+        for name in ("endpoint", "orders", "intake", "reading", "managing"):
+            for value in vars(import_module(f"tillbook.web.{name}")).values():
+                if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.web.{name}":
                     value.cache_clear()
 
     def forget_clients(self) -> None:
         """So that the functions make clients of their own, which this memory does not answer."""
-        table.dynamodb.cache_clear()
-        table.sqs.cache_clear()
+        clients.dynamodb.cache_clear()
+        clients.sqs.cache_clear()
         self.cold()
 
     def play(self, function: str, event: dict[str, Any], *, ok: bool = True) -> Played:
@@ -121,9 +123,10 @@ def alone() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(kept)
         settings.cache_clear()
-        table.dynamodb.cache_clear()
-        table.sqs.cache_clear()
-        http._keys, processing._processor = None, None
+        clients.dynamodb.cache_clear()
+        clients.sqs.cache_clear()
+        endpoint._keys.cache_clear()
+        processing.processor.cache_clear()
 
 
 # ------------------------------------------------------------------- requests

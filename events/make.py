@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from local import front_door
 from local import template as templates
-from tillbook import messages, shopper_activity, times
+from tillbook import messages, times
+from tillbook.contract import shopper_activity
 from tillbook.identity import order_key
 from tillbook.jobs import Step
 from tillbook.json_text import loads

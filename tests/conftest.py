@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from local.stack import Stack
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# Powertools reads the stack's name when it is imported.
+os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tillbook")
 # Those that need the local stack or another engine: one stack for all of them. Of the others a folder stays together,
 # and tests/handlers compares at its end the rights that all of its tests were seen to use.
 _ON_AN_ENGINE = frozenset(

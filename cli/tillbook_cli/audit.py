@@ -13,9 +13,10 @@ import click
 
 from tillbook.accounts import Account
 from tillbook.audit import DRIFT, UNSETTLED, Auditor
+from tillbook.aws.items import raw
 from tillbook.errors import NotFound
 from tillbook.people import People
-from tillbook.table import TIMELINE, person_pk, raw
+from tillbook.table import TIMELINE, person_pk
 
 Report = dict[str, Any]
 

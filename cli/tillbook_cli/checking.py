@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tillbook import orders_api, shopper_activity, times
+from tillbook import times
+from tillbook.contract import orders_api, shopper_activity
+from tillbook.contract.limits import MAX_ORDER_BYTES
 from tillbook.errors import FieldError, Invalid
-from tillbook.http import MAX_ORDER_BYTES
 from tillbook.json_text import Json, dumps
 
 from . import histories

@@ -18,9 +18,9 @@ from tillbook import times
 from tillbook.accounts import SOURCES, Account
 from tillbook.amounts import text as amount_text
 from tillbook.audiences import FORMULA_STARTS, Audiences
+from tillbook.aws.items import Item
 from tillbook.ledger import state_of
 from tillbook.people import People
-from tillbook.table import Item
 
 from .audience import export as export_audience
 from .on_a_stack import Tillbook, on_a_stack

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tillbook import fields as limits
 from tillbook.amounts import AmountError, parse_amount
+from tillbook.contract.limits import MAX_ITEMS
 
 from .rows import Place, Row
 
@@ -222,10 +222,10 @@ def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
                 faults.append((group[0].line, _BESIDE))
             yield _entry(group, end, mapping, faults)
             group, faults = [], []
-        if not together or len(group) < limits.MAX_ITEMS:
+        if not together or len(group) < MAX_ITEMS:
             group.append(row)
         elif not faults:
-            faults.append((group[0].line, f"has more than {limits.MAX_ITEMS} rows"))
+            faults.append((group[0].line, f"has more than {MAX_ITEMS} rows"))
         end = row.end
     if group:
         yield _entry(group, end, mapping, faults)

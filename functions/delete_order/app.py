@@ -1,9 +1,6 @@
 """DELETE /v1/order/{order_id}: the order goes, and its LTV with it."""
 
-from tillbook import orders
-from tillbook.http import Request, Response, endpoint
+from tillbook.web import orders
+from tillbook.web.endpoint import endpoint
 
-
-@endpoint(role="ingest")
-def handler(request: Request) -> Response:
-    return orders.delete(request)
+handler = endpoint(orders.delete)

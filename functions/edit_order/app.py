@@ -1,9 +1,7 @@
 """POST /v1/order/{order_id}: given fields replace, null clears, absent fields stay."""
 
-from tillbook import orders, orders_api  # noqa: F401 - the checks, read at the start and not by the first request
-from tillbook.http import Request, Response, endpoint
+from tillbook.contract import orders_api  # noqa: F401 - the models, made at the start and not by the first request
+from tillbook.web import orders
+from tillbook.web.endpoint import endpoint
 
-
-@endpoint(role="ingest")
-def handler(request: Request) -> Response:
-    return orders.edit(request)
+handler = endpoint(orders.edit)

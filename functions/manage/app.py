@@ -1,9 +1,6 @@
 """What an admin sets going: rebuild, purge, erase, replay and discard."""
 
-from tillbook import managing
-from tillbook.http import Request, Response, endpoint
+from tillbook.web import managing
+from tillbook.web.endpoint import endpoint
 
-
-@endpoint(role="admin")
-def handler(request: Request) -> Response:
-    return managing.start(request)
+handler = endpoint(managing.start)

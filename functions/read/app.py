@@ -1,9 +1,6 @@
 """Every GET, and the match: orders, people with LTV, timelines, requests, audiences, jobs."""
 
-from tillbook import reading
-from tillbook.http import Request, Response, endpoint
+from tillbook.web import reading
+from tillbook.web.endpoint import endpoint
 
-
-@endpoint(role="admin")
-def handler(request: Request) -> Response:
-    return reading.answer(request)
+handler = endpoint(reading.answer)

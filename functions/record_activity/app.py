@@ -1,9 +1,6 @@
 """POST /v3/{account_id}/shopper_activity/order and /batch: validated, hashed, queued, 202."""
 
-from tillbook import intake
-from tillbook.http import Request, Response, endpoint
+from tillbook.web import intake
+from tillbook.web.endpoint import endpoint
 
-
-@endpoint(role="ingest")
-def handler(request: Request) -> Response:
-    return intake.accept(request)
+handler = endpoint(intake.accept)

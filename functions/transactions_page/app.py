@@ -2,6 +2,6 @@
 
 from pathlib import Path
 
-from tillbook.pages import files
+from tillbook.web.pages import files
 
 handler = files(Path(__file__).parent / "page")

@@ -11,10 +11,12 @@ import boto3
 import pytest
 
 from tests.cli.conftest import REGION, Terminal
-from tillbook import audit, orders_api, times
+from tillbook import audit, times
+from tillbook.aws.items import raw
+from tillbook.contract import orders_api
 from tillbook.identity import Person, email_sha256
 from tillbook.ledger import Ledger
-from tillbook.table import person_pk, raw
+from tillbook.table import person_pk
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 Plant = Callable[[str, str], None]

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tillbook import shopper_activity, times
+from tillbook import times
+from tillbook.contract import shopper_activity
 from tillbook.identity import keyed_event_id, request_event_id
 from tillbook.ledger import Activity
 from tillbook.messages import QueuedOrder

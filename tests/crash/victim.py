@@ -19,7 +19,8 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-from tillbook import table, times
+from tillbook import times
+from tillbook.aws import clients
 
 _FUNCTIONS = ("submit_order", "edit_order", "delete_order")
 _TIMEOUT_MILLIS = 10_000
@@ -31,7 +32,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     handlers = {name: import_module(f"functions.{name}.app").handler for name in _FUNCTIONS}
     # No connection is made before the fork.
-    table.dynamodb(), table.sqs()
+    clients.dynamodb(), clients.sqs()
     for line in sys.stdin:
         order = json.loads(line)
         reading, writing = os.pipe()

@@ -6,7 +6,8 @@ from typing import Any
 
 from tests.end_to_end.shop import Shop
 from tests.examples import event
-from tillbook import shopper_activity, times
+from tillbook import times
+from tillbook.contract import shopper_activity
 from tillbook.deadletters import DeadLetters
 from tillbook.messages import Message, QueuedOrder
 

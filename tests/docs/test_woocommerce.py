@@ -17,7 +17,7 @@ import pytest
 
 from local.stack import ROOT, Stack
 from tests.end_to_end.shop import Shop
-from tillbook import shopper_activity
+from tillbook.contract import shopper_activity
 from tillbook.json_text import loads
 from tillbook.times import now
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tillbook.aws.items import plain_item
 from tillbook.errors import Malformed
 from tillbook.json_text import dumps
 from tillbook.packing import unpack
-from tillbook.table import plain_item
 
 MARKER_DOMAIN = "privacy-marker.example"
 # Of the published example.

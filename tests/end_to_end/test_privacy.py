@@ -34,9 +34,9 @@ from tests.end_to_end.privacy import (
 )
 from tests.end_to_end.shop import Reply, Shop, basic, segment
 from tests.end_to_end.test_order_path import event, queued
+from tillbook.aws.items import raw
 from tillbook.identity import Person, email_sha256
 from tillbook.packing import pack
-from tillbook.table import raw
 
 stack_test = pytest.mark.stack
 COUNT = "ApproximateReceiveCount"
@@ -199,7 +199,8 @@ def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
 # A function of ours that meets an error nobody expected, whose text is all that was sent.
 CRASHING = """
 import json
-from tillbook import errors, http, processing, rejections
+from tillbook import errors, processing, rejections
+from tillbook.web import endpoint
 
 flying = {}
 

@@ -15,10 +15,10 @@ from typing import Any
 from tests.audience_run.costs import read_units, size
 from tests.simulation.store import DynamoDB
 from tillbook import times
+from tillbook.aws.items import Item, raw
 from tillbook.effects import Effect
 from tillbook.hours import Hours
 from tillbook.summary import Summary
-from tillbook.table import Item, raw
 from tillbook.transactions import STATUSES, Transaction, Transactions
 
 ACCOUNT, RECORDS, SOURCES = "1234567", "records", ("orders_api", "shopper_activity")

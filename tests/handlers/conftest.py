@@ -15,8 +15,9 @@ from moto.sqs.models import sqs_backends
 from tests.handlers import template
 from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
-from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
-from tillbook import table, times
+from tests.handlers.shop import Faults, Shop, Stdout, forget_clients, forget_keys
+from tillbook import times
+from tillbook.aws import clients, telemetry
 
 _HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
@@ -48,8 +49,8 @@ def _aws() -> Iterator[None]:
         patch.setenv(name, value)
     forget_clients()
     with mock_aws():
-        template.create_tables(table.dynamodb())
-        assert template.create_queues(table.sqs()) == _URLS
+        template.create_tables(clients.dynamodb())
+        assert template.create_queues(clients.sqs()) == _URLS
         for function in template.functions():
             module = importlib.import_module(template.module(function))
             patch.setattr(module, "handler", SEEN.handler(function, module.handler))
@@ -92,7 +93,10 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
+def shop(
+    _aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Shop:
+    monkeypatch.setattr(telemetry.logger.handlers[0], "stream", Stdout())
     SEEN.test = request.node.name
     _empty()
     forget_keys()

@@ -15,15 +15,28 @@ from urllib.parse import unquote
 
 from tests.handlers import template
 from tests.handlers.rights import SEEN
-from tillbook import http, processing, table
+from tillbook import processing
 from tillbook.accounts import Account, Accounts
+from tillbook.aws import clients
+from tillbook.aws.items import plain_item
+from tillbook.aws.settings import settings
 from tillbook.keys import Keys
-from tillbook.settings import settings
+from tillbook.web import endpoint
 
 ACCOUNT, OTHER = "1234567", "other-shop"
 INGEST, ADMIN, OTHER_ADMIN = "ingest-secret", "admin-secret", "other-secret"
 ORDERS_QUEUE, DEAD_LETTERS_QUEUE = "OrdersQueue", "OrdersDeadLetters"
 WRITER_LIFE_SECONDS = 45
+
+
+class Stdout:
+    """Whatever sys.stdout is when it is written to: the log's handler keeps the one that it was made with."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 class Death(BaseException):
@@ -122,7 +135,7 @@ class Shop:
 
     def __init__(self, faults: Faults, queues: dict[str, str]) -> None:
         self.faults, self.queues = faults, queues
-        self.dynamodb, self.sqs = table.dynamodb(), table.sqs()
+        self.dynamodb, self.sqs = clients.dynamodb(), clients.sqs()
         self.accounts = Accounts(self.dynamodb, settings().records_table)
         self.keys = Keys(self.dynamodb, settings().records_table)
         self.routes = template.routes()
@@ -300,7 +313,7 @@ class Shop:
         arguments: dict[str, Any] = {"TableName": table_name}
         while True:
             page = self.dynamodb.scan(**arguments)
-            items += [table.plain_item(item) for item in page["Items"]]
+            items += [plain_item(item) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
                 return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -328,9 +341,8 @@ class Shop:
 
 def forget_keys() -> None:
     """What a warm function keeps of accounts and keys: a test's must not live on in the next test."""
-    http._keys = None
-    if processing._processor is not None:
-        processing._processor.providers._met.clear()
+    endpoint._keys.cache_clear()
+    processing.processor.cache_clear()
 
 
 def forget_clients() -> None:
@@ -340,5 +352,4 @@ def forget_clients() -> None:
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear") and getattr(value, "__module__", "") == name:
                     value.cache_clear()
-    processing._processor = None
     forget_keys()

@@ -21,12 +21,13 @@ from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Answer, Context, Death, Shop, die_at
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import rebuild, table, times
+from tillbook.aws.items import raw
+from tillbook.aws.settings import settings
 from tillbook.errors import Unavailable
 from tillbook.identity import order_key
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue, decode
-from tillbook.settings import settings
 from tillbook.times import uuid7
 
 V1, V3 = "customers-orders-api", "customers-shopper-activity"
@@ -597,8 +598,8 @@ def as_dynamodb_keeps_numbers(shop: Shop) -> None:
     name, trimmed = settings().ledger_table, 0
     for item in shop.items(name):
         kept = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
-        trimmed += table.raw(kept) != table.raw(item)
-        shop.dynamodb.put_item(TableName=name, Item=table.raw(kept))
+        trimmed += raw(kept) != raw(item)
+        shop.dynamodb.put_item(TableName=name, Item=raw(kept))
     assert trimmed
 
 
@@ -637,12 +638,12 @@ def as_an_older_version_wrote(shop: Shop, damage: Callable[[dict[str, Any]], Non
     for item in shop.items(name):
         part = str(item["pk"]).split("/")[1]
         if part == "n":
-            shop.dynamodb.delete_item(TableName=name, Key=table.raw({"pk": item["pk"], "sk": item["sk"]}))
+            shop.dynamodb.delete_item(TableName=name, Key=raw({"pk": item["pk"], "sk": item["sk"]}))
         elif part in ("o", "s"):
             old = {k: v for k, v in item.items() if k not in _NEW}
             if damage:
                 damage(old)
-            shop.dynamodb.put_item(TableName=name, Item=table.raw(old))
+            shop.dynamodb.put_item(TableName=name, Item=raw(old))
 
 
 def whole(shop: Shop) -> list[dict[str, Any]]:
@@ -730,7 +731,7 @@ def test_keys_of_another_rule_are_replaced(shop: Shop) -> None:
         for key in ("gx", "gy", "gz", "sh", "bh"):
             if key in item:
                 item[key] = f"{str(item[key])[:-4]}old!"
-        shop.dynamodb.put_item(TableName=name, Item=table.raw(item))
+        shop.dynamodb.put_item(TableName=name, Item=raw(item))
     assert match(shop, V1, {"address": SHIP}) == [False]
     start(shop, V1)
     start(shop, V3)
@@ -818,7 +819,7 @@ def unreadable(shop: Shop, source: str) -> str:
     pk, key = min((i["pk"], i["sk"][:-1]) for i in items if i["sk"].endswith("~") and not i.get("d"))
     last = max((i for i in items if i["pk"] == pk and i["sk"].startswith(f"{key}!")), key=lambda i: str(i["sk"]))
     shop.dynamodb.put_item(
-        TableName=settings().ledger_table, Item=table.raw(last | {"b": b"\x02 by a later version, of ann@example.com"})
+        TableName=settings().ledger_table, Item=raw(last | {"b": b"\x02 by a later version, of ann@example.com"})
     )
     return str(key)
 
@@ -853,7 +854,7 @@ def test_an_order_that_cannot_be_read_holds_up_no_other(
     assert {line["order"] for line in told} == set(bad)
     assert {line["error"] for line in told} == {"ValueError"}
     assert "later version" not in out
-    assert sum(json.loads(line).get("JobsFailed", 0) for line in out.splitlines()) >= 2
+    assert sum(sum(json.loads(line).get("JobsFailed", [])) for line in out.splitlines()) >= 2
 
 
 @pytest.mark.parametrize(

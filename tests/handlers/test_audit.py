@@ -6,6 +6,7 @@ import importlib
 import json
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,11 +15,14 @@ from botocore.exceptions import ClientError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Context, Shop
 from tests.handlers.test_shopper_activity import EMAIL, event
-from tillbook import audit, observe, orders_api, times
+from tillbook import audit, times
 from tillbook.audit import DRIFT, EXACT, UNSETTLED, Auditor, Finding
+from tillbook.aws import telemetry
+from tillbook.aws.items import raw
+from tillbook.contract import orders_api
 from tillbook.identity import Person, email_sha256
 from tillbook.ledger import Ledger
-from tillbook.table import person_pk, raw
+from tillbook.table import person_pk
 
 LEDGER = "LedgerTable"
 
@@ -257,7 +261,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str
         metrics[name] = metrics.get(name, 0) + value
 
     monkeypatch.setattr(audit, "count", count)
-    monkeypatch.setattr(audit, "log", lambda message, **keys: lines.append({"message": message, **keys}))
+
+    def log(message: str, **keys: Any) -> None:
+        lines.append({"message": message, **keys})
+
+    monkeypatch.setattr(audit, "logger", SimpleNamespace(info=log, warning=log))
     monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
     return metrics, lines
 
@@ -293,7 +301,7 @@ def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, told: Any) -
     mixed(shop)
     with (
         shop.faults.injected(lambda index, operation, *_: refuse("AccessDeniedException", operation)()),
-        pytest.raises(observe.Crashed),
+        pytest.raises(telemetry.Crashed),
     ):
         run()
     assert "AuditRuns" not in metrics

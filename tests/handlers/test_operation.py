@@ -10,7 +10,8 @@ import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, event
-from tillbook import errors, http
+from tillbook import errors
+from tillbook.web import endpoint
 
 V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}
 
@@ -34,7 +35,7 @@ class Told:
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
     told = Told(capsys)
-    monkeypatch.setattr(http, "count", told.count)
+    monkeypatch.setattr(endpoint, "count", told.count)
     return told
 
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.handlers.shop import ACCOUNT, Shop
-from tillbook import orders_api
-from tillbook.http import MAX_ORDER_BYTES
+from tillbook.aws.settings import settings
+from tillbook.contract import orders_api
+from tillbook.contract.limits import MAX_ORDER_BYTES
 from tillbook.json_text import loads
-from tillbook.settings import settings
 
 ORDER = (
     '{"order_id":"1","order_date":"2026W01","customer_id":"a@b.co","shipping_address":{"address_1":1,"postal_code":1},'

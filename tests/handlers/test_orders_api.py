@@ -277,7 +277,6 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"total": -1}, "total"),
         ({"total": "abc"}, "total"),
         ({"total": True}, "total"),
-        ({"total": 1.00001}, "total"),
         ({"total": 10**15}, "total"),
         ({"total": 10**30}, "total"),
         ({"total": {}}, "total"),
@@ -320,7 +319,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
         ({"order_items": [{"identifier": "a", "total": 1, "category": {}}]}, "order_items[0].category"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": [1]}]}, "order_items[0].category"),
         ({"order_items": [{"identifier": "a", "total": 1, "metadata": {"k" * 41: 1}}]}, "order_items[0].metadata"),
-        ({"shipping_address": []}, "shipping_address"),
+        ({"shipping_address": [5]}, "shipping_address"),
         ({"shipping_address": "x"}, "shipping_address"),
         ({"shipping_address": {"postal_code": "1"}}, "shipping_address.address_1"),
         ({"shipping_address": {"address_1": "1"}}, "shipping_address.postal_code"),
@@ -588,7 +587,10 @@ def test_null_clears_the_customer(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
-@pytest.mark.parametrize("name", ["total", "currency", "customer_id", "customer_email", "customer_email_sha256"])
+@pytest.mark.parametrize("name", [
+    "total", "currency", "customer_id", "customer_email", "customer_email_sha256", "shipping_address",
+    "billing_address",
+])  # fmt: skip
 @pytest.mark.parametrize("customer", [{"customer_id": "5"}, {"customer_email": EMAIL}])
 def test_an_empty_text_is_an_absent_field_and_clears_nothing(shop: Shop, customer: dict[str, str], name: str) -> None:
     before = shop.submit(order(customer_email=..., currency="EUR", shipping_address=ADDRESS) | customer).body
@@ -597,7 +599,7 @@ def test_an_empty_text_is_an_absent_field_and_clears_nothing(shop: Shop, custome
     assert shop.ltv(next(iter(customer.values()))) == {"EUR": "100.00"}
 
 
-@pytest.mark.parametrize("name", ["order_id", "order_date", "metadata", "order_items", "shipping_address"])
+@pytest.mark.parametrize("name", ["order_id", "order_date", "metadata", "order_items"])
 def test_an_empty_text_is_a_fault_where_no_text_may_be_empty(shop: Shop, name: str) -> None:
     shop.submit(order())
     assert shop.edit("o-1", {name: ""}).fields == {name}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,10 +124,10 @@ def test_what_may_be_written_yet_is_tried_again_when_it_cannot_be_any_more(
 
     shop.send(event())
     shop.deliver([])  # makes the processor
-    processor, clock = processing._processor, [0.0]
+    processor, clock = processing.processor(), [0.0]
     assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
-    monkeypatch.setattr(processor.ledger, "pace", replace(processor.ledger.pace, clock=lambda: clock[0]))
+    monkeypatch.setattr(processor.ledger, "pace", processor.ledger.pace._replace(clock=lambda: clock[0]))
 
     def lost(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems":
@@ -150,7 +149,7 @@ def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monke
 
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
     shop.deliver([])  # makes the processor
-    processor, clock = processing._processor, [0.0]
+    processor, clock = processing.processor(), [0.0]
     assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
 
@@ -204,7 +203,7 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
         clock[0] += 10 if operation == "TransactWriteItems" else 0
         return go()
 
-    processor = processing._processor
+    processor = processing.processor()
     assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
     with shop.faults.injected(slow):

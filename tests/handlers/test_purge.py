@@ -19,13 +19,14 @@ from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, o
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
 from tillbook import ledger, processing, purge, rejections, table, times, transactions
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
 from tillbook.deadletters import DeadLetters
 from tillbook.identity import Person, email_sha256, order_key
 from tillbook.json_text import loads
 from tillbook.ledger import Ledger
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, QueuedOrder, QueuedWrite, encode
-from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -253,7 +254,7 @@ def test_whoever_stands_behind_a_page_of_removed_activities_is_not_forgotten(sho
         return go()
 
     with shop.faults.injected(behind), SEEN.others():
-        assert not Ledger(table.dynamodb(), settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 60)
+        assert not Ledger(clients.dynamodb(), settings().ledger_table).forget(ACCOUNT, ann, time.monotonic() + 60)
     assert [name for name, _ in named(shop, ANN)] == ["Placed an order"]
 
 
@@ -1142,7 +1143,7 @@ def test_a_purge_of_many_outcomes_takes_several_pages(shop: Shop, monkeypatch: p
     recorded(1500)
     processor, spent = processing._build(settings()), [0.0]
     processor.clock = lambda: spent[0]
-    processor.ledger.pace = replace(processor.ledger.pace, clock=processor.clock)
+    processor.ledger.pace = processor.ledger.pace._replace(clock=processor.clock)
     longest = 0.0
 
     def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -1240,7 +1241,7 @@ def test_a_head_that_is_made_again_has_another_token(shop: Shop) -> None:
 def test_an_order_that_is_made_again_has_another_token(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = set()
     request_id = times.uuid7()
-    monkeypatch.setattr("tillbook.http.times.uuid7", lambda: request_id)
+    monkeypatch.setattr("tillbook.web.endpoint.times.uuid7", lambda: request_id)
     for _ in range(3):
         assert shop.submit(order("a")).status == 201
         assert shop.edit("a", {"total": 5}).status == 200
@@ -1260,7 +1261,7 @@ def test_an_order_that_was_made_again_under_its_id_answers_as_first_submitted(
 
     def submitted_as(new_id: str) -> Answer:
         with monkeypatch.context() as patch:
-            patch.setattr("tillbook.orders.uuid7", lambda: new_id)
+            patch.setattr("tillbook.web.orders.uuid7", lambda: new_id)
             return shop.submit(mine)
 
     first = submitted_as(times.uuid7())
@@ -1603,7 +1604,7 @@ def recorded(count: int, **more: Any) -> list[str]:
         )
         for _ in range(count)
     ]
-    Transactions(table.dynamodb(), settings().records_table).record(outcomes)
+    Transactions(clients.dynamodb(), settings().records_table).record(outcomes)
     return sorted((o.request_id for o in outcomes), reverse=True)
 
 

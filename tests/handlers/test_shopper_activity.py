@@ -222,7 +222,6 @@ FIELD_ERRORS: list[tuple[dict[str, Any], str, str]] = [
     ({"grand_total": 10**15}, "range_error", "grand_total"),
     ({"grand_total": 10**30}, "range_error", "grand_total"),
     ({"grand_total": "1e999"}, "range_error", "grand_total"),
-    ({"grand_total": 1.00001}, "format_error", "grand_total"),
     ({"grand_total": True}, "format_error", "grand_total"),
     ({"grand_total": "NaN"}, "format_error", "grand_total"),
     ({"grand_total": "ten"}, "format_error", "grand_total"),
@@ -274,8 +273,8 @@ FIELD_ERRORS: list[tuple[dict[str, Any], str, str]] = [
         "items[0].categories",
     ),
     ({"items": [{"product_id": "a", "name": "a", "price": 1, "total": 10**15}]}, "range_error", "items[0].total"),
-    ({"billing_address": []}, "format_error", "billing_address"),
-    ({"shipping_address": {"city": {}}}, "format_error", "shipping_address.city"),
+    ({"billing_address": [1]}, "format_error", "billing_address"),
+    ({"shipping_address": {"city": {"a": 1}}}, "format_error", "shipping_address.city"),
     ({"shipping_address": {"city": "x" * 1001}}, "length_error", "shipping_address.city"),
 ]
 
@@ -682,7 +681,7 @@ def test_gzip_of_several_members(shop: Shop) -> None:
 @pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
 def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, status: int) -> None:
     """Accepted, it would be applied never, and kept as a dead letter neither."""
-    body = json.dumps(event() | {f"{n:x}_email": n for n in range(count)}, separators=(",", ":"))
+    body = json.dumps(event() | {f"{n:x}": f"{n:x}@b.co" for n in range(count)}, separators=(",", ":"))
     assert len(body) < 256 * 1024
     answer = shop.send(body)
     assert answer.status == status
@@ -690,7 +689,7 @@ def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, statu
     if status == 202:
         assert shop.status(answer.body["request_id"])["status"] == "applied"
     else:
-        assert "e-mail fields" in answer.body["errors"][0]["message"]
+        assert "e-mail addresses" in answer.body["errors"][0]["message"]
     assert shop.receive() == []
 
 
@@ -830,21 +829,28 @@ def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
         assert not re.search("secret-value|Traceback|pydantic|boto", answer.text)
 
 
-def test_custom_emails_are_hashed_wherever_they_stand_and_blank_ones_left_out(shop: Shop) -> None:
-    names = ("email", "recipient_email")
-    for order_id, value in (("full", " User@Gmail.com"), ("null", None), ("empty", ""), ("space", " \t")):
-        part = dict.fromkeys(names, value)
+def test_a_text_that_is_an_email_is_kept_as_its_hash_whatever_it_is_called(shop: Shop) -> None:
+    names = ("email", "recipient_email", "sku", "contact")
+    wrapped = "\u200b User@Gmail.com\ufeff"
+    for order_id, value in (
+        ("full", " User@Gmail.com"),
+        ("pasted", wrapped),
+        ("null", None),
+        ("other", "user at gmail"),
+    ):
+        part = dict.fromkeys(names, value) | {"deep": {"in": [{value or "a": value}]}}
         item = {"product_id": "a", "name": "a", "price": 1} | part
         sent = event(order_id=order_id, items=[item, item], shipping_address={"city": "c"} | part, new_email=value)
         assert shop.send(sent).status == 202
         (record,) = shop.receive()
         (queued,) = decode(record["body"]).orders
         assert EMAIL not in repr(queued).lower()
-        hashes = {f"{name}_sha256": SHA for name in names} if order_id == "full" else {}
-        for kept in (*queued.body["items"], queued.body["shipping_address"]):
-            assert {name: entry for name, entry in kept.items() if "email" in name} == hashes
-        assert queued.body.get("new_email_sha256") == (SHA if hashes else None)
-        assert "new_email" not in queued.body
+        kept_as = SHA if order_id in ("full", "pasted") else value
+        items = [item | item["properties"] for item in queued.body["items"]]
+        for kept in (*items, queued.body["shipping_address"]):
+            assert {kept.get(name) for name in names} == {kept_as}
+            assert kept["deep"] == {"in": [{kept_as or "a": kept_as}]}
+        assert queued.body["properties"]["new_email"] == kept_as
         shop.drain()
     assert EMAIL not in repr(shop.items("LedgerTable")).lower()
 

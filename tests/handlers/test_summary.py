@@ -20,10 +20,10 @@ from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
 from tillbook import people, summary, times
+from tillbook.aws.settings import settings
 from tillbook.effects import Effect
 from tillbook.errors import Malformed, Unavailable
 from tillbook.hours import Hours, hour_of
-from tillbook.settings import settings
 from tillbook.transactions import Transaction, Transactions
 
 TODAY = times.iso(times.now())[:10]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -18,9 +20,11 @@ from tests.handlers.shop import Context, forget_clients, forget_keys
 from tests.hostile.attacks import Attack, Shop, complaint
 from tests.hostile.payloads import MARKER, STANDING
 from tests.simulation.store import SQS, DynamoDB
-from tillbook import http, observe, rejections, table
+from tillbook import rejections
 from tillbook.accounts import Account, Accounts
+from tillbook.aws import clients, telemetry
 from tillbook.keys import Keys
+from tillbook.web import endpoint
 
 ACCOUNT, OTHER = "1234567", "other-shop"
 SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", "stands #1", "other-secret", "revoked-secret")
@@ -131,12 +135,13 @@ def handlers() -> Iterator[Handlers]:
     made = Handlers()
     with (
         patch.dict(os.environ, environment),
-        patch.object(table, "dynamodb", lambda: made.dynamodb),
-        patch.object(table, "sqs", lambda: made.sqs),
-        patch.object(observe, "_put", lambda line: None),
+        patch.object(clients, "dynamodb", lambda: made.dynamodb),
+        patch.object(clients, "sqs", lambda: made.sqs),
+        patch.object(telemetry, "metrics", SimpleNamespace(add_metric=lambda **_: None)),
+        patch.object(telemetry.logger.handlers[0], "stream", io.StringIO()),
     ):
         made.open()
         yield made
     forget_clients()
     forget_keys()
-    http._keys = None
+    endpoint._keys.cache_clear()

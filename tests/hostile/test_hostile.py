@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.hostile.__main__ import shown, straight
 from tests.hostile.attacks import attacks, routes
 from tests.hostile.straight import ACCOUNT, ROUND, SHOP, Handlers, handlers
-from tillbook import orders_api, rejections, shopper_activity, times
+from tillbook import rejections, times
 from tillbook.amounts import AmountError, parse_amount
+from tillbook.contract import orders_api, shopper_activity
 from tillbook.json_text import dumps, loads
 
 REQUESTS = int(os.environ.get("REQUESTS", "3000"))

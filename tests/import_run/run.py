@@ -28,7 +28,7 @@ from tests.end_to_end.privacy import MARKER_DOMAIN
 from tests.end_to_end.shop import Shop
 from tests.import_run.history import Expected, write
 from tests.simulation.progress import Progress
-from tillbook.table import plain_item
+from tillbook.aws.items import plain_item
 
 CONCURRENCY = 4
 _LOOK_SECONDS = 0.1

@@ -21,6 +21,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
 from tests.simulation import dialects, reader
@@ -30,32 +31,23 @@ from tests.simulation.expressions import Item, Unknown
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, history
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
 from tests.simulation.store import SQS, DynamoDB, Key, Table, cancelled, client_error
-from tillbook import (
-    http,
-    intake,
-    managing,
-    match,
-    messages,
-    observe,
-    orders,
-    processing,
-    purge,
-    reading,
-    rebuild,
-    table,
-    times,
-)
+from tillbook import match, messages, processing, purge, rebuild, table, times
 from tillbook.addresses import match_key
+from tillbook.aws import clients, telemetry
+from tillbook.aws.items import plain_item, raw
+from tillbook.aws.settings import Settings
+from tillbook.contract.document import customer_match_key
 from tillbook.deadletters import DeadLetters
-from tillbook.document import customer_match_key
 from tillbook.errors import Problem
 from tillbook.keys import ApiKey
 from tillbook.ledger import Ledger, Pace, state_of
 from tillbook.messages import Queue, decode
 from tillbook.packing import unpack
 from tillbook.people import _candidates
-from tillbook.settings import Settings
 from tillbook.transactions import STATUSES
+from tillbook.web import intake, managing, orders, reading
+from tillbook.web.answers import Response
+from tillbook.web.request import Request
 
 LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "queue"
 LEDGER_INDEXES = {"timeline": ("gp", "gs"), "shipping": ("gx",), "billing": ("gy",), "customer": ("gz",)}
@@ -63,7 +55,11 @@ SETTINGS = Settings(
     ledger_table=LEDGER, records_table=RECORDS, orders_queue_url=QUEUE_URL, queue_retention_seconds=1_209_600,
     max_tries=5, settle_seconds=400,
 )  # fmt: skip
-_MODULES = [import_module(f"tillbook.{info.name}") for info in pkgutil.iter_modules(import_module("tillbook").__path__)]
+_MODULES = [
+    import_module(info.name)
+    for info in pkgutil.walk_packages(import_module("tillbook").__path__, "tillbook.")
+    if not info.ispkg
+]
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 _HANDLER_SECONDS, _PROCESS_SECONDS = 10.0, 60.0
 # No history needs as much; one that does never ends.
@@ -82,7 +78,7 @@ _ROUTES = {
     "erase": "DELETE /v3/{account_id}/people/{id_or_email}",
 }
 _JOBS = ("rebuild", "purge", "erase")
-_CALLS: dict[str, Callable[[http.Request], http.Response]] = {
+_CALLS: dict[str, Callable[[Request], Response]] = {
     "activity": intake.accept,
     "batch": intake.accept,
     "submitted": orders.submit,
@@ -163,8 +159,9 @@ class Seams:
         for module in _MODULES:
             self._set(module, **{name: clock for name in ("time",) if getattr(module, name, None) is time})
         self._set(times, os=chance)
-        self._set(observe, _put=lambda line: None)
-        self._set(table, dynamodb=lambda: self._now().clients["dynamodb"], sqs=lambda: self._now().clients["sqs"])
+        self._set(telemetry, metrics=SimpleNamespace(add_metric=lambda **_: None))
+        telemetry.logger.setLevel("CRITICAL")
+        self._set(clients, dynamodb=lambda: self._now().clients["dynamodb"], sqs=lambda: self._now().clients["sqs"])
         # What is built once and kept is built anew: each history has clients of its own.
         for module in _MODULES:
             kept = {name: value for name, value in vars(module).items() if hasattr(value, "cache_info")}
@@ -173,6 +170,7 @@ class Seams:
             self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
         self._set(match, ThreadPoolExecutor=_OneByOne)
         self._set(orders, _ledger=lambda: self._now().ledger)
+        self._set(managing, processor=lambda: self._now().processor)
         self._set(purge, _PAGE_ORDERS=purge._PAGE_ORDERS)
         self._set(rebuild, PAGE_ORDERS=rebuild.PAGE_ORDERS)
         self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
@@ -182,6 +180,7 @@ class Seams:
         for module, name, value in reversed(self._kept):
             setattr(module, name, value)
         self._kept.clear()
+        telemetry.logger.setLevel("INFO")
 
     def _set(self, module: Any, **values: Any) -> None:
         for name, value in values.items():
@@ -349,7 +348,7 @@ class Run:
     def _add_accounts(self, records: Table) -> None:
         for account in sorted({step.account for step in self.plan.steps}):
             item = {"pk": f"{account}/a", "sk": "a", "cu": "USD", "so": "orders_api shopper_activity"}
-            records.put((item["pk"], "a"), table.raw(item))
+            records.put((item["pk"], "a"), raw(item))
         records.before.clear()
 
     # ------------------------------------------------------- time and chance
@@ -586,12 +585,12 @@ class Run:
         for attempt in range(step.attempts):
             made = _Attempt(step, times.uuid7(), self._receipt(), self.scheduler.now)
             self.attempts.append(made)
-            event = {
+            event = APIGatewayProxyEventV2({
                 "routeKey": _ROUTES[step.kind], "body": step.body,
                 "pathParameters": dict.fromkeys(("order_id", "audience_id", "id_or_email"), step.target),
                 "headers": {} if step.key is None else {"idempotency-key": step.key},
-            }  # fmt: skip
-            request = http.Request(
+            })  # fmt: skip
+            request = Request(
                 event, ApiKey("key", step.account, "ingest", "", ""), made.received, made.request_id,
                 self.scheduler.now + _HANDLER_SECONDS - 1,
             )  # fmt: skip
@@ -743,13 +742,13 @@ class Run:
         return found
 
     def _ask(self, route: str, account: str, path: dict[str, str], query: dict[str, str], body: Any) -> tuple[int, Any]:
-        event = {
+        event = APIGatewayProxyEventV2({
             "routeKey": route, "pathParameters": path, "queryStringParameters": query,
             "body": None if body is None else json.dumps(body),
-        }  # fmt: skip
+        })  # fmt: skip
         key = ApiKey("key", account, "admin", "", "")
         try:
-            answer = reading.answer(http.Request(event, key, self._receipt(), times.uuid7(), FOREVER))
+            answer = reading.answer(Request(event, key, self._receipt(), times.uuid7(), FOREVER))
         except Problem as problem:
             return problem.status, problem.message
         return answer.status, answer.body
@@ -901,17 +900,17 @@ def read(
                 books.audiences[account, table.SOURCE_OF_LETTER[letter]] = (records, of)
     people: dict[str, Person] = {}
     names: dict[tuple[str, str], str] = {}  # order ids by partition and order key
-    for (pk, sk), raw in ledger.items.items():
+    for (pk, sk), standing in ledger.items.items():
         if sk == "p":
-            if "k" not in raw or "id" not in raw:
+            if "k" not in standing or "id" not in standing:
                 faults.append(f"person {pk} has no name")
                 continue
-            person = people[pk] = (pk.split("/")[0], raw["k"]["S"], raw["id"]["S"])
+            person = people[pk] = (pk.split("/")[0], standing["k"]["S"], standing["id"]["S"])
             books.people.add(person)
-            _read_money(books, person, raw)
-    for (pk, sk), raw in ledger.items.items():
+            _read_money(books, person, standing)
+    for (pk, sk), standing in ledger.items.items():
         if sk[-1] == "~":
-            _read_head(books, people, names, faults, pk, sk, table.plain_item(raw))
+            _read_head(books, people, names, faults, pk, sk, plain_item(standing))
     for (pk, key), of_order in written.items():
         body = next(version.body for version in of_order if version.body)
         names[pk, key] = _order_id_of(body)
@@ -982,7 +981,7 @@ def _traces(dynamodb: DynamoDB, named: dict[str, tuple[str, str]]) -> dict[Perso
 
 
 def _read_money(books: Books, person: Person, raw: Item) -> None:
-    item = table.plain_item(raw)
+    item = plain_item(raw)
     for name, value in item.items():
         if name[1:2] == "#" and value:
             cell = table.SOURCE_OF_LETTER[name[0]], None if name[2:] == "*" else name[2:]

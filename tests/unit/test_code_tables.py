@@ -6,7 +6,7 @@ import pytest
 
 from tillbook import codes
 from tillbook.addresses import _words
-from tillbook.fields import COUNTRY, CURRENCY
+from tillbook.contract.fields import country, currency
 
 
 def test_currencies_are_those_of_iso_4217() -> None:
@@ -39,10 +39,10 @@ def _folded(name: str) -> str:
 def test_usual_names_of_countries_are_nobody_else_s() -> None:
     assert not codes.COMMON_COUNTRY_NAMES.keys() & codes.COUNTRY_NAMES.keys()
     assert set(codes.COMMON_COUNTRY_NAMES.values()) <= codes.ALPHA3
-    for name, country in codes.COMMON_COUNTRY_NAMES.items():
+    for name, named in codes.COMMON_COUNTRY_NAMES.items():
         assert name == _folded(name)
         code = name.upper()
-        assert codes.ALPHA2_TO_ALPHA3.get(code, code if code in codes.ALPHA3 else country) == country
+        assert codes.ALPHA2_TO_ALPHA3.get(code, code if code in codes.ALPHA3 else named) == named
 
 
 def test_the_tables_without_the_packages() -> None:
@@ -82,9 +82,9 @@ COUNTRIES = """
 
 def test_a_code_that_was_taken_once_is_taken_for_ever() -> None:
     for code in CURRENCIES.split():
-        assert CURRENCY.check(code) == code, "what iso4217 drops goes into WITHDRAWN_UNITS"
+        assert currency(code) == code, "what iso4217 drops goes into WITHDRAWN_UNITS"
     for code in COUNTRIES.split():
-        assert COUNTRY.check(code) == code, "what iso3166 drops goes into WITHDRAWN_COUNTRIES"
+        assert country(code) == code, "what iso3166 drops goes into WITHDRAWN_COUNTRIES"
 
 
 def test_what_is_withdrawn_is_not_what_there_is() -> None:
@@ -94,4 +94,4 @@ def test_what_is_withdrawn_is_not_what_there_is() -> None:
     assert {code: codes.WITHDRAWN_UNITS[code] for code in ("BGN", "HRK", "ANG", "ITL", "BYR")} == {
         "BGN": 2, "HRK": 2, "ANG": 2, "ITL": 0, "BYR": 0,
     }  # fmt: skip
-    assert [COUNTRY.check(code) for code in ("an", "ANT", "CS")] == ["ANT", "ANT", "SCG"]
+    assert [country(code) for code in ("an", "ANT", "CS")] == ["ANT", "ANT", "SCG"]

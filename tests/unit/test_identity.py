@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tillbook.document import digest
+from tillbook.contract.document import digest
+from tillbook.contract.orders_api import document
 from tillbook.identity import (
     Person,
     email_sha256,
@@ -22,7 +23,6 @@ from tillbook.identity import (
     request_event_id,
 )
 from tillbook.json_text import loads
-from tillbook.orders_api import document
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """Tillbook: orders in, exact lifetime value, complete timelines and audiences out."""
 
-from tillbook import start
+from tillbook.aws import start
 
 start.begin()

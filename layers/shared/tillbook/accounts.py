@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tillbook.aws.items import plain_item, raw
 from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
 from tillbook.errors import Conflict, NotFound
 from tillbook.identity import is_account_id
-from tillbook.table import SOURCE_LETTER, plain_item, raw
+from tillbook.table import SOURCE_LETTER
 
 SOURCES = tuple(SOURCE_LETTER)
 

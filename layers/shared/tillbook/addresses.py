@@ -22,9 +22,13 @@ _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
 _ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
 
 
-def says_something(address: dict[str, Any] | None) -> bool:
-    """Whether it counts as an address at all: not so `{}` or one of empty fields, as clients send for none."""
-    return bool(address) and any((address or {}).values())
+def says_something(address: Any) -> bool:
+    """Whether it counts as an address at all. Clients send `{}`, `[]`, `""` or one of blank fields for none."""
+    return not all(map(_is_blank, address.values())) if isinstance(address, dict) else not _is_blank(address)
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or value in ({}, []) or (isinstance(value, str) and not value.strip())
 
 
 def match_key(address: dict[str, Any] | None) -> str | None:

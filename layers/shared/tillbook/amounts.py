@@ -10,7 +10,6 @@ from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
 ZERO = Decimal(0)
 _PLACES = Decimal("0.0001")
 _EXACT_PLACES = frozenset(range(-4, 1))  # exponents of what has at most four decimals
-_NOISE = Decimal("1e-9")
 _LIMIT = Decimal(10) ** 15
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 # Sums of amounts of 19 digits stay exact far beyond any account's number of orders; DynamoDB keeps 38 digits.
@@ -28,8 +27,8 @@ class AmountError(ValueError):
 def parse_amount(value: object) -> tuple[Decimal, bool]:
     """An amount from a JSON number (int or Decimal) or a numeric string, in currency units.
 
-    Returns (amount, rounded): `rounded` tells that float noise (within 1e-9 of four decimals) was taken off.
-    Raises AmountError: not a finite number, more than 15 digits before or 4 after the point.
+    Returns (amount, rounded): what has more than 4 decimals, as tax arithmetic does, is rounded half to even.
+    Raises AmountError: not a finite number, more than 15 digits before the point.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -52,12 +51,9 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
         raise AmountError("range_error", "must have at most 15 digits before the point")
     with localcontext(EXACT):
         rounded = value.quantize(_PLACES)
-        off = abs(rounded - value)
-        if off > _NOISE:
-            raise AmountError("format_error", "must have at most 4 decimals")
         if abs(rounded) >= _LIMIT:
             raise AmountError("range_error", "must have at most 15 digits before the point")
-        return plain(rounded), off != 0
+        return plain(rounded), rounded != value
 
 
 def plain(value: Decimal) -> Decimal:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillbook import table, times
-from tillbook.activity import merged
+from tillbook.aws.items import Item, plain_item
+from tillbook.contract.activity import merged
 from tillbook.errors import Malformed, NotFound
 from tillbook.json_text import Json, dumps
 from tillbook.packing import unpack
 from tillbook.people import PAGE_BYTES
 from tillbook.reads import batch_get
-from tillbook.table import Item, plain_item
 
 _NAMES = {"orders_api": "Customers (Orders API)", "shopper_activity": "Customers (Shopper Activity)"}
 _IDS = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}

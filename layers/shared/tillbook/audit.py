@@ -19,10 +19,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tillbook import table
-from tillbook.aws import error_code, is_passing
-from tillbook.observe import count, flush, log, quiet
-from tillbook.settings import settings
-from tillbook.table import Item, plain_item, raw
+from tillbook.aws import clients
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.settings import settings
+from tillbook.aws.telemetry import count, logger, observed
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
@@ -237,11 +238,11 @@ def _text(value: Fraction) -> str:
 _PLACES = 40  # 100 items each: about a dollar a year, however large the ledger is
 
 
-@quiet
+@observed
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Audits `people` people at random, as far as the time goes. Metrics tell, and each finding is logged."""
     wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
-    auditor = Auditor(table.dynamodb(), settings().ledger_table)
+    auditor = Auditor(clients.dynamodb(), settings().ledger_table)
     deadline = auditor.clock() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
     try:
         for account, person in auditor.people(_PLACES):
@@ -255,14 +256,13 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("AuditedPeople", done[EXACT] + done[DRIFT])
         count("AuditDrift", done[DRIFT])
         count("AuditUnsettled", done[UNSETTLED])
-        flush()
-    log("audit", exact=done[EXACT], drift=done[DRIFT], unsettled=done[UNSETTLED])
+    logger.warning("audit", exact=done[EXACT], drift=done[DRIFT], unsettled=done[UNSETTLED])
     return done
 
 
 def _tell(audited: Audited) -> None:
     for finding in audited.findings:
-        log(
+        logger.warning(
             "audit drift", account=audited.account, person=audited.person, orders=audited.orders,
             source=finding.source, currency=finding.currency, what=finding.what, stored=finding.stored,
             computed=finding.computed,

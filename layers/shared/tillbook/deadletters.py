@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tillbook import times
+from tillbook.aws.items import Item, plain_item, raw
 from tillbook.errors import NotFound
 from tillbook.identity import Person
 from tillbook.json_text import Json
 from tillbook.messages import Message, Queue, decode, encode
-from tillbook.table import Item, plain_item, raw
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tillbook import times
-from tillbook.aws import error_code
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.retries import error_code
 from tillbook.json_text import Json, dumps
 from tillbook.packing import pack, unpack
-from tillbook.table import Item, plain_item, raw
 
 # Outcomes are recorded within seconds. Until then an hour is open, and nobody marks it; clocks may differ by the rest.
 _OPEN_SECONDS, _MARK_SECONDS = 3600, 1800

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from base64 import urlsafe_b64encode
 from typing import Literal, NamedTuple
 
@@ -17,6 +18,7 @@ Source = Literal["orders_api", "shopper_activity"]
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
+NOBODY = frozenset({"0", "-1", "0.0", "-1.0", "null", "undefined", "none", "nan", "guest", "anonymous"})
 _ACCOUNT = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 
 
@@ -25,8 +27,29 @@ def is_account_id(text: str) -> bool:
 
 
 def is_email(text: str) -> bool:
-    """Shaped like an e-mail address once trimmed: one @, no white space, a domain with a dot."""
-    return len(text) <= 320 and _EMAIL.fullmatch(text.strip()) is not None
+    """Shaped like an e-mail address once cleaned: one @, no white space, a domain with a dot."""
+    return len(text) <= 320 and _EMAIL.fullmatch(_cleaned(text)) is not None
+
+
+def _cleaned(text: str) -> str:
+    """Without the invisible format characters that a pasted address may carry (U+200B, U+FEFF), and trimmed."""
+    if not text.isascii():
+        text = "".join(c for c in text if unicodedata.category(c) != "Cf")
+    return text.strip()
+
+
+def is_nobody(text: str) -> bool:
+    """Whether an id stands for nobody: what shops send for guests, and what programs write for no value."""
+    return text.strip().lower() in NOBODY
+
+
+def without_emails(value: Json) -> Json:
+    """The same with each text that as a whole is an e-mail address replaced by its hash, at any depth, keys too."""
+    if isinstance(value, str):
+        return email_sha256(value) if "@" in value and is_email(value) else value
+    if isinstance(value, dict):
+        return {without_emails(name): without_emails(entry) for name, entry in value.items()}
+    return [without_emails(entry) for entry in value] if isinstance(value, list) else value
 
 
 def is_sha256(text: str) -> bool:
@@ -34,8 +57,8 @@ def is_sha256(text: str) -> bool:
 
 
 def email_sha256(email: str) -> str:
-    """SHA-256 (64 hex digits) of the trimmed, lower-cased address."""
-    return hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    """SHA-256 (64 hex digits) of the cleaned, lower-cased address."""
+    return hashlib.sha256(_cleaned(email).lower().encode()).hexdigest()
 
 
 def short_hash(text: str) -> str:

@@ -13,10 +13,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tillbook import times
-from tillbook.aws import error_code
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.retries import error_code
 from tillbook.errors import NotFound
 from tillbook.json_text import Json
-from tillbook.table import Item, plain_item, raw
 
 KEPT_SECONDS = 30 * 24 * 3600
 

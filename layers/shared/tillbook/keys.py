@@ -10,20 +10,18 @@ import time
 from base64 import b64decode
 from binascii import Error as Base64Error
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbook import times
+from tillbook.aws.items import plain_item, raw
 from tillbook.errors import NotFound, Unauthenticated
-from tillbook.table import plain_item, raw
 
 ROLES = ("ingest", "admin")
 CACHE_SECONDS = 60.0
 _CACHE_SIZE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ApiKey:
+class ApiKey(NamedTuple):
     """`id` and `label` may be shown; the secret is nowhere. `used` is the day of last use, as YYYY-MM-DD."""
 
     id: str

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
 from tillbook import table
 from tillbook.addresses import match_key
 from tillbook.amounts import EXACT, ZERO
-from tillbook.aws import LOST, REFUSED, is_passing, is_unsure
+from tillbook.aws.items import Item, Raw, plain_item, raw, raw_value
+from tillbook.aws.retries import LOST, REFUSED, is_passing, is_unsure
 from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
 from tillbook.errors import Conflict, Later, NotFound, Unavailable
 from tillbook.identity import Person, order_key
@@ -30,7 +31,6 @@ from tillbook.json_text import Json
 from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
 from tillbook.packing import pack, unpack
 from tillbook.reads import batch_get
-from tillbook.table import Item, Raw, plain_item, raw, raw_value
 from tillbook.times import now, shift, to_datetime, uuid7
 
 # Reasons of a cancelled transaction that another try may not meet again.
@@ -47,8 +47,7 @@ MAX_TOGETHER = 16  # events in one transaction: each with its order's head, a ke
 _TRIES_TOGETHER = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """Time and chance, so that a simulation can hold both."""
 
     clock: Callable[[], float] = time.monotonic
@@ -82,8 +81,7 @@ class Tries:
         self._pace.sleep(pause)
 
 
-@dataclass(frozen=True, slots=True)
-class Activity:
+class Activity(NamedTuple):
     """One v3 event on its way into the ledger. Times are stamps (see times.py)."""
 
     account: str
@@ -121,23 +119,21 @@ class Activity:
         return order_key("shopper_activity", self.provider, self.order_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """`applied`, `duplicate` (of `original`, a request id) or `failed`; `state` is the order's after it."""
 
     status: str
     reason: str = ""
     original: str = ""
     state: OrderState | None = None
-    effects: list[Effect] = field(default_factory=list)
-    flags: list[str] = field(default_factory=list)  # of the order, as the event left it
+    effects: Sequence[Effect] = ()
+    flags: Sequence[str] = ()  # of the order, as the event left it
 
 
 UNANSWERED = Outcome("unanswered")
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """One version of a v1 order: the normalised body, and what it adds to whose LTV."""
 
     order_id: str
@@ -149,8 +145,7 @@ class Document:
     customer: Customer = NO_CUSTOMER
 
 
-@dataclass(frozen=True, slots=True)
-class V1Order:
+class V1Order(NamedTuple):
     """A v1 order as it stands: our id of it, and its body. `changed` is False if this call wrote nothing."""
 
     id: str
@@ -158,8 +153,7 @@ class V1Order:
     changed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Refusal:
+class _Refusal(NamedTuple):
     """Why one item of a transaction was not written, with the item that stands there if a condition failed."""
 
     code: str
@@ -170,8 +164,7 @@ class _Refusal:
         return self.code == "ConditionalCheckFailed"
 
 
-@dataclass(frozen=True, slots=True)
-class Purged:
+class Purged(NamedTuple):
     """What purges and an erasure take out, as far as it may still stand: stamps of receipt, empty for nothing.
 
     Events received up to `before`, and up to `person` those of the event's person. By each of `walks`, (before, cut,
@@ -208,8 +201,7 @@ class Purged:
         return {before: cut for before, cut, _ in sorted(self.walks) if first <= cut < later}
 
 
-@dataclass(frozen=True, slots=True)
-class Cuts:
+class Cuts(NamedTuple):
     """Up to which receipt (stamps, empty for nothing) v1 orders go: `all` of them, and those of one `person`."""
 
     all: str = ""

@@ -16,9 +16,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tillbook import times
-from tillbook.aws import error_code
+from tillbook.aws.items import Raw, plain_item, raw
+from tillbook.aws.retries import error_code
 from tillbook.ledger import Purged
-from tillbook.table import Raw, plain_item, raw
 
 _SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
 _MARK_SECONDS = 30 * 24 * 3600  # longer than the queue keeps a message

@@ -6,38 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tillbook import fields, table
+from tillbook import table
 from tillbook.addresses import match_key
-from tillbook.document import customer_match_key
+from tillbook.contract.document import customer_match_key
+from tillbook.contract.match import MatchQuery
+from tillbook.contract.validation import Context, validated
 from tillbook.identity import Person, email_sha256, person_of
 from tillbook.json_text import Json
 from tillbook.reads import batch_get
-from tillbook.shapes import Context, Fault, Part, Shape, checked
 
-MAX_MATCH = 1000
 _THREADS = 16
-
-
-def _names_somebody(sent: dict[str, Json], person: dict[str, Json]) -> None:
-    address = MATCH_ADDRESS.fields.keys() & (sent.get("address") or {}).keys()
-    if not (address or person.get("email") or person.get("email_sha256") or person.get("customer_id")):
-        raise Fault("presence_error", "must have an address, email, email_sha256 or customer_id")
-
-
-MATCH_ADDRESS = Shape(
-    dict.fromkeys(("address_1", "address_2", "city", "state", "postal_code", "country"), fields.LINE),
-)
-# Somebody who may be a customer, by any of these; who is named by several is one if any of them matches.
-MATCH_PERSON = Shape(
-    {
-        "address": Part(MATCH_ADDRESS),
-        "email": fields.EMAIL,
-        "email_sha256": fields.SHA256,
-        "customer_id": fields.PERSON_ID,
-    },
-    after=_names_somebody,
-)
-MATCH_QUERY = Shape({"people": Part(MATCH_PERSON, least=1, most=MAX_MATCH, required=True)})
 
 
 def _persons(entry: dict[str, Json]) -> list[Person]:
@@ -68,7 +46,7 @@ def match(client: Any, ledger_table: str, account: str, source: str, payload: Js
     Raises Invalid naming `people[3].email`.
     """
     query = payload if isinstance(payload, dict) else {}
-    people = checked(MATCH_QUERY, query, Context([]))["people"]
+    people = validated(MatchQuery, query, Context([])).kept()["people"]
     ids = [{person.id_in(account) for person in _persons(entry)} for entry in people]
     keys = [table.person_key(account, i) for i in sorted(set().union(*ids))]
     prefix = table.count_name(source, "")[:-1]

@@ -10,15 +10,15 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tillbook.activity import amounts_of
-from tillbook.addresses import match_keys
 from tillbook.errors import Unavailable
 from tillbook.identity import Person
 from tillbook.jobs import Step
 from tillbook.json_text import Json, dumps, loads
-from tillbook.ledger import Activity
+
+if TYPE_CHECKING:
+    from tillbook.ledger import Activity
 
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
@@ -48,6 +48,10 @@ class QueuedOrder:
         return Person(*self.person).id_in(self.account)  # type: ignore[arg-type]
 
     def activity(self) -> Activity:
+        from tillbook.addresses import match_keys  # here, since who queues an order does not apply it
+        from tillbook.contract.activity import amounts_of
+        from tillbook.ledger import Activity
+
         total, refund, currency = amounts_of(self.body)
         shipping, billing = match_keys(self.body.get("shipping_address"), self.body.get("billing_address"))
         return Activity(

@@ -6,9 +6,8 @@ Each part is a maximum or a sum, so the outcome depends only on the set of event
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tillbook.amounts import EXACT, ZERO
 
@@ -33,8 +32,7 @@ def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
     return f"{occurred}{received}{position:04d}{event_id}"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """`stamp` orders it; amounts are in currency units; `person` is our own id of the person it names.
 
     `shipping` and `billing` are match keys of the addresses it carries (see addresses.py), None where it carries none.
@@ -50,8 +48,7 @@ class Event:
     billing: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Customer:
+class Customer(NamedTuple):
     """An order's records in its audience: one an address, or one with just the person. Match keys may be empty."""
 
     records: int = 0
@@ -68,8 +65,7 @@ def customer_of(shipping: str | None, billing: str | None, customer: str = "") -
     return Customer(max(records, 1), shipping or "", billing or "", customer)
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What one order adds to whose LTV. `currency` is empty where no event carried one: the account's, on reading."""
 
     person: str
@@ -77,8 +73,7 @@ class Standing:
     amount: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class OrderState:
+class OrderState(NamedTuple):
     """All that must be known of an order's events to apply the next one. Stamps are empty where nothing came yet."""
 
     events: int = 0
@@ -151,7 +146,7 @@ def step(state: OrderState, event: Event) -> OrderState:
         changes.update(shipping_at=event.stamp, shipping=event.shipping)
     if event.billing is not None and event.stamp > state.billing_at:
         changes.update(billing_at=event.stamp, billing=event.billing)
-    return replace(state, **changes)  # type: ignore[arg-type]
+    return state._replace(**changes)  # type: ignore[arg-type]
 
 
 def fold(events: list[Event]) -> OrderState:

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tillbook import activity, document, table, times
+from tillbook import table, times
 from tillbook.accounts import Account
 from tillbook.amounts import EXACT, ZERO, minor_units
 from tillbook.amounts import text as amount_text
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.contract import activity, document
 from tillbook.effects import effects_told, shown_effects
 from tillbook.errors import Malformed, NotFound, Unavailable
 from tillbook.identity import Person, email_sha256, is_email, is_sha256, order_key
@@ -21,11 +23,9 @@ from tillbook.ledger import event_of, state_of
 from tillbook.order import ACTIVITY_NAMES, OrderState, step
 from tillbook.packing import unpack
 from tillbook.reads import batch_get
-from tillbook.table import Item, plain_item, raw
 from tillbook.transactions import Transaction
 
 PAGE_BYTES = 4 * 1024 * 1024
-MAX_LIMIT = 200
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
 # Most people have a handful of events; what goes through more than these stops there.
@@ -60,15 +60,6 @@ def decode_cursor(text: str | None) -> str | None:
     if not _STAMP.fullmatch(stamp):
         raise Malformed("cursor is not one of ours.", "cursor")
     return stamp
-
-
-def parse_limit(text: str | None, default: int = 50) -> int:
-    """Raises Malformed."""
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or len(text) > 4 or not 1 <= int(text) <= MAX_LIMIT:
-        raise Malformed(f"limit must be a number from 1 to {MAX_LIMIT}.", "limit")
-    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
-from tillbook import rebuild, table, times
+from aws_lambda_powertools.utilities.data_classes import SQSEvent
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+from tillbook import rebuild, times
 from tillbook.accounts import Accounts
+from tillbook.aws import clients
+from tillbook.aws.settings import Settings, settings
+from tillbook.aws.telemetry import count, logger, measure, observed
 from tillbook.deadletters import DeadLetters
 from tillbook.errors import Later, Problem, Unavailable
 from tillbook.identity import order_key
@@ -21,11 +28,9 @@ from tillbook.jobs import Jobs, Step
 from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
 from tillbook.marks import Marks, read_marks
 from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
-from tillbook.observe import count, flush, log, measure, quiet
 from tillbook.providers import Providers
 from tillbook.purge import Purges
 from tillbook.rebuild import Rebuilds
-from tillbook.settings import Settings, settings
 from tillbook.transactions import Transaction, Transactions
 
 # What is left to tell the queue what became of it all.
@@ -73,28 +78,28 @@ class Processor:
         """SQS records in, `batchItemFailures` out: those that must be delivered again."""
         deadline = self.clock() + seconds - _MARGIN_SECONDS
         marks = _Marks(self.marks_of)
-        messages: list[tuple[dict[str, Any], Message]] = []
+        messages: list[tuple[SQSRecord, Message]] = []
         failures = []
 
-        def failed(record: dict[str, Any], error: Exception) -> None:
+        def failed(record: SQSRecord, error: Exception) -> None:
             # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
-            log("message failed", error=error, message_id=record["messageId"])
-            failures.append({"itemIdentifier": record["messageId"]})
+            logger.warning("message failed", exc_info=error, message_id=record.message_id)
+            failures.append({"itemIdentifier": record.message_id})
 
-        for record in records:
+        for record in SQSEvent({"Records": records}).records:
             try:
-                messages.append((record, decode(record["body"])))
+                messages.append((record, decode(record.body)))
             except Exception as error:
                 failed(record, error)
         together = self._together([order for _, message in messages for order in message.orders], marks, deadline)
-        done: list[tuple[dict[str, Any], Message, list[Transaction]]] = []
+        done: list[tuple[SQSRecord, Message, list[Transaction]]] = []
         for record, message in messages:
             try:
                 # What became of some of its orders is known: that is told, and the others are queued again.
                 begun = any(id(order) in together for order in message.orders)
                 if self.clock() >= deadline and not begun:
                     raise Unavailable("The function's time ran out.")
-                receives = int(record["attributes"]["ApproximateReceiveCount"])
+                receives = int(record.attributes.approximate_receive_count)
                 if told := self._message(message, receives, marks, together, deadline):
                     done.append((record, message, told))
             except Exception as error:
@@ -106,7 +111,7 @@ class Processor:
                 failed(record, error)
         return {"batchItemFailures": failures}
 
-    def _record(self, done: list[tuple[dict[str, Any], Message, list[Transaction]]]) -> None:
+    def _record(self, done: list[tuple[SQSRecord, Message, list[Transaction]]]) -> None:
         self.transactions.record([transaction for _, _, told in done for transaction in told])
         for _, message, told in done:
             for transaction in told if message.replayed else []:
@@ -125,7 +130,7 @@ class Processor:
             try:
                 outcomes = self.ledger.apply_together([activity for _, activity in group], deadline)
             except Exception as error:
-                log("group failed", error=error, orders=len(group))
+                logger.warning("group failed", exc_info=error, orders=len(group))
                 continue
             found |= {id(order): outcome for (order, _), outcome in zip(group, outcomes, strict=True) if outcome}
         return found
@@ -217,8 +222,8 @@ class Processor:
 
     def _failed(self, order: QueuedOrder, error: Exception, tries: int, replayed: bool) -> list[Transaction]:
         """Queued again alone, so that it holds up nobody; on the last try a dead letter."""
-        log(
-            "order failed", error=error, request_id=order.request_id, account=order.account,
+        logger.warning(
+            "order failed", exc_info=error, request_id=order.request_id, account=order.account,
             order_id=order.body["order_id"], tries=tries,
         )  # fmt: skip
         if isinstance(error, Later):
@@ -240,7 +245,9 @@ class Processor:
             worker = self.rebuilds if step.kind == rebuild.KIND else self.purges
             worker.run(step, self.clock, deadline)
         except Exception as error:
-            log("step failed", error=error, account=step.account, job=step.job, page=step.page, tries=tries)
+            logger.warning(
+                "step failed", exc_info=error, account=step.account, job=step.job, page=step.page, tries=tries
+            )
             if tries < self.max_tries:
                 self.queue.send(Message(steps=[step], tries=tries), delay_seconds=_pause(tries))
             else:
@@ -248,8 +255,8 @@ class Processor:
                 count("JobsFailed")
 
     def _failed_write(self, write: QueuedWrite, error: Exception, tries: int) -> None:
-        log(
-            "write failed", error=error, request_id=write.request_id, account=write.account, order_id=write.order_id,
+        logger.warning(
+            "write failed", exc_info=error, request_id=write.request_id, account=write.account, order_id=write.order_id,
             tries=tries,
         )  # fmt: skip
         message = Message(writes=[write], tries=tries)
@@ -304,45 +311,30 @@ def _transaction(order: QueuedOrder, outcome: Outcome) -> Transaction:
     return Transaction(
         order.account, "shopper_activity", order.request_id, outcome.status, order.received, order.body["action"],
         order.body["provider"], order.body["order_id"], outcome.reason, outcome.original, notes,
-        effects=outcome.effects,
+        effects=list(outcome.effects),
     )  # fmt: skip
 
 
-_processor: Processor | None = None
-
-
-@quiet
+@observed
 def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The SQS-triggered function's whole work."""
-    global _processor
-    if _processor is None:
-        _processor = _build(settings())
-    try:
-        return _processor.run(event["Records"], context.get_remaining_time_in_millis() / 1000)
-    finally:
-        flush()
+    return processor().run(event["Records"], context.get_remaining_time_in_millis() / 1000)
 
 
-def _conflict() -> None:
-    count("ConflictsRetried")
+@cache
+def processor() -> Processor:
+    """Made once a process. What an admin starts (web/managing.py) uses its parts."""
+    return _build(settings())
 
 
 def _build(env: Settings) -> Processor:
-    client, records = table.dynamodb(), env.records_table
-    ledger, queue = Ledger(client, env.ledger_table, conflict=_conflict), Queue(table.sqs(), env.orders_queue_url)
-    jobs, transactions, dead_letters = (
-        Jobs(client, records),
-        Transactions(client, records),
-        DeadLetters(client, records),
-    )
+    client, records = clients.dynamodb(), env.records_table
+    ledger = Ledger(client, env.ledger_table, conflict=lambda: count("ConflictsRetried"))
+    queue, jobs = Queue(clients.sqs(), env.orders_queue_url), Jobs(client, records)
+    dead_letters, transactions = DeadLetters(client, records), Transactions(client, records)
     return Processor(
-        ledger,
-        transactions,
-        dead_letters,
-        queue,
-        Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
+        ledger, transactions, dead_letters, queue, Rebuilds(client, ledger, jobs, Accounts(client, records), queue),
         Purges(client, ledger, jobs, queue, dead_letters, transactions, records, env.settle_seconds),
-        lambda account: read_marks(client, records, account, env.settle_seconds),
-        Providers(client, records),
+        lambda account: read_marks(client, records, account, env.settle_seconds), Providers(client, records),
         env.max_tries,
-    )
+    )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tillbook.table import raw
+from tillbook.aws.items import raw
 
 # An order id is looked for at this many; more providers than a shop has, and a bound on what a look-up costs.
 MOST = 50

@@ -14,12 +14,12 @@ from typing import Any
 
 from tillbook import table, times
 from tillbook.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.aws.items import Item, plain_item, raw
 from tillbook.deadletters import DeadLetters
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.marks import order_purged_up_to, set_mark, take_order
 from tillbook.messages import Message, Queue
-from tillbook.table import Item, plain_item, raw
 from tillbook.table import bucket as bucket_of
 from tillbook.transactions import Transactions
 

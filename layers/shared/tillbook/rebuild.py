@@ -14,13 +14,13 @@ from typing import Any
 
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, decode_cursor, encode_cursor
-from tillbook.aws import error_code, is_passing
-from tillbook.document import document_of
+from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.telemetry import count, logger
+from tillbook.contract.document import document_of
 from tillbook.errors import Unavailable
 from tillbook.jobs import Jobs, Step
 from tillbook.ledger import Ledger
 from tillbook.messages import Message, Queue
-from tillbook.observe import count, log
 from tillbook.table import SOURCE_LETTER
 from tillbook.times import uuid7
 
@@ -56,7 +56,7 @@ class Rebuilds:
             except Exception as error:
                 if isinstance(error, Unavailable) or is_passing(error):
                     raise  # the page is tried again
-                log("step failed at an order", error=error, account=step.account, job=step.job, order=key)
+                logger.warning("step failed at an order", exc_info=error, account=step.account, job=step.job, order=key)
                 failed, reason = failed + 1, reason or error_code(error) or type(error).__name__
             done += 1
             # Half of the time is left to those of this page who were slow, and to what else is in the batch.

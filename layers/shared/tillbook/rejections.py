@@ -11,12 +11,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tillbook.aws import error_code
+from tillbook.aws.items import raw
+from tillbook.aws.retries import error_code
+from tillbook.aws.telemetry import logger
 from tillbook.errors import Invalid, Problem
 from tillbook.identity import is_email
 from tillbook.keys import ApiKey
-from tillbook.observe import log
-from tillbook.table import raw
 from tillbook.transactions import Transaction, Transactions
 
 A_DAY = 1000
@@ -50,7 +50,7 @@ def note(client: Any, records_table: str, key: ApiKey, route: str, request_id: s
         else:
             _paused_until[key.id] = time.monotonic() + _PAUSE_SECONDS
     except (ClientError, BotoCoreError) as error:
-        log("rejection not noted", error=error, account=key.account)
+        logger.warning("rejection not noted", exc_info=error, account=key.account)
 
 
 def _is_within_the_day(client: Any, records_table: str, key: ApiKey, day: str) -> bool:

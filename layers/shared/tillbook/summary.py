@@ -217,8 +217,3 @@ def _shown(found: dict[str, Sums], account_currency: str) -> dict[str, Json]:
 
 def _most(cells: Iterable[tuple[tuple[str, ...], _Cell]]) -> list[tuple[tuple[str, ...], _Cell]]:
     return sorted(cells, key=lambda entry: (-entry[1].orders, entry[0]))[:_MAX_CODES]
-
-
-def asked_of(query: Callable[[str], str | None], now: str) -> tuple[date, date]:
-    """`query` gives a request's parameters; `now` is a stamp. Raises Malformed."""
-    return days_asked(query("from"), query("to"), date(int(now[:4]), int(now[4:6]), int(now[6:8])))

@@ -1,4 +1,4 @@
-"""Key layout and attribute names of both tables, and values in DynamoDB's own form.
+"""Key layout and attribute names of both tables.
 
 Ledger table                 pk                         sk
   order's head               {account}/{o|s}/{bucket}   {order key}~
@@ -16,20 +16,12 @@ let all of them be read page by page without an index.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tillbook import start
+from tillbook.aws.items import Raw, raw
 
 if TYPE_CHECKING:
     from tillbook.identity import Source
-
-Value = str | int | Decimal | bytes | bool | None
-Item = dict[str, Any]  # plain Python values
-Raw = dict[str, dict[str, Any]]  # DynamoDB's typed values
 
 BUCKETS = 16
 TIMELINE = "timeline"
@@ -93,84 +85,3 @@ def counters_pk(account: str, source: str) -> str:
 def counters_shard(order_key: str) -> str:
     """One of 256, so that hundreds of orders a second seldom meet at one."""
     return f"{ord(order_key[0]) % 16:x}{ord(order_key[1]) % 16:x}"
-
-
-def raw_value(value: Value) -> dict[str, Any]:
-    if isinstance(value, str):
-        return {"S": value}
-    if isinstance(value, bool):
-        return {"BOOL": value}
-    if isinstance(value, int):
-        return {"N": str(value)}
-    if isinstance(value, Decimal):
-        return {"N": f"{value:f}"}
-    if isinstance(value, bytes):
-        return {"B": value}
-    raise TypeError(f"{type(value).__name__} is not kept in a table")
-
-
-def raw(item: Mapping[str, Value]) -> Raw:
-    """Values of None are left out."""
-    return {name: raw_value(value) for name, value in item.items() if value is not None}
-
-
-def plain_value(value: dict[str, Any]) -> Any:
-    kind, content = next(iter(value.items()))
-    if kind == "N":
-        return Decimal(content)
-    if kind == "B":
-        return bytes(content)
-    if kind == "NULL":
-        return None
-    return content
-
-
-def plain_item(item: Raw) -> Item:
-    return {name: plain_value(value) for name, value in item.items()}
-
-
-@cache
-def dynamodb() -> Any:
-    return _client("dynamodb")
-
-
-@cache
-def sqs() -> Any:
-    return _client("sqs")
-
-
-@cache
-def _session() -> Any:
-    import botocore.session
-    from botocore import handlers
-
-    session = botocore.session.Session()
-    start.trim(session)
-    if not start.PLAIN:
-        # Two headers that say which try of a call it is. No service acts on them, and each is copied and signed.
-        session.unregister("request-created", getattr(handlers, "add_retry_headers", None))
-        with suppress(ImportError):  # of a botocore that has other parts: it signs by itself
-            from tillbook import signing  # here, since botocore is imported by what calls AWS only
-
-            signing.sign(session)
-    return session
-
-
-def _client(service: str) -> Any:
-    # Created on first use and kept: a client costs milliseconds, a connection a TLS handshake.
-    from botocore.config import Config
-
-    session = _session()
-    return session.create_client(
-        service,
-        config=Config(
-            connect_timeout=1,
-            read_timeout=4,
-            retries={"mode": "standard", "total_max_attempts": 2},
-            max_pool_connections=16,
-            tcp_keepalive=True,
-            parameter_validation=False,  # our own code is the only caller; saves a tenth of each call
-            # Else botocore puts this header together anew, twice for each call: a quarter of its time.
-            user_agent=None if start.PLAIN else session.user_agent(),
-        ),
-    )

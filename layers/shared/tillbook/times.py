@@ -65,6 +65,11 @@ def uuid7() -> str:
     return f"{moment[:8]}-{moment[8:]}-7{digits[2:5]}-{variant}{digits[5:8]}-{digits[8:]}"
 
 
+def day(text: str) -> date:
+    """Of a stamp, in UTC."""
+    return date(int(text[0:4]), int(text[4:6]), int(text[6:8]))
+
+
 def hour_start(hour: str) -> datetime:
     """Of `2026-11-22T03`, which is UTC."""
     return datetime(int(hour[:4]), int(hour[5:7]), int(hour[8:10]), int(hour[11:13]), tzinfo=UTC)

@@ -15,13 +15,13 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tillbook import table, times
-from tillbook.aws import LOST, is_passing
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.retries import LOST, is_passing
 from tillbook.effects import Effect, effects_text, effects_told, shown_effects
 from tillbook.errors import Unavailable
 from tillbook.hours import KEPT_SECONDS, Hours
 from tillbook.identity import short_hash
 from tillbook.json_text import dumps, loads
-from tillbook.table import Item, plain_item, raw
 
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from functools import cache
 
-from tillbook import table
-from tillbook.document import digest, shown
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.aws.telemetry import count, logger
+from tillbook.contract.document import digest, shown
+from tillbook.contract.limits import MAX_ORDER_BYTES
 from tillbook.errors import TooLarge
-from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import order_key
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import Cuts, Document, Ledger
 from tillbook.marks import read_marks
 from tillbook.messages import Message, Queue, QueuedWrite
-from tillbook.observe import count, log
-from tillbook.settings import settings
+from tillbook.packing import pack
 from tillbook.times import uuid7
-from tillbook.transactions import Transaction, Transactions
+from tillbook.web.answers import Response
+from tillbook.web.request import Request
 
 # The write follows within milliseconds, so the message mostly finds it made.
 _HEAD_START_SECONDS = 1
@@ -29,17 +31,12 @@ _HEAD_START_SECONDS = 1
 
 @cache
 def _ledger() -> Ledger:
-    return Ledger(table.dynamodb(), settings().ledger_table, conflict=lambda: count("ConflictsRetried"))
+    return Ledger(clients.dynamodb(), settings().ledger_table, conflict=lambda: count("ConflictsRetried"))
 
 
 @cache
 def _queue() -> Queue:
-    return Queue(table.sqs(), settings().orders_queue_url)
-
-
-@cache
-def _transactions() -> Transactions:
-    return Transactions(table.dynamodb(), settings().records_table)
+    return Queue(clients.sqs(), settings().orders_queue_url)
 
 
 def _announce(request: Request, action: str, order_id: str, notes: list[str]) -> None:
@@ -50,10 +47,11 @@ def _announce(request: Request, action: str, order_id: str, notes: list[str]) ->
 
 def submit(request: Request) -> Response:
     """201 with the order; with the first answer again for the same submission. Raises Invalid, Conflict."""
-    from tillbook import orders_api  # here, since a deletion needs nothing of it
+    from tillbook.contract import orders_api  # here, since a deletion needs nothing of it
 
     document, notes = orders_api.document(request.json())
-    request.told["order_id"] = document.order_id
+    logger.append_keys(order_id=document.order_id)
+    _check_size(document.body)
     order = _ledger().submit(
         request.account, document, new_id=uuid7(), digest=digest(document.body),
         request_id=request.id, received=request.received,
@@ -67,28 +65,30 @@ def submit(request: Request) -> Response:
 
 def _gone(account: str, person: str, received: str) -> Cuts:
     """What is gone for who comes at `received`: a purge or an erasure that was asked for later changes nothing."""
-    marks = read_marks(table.dynamodb(), settings().records_table, account)
+    marks = read_marks(clients.dynamodb(), settings().records_table, account)
     purged = max((before for before, asked in marks.walks.get("o", []) if asked < received), default="")
     erased = max((cut for cut in marks.erased.get(person, []) if cut < received), default="")
     return Cuts(purged, erased)
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
+    from tillbook.transactions import Transaction, Transactions  # here, since few are repeats
+
     outcome = Transaction(
         request.account, "orders_api", request.id, "duplicate", request.received, "submitted", "", order_id, notes=notes
     )
     try:
-        _transactions().record([outcome])
+        Transactions(clients.dynamodb(), settings().records_table).record([outcome])
     except Exception as error:  # the order stands: its answer does not hang on a note
-        log("repeat not noted", error=error, account=request.account)
+        logger.warning("repeat not noted", exc_info=error)
 
 
 def edit(request: Request) -> Response:
     """200 with the order as it is now. Raises Invalid, NotFound."""
-    from tillbook import orders_api
+    from tillbook.contract import orders_api
 
     payload, order_id = request.json(), request.path("order_id")
-    request.told["order_id"] = order_id
+    logger.append_keys(order_id=order_id)
     notes: list[str] = []
 
     def change(body: dict[str, Json]) -> Document:
@@ -107,7 +107,8 @@ def edit(request: Request) -> Response:
 
 def delete(request: Request) -> Response:
     """200 with the order as it was. Raises NotFound."""
-    order_id = request.told["order_id"] = request.path("order_id")
+    order_id = request.path("order_id")
+    logger.append_keys(order_id=order_id)
     order = _ledger().delete(
         request.account, order_id, request_id=request.id, received=request.received,
         announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,
@@ -116,10 +117,10 @@ def delete(request: Request) -> Response:
 
 
 def _check_size(body: dict[str, Json]) -> None:
-    """Of an edited order. A submission is bounded as it was sent; here, too, no default counts that nobody sent."""
+    """As it was sent, and packed: hashes of e-mail addresses are longer than what was sent for them."""
     if len(dumps(body).encode()) <= MAX_ORDER_BYTES:
         return
-    from tillbook.orders_api import sent_size
+    from tillbook.contract.orders_api import sent_size
 
-    if sent_size(body) > MAX_ORDER_BYTES:
+    if sent_size(body) > MAX_ORDER_BYTES or len(pack(body)) > MAX_ORDER_BYTES:
         raise TooLarge(f"An order must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")

@@ -8,19 +8,21 @@ from functools import cache
 from tillbook import summary, table, times
 from tillbook.accounts import Accounts
 from tillbook.audiences import Audiences, source_of
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
 from tillbook.deadletters import DeadLetters
-from tillbook.errors import Malformed, NotFound
+from tillbook.errors import NotFound
 from tillbook.hours import Hours
-from tillbook.http import Request, Response
 from tillbook.jobs import Jobs
 from tillbook.json_text import Json, dumps
 from tillbook.ledger import PURGED
 from tillbook.marks import purged_up_to
-from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor, parse_limit
+from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor
 from tillbook.providers import Providers
-from tillbook.settings import settings
 from tillbook.transactions import STATUSES, Transactions, listed
 from tillbook.transactions import shown as shown_transaction
+from tillbook.web.answers import Response
+from tillbook.web.request import Request
 
 # What is left to add up what was read.
 _ADD_UP_SECONDS = 2.0
@@ -34,11 +36,11 @@ def answer(request: Request) -> Response:
 
 @cache
 def _accounts() -> Accounts:
-    return Accounts(table.dynamodb(), settings().records_table)
+    return Accounts(clients.dynamodb(), settings().records_table)
 
 
 def _people(request: Request) -> People:
-    return People(table.dynamodb(), settings().ledger_table, _accounts().get(request.account))
+    return People(clients.dynamodb(), settings().ledger_table, _accounts().get(request.account))
 
 
 def _account(request: Request) -> Json:
@@ -94,15 +96,15 @@ def _subscriber(request: Request) -> Json:
 
 def _activity(request: Request) -> Json:
     people = _people(request)
-    limit, after = parse_limit(request.query("limit")), decode_cursor(request.query("cursor"))
-    person, effects = people.find(request.path("id_or_email")), request.query("effects") == "true"
-    return _listed("activity", people.activity(person, limit, after, effects=effects))
+    query, after = request.query, decode_cursor(request.query.cursor)
+    person = people.find(request.path("id_or_email"))
+    return _listed("activity", people.activity(person, query.limit, after, effects=query.effects))
 
 
 def _orders(request: Request) -> Json:
     people = _people(request)
-    limit, after = parse_limit(request.query("limit")), decode_cursor(request.query("cursor"))
-    return _listed("orders", people.orders(people.find(request.path("id_or_email")), limit, after))
+    query, after = request.query, decode_cursor(request.query.cursor)
+    return _listed("orders", people.orders(people.find(request.path("id_or_email")), query.limit, after))
 
 
 def _listed(noun: str, page: Page) -> Json:
@@ -115,7 +117,7 @@ def _request(request: Request) -> Json:
     age = times.uuid7_age(request_id)
     if age is None:
         raise NotFound("There is no such request.")
-    found = Transactions(table.dynamodb(), settings().records_table).find(
+    found = Transactions(clients.dynamodb(), settings().records_table).find(
         request.account, "shopper_activity", request_id
     )
     if found is not None:
@@ -124,14 +126,14 @@ def _request(request: Request) -> Json:
         raise NotFound("There is no such request, or it is more than 30 days old.")
     received = times.stamp(times.uuid7_time(request_id))
     # Its millisecond has to be over by then: of a younger one nobody says that it failed.
-    dropped = purged_up_to(table.dynamodb(), settings().records_table, request.account, "s")
+    dropped = purged_up_to(clients.dynamodb(), settings().records_table, request.account, "s")
     gone = times.shift(received, milliseconds=1) <= dropped
     status, reason = ("failed", PURGED) if gone else ("queued", None)
     return {"request_id": request_id, "status": status, "reason": reason, "received_at": times.iso(received)}
 
 
 def _audiences(request: Request) -> Audiences:
-    return Audiences(table.dynamodb(), settings().ledger_table, request.account)
+    return Audiences(clients.dynamodb(), settings().ledger_table, request.account)
 
 
 def _all_audiences(request: Request) -> Json:
@@ -141,10 +143,9 @@ def _all_audiences(request: Request) -> Json:
 def _members(request: Request) -> Json | Response:
     """As JSON, or with `?format=csv` (or `Accept: text/csv`) as a CSV page with the cursor in a header."""
     source = source_of(request.path("audience_id"))
-    limit = parse_limit(request.query("limit"), default=100)
-    _chosen(request, "format", ("json", "csv"))
-    form = request.query("format") or ("csv" if "text/csv" in (request.header("accept") or "") else "json")
-    page = _audiences(request).members(source, limit, request.query("cursor"))
+    query = request.query
+    form = query.format or ("csv" if "text/csv" in (request.header("accept") or "") else "json")
+    page = _audiences(request).members(source, query.limit, query.cursor)
     if form == "json":
         return {"members": page.records, "next_cursor": page.cursor}
     headers = {"content-type": "text/csv; charset=utf-8"} | ({"x-next-cursor": page.cursor} if page.cursor else {})
@@ -155,23 +156,23 @@ def _match(request: Request) -> Json:
     source = source_of(request.path("audience_id"))
     from tillbook.match import match  # here, since no other read needs it
 
-    people = match(table.dynamodb(), settings().ledger_table, request.account, source, request.json())
+    people = match(clients.dynamodb(), settings().ledger_table, request.account, source, request.json())
     return {"results": people}
 
 
 def _job(request: Request) -> Json:
-    return Jobs(table.dynamodb(), settings().records_table).shown(request.account, request.id_in_path("job_id"))
+    return Jobs(clients.dynamodb(), settings().records_table).shown(request.account, request.id_in_path("job_id"))
 
 
 def _transactions(request: Request) -> Json:
     """Newest first; `status`, `source`, `order_id` and `request_id` filter, none of them by scanning."""
-    transactions = Transactions(table.dynamodb(), settings().records_table)
-    limit, before = parse_limit(request.query("limit")), _request_cursor(request)
-    statuses = _chosen(request, "status", STATUSES)
-    sources = _chosen(request, "source", tuple(table.SOURCE_LETTER))
-    request_id, order_id = request.query("request_id"), request.query("order_id")
+    transactions = Transactions(clients.dynamodb(), settings().records_table)
+    query = request.query
+    limit, before, request_id, order_id = query.limit, query.cursor, query.request_id, query.order_id
+    statuses = [query.status] if query.status else list(STATUSES)
+    sources = [query.source] if query.source else list(table.SOURCE_LETTER)
     currency = _accounts().get(request.account).currency
-    asked = request.query("provider") if order_id is not None else None
+    asked = query.provider if order_id is not None else None
     if request_id is not None:
         # What is no request id names none, and might not even make a key.
         known = times.uuid7_age(request_id.lower()) is not None
@@ -180,7 +181,7 @@ def _transactions(request: Request) -> Json:
         return {"transactions": [listed(t, currency) for t in found], "next_cursor": None}
     if order_id is not None:
         found = transactions.of_order(request.account, order_id, limit, before)
-        providers = [asked] if asked else Providers(table.dynamodb(), settings().records_table).of(request.account)
+        providers = [asked] if asked else Providers(clients.dynamodb(), settings().records_table).of(request.account)
         found += _people(request).applied(order_id, providers, before)
         looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
     else:
@@ -202,31 +203,16 @@ def _transactions(request: Request) -> Json:
 
 def _summary(request: Request) -> Json:
     """What came in on which day, in UTC: `from` and `to` are days, both included."""
-    start, end = summary.asked_of(request.query, request.received)
+    start, end = summary.days_asked(request.query.first, request.query.last, times.day(request.received))
     account = _accounts().get(request.account)
-    client, records = table.dynamodb(), settings().records_table
+    client, records = clients.dynamodb(), settings().records_table
     found = summary.Summary(Transactions(client, records), Hours(client, records))
     return found.of(account.id, account.currency, start, end, request.deadline - _ADD_UP_SECONDS)
 
 
-def _request_cursor(request: Request) -> str | None:
-    """The cursor of lists that are sorted by request id."""
-    cursor = request.query("cursor")
-    if cursor is not None and times.uuid7_age(cursor) is None:
-        raise Malformed("cursor is not one of ours.", "cursor")
-    return cursor
-
-
-def _chosen(request: Request, name: str, known: tuple[str, ...]) -> list[str]:
-    asked = request.query(name)
-    if asked is not None and asked not in known:
-        raise Malformed(f"{name} must be one of {', '.join(known)}.", name)
-    return [asked] if asked else list(known)
-
-
 def _dead_letters(request: Request) -> Json:
-    dead_letters = DeadLetters(table.dynamodb(), settings().records_table)
-    found, cursor = dead_letters.listed(request.account, parse_limit(request.query("limit")), _request_cursor(request))
+    dead_letters = DeadLetters(clients.dynamodb(), settings().records_table)
+    found, cursor = dead_letters.listed(request.account, request.query.limit, request.query.cursor)
     return {"deadletters": found, "next_cursor": cursor}
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
-from tillbook import fields, shopper_activity, table
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.aws.telemetry import logger
+from tillbook.contract.limits import MAX_ERRORS, MAX_ORDER_BYTES
+from tillbook.contract.shopper_activity import Batch, parse
+from tillbook.contract.validation import Context, validated
 from tillbook.errors import FieldError, Invalid, TooLarge
-from tillbook.http import MAX_ORDER_BYTES, Request, Response
 from tillbook.identity import keyed_event_id, request_event_id
 from tillbook.json_text import Json, dumps
 from tillbook.messages import Queue, QueuedOrder
 from tillbook.packing import pack
-from tillbook.settings import settings
-from tillbook.shapes import MAX_ERRORS, Fault
 from tillbook.times import uuid7
-
-_MANY_HASHES = 500  # up to so many, what is within the limit as it was sent fits an item also with them
+from tillbook.web.answers import Response
+from tillbook.web.request import Request
 
 
 @cache
 def _queue() -> Queue:
-    return Queue(table.sqs(), settings().orders_queue_url)
+    return Queue(clients.sqs(), settings().orders_queue_url)
 
 
 def accept(request: Request) -> Response:
@@ -44,31 +45,23 @@ def accept(request: Request) -> Response:
     _queue().send_orders(orders)
     ids = [order.request_id for order in orders]
     # A batch has one id of its own in the log, and the first of its orders'.
-    request.told.update(orders=len(orders), order_request=ids[0])
+    logger.append_keys(orders=len(orders), order_request=ids[0])
     if not batch:
-        request.told["order_id"] = orders[0].body["order_id"]
+        logger.append_keys(order_id=orders[0].body["order_id"])
     return Response(202, {"request_ids": ids} if batch else {"request_id": ids[0]})
 
 
 def _orders(payload: Json) -> list[Json]:
-    orders = payload.get("orders") if isinstance(payload, dict) else None
-    if isinstance(orders, dict) and all(name.isdecimal() for name in orders):
-        orders = list(orders.values())  # a PHP array whose keys do not start at 0, as drip-php sends a second chunk
-    if orders is None or orders == []:
-        raise Invalid([FieldError("orders", "presence_error", "is required")])
-    if not isinstance(orders, list):
-        raise Invalid([FieldError("orders", "format_error", "must be an array")])
-    if len(orders) > shopper_activity.MAX_BATCH:
-        raise Invalid([FieldError("orders", "length_error", f"must have at most {shopper_activity.MAX_BATCH} entries")])
-    return orders
+    return validated(Batch, payload if isinstance(payload, dict) else {}, Context([])).orders
 
 
 def _queued(request: Request, key: str | None, payload: Json, position: int, prefix: str) -> QueuedOrder:
-    envelope, body = shopper_activity.parse(payload, request.received, prefix=prefix)
+    envelope, body = parse(payload, request.received, prefix=prefix)
     if prefix and len(dumps(payload).encode()) > MAX_ORDER_BYTES:
         raise TooLarge(f"{prefix} must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
-    if envelope["hashed"] > _MANY_HASHES and len(pack(body)) > MAX_ORDER_BYTES:
-        raise TooLarge(f"{prefix or 'The body'} has too many e-mail fields: their hashes do not fit.")
+    # Hashes are longer than addresses.
+    if len(dumps(body)) > MAX_ORDER_BYTES and len(pack(body)) > MAX_ORDER_BYTES:
+        raise TooLarge(f"{prefix or 'The body'} has too many e-mail addresses: their hashes do not fit.")
     request_id = uuid7()
     if key is not None:
         event_id = keyed_event_id(request.account, key, position)
@@ -82,10 +75,8 @@ def _queued(request: Request, key: str | None, payload: Json, position: int, pre
 
 
 def _idempotency_key(request: Request) -> str | None:
-    value: Any = request.header("idempotency-key")
-    if value is None:
-        return None
-    try:
-        return str(fields.text(255, required=True)(value))
-    except Fault as fault:
-        raise Invalid([FieldError("Idempotency-Key", fault.code, "must be 1 to 255 characters")]) from None
+    key = request.header("idempotency-key")
+    if key is not None and (not key.strip() or len(key) > 255):
+        code = "length_error" if key.strip() else "presence_error"
+        raise Invalid([FieldError("Idempotency-Key", code, "must be 1 to 255 characters")])
+    return key

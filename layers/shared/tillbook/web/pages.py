@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tillbook.observe import quiet
+from tillbook.aws.telemetry import observed
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -60,7 +60,7 @@ def files(folder: Path, index: str = "index.html") -> Callable[[dict[str, Any], 
     """A Lambda handler: `index` at the route without parameters, the others under their names."""
     known = {path.name: _read(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
-    @quiet
+    @observed
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         file = known.get((event.get("pathParameters") or {}).get("file", index))
         if file is None:

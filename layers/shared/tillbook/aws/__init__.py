@@ -1,0 +1,1 @@
+"""AWS: clients, items, retries, settings, logging and metrics."""

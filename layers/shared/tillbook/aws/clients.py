@@ -1,0 +1,45 @@
+"""boto3's clients of DynamoDB and SQS, made on first use and kept."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tillbook.aws import start
+
+
+@cache
+def dynamodb() -> Any:
+    return _client("dynamodb")
+
+
+@cache
+def sqs() -> Any:
+    return _client("sqs")
+
+
+@cache
+def _session() -> Any:
+    import boto3  # here, since not every function calls AWS
+    import botocore.session
+
+    session = botocore.session.Session()
+    start.trim(session)
+    return boto3.Session(botocore_session=session)
+
+
+def _client(service: str) -> Any:
+    from botocore.config import Config
+
+    return _session().client(
+        service,
+        config=Config(
+            connect_timeout=1,
+            read_timeout=4,
+            retries={"mode": "standard", "total_max_attempts": 2},
+            max_pool_connections=16,
+            tcp_keepalive=True,
+            parameter_validation=False,  # our own code is the only caller; saves a tenth of each call
+            user_agent="tillbook",  # a fixed one: botocore would compose it again for each call
+        ),
+    )

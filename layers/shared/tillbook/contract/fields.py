@@ -1,0 +1,254 @@
+"""Types of fields that both APIs share; models of bodies are made of them.
+
+pydantic's own constraints where it has the rule. A function of ours where the contract has its own: amounts, moments,
+codes, e-mail addresses, ids that stand for nobody. Values come from json_text.loads: numbers are int or Decimal. A null
+is an absent field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
+
+from tillbook import times
+from tillbook.addresses import says_something
+from tillbook.amounts import AmountError, parse_amount
+from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS, WITHDRAWN_COUNTRIES, WITHDRAWN_UNITS
+from tillbook.contract.limits import AHEAD_HOURS
+from tillbook.contract.validation import Context, fault, one_fault
+from tillbook.identity import is_email, is_nobody, is_sha256
+
+Info = ValidationInfo[Context]
+
+# ----------------------------------------------------------------- texts
+
+
+def digits(value: Any) -> Any:
+    """Texts take integers, too, and keep their digits."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def trimmed(value: Any) -> Any:
+    if isinstance(value, Decimal) and is_nobody(f"{value:f}"):  # 0.0
+        return f"{value:f}"
+    value = digits(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def present(value: Any) -> Any:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        raise fault("presence_error", "is required")
+    return value
+
+
+def unless(earlier: str, then: Callable[[Any], Any] = lambda value: value) -> BeforeValidator:
+    """Ignores a field, whatever it holds, where the `earlier` one was sent; a wrong one is not in `info.data`."""
+
+    def validate(value: Any, info: Info) -> Any:
+        return then(value) if info.data.get(earlier, "wrong") is None else None
+
+    return BeforeValidator(validate)
+
+
+def one_of(*words: str) -> AfterValidator:
+    def validate(value: str) -> str:
+        if value not in words:
+            raise fault("format_error", f"must be one of {', '.join(words)}")
+        return value
+
+    return AfterValidator(validate)
+
+
+def _fits_a_path(value: str) -> str:
+    if value in (".", ".."):
+        raise fault("format_error", "must not be . or .., which cannot stand in a path")
+    if "?" in value:
+        raise fault("format_error", "must not contain ?, which cannot stand in a path")
+    if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
+        raise fault("format_error", "must not contain control characters")
+    return value
+
+
+def _somebody(value: str, info: Info) -> str | None:
+    if is_nobody(value):
+        info.context.notes.append(nobody_note(info.field_name, value))
+        return None
+    return value or None
+
+
+def nobody_note(name: str | None, value: str) -> str:
+    return f"{name} {value} stands for nobody and was ignored"
+
+
+# --------------------------------------------------------------- amounts
+
+
+def _amount(value: Any, info: Info) -> Decimal | None:
+    if value is None or value == "":
+        return None
+    try:
+        amount, rounded = parse_amount(value)
+    except AmountError as error:
+        raise fault(error.code, str(error)) from None
+    if rounded:
+        info.context.notes.append(f"{info.field_name} was rounded to {amount}")
+    return amount
+
+
+def _total(value: Any, info: Info) -> Decimal | None:
+    amount = _amount(value, info)
+    if amount is not None and amount < 0:
+        raise fault("range_error", "must be at least 0")
+    return amount
+
+
+def _required(check: Callable[..., Any]) -> Callable[[Any, Info], Any]:
+    def validate(value: Any, info: Info) -> Any:
+        if value is None or value == "":
+            raise fault("presence_error", "is required")
+        return check(value, info)
+
+    return validate
+
+
+# ----------------------------------------------------------------- codes
+
+
+def _code(value: Any) -> str:
+    """In upper case; empty for what is none. Of other letters some would turn into ASCII: \u0131 is I, \u00df is SS."""
+    code = value.strip() if isinstance(value, str) else ""
+    return code.upper() if code.isascii() else ""
+
+
+def currency(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    code = _code(value)
+    if code not in MINOR_UNITS and code not in WITHDRAWN_UNITS:
+        raise fault("format_error", "must be an ISO 4217 currency code")
+    return code
+
+
+def country(value: Any) -> str | None:
+    """Alpha-2 or alpha-3 in, alpha-3 out."""
+    if value is None or value == "":
+        return None
+    code = _code(value)
+    code = ALPHA2_TO_ALPHA3.get(code) or WITHDRAWN_COUNTRIES.get(code, code)
+    if code not in ALPHA3 and code not in WITHDRAWN_COUNTRIES.values():
+        raise fault("format_error", "must be an ISO 3166 country code of two or three letters")
+    return code
+
+
+def _email(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not is_email(value):
+        raise fault("email_error", "must be an e-mail address")
+    return value
+
+
+def _sha256(value: Any) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not is_sha256(value.strip()):
+        raise fault("format_error", "must be a SHA-256 hash of 64 hexadecimal digits")
+    return value.strip().lower()
+
+
+# --------------------------------------------------------------- moments
+
+
+def _moment(value: Any, _: Info) -> str | None:
+    """A stamp (times.py)."""
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, str) and len(value) <= 64:
+            return times.parse_iso(value)
+    except ValueError:
+        pass
+    raise fault("time_error", "must be a date or date-time in ISO 8601 format")
+
+
+def _past_moment(value: Any, info: Info) -> str | None:
+    moment, received = _moment(value, info), info.context.received
+    if moment and moment > received and moment > times.shift(received, hours=AHEAD_HOURS):
+        raise fault("time_error", f"must not be more than {AHEAD_HOURS} hours ahead")
+    return moment
+
+
+# ------------------------------------------- the types, and as JSON Schema
+
+# Amounts as text may also carry an exponent or white space around them: that is forgiven, not promised.
+_AMOUNT_TEXT = r"^([+-]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
+_TOTAL_TEXT = r"^([+]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
+# Python's white space is more than that of a schema's \s.
+BLANK = r"\s\u001c-\u001f\u0085"
+SOLID = f"[^{BLANK}]"  # more than white space
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_ORDER_ID = rf"^[^?{_CONTROL}]*[^?\s{_CONTROL}][^?{_CONTROL}]*$"
+_EMAIL = rf"^$|^[^@{BLANK}]+@[^@{BLANK}.]+(\.[^@{BLANK}.]+)+$"
+_COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
+
+
+def says(*types: str, **more: Any) -> WithJsonSchema:
+    """Describes a field in the OpenAPI document, where pydantic cannot know what its validator accepts."""
+    return WithJsonSchema({"type": list(types) if len(types) > 1 else types[0], **more})
+
+
+def _says_amount(*types: str, minimum: int | None = None, pattern: str = _AMOUNT_TEXT) -> WithJsonSchema:
+    low = {"exclusiveMinimum": -1e15} if minimum is None else {"minimum": minimum}
+    return says("number", "string", *types, **low, exclusiveMaximum=1e15, pattern=pattern)
+
+
+def _says_moment(*others: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")] + list(others)})
+
+
+# Of several BeforeValidators the last one runs first. A length stands next to its type: behind a validator pydantic
+# would take it for one of a value of any type.
+OrderId = Annotated[
+    str, Field(max_length=255), BeforeValidator(present), BeforeValidator(digits), AfterValidator(_fits_a_path),
+    says("string", "integer", maxLength=255, pattern=_ORDER_ID, **{"not": {"enum": [".", ".."]}}),
+]  # fmt: skip
+RequiredLine = Annotated[
+    str, Field(max_length=1000), BeforeValidator(present), BeforeValidator(digits),
+    says("string", "integer", maxLength=1000, pattern=SOLID),
+]  # fmt: skip
+Line = Annotated[
+    Annotated[str, Field(max_length=1000), BeforeValidator(digits)] | None,
+    says("string", "integer", "null", maxLength=1000),
+]
+Text = Annotated[
+    Annotated[str, Field(max_length=10_000), BeforeValidator(digits)] | None,
+    says("string", "integer", "null", maxLength=10_000),
+]
+PersonId = Annotated[
+    Annotated[str, Field(max_length=255), BeforeValidator(trimmed), AfterValidator(_somebody)] | None,
+    says("string", "integer", "null", maxLength=255),
+]
+Url = Annotated[str, Field(max_length=8192)] | None
+Total = Annotated[Decimal | None, PlainValidator(_total), _says_amount("null", minimum=0, pattern=_TOTAL_TEXT)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount), _says_amount("null")]
+RequiredAmount = Annotated[
+    Decimal, PlainValidator(_required(_amount)), _says_amount(pattern=_AMOUNT_TEXT.replace(")?$", ")$"))
+]
+Currency = Annotated[
+    str | None, PlainValidator(currency), WithJsonSchema({"enum": [*sorted(MINOR_UNITS | WITHDRAWN_UNITS), "", None]})
+]
+Country = Annotated[str | None, PlainValidator(country), WithJsonSchema({"enum": [*_COUNTRIES, "", None]})]
+Email = Annotated[
+    str | None, PlainValidator(_email),
+    says("string", "null", maxLength=320, pattern=_EMAIL, examples=["ann@example.com"]),
+]  # fmt: skip
+Sha256 = Annotated[str | None, PlainValidator(_sha256), says("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$")]
+PastMoment = Annotated[str | None, PlainValidator(_past_moment), _says_moment({"const": ""}, {"type": "null"})]
+RequiredMoment = Annotated[str, PlainValidator(_required(_moment)), _says_moment()]
+Texts = Annotated[list[str], one_fault("format_error", "must be an array of strings")]
+Part = TypeVar("Part")
+# An address that says nothing counts as absent.
+Address = Annotated[Part | None, BeforeValidator(lambda value: value if says_something(value) else None)]

@@ -1,0 +1,106 @@
+"""How a body is checked against a pydantic model, and how what pydantic finds is put into the contract's words."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator
+from pydantic_core import PydanticCustomError
+
+from tillbook.contract.limits import MAX_ERRORS, MAX_NOTES
+from tillbook.errors import FieldError, Invalid, Malformed
+from tillbook.json_text import Json
+
+
+class Context(NamedTuple):
+    """Passed to validators, which append warnings to `notes`. `received` is the stamp of the body's receipt."""
+
+    notes: list[str]
+    received: str = "9"
+
+
+class Model(BaseModel):
+    """A body, or a part of one. Fields that the model does not know are kept in `model_extra`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def kept(self) -> dict[str, Json]:
+        """The known fields in the model's order, without those that are None."""
+        return {name: _kept(value) for name, value in self.__dict__.items() if value is not None}
+
+
+class WithProperties(Model):
+    """One whose unknown fields are custom attributes: kept as they were sent, under `properties`."""
+
+    def kept(self) -> dict[str, Json]:
+        return super().kept() | ({"properties": self.model_extra} if self.model_extra else {})
+
+
+def _kept(value: Any) -> Json:
+    if isinstance(value, Model):
+        return value.kept()
+    return [_kept(entry) for entry in value] if isinstance(value, list) else value
+
+
+def fault(code: str, message: str) -> PydanticCustomError:
+    """For a validator to raise. `code` is one of FieldError's; `message` is a predicate."""
+    return PydanticCustomError(code, message)
+
+
+def one_fault(code: str, message: str) -> WrapValidator:
+    """Reports whatever is wrong within a field as this one fault of the field."""
+
+    def validate(value: Any, handler: Any) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise fault(code, message) from None
+
+    return WrapValidator(validate)
+
+
+# pydantic's own types of errors -> the contract's code, and a predicate that may use the error's context.
+_FAULTS = {
+    "missing": ("presence_error", "is required"),
+    "too_short": ("presence_error", "is required"),
+    "too_long": ("length_error", "has too many entries"),
+    "string_too_long": ("length_error", "must be at most {max_length} characters"),
+    "string_type": ("format_error", "must be a string"),
+    "literal_error": ("format_error", "must be one of {expected}"),
+    "model_type": ("format_error", "must be an object"),
+    "list_type": ("format_error", "must be an array"),
+}
+M = TypeVar("M", bound=BaseModel)
+
+
+def validated(model: type[M], value: Json, context: Context, prefix: str = "") -> M:
+    """Raises Invalid with every fault there is (at most MAX_ERRORS), each with its path: `{prefix}.items[0].price`."""
+    try:
+        return model.model_validate(value, context=context)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+    raise Invalid([_field_error(prefix, entry) for entry in faults])
+
+
+def validated_query(model: type[M], query: dict[str, str]) -> M:
+    """Query parameters. Raises Malformed naming the first that is wrong."""
+    try:
+        return validated(model, query, Context([]))
+    except Invalid as invalid:
+        first = invalid.errors[0]
+    raise Malformed(f"{first.field} {first.message}.", first.field)
+
+
+def _field_error(path: str, entry: Any) -> FieldError:
+    for part in entry["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    code, message = _FAULTS.get(entry["type"], (entry["type"], entry["msg"]))
+    context = {name: str(value) for name, value in entry.get("ctx", {}).items()}
+    if "expected" in context:  # pydantic writes 'a', 'b' or 'c'
+        context["expected"] = context["expected"].replace(" or ", ", ").replace("'", "")
+    return FieldError(path, code, message.format(**context) if entry["type"] in _FAULTS else message)
+
+
+def bounded(notes: list[str]) -> list[str]:
+    """The first MAX_NOTES of them, and how many more there are."""
+    return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more"]

@@ -1,0 +1,114 @@
+"""What an admin sets going: rebuilds, purges and erasures (202 and a job), replay and discarding of dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from tillbook import table
+from tillbook.audiences import source_of
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.errors import NotFound
+from tillbook.identity import without_emails
+from tillbook.json_text import Json
+from tillbook.people import People
+from tillbook.processing import processor
+from tillbook.web.answers import Response
+from tillbook.web.request import Request
+
+CONFIRMATION = "purge"
+# What is left to end the replay of a dead letter that has been begun.
+_ANSWER_SECONDS = 2.0
+
+
+def start(request: Request) -> Response:
+    """Raises NotFound, Invalid."""
+    return _ROUTES[request.route](request)
+
+
+def _body(request: Request) -> Json:
+    return request.json() if request.event.body else {}
+
+
+def _job(job_id: str) -> Response:
+    return Response(202, {"job_id": job_id})
+
+
+def _rebuild(request: Request) -> Response:
+    return _job(processor().rebuilds.start(request.account, source_of(request.path("audience_id"))))
+
+
+def _purge(request: Request) -> Response:
+    """Needs the word in the header `x-confirm` or as `confirm` in the body."""
+    from tillbook.contract.queries import Purge  # here, since few requests need pydantic
+    from tillbook.contract.validation import Context, validated
+
+    asked = _body(request)
+    if isinstance(asked, dict) and request.header("x-confirm") == CONFIRMATION:
+        asked |= {"confirm": CONFIRMATION}
+    purge = validated(Purge, asked, Context([]))
+    before = min(purge.before or request.received, request.received)
+    sources: list[str] = [purge.source] if purge.source else list(table.SOURCE_LETTER)
+    return _job(processor().purges.start_purge(request.account, sources, before, request.received))
+
+
+def _erase(request: Request) -> Response:
+    """Also of whom nothing is known: the queue or a dead letter may name them."""
+    people = People(clients.dynamodb(), settings().ledger_table, processor().rebuilds.accounts.get(request.account))
+    asked = request.path("id_or_email")
+    try:
+        found = people.find(asked)["person"]
+        # Whoever would be found before, once the queue is through, is unknown yet: nothing else of theirs stands.
+        ids = people.ids(asked)
+        persons = [found, *ids[: ids.index(found)]]
+    except NotFound:
+        persons = people.may_be(asked)
+    jobs = [processor().purges.start_erasure(request.account, person, request.received) for person in persons]
+    return _job(jobs[0])
+
+
+def _replay(request: Request) -> Response:
+    """One, or with `all` as the id every one there is now, but what somebody else replays or discards meanwhile.
+
+    As many as there is time for, oldest first; the cursor says behind which to go on. One that fails again keeps its
+    place, so whoever goes on comes to an end.
+    """
+    letters, queue, asked = processor().dead_letters, processor().queue, request.id_in_path("deadletter_id")
+    if asked != "all":
+        letters.replay(request.account, asked, queue)
+        return Response(202, {"replayed": 1, "next_cursor": None})
+    replayed = 0
+    for request_id in letters.ids(request.account, request.query.cursor):
+        with suppress(NotFound):
+            letters.replay(request.account, request_id, queue)
+            replayed += 1
+        if time.monotonic() > request.deadline - _ANSWER_SECONDS:
+            return Response(202, {"replayed": replayed, "next_cursor": request_id})
+    return Response(202, {"replayed": replayed, "next_cursor": None})
+
+
+def _discard(request: Request) -> Response:
+    """The reason, from the body, stays with what became of the request."""
+    from tillbook.contract.queries import Discard
+    from tillbook.contract.validation import Context, validated
+
+    reason = without_emails(validated(Discard, _body(request), Context([])).reason.strip())
+    request_id = request.id_in_path("deadletter_id")
+    discarded = processor().dead_letters.discard(request.account, request_id)
+    for source in table.SOURCE_LETTER:
+        found = processor().transactions.find(request.account, source, request_id)
+        if found is not None and found.status == "failed":
+            processor().transactions.record([replace(found, reason=f"{found.reason}; discarded: {reason}")])
+    return Response(200, discarded)
+
+
+_ROUTES: dict[str, Callable[[Request], Response]] = {
+    "POST /v1/audience/{audience_id}/rebuild": _rebuild,
+    "DELETE /v1/transactions": _purge,
+    "DELETE /v3/{account_id}/people/{id_or_email}": _erase,
+    "POST /v1/deadletters/{deadletter_id}/replay": _replay,
+    "DELETE /v1/deadletters/{deadletter_id}": _discard,
+}
