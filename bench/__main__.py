@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import calls, cold, growth, packages, processing, sizes, warm
+from bench import calls, cold, growth, limits, packages, processing, sizes, warm
 from bench.meter import UNIT, Meter
 from bench.scenes import ROOT
 from tests.simulation.progress import Progress
@@ -58,7 +58,9 @@ def main() -> int:
     options.json.write_text(json.dumps(result, indent=2) + "\n")
     _print(result)
     print(f"\nAll of it: {options.json}")
-    return 0
+    broken = list(limits.exceeded(result))
+    print(*(f"TOO MUCH: {line}" for line in broken), sep="\n")
+    return 1 if broken else 0
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from bench.meter import Meter, Process
 _BOTOCORE = "import botocore.session\nbotocore.session.Session().create_client('dynamodb')\n"
 _BOTO3 = "import boto3\nboto3.client('dynamodb')\n"
 _PYDANTIC = f"{_BOTO3}from pydantic import BaseModel, Field, ValidationError\n"
+_RULES = "import tillbook.ledger, tillbook.contract.document\n"
 _POWERTOOLS = f"{_BOTO3}from aws_lambda_powertools"
 # Name, the program without it, the program with it. A row costs the difference.
 ROWS = (
@@ -26,6 +27,12 @@ ROWS = (
     ("Powertools: data classes", _BOTO3, f"{_POWERTOOLS}.utilities.data_classes import APIGatewayProxyEvent\n"),
     ("Powertools: batch", _BOTO3, f"{_POWERTOOLS}.utilities.batch import BatchProcessor\n"),
     ("Powertools: HTTP resolver", _BOTO3, f"{_POWERTOOLS}.event_handler import APIGatewayRestResolver\n"),
+    ("models of the Orders API", f"{_PYDANTIC}{_RULES}", f"{_PYDANTIC}{_RULES}import tillbook.contract.orders_api\n"),
+    (
+        "models of Order Activity",
+        f"{_PYDANTIC}{_RULES}",
+        f"{_PYDANTIC}{_RULES}import tillbook.contract.shopper_activity\n",
+    ),
     ("Powertools: parser, with pydantic", _BOTO3, f"{_POWERTOOLS}.utilities.parser import parse\nimport pydantic\n"),
 )
 _BEGIN = "import gc\ngc.disable()\n"

@@ -1,4 +1,4 @@
-"""Takes out of a layer what no function ever imports. `python trim.py FOLDER`; licences stay."""
+"""Removes from a layer what no function ever imports. `python trim.py FOLDER`; licences stay."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ import shutil
 import sys
 from pathlib import Path
 
-# Scripts. Old bytecode goes too.
-UNUSED = ("bin",)
+# Scripts; parts of Powertools that nothing here uses; pydantic's first version and its plug-ins for checkers.
+_POWERTOOLS = ("event_handler", *(f"utilities/{part}" for part in (
+    "auth_alpha", "batch", "circuit_breaker", "data_masking", "feature_flags", "idempotency", "kafka", "metadata",
+    "parameters", "parser", "serialization.py", "streaming", "validation",
+)))  # fmt: skip
+UNUSED = (
+    "bin", *(f"aws_lambda_powertools/{part}" for part in _POWERTOOLS), "pydantic/v1", "pydantic/mypy.py",
+    "pydantic/_hypothesis_plugin.py",
+)  # fmt: skip
 
 
 def trim(folder: Path) -> None:

@@ -23,7 +23,10 @@ from tillbook import times
 from tillbook.aws import clients
 
 _FUNCTIONS = ("submit_order", "edit_order", "delete_order")
-_TIMEOUT_MILLIS = 10_000
+_CONTEXT = SimpleNamespace(
+    function_name="victim", memory_limit_in_mb=1024, invoked_function_arn="victim", aws_request_id="0",
+    get_remaining_time_in_millis=lambda: 10_000,
+)  # fmt: skip
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def _live(handler: Callable[[Any, Any], Any], order: dict[str, Any], writing: in
     make_id, ids = times.uuid7, iter([order["request_id"]])
     times.uuid7 = lambda: next(ids, "") or make_id()
     try:
-        tell(json.dumps(handler(order["event"], SimpleNamespace(get_remaining_time_in_millis=lambda: _TIMEOUT_MILLIS))))
+        tell(json.dumps(handler(order["event"], _CONTEXT)))
     finally:
         os._exit(0)
 

@@ -210,7 +210,7 @@ def explode(*_arguments, **_named):
     except KeyError:
         raise ValueError(json.dumps(flying))
 
-@http.endpoint(role="ingest")
+@endpoint.endpoint
 def api(request):
     if request.json()["crash"] == "inside":
         explode()

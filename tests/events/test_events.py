@@ -94,9 +94,6 @@ def _forget() -> None:
             for value in list(vars(module).values()):
                 if callable(getattr(value, "cache_clear", None)):
                     value.cache_clear()
-            for warm in ("_keys", "_processor"):
-                if hasattr(module, warm):
-                    setattr(module, warm, None)
 
 
 @pytest.fixture(scope="module")

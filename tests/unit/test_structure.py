@@ -91,3 +91,17 @@ def test_settings_agree_with_the_queue() -> None:
     queue = template.resources("AWS::SQS::Queue")["OrdersQueue"]
     assert int(variables["QUEUE_RETENTION_SECONDS"]) == queue["MessageRetentionPeriod"]
     assert int(variables["MAX_TRIES"]) == queue["RedrivePolicy"]["maxReceiveCount"] == 5
+
+
+# What a room may import besides itself, in the order of the house: STYLE names them from top to bottom.
+_RULES = {"addresses", "amounts", "codes", "errors", "identity", "json_text", "order", "times"}
+_BELOW = {"aws": set[str](), "contract": {*_RULES, "ledger"}}
+
+
+@pytest.mark.parametrize("room", _BELOW)
+def test_a_room_imports_only_what_is_below_it(room: str) -> None:
+    for path in (template.ROOT / "layers/shared/tillbook" / room).glob("*.py"):
+        for name in _imports(path):
+            package, _, module = name.partition(".")
+            if package == "tillbook" and module:
+                assert module.partition(".")[0] in {room, *_BELOW[room]}, f"{path.name} imports {name}"

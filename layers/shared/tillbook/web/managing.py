@@ -95,7 +95,9 @@ def _discard(request: Request) -> Response:
     from tillbook.contract.queries import Discard
     from tillbook.contract.validation import Context, validated
 
-    reason = without_emails(validated(Discard, _body(request), Context([])).reason.strip())
+    asked = _body(request)
+    checked = validated(Discard, asked if isinstance(asked, dict) else {}, Context([]))
+    reason = without_emails(checked.reason.strip())
     request_id = request.id_in_path("deadletter_id")
     discarded = processor().dead_letters.discard(request.account, request_id)
     for source in table.SOURCE_LETTER:

@@ -1,0 +1,33 @@
+"""The ceilings that `make bench` holds: what was reached, and not what would be allowed. Raise one only with a reason.
+
+Ratios of starts are held where instructions are counted, under the functions' own Python: CPU times of a shared machine
+vary. Those of warm functions are ratios of CPU times taken in turns, so they have more room.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from bench.meter import UNIT
+
+STARTS = {"submit": 1.35, "edit": 1.35, "delete": 0.99, "activity": 1.34, "process": 1.07, "read": 1.05}
+WARM = {"submit": 1.5, "edit": 1.5, "delete": 1.5, "activity": 2.0, "process 10, same calls": 1.35}
+LAYER_BYTES = 6_500_000
+
+
+def exceeded(result: dict[str, Any]) -> Iterator[str]:
+    """A line for each ceiling that a result breaks."""
+    # What is built always runs under 3.13.
+    counted = ["built", *(["cold"] if sys.version_info[:2] == (3, 13) else [])] if "instructions" in UNIT else []
+    for part in counted:
+        for name, most in STARTS.items() if part in result else ():
+            if (ratio := result[part][name]["ratio"]) > most:
+                yield f"{part}, {name}: {ratio} of a bare boto3 process, at most {most}"
+    for name, most in WARM.items() if "warm" in result else ():
+        if (ratio := result["warm"][name]["ratio"]) > most:
+            yield f"warm, {name}: {ratio} of bare calls, at most {most}"
+    for name, size in result.get("zipped_bytes", {}).items():
+        if name.startswith("Layer") and size > LAYER_BYTES:
+            yield f"{name}: {size:,} bytes zipped, at most {LAYER_BYTES:,}"

@@ -1,0 +1,201 @@
+"""Values as shops really send them, by the rules that hold on every route: SPEC "Words" and "The ledger", 4 and 5."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.handlers.shop import ACCOUNT, ADMIN, Shop
+from tests.handlers.test_shopper_activity import EMAIL, SHA, event
+from tillbook.packing import unpack
+
+ADDRESS = {"address_1": "1 Main St", "city": "Boston", "state": "MA", "postal_code": "02139"}
+NOTHING: list[Any] = [None, "", "  ", {}, [], {"address_1": "", "city": None, "name": " \t", "postal_code": []}]
+NOBODY: list[Any] = [0, "0", -1, "-1", "guest", "Anonymous", "NULL", "undefined", "None", "NaN"]
+
+
+def order(**more: Any) -> dict[str, Any]:
+    return {"order_id": "o-1", "order_date": "2026-01-20", "total": 100, "customer_email": EMAIL} | more
+
+
+def notes(shop: Shop, request_id: str) -> list[str]:
+    shop.drain()
+    return list(shop.status(request_id).get("notes", []))
+
+
+def v1_notes(shop: Shop) -> list[str]:
+    shop.drain()
+    (row,) = shop.get("/v1/transactions", query={"limit": "1"}).body["transactions"]
+    return list(row["notes"])
+
+
+# ------------------------------------------------------ ids that stand for nobody
+
+
+@pytest.mark.parametrize("nobody", NOBODY)
+def test_two_guests_of_one_id_are_two_people(shop: Shop, nobody: Any) -> None:
+    for name in ("ann", "bob"):
+        request = shop.send(event(order_id=name, person_id=nobody, email=f"{name}@example.com", grand_total=5)).body
+        assert notes(shop, request["request_id"]) == [f"person_id {nobody} stands for nobody and was ignored"]
+        assert shop.ltv(f"{name}@example.com") == {"USD": "5.00"}
+        v1 = order(order_id=name, customer_id=nobody, customer_email=f"{name}@example.com")
+        assert shop.submit(v1).body["customer"]["id"] is None
+        assert v1_notes(shop) == [f"customer_id {nobody} stands for nobody and was ignored"]
+    assert shop.get(f"/v3/{ACCOUNT}/people/{nobody}").status == 404
+
+
+def test_nobody_without_an_email_is_refused_in_v3_and_counts_for_no_one_in_v1(shop: Shop) -> None:
+    sent = {name: value for name, value in event(person_id="guest").items() if name != "email"}
+    assert shop.send(sent).errors == {("presence_error", "email")}
+    answer = shop.submit(order(customer_email=None, customer_id=0, billing_address=ADDRESS))
+    assert (answer.status, answer.body["customer"]) == (201, {"id": None, "email_sha256": None})
+    shop.drain()
+    assert shop.stored_ltv() == {}
+
+
+def test_an_edit_to_nobody_leaves_the_customer(shop: Shop) -> None:
+    shop.submit(order(customer_email=None, customer_id="c-7", billing_address=ADDRESS))
+    answer = shop.edit("o-1", {"customer_id": "guest", "total": 7})
+    assert (answer.body["customer"]["id"], answer.body["total"]) == ("c-7", "7.0")
+    assert v1_notes(shop) == ["customer_id guest stands for nobody and was ignored"]
+    assert shop.edit("o-1", {"customer_id": None}).body["customer"]["id"] is None
+
+
+def test_nobody_matches_nobody(shop: Shop) -> None:
+    path = "/v1/audience/customers-orders-api/match"
+    answer = shop.request("POST", path, {"people": [{"customer_id": "guest", "email": EMAIL}]})
+    assert answer.body == {"results": [{"customer": False}]}
+    assert shop.request("POST", path, {"people": [{"customer_id": 0}]}).fields == {"people[0]"}
+
+
+# -------------------------------------------------------- addresses that say nothing
+
+
+@pytest.mark.parametrize("nothing", NOTHING)
+def test_an_address_that_says_nothing_is_none(shop: Shop, nothing: Any) -> None:
+    answer = shop.submit(order(shipping_address=nothing, billing_address=ADDRESS))
+    assert (answer.status, answer.body["shipping_address"]) == (201, None)
+    both = order(order_id="o-2", customer_email=None, shipping_address=nothing, billing_address=nothing)
+    assert shop.submit(both).fields == {"shipping_address"}
+    request = shop.send(event(shipping_address=nothing, billing_address=ADDRESS))
+    assert request.status == 202
+    shop.drain()
+    kept = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body
+    assert "shipping_address" not in kept
+    assert kept["billing_address"] == ADDRESS
+    path = "/v1/audience/customers-orders-api/match"
+    assert shop.request("POST", path, {"people": [{"address": nothing}]}).fields == {"people[0]"}
+
+
+@pytest.mark.parametrize("nothing", NOTHING[1:])
+def test_an_edit_to_an_address_that_says_nothing_leaves_it(shop: Shop, nothing: Any) -> None:
+    shop.submit(order(shipping_address=ADDRESS))
+    assert shop.edit("o-1", {"shipping_address": nothing}).body["shipping_address"]["address_1"] == "1 Main St"
+    assert shop.edit("o-1", {"shipping_address": None}).body["shipping_address"] is None
+
+
+# ------------------------------------------------------------------ e-mail addresses
+
+
+@pytest.mark.parametrize("pasted", [f"\u200b{EMAIL}", f"{EMAIL}\ufeff", EMAIL.replace("@", "\u200d@"), f" {EMAIL} "])
+def test_an_email_with_invisible_characters_is_the_same_person(shop: Shop, pasted: str) -> None:
+    shop.send(event(email=pasted, grand_total=5))
+    shop.submit(order(customer_email=pasted))
+    shop.submit(order(order_id="o-2", customer_email=None, customer_id=pasted, billing_address=ADDRESS))
+    shop.drain()
+    assert shop.ltv(EMAIL) == {"USD": "205.00"}
+
+
+def test_no_text_that_is_an_email_is_kept_in_v1(shop: Shop) -> None:
+    item = {"identifier": EMAIL, "description": EMAIL, "total": 1, "category": [EMAIL], "metadata": {"to": EMAIL}}
+    sent = order(
+        customer_email=None, metadata={"contact": f" {EMAIL.upper()}", "note": f"call {EMAIL}"}, order_items=[item],
+        billing_address=ADDRESS | {"name": EMAIL, "company": EMAIL}, **{EMAIL: 1},
+    )  # fmt: skip
+    sent["order_id"] = EMAIL  # the shop's own affair
+    answer = shop.submit(sent).body
+    assert answer["metadata"] == {"contact": SHA, "note": f"call {EMAIL}"}
+    assert (answer["order_id"], answer["billing_address"]["company"]) == (EMAIL, SHA)
+    (shown,) = answer["order_items"]
+    assert (shown["identifier"], shown["description"], shown["category"]) == (SHA, SHA, [SHA])
+    assert shown["metadata"] == {"to": SHA}
+    assert v1_notes(shop) == [f"{SHA} is not a known field"]
+    bodies = [unpack(item["b"]) for item in shop.items("LedgerTable") if isinstance(item.get("b"), bytes)]
+    assert bodies
+    for body in bodies:
+        assert EMAIL not in _texts(body | {"order_id": ""})
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [text for entry in (*value, *value.values()) for text in _texts(entry)]
+    if isinstance(value, list):
+        return [text for entry in value for text in _texts(entry)]
+    return [str(value).strip().lower()]
+
+
+def test_a_reason_that_is_an_email_is_not_kept(shop: Shop) -> None:
+    from tests.handlers.test_processing import poisoned
+
+    request_id = shop.send(event()).body["request_id"]
+    with shop.faults.injected(poisoned("o-1")):
+        shop.drain()
+    shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": EMAIL}, key=ADMIN)
+    assert shop.status(request_id)["reason"].endswith(f"discarded: {SHA}")
+
+
+# --------------------------------------------------------------------------- amounts
+
+
+def test_amounts_of_tax_arithmetic_are_rounded_half_to_even_and_noted(shop: Shop) -> None:
+    item = {"product_id": "a", "name": "a", "price": "1.00005", "quantity": -2, "taxes": 0.33333333, "total": -2}
+    request = shop.send(event(grand_total="4766.11570248", currency="CZK", items=[item])).body
+    assert notes(shop, request["request_id"]) == [
+        "grand_total was rounded to 4766.1157", "price was rounded to 1", "taxes was rounded to 0.3333",
+    ]  # fmt: skip
+    assert shop.ltv(EMAIL) == {"CZK": "4766.1157"}
+    answer = shop.submit(order(total=1.00015, currency="EUR"))
+    assert answer.body["total"] == "1.0002"
+    assert v1_notes(shop) == ["total was rounded to 1.0002"]
+
+
+@pytest.mark.parametrize("field", ["grand_total", "refund_amount"])
+def test_totals_and_refunds_are_not_negative(shop: Shop, field: str) -> None:
+    assert shop.send(event(**{field: -0.01})).errors == {("range_error", field)}
+    assert shop.submit(order(total=-1)).fields == {"total"}
+
+
+# ----------------------------------------------------------------------------- notes
+
+
+@pytest.mark.parametrize(
+    ("sent", "note"),
+    [
+        ({"action": "refunded"}, "refunded without refund_amount: LTV is unchanged"),
+        ({"action": "canceled"}, "canceled without refund_amount: LTV is unchanged"),
+        ({"action": "updated", "refund_amount": 5}, "refund_amount on updated was ignored"),
+    ],
+)
+def test_what_may_cost_money_without_an_error_is_noted(shop: Shop, sent: dict[str, Any], note: str) -> None:
+    placed = shop.send(event(grand_total=50, occurred_at="2026-01-17")).body["request_id"]
+    request = shop.send(event(**sent)).body["request_id"]
+    assert notes(shop, request) == [note]
+    assert notes(shop, placed) == []
+
+
+@pytest.mark.parametrize(
+    ("metadata", "noted"),
+    [
+        ({"new_buyer": True, "promo_code": 5}, []),
+        ({"new_buyer": "FALSE", "promo_code": "x"}, []),
+        ({"new_buyer": 1}, []),
+        ({"new_buyer": "0"}, []),
+        ({"new_buyer": "yes"}, ["metadata.new_buyer is neither true nor false: reports do not count it"]),
+        ({"promo_code": True}, ["metadata.promo_code is not a code: reports do not count it"]),
+    ],
+)
+def test_what_reports_cannot_count_is_kept_and_noted(shop: Shop, metadata: dict[str, Any], noted: list[str]) -> None:
+    answer = shop.submit(order(metadata=metadata))
+    assert answer.body["metadata"].keys() == metadata.keys()
+    assert v1_notes(shop) == noted
