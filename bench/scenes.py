@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
 from events import make
+from tests.log import follow_stdout
 from tillbook import processing
 from tillbook.accounts import Account, Accounts
 from tillbook.aws import clients
@@ -56,6 +57,7 @@ class Stage:
     def __init__(self) -> None:
         os.environ.update(ENVIRONMENT)
         settings.cache_clear()
+        follow_stdout()
         self.memory = Memory()
         self.played: list[Played] = []  # the latest one
         clients.dynamodb.cache_clear()

@@ -15,9 +15,10 @@ from moto.sqs.models import sqs_backends
 from tests.handlers import template
 from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
-from tests.handlers.shop import Faults, Shop, Stdout, forget_clients, forget_keys
+from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
+from tests.log import follow_stdout
 from tillbook import times
-from tillbook.aws import clients, telemetry
+from tillbook.aws import clients
 
 _HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
@@ -93,10 +94,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def shop(
-    _aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Shop:
-    monkeypatch.setattr(telemetry.logger.handlers[0], "stream", Stdout())
+def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
+    follow_stdout()
     SEEN.test = request.node.name
     _empty()
     forget_keys()

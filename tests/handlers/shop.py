@@ -29,16 +29,6 @@ ORDERS_QUEUE, DEAD_LETTERS_QUEUE = "OrdersQueue", "OrdersDeadLetters"
 WRITER_LIFE_SECONDS = 45
 
 
-class Stdout:
-    """Whatever sys.stdout is when it is written to: the log's handler keeps the one that it was made with."""
-
-    def write(self, text: str) -> int:
-        return sys.stdout.write(text)
-
-    def flush(self) -> None:
-        sys.stdout.flush()
-
-
 class Death(BaseException):
     """The process dies: nothing of ours catches this, as nothing catches a time-out of Lambda."""
 

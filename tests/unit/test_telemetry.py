@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.shop import Context, Stdout
+from tests.handlers.shop import Context
+from tests.log import follow_stdout
 from tillbook.aws import telemetry
 from tillbook.aws.telemetry import Crashed, count, logger, measure, metrics, observed
 
@@ -25,7 +26,7 @@ ENVIRONMENT = {"PYTHONPATH": f"{template.ROOT}:{template.ROOT / 'layers/shared'}
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log goes where this test looks, and nothing is left of what was counted before."""
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
-    monkeypatch.setattr(logger.handlers[0], "stream", Stdout())
+    follow_stdout()
     metrics.provider.clear_metrics()
 
 
