@@ -21,6 +21,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 DRIVER = shutil.which("chromedriver")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP, PHONE = (1280, 900), (390, 844)
+WAIT_SECONDS = 120
 
 
 class Browser:
@@ -62,7 +63,7 @@ class Browser:
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
-    def find(self, selector: str, seconds: float = 10) -> WebElement:
+    def find(self, selector: str, seconds: float = WAIT_SECONDS) -> WebElement:
         """The first that is displayed."""
         found: WebElement = self.until(
             lambda: next((e for e in self.all(selector) if e.is_displayed()), None), f"no {selector}", seconds
@@ -82,19 +83,19 @@ class Browser:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
-    def says(self, text: str, seconds: float = 10) -> str:
+    def says(self, text: str, seconds: float = WAIT_SECONDS) -> str:
         """What is shown, once `text` is in it."""
         shown: str = self.until(lambda: self.text if text in self.text else None, f"{text!r} is not shown", seconds)
         return shown
 
-    def lacks(self, text: str, seconds: float = 10) -> None:
+    def lacks(self, text: str, seconds: float = WAIT_SECONDS) -> None:
         self.until(lambda: text not in self.text, f"{text!r} is still shown", seconds)
 
     @property
     def text(self) -> str:
         return str(self.driver.execute_script("return document.body.innerText"))
 
-    def until(self, look: Callable[[], Any], fault: str, seconds: float = 10) -> Any:
+    def until(self, look: Callable[[], Any], fault: str, seconds: float = WAIT_SECONDS) -> Any:
         end = time.monotonic() + seconds
         while True:
             try:
@@ -106,6 +107,23 @@ class Browser:
             if time.monotonic() > end:
                 raise AssertionError(f"{fault}; shown is:\n{self.text[:3000]}")
             time.sleep(0.05)
+
+    def note_pauses(self) -> None:
+        """From now on `pauses` knows for how long the page waits between what it does."""
+        self.driver.execute_script(
+            """
+            window.pauses = [];
+            const plain = window.setTimeout;
+            window.setTimeout = (go, milliseconds, ...more) => {
+              pauses.push(milliseconds);
+              return plain(go, milliseconds, ...more);
+            };
+            """
+        )
+
+    def pauses(self) -> list[float]:
+        """In seconds."""
+        return [milliseconds / 1000 for milliseconds in self.driver.execute_script("return pauses")]
 
     def hold(self, part: str) -> None:
         """What the page asks for at an address with `part` in it waits for `release`, or until the page is loaded."""

@@ -33,7 +33,7 @@ pytestmark = [
     ),
 ]
 
-ARRIVES_SECONDS = 3
+LOOKS_AGAIN_SECONDS = 1
 
 
 @pytest.fixture
@@ -129,14 +129,15 @@ def test_no_other_key_opens_it(stack: Stack, shop: Shop, kind: str) -> None:
 # ----------------------------------------------------------- what came in
 
 
-def test_an_order_shows_within_three_seconds_and_can_be_followed_to_its_person(inside: Browser, shop: Shop) -> None:
+def test_an_order_shows_by_itself_and_can_be_followed_to_its_person(inside: Browser, shop: Shop) -> None:
     inside.says("Nothing came in yet")
     shop.applied(_event(shop, "warm-up"))
     inside.says("warm-up")
-    sent = time.monotonic()
+    inside.note_pauses()
     shop.order(_event(shop, "A-1", occurred_at="2026-01-01T01:00:00Z"))
-    inside.says("A-1", ARRIVES_SECONDS)
-    assert time.monotonic() - sent < ARRIVES_SECONDS
+    inside.says("A-1")
+    # How long its request and the queue take is the machine's: the page adds so much to it.
+    assert set(inside.until(inside.pauses, "it does not look again")) == {LOOKS_AGAIN_SECONDS}
     shop.applied(_event(shop, "A-1", action="refunded", refund_amount=30, occurred_at="2026-01-01T03:00:00Z"))
     shop.applied(_event(shop, "A-1", action="updated", grand_total=110, occurred_at="2026-01-01T02:00:00Z"))
     inside.click("td a", "A-1")
@@ -253,11 +254,10 @@ def test_the_list_does_not_grow_with_what_comes_in(inside: Browser, shop: Shop) 
         _outcomes(shop, [f"L-{n}-{m}" for m in range(30)], "rejected")
         inside.says(f"L-{n}-29")
     assert len(inside.all("tr[data-request]")) == 50
-    inside.click("button", "Show older ones")
-    inside.says("L-1-0")
-    inside.click("button", "Show older ones")
-    inside.says("L-0-0")
-    assert len(inside.all("tr[data-request]")) == 120
+    for shown in (100, 120):
+        inside.click("button", "Show older ones")
+        inside.until(lambda shown=shown: len(inside.all("tr[data-request]")) == shown, f"not {shown} are shown")
+    assert "L-0-0" in inside.text
 
 
 def test_what_comes_in_leaves_the_focus_where_it_is(inside: Browser, shop: Shop) -> None:
@@ -323,7 +323,7 @@ def test_an_audience_is_rebuilt_with_its_progress_shown(inside: Browser, shop: S
     inside.click("#nav a", "Audiences")
     inside.says("Customers (Shopper Activity)")
     inside.click("section[aria-label='Customers (Shopper Activity)'] button", "Rebuild")
-    inside.says("Done: 1.", 30)
+    inside.says("Done: 1.")
     inside.click("section[aria-label='Customers (Shopper Activity)'] button", "Show members")
     inside.says("10001")
 
@@ -338,7 +338,7 @@ def test_a_purge_needs_its_word_and_empties_the_page(inside: Browser, shop: Shop
     inside.type("#word", "purge")
     inside.click("button.danger")
     inside.find("progress")
-    inside.says("Done:", 60)
+    inside.says("Done:")
     inside.click("#nav a", "Transactions")
     inside.says("Nothing came in yet.")
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404
@@ -351,7 +351,7 @@ def test_a_person_is_erased_by_their_word(inside: Browser, shop: Shop) -> None:
     inside.click("summary", "Erase this person")
     inside.type("#word", "erase")
     inside.click("button.danger")
-    inside.says("Done:", 60)
+    inside.says("Done:")
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404
 
 
@@ -364,7 +364,7 @@ def test_a_person_whom_only_a_dead_letter_names_is_erased(inside: Browser, shop:
     inside.click("summary", "Erase this person")
     inside.type("#word", "erase")
     inside.click("button.danger")
-    inside.says("Done:", 60)
+    inside.says("Done:")
     inside.click("#nav a", "Dead letters")
     inside.says("No dead letters.")
     assert all("404" in complaint for complaint in inside.complaints())
@@ -390,7 +390,7 @@ def test_older_activity_is_shown_once(inside: Browser, shop: Shop) -> None:
     events = [_event(shop, f"T-{n}", occurred_at=f"2026-01-01T00:{n // 60:02}:{n % 60:02}Z") for n in range(205)]
     for n in range(0, 205, 41):
         assert shop.batch(events[n : n + 41]).status == 202
-    inside.until(lambda: shop.person(shop.email("ann"))["orders_count"] == 205, "not all are applied", 60)
+    inside.until(lambda: shop.person(shop.email("ann"))["orders_count"] == 205, "not all are applied")
     inside.driver.execute_script("location.hash = `#/person/${arguments[0]}`", shop.person(shop.email("ann"))["id"])
     inside.says("Show older ones")
     inside.hold("cursor=")
