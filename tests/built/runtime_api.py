@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 VERSION = "/2018-06-01/runtime"
-ANSWER_SECONDS = 60
+ANSWER_SECONDS = 240
 
 
 class FunctionFailed(Exception):

@@ -107,7 +107,7 @@ def test_an_order_of_which_an_erasure_emptied_a_version(stack: Stack) -> None:
     assert shop.submit(body).status == 201
     assert shop.edit("W-9", {"customer_email": kept}).status == 200
     assert shop.send("DELETE", shop.person_path(gone)).status == 202
-    end = time.monotonic() + 30
+    end = time.monotonic() + 240
     while known("person", gone).code == 0:
         assert time.monotonic() < end, "the erasure does not end"
         time.sleep(0.1)
@@ -231,7 +231,7 @@ def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Pa
 
 def _sent(known: Known, order_id: str) -> list[Any]:
     """What came in about an order, once all of it was applied."""
-    for _ in range(200):
+    for _ in range(1_800):
         found: list[Any] = known("requests", "--order-id", order_id, "--json").json
         if len(found) == (2 if order_id == "I-2" else 1):
             return found

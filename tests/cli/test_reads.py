@@ -161,7 +161,7 @@ def test_an_export_is_added_to_what_standard_output_is(api: FakeApi, tmp_path: P
 
 def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "cli", *words, "--url", api.url, "--key", KEY]
-    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=60)
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=240)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")

@@ -58,7 +58,7 @@ def driven(shop: Shop, key: str, email: str) -> Iterator[Ask]:
 
         yield ask
         sent.close()
-        assert process.wait(10) == 0
+        assert process.wait(120) == 0
 
 
 def test_this_is_the_version_that_is_promised() -> None:

@@ -39,7 +39,7 @@ LIFE_SECONDS = 0.5
 # So that a round comes to an end on a slow machine too, where no batch is done in that time.
 EVENTS_A_KILL = 80
 SETTLE_SECONDS = 240
-NOTED_SECONDS = 60
+NOTED_SECONDS = 240
 _SENDERS = 3
 _ORDERS = 36
 _KINDS = ("submitted", "edited", "deleted")

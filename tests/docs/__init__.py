@@ -8,7 +8,7 @@ prints; `…` stands for what changes from run to run.
 What can be said behind the language:
 
     status=404     the block's answer is refused with this status
-    wait           it is asked again, for half a minute at most, until it prints what is shown
+    wait           it is asked again, for two minutes at most, until it prints what is shown
     keep=job_id    this field of the JSON that it prints is kept as a shell variable, for the blocks below
     proof=KIND     it cannot run here, and is proven otherwise: see proofs.py for the kinds
 

@@ -23,8 +23,8 @@ from tests.docs import stand_in
 from tests.docs.markdown import Block
 from tests.end_to_end.shop import Shop
 
-SECONDS = 60
-WAIT_SECONDS = 30
+SECONDS = 120
+WAIT_SECONDS = 120
 CURL = shutil.which("curl")
 _RECEIVER = "8001"
 # What pages may name by its path.

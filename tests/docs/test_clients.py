@@ -38,7 +38,7 @@ def _sent(shop: Shop, script: str, command: list[str], lines: str) -> None:
     lines = lines.replace(f"https://{HOST}", shop.stack.url)
     source = script.format(lines=lines, key=shop.ingest_key, account=shop.account, email=email)
     environment = os.environ | {"NODE_PATH": str(FOLDER / "node_modules")}
-    ran = subprocess.run([*command, source], capture_output=True, text=True, check=False, env=environment, timeout=60)
+    ran = subprocess.run([*command, source], capture_output=True, text=True, check=False, env=environment, timeout=240)
     assert ran.returncode == 0, ran.stderr
     assert shop.outcome(ran.stdout.strip())["status"] == "applied"
     assert shop.ltv(email) == {"USD": "5.00"}

@@ -19,7 +19,7 @@ from tests.end_to_end.privacy import MARKER_DOMAIN
 from tillbook.accounts import Account, Accounts
 from tillbook.keys import Keys
 
-SETTLED_SECONDS = 60
+SETTLED_SECONDS = 180
 _numbers = itertools.count(9_000_001)
 
 
@@ -67,7 +67,7 @@ class Shop:
         if key:
             sent["authorization"] = basic(f"{key}:") if path.startswith(("/v2", "/v3")) else f"Bearer {key}"
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=120)
         try:
             connection.request(method, path, data, sent | (headers or {}))
             response = connection.getresponse()

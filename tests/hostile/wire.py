@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.hostile.attacks import Attack, Shop, complaint
 from tests.hostile.payloads import MARKER, STANDING
 
-_SETTLED_SECONDS = 60
+_SETTLED_SECONDS = 180
 _APPLIED = "/v1/transactions?status=applied&limit=200"
 
 
@@ -45,7 +45,7 @@ class Wire:
         self._connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self._host, self._port, timeout=60)
+        return http.client.HTTPConnection(self._host, self._port, timeout=120)
 
     def _as(self, key: str) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"}

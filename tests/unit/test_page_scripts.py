@@ -51,7 +51,7 @@ def ran(scripts: Path, source: str) -> Any:
     """The JSON that `source` prints."""
     (scripts / "test.js").write_text(BROWSER + source)
     assert NODE
-    done = subprocess.run([NODE, "test.js"], capture_output=True, text=True, check=False, cwd=scripts, timeout=60)
+    done = subprocess.run([NODE, "test.js"], capture_output=True, text=True, check=False, cwd=scripts, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
