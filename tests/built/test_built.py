@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import sizes
+from bench.limits import LAYER_BYTES
 from local import template as templates
 from local.stack import ROOT
 from tests.built.conftest import Built, Start
@@ -51,7 +52,7 @@ def test_the_layer_is_small_and_has_no_boto3(built: Built) -> None:
     names = {path.name for path in built.layer().iterdir()}
     assert "tillbook" in names
     assert not names & {"boto3", "botocore"}
-    assert sizes.zipped(built.layer().parent) < 3_000_000
+    assert sizes.zipped(built.layer().parent) <= LAYER_BYTES
 
 
 def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
