@@ -175,7 +175,5 @@ def sqs_event(bodies: list[str]) -> dict[str, Any]:
 
 def packed(bodies: list[str]) -> str:
     """One message with the orders of many."""
-    first, *others = map(decode, bodies)
-    for other in others:
-        first.orders.extend(other.orders)
-    return encode(first)
+    messages = list(map(decode, bodies))
+    return encode(messages[0]._replace(orders=[order for message in messages for order in message.orders]))

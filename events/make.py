@@ -10,7 +10,6 @@ from __future__ import annotations
 import gzip
 import json
 from base64 import b64encode
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -398,8 +397,7 @@ def _many() -> list[QueuedOrder]:
     """A full message, which is big enough to be compressed."""
     one = _queued(100, json_of(ORDER_ACTIVITY) | {"email": "cleo@example.com", "provider": "my_shop"})
     return [
-        replace(
-            one,
+        one._replace(
             request_id=_request_id(100 + n),
             position=n,
             event_id=f"{one.event_id[:-3]}{n:03d}",

@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -559,15 +558,15 @@ def test_progress_never_goes_back_and_what_is_done_stays_done(shop: Shop) -> Non
     """Of a page that two functions work on at once, the slower one writes when the other has long gone on."""
     jobs = Jobs(shop.dynamodb, settings().records_table)
     first = Step(ACCOUNT, uuid7(), rebuild.KIND, ["orders_api"])
-    second = replace(first, page=1, done=5)
+    second = first._replace(page=1, done=5)
     jobs.start(first, 10)
     assert jobs.advance(first, 5, finished=False)
     assert jobs.advance(second, 3, finished=False)
     assert not jobs.advance(first, 1, finished=False)
     assert (job(shop, first.job)["status"], job(shop, first.job)["done"]) == ("running", 8)
-    third = replace(first, page=2, done=8)
+    third = first._replace(page=2, done=8)
     assert jobs.advance(third, 0, finished=True)
-    assert not jobs.advance(replace(first, page=3, done=8), 1, finished=False)
+    assert not jobs.advance(first._replace(page=3, done=8), 1, finished=False)
     assert (job(shop, first.job)["status"], job(shop, first.job)["done"]) == ("done", 8)
 
 

@@ -6,7 +6,7 @@ Records table: pk = {account}/d, sk = the request id.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tillbook import times
@@ -59,7 +59,7 @@ class DeadLetters:
         Raises NotFound.
         """
         item = self._get(account, request_id)
-        queue.send(replace(decode(item["m"]), tries=0, replayed=True))
+        queue.send(decode(item["m"])._replace(tries=0, replayed=True))
         self._remove(account, request_id)
 
     def discard(self, account: str, request_id: str) -> Json:

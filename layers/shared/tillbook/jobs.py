@@ -7,8 +7,7 @@ Records table: pk = {account}/j, sk = the job's id (UUIDv7), kept for 30 days.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
@@ -21,8 +20,7 @@ from tillbook.json_text import Json
 KEPT_SECONDS = 30 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One page of a job, as it goes through the queue.
 
     `plan` is what is still to be walked through, first what this page is of: a source, or `person`, or `settle` (a
@@ -53,7 +51,7 @@ class Step:
         plan = self.plan if cursor is not None else self.plan[1:]
         if not plan:
             return None
-        return replace(self, plan=plan, page=self.page + 1, cursor=cursor, done=self.done + done)
+        return self._replace(plan=plan, page=self.page + 1, cursor=cursor, done=self.done + done)
 
 
 class Jobs:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tillbook.errors import Unavailable
 from tillbook.identity import Person
@@ -23,13 +22,10 @@ if TYPE_CHECKING:
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
 MAX_ORDERS = 100  # a packed message fails, is retried and times out as one
-_PARTS = frozenset({"orders", "writes", "steps"})
-_Entry = TypeVar("_Entry", "QueuedOrder", "QueuedWrite", Step)
 _COMPRESS_FROM = 48_000  # SQS bills by 64 KiB
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedOrder:
+class QueuedOrder(NamedTuple):
     """One accepted v3 event. Times are stamps; `event_id` is its identity; `person` is [kind, value]."""
 
     account: str
@@ -41,7 +37,7 @@ class QueuedOrder:
     person: list[str]
     body: dict[str, Json]
     content_hash: str = ""
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
     def person_id(self) -> str:
         """Our own, also where the rest of it cannot be read."""
@@ -63,8 +59,7 @@ class QueuedOrder:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedWrite:
+class QueuedWrite(NamedTuple):
     """A v1 write that is about to be made. Sent before the write, so that what hangs on it survives any crash."""
 
     account: str
@@ -73,29 +68,29 @@ class QueuedWrite:
     action: str
     request_id: str
     received: str
-    notes: list[str] = field(default_factory=list)
+    notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """`tries` counts the tries that were made before this message was sent (it may be a second one)."""
 
-    orders: list[QueuedOrder] = field(default_factory=list)
-    writes: list[QueuedWrite] = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    nightly: list[str] = field(default_factory=list)  # account id to go on behind; a space for the start
+    orders: Sequence[QueuedOrder] = ()
+    writes: Sequence[QueuedWrite] = ()
+    steps: Sequence[Step] = ()
+    nightly: Sequence[str] = ()  # account id to go on behind; a space for the start
     tries: int = 0
-    forget: list[list[str]] = field(default_factory=list)  # [account, person, ...] who may have nothing left
+    forget: Sequence[list[str]] = ()  # [account, person, ...] who may have nothing left
     replayed: bool = False  # was a dead letter, whose request is noted as failed
 
 
+_PARTS = {"orders": QueuedOrder, "writes": QueuedWrite, "steps": Step}
+
+
 def encode(message: Message) -> str:
-    # Not dataclasses.asdict, which copies every body deeply: a third of the time of accepting an order.
-    content = {"v": VERSION} | {
-        name: [_fields(entry) for entry in value] if name in _PARTS else value
-        for name, value in _fields(message).items()
-        if value
-    }
+    content: dict[str, Json] = {"v": VERSION}
+    for name, value in message._asdict().items():
+        if value:
+            content[name] = [_fields(entry) for entry in value] if name in _PARTS else value
     text = dumps(content)
     # XML's non-characters may not stand in a message.
     if len(text) >= _COMPRESS_FROM or "\ufffe" in text or "\uffff" in text:
@@ -103,8 +98,8 @@ def encode(message: Message) -> str:
     return text
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}
+def _fields(entry: Any) -> dict[str, Json]:
+    return {name: value for name, value in entry._asdict().items() if value != ()}
 
 
 def decode(text: str) -> Message:
@@ -114,20 +109,15 @@ def decode(text: str) -> Message:
     content = loads(text, ours=True)
     if content.get("v") != VERSION:
         raise ValueError("a message of an unknown version")
-    return Message(
-        [_entry(QueuedOrder, order) for order in content.get("orders", [])],
-        [_entry(QueuedWrite, write) for write in content.get("writes", [])],
-        [_entry(Step, step) for step in content.get("steps", [])],
-        content.get("nightly", []),
-        content.get("tries", 0),
-        content.get("forget", []),
-        content.get("replayed", False),
-    )
+    for name, kind in _PARTS.items():
+        content[name] = [_known(kind, entry) for entry in content.get(name, ())] or ()
+    message: Message = _known(Message, content)
+    return message
 
 
-def _entry(kind: type[_Entry], content: dict[str, Any]) -> _Entry:
+def _known(kind: Any, content: dict[str, Json]) -> Any:
     # What a newer version of this code added is left out: while a deployment goes on, both take from the queue.
-    return kind(**{name: content[name] for name in kind.__slots__ if name in content})
+    return kind(**{name: content[name] for name in kind._fields if name in content})
 
 
 class Queue:

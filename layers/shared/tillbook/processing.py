@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -263,7 +263,7 @@ class Processor:
         if tries < self.max_tries:
             self.queue.send(message, delay_seconds=_pause(tries))
             return
-        self.dead_letters.keep(write.account, write.request_id, _reason(error), replace(message, tries=0))
+        self.dead_letters.keep(write.account, write.request_id, _reason(error), message._replace(tries=0))
         count("DeadLettered")
 
     def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
@@ -274,7 +274,7 @@ class Processor:
             return [
                 Transaction(
                     write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
-                    write.order_id, notes=write.notes, effects=effects,
+                    write.order_id, notes=list(write.notes), effects=effects,
                 )
             ]  # fmt: skip
         settled = times.shift(write.received, seconds=_WRITER_LIFE_SECONDS)

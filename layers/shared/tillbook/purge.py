@@ -9,7 +9,7 @@ The marks are those that marks.py reads.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tillbook import table, times
@@ -92,7 +92,7 @@ class Purges:
             done = 0  # the second walk finds what the first one counted, or next to nothing
         following, pause = step.then(cursor, done), 0
         if following is not None and following.source == SETTLE:
-            following, pause = replace(following, plan=following.plan[1:]), self.settle_seconds
+            following, pause = following._replace(plan=following.plan[1:]), self.settle_seconds
         if following is not None:
             self.queue.send(Message(steps=[following]), delay_seconds=pause)
         self.jobs.advance(step, done, finished=following is None)

@@ -8,7 +8,7 @@ computed stays as it is and holds up nobody: the job goes on to its end, and end
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,7 +65,7 @@ class Rebuilds:
                 break
         following = step.then(cursor, done)
         if following is not None:
-            self.queue.send(Message(steps=[replace(following, failed=failed, reason=reason)]))
+            self.queue.send(Message(steps=[following._replace(failed=failed, reason=reason)]))
             self.jobs.advance(step, done, finished=False)
         elif failed:
             told = f"orders that could not be computed: {failed} (the first: {reason}); the log names them"
