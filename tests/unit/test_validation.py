@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
@@ -93,6 +94,13 @@ def test_faults_are_reported_up_to_a_limit() -> None:
 def test_notes_are_bounded() -> None:
     notes = bounded([f"note {n}" for n in range(MAX_NOTES + 5)])
     assert (len(notes), notes[-1]) == (MAX_NOTES + 1, "and 5 more")
+
+
+@pytest.mark.parametrize(("sent", "text"), [(7, "7"), (Decimal("7.0"), "7"), (Decimal("-7e2"), "-700"), ("7.0", "7.0")])
+def test_an_integer_is_kept_as_its_digits(sent: Any, text: str) -> None:
+    assert validated(Tree, {"who": sent}, Context([])).who == text
+    assert faults({"who": Decimal("1e999")}) == [("who", "format_error", "must be a string")]
+    assert faults({"who": Decimal("7.5")}) == [("who", "format_error", "must be a string")]
 
 
 @pytest.mark.parametrize("nobody", [0, "0", -1, "-1", " Guest ", "NULL", "undefined", "none", "NaN", "anonymous"])

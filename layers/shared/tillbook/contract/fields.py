@@ -27,13 +27,13 @@ Info = ValidationInfo[Context]
 
 
 def digits(value: Any) -> Any:
-    """Texts take integers, too, and keep their digits."""
+    """Texts take integers, too, and keep their digits; 5.0 is one, as in JSON Schema."""
+    if isinstance(value, Decimal) and value.adjusted() < 255 and value == value.to_integral_value():
+        value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def trimmed(value: Any) -> Any:
-    if isinstance(value, Decimal) and is_nobody(f"{value:f}"):  # 0.0
-        return f"{value:f}"
     value = digits(value)
     return value.strip() if isinstance(value, str) else value
 

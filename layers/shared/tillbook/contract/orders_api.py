@@ -185,7 +185,7 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
     notes: list[str] = []
     given = {name: entry for name, entry in payload.items() if not _counts_as_absent(name, entry, notes)}
     sent_id = given.pop("order_id", None)
-    if sent_id is not None and str(sent_id) != body["order_id"]:
+    if sent_id is not None and str(fields.digits(sent_id)) != body["order_id"]:
         raise Invalid([FieldError("order_id", "format_error", "cannot be changed")])
     whole = _as_sent(body)
     customer_id = given.get("customer_id")
