@@ -191,7 +191,12 @@ BLANK = r"\s\u001c-\u001f\u0085"
 SOLID = f"[^{BLANK}]"  # more than white space
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _ORDER_ID = rf"^[^?{_CONTROL}]*[^?\s{_CONTROL}][^?{_CONTROL}]*$"
-_EMAIL = rf"^$|^[^@{BLANK}]+@[^@{BLANK}.]+(\.[^@{BLANK}.]+)+$"
+# Format characters are removed: an address of nothing else is none, and those within are forgiven, not promised.
+_UNSEEN = BLANK + (
+    r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb"
+)
+_EMAIL = rf"^$|^[^@{_UNSEEN}]+@[^@{_UNSEEN}.]+(\.[^@{_UNSEEN}.]+)+$"
 _COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
 
 
