@@ -214,7 +214,7 @@ def _says_moment(*others: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")] + list(others)})
 
 
-# Of several BeforeValidators the last one runs first. A length stands next to its type: behind a validator pydantic
+# Of several BeforeValidators the last one runs first. A length is put next to its type: behind a validator pydantic
 # would take it for one of a value of any type.
 OrderId = Annotated[
     str, Field(max_length=255), BeforeValidator(present), BeforeValidator(digits), AfterValidator(_fits_a_path),

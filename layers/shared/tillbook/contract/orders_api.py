@@ -174,7 +174,7 @@ def document(payload: Json) -> tuple[Document, list[str]]:
     return document_of(_normalised(order)), bounded(notes)
 
 
-# Where "" stands for an absent field.
+# Where "" is an absent field.
 _MAY_BE_EMPTY = frozenset({"total", "currency", "customer_email", "customer_email_sha256"})
 
 

@@ -55,7 +55,7 @@ class ActivityItem(WithProperties):
     @field_validator("discount")
     @classmethod
     def _is_as_discounts(cls, discount: Any, info: fields.Info) -> Any:
-        """`discounts` stands in the published example, `discount` in the published table."""
+        """The published example has `discounts`, the published table `discount`."""
         discounts = info.data.get("discounts")
         if discount is not None and discounts is not None and discount != discounts:
             raise fault("format_error", "must be the same as discounts, where both are sent")
