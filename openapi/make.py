@@ -1,7 +1,7 @@
 """Writes functions/describe/openapi.json: `PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.make`.
 
 Routes are those of tillbook/web/routes.py; requests and query parameters are described by the pydantic models that
-check them. What stands in the file is served as it is, so nothing of this runs in a function.
+check them. The file is served as it is, so nothing of this runs in a function.
 """
 
 from __future__ import annotations

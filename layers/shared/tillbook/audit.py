@@ -256,7 +256,7 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
         count("AuditedPeople", done[EXACT] + done[DRIFT])
         count("AuditDrift", done[DRIFT])
         count("AuditUnsettled", done[UNSETTLED])
-    logger.warning("audit", exact=done[EXACT], drift=done[DRIFT], unsettled=done[UNSETTLED])
+    logger.info("audit", exact=done[EXACT], drift=done[DRIFT], unsettled=done[UNSETTLED])
     return done
 
 

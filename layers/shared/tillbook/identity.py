@@ -39,7 +39,7 @@ def _cleaned(text: str) -> str:
 
 
 def is_nobody(text: str) -> bool:
-    """Whether an id stands for nobody: what shops send for guests, and what programs write for no value."""
+    """Whether an id names nobody: shops send such ids for guests, and programs write them for a missing value."""
     return text.strip().lower() in NOBODY
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import boto3
+import botocore.session
+from botocore.config import Config
+
 from tillbook.aws import start
 
 
@@ -20,17 +24,12 @@ def sqs() -> Any:
 
 @cache
 def _session() -> Any:
-    import boto3  # here, since not every function calls AWS
-    import botocore.session
-
     session = botocore.session.Session()
     start.trim(session)
     return boto3.Session(botocore_session=session)
 
 
 def _client(service: str) -> Any:
-    from botocore.config import Config
-
     return _session().client(
         service,
         config=Config(

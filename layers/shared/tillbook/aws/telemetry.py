@@ -65,7 +65,7 @@ def measure(name: str, milliseconds: float) -> None:
 
 
 class Crashed(Exception):
-    """Stands for an error that nobody expected: Lambda logs what leaves a handler together with its text."""
+    """Raised instead of an unexpected error: Lambda logs the text of whatever a handler raises."""
 
 
 def observed(handler: Handler) -> Handler:
