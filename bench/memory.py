@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 
 from tests.audience_run.costs import read_units, size, write_units
 from tests.simulation.store import DynamoDB
-from tillbook import table
+from tillbook.ledger import table
 
 LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 ENVIRONMENT = {

@@ -17,7 +17,7 @@ from bench.meter import Meter, Process
 _BOTOCORE = "import botocore.session\nbotocore.session.Session().create_client('dynamodb')\n"
 _BOTO3 = "import boto3\nboto3.client('dynamodb')\n"
 _PYDANTIC = f"{_BOTO3}from pydantic import BaseModel, Field, ValidationError\n"
-_RULES = "import tillbook.ledger, tillbook.contract.document\n"
+_RULES = "import tillbook.ledger.ledger, tillbook.contract.document\n"
 _POWERTOOLS = f"{_BOTO3}from aws_lambda_powertools"
 # Name, the program without it, the program with it. A row costs the difference.
 ROWS = (

@@ -16,13 +16,13 @@ from typing import Any
 from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
 from events import make
 from tests.log import follow_stdout
-from tillbook import processing
-from tillbook.accounts import Account, Accounts
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.keys import Keys
-from tillbook.messages import decode, encode
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
+from tillbook.records.messages import decode, encode
 from tillbook.web import endpoint
+from tillbook.work import processing
 
 ROOT = Path(__file__).resolve().parents[1]
 # The published example of each API; everything here is of its size.

@@ -16,12 +16,13 @@ from urllib.parse import quote
 
 from local import front_door
 from local import template as templates
-from tillbook import messages, times
 from tillbook.contract import shopper_activity
-from tillbook.identity import order_key
-from tillbook.jobs import Step
-from tillbook.json_text import loads
-from tillbook.messages import Message, QueuedOrder, QueuedWrite
+from tillbook.records import messages
+from tillbook.records.jobs import Step
+from tillbook.records.messages import Message, QueuedOrder, QueuedWrite
+from tillbook.rules import times
+from tillbook.rules.identity import order_key
+from tillbook.rules.json_text import loads
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

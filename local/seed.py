@@ -10,9 +10,9 @@ from local.stack import ROOT, Stack
 # The package of the layer, which functions find under /opt/python.
 sys.path.append(str(ROOT / "layers" / "shared"))
 
-from tillbook.accounts import Account, Accounts
-from tillbook.errors import Conflict
-from tillbook.keys import Keys
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
+from tillbook.rules.errors import Conflict
 
 ACCOUNT = "1234567"
 INGEST_KEY = "local-ingest-key"

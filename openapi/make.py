@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from openapi.answers import SCHEMAS, Schema, ref
 from tillbook.contract import fields, match, orders_api, queries, shopper_activity
-from tillbook.identity import NOBODY
+from tillbook.rules.identity import NOBODY
 from tillbook.web.routes import AUDIENCES, OPERATE, READ, ROUTES, V1, V3, Route
 
 ROOT = Path(__file__).resolve().parent.parent

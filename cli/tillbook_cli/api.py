@@ -17,8 +17,8 @@ import click
 import urllib3
 from click.core import ParameterSource
 
-from tillbook.errors import Malformed
-from tillbook.json_text import loads
+from tillbook.rules.errors import Malformed
+from tillbook.rules.json_text import loads
 
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail

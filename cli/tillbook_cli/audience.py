@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tillbook.json_text import dumps
+from tillbook.rules.json_text import dumps
 
 from .api import Api, Refused, over_https, segment
 from .output import pretty, written

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from tillbook.accounts import Account
-from tillbook.audit import DRIFT, UNSETTLED, Auditor
 from tillbook.aws.items import raw
-from tillbook.errors import NotFound
-from tillbook.people import People
-from tillbook.table import TIMELINE, person_pk
+from tillbook.ledger.table import TIMELINE, person_pk
+from tillbook.records.accounts import Account
+from tillbook.rules.errors import NotFound
+from tillbook.views.audit import DRIFT, UNSETTLED, Auditor
+from tillbook.views.people import People
 
 Report = dict[str, Any]
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tillbook import times
 from tillbook.contract import orders_api, shopper_activity
 from tillbook.contract.limits import MAX_ORDER_BYTES
-from tillbook.errors import FieldError, Invalid
-from tillbook.json_text import Json, dumps
+from tillbook.rules import times
+from tillbook.rules.errors import FieldError, Invalid
+from tillbook.rules.json_text import Json, dumps
 
 from . import histories
 from .mappings import Entry, Mapping

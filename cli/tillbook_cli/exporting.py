@@ -14,13 +14,13 @@ from typing import Any
 
 import click
 
-from tillbook import times
-from tillbook.accounts import SOURCES, Account
-from tillbook.amounts import text as amount_text
-from tillbook.audiences import FORMULA_STARTS, Audiences
 from tillbook.aws.items import Item
-from tillbook.ledger import state_of
-from tillbook.people import People
+from tillbook.ledger.ledger import state_of
+from tillbook.records.accounts import SOURCES, Account
+from tillbook.rules import times
+from tillbook.rules.amounts import text as amount_text
+from tillbook.views.audiences import FORMULA_STARTS, Audiences
+from tillbook.views.people import People
 
 from .audience import export as export_audience
 from .on_a_stack import Tillbook, on_a_stack

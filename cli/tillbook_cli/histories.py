@@ -17,10 +17,10 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tillbook import times
-from tillbook.amounts import EXACT, ZERO, AmountError, parse_amount
-from tillbook.amounts import text as amount_text
-from tillbook.json_text import Json
+from tillbook.rules import times
+from tillbook.rules.amounts import EXACT, ZERO, AmountError, parse_amount
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.json_text import Json
 
 from .mappings import ADDRESSES, Mapping, Record
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from tillbook.errors import FieldError
+from tillbook.rules.errors import FieldError
 
 from . import mappings
 from .api import Api, Refused, connected, where

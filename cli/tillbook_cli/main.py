@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from tillbook.accounts import SOURCES, Account
-from tillbook.keys import ROLES, ApiKey
+from tillbook.records.accounts import SOURCES, Account
+from tillbook.records.keys import ROLES, ApiKey
 
 from . import audit
 from .audience import audience

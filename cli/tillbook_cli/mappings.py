@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tillbook.amounts import AmountError, parse_amount
 from tillbook.contract.limits import MAX_ITEMS
+from tillbook.rules.amounts import AmountError, parse_amount
 
 from .rows import Place, Row
 

@@ -10,9 +10,9 @@ from typing import Any
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tillbook.accounts import Accounts
-from tillbook.errors import Problem
-from tillbook.keys import Keys
+from tillbook.records.accounts import Accounts
+from tillbook.records.keys import Keys
+from tillbook.rules.errors import Problem
 
 from . import output
 from .connection import Connection, Target, Unreachable, connect, explained

@@ -14,7 +14,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from tillbook.json_text import Json, dumps
+from tillbook.rules.json_text import Json, dumps
 
 REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
 

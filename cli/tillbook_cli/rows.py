@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tillbook.errors import Malformed
-from tillbook.json_text import loads
+from tillbook.rules.errors import Malformed
+from tillbook.rules.json_text import loads
 
 MAX_LINE_BYTES = 1024 * 1024  # of an order the API takes 256 KiB
 _BROKEN = (OSError, EOFError, zlib.error)

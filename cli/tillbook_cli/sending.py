@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from tillbook.errors import FieldError
+from tillbook.rules.errors import FieldError
 
 from .api import PASSING, Answer, Api, Refused, refusal, retry_after, segment
 from .checking import Checked

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tillbook import audit
+from tillbook.views import audit
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

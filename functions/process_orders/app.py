@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tillbook import processing
+from tillbook.work import processing
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

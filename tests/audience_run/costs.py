@@ -24,11 +24,12 @@ if find_spec("tillbook") is None:
 
 from tests.simulation.progress import Progress
 from tests.simulation.store import DynamoDB
-from tillbook import table, times
-from tillbook.audiences import Audiences
-from tillbook.ledger import Ledger
-from tillbook.match import match
-from tillbook.messages import QueuedOrder
+from tillbook.ledger import table
+from tillbook.ledger.ledger import Ledger
+from tillbook.records.messages import QueuedOrder
+from tillbook.rules import times
+from tillbook.views.audiences import Audiences
+from tillbook.views.match import match
 
 ACCOUNT, TABLE = "1234567", "ledger"
 SOURCE = "shopper_activity"

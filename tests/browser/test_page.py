@@ -17,12 +17,12 @@ from tests.end_to_end.shop import Shop
 selenium = pytest.importorskip("selenium", reason="the page was not tested: Selenium is not installed")
 
 from tests.browser.chromium import AXE, CHROMIUM, DESKTOP, DRIVER, PHONE, Browser  # noqa: E402
-from tillbook import times  # noqa: E402
-from tillbook.deadletters import DeadLetters  # noqa: E402
-from tillbook.identity import email_sha256  # noqa: E402
-from tillbook.keys import Keys  # noqa: E402
-from tillbook.messages import Message, QueuedOrder  # noqa: E402
-from tillbook.transactions import Transaction, Transactions  # noqa: E402
+from tillbook.records.deadletters import DeadLetters  # noqa: E402
+from tillbook.records.keys import Keys  # noqa: E402
+from tillbook.records.messages import Message, QueuedOrder  # noqa: E402
+from tillbook.records.transactions import Transaction, Transactions  # noqa: E402
+from tillbook.rules import times  # noqa: E402
+from tillbook.rules.identity import email_sha256  # noqa: E402
 
 pytestmark = [
     pytest.mark.stack,

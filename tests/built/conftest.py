@@ -25,8 +25,8 @@ from local.embedded_aws import EmbeddedAws
 from local.stack import ROOT
 from tests.built.runtime_api import RunningFunction
 from tests.handlers import template as resources
-from tillbook.accounts import Account, Accounts
-from tillbook.keys import Keys
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 
 ENVIRONMENT = ROOT / ".venv-ci"
 SAM = ENVIRONMENT / "bin" / "sam"

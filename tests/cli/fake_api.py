@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tillbook.identity import payload_hash
-from tillbook.json_text import loads
+from tillbook.rules.identity import payload_hash
+from tillbook.rules.json_text import loads
 
 KEY = "tb_test"
 ACCOUNT = "1234567"

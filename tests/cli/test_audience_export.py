@@ -14,8 +14,8 @@ from cli.tillbook_cli import audience
 from cli.tillbook_cli.main import tillbook
 from local.seed import ACCOUNT
 from local.stack import Stack
-from tillbook.accounts import Account, Accounts
-from tillbook.keys import Keys
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 
 ORDERS = 7
 

@@ -11,12 +11,13 @@ import boto3
 import pytest
 
 from tests.cli.conftest import REGION, Terminal
-from tillbook import audit, times
 from tillbook.aws.items import raw
 from tillbook.contract import orders_api
-from tillbook.identity import Person, email_sha256
-from tillbook.ledger import Ledger
-from tillbook.table import person_pk
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.table import person_pk
+from tillbook.rules import times
+from tillbook.rules.identity import Person, email_sha256
+from tillbook.views import audit
 
 ANN, BEN = "ann@example.com", "ben@example.com"
 Plant = Callable[[str, str], None]

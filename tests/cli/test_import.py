@@ -27,7 +27,7 @@ from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
 from cli.tillbook_cli.sending import units
 from tests.cli.fake_api import KEY, FakeApi, serving
 from tests.import_run.history import write
-from tillbook.identity import payload_hash
+from tillbook.rules.identity import payload_hash
 
 MARKER = "import-marker.example"
 PLAIN = "order_id,email,occurred_at,grand_total,currency\n"

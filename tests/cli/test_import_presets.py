@@ -14,8 +14,8 @@ from cli.tillbook_cli.checking import Checked, checked
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import Place, Source
 from local.stack import ROOT
-from tillbook.identity import payload_hash
-from tillbook.order import Event, fold
+from tillbook.rules.identity import payload_hash
+from tillbook.rules.order import Event, fold
 
 SHOPIFY = """\
 Name,Email,Financial Status,Currency,Total,Taxes,Created at,Lineitem quantity,Lineitem name,Lineitem price,\

@@ -21,9 +21,9 @@ from local import announce, seed
 from local.stack import Stack
 from tests.cli.conftest import Ran
 from tests.end_to_end.shop import Shop
-from tillbook.deadletters import DeadLetters
-from tillbook.messages import Message, QueuedOrder
-from tillbook.times import now, uuid7
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.messages import Message, QueuedOrder
+from tillbook.rules.times import now, uuid7
 
 pytestmark = pytest.mark.stack
 

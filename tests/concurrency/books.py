@@ -1,6 +1,6 @@
 """What must stand in the ledger, computed from what was sent; and whether a snapshot of it adds up.
 
-Nothing here uses the package's rules: only the names under which it keeps things (tillbook.table).
+Nothing here uses the package's rules: only the names under which it keeps things (tillbook.ledger.table).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.concurrency.workload import PROVIDER, Change, Event
-from tillbook import table
+from tillbook.ledger import table
 
 V1, V3 = "orders_api", "shopper_activity"
 Item = dict[str, Any]

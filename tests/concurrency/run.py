@@ -19,14 +19,14 @@ from tests.concurrency.books import Answer, audit, check_counters, check_people
 from tests.concurrency.engine import Engine
 from tests.concurrency.faults import Faulty
 from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operation, Workload, accounts
-from tillbook import table
 from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.contract import orders_api
 from tillbook.contract.document import digest
-from tillbook.errors import Conflict, NotFound, Unavailable
-from tillbook.identity import Person, email_sha256, order_key
-from tillbook.ledger import UNANSWERED, Ledger, Outcome, V1Order
-from tillbook.times import uuid7
+from tillbook.ledger import table
+from tillbook.ledger.ledger import UNANSWERED, Ledger, Outcome, V1Order
+from tillbook.rules.errors import Conflict, NotFound, Unavailable
+from tillbook.rules.identity import Person, email_sha256, order_key
+from tillbook.rules.times import uuid7
 
 _SNAPSHOT_ITEMS = 100
 _DEADLINE_SECONDS = 20.0

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from tillbook import times
 from tillbook.contract import shopper_activity
-from tillbook.identity import keyed_event_id, request_event_id
-from tillbook.ledger import Activity
-from tillbook.messages import QueuedOrder
+from tillbook.ledger.ledger import Activity
+from tillbook.records.messages import QueuedOrder
+from tillbook.rules import times
+from tillbook.rules.identity import keyed_event_id, request_event_id
 
 PROVIDER = "shop"
 # An account's people and orders fit one TransactGetItems.

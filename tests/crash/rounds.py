@@ -26,9 +26,9 @@ from tests.concurrency.engine import Engine
 from tests.concurrency.run import order_keys, people_keys, snapshot
 from tests.concurrency.workload import Account, Change, Event, Workload, people
 from tests.end_to_end.shop import Shop, segment
-from tillbook import table
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.times import uuid7
+from tillbook.ledger import table
+from tillbook.rules.times import uuid7
 
 # The template's 360 s would make a round wait six minutes for what a killed function held, and its five receives are
 # fewer than the kills that one message meets here. Nothing else differs from what is deployed.

@@ -19,8 +19,8 @@ from typing import Any
 
 from botocore.client import BaseClient
 
-from tillbook import times
 from tillbook.aws import clients
+from tillbook.rules import times
 
 _FUNCTIONS = ("submit_order", "edit_order", "delete_order")
 _CONTEXT = SimpleNamespace(

@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.end_to_end.shop import Shop
 from tests.examples import event
-from tillbook import times
 from tillbook.contract import shopper_activity
-from tillbook.deadletters import DeadLetters
-from tillbook.messages import Message, QueuedOrder
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.messages import Message, QueuedOrder
+from tillbook.rules import times
 
 
 def prepare(page: str, shop: Shop) -> dict[str, str]:

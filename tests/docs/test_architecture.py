@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from local import template as templates
 from local.stack import ROOT
-from tillbook.ledger import MAX_TOGETHER
+from tillbook.ledger.ledger import MAX_TOGETHER
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PICTURE = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()

@@ -18,8 +18,8 @@ import pytest
 from local.stack import ROOT, Stack
 from tests.end_to_end.shop import Shop
 from tillbook.contract import shopper_activity
-from tillbook.json_text import loads
-from tillbook.times import now
+from tillbook.rules.json_text import loads
+from tillbook.rules.times import now
 
 SECRET = "a webhook's secret"
 ORDER = json.loads((ROOT / "examples" / "woocommerce_order.json").read_text())

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillbook.aws.items import plain_item
-from tillbook.errors import Malformed
-from tillbook.json_text import dumps
-from tillbook.packing import unpack
+from tillbook.rules.errors import Malformed
+from tillbook.rules.json_text import dumps
+from tillbook.rules.packing import unpack
 
 MARKER_DOMAIN = "privacy-marker.example"
 # Of the published example.

@@ -16,8 +16,8 @@ from urllib.parse import quote
 
 from local.stack import Stack
 from tests.end_to_end.privacy import MARKER_DOMAIN
-from tillbook.accounts import Account, Accounts
-from tillbook.keys import Keys
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 
 SETTLED_SECONDS = 180
 _numbers = itertools.count(9_000_001)

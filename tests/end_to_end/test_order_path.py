@@ -16,7 +16,7 @@ import pytest
 
 from local.stack import Stack
 from tests.end_to_end.shop import Reply, Shop, basic, segment
-from tillbook.identity import email_sha256
+from tillbook.rules.identity import email_sha256
 
 pytestmark = pytest.mark.stack
 

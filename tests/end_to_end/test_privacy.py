@@ -35,8 +35,8 @@ from tests.end_to_end.privacy import (
 from tests.end_to_end.shop import Reply, Shop, basic, segment
 from tests.end_to_end.test_order_path import event, queued
 from tillbook.aws.items import raw
-from tillbook.identity import Person, email_sha256
-from tillbook.packing import pack
+from tillbook.rules.identity import Person, email_sha256
+from tillbook.rules.packing import pack
 
 stack_test = pytest.mark.stack
 COUNT = "ApproximateReceiveCount"
@@ -199,7 +199,9 @@ def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
 # A function of ours that meets an error nobody expected, whose text is all that was sent.
 CRASHING = """
 import json
-from tillbook import errors, processing, rejections
+from tillbook.records import rejections
+from tillbook.rules import errors
+from tillbook.work import processing
 from tillbook.web import endpoint
 
 flying = {}

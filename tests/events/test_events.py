@@ -20,9 +20,9 @@ from local import template as templates
 from local.stack import ROOT
 from tests.examples import ANSWERS, EVENTS, event, outcome
 from tests.handlers import template as resources
-from tillbook import messages
-from tillbook.accounts import Account, Accounts
-from tillbook.keys import Keys
+from tillbook.records import messages
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 
 TEMPLATE = templates.load(ROOT / "template.yaml")
 ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")

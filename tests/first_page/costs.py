@@ -14,12 +14,12 @@ from typing import Any
 
 from tests.audience_run.costs import read_units, size
 from tests.simulation.store import DynamoDB
-from tillbook import times
 from tillbook.aws.items import Item, raw
-from tillbook.effects import Effect
-from tillbook.hours import Hours
-from tillbook.summary import Summary
-from tillbook.transactions import STATUSES, Transaction, Transactions
+from tillbook.records.hours import Hours
+from tillbook.records.transactions import STATUSES, Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.effects import Effect
+from tillbook.views.summary import Summary
 
 ACCOUNT, RECORDS, SOURCES = "1234567", "records", ("orders_api", "shopper_activity")
 DAYS = 14

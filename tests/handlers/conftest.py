@@ -17,8 +17,8 @@ from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
 from tests.log import follow_stdout
-from tillbook import times
 from tillbook.aws import clients
+from tillbook.rules import times
 
 _HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}

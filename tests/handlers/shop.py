@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 from tests.handlers import template
 from tests.handlers.rights import SEEN
-from tillbook import processing
-from tillbook.accounts import Account, Accounts
 from tillbook.aws import clients
 from tillbook.aws.items import plain_item
 from tillbook.aws.settings import settings
-from tillbook.keys import Keys
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 from tillbook.web import endpoint
+from tillbook.work import processing
 
 ACCOUNT, OTHER = "1234567", "other-shop"
 INGEST, ADMIN, OTHER_ADMIN = "ingest-secret", "admin-secret", "other-secret"
@@ -285,7 +285,7 @@ class Shop:
 
     def writers_are_gone(self, monkeypatch: Any) -> None:
         """Two minutes on: no writer that announced itself lives, and what waited for that is delivered."""
-        from tillbook import times
+        from tillbook.rules import times
 
         now = times.now()
         with monkeypatch.context() as patch:

@@ -19,15 +19,17 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Answer, Context, Death, Shop, die_at
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import rebuild, table, times
 from tillbook.aws.items import raw
 from tillbook.aws.settings import settings
-from tillbook.errors import Unavailable
-from tillbook.identity import order_key
-from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger
-from tillbook.messages import Message, Queue, decode
-from tillbook.times import uuid7
+from tillbook.ledger import table
+from tillbook.ledger.ledger import Ledger
+from tillbook.records.jobs import Jobs, Step
+from tillbook.records.messages import Message, Queue, decode
+from tillbook.rules import times
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import order_key
+from tillbook.rules.times import uuid7
+from tillbook.work import rebuild
 
 V1, V3 = "customers-orders-api", "customers-shopper-activity"
 ANN, BOB = "ann@example.com", "bob@example.com"
@@ -449,7 +451,7 @@ def test_match_of_v3_customers(shop: Shop) -> None:
 
 
 def test_a_thousand_people_and_not_one_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tillbook.match._THREADS", 1)  # the mocked AWS is not exact under several
+    monkeypatch.setattr("tillbook.views.match._THREADS", 1)  # the mocked AWS is not exact under several
     submit(shop, order(shipping_address=SHIP))
     people: list[dict[str, Any]] = [{"email": f"p{n}@example.com"} for n in range(500)]
     people += [{"address": {"address_1": f"{n} Main St", "postal_code": "94107"}} for n in range(498)]
@@ -687,7 +689,7 @@ def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch:
     ledger = whole(shop)
     as_an_older_version_wrote(shop)
     sizes = [len(item["b"]) for item in shop.items("LedgerTable") if "b" in item]
-    monkeypatch.setattr("tillbook.ledger._MAX_BYTES", 2 * max(sizes))
+    monkeypatch.setattr("tillbook.ledger.ledger._MAX_BYTES", 2 * max(sizes))
     with shop.faults.recorded() as calls:
         start(shop, V3)
         shop.drain()

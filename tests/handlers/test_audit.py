@@ -15,14 +15,15 @@ from botocore.exceptions import ClientError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Context, Shop
 from tests.handlers.test_shopper_activity import EMAIL, event
-from tillbook import audit, times
-from tillbook.audit import DRIFT, EXACT, UNSETTLED, Auditor, Finding
 from tillbook.aws import telemetry
 from tillbook.aws.items import raw
 from tillbook.contract import orders_api
-from tillbook.identity import Person, email_sha256
-from tillbook.ledger import Ledger
-from tillbook.table import person_pk
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.table import person_pk
+from tillbook.rules import times
+from tillbook.rules.identity import Person, email_sha256
+from tillbook.views import audit
+from tillbook.views.audit import DRIFT, EXACT, UNSETTLED, Auditor, Finding
 
 LEDGER = "LedgerTable"
 

@@ -298,5 +298,5 @@ def test_a_revoked_key_ends_within_its_minute(standing: Standing, monkeypatch: p
     assert shop.get("/v1/audiences", key="soon-revoked").status == 200
     shop.keys.revoke(ACCOUNT, key.id)
     now = time.monotonic()
-    monkeypatch.setattr("tillbook.keys.time.monotonic", lambda: now + 61)
+    monkeypatch.setattr("tillbook.records.keys.time.monotonic", lambda: now + 61)
     assert shop.get("/v1/audiences", key="soon-revoked").status == 403

@@ -13,10 +13,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from tests.handlers.shop import ACCOUNT, Shop
 from tests.handlers.test_shopper_activity import EMAIL, day, event
 from tillbook.aws.settings import settings
-from tillbook.errors import Conflict, NotFound, Unavailable
-from tillbook.identity import Person
-from tillbook.ledger import Activity, Document, Ledger, Pace
-from tillbook.order import fold
+from tillbook.ledger.ledger import Activity, Document, Ledger, Pace
+from tillbook.rules.errors import Conflict, NotFound, Unavailable
+from tillbook.rules.identity import Person
+from tillbook.rules.order import fold
 
 ALICE, BOB = Person("person", "alice"), Person("person", "bob")
 Go = Callable[[], Any]

@@ -13,7 +13,7 @@ from openapi import make
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, Shop
 from tillbook.contract import fields, orders_api
-from tillbook.errors import Invalid
+from tillbook.rules.errors import Invalid
 from tillbook.web.routes import PAGES, ROUTES
 
 DOCUMENT: dict[str, Any] = json.loads(make.TARGET.read_text())

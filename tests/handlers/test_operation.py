@@ -10,7 +10,7 @@ import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, event
-from tillbook import errors
+from tillbook.rules import errors
 from tillbook.web import endpoint
 
 V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}

@@ -15,7 +15,7 @@ from tests.handlers.shop import ACCOUNT, Shop
 from tillbook.aws.settings import settings
 from tillbook.contract import orders_api
 from tillbook.contract.limits import MAX_ORDER_BYTES
-from tillbook.json_text import loads
+from tillbook.rules.json_text import loads
 
 ORDER = (
     '{"order_id":"1","order_date":"2026W01","customer_id":"a@b.co","shipping_address":{"address_1":1,"postal_code":1},'

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.handlers.shop import ACCOUNT, INGEST, OTHER_ADMIN, Shop
-from tillbook import codes
+from tillbook.rules import codes
 
 EMAIL = "user@gmail.com"
 SHA = hashlib.sha256(EMAIL.encode()).hexdigest()

@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
 from tests.handlers.test_shopper_activity import EMAIL, day, event
-from tillbook.ledger import MAX_TOGETHER
-from tillbook.messages import decode
+from tillbook.ledger.ledger import MAX_TOGETHER
+from tillbook.records.messages import decode
 
 
 def poisoned(order_id: str) -> Callable[..., Any]:
@@ -120,7 +120,7 @@ def test_what_may_be_written_yet_is_tried_again_when_it_cannot_be_any_more(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next delivery knows nothing of the lost try."""
-    from tillbook import processing
+    from tillbook.work import processing
 
     shop.send(event())
     shop.deliver([])  # makes the processor
@@ -145,7 +145,7 @@ def test_what_may_be_written_yet_is_tried_again_when_it_cannot_be_any_more(
 
 
 def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tillbook import processing
+    from tillbook.work import processing
 
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
     shop.deliver([])  # makes the processor
@@ -193,7 +193,7 @@ def test_when_time_runs_out_what_was_not_tried_comes_again(shop: Shop) -> None:
 def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tillbook import processing
+    from tillbook.work import processing
 
     shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
     shop.deliver([])  # makes the processor

@@ -18,16 +18,19 @@ from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answ
 from tests.handlers.test_audiences import V1, V3, count, job, key_of, members, order, send, submit
 from tests.handlers.test_processing import poisoned
 from tests.handlers.test_shopper_activity import day, event
-from tillbook import ledger, processing, purge, rejections, table, times, transactions
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.deadletters import DeadLetters
-from tillbook.identity import Person, email_sha256, order_key
-from tillbook.json_text import loads
-from tillbook.ledger import Ledger
-from tillbook.marks import Marks, read_marks
-from tillbook.messages import Message, QueuedOrder, QueuedWrite, encode
-from tillbook.transactions import Transaction, Transactions
+from tillbook.ledger import ledger, table
+from tillbook.ledger.ledger import Ledger
+from tillbook.records import rejections, transactions
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.marks import Marks, read_marks
+from tillbook.records.messages import Message, QueuedOrder, QueuedWrite, encode
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.identity import Person, email_sha256, order_key
+from tillbook.rules.json_text import loads
+from tillbook.work import processing, purge
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 CONFIRMED = {"x-confirm": "purge"}
@@ -574,7 +577,7 @@ def traces(shop: Shop, *texts: str) -> list[str]:
 
 
 def unpacked(value: Any) -> Any:
-    from tillbook.packing import unpack
+    from tillbook.rules.packing import unpack
 
     if isinstance(value, bytes):
         with suppress(Exception):

@@ -15,7 +15,7 @@ import pytest
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, day, event
-from tillbook.accounts import Account
+from tillbook.records.accounts import Account
 
 PERSON = f"/v3/{ACCOUNT}/people"
 

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Shop
-from tillbook import messages, times
-from tillbook.messages import decode
+from tillbook.records import messages
+from tillbook.records.messages import decode
+from tillbook.rules import times
 
 EMAIL = "user@gmail.com"
 SHA = hashlib.sha256(EMAIL.encode()).hexdigest()

@@ -19,12 +19,13 @@ from tests.handlers import template
 from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
-from tillbook import people, summary, times
 from tillbook.aws.settings import settings
-from tillbook.effects import Effect
-from tillbook.errors import Malformed, Unavailable
-from tillbook.hours import Hours, hour_of
-from tillbook.transactions import Transaction, Transactions
+from tillbook.records.hours import Hours, hour_of
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.effects import Effect
+from tillbook.rules.errors import Malformed, Unavailable
+from tillbook.views import people, summary
 
 TODAY = times.iso(times.now())[:10]
 
@@ -374,7 +375,7 @@ def test_what_was_read_before_a_purge_is_not_told_after_it(
 def test_an_hour_of_too_many_promo_codes_is_added_up_each_time(
     shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tillbook.hours._MAX_BYTES", 50)
+    monkeypatch.setattr("tillbook.records.hours._MAX_BYTES", 50)
     transactions, _ = stores
     outcome = _outcome(1, 30)
     transactions.record([replace(outcome, effects=[Effect("USD", Decimal(1), 1, "true", "x" * 60)])])

@@ -13,9 +13,9 @@ from tests.handlers.shop import Shop
 from tests.handlers.test_audiences import V3, count
 from tests.handlers.test_processing import dead_letters, poisoned
 from tests.handlers.test_shopper_activity import EMAIL, day, event
-from tillbook import processing
 from tillbook.aws.settings import settings
-from tillbook.ledger import MAX_TOGETHER
+from tillbook.ledger.ledger import MAX_TOGETHER
+from tillbook.work import processing
 
 Go = Callable[[], Any]
 

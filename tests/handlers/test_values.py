@@ -8,7 +8,7 @@ import pytest
 
 from tests.handlers.shop import ACCOUNT, ADMIN, Shop
 from tests.handlers.test_shopper_activity import EMAIL, SHA, event
-from tillbook.packing import unpack
+from tillbook.rules.packing import unpack
 
 ADDRESS = {"address_1": "1 Main St", "city": "Boston", "state": "MA", "postal_code": "02139"}
 NOTHING: list[Any] = [None, "", "  ", {}, [], {"address_1": "", "city": None, "name": " \t", "postal_code": []}]

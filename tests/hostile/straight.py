@@ -20,10 +20,10 @@ from tests.handlers.shop import Context, forget_clients, forget_keys
 from tests.hostile.attacks import Attack, Shop, complaint
 from tests.hostile.payloads import MARKER, STANDING
 from tests.simulation.store import SQS, DynamoDB
-from tillbook import rejections
-from tillbook.accounts import Account, Accounts
 from tillbook.aws import clients, telemetry
-from tillbook.keys import Keys
+from tillbook.records import rejections
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.keys import Keys
 from tillbook.web import endpoint
 
 ACCOUNT, OTHER = "1234567", "other-shop"

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests.hostile.__main__ import shown, straight
 from tests.hostile.attacks import attacks, routes
 from tests.hostile.straight import ACCOUNT, ROUND, SHOP, Handlers, handlers
-from tillbook import rejections, times
-from tillbook.amounts import AmountError, parse_amount
 from tillbook.contract import orders_api, shopper_activity
-from tillbook.json_text import dumps, loads
+from tillbook.records import rejections
+from tillbook.rules import times
+from tillbook.rules.amounts import AmountError, parse_amount
+from tillbook.rules.json_text import dumps, loads
 
 REQUESTS = int(os.environ.get("REQUESTS", "3000"))
 SEED = int(os.environ.get("SEED", "1"))

@@ -23,8 +23,8 @@ from tests.concurrency.books import check_counters, check_people
 from tests.end_to_end.privacy import table_items
 from tests.end_to_end.shop import Shop, basic
 from tests.simulation.progress import Progress
-from tillbook import table
-from tillbook.identity import Person, email_sha256
+from tillbook.ledger import table
+from tillbook.rules.identity import Person, email_sha256
 
 PROVIDER = "load_shop"
 PEOPLE = 500

@@ -12,8 +12,8 @@ import pytest
 from local.front_door import Throttle
 from tests.load import run as load
 from tests.load.run import V1, V3, Order, Reply, Request, Result, dishonest
-from tillbook import table
-from tillbook.identity import Person, email_sha256, order_key
+from tillbook.ledger import table
+from tillbook.rules.identity import Person, email_sha256, order_key
 
 ACCOUNT = "1234567"
 EMAIL = "ann@example.com"

@@ -31,23 +31,27 @@ from tests.simulation.expressions import Item, Unknown
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, history
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
 from tests.simulation.store import SQS, DynamoDB, Key, Table, cancelled, client_error
-from tillbook import match, messages, processing, purge, rebuild, table, times
-from tillbook.addresses import match_key
 from tillbook.aws import clients, telemetry
 from tillbook.aws.items import plain_item, raw
 from tillbook.aws.settings import Settings
 from tillbook.contract.document import customer_match_key
-from tillbook.deadletters import DeadLetters
-from tillbook.errors import Problem
-from tillbook.keys import ApiKey
-from tillbook.ledger import Ledger, Pace, state_of
-from tillbook.messages import Queue, decode
-from tillbook.packing import unpack
-from tillbook.people import _candidates
-from tillbook.transactions import STATUSES
+from tillbook.ledger import table
+from tillbook.ledger.ledger import Ledger, Pace, state_of
+from tillbook.records import messages
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.keys import ApiKey
+from tillbook.records.messages import Queue, decode
+from tillbook.records.transactions import STATUSES
+from tillbook.rules import times
+from tillbook.rules.addresses import match_key
+from tillbook.rules.errors import Problem
+from tillbook.rules.packing import unpack
+from tillbook.views import match
+from tillbook.views.people import _candidates
 from tillbook.web import intake, managing, orders, reading
 from tillbook.web.answers import Response
 from tillbook.web.request import Request
+from tillbook.work import processing, purge, rebuild
 
 LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "queue"
 LEDGER_INDEXES = {"timeline": ("gp", "gs"), "shipping": ("gx",), "billing": ("gy",), "customer": ("gz",)}

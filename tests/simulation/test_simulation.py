@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.__main__ import run
 from tests.simulation.histories import EVENTS, history
 from tests.simulation.simulate import Failure, Run, Seams, shortened, simulate, trace
-from tillbook.ledger import Ledger
+from tillbook.ledger.ledger import Ledger
 
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
 SEED = int(os.environ.get("SEED", "1"))

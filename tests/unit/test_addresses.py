@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.addresses import _words, match_key, match_keys
+from tillbook.rules.addresses import _words, match_key, match_keys
 
 
 def us(address_1: str, address_2: str | None = None, **changes: Any) -> dict[str, Any]:

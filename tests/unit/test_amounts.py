@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.amounts import AmountError, minor_units, parse_amount, plain, text
-from tillbook.json_text import loads
+from tillbook.rules.amounts import AmountError, minor_units, parse_amount, plain, text
+from tillbook.rules.json_text import loads
 
 
 @pytest.mark.parametrize(

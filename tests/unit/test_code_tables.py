@@ -1,12 +1,12 @@
-"""The constants of tillbook.codes equal the packages that they were made from."""
+"""The constants of tillbook.rules.codes equal the packages that they were made from."""
 
 from __future__ import annotations
 
 import pytest
 
-from tillbook import codes
-from tillbook.addresses import _words
 from tillbook.contract.fields import country, currency
+from tillbook.rules import codes
+from tillbook.rules.addresses import _words
 
 
 def test_currencies_are_those_of_iso_4217() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tillbook.contract.document import digest
 from tillbook.contract.orders_api import document
-from tillbook.identity import (
+from tillbook.rules.identity import (
     Person,
     email_sha256,
     is_account_id,
@@ -22,7 +22,7 @@ from tillbook.identity import (
     person_of,
     request_event_id,
 )
-from tillbook.json_text import loads
+from tillbook.rules.json_text import loads
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.errors import Malformed
-from tillbook.json_text import _STRING, MAX_DEPTH, dumps, loads
+from tillbook.rules.errors import Malformed
+from tillbook.rules.json_text import _STRING, MAX_DEPTH, dumps, loads
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))

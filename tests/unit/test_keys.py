@@ -6,8 +6,8 @@ from base64 import b64encode, encodebytes
 
 import pytest
 
-from tillbook.errors import Unauthenticated
-from tillbook.keys import ApiKey, secret_of
+from tillbook.records.keys import ApiKey, secret_of
+from tillbook.rules.errors import Unauthenticated
 
 
 def encoded(text: str) -> str:

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.errors import Unavailable
-from tillbook.jobs import Step
-from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode, encode
+from tillbook.records.jobs import Step
+from tillbook.records.messages import Message, Queue, QueuedOrder, QueuedWrite, decode, encode
+from tillbook.rules.errors import Unavailable
 
 SQS_LIMIT = 1_048_576
 # What SQS takes: https://www.w3.org/TR/REC-xml/#charsets

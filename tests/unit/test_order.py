@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.order import ACTIVITY_NAMES, Event, OrderState, fold, stamp_of, step
+from tillbook.rules.order import ACTIVITY_NAMES, Event, OrderState, fold, stamp_of, step
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.packing import pack, unpack
+from tillbook.rules.packing import pack, unpack
 
 BODY = {
     "provider": "my_custom_platform",

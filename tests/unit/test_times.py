@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook import times
+from tillbook.rules import times
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from tillbook.contract import fields
 from tillbook.contract.limits import MAX_ERRORS, MAX_NOTES
 from tillbook.contract.validation import Context, Model, WithProperties, bounded, fault, validated, validated_query
-from tillbook.errors import Invalid, Malformed
+from tillbook.rules.errors import Invalid, Malformed
 
 
 class Leaf(Model):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from tillbook.amounts import text as amount_text
-from tillbook.json_text import Json
-from tillbook.order import SETS_TOTAL
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.json_text import Json
+from tillbook.rules.order import SETS_TOTAL
 
 
 def order_of(body: dict[str, Json]) -> dict[str, Json]:

@@ -10,14 +10,14 @@ import hashlib
 from decimal import Decimal
 from typing import Any
 
-from tillbook import times
-from tillbook.addresses import match_keys
-from tillbook.amounts import ZERO
-from tillbook.amounts import text as amount_text
-from tillbook.identity import Person, person_of, short_hash
-from tillbook.json_text import Json, dumps
-from tillbook.ledger import Document
-from tillbook.order import customer_of
+from tillbook.ledger.ledger import Document
+from tillbook.rules import times
+from tillbook.rules.addresses import match_keys
+from tillbook.rules.amounts import ZERO
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.identity import Person, person_of, short_hash
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.order import customer_of
 
 
 def document_of(body: dict[str, Json]) -> Document:

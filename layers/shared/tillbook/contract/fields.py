@@ -13,13 +13,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationInfo, WithJsonSchema
 
-from tillbook import times
-from tillbook.addresses import says_something
-from tillbook.amounts import AmountError, parse_amount
-from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS, WITHDRAWN_COUNTRIES, WITHDRAWN_UNITS
 from tillbook.contract.limits import AHEAD_HOURS
 from tillbook.contract.validation import Context, fault, one_fault
-from tillbook.identity import is_email, is_nobody, is_sha256
+from tillbook.rules import times
+from tillbook.rules.addresses import says_something
+from tillbook.rules.amounts import AmountError, parse_amount
+from tillbook.rules.codes import ALPHA2_TO_ALPHA3, ALPHA3, MINOR_UNITS, WITHDRAWN_COUNTRIES, WITHDRAWN_UNITS
+from tillbook.rules.identity import is_email, is_nobody, is_sha256
 
 Info = ValidationInfo[Context]
 

@@ -8,16 +8,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainValidator, field_validator
 
-from tillbook import times
-from tillbook.addresses import says_something
 from tillbook.contract import fields
 from tillbook.contract.document import document_of
 from tillbook.contract.limits import MAX_ITEMS, MAX_METADATA_KEY, MAX_METADATA_KEYS, MAX_METADATA_VALUE
 from tillbook.contract.validation import Context, Model, bounded, fault, validated
-from tillbook.errors import FieldError, Invalid
-from tillbook.identity import email_sha256, is_email, is_nobody, is_sha256, without_emails
-from tillbook.json_text import Json, dumps
-from tillbook.ledger import Document
+from tillbook.ledger.ledger import Document
+from tillbook.rules import times
+from tillbook.rules.addresses import says_something
+from tillbook.rules.errors import FieldError, Invalid
+from tillbook.rules.identity import email_sha256, is_email, is_nobody, is_sha256, without_emails
+from tillbook.rules.json_text import Json, dumps
 
 _INTEGER = re.compile(r"\s*-?\d{1,16}\s*", re.ASCII)
 

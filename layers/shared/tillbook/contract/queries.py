@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from tillbook import times
 from tillbook.contract import fields
 from tillbook.contract.limits import MAX_LIMIT
 from tillbook.contract.validation import Model, fault, one_fault
+from tillbook.rules import times
 
 Source = Literal["orders_api", "shopper_activity"]
 

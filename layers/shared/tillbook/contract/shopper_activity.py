@@ -12,8 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, fie
 from tillbook.contract import fields
 from tillbook.contract.limits import MAX_BATCH, MAX_ITEMS
 from tillbook.contract.validation import Context, Model, WithProperties, bounded, fault, validated
-from tillbook.identity import Person, email_sha256, payload_hash, person_of, without_emails
-from tillbook.json_text import Json
+from tillbook.rules.identity import Person, email_sha256, payload_hash, person_of, without_emails
+from tillbook.rules.json_text import Json
 
 
 def _snake_case(value: str) -> str:

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from tillbook.contract.limits import MAX_ERRORS, MAX_NOTES
-from tillbook.errors import FieldError, Invalid, Malformed
-from tillbook.json_text import Json
+from tillbook.rules.errors import FieldError, Invalid, Malformed
+from tillbook.rules.json_text import Json
 
 
 class Context(NamedTuple):

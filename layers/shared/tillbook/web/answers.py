@@ -10,9 +10,9 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from tillbook import errors
-from tillbook.errors import Forbidden, Invalid, Malformed, Problem, Unauthenticated
-from tillbook.json_text import Json, dumps
+from tillbook.rules import errors
+from tillbook.rules.errors import Forbidden, Invalid, Malformed, Problem, Unauthenticated
+from tillbook.rules.json_text import Json, dumps
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from tillbook import times
 from tillbook.aws import clients
 from tillbook.aws.retries import is_passing
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import Handler, count, logger, observed
-from tillbook.errors import Forbidden, Problem, Unavailable
-from tillbook.json_text import Json
-from tillbook.keys import ApiKey, Keys, secret_of
+from tillbook.records.keys import ApiKey, Keys, secret_of
+from tillbook.rules import times
+from tillbook.rules.errors import Forbidden, Problem, Unavailable
+from tillbook.rules.json_text import Json
 from tillbook.web.answers import Response, answer, is_v1, refusal
 from tillbook.web.request import Request, route_of
 from tillbook.web.routes import ROUTES
@@ -51,7 +51,7 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
         except Problem as problem:
             response, refused = refusal(problem, v1), problem
             if request is not None and role == "ingest":
-                from tillbook import rejections  # here, since few requests are refused
+                from tillbook.records import rejections  # here, since few requests are refused
 
                 rejections.note(
                     clients.dynamodb(), settings().records_table, key, request.route, request_id, received, problem,

@@ -10,12 +10,12 @@ from tillbook.aws.telemetry import logger
 from tillbook.contract.limits import MAX_ERRORS, MAX_ORDER_BYTES
 from tillbook.contract.shopper_activity import Batch, parse
 from tillbook.contract.validation import Context, validated
-from tillbook.errors import FieldError, Invalid, TooLarge
-from tillbook.identity import keyed_event_id, request_event_id
-from tillbook.json_text import Json, dumps
-from tillbook.messages import Queue, QueuedOrder
-from tillbook.packing import pack
-from tillbook.times import uuid7
+from tillbook.records.messages import Queue, QueuedOrder
+from tillbook.rules.errors import FieldError, Invalid, TooLarge
+from tillbook.rules.identity import keyed_event_id, request_event_id
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.packing import pack
+from tillbook.rules.times import uuid7
 from tillbook.web.answers import Response
 from tillbook.web.request import Request
 

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from tillbook import table
-from tillbook.audiences import source_of
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.errors import NotFound
-from tillbook.identity import without_emails
-from tillbook.json_text import Json
-from tillbook.people import People
-from tillbook.processing import processor
+from tillbook.ledger import table
+from tillbook.rules.errors import NotFound
+from tillbook.rules.identity import without_emails
+from tillbook.rules.json_text import Json
+from tillbook.views.audiences import source_of
+from tillbook.views.people import People
 from tillbook.web.answers import Response
 from tillbook.web.request import Request
+from tillbook.work.processing import processor
 
 CONFIRMATION = "purge"
 # What is left to end the replay of a dead letter that has been begun.

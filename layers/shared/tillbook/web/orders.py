@@ -14,14 +14,14 @@ from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger
 from tillbook.contract.document import digest, shown
 from tillbook.contract.limits import MAX_ORDER_BYTES
-from tillbook.errors import TooLarge
-from tillbook.identity import order_key
-from tillbook.json_text import Json, dumps
-from tillbook.ledger import Cuts, Document, Ledger
-from tillbook.marks import read_marks
-from tillbook.messages import Message, Queue, QueuedWrite
-from tillbook.packing import pack
-from tillbook.times import uuid7
+from tillbook.ledger.ledger import Cuts, Document, Ledger
+from tillbook.records.marks import read_marks
+from tillbook.records.messages import Message, Queue, QueuedWrite
+from tillbook.rules.errors import TooLarge
+from tillbook.rules.identity import order_key
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.packing import pack
+from tillbook.rules.times import uuid7
 from tillbook.web.answers import Response
 from tillbook.web.request import Request
 
@@ -72,7 +72,7 @@ def _gone(account: str, person: str, received: str) -> Cuts:
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
-    from tillbook.transactions import Transaction, Transactions  # here, since few are repeats
+    from tillbook.records.transactions import Transaction, Transactions  # here, since few are repeats
 
     outcome = Transaction(
         request.account, "orders_api", request.id, "duplicate", request.received, "submitted", "", order_id, notes=notes

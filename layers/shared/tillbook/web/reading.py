@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from tillbook import summary, table, times
-from tillbook.accounts import Accounts
-from tillbook.audiences import Audiences, source_of
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.deadletters import DeadLetters
-from tillbook.errors import NotFound
-from tillbook.hours import Hours
-from tillbook.jobs import Jobs
-from tillbook.json_text import Json, dumps
-from tillbook.ledger import PURGED
-from tillbook.marks import purged_up_to
-from tillbook.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor
-from tillbook.providers import Providers
-from tillbook.transactions import STATUSES, Transactions, listed
-from tillbook.transactions import shown as shown_transaction
+from tillbook.ledger import table
+from tillbook.ledger.ledger import PURGED
+from tillbook.records.accounts import Accounts
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.hours import Hours
+from tillbook.records.jobs import Jobs
+from tillbook.records.marks import purged_up_to
+from tillbook.records.providers import Providers
+from tillbook.records.transactions import STATUSES, Transactions, listed
+from tillbook.records.transactions import shown as shown_transaction
+from tillbook.rules import times
+from tillbook.rules.errors import NotFound
+from tillbook.rules.json_text import Json, dumps
+from tillbook.views import summary
+from tillbook.views.audiences import Audiences, source_of
+from tillbook.views.people import PAGE_BYTES, Page, People, decode_cursor, encode_cursor
 from tillbook.web.answers import Response
 from tillbook.web.request import Request
 
@@ -154,7 +156,7 @@ def _members(request: Request) -> Json | Response:
 
 def _match(request: Request) -> Json:
     source = source_of(request.path("audience_id"))
-    from tillbook.match import match  # here, since no other read needs it
+    from tillbook.views.match import match  # here, since no other read needs it
 
     people = match(clients.dynamodb(), settings().ledger_table, request.account, source, request.json())
     return {"results": people}

@@ -12,9 +12,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tillbook.contract.limits import MAX_BATCH_BYTES, MAX_ORDER_BYTES
-from tillbook.errors import Malformed, NotFound, TooLarge, UnsupportedType
-from tillbook.json_text import Json, loads
-from tillbook.keys import ApiKey
+from tillbook.records.keys import ApiKey
+from tillbook.rules.errors import Malformed, NotFound, TooLarge, UnsupportedType
+from tillbook.rules.json_text import Json, loads
 from tillbook.web.routes import ROUTES
 
 _LARGE_ROUTES = ("/batch", "/match")

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tillbook.aws.telemetry import observed
-from tillbook.errors import MethodNotAllowed, NotFound, Problem
+from tillbook.rules.errors import MethodNotAllowed, NotFound, Problem
 from tillbook.web.answers import answer, is_v1, refusal
 from tillbook.web.routes import PAGES, ROUTES
 

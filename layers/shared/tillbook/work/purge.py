@@ -12,16 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook import table, times
-from tillbook.audiences import Audiences, decode_cursor, encode_cursor
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.deadletters import DeadLetters
-from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger
-from tillbook.marks import order_purged_up_to, set_mark, take_order
-from tillbook.messages import Message, Queue
-from tillbook.table import bucket as bucket_of
-from tillbook.transactions import Transactions
+from tillbook.ledger import table
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.table import bucket as bucket_of
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.jobs import Jobs, Step
+from tillbook.records.marks import order_purged_up_to, set_mark, take_order
+from tillbook.records.messages import Message, Queue
+from tillbook.records.transactions import Transactions
+from tillbook.rules import times
+from tillbook.views.audiences import Audiences, decode_cursor, encode_cursor
 
 PURGE, ERASE = "purge", "erase"
 SETTLE = "settle"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
-from tillbook.amounts import EXACT, ZERO
+from tillbook.rules.amounts import EXACT, ZERO
 
 Action = Literal["placed", "updated", "paid", "fulfilled", "refunded", "canceled"]
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from json.encoder import encode_basestring as _quoted
 from typing import Any
 
-from tillbook.errors import Malformed
+from tillbook.rules.errors import Malformed
 
 Json = Any
 

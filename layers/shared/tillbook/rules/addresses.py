@@ -11,8 +11,8 @@ import re
 import unicodedata
 from typing import Any
 
-from tillbook.codes import ALPHA2_TO_ALPHA3, ALPHA3, COMMON_COUNTRY_NAMES, COUNTRY_NAMES
-from tillbook.identity import short_hash
+from tillbook.rules.codes import ALPHA2_TO_ALPHA3, ALPHA3, COMMON_COUNTRY_NAMES, COUNTRY_NAMES
+from tillbook.rules.identity import short_hash
 
 # Written in turn for the same door: Apt 4, Unit 4, # 4. A suite or a floor of that number is another place.
 _SAME_DOOR = frozenset({"APT", "UNIT", "#", None})

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tillbook import table
-from tillbook.addresses import match_key
+from tillbook.aws.reads import batch_get
 from tillbook.contract.document import customer_match_key
 from tillbook.contract.match import MatchQuery
 from tillbook.contract.validation import Context, validated
-from tillbook.identity import Person, email_sha256, person_of
-from tillbook.json_text import Json
-from tillbook.reads import batch_get
+from tillbook.ledger import table
+from tillbook.rules.addresses import match_key
+from tillbook.rules.identity import Person, email_sha256, person_of
+from tillbook.rules.json_text import Json
 
 _THREADS = 16
 

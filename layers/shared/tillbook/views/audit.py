@@ -18,12 +18,12 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tillbook import table
 from tillbook.aws import clients
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.retries import error_code, is_passing
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, observed
+from tillbook.ledger import table
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 

@@ -16,22 +16,23 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from tillbook import rebuild, times
-from tillbook.accounts import Accounts
 from tillbook.aws import clients
 from tillbook.aws.settings import Settings, settings
 from tillbook.aws.telemetry import count, logger, measure, observed
-from tillbook.deadletters import DeadLetters
-from tillbook.errors import Later, Problem, Unavailable
-from tillbook.identity import order_key
-from tillbook.jobs import Jobs, Step
-from tillbook.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
-from tillbook.marks import Marks, read_marks
-from tillbook.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
-from tillbook.providers import Providers
-from tillbook.purge import Purges
-from tillbook.rebuild import Rebuilds
-from tillbook.transactions import Transaction, Transactions
+from tillbook.ledger.ledger import MAX_TOGETHER, PURGED, UNANSWERED, Activity, Ledger, Outcome, Purged, unanswered
+from tillbook.records.accounts import Accounts
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.jobs import Jobs, Step
+from tillbook.records.marks import Marks, read_marks
+from tillbook.records.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
+from tillbook.records.providers import Providers
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.errors import Later, Problem, Unavailable
+from tillbook.rules.identity import order_key
+from tillbook.work import rebuild
+from tillbook.work.purge import Purges
+from tillbook.work.rebuild import Rebuilds
 
 # What is left to tell the queue what became of it all.
 _MARGIN_SECONDS = 6.0

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from tillbook.aws.items import Raw, raw
 
 if TYPE_CHECKING:
-    from tillbook.identity import Source
+    from tillbook.rules.identity import Source
 
 BUCKETS = 16
 TIMELINE = "timeline"

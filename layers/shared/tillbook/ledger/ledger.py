@@ -19,19 +19,19 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tillbook import table
-from tillbook.addresses import match_key
-from tillbook.amounts import EXACT, ZERO
 from tillbook.aws.items import Item, Raw, plain_item, raw, raw_value
+from tillbook.aws.reads import batch_get
 from tillbook.aws.retries import LOST, REFUSED, is_passing, is_unsure
-from tillbook.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
-from tillbook.errors import Conflict, Later, NotFound, Unavailable
-from tillbook.identity import Person, order_key
-from tillbook.json_text import Json
-from tillbook.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
-from tillbook.packing import pack, unpack
-from tillbook.reads import batch_get
-from tillbook.times import now, shift, to_datetime, uuid7
+from tillbook.ledger import table
+from tillbook.rules.addresses import match_key
+from tillbook.rules.amounts import EXACT, ZERO
+from tillbook.rules.effects import Effect, effects_of, effects_text, effects_told, labels_of, move_told, moves_text
+from tillbook.rules.errors import Conflict, Later, NotFound, Unavailable
+from tillbook.rules.identity import Person, order_key
+from tillbook.rules.json_text import Json
+from tillbook.rules.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, fold, stamp_of, step
+from tillbook.rules.packing import pack, unpack
+from tillbook.rules.times import now, shift, to_datetime, uuid7
 
 # Reasons of a cancelled transaction that another try may not meet again.
 _PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None"})

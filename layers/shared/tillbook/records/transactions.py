@@ -14,14 +14,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tillbook import table, times
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.retries import LOST, is_passing
-from tillbook.effects import Effect, effects_text, effects_told, shown_effects
-from tillbook.errors import Unavailable
-from tillbook.hours import KEPT_SECONDS, Hours
-from tillbook.identity import short_hash
-from tillbook.json_text import dumps, loads
+from tillbook.ledger import table
+from tillbook.records.hours import KEPT_SECONDS, Hours
+from tillbook.rules import times
+from tillbook.rules.effects import Effect, effects_text, effects_told, shown_effects
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import short_hash
+from tillbook.rules.json_text import dumps, loads
 
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}

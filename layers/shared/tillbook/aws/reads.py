@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tillbook.aws.items import Item, Raw, plain_item
-from tillbook.errors import Unavailable
+from tillbook.rules.errors import Unavailable
 
 
 def batch_get(client: Any, table: str, keys: list[Raw]) -> list[Item]:

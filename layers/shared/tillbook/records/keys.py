@@ -12,9 +12,9 @@ from binascii import Error as Base64Error
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from tillbook import times
 from tillbook.aws.items import plain_item, raw
-from tillbook.errors import NotFound, Unauthenticated
+from tillbook.rules import times
+from tillbook.rules.errors import NotFound, Unauthenticated
 
 ROLES = ("ingest", "admin")
 CACHE_SECONDS = 60.0

@@ -15,10 +15,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tillbook import times
 from tillbook.aws.items import Raw, plain_item, raw
 from tillbook.aws.retries import error_code
-from tillbook.ledger import Purged
+from tillbook.ledger.ledger import Purged
+from tillbook.rules import times
 
 _SECOND_WALK_SECONDS = 120  # more than it takes, as a rule
 _MARK_SECONDS = 30 * 24 * 3600  # longer than the queue keeps a message

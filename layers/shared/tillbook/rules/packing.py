@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from tillbook.json_text import Json, dumps, loads
+from tillbook.rules.json_text import Json, dumps, loads
 
 # What is likeliest stands last: zlib reaches it with the shortest distances.
 _DICTIONARY_1 = (

@@ -14,10 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tillbook.aws.items import raw
 from tillbook.aws.retries import error_code
 from tillbook.aws.telemetry import logger
-from tillbook.errors import Invalid, Problem
-from tillbook.identity import is_email
-from tillbook.keys import ApiKey
-from tillbook.transactions import Transaction, Transactions
+from tillbook.records.keys import ApiKey
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules.errors import Invalid, Problem
+from tillbook.rules.identity import is_email
 
 A_DAY = 1000
 _PAUSE_SECONDS = 600.0

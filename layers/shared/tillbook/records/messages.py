@@ -11,13 +11,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tillbook.errors import Unavailable
-from tillbook.identity import Person
-from tillbook.jobs import Step
-from tillbook.json_text import Json, dumps, loads
+from tillbook.records.jobs import Step
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import Person
+from tillbook.rules.json_text import Json, dumps, loads
 
 if TYPE_CHECKING:
-    from tillbook.ledger import Activity
+    from tillbook.ledger.ledger import Activity
 
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
@@ -44,9 +44,9 @@ class QueuedOrder(NamedTuple):
         return Person(*self.person).id_in(self.account)  # type: ignore[arg-type]
 
     def activity(self) -> Activity:
-        from tillbook.addresses import match_keys  # here, since who queues an order does not apply it
         from tillbook.contract.activity import amounts_of
-        from tillbook.ledger import Activity
+        from tillbook.ledger.ledger import Activity
+        from tillbook.rules.addresses import match_keys  # here, since who queues an order does not apply it
 
         total, refund, currency = amounts_of(self.body)
         shipping, billing = match_keys(self.body.get("shipping_address"), self.body.get("billing_address"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 
-from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
+from tillbook.rules.codes import MINOR_UNITS, WITHDRAWN_UNITS
 
 ZERO = Decimal(0)
 _PLACES = Decimal("0.0001")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tillbook.amounts import EXACT, ZERO
-from tillbook.amounts import text as amount_text
-from tillbook.json_text import Json, dumps, loads
-from tillbook.order import Standing
+from tillbook.rules.amounts import EXACT, ZERO
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.json_text import Json, dumps, loads
+from tillbook.rules.order import Standing
 
 Labels = tuple[str, str]  # new_buyer, promo_code
 

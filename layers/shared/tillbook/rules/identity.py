@@ -11,7 +11,7 @@ import unicodedata
 from base64 import urlsafe_b64encode
 from typing import Literal, NamedTuple
 
-from tillbook.json_text import Json, dumps
+from tillbook.rules.json_text import Json, dumps
 
 PersonKind = Literal["email", "person", "customer"]
 Source = Literal["orders_api", "shopper_activity"]

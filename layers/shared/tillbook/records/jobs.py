@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tillbook import times
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.retries import error_code
-from tillbook.errors import NotFound
-from tillbook.json_text import Json
+from tillbook.rules import times
+from tillbook.rules.errors import NotFound
+from tillbook.rules.json_text import Json
 
 KEPT_SECONDS = 30 * 24 * 3600
 

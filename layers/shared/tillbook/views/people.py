@@ -9,21 +9,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from tillbook import table, times
-from tillbook.accounts import Account
-from tillbook.amounts import EXACT, ZERO, minor_units
-from tillbook.amounts import text as amount_text
 from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.reads import batch_get
 from tillbook.contract import activity, document
-from tillbook.effects import effects_told, shown_effects
-from tillbook.errors import Malformed, NotFound, Unavailable
-from tillbook.identity import Person, email_sha256, is_email, is_sha256, order_key
-from tillbook.json_text import Json, dumps
-from tillbook.ledger import event_of, state_of
-from tillbook.order import ACTIVITY_NAMES, OrderState, step
-from tillbook.packing import unpack
-from tillbook.reads import batch_get
-from tillbook.transactions import Transaction
+from tillbook.ledger import table
+from tillbook.ledger.ledger import event_of, state_of
+from tillbook.records.accounts import Account
+from tillbook.records.transactions import Transaction
+from tillbook.rules import times
+from tillbook.rules.amounts import EXACT, ZERO, minor_units
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.effects import effects_told, shown_effects
+from tillbook.rules.errors import Malformed, NotFound, Unavailable
+from tillbook.rules.identity import Person, email_sha256, is_email, is_sha256, order_key
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.order import ACTIVITY_NAMES, OrderState, step
+from tillbook.rules.packing import unpack
 
 PAGE_BYTES = 4 * 1024 * 1024
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)

@@ -13,14 +13,15 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook import table, times
 from tillbook.aws.items import Item, plain_item
+from tillbook.aws.reads import batch_get
 from tillbook.contract.activity import merged
-from tillbook.errors import Malformed, NotFound
-from tillbook.json_text import Json, dumps
-from tillbook.packing import unpack
-from tillbook.people import PAGE_BYTES
-from tillbook.reads import batch_get
+from tillbook.ledger import table
+from tillbook.rules import times
+from tillbook.rules.errors import Malformed, NotFound
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.packing import unpack
+from tillbook.views.people import PAGE_BYTES
 
 _NAMES = {"orders_api": "Customers (Orders API)", "shopper_activity": "Customers (Shopper Activity)"}
 _IDS = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}

@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
-from tillbook import times
-from tillbook.amounts import EXACT, ZERO
-from tillbook.amounts import text as amount_text
-from tillbook.errors import Malformed, Unavailable
-from tillbook.hours import Hours, hour_of, hours_between, is_over
-from tillbook.json_text import Json
-from tillbook.transactions import Transaction, Transactions
+from tillbook.records.hours import Hours, hour_of, hours_between, is_over
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.amounts import EXACT, ZERO
+from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.errors import Malformed, Unavailable
+from tillbook.rules.json_text import Json
 
 DEFAULT_DAYS, MAX_DAYS = 14, 31
 _MAX_REASONS = _MAX_CODES = 100

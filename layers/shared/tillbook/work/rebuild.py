@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from tillbook.accounts import Accounts
-from tillbook.audiences import Audiences, decode_cursor, encode_cursor
 from tillbook.aws.retries import error_code, is_passing
 from tillbook.aws.telemetry import count, logger
 from tillbook.contract.document import document_of
-from tillbook.errors import Unavailable
-from tillbook.jobs import Jobs, Step
-from tillbook.ledger import Ledger
-from tillbook.messages import Message, Queue
-from tillbook.table import SOURCE_LETTER
-from tillbook.times import uuid7
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.table import SOURCE_LETTER
+from tillbook.records.accounts import Accounts
+from tillbook.records.jobs import Jobs, Step
+from tillbook.records.messages import Message, Queue
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.times import uuid7
+from tillbook.views.audiences import Audiences, decode_cursor, encode_cursor
 
 KIND = "rebuild"
 PAGE_ORDERS = 100

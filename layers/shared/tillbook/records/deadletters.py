@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook import times
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.errors import NotFound
-from tillbook.identity import Person
-from tillbook.json_text import Json
-from tillbook.messages import Message, Queue, decode, encode
+from tillbook.records.messages import Message, Queue, decode, encode
+from tillbook.rules import times
+from tillbook.rules.errors import NotFound
+from tillbook.rules.identity import Person
+from tillbook.rules.json_text import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tillbook.aws.items import plain_item, raw
-from tillbook.codes import MINOR_UNITS, WITHDRAWN_UNITS
-from tillbook.errors import Conflict, NotFound
-from tillbook.identity import is_account_id
-from tillbook.table import SOURCE_LETTER
+from tillbook.ledger.table import SOURCE_LETTER
+from tillbook.rules.codes import MINOR_UNITS, WITHDRAWN_UNITS
+from tillbook.rules.errors import Conflict, NotFound
+from tillbook.rules.identity import is_account_id
 
 SOURCES = tuple(SOURCE_LETTER)
 

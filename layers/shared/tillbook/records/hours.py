@@ -15,11 +15,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tillbook import times
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.retries import error_code
-from tillbook.json_text import Json, dumps
-from tillbook.packing import pack, unpack
+from tillbook.rules import times
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.packing import pack, unpack
 
 # Outcomes are recorded within seconds. Until then an hour is open, and nobody marks it; clocks may differ by the rest.
 _OPEN_SECONDS, _MARK_SECONDS = 3600, 1800

@@ -1,0 +1,1 @@
+"""Orders, events, people and their LTV: the only writer of the ledger table."""

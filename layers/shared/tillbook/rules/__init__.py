@@ -1,0 +1,1 @@
+"""Rules of orders, amounts, times, addresses and identity: pure functions, no AWS."""

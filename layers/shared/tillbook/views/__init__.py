@@ -1,0 +1,1 @@
+"""Read models: people, audiences, matches, summaries, the audit."""

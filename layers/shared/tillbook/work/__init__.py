@@ -1,0 +1,1 @@
+"""Work that queues and schedules start: processing, purge, erasure, rebuild."""
