@@ -50,7 +50,8 @@ def main() -> int:
     if "processing" in options.only:
         result["processing"] = processing.measured(options.rounds)
     if "calls" in options.only:
-        result["calls"] = {name: bill.per_order() for name, bill in calls.measured(calls.warmed()).items()}
+        bills = calls.measured(calls.warmed()) | {"purge of 500 v3 orders": calls.purged(500)}
+        result["calls"] = {name: bill.per_order() for name, bill in bills.items()}
     if "growth" in options.only:
         result["growth"] = growth.measured(options.most)
     if "sizes" in options.only:
@@ -102,11 +103,11 @@ def _made(calls_: dict[str, float]) -> dict[str, float]:
 
 def _table(rows: dict[str, Any], columns: dict[str, int]) -> None:
     """`columns`: name and decimals. A row that is no dictionary says why there are no figures."""
-    print(f"  {'':<34}" + "".join(f"{name.replace('_', ' '):>16}" for name in columns))
+    print(f"  {'':<42}" + "".join(f"{name.replace('_', ' '):>16}" for name in columns))
     for name, row in rows.items():
         if isinstance(row, dict):
             row = "".join(f"{row[column]:>16.{places}f}" for column, places in columns.items())
-        print(f"  {name:<34}{row:>16}")
+        print(f"  {name:<42}{row:>16}")
 
 
 if __name__ == "__main__":

@@ -93,13 +93,16 @@ def measured(stage: Stage) -> dict[str, Bill]:
     one("v1 edit", "edit_order", scenes.edit_event(2))
     one("v1 delete", "delete_order", scenes.delete_event(2))
 
-    def batch(name: str, payloads: list[dict[str, Any]], pack: Callable[[list[str]], list[str]] = list) -> None:
-        found[name] = bill(name, [stage.process(pack(stage.accepted(payloads)))], len(payloads))
+    def batch(
+        name: str, payloads: list[dict[str, Any]], pack: Callable[[list[str]], list[str]] = list, key: str = ""
+    ) -> None:
+        found[name] = bill(name, [stage.process(pack(stage.accepted(payloads, key)))], len(payloads))
 
     accepted = stage.play("record_activity", scenes.activity_event(scenes.activity(10)))
     found["v3 accept"] = bill("v3 accept", [accepted])
     stage.memory.messages.clear()
     batch("v3 process one", [scenes.activity(11)])
+    batch("v3 process one with an idempotency key", [scenes.activity(12)], key="k-12")
     batch("v3 process a later event", [scenes.activity(11, action="paid", occurred_at="2019-01-18T00:00:00Z")])
     batch("v3 process a refund", [scenes.activity(11, action="refunded", refund_amount=5, occurred_at="2019-01-19")])
     batch("v3 process a repeat", [scenes.activity(11)])
@@ -111,6 +114,19 @@ def measured(stage: Stage) -> dict[str, Bill]:
     followed = stage.drain()
     found["v3 process 1,000"] = bill("v3 process 1,000", followed, BATCH)
     return found
+
+
+def purged(orders: int) -> Bill:
+    """Of an account that has so many v3 orders: the request, and all pages of its job."""
+    stage = warmed()
+    stage.memory.messages.clear()
+    for start in range(0, orders, 100):
+        many = [scenes.activity(n) for n in range(start, min(start + 100, orders))]
+        stage.play("record_activity", scenes.batch_event(many))
+        stage.drain()
+    begun = stage.play("manage", scenes.purge_event("shopper_activity"))
+    with scenes.later(seconds=600):
+        return bill("purge", [begun, *stage.drain()], orders)
 
 
 def _last(stage: Stage) -> list[Played]:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 
@@ -21,12 +22,10 @@ class _Raw:
 
 
 class Replies:
-    """Each HTTP request gets the next reply that its operation has."""
+    """Each HTTP request gets the next reply that its operation has; behind them those of `again`, over and over."""
 
-    def __init__(self, replies: list[tuple[str, bytes]]) -> None:
-        self._replies: dict[str, list[bytes]] = {}
-        for operation, body in replies:
-            self._replies.setdefault(operation, []).append(body)
+    def __init__(self, replies: Sequence[tuple[str, bytes]], again: Sequence[tuple[str, bytes]] = ()) -> None:
+        self._replies, self._again = _by_operation(replies), _by_operation(again)
         self._expected = [operation for operation, _ in replies]
         self._sent: list[str] = []
 
@@ -39,7 +38,9 @@ class Replies:
             operation = (target if isinstance(target, str) else target.decode()).rpartition(".")[2]
             self._sent.append(operation)
             waiting = self._replies[operation]
-            body = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            body = waiting.pop(0)
+            if not waiting:
+                waiting.extend(self._again.get(operation, [body]))
             headers = HeadersDict({"content-type": "application/x-amz-json-1.0", "content-length": str(len(body))})
             return AWSResponse(request.url, 200, headers, _Raw(body))  # type: ignore[arg-type]
 
@@ -49,6 +50,13 @@ class Replies:
         """Ends the process as failed if the function did, or sent other requests than there are replies."""
         if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300 or self._sent != self._expected:
             raise SystemExit(f"answered {answer}, sent {self._sent}")
+
+
+def _by_operation(replies: Sequence[tuple[str, bytes]]) -> dict[str, list[bytes]]:
+    found: dict[str, list[bytes]] = {}
+    for operation, body in replies:
+        found.setdefault(operation, []).append(body)
+    return found
 
 
 def leave() -> NoReturn:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import scenes
-from bench.calls import Bill, bill, warmed
+from bench.calls import Bill, bill, measured, purged, warmed
 from bench.memory import LEDGER, RECORDS
 from bench.scenes import ROOT, Context, Stage
 from tests.audience_run.costs import size
@@ -64,6 +64,13 @@ def flows() -> list[Flow]:
         _flow(f"busy: {many} messages at once", accept, full, 1, many, stored_each),
         _flow("batches of 100", whole, batch, 100, 100, stored_each),
     ]
+
+
+def by_kind() -> dict[str, dict[str, Any]]:
+    """What an order asks of AWS, by kind of request, with what follows from the queue; see bench/calls.py."""
+    bills = measured(warmed())
+    kinds = [name for name in bills if f"{name}, and what follows" not in bills]
+    return {name: bills[name].per_order() for name in kinds} | {"purge of 500 orders": purged(500).per_order()}
 
 
 @dataclass(frozen=True)
@@ -127,8 +134,9 @@ def _bytes(stage: Stage) -> float:
         found = stage.memory.store.tables[name]
         total += sum(size(item) + overhead for item in found.items.values())
         for index in found.indexes.values():
-            for entry in index.entries.values():
-                total += sum(overhead + sum(len(str(part)) for part in key) for key in entry)
+            names = sum(map(len, {"pk", "sk", *index.names}))
+            for partition, entries in index.entries.items():
+                total += sum(overhead + names + len(partition) + sum(map(len, entry)) for entry in entries)
     return float(total)
 
 
@@ -231,6 +239,9 @@ def main() -> int:
     for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
         cost = units * options.orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
+    print("\nUnits of DynamoDB an order, by kind of request" + f"{'written':>12}{'read':>8}")
+    for name, asked in by_kind().items():
+        print(f"  {name:<44}{asked['write_units']:>12.2f}{asked['read_units']:>8.2f}")
     floors = {flow.name: floor(flow, options.orders) for flow in found}
     audiences = {flow.name: floor_of_audiences(flow, options.orders) for flow in found}
     print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")

@@ -16,9 +16,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.audience_run.costs import read_units, size, write_units
+from tests.audience_run.costs import INDEXES, read_units, size, write_units
 from tests.simulation.store import DynamoDB
-from tillbook.ledger import table
 
 LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
 ENVIRONMENT = {
@@ -42,7 +41,7 @@ class Call:
     reply: dict[str, Any]
     reads: float = 0
     writes: float = 0
-    # Of `writes`, by what was written: orders, events, people, counters, indexes, records.
+    # Of `writes`, by what was written: orders, events, people, counters, indexes, records, cancelled.
     parts: dict[str, float] = field(default_factory=dict)
 
 
@@ -56,7 +55,7 @@ class Memory:
     delay_seconds: float = 0  # how far away it is
 
     def __post_init__(self) -> None:
-        self.store.add_table(LEDGER, timeline=("gp", "gs"), **{n: (key,) for n, key in table.MATCH_INDEXES.items()})
+        self.store.add_table(LEDGER, **INDEXES)
         self.store.add_table(RECORDS)
         self._numbers = itertools.count(1)
 
@@ -111,11 +110,10 @@ class Memory:
             try:
                 answer: dict[str, Any] = getattr(self.store, name)(**arguments)
             except ClientError as error:
-                # What is cancelled is billed as if it had been written.
+                # Nothing is written, and each of the writes is billed by the item that exists, one unit at least.
                 for action in arguments.get("TransactItems", ()) if "CancellationReasons" in error.response else ():
                     (change,) = action.values()
-                    item = change.get("Item") or self._standing(change)
-                    _add(call, "cancelled", doubled * write_units(item))
+                    _add(call, "cancelled", doubled * write_units(self._existing(change)))
                 raise
             finally:
                 self.store.watch = lambda *_: None
@@ -136,8 +134,8 @@ class Memory:
                 call.reads += (len(request["Keys"]) - len(found)) * read_units(0, consistent=strong)
         return answer
 
-    def _standing(self, change: dict[str, Any]) -> Any:
-        key = change["Key"]
+    def _existing(self, change: dict[str, Any]) -> Any:
+        key = change["Key"] if "Key" in change else change["Item"]
         return self.store.tables[change["TableName"]].items.get((key["pk"]["S"], key["sk"]["S"]))
 
     @contextmanager
@@ -161,7 +159,8 @@ def _add(call: Call, part: str, units: float) -> None:
 def _kind(table_name: str, key: tuple[str, str]) -> str:
     if table_name == RECORDS:
         return "records"
-    letter = key[0].split("/")[1]
-    if letter in ("o", "s"):
-        return "orders" if key[1].endswith("~") else "events"
-    return {"p": "people", "n": "counters", "i": "idempotency keys"}[letter]
+    return _KINDS[key[0].split("/")[2]]
+
+
+# Third part of a partition key of the ledger: see tillbook/ledger/items.py.
+_KINDS = {"h": "orders", "e": "events", "p": "people", "n": "counters"}

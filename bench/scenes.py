@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
 from events import make
@@ -21,6 +22,7 @@ from tillbook.aws.settings import settings
 from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 from tillbook.records.messages import decode, encode
+from tillbook.rules import times
 from tillbook.web import endpoint
 from tillbook.work import processing
 
@@ -106,11 +108,11 @@ class Stage:
             played.append(self.process([self.memory.messages.pop(0)]))
         return played
 
-    def accepted(self, payloads: list[dict[str, Any]]) -> list[str]:
-        """The messages that single requests leave in the queue."""
+    def accepted(self, payloads: list[dict[str, Any]], key: str = "") -> list[str]:
+        """The messages that single requests leave in the queue; with an idempotency key if one is given."""
         self.memory.messages.clear()
         for payload in payloads:
-            self.play("record_activity", activity_event(payload))
+            self.play("record_activity", activity_event(payload, key))
         bodies, self.memory.messages = self.memory.messages, []
         return bodies
 
@@ -131,6 +133,14 @@ def alone() -> Iterator[None]:
         processing.processor.cache_clear()
 
 
+@contextlib.contextmanager
+def later(seconds: float) -> Iterator[None]:
+    """Stamps are made as if so much time had gone by, for what waits before it works."""
+    now = times.now
+    with patch.object(times, "now", lambda: times.shift(now(), seconds=seconds)):
+        yield
+
+
 # ------------------------------------------------------------------- requests
 
 
@@ -145,8 +155,8 @@ def order(n: int) -> dict[str, Any]:
     return ORDER | {"order_id": f"{n:08d}-9de6-4491-82c3-8730e2aedfbb", "customer_email_sha256": digest}
 
 
-def activity_event(payload: dict[str, Any]) -> dict[str, Any]:
-    return make._activity(json.dumps(payload))
+def activity_event(payload: dict[str, Any], key: str = "") -> dict[str, Any]:
+    return make._activity(json.dumps(payload), {"idempotency-key": key} if key else None)
 
 
 def batch_event(payloads: list[dict[str, Any]]) -> dict[str, Any]:
@@ -163,6 +173,11 @@ def edit_event(n: int, total: str = "120.00") -> dict[str, Any]:
 
 def delete_event(n: int) -> dict[str, Any]:
     return make._v1("DELETE", f"/v1/order/{order(n)['order_id']}")
+
+
+def purge_event(source: str) -> dict[str, Any]:
+    body = {"confirm": "purge", "source": source}
+    return make._v1("DELETE", "/v1/transactions", body, key=make.ADMIN_KEY)
 
 
 def person_event(payload: dict[str, Any]) -> dict[str, Any]:

@@ -237,7 +237,7 @@ def events() -> dict[str, Event]:
         "manage/purge.json": _v1(
             "DELETE",
             "/v1/transactions",
-            {"confirm": "purge", "source": "orders_api", "before": "2019-01-01"},
+            {"confirm": "purge", "source": "orders_api"},
             key=ADMIN_KEY,
         ),
         "transactions_page/page.json": _page("/"),

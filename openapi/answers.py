@@ -112,9 +112,7 @@ SCHEMAS: dict[str, Schema] = {
         late={"type": "boolean", "description": "A younger event was received before it."},
         person=TEXT | {"description": "Our own id of whose LTV it is."},
         before={"anyOf": [_VALUE, {"type": "null"}]},
-        lifetime_value={
-            "anyOf": [_VALUE, {"type": "null"}], "description": "null where the person of a v1 version was erased."
-        },
+        lifetime_value=_VALUE,
     ),
     "HistoryPage": page("history", "Happening"),
     "Summary": closed(

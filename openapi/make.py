@@ -37,7 +37,7 @@ _PARAMETERS: dict[str, tuple[str, Schema]] = {
 }
 _HEADERS: dict[str, tuple[str, Schema]] = {
     "Idempotency-Key": (
-        "Makes sending it again safe: the same key with the same content is one event, for ever.",
+        "Makes sending it again safe: the same content under the same key is one event of its order, for ever.",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": fields.SOLID},
     ),
 }

@@ -12,11 +12,14 @@ from typing import Any
 import click
 
 from tillbook.aws.items import raw
-from tillbook.ledger.table import TIMELINE, person_pk
+from tillbook.ledger.items import TIMELINE
 from tillbook.records.accounts import Account
+from tillbook.records.scopes import Scopes
 from tillbook.rules.errors import NotFound
 from tillbook.views.audit import DRIFT, UNSETTLED, Auditor
 from tillbook.views.people import People
+
+from .connection import Connection
 
 Report = dict[str, Any]
 
@@ -25,42 +28,51 @@ _PLACES = 400  # of 100 items each: what a sample reads at most
 
 
 def chosen(
-    client: Any, table: str, account: Account | None, person: str | None, sample: int | None
+    connection: Connection, account: Account | None, person: str | None, sample: int | None
 ) -> Iterator[tuple[str, str]]:
     """(account, our own id of a person): one, `sample` at random, or all.
 
     Raises NotFound for one who is not known, click.UsageError where nothing stands under what may be an id of ours.
     """
-    auditor, of = Auditor(client, table), account.id if account else ""
+    auditor, of = auditor_of(connection), account.id if account else ""
     if person and account:
-        return iter([(account.id, _own_id(client, table, account, person))])
+        return iter([(account.id, _own_id(connection, account, person))])
     if sample is None:
         return auditor.everybody(of)
     return islice(auditor.people(_PLACES, of), sample)
 
 
-def _own_id(client: Any, table: str, account: Account, person: str) -> str:
+def auditor_of(connection: Connection) -> Auditor:
+    return Auditor(connection.dynamodb, connection.ledger_table, connection.records_table)
+
+
+def _own_id(connection: Connection, account: Account, person: str) -> str:
     """By our own id also where the person's item is gone, which is drift if orders stand.
 
     What looks like one may be a shop's (an MD5), and is looked for first.
     """
+    client, table = connection.dynamodb, connection.ledger_table
+    marks = Scopes(client, connection.records_table).read(account.id)
     try:
-        return str(People(client, table, account).find(person)["person"])
+        return People(client, table, account, marks).find(person).id
     except NotFound:
         if not _OWN_ID.fullmatch(person):
             raise
-    events = client.query(
-        TableName=table, IndexName=TIMELINE, KeyConditionExpression="gp = :gp", Limit=1,
-        ExpressionAttributeValues=raw({":gp": person_pk(account.id, person)}),
-    )  # fmt: skip
-    if not events["Items"]:
+    events = [
+        client.query(
+            TableName=table, IndexName=TIMELINE, KeyConditionExpression="timeline = :person", Limit=1,
+            ExpressionAttributeValues=raw({":person": scope.timeline(person)}),
+        )["Items"]
+        for scope in marks.scopes()
+    ]  # fmt: skip
+    if not any(events):
         raise click.UsageError("Nobody is known by that, and no order stands under it as an id of ours.")
     return person
 
 
-def report(client: Any, table: str, people: Iterable[tuple[str, str]], length: int | None) -> Report:
+def report(connection: Connection, people: Iterable[tuple[str, str]], length: int | None) -> Report:
     """What was found, with a progress bar on standard error. `length` is how many there are, if that is known."""
-    auditor = Auditor(client, table)
+    auditor = auditor_of(connection)
     found: Report = {"people": 0, "orders": 0, "drift": [], "unsettled": []}
     with click.progressbar(people, length, label="People", file=sys.stderr, show_pos=True) as bar:
         for account, person in bar:

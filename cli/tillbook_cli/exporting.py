@@ -1,7 +1,8 @@
 """`tillbook export`: orders and people out of the ledger, members of audiences through the API; as CSV or JSON lines.
 
-Orders and people are read from the table, page by page, with the AWS rights of who runs it (dynamodb:Query, Scan and
-GetItem, cloudformation:DescribeStacks). In CSV a text that a spreadsheet would run has an apostrophe before it.
+Orders and people are read from the table, page by page, with the AWS rights of who runs it (dynamodb:Query, GetItem
+and BatchGetItem, cloudformation:DescribeStacks). In CSV a text that a spreadsheet would run has an apostrophe before
+it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any
 
 import click
 
-from tillbook.aws.items import Item
-from tillbook.ledger.ledger import state_of
-from tillbook.records.accounts import SOURCES, Account
+from tillbook.ledger.items import SOURCES, Head, OrderHead
+from tillbook.records.accounts import Account
 from tillbook.rules import times
 from tillbook.rules.amounts import text as amount_text
+from tillbook.rules.identity import Source
+from tillbook.rules.order import occurred_of
 from tillbook.views.audiences import FORMULA_STARTS, Audiences
 from tillbook.views.people import People
 
@@ -65,7 +67,7 @@ def _file_options(command: Any) -> Any:
 @click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Of one source only.")
 @_file_options
 @on_a_stack
-def export_orders(book: Tillbook, account_id: str, sources: tuple[str, ...], form: str, output: str) -> None:
+def export_orders(book: Tillbook, account_id: str, sources: tuple[Source, ...], form: str, output: str) -> None:
     """Write the orders of ACCOUNT_ID, one a line, with what each adds to the lifetime value of whom.
 
     \b
@@ -78,26 +80,28 @@ def export_orders(book: Tillbook, account_id: str, sources: tuple[str, ...], for
     _write(found, ORDER_COLUMNS, form, output, "orders")
 
 
-def _orders(book: Tillbook, account: Account, source: str) -> Iterator[Row]:
-    audiences = Audiences(book.connection.dynamodb, book.connection.ledger_table, account.id)
-    for _, _, items in audiences.orders(source, page=1000):
-        if items:
-            yield _order(items[-1], source, account)
+def _orders(book: Tillbook, account: Account, source: Source) -> Iterator[Row]:
+    audiences = Audiences(book.connection.dynamodb, book.connection.ledger_table, book.marks(account.id))
+    for _, head in audiences.heads(source, page=1000):
+        if head.standing is not None:
+            yield _order(head, account)
 
 
-def _order(head: Item, source: str, account: Account) -> Row:
-    row: Row = {
-        "source": source, "provider": head.get("pr"), "order_id": head["id"], "person": head.get("p"),
-        "currency": head.get("c") or account.currency, "lifetime_value": amount_text(head["x"]),
-        "first_occurred_at": times.iso(head["f"]),
-    }  # fmt: skip
-    if source == "orders_api":
-        # Versions go on from those of an order that was deleted under the same id.
-        events = int(head["v"]) - int(head["b"]) + 1
-        return row | {"grand_total": amount_text(head["x"]), "refund_amount": "0.00", "events": events}
-    state = state_of(head)
-    return row | {
-        "status": state.action, "events": state.events, "last_occurred_at": times.iso(state.last[:20]),
+def _order(head: Head, account: Account) -> Row:
+    if isinstance(head, OrderHead):
+        return {
+            "source": "orders_api", "provider": None, "order_id": head.order_id, "person": head.person or None,
+            "currency": head.currency, "lifetime_value": amount_text(head.contribution),
+            "first_occurred_at": times.iso(head.ordered_at), "grand_total": amount_text(head.contribution),
+            # Versions go on from those of an order that was deleted under the same id.
+            "refund_amount": "0.00", "events": head.version - head.born + 1,
+        }  # fmt: skip
+    state = head.state
+    return {
+        "source": "shopper_activity", "provider": head.provider, "order_id": head.order_id, "person": state.person,
+        "currency": state.currency or account.currency, "lifetime_value": amount_text(state.contribution),
+        "first_occurred_at": times.iso(state.ordered_at), "status": state.action, "events": state.events,
+        "last_occurred_at": times.iso(occurred_of(state.latest_at)),
         "grand_total": None if state.known_total is None else amount_text(state.known_total),
         "refund_amount": amount_text(state.refunds), "flags": " ".join(state.flags) or None,
     }  # fmt: skip
@@ -116,10 +120,10 @@ def export_people(book: Tillbook, account_id: str, form: str, output: str) -> No
     orders_count (of the person, in all sources that count).
     JSON lines: a person a line, as GET /v3/:account_id/people/:id answers, without the times of orders.
 
-    It reads the whole table once (a scan).
+    It reads all people of the account once.
     """
     account = book.accounts.get(account_id)
-    people = People(book.connection.dynamodb, book.connection.ledger_table, account).everyone()
+    people = People(book.connection.dynamodb, book.connection.ledger_table, account, book.marks(account.id)).everyone()
     rows = people if form == "jsonl" else (row for person in people for row in _values(person, account))
     _write(rows, PERSON_COLUMNS, form, output, "people" if form == "jsonl" else "lines")
 

@@ -127,8 +127,8 @@ def order(api: Api, order_id: str, provider: str | None) -> None:
         )
 
 
-def _amount(value: dict[str, str] | None) -> str:
-    return f"{value['amount']} {value['currency']}" if value else "erased"
+def _amount(value: dict[str, str]) -> str:
+    return f"{value['amount']} {value['currency']}"
 
 
 def _places(api: Api, order_id: str, provider: str | None) -> list[str]:

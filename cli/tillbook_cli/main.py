@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from tillbook.records.accounts import SOURCES, Account
+from tillbook.ledger.items import SOURCES
+from tillbook.records.accounts import Account
 from tillbook.records.keys import ROLES, ApiKey
 
 from . import audit
@@ -195,9 +196,9 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
     if person and (everybody or account_id is None):
         raise click.UsageError("--person needs ACCOUNT_ID, and goes without --all.")
     account = book.accounts.get(account_id) if account_id else None
-    client, table_name, wanted = book.connection.dynamodb, book.connection.ledger_table, None if everybody else sample
-    people = audit.chosen(client, table_name, account, person, wanted)
-    report = audit.report(client, table_name, people, 1 if person else wanted)
+    wanted = None if everybody else sample
+    people = audit.chosen(book.connection, account, person, wanted)
+    report = audit.report(book.connection, people, 1 if person else wanted)
     click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
     if report["drift"]:
         raise SystemExit(DRIFTED)

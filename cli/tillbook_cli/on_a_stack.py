@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tillbook.records.accounts import Accounts
 from tillbook.records.keys import Keys
+from tillbook.records.scopes import Marks, Scopes
 from tillbook.rules.errors import Problem
 
 from . import output
@@ -27,6 +28,9 @@ class Tillbook:
     keys: Keys
     connection: Connection
     as_json: bool
+
+    def marks(self, account_id: str) -> Marks:
+        return Scopes(self.connection.dynamodb, self.connection.records_table).read(account_id)
 
     def show(self, shape: dict[str, Any], *, note: str = "") -> None:
         output.show(shape, self.as_json, note=note)

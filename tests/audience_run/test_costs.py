@@ -21,3 +21,4 @@ def test_sizes_are_those_of_dynamodb() -> None:
     assert costs.read_units(4097, consistent=True) == 2
     assert costs.read_units(0, consistent=False) == 0.5
     assert costs.write_units({"b": {"B": b"x" * 1024}}, None) == 2
+    assert costs.write_units(None) == costs.write_units(None, None) == costs.write_units({"b": {"BOOL": True}}) == 1

@@ -13,8 +13,10 @@ import pytest
 from tests.cli.conftest import REGION, Terminal
 from tillbook.aws.items import raw
 from tillbook.contract import orders_api
+from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
-from tillbook.ledger.table import person_pk
+from tillbook.ledger.orders import V1Request
+from tillbook.records.scopes import Scopes
 from tillbook.rules import times
 from tillbook.rules.identity import Person, email_sha256
 from tillbook.views import audit
@@ -24,6 +26,7 @@ Plant = Callable[[str, str], None]
 
 
 MD5 = "0cc175b9c0f1b6a831c399e269772661"  # a shop's own id
+SCOPE = Scope("acme", "orders_api")
 
 
 def id_of(email: str) -> str:
@@ -31,18 +34,23 @@ def id_of(email: str) -> str:
 
 
 @pytest.fixture
-def ledger(stack_name: str, on_aws: Any) -> tuple[Any, str]:
-    """A client of DynamoDB, and the name of the table."""
+def tables(stack_name: str, on_aws: Any) -> tuple[str, str]:
+    """Names of the ledger table and of the records table."""
     outputs = on_aws.describe_stacks(StackName=stack_name)["Stacks"][0]["Outputs"]
-    table = {output["OutputKey"]: output["OutputValue"] for output in outputs}["LedgerTableName"]
-    return boto3.client("dynamodb", region_name=REGION), table
+    names = {output["OutputKey"]: output["OutputValue"] for output in outputs}
+    return names["LedgerTableName"], names["RecordsTableName"]
+
+
+@pytest.fixture
+def ledger(tables: tuple[str, str]) -> tuple[Any, str]:
+    """A client of DynamoDB, and the name of the table."""
+    return boto3.client("dynamodb", region_name=REGION), tables[0]
 
 
 def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
-    Ledger(*ledger).submit(
-        "acme", orders_api.document(body)[0], new_id=times.uuid7(), digest="", request_id=times.uuid7(),
-        received=times.now(), announce=lambda: None, deadline=float("inf"),
-    )  # fmt: skip
+    request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {}, lambda: None)
+    document, _ = orders_api.document(body)
+    Ledger(*ledger).submit(request, document, new_id=times.uuid7(), digest="", deadline=float("inf"))
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def plant(run: Terminal, ledger: tuple[Any, str], monkeypatch: pytest.MonkeyPatc
 
     def add(name: str, value: str) -> None:
         client.update_item(
-            TableName=table, Key=raw({"pk": person_pk("acme", id_of(ANN)), "sk": "p"}), UpdateExpression="ADD #n :v",
+            TableName=table, Key=raw(SCOPE.person_key(id_of(ANN))), UpdateExpression="ADD #n :v",
             ExpressionAttributeNames={"#n": name}, ExpressionAttributeValues=raw({":v": Decimal(value)}),
         )  # fmt: skip
 
@@ -73,7 +81,7 @@ def test_audit(run: Terminal, plant: Plant) -> None:
     }  # fmt: skip
     assert run("audit", "acme", "--sample", "1", "--json").json["people"] == 1
 
-    plant("o.USD", "0.01")
+    plant("USD", "0.01")
     ran = run("audit", "--all", "--json")
     finding = {"source": "orders_api", "currency": "USD", "what": "amount", "stored": "111.11", "computed": "111.1"}
     drift = {"account": "acme", "person": id_of(ANN), "orders": 101, "findings": [finding]}
@@ -85,7 +93,7 @@ def test_audit(run: Terminal, plant: Plant) -> None:
         assert "amount: stored 111.11, its orders make 111.1\n" in ran.out
     assert run("audit", "acme", "--person", BEN).code == 0
     # Back to what it was.
-    plant("o.USD", "-0.01")
+    plant("USD", "-0.01")
     assert run("audit", "acme").code == 0
 
 
@@ -102,10 +110,22 @@ def test_a_person_by_what_looks_like_an_id_of_ours(run: Terminal, plant: Plant, 
     assert "Nobody is known by that" in ran.err
 
     # Ben's orders stand, he does not.
-    client.delete_item(TableName=table, Key=raw({"pk": person_pk("acme", id_of(BEN)), "sk": "p"}))
+    client.delete_item(TableName=table, Key=raw(SCOPE.person_key(id_of(BEN))))
     ran = run("audit", "acme", "--person", id_of(BEN))
     assert ran.code == 4
     assert "amount: stored 0, its orders make 1.1\n" in ran.out
+
+
+def test_who_was_purged_is_not_audited(
+    run: Terminal, plant: Plant, ledger: tuple[Any, str], tables: tuple[str, str]
+) -> None:
+    plant("USD", "0.01")
+    assert run("audit", "acme").code == 4
+    Scopes(ledger[0], tables[1]).purge("acme", ["orders_api"], float("inf"))
+    for chosen in (("acme",), ("--all",), ("acme", "--sample", "2")):
+        ran = run("audit", *chosen)
+        assert (ran.code, ran.out) == (0, "0 people, 0 orders: no drift.\n"), chosen
+    assert run("audit", "acme", "--person", ANN).err == "Error: Nobody is known by that.\n"
 
 
 def test_what_cannot_be_audited(run: Terminal) -> None:

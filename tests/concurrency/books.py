@@ -1,6 +1,7 @@
-"""What must stand in the ledger, computed from what was sent; and whether a snapshot of it adds up.
+"""What must be in the ledger, computed from what was sent; and whether a snapshot of it adds up.
 
-Nothing here uses the package's rules: only the names under which it keeps things (tillbook.ledger.table).
+Nothing here uses the package: items are read by the names of keys and attributes that tillbook/ledger/items.py
+documents, and the sums are computed here.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from decimal import Decimal
 from typing import Any
 
 from tests.concurrency.workload import PROVIDER, Change, Event
-from tillbook.ledger import table
 
 V1, V3 = "orders_api", "shopper_activity"
 Item = dict[str, Any]
 Person = tuple[str, str]  # kind, value
-_SOURCES = {letter: source for source, letter in table.SOURCE_LETTER.items()}
+_SOURCES = {"o": V1, "s": V3}
 _CENT = Decimal("0.0001")
+# Of a person's item. All of its other attributes are sums.
+_NO_SUMS = {"pk", "sk", "kind", "value", "token"}
+_KINDS = ("heads", "events", "people", "counters")
 
 
 @dataclass(frozen=True)
@@ -42,28 +45,46 @@ class Answer:
     total: Decimal | None = None
 
 
+def parts(items: Iterable[Item]) -> dict[str, list[Item]]:
+    """Items of the ledger by kind: heads, events, people, counters. The third part of a partition key says which."""
+    found: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
+    for item in items:
+        letter = item["pk"].split("/")[2]
+        found[_KINDS["hepn".index(letter)]].append(item)
+    return found
+
+
+def scope_of(item: Item) -> str:
+    """`{account}/s0`: whatever adds up does so within one scope."""
+    return "/".join(item["pk"].split("/")[:2])
+
+
+def source_of(item: Item) -> str:
+    return _SOURCES[item["pk"].split("/")[1][0]]
+
+
 # -------------------------------------------------- whether a snapshot adds up
 
 
 def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
-    """LTV and counts of people, by source and currency, against the sum over the heads of all their orders."""
-    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    """LTV and counts of people, by scope and currency, against the sum over the heads of all their orders."""
+    sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for head in heads:
-        if head.get("d") or not head.get("p"):
+        if not head.get("person"):  # nobody's; or a head of an order of which nothing is left
             continue
-        account, letter, _ = head["pk"].split("/")
-        source, currency = _SOURCES[letter], head.get("c", "")
-        cells = sums[f"{account}/p/{head['p']}"]
+        currency = head.get("currency") or "*"
+        cells = sums[scope_of(head), head["person"]]
         # A Counter adds Decimals as well, exactly: no context rounds sums of this size.
-        cells[table.ltv_name(source, currency)] += head["x"]
-        cells[table.count_name(source, currency)] += 1
+        cells[currency] += head["contribution"]
+        cells[f"#{currency}"] += 1
     faults = []
     for person in people:
-        stored = {name: value for name, value in person.items() if name[1:2] in (".", "#") and value}
-        must = {name: value for name, value in sums.pop(person["pk"], Counter()).items() if value}
+        stored = {name: value for name, value in person.items() if name not in _NO_SUMS and value}
+        must = {name: value for name, value in sums.pop((scope_of(person), person["sk"]), Counter()).items() if value}
         if stored != must:
-            faults.append(f"person {person['pk']} has {_shown(stored)}; the orders add up to {_shown(must)}")
-    return faults + [f"orders of {pk}, who does not exist" for pk in sums]
+            where = f"{scope_of(person)} {person['sk']}"
+            faults.append(f"person {where} has {_shown(stored)}; the orders add up to {_shown(must)}")
+    return faults + [f"orders in {scope} of {person}, who does not exist" for scope, person in sums]
 
 
 def check_counters(counters: Iterable[Item], heads: Iterable[Item]) -> list[str]:
@@ -71,18 +92,17 @@ def check_counters(counters: Iterable[Item], heads: Iterable[Item]) -> list[str]
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     stored: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for head in heads:
-        account, letter, _ = head["pk"].split("/")
-        cell = sums[table.counters_pk(account, _SOURCES[letter])]
-        cell[0] += int(head.get("m", 0))
-        cell[1] += 1 if head.get("m") else 0
+        cell = sums[scope_of(head)]
+        cell[0] += int(head.get("records", 0))
+        cell[1] += 1 if head.get("records") else 0
     for counter in counters:
-        cell = stored[counter["pk"]]
-        cell[0] += int(counter.get("m", 0))
-        cell[1] += int(counter.get("n", 0))
+        cell = stored[scope_of(counter)]
+        cell[0] += int(counter.get("records", 0))
+        cell[1] += int(counter.get("orders", 0))
     return [
-        f"counters {key} have (records, orders) {stored[key]}; the orders add up to {sums[key]}"
-        for key in sorted(stored.keys() | sums.keys())
-        if stored[key] != sums[key]
+        f"counters of {scope} have (records, orders) {stored[scope]}; the orders add up to {sums[scope]}"
+        for scope in sorted(stored.keys() | sums.keys())
+        if stored[scope] != sums[scope]
     ]
 
 
@@ -92,23 +112,26 @@ def _shown(cells: dict[str, Any]) -> dict[str, str]:
 
 # ------------------------------------------------------- what must be in the end
 
+OrderName = tuple[str, str, str]  # account, source, order_id
+
 
 def audit(
     items: list[Item], events: list[tuple[Event, str]], answers: list[Answer], *, all_answered: bool = True
 ) -> list[str]:
     """What is not as it must be, in words. `events` with the status that each delivery ended with.
 
-    Not `all_answered`: v1 writes may stand in the ledger of which no answer came.
+    Not `all_answered`: v1 writes may be in the ledger of which no answer came.
     """
     faults: list[str] = []
-    people = {item["pk"]: item for item in items if item["sk"] == "p"}
-    heads = [item for item in items if item["sk"].endswith("~")]
+    ledger = parts(items)
+    heads = ledger["heads"]
+    people = {(scope_of(item), item["sk"]): item for item in ledger["people"]}
     faults += check_people(people.values(), heads)
-    faults += check_counters([i for i in items if i["pk"].split("/")[1] == "n"], heads)
+    faults += check_counters(ledger["counters"], heads)
 
     standing = _standing(events, faults)
-    must: dict[tuple[str, str, str], Order] = {}
-    lines: dict[tuple[str, str, str], list[Any]] = {}
+    must: dict[OrderName, Order] = {}
+    lines: dict[OrderName, list[Any]] = {}
     by_order: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in standing:
         by_order[event.account, event.payload["order_id"]].append(event)
@@ -117,39 +140,45 @@ def audit(
         must[account, V3, order_id] = _v3_order(of_order)
         lines[account, V3, order_id] = [(*_place(e), e.payload["action"], _person(e.payload)) for e in of_order]
 
-    keys: dict[tuple[str, str], tuple[str, str, str]] = {}
-    have: dict[tuple[str, str, str], Order] = {}
+    names: dict[tuple[str, str], OrderName] = {}
+    have: dict[OrderName, Order] = {}
     for head in heads:
-        account, letter, _ = head["pk"].split("/")
-        key = keys[head["pk"], head["sk"][:-1]] = (account, _SOURCES[letter], head.get("id", "?"))
-        if not head.get("d"):
-            person = people.get(f"{account}/p/{head['p']}") if head.get("p") else None
-            named = (person["k"], person["id"]) if person else None
-            have[key] = Order(named, head.get("c"), head["x"], int(head["m"]))
-            if letter == "s" and head["pr"] != PROVIDER:
-                faults.append(f"order {key} is of provider {head['pr']}")
-    written = _written(items, people, keys, have)
-    for key, found in written.items():
-        if key[1] == V3 and sorted(found) != sorted(lines.get(key, [])):
-            faults.append(f"events of {key}:\n  must be {sorted(lines.get(key, []))}\n  but are {sorted(found)}")
-    must |= _v1_orders(items, keys, answers, all_answered, faults)
-    for key in sorted(must.keys() | have.keys()):
-        if must.get(key) != have.get(key):
-            faults.append(f"order {key}:\n  must be {must.get(key)}\n  but is  {have.get(key)}")
+        name = head["pk"].split("/")[0], source_of(head), head.get("order_id", "?")
+        names[scope_of(head), head["sk"]] = name
+        if "contribution" not in head:  # deleted
+            continue
+        person = people.get((scope_of(head), head.get("person", "")))
+        named = (person["kind"], person["value"]) if person else None
+        have[name] = Order(named, head.get("currency"), head["contribution"], int(head["records"]))
+        if source_of(head) == V3:
+            if head["provider"] != PROVIDER:
+                faults.append(f"order {name} is of provider {head['provider']}")
+            if head["events"] != len(lines.get(name, [])):
+                faults.append(f"order {name} says that it has {head['events']} events")
+    written = _written(ledger["events"], people, names, have)
+    for name, found in written.items():
+        if name[1] == V3 and sorted(found) != sorted(lines.get(name, [])):
+            faults.append(f"events of {name}:\n  must be {sorted(lines.get(name, []))}\n  but are {sorted(found)}")
+    must |= _v1_orders(ledger["events"], answers, all_answered, faults)
+    for name in sorted(must.keys() | have.keys()):
+        if must.get(name) != have.get(name):
+            faults.append(f"order {name}:\n  must be {must.get(name)}\n  but is  {have.get(name)}")
     return faults
 
 
 def _written(
-    items: list[Item], people: dict[str, Item], keys: dict[tuple[str, str], Any], have: dict[Any, Order]
-) -> dict[tuple[str, str, str], list[Any]]:
-    """The events that stand with each v3 order: (occurred, received, position, action, person)."""
-    found: dict[tuple[str, str, str], list[Any]] = {key: [] for key in have}
-    for item in items:
-        order_key, mark, _ = item["sk"].partition("!")
-        if mark and "i" not in item:
-            person, stamp = people[item["gp"]], item["gs"]
-            line = (stamp[:20], stamp[20:40], int(stamp[40:44]), item["a"], (person["k"], person["id"]))
-            found.setdefault(keys.get((item["pk"], order_key), (item["pk"], order_key, "?")), []).append(line)
+    events: list[Item], people: dict[tuple[str, str], Item], names: dict[tuple[str, str], OrderName],
+    have: dict[OrderName, Order],
+) -> dict[OrderName, list[Any]]:  # fmt: skip
+    """The events of each v3 order: (occurred, received, position, action, person)."""
+    found: dict[OrderName, list[Any]] = {name: [] for name in have}
+    for item in events:
+        if source_of(item) == V3:
+            order_key, stamp = item["sk"].partition("!")[0], item["stamp"]
+            person = people[scope_of(item), item["timeline"].rpartition("/")[2]]
+            line = (stamp[:20], stamp[20:40], int(stamp[40:44]), item["action"], (person["kind"], person["value"]))
+            name = names.get((scope_of(item), order_key), (scope_of(item), order_key, "?"))
+            found.setdefault(name, []).append(line)
     return found
 
 
@@ -220,30 +249,28 @@ def _person(payload: dict[str, Any]) -> Person:
 
 
 def _v1_orders(
-    items: list[Item], keys: dict[tuple[str, str], tuple[str, str, str]], answers: list[Answer], all_answered: bool,
-    faults: list[str],
-) -> dict[tuple[str, str, str], Order]:  # fmt: skip
+    events: list[Item], answers: list[Answer], all_answered: bool, faults: list[str]
+) -> dict[OrderName, Order]:
     """Plays what each order's versions say was written, from what the calls asked for."""
     by_request = {answer.change.request_id: answer for answer in answers}
     versions: dict[tuple[str, str], list[Item]] = defaultdict(list)
-    for item in items:
-        order_key, mark, _ = item["sk"].partition("!")
-        if mark and "i" in item:
-            versions[item["pk"], order_key].append(item)
-    orders: dict[tuple[str, str, str], Order] = {}
+    for item in events:
+        if source_of(item) == V1:
+            versions[scope_of(item), item["sk"].partition("!")[0]].append(item)
+    orders: dict[OrderName, Order] = {}
     made: Counter[str] = Counter()
-    for (pk, order_key), chain in versions.items():
+    for (scope, order_key), chain in versions.items():
         chain.sort(key=lambda item: str(item["sk"]))
-        where = f"v1 order {pk} {order_key}"
+        where = f"v1 order {scope} {order_key}"
         numbers = [int(item["sk"].partition("!")[2]) for item in chain]
         if numbers != list(range(1, len(chain) + 1)):
             faults.append(f"{where}: versions {numbers}")
         document: dict[str, Any] | None = None
-        account = pk.split("/")[0]
+        account = scope.split("/")[0]
         for item in chain:
-            made[item["rq"]] += 1
-            answer = by_request.get(item["rq"])
-            if answer is None or (answer.change.account, answer.change.kind) != (account, item["a"]):
+            made[item["request"]] += 1
+            answer = by_request.get(item["request"])
+            if answer is None or (answer.change.account, answer.change.kind) != (account, item["action"]):
                 faults.append(f"{where}: version {item['sk']} is of no such request")
                 break
             change = answer.change

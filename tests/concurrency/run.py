@@ -7,25 +7,26 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from tests.concurrency.books import Answer, audit, check_counters, check_people
+from tests.concurrency.books import Answer, audit, check_counters, check_people, parts
 from tests.concurrency.engine import Engine
 from tests.concurrency.faults import Faulty
 from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operation, Workload, accounts
 from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.contract import orders_api
 from tillbook.contract.document import digest
-from tillbook.ledger import table
-from tillbook.ledger.ledger import UNANSWERED, Ledger, Outcome, V1Order
+from tillbook.ledger.activities import Result as Applied
+from tillbook.ledger.items import SOURCES, Scope
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.orders import V1Order, V1Request
 from tillbook.rules.errors import Conflict, NotFound, Unavailable
-from tillbook.rules.identity import Person, email_sha256, order_key
+from tillbook.rules.identity import Person, Source, email_sha256, order_key
 from tillbook.rules.times import uuid7
 
 _SNAPSHOT_ITEMS = 100
@@ -144,27 +145,27 @@ class _Bench:
         self.stop.set()
 
     def _batch(self, ledger: Ledger, events: list[Event]) -> None:
-        """As the queue's function does it: together as far as that goes, and the others one by one."""
+        """As the queue's function does it: in one call, and again by itself what there was no time for."""
         for account in dict.fromkeys(event.account for event in events):
             mine = [event for event in events if event.account == account]
-            outcomes: list[Outcome | None] = [None] * len(mine)
-            with suppress(ClientError, BotoCoreError, Unavailable):
-                outcomes = ledger.apply_together([e.activity() for e in mine], time.monotonic() + _DEADLINE_SECONDS)
-            for event, outcome in zip(mine, outcomes, strict=True):
-                if outcome is None or outcome is UNANSWERED:
-                    status = self._deliver(ledger, event, unsure=outcome is UNANSWERED)
+            for event, result in zip(mine, _apply(ledger, mine), strict=True):
+                if isinstance(result, Unavailable):
+                    status = self._deliver(ledger, event)
+                elif isinstance(result, Exception):
+                    raise result
                 else:
-                    self.result.statuses["applied together"] += 1
-                    status = outcome.status
+                    self.result.statuses["applied together"] += len(mine) > 1
+                    status = result.status
                 self._events.append((event, status))
 
-    def _deliver(self, ledger: Ledger, event: Event, *, unsure: bool = False) -> str:
-        activity = event.activity()
+    def _deliver(self, ledger: Ledger, event: Event) -> str:
         for _ in range(_DELIVERIES):
-            try:
-                return ledger.apply(activity, time.monotonic() + _DEADLINE_SECONDS, unsure=unsure).status
-            except Unavailable:
-                self.result.statuses["delivered again"] += 1
+            (result,) = _apply(ledger, [event])
+            if not isinstance(result, Exception):
+                return result.status
+            if not isinstance(result, Unavailable):
+                raise result
+            self.result.statuses["delivered again"] += 1
         return "given up"
 
     def _change(self, ledger: Ledger, change: Change) -> Answer:
@@ -208,32 +209,29 @@ class _Bench:
         if result.faults:
             return
         items = list(_scan(self._engine))
-        result.orders = sum(1 for item in items if item["sk"].endswith("~") and not item.get("d"))
+        result.orders = sum("contribution" in head for head in parts(items)["heads"])
         all_answered = not any(answer.status == 503 for answer in self._answers)
         result.faults += audit(items, self._events, self._answers, all_answered=all_answered)
 
 
+def _apply(ledger: Ledger, events: list[Event]) -> list[Applied | Exception]:
+    scope = Scope(events[0].account, "shopper_activity")
+    return ledger.apply(scope, [event.activity() for event in events], time.monotonic() + _DEADLINE_SECONDS)
+
+
 def _call(ledger: Ledger, change: Change, deadline: float) -> V1Order:
-    """As the handlers do it."""
-    account, request_id, received = change.account, change.request_id, change.received
+    """As the handlers do it. Nobody is erased, and the queue, where a write is announced, is not under test here."""
+    request = V1Request(
+        Scope(change.account, "orders_api"), change.request_id, change.received, lambda _people: {}, lambda: None
+    )
     if change.kind == "submitted":
         document, _ = orders_api.document(change.payload)
-        return ledger.submit(
-            account, document, new_id=uuid7(), digest=digest(document.body), request_id=request_id,
-            received=received, announce=_nobody, deadline=deadline,
-        )  # fmt: skip
+        return ledger.submit(request, document, new_id=uuid7(), digest=digest(document.body), deadline=deadline)
     if change.kind == "edited":
         return ledger.edit(
-            account, change.order_id, lambda body: orders_api.edited(body, change.payload)[0],
-            request_id=request_id, received=received, announce=_nobody, deadline=deadline,
+            request, change.order_id, lambda body: orders_api.edited(body, change.payload)[0], deadline
         )  # fmt: skip
-    return ledger.delete(
-        account, change.order_id, request_id=request_id, received=received, announce=_nobody, deadline=deadline
-    )
-
-
-def _nobody() -> None:
-    """What announces a v1 write goes to the queue, which is not under test here."""
+    return ledger.delete(request, change.order_id, deadline)
 
 
 # ------------------------------------------------------------------- reading
@@ -241,15 +239,21 @@ def _nobody() -> None:
 Key = tuple[str, str]
 
 
+def _key(key: Item) -> Key:
+    return key["pk"], key["sk"]
+
+
 def people_keys(account: Account) -> list[Key]:
+    """Of each person in the scopes of both sources."""
     persons = [
         Person("email", email_sha256(named["email"])) if "email" in named else Person("person", named["person_id"])
         for named in account.people
     ]
-    return [(table.person_pk(account.id, person.id_in(account.id)), "p") for person in persons]
+    scopes = [Scope(account.id, source) for source in SOURCES]
+    return [_key(scope.person_key(person.id_in(account.id))) for scope in scopes for person in persons]
 
 
-def order_keys(account: Account) -> Iterator[tuple[str, str]]:
+def order_keys(account: Account) -> Iterator[tuple[Source, str]]:
     """Source and order key of every order that the account can have."""
     for order_id in account.orders:
         yield "shopper_activity", order_key("shopper_activity", PROVIDER, order_id)
@@ -259,16 +263,16 @@ def order_keys(account: Account) -> Iterator[tuple[str, str]]:
 
 def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
     """One transactional read of an account, and what does not add up in it."""
-    people, heads, counters = people_keys(account), _heads(account), []
+    people, heads, counters = people_keys(account), _heads(account), list[Key]()
     shards = _counters(account)
     if len(people) + len(heads) + sum(map(len, shards.values())) <= _SNAPSHOT_ITEMS:
         counters = [key for keys in shards.values() for key in keys]
     elif random.random() < 0.5:
-        # People with all orders, or the counters of one source, of which no other snapshot tells so much.
+        # People with all orders, or the counters of one source, of which no other snapshot shows as much.
         fitting = [
             (counting, own)
-            for letter, counting in shards.items()
-            if len(counting) + len(own := [key for key in heads if key[0].split("/")[1] == letter]) <= _SNAPSHOT_ITEMS
+            for scope, counting in shards.items()
+            if len(counting) + len(own := [key for key in heads if Scope.of(key[0]) == scope]) <= _SNAPSHOT_ITEMS
         ]
         people, (counters, heads) = [], random.choice(fitting)
     found = _get(engine, [*people, *heads, *counters])
@@ -280,16 +284,16 @@ def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
 
 
 def _heads(account: Account) -> list[Key]:
-    return [(table.orders_pk(account.id, source, key), table.head_sk(key)) for source, key in order_keys(account)]
+    return [_key(Scope(account.id, source).head_key(key)) for source, key in order_keys(account)]
 
 
-def _counters(account: Account) -> dict[str, list[Key]]:
-    """By letter of the source, each counter that its orders may be counted in."""
-    found: dict[str, set[Key]] = {}
+def _counters(account: Account) -> dict[Scope, list[Key]]:
+    """By scope, each counter that its orders may be counted in."""
+    found: dict[Scope, set[Key]] = {}
     for source, key in order_keys(account):
-        shard = table.counters_pk(account.id, source), table.counters_shard(key)
-        found.setdefault(table.SOURCE_LETTER[source], set()).add(shard)
-    return {letter: sorted(keys) for letter, keys in found.items()}
+        scope = Scope(account.id, source)
+        found.setdefault(scope, set()).add(_key(scope.counter_key(key)))
+    return {scope: sorted(keys) for scope, keys in found.items()}
 
 
 def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:

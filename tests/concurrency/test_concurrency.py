@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.concurrency.books import check_counters, check_people
+from tests.concurrency.books import check_counters, check_people, parts
 from tests.concurrency.engine import engine
-from tests.concurrency.run import run
+from tests.concurrency.run import people_keys, run
 from tests.concurrency.workload import HOT_ORDERS, HOT_V1_ORDERS, accounts
 
 SEED = 20261122
@@ -35,53 +35,69 @@ def test_one_person_is_hot() -> None:
     hot, *others = accounts()
     assert HOT_ORDERS + HOT_V1_ORDERS == 90
     for account in (hot, *others):
-        assert len(account.orders) + len(account.v1_orders) + len(account.people) <= 100
+        assert len(account.orders) + len(account.v1_orders) + len(people_keys(account)) <= 100
 
 
 # ------------------------------------------------------ the reader has eyes
 
 
 def _head(order: str, **values: Any) -> dict[str, Any]:
-    return {"pk": "a/s/0", "sk": f"{order}~", "p": "ann", "c": "USD", "x": Decimal("10.01"), "m": 1} | values
+    made = {"pk": "a/s0/h/0", "sk": order, "person": "ann", "currency": "USD", "records": 1, "writes": 1}
+    return made | {"contribution": Decimal("10.01")} | values
 
 
 HEADS = [
     _head("AA1"),
-    _head("AA2", c="EUR", x=Decimal(-3)),
-    _head("AB3", pk="a/o/1", m=2),
-    {"pk": "a/o/1", "sk": "AB4~", "d": True},
+    _head("AA2", currency="EUR", contribution=Decimal(-3)),
+    _head("AB3", pk="a/o0/h/1", records=2),
+    {"pk": "a/o0/h/1", "sk": "AB4", "deleted": True, "version": 2, "writes": 2},
+    {"pk": "a/s0/h/1", "sk": "AB5", "writes": 3},
 ]
-ANN = {"pk": "a/p/ann", "sk": "p", "k": "email", "id": "x", "s.JPY": Decimal(0), "s#JPY": 0} | {
-    "s.USD": Decimal("10.01"), "s#USD": 1, "s.EUR": Decimal(-3), "s#EUR": 1, "o.USD": Decimal("10.01"), "o#USD": 1,
+ANN_V3 = {
+    "pk": "a/s0/p/an", "sk": "ann", "kind": "email", "value": "x", "token": "t",
+    "JPY": Decimal(0), "#JPY": 0, "USD": Decimal("10.01"), "#USD": 1, "EUR": Decimal(-3), "#EUR": 1,
 }  # fmt: skip
+ANN_V1 = {"pk": "a/o0/p/an", "sk": "ann", "token": "t", "USD": Decimal("10.01"), "#USD": 1}
+COUNTERS = [
+    {"pk": "a/s0/n", "sk": "11", "records": 2, "orders": 2},
+    {"pk": "a/o0/n", "sk": "12", "records": 2, "orders": 1},
+]
 
 
 def test_a_snapshot_that_adds_up() -> None:
-    assert check_people([ANN], HEADS) == []
-    assert (
-        check_counters(
-            [{"pk": "a/n/s", "sk": "11", "m": 2, "n": 2}, {"pk": "a/n/o", "sk": "12", "m": 2, "n": 1}], HEADS
-        )
-        == []
-    )
+    assert check_people([ANN_V3, ANN_V1], HEADS) == []
+    assert check_counters(COUNTERS, HEADS) == []
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"s.USD": Decimal("10.0101")}, {"s#USD": 2}, {"o.USD": Decimal(0)}, {"s.EUR": Decimal(3)},
-        {"s.*": Decimal(1)}, {"s#JPY": 1}, {"o#USD": 0},
+        {"USD": Decimal("10.0101")}, {"#USD": 2}, {"USD": Decimal(0)}, {"EUR": Decimal(3)},
+        {"*": Decimal(1)}, {"#JPY": 1}, {"#USD": 0}, {"pk": "a/s1/p/an"}, {"sk": "ben"}, {"unknown": 1},
     ],
 )  # fmt: skip
-def test_a_torn_snapshot_is_noticed(wrong: dict[str, Any]) -> None:
-    assert check_people([ANN | wrong], HEADS)
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_torn_snapshot_is_noticed(number: int, wrong: dict[str, Any]) -> None:
+    people = [ANN_V3, ANN_V1]
+    people[number] = people[number] | wrong
+    assert check_people(people, HEADS)
+
+
+def test_what_was_added_in_another_scope_is_noticed() -> None:
+    swapped = [ANN_V3 | {"pk": ANN_V1["pk"]}, ANN_V1 | {"pk": ANN_V3["pk"]}]
+    assert len(check_people(swapped, HEADS)) == 2
 
 
 def test_orders_of_nobody_are_noticed() -> None:
     assert check_people([], HEADS)
 
 
-@pytest.mark.parametrize("wrong", [{"m": 1}, {"n": 3}, {"pk": "a/n/o"}])
+@pytest.mark.parametrize("wrong", [{"records": 1}, {"orders": 3}, {"pk": "a/o0/n"}, {"pk": "a/s1/n"}])
 def test_a_torn_counter_is_noticed(wrong: dict[str, Any]) -> None:
-    counters = [{"pk": "a/n/s", "sk": "11", "m": 2, "n": 2} | wrong, {"pk": "a/n/o", "sk": "12", "m": 2, "n": 1}]
-    assert check_counters(counters, HEADS)
+    assert check_counters([COUNTERS[0] | wrong, COUNTERS[1]], HEADS)
+
+
+def test_the_kinds_of_items_are_told_apart() -> None:
+    event = {"pk": "a/s0/e/0", "sk": "AA1!e"}
+    found = parts([*HEADS, ANN_V3, ANN_V1, *COUNTERS, event])
+    assert found == {"heads": HEADS, "events": [event], "people": [ANN_V3, ANN_V1], "counters": COUNTERS}

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from tillbook.contract import shopper_activity
-from tillbook.ledger.ledger import Activity
+from tillbook.ledger.activities import Activity
 from tillbook.records.messages import QueuedOrder
 from tillbook.rules import times
 from tillbook.rules.identity import keyed_event_id, request_event_id
@@ -96,6 +96,7 @@ class Account:
     v1_orders: list[str]
     submitted: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     sent: list[Event] = field(default_factory=list)
+    keys: dict[str, set[str]] = field(default_factory=dict)  # idempotency keys, each with the orders it was used on
 
     @property
     def emails(self) -> list[str]:
@@ -190,12 +191,19 @@ class Workload:
         for name in ("shipping_address", "billing_address"):
             if random.random() < 0.15:
                 payload[name] = random.choice(_ADDRESSES)
-        key = f"k-{self._count}" if random.random() < (0.1 if alone else 0.5) else None
+        key = self._key(account, payload["order_id"]) if random.random() < (0.1 if alone else 0.5) else None
         if random.random() < 0.6 or not (alone or key):
             payload["occurred_at"] = random.choice(_MOMENTS)
         event = Event(account.id, f"e-{self._count}", 0, request_id, received, random.randint(0, 3), key, payload)
         account.sent.append(event)
         return event
+
+    def _key(self, account: Account, order_id: str) -> str:
+        """A new idempotency key, or one of another order: under it this is an event of its own."""
+        others = [key for key, orders in account.keys.items() if order_id not in orders]
+        key = self._random.choice(others) if others and self._random.random() < 0.3 else f"k-{self._count}"
+        account.keys.setdefault(key, set()).add(order_id)
+        return key
 
     def _changes(self, account: Account) -> list[Change]:
         random = self._random

@@ -21,13 +21,13 @@ from random import Random
 from typing import Any
 
 from local.stack import ROOT, Stack
-from tests.concurrency.books import Answer, audit
+from tests.concurrency.books import V1, Answer, audit, parts, source_of
 from tests.concurrency.engine import Engine
 from tests.concurrency.run import order_keys, people_keys, snapshot
 from tests.concurrency.workload import Account, Change, Event, Workload, people
 from tests.end_to_end.shop import Shop, segment
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.ledger import table
+from tillbook.ledger.items import SOURCES, Scope
 from tillbook.rules.times import uuid7
 
 # The template's 360 s would make a round wait six minutes for what a killed function held, and its five receives are
@@ -42,6 +42,7 @@ SETTLE_SECONDS = 240
 NOTED_SECONDS = 240
 _SENDERS = 3
 _ORDERS = 36
+_V1_ORDERS = 48  # one for each moment at which a v1 handler is killed, and what of it still fits one snapshot
 _KINDS = ("submitted", "edited", "deleted")
 _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "delete_order"}
 
@@ -103,7 +104,7 @@ class Crashes:
         shop = Shop.open(self.stack)
         found.account = shop.account
         orders = [f"o-{n}" for n in range(_ORDERS)]
-        account = Account(shop.account, people(shop.account), orders, [f"v-{n}" for n in range(40)])
+        account = Account(shop.account, people(shop.account), orders, [f"v-{n}" for n in range(_V1_ORDERS)])
         self._set(VisibilityTimeout=VISIBILITY_SECONDS)
         cut_before = self._cut()
         sender = _Sender(shop, account, seed, events)
@@ -247,7 +248,7 @@ class Crashes:
         faults += [f"request {request_id} was never answered" for request_id in statuses]
         items = list(self._items(account))
         faults += audit(items, events, answers)
-        made = {item["rq"] for item in items if "i" in item and "!" in item["sk"]}
+        made = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
         self._made.append((found, made))
         # What hangs on a write comes with its announcement; one that found the write not yet made comes back.
         end = time.monotonic() + NOTED_SECONDS
@@ -256,38 +257,40 @@ class Crashes:
         if made != applied:
             faults.append(f"v1 writes made but not noted {made - applied}, noted but not made {applied - made}")
         letters = list(self._query(self.stack.outputs["RecordsTableName"], f"{account.id}/d"))
-        faults += [f"a dead letter: {letter['why']}" for letter in letters]
+        faults += [f"a dead letter: {letter['reason']}" for letter in letters]
         if any(net := self._left(self._net).values()):
             faults.append(f"messages in the dead-letter queue: {net}")
         return faults + self._check_people(account, items)
 
     def _check_people(self, account: Account, items: list[Item]) -> list[str]:
-        """What the API shows of people is what stands in the ledger, which the audit found right."""
+        """What the API shows of people is what the ledger holds, which the audit found right."""
         faults = []
-        stored = {item["id"]: item for item in items if item["sk"] == "p"}
+        must: dict[str, Counter[str]] = {}
+        for item in parts(items)["people"]:
+            own = must.setdefault(item["value"], Counter())
+            for name in [name for name in item if name.startswith("#") and item[name]]:
+                # Named by no event, the currency is the account's.
+                own["USD" if name == "#*" else name[1:]] += item.get(name[1:], Decimal(0))
         shop = Shop(self.stack, account.id, f"ingest-{account.id}", f"admin-{account.id}")
         for named in account.people:
             shown = shop.person(next(iter(named.values())))
-            item = stored[shown["email_sha256"] or shown["person_id"]]
-            must: Counter[str] = Counter()
-            for name, value in item.items():
-                # Named by no event, the currency is the account's.
-                if name[1:2] == "." and item.get(f"{name[0]}#{name[2:]}"):
-                    must["USD" if name[2:] == "*" else name[2:]] += value
+            own = must[shown["email_sha256"] or shown["person_id"]]
             have = {currency: Decimal(text) for currency, text in shown["lifetime_value"].items()}
-            if have != dict(must):
-                faults.append(f"{named} is shown with {have}, and has {dict(must)}")
+            if have != dict(own):
+                faults.append(f"{named} is shown with {have}, and has {dict(own)}")
         return faults
 
     # ----------------------------------------------------------------- reading
 
     def _items(self, account: Account) -> Iterator[Item]:
-        """All that stands in the ledger for an account, idempotency keys apart."""
+        """All of an account in the ledger."""
         ledger = self._engine.table
-        for pk in sorted({table.orders_pk(account.id, source, key) for source, key in order_keys(account)}):
+        partitions: set[str] = {Scope(account.id, source).counters() for source in SOURCES}
+        for source, key in order_keys(account):
+            scope = Scope(account.id, source)
+            partitions |= {scope.head_key(key)["pk"], scope.event_key(key, "")["pk"]}
+        for pk in sorted(partitions):
             yield from self._query(ledger, pk)
-        for source in table.SOURCE_LETTER:
-            yield from self._query(ledger, table.counters_pk(account.id, source))
         for pk, sk in people_keys(account):
             answer = self._dynamodb.get_item(TableName=ledger, Key=raw({"pk": pk, "sk": sk}), ConsistentRead=True)
             if "Item" in answer:
@@ -305,7 +308,7 @@ class Crashes:
                 for item in self._query(
                     self.stack.outputs["RecordsTableName"], f"{account}/t/{status}/{letter}{shard}"
                 ):
-                    found.setdefault(item["sk"], {})[status] = item["re"]
+                    found.setdefault(item["sk"], {})[status] = item["received"]
         return found
 
     def _query(self, name: str, pk: str) -> Iterator[Item]:

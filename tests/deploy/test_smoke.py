@@ -50,6 +50,14 @@ def test_a_wrong_sum_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> 
     target.clear()
 
 
+def test_an_erasure_that_fails_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY)
+    read = target.read
+    monkeypatch.setattr(target, "read", lambda path: read(path) | {"status": "failed"})
+    with pytest.raises(Failed, match="the erasure"):
+        target.clear()
+
+
 class Spoilt(BaseHTTPRequestHandler):
     """A gateway that answers 400 to all, as one would that hands gzip on in pieces."""
 

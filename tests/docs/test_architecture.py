@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 from local import template as templates
 from local.stack import ROOT
-from tillbook.ledger.ledger import MAX_TOGETHER
+from openapi import architecture
+from tillbook.ledger.activities import MAX_TOGETHER
 
 PAGE = (ROOT / "docs" / "architecture.md").read_text()
 PICTURE = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()
@@ -50,3 +51,8 @@ def test_the_picture_can_be_seen_by_day_and_by_night() -> None:
 
 def test_how_many_events_share_a_transaction_is_told() -> None:
     assert f"up to {MAX_TOGETHER} events of one account" in (ROOT / "docs" / "correctness.md").read_text()
+
+
+def test_the_table_of_items_is_as_the_classes_make_it() -> None:
+    assert architecture.page(PAGE) == PAGE
+    assert len(architecture.classes()) > 15

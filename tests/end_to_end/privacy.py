@@ -97,9 +97,13 @@ _BASE64_FORMS = tuple(form for text in (MARKER_DOMAIN, PUBLISHED) for form in _b
 # ------------------------------------------------------------- what there is to scan
 
 
-def table_items(stack: Any) -> Iterator[dict[str, Any]]:
+LEDGER, RECORDS = "LedgerTableName", "RecordsTableName"  # outputs of the stack
+
+
+def table_items(stack: Any, *names: str) -> Iterator[dict[str, Any]]:
+    """Of the tables that these outputs name, or of both."""
     client = stack.boto3_client("dynamodb")
-    for name in ("LedgerTableName", "RecordsTableName"):
+    for name in names or (LEDGER, RECORDS):
         for page in client.get_paginator("scan").paginate(TableName=stack.outputs[name], ConsistentRead=True):
             for item in page["Items"]:
                 yield plain_item(item)

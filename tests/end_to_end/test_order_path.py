@@ -465,7 +465,7 @@ def test_what_cannot_be_applied_becomes_a_dead_letter_and_holds_up_nobody(stack:
         ExpressionAttributeValues={":pk": {"S": f"{shop.account}/d"}},
     )["Items"]
     assert [letter["sk"]["S"] for letter in letters] == [bad["request_id"]]
-    assert json.loads(letters[0]["m"]["S"])["orders"] == [bad]
+    assert json.loads(letters[0]["message"]["S"])["orders"] == [bad]
     attributes = stack.boto3_client("sqs").get_queue_attributes(
         QueueUrl=stack.outputs["DeadLettersQueueUrl"], AttributeNames=["ApproximateNumberOfMessages"]
     )["Attributes"]

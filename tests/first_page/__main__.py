@@ -14,8 +14,7 @@ def main() -> None:
     options = parser.parse_args()
     for count in options.requests:
         shown = "  ".join(
-            f"{name}: {units:g} units, {calls} queries"
-            for name, (units, calls) in measured(count, options.seed).items()
+            f"{name}: {units:g} units, {calls} calls" for name, (units, calls) in measured(count, options.seed).items()
         )
         print(f"{count:>7} requests  {shown}", flush=True)
 

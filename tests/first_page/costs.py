@@ -15,13 +15,16 @@ from typing import Any
 from tests.audience_run.costs import read_units, size
 from tests.simulation.store import DynamoDB
 from tillbook.aws.items import Item, raw
+from tillbook.ledger.items import SOURCES
+from tillbook.records.accounts import Account
 from tillbook.records.hours import Hours
+from tillbook.records.scopes import Scopes
 from tillbook.records.transactions import STATUSES, Transaction, Transactions
 from tillbook.rules import times
 from tillbook.rules.effects import Effect
 from tillbook.views.summary import Summary
 
-ACCOUNT, RECORDS, SOURCES = "1234567", "records", ("orders_api", "shopper_activity")
+ACCOUNT, RECORDS = "1234567", "records"
 DAYS = 14
 
 
@@ -43,6 +46,15 @@ class Meter:
     def get_item(self, **arguments: Any) -> Any:
         answer = self.store.get_item(**arguments)
         self.units += read_units(size(answer.get("Item", {})), consistent=bool(arguments.get("ConsistentRead")))
+        self.calls += 1
+        return answer
+
+    def batch_get_item(self, **arguments: Any) -> Any:
+        answer = self.store.batch_get_item(**arguments)
+        for name, request in arguments["RequestItems"].items():
+            found, consistent = answer["Responses"][name], bool(request.get("ConsistentRead"))
+            sizes = [*map(size, found), *[0] * (len(request["Keys"]) - len(found))]
+            self.units += sum(read_units(one, consistent=consistent) for one in sizes)
         self.calls += 1
         return answer
 
@@ -80,20 +92,25 @@ def _put(store: DynamoDB, item: Item) -> None:
 
 def _summary(meter: Meter) -> None:
     now = times.to_datetime(times.now()).date()
-    found = Summary(Transactions(meter, RECORDS), Hours(meter, RECORDS))
-    found.of(ACCOUNT, "USD", now - timedelta(DAYS - 1), now, float("inf"))
+    found, scopes = Summary(Transactions(meter, RECORDS), Hours(meter, RECORDS)), Scopes(meter, RECORDS)
+    found.of(Account(ACCOUNT), lambda: scopes.read(ACCOUNT), now - timedelta(DAYS - 1), now, float("inf"))
+
+
+def _first_page(meter: Meter) -> None:
+    marks = Scopes(meter, RECORDS).read(ACCOUNT)
+    Transactions(meter, RECORDS).newest(marks, list(STATUSES), list(SOURCES), 50, None)
+
+
+def _one_order(meter: Meter) -> None:
+    Transactions(meter, RECORDS).of_order(Scopes(meter, RECORDS).read(ACCOUNT), "order-7", 50, None)
 
 
 def measured(count: int, seed: int) -> dict[str, tuple[float, int]]:
-    """(units, queries) of each look, of an account with that many requests in 14 days."""
+    """(units, calls) of each look, of an account with that many requests in 14 days."""
     store = filled(count, seed)
-    looks: dict[str, Callable[[Meter], Any]] = {
-        "first page": lambda meter: Transactions(meter, RECORDS).newest(
-            ACCOUNT, list(STATUSES), list(SOURCES), 50, None
-        ),
-        "sums of 14 days, again": _summary,
-        "one order": lambda meter: Transactions(meter, RECORDS).of_order(ACCOUNT, "order-7", 50, None),
-    }
+    looks: dict[str, Callable[[Meter], None]] = {
+        "first page": _first_page, "sums of 14 days, again": _summary, "one order": _one_order,
+    }  # fmt: skip
     found = {}
     for name, look in looks.items():
         meter = Meter(store)

@@ -99,6 +99,6 @@ def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureReques
     SEEN.test = request.node.name
     _empty()
     forget_keys()
-    shop = Shop(faults, _URLS)
+    shop = Shop(faults, _URLS, clock)
     faults.calls.clear()
     return shop

@@ -14,10 +14,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from tests.handlers import template
+from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tillbook.aws import clients
 from tillbook.aws.items import plain_item
 from tillbook.aws.settings import settings
+from tillbook.ledger.items import SOURCE_LETTER, Scope, person_of
 from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 from tillbook.web import endpoint
@@ -26,7 +28,7 @@ from tillbook.work import processing
 ACCOUNT, OTHER = "1234567", "other-shop"
 INGEST, ADMIN, OTHER_ADMIN = "ingest-secret", "admin-secret", "other-secret"
 ORDERS_QUEUE, DEAD_LETTERS_QUEUE = "OrdersQueue", "OrdersDeadLetters"
-WRITER_LIFE_SECONDS = 45
+WRITER_LIFE_SECONDS, LONGEST_BACK_OFF_SECONDS = 45, 60
 
 
 class Death(BaseException):
@@ -81,8 +83,9 @@ class Faults:
         SEEN.call(operation, arguments)
         if operation == "SendMessage":
             # The tests do not wait: what is delayed is delivered at the next drain. But a message that waits out the
-            # life of a writer comes back only when a test says that it is over: `Shop.writers_are_gone`.
-            if arguments.get("DelaySeconds", 0) == WRITER_LIFE_SECONDS:
+            # life of a writer comes back only when a test says that it is over: `Shop.writers_are_gone`, `Shop.settle`.
+            delay = arguments.get("DelaySeconds", 0)
+            if delay == WRITER_LIFE_SECONDS or delay > LONGEST_BACK_OFF_SECONDS:
                 self.held.append(arguments["MessageBody"])
                 return {"MessageId": "held"}
             arguments = arguments | {"DelaySeconds": 0}
@@ -123,8 +126,8 @@ def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Calla
 class Shop:
     """Account 1234567 with an ingest and an admin key, another account, and the AWS of template.yaml."""
 
-    def __init__(self, faults: Faults, queues: dict[str, str]) -> None:
-        self.faults, self.queues = faults, queues
+    def __init__(self, faults: Faults, queues: dict[str, str], clock: Clock) -> None:
+        self.faults, self.queues, self.clock = faults, queues, clock
         self.dynamodb, self.sqs = clients.dynamodb(), clients.sqs()
         self.accounts = Accounts(self.dynamodb, settings().records_table)
         self.keys = Keys(self.dynamodb, settings().records_table)
@@ -296,6 +299,14 @@ class Shop:
             self.drain()
             assert not self.faults.held
 
+    def settle(self) -> None:
+        """SettleSeconds later, and no function that lived before is alive: what waited for that is delivered."""
+        self.clock.sleep(settings().settle_seconds + 1)
+        held, self.faults.held = self.faults.held, []
+        for body in held:
+            self.sqs.send_message(QueueUrl=self.queues[ORDERS_QUEUE], MessageBody=body)
+        self.drain()
+
     # -------------------------------------------------------------- storage
 
     def items(self, table_name: str) -> list[dict[str, Any]]:
@@ -309,20 +320,22 @@ class Shop:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def stored_ltv(self, account: str = ACCOUNT) -> dict[str, Decimal]:
-        """LTV attributes of all persons, as stored: `<person>/<attribute>`. Zero ones are left out."""
-        return {
-            f"{item['pk'].rpartition('/')[2]}/{name}": value
-            for item in self.items(settings().ledger_table)
-            if item["pk"].startswith(f"{account}/p/")
-            for name, value in item.items()
-            if name[1:2] in (".", "#") and value
-        }
+        """LTV of all people, as stored: `<person>/o.USD`, and `<person>/o#USD` the number of orders; `s` for v3.
+        Zero ones are left out."""
+        found: dict[str, Decimal] = {}
+        for item in self.items(settings().ledger_table):
+            if item["pk"].startswith(f"{account}/") and "/p/" in item["pk"]:
+                person, letter = person_of(item), SOURCE_LETTER[Scope.of(item["pk"]).source]
+                for name, value in person.cells.items():
+                    if value:
+                        found[f"{item['sk']}/{letter}{name if name[0] == '#' else f'.{name}'}"] = value
+        return found
 
     def ledger_without_tokens(self) -> list[dict[str, Any]]:
         """All of the ledger but ids that differ from run to run, to compare two runs."""
         return sorted(
             (
-                {k: v for k, v in item.items() if k not in ("w", "y", "rq", "i", "b")}
+                {k: v for k, v in item.items() if k not in ("writes", "token", "request", "id", "body")}
                 for item in self.items(settings().ledger_table)
             ),
             key=lambda item: (item["pk"], item["sk"]),

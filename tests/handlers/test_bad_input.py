@@ -52,10 +52,14 @@ def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: 
     assert [(e["code"], e["attribute"]) for e in answer.body["errors"]] == [("presence_error", "email")]
 
 
-@pytest.mark.parametrize("before", [20190117, 1.5, True, ["2019-01-17"], {"date": "2019-01-17"}])
-def test_the_date_of_a_purge_is_a_string(shop: Shop, before: Any) -> None:
-    answer = shop.request("DELETE", "/v1/transactions", {"confirm": "purge", "before": before})
-    assert (answer.status, answer.fields) == (400, {"before"})
+@pytest.mark.parametrize("name", ["before", "account", "Source", "order_id"])
+@pytest.mark.parametrize("value", ["2019-01-17", 20190117, True, None, ["2019-01-17"], {"date": "2019-01-17"}])
+def test_a_purge_that_was_to_be_narrower_takes_nothing(shop: Shop, name: str, value: Any) -> None:
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": "a@b.co", "total": 5})
+    answer = shop.request("DELETE", "/v1/transactions", {"confirm": "purge", name: value})
+    assert (answer.status, answer.fields) == (400, {name})
+    shop.settle()
+    assert shop.ltv("a@b.co") == {"USD": "5.00"}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def v1_order(shop: Shop) -> str | None:
 
 def recorded(shop: Shop) -> list[tuple[str, str]]:
     """(action, status) of what the transactions say became of v1 writes."""
-    return sorted((i["a"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
+    return sorted((i["action"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)

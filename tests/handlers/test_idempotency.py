@@ -68,7 +68,7 @@ def test_the_same_key_with_other_content_is_failed_and_the_one_applied_first_sta
     shop.drain()
     others = [
         send(shop, event(**changes), "k-1")
-        for changes in ({"grand_total": 7}, {"order_id": "2"}, {"occurred_at": day(1)})
+        for changes in ({"grand_total": 7}, {"email": "bob@b.co"}, {"occurred_at": day(1)})
     ]
     shop.drain()
     assert outcome(shop, first) == ("applied", False)
@@ -76,6 +76,15 @@ def test_the_same_key_with_other_content_is_failed_and_the_one_applied_first_sta
     assert "key" in shop.status(others[0])["reason"]
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
     assert shop.person(EMAIL)["orders_count"] == 1
+
+
+def test_a_key_belongs_to_its_order(shop: Shop) -> None:
+    """The provider's and the order's id are part of what an event is: under one key each order has its own."""
+    bodies = [event(order_id="1"), event(order_id="2"), event(order_id="1", provider="another"), event(order_id="1")]
+    ids = [send(shop, body, "k") for body in bodies]
+    shop.drain()
+    assert [outcome(shop, i)[0] for i in ids] == ["applied", "applied", "applied", "duplicate"]
+    assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 
 def test_a_key_in_a_batch_counts_with_the_position(shop: Shop) -> None:

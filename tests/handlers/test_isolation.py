@@ -164,7 +164,7 @@ def test_who_may_write_by_it(standing: Standing, route: str, who: str) -> None:
 def _stored(shop: Shop) -> list[Any]:
     """But for the days on which keys were last used, and the sums that a summary keeps."""
     items = shop.items("LedgerTable") + [i for i in shop.items("RecordsTable") if not i["pk"].endswith("/y")]
-    return sorted(repr({n: v for n, v in item.items() if n != "us"}) for item in items)
+    return sorted(repr({n: v for n, v in item.items() if n != "used"}) for item in items)
 
 
 # ------------------------------------------------------------------ ids and cursors of another account
@@ -212,7 +212,7 @@ def test_our_ids_do_not_resolve_in_another_account(standing: Standing, route: st
         assert (answer.status, answer.body["status"]) == (200, "queued")
     elif route.startswith("DELETE /v3/"):  # whatever it names
         assert standing.call(route, OTHER_ADMIN, OTHER).status == 202
-        standing.shop.drain()
+        standing.shop.settle()
     else:
         assert standing.call(route, OTHER_ADMIN, OTHER).status == 404
     assert standing.shop.items("LedgerTable") == before

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.handlers import template
 from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
 from tests.handlers.test_shopper_activity import EMAIL, day, event
-from tillbook.ledger.ledger import MAX_TOGETHER
+from tillbook.ledger.activities import MAX_TOGETHER
 from tillbook.records.messages import decode
 
 
@@ -57,10 +57,10 @@ def test_after_the_fifth_try_a_dead_letter_with_its_reason(shop: Shop) -> None:
     assert deliveries == 5
     (letter,) = dead_letters(shop)
     assert letter["sk"] == ids[1]
-    assert letter["why"]
+    assert letter["reason"]
     assert "secret internals" not in str(letter)
     assert "private@" not in str(letter)
-    assert [order.request_id for order in decode(letter["m"]).orders] == [ids[1]]
+    assert [order.request_id for order in decode(letter["message"]).orders] == [ids[1]]
     status = shop.status(ids[1])
     assert status["status"] == "failed"
     assert status["reason"]
@@ -74,7 +74,7 @@ def test_a_dead_letter_holds_the_message_as_it_was_queued(shop: Shop) -> None:
     with shop.faults.injected(poisoned("o-1")):
         shop.drain(10)
     (letter,) = dead_letters(shop)
-    assert decode(letter["m"]) == queued
+    assert decode(letter["message"]) == queued
 
 
 def test_redelivery_of_the_same_message_is_harmless(shop: Shop) -> None:
@@ -116,32 +116,45 @@ def test_what_another_event_did_is_not_noted_of_one_that_is_delivered_again(shop
     assert shown["notes"] == []
 
 
-def test_what_may_be_written_yet_is_tried_again_when_it_cannot_be_any_more(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("late", ["never", "before the next delivery", "after the next delivery"])
+@pytest.mark.parametrize("known", [False, True], ids=["new order", "known order"])
+def test_a_lost_try_counts_once_whenever_it_is_written(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, late: str, known: bool
 ) -> None:
-    """The next delivery knows nothing of the lost try."""
+    """The next delivery knows nothing of it, and need not wait for it: it lands nowhere that was written since."""
     from tillbook.work import processing
 
-    shop.send(event())
+    if known:
+        shop.send(event(order_id="o", grand_total=100, occurred_at=day(1)))
+        shop.drain()
+    request_id = shop.send(event(order_id="o", action="updated", grand_total=90, occurred_at=day(2))).body["request_id"]
     shop.deliver([])  # makes the processor
     processor, clock = processing.processor(), [0.0]
-    assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
     monkeypatch.setattr(processor.ledger, "pace", processor.ledger.pace._replace(clock=lambda: clock[0]))
+    lost: list[Callable[[], Any]] = []
 
-    def lost(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+    def lose(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems":
+            lost.append(go)
             clock[0] += 100
             raise ReadTimeoutError(endpoint_url="https://dynamodb")
         return go()
 
-    shop.faults.calls.clear()
-    with shop.faults.injected(lost):
+    with shop.faults.injected(lose):
         assert shop.deliver(shop.receive()) == []
-    assert [arguments["DelaySeconds"] for name, arguments in shop.faults.calls if name == "SendMessage"] == [60]
+    (write,) = lost
     clock[0] = 0
+    if late == "before the next delivery":
+        write()
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "100.00"}
+    before = shop.items("LedgerTable")
+    if late == "after the next delivery":
+        with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+            write()
+    assert shop.items("LedgerTable") == before
+    assert shop.ltv(EMAIL) == {"USD": "90.00"}
+    assert shop.status(request_id)["status"] == "applied"
 
 
 def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,11 +163,10 @@ def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monke
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
     shop.deliver([])  # makes the processor
     processor, clock = processing.processor(), [0.0]
-    assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
 
     def timed_out(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
-        if operation == "Query" and f"{ACCOUNT}/u" in str(arguments):
+        if operation == "BatchGetItem" and f"{ACCOUNT}/u" in str(arguments):
             clock[0] += 8
             raise ReadTimeoutError(endpoint_url="https://dynamodb")
         return go()
@@ -204,7 +216,6 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
         return go()
 
     processor = processing.processor()
-    assert processor is not None
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
     with shop.faults.injected(slow):
         assert shop.deliver(shop.receive(), milliseconds=36_000) == []

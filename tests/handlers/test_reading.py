@@ -210,8 +210,8 @@ def test_an_event_that_moves_within_the_index_is_told_once(shop: Shop) -> None:
         answer = go()
         if operation == "Query" and arguments.get("IndexName") == "timeline":
             left = copy.deepcopy(answer["Items"][0])
-            stamp = left["gs"]["S"]
-            left["gs"]["S"] = f"{stamp[:20]}{int(stamp[20:40]) + 1_000_000:020}{stamp[40:]}"
+            stamp = left["stamp"]["S"]
+            left["stamp"]["S"] = f"{stamp[:20]}{int(stamp[20:40]) + 1_000_000:020}{stamp[40:]}"
             answer["Items"].insert(0, left)
         return answer
 
@@ -262,7 +262,7 @@ def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
 
     def between(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
         answer = go()
-        if operation == "BatchGetItem" and any("~" in i["sk"]["S"] for i in next(iter(answer["Responses"].values()))):
+        if operation == "BatchGetItem" and any("/h/" in i["pk"]["S"] for i in next(iter(answer["Responses"].values()))):
             shop.faults.intercept = None
             with SEEN.others():
                 assert changes[change]().status in (200, 202)
@@ -292,7 +292,7 @@ def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> N
             shop.faults.intercept = None
             listed.extend(answer["Items"])
             with SEEN.others():
-                shop.drain()
+                shop.settle()
         return answer
 
     with shop.faults.injected(erase):

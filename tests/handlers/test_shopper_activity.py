@@ -476,7 +476,7 @@ def test_rounding_is_noted_by_the_name_that_was_sent(shop: Shop) -> None:
     items = [{"product_id": "a", "name": "a", "price": 1, "discounts": "19.989999999999998"}]
     shop.send(event(items=items))
     shop.drain()
-    assert any("discounts was rounded to 19.99" in str(item.get("no")) for item in shop.items("RecordsTable"))
+    assert any("discounts was rounded to 19.99" in str(item.get("notes")) for item in shop.items("RecordsTable"))
 
 
 def test_custom_attributes_keep_their_json_types(shop: Shop) -> None:
@@ -792,11 +792,11 @@ def test_the_key_of_another_account_or_role_is_403(shop: Shop) -> None:
 def test_the_day_of_last_use_is_noted(shop: Shop) -> None:
     shop.send(event(), key=INGEST)
     keys = {
-        item["ro"]: item
+        item["role"]: item
         for item in shop.items("RecordsTable")
-        if str(item["pk"]).startswith("#key/") and item["ac"] == ACCOUNT
+        if str(item["pk"]).startswith("#key/") and item["account"] == ACCOUNT
     }
-    assert keys["ingest"]["us"] == datetime.now(UTC).date().isoformat()
+    assert keys["ingest"]["used"] == datetime.now(UTC).date().isoformat()
     assert INGEST not in str(keys)
 
 

@@ -20,7 +20,10 @@ from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
 from tillbook.aws.settings import settings
+from tillbook.ledger.items import SOURCES
+from tillbook.records.accounts import Account
 from tillbook.records.hours import Hours, hour_of
+from tillbook.records.scopes import Mark, Marks
 from tillbook.records.transactions import Transaction, Transactions
 from tillbook.rules import times
 from tillbook.rules.effects import Effect
@@ -158,9 +161,25 @@ def test_a_purge_empties_the_summary(shop: Shop) -> None:
     shop.send(V3 | {"action": "placed", "grand_total": 30})
     shop.drain()
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
-    shop.drain()
+    assert _is_empty(shop), "from the answer on"
+    shop.settle()
+    assert _is_empty(shop)
+
+
+def _is_empty(shop: Shop) -> bool:
     found = _summary(shop)
-    assert (found["days"], found["requests"]) == ([], [])
+    return (found["days"], found["requests"], found["by_new_buyer"], found["refused"]) == ([], [], [], [])
+
+
+def test_a_purge_of_one_source_leaves_the_other_in_the_summary(shop: Shop) -> None:
+    shop.submit(_order("1", "100"))
+    shop.send(V3 | {"action": "placed", "grand_total": 30})
+    shop.drain()
+    body = {"confirm": "purge", "source": "orders_api"}
+    assert shop.request("DELETE", "/v1/transactions", body).status == 202
+    for _ in range(2):
+        assert [(row["source"], row["amount"]) for row in _summary(shop)["days"]] == [("shopper_activity", "30.00")]
+        shop.settle()
 
 
 def test_one_account_s_summary_holds_nothing_of_another_s(shop: Shop) -> None:
@@ -201,7 +220,7 @@ class _Paged:
         return [account]
 
     # No hour is kept.
-    def kept(self, account: str, hours: list[str]) -> dict[str, Any]:
+    def kept(self, account: str, hours: list[str], cut: str) -> dict[str, Any]:
         return {}
 
     def keep(self, account: str, read_at: str, sums: dict[str, Any]) -> None:
@@ -211,8 +230,8 @@ class _Paged:
         found = []
         for day in sorted(self.days, reverse=True):
             request_id = f"{times.hour_floor(f'{day}T00')}-7000-8000-000000000000"
-            effects = [Effect("USD", Decimal(1), 1)]
-            found.append(Transaction(pk, "orders_api", request_id, "applied", "", "", "", "", effects=effects))
+            effects, received = [Effect("USD", Decimal(1), 1)], f"{day:%Y%m%d}000000000000"
+            found.append(Transaction(pk, "orders_api", request_id, "applied", received, "", "", "", effects=effects))
             if not may_go_on():
                 return found, request_id
         return found, None
@@ -222,12 +241,13 @@ def test_where_time_runs_out_the_whole_days_that_were_read_are_told() -> None:
     start = date(2026, 1, 1)
     paged: Any = _Paged([start + timedelta(n) for n in range(5)])
     seconds = iter(range(100))
+    marks = Marks("a", {source: Mark() for source in SOURCES}, {})
 
     def told(time_left: int) -> Any:
         nonlocal seconds
         seconds = iter(range(100))
         made = summary.Summary(paged, paged, lambda: float(next(seconds)))
-        return made.of("a", "USD", start, date(2026, 1, 5), time_left)
+        return made.of(Account("a"), lambda: marks, start, date(2026, 1, 5), time_left)
 
     assert told(10)["earlier"] is None
     cut = told(2)
@@ -282,7 +302,7 @@ def stores(shop: Shop) -> tuple[Transactions, Hours]:
 
 
 def _kept(shop: Shop) -> list[str]:
-    return [i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/y" and "b" in i]
+    return [i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/y" and "sums" in i]
 
 
 def test_hours_that_are_over_are_read_once(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
@@ -329,13 +349,17 @@ def test_what_was_read_before_an_hour_changed_is_not_kept(shop: Shop, stores: tu
 
 
 def test_a_purge_takes_hours_that_were_added_up(shop: Shop, stores: tuple[Transactions, Hours]) -> None:
+    """What is kept of them is not used from the answer on, and is replaced by what is added up then."""
     transactions, _ = stores
-    transactions.record([_outcome(n, 30 + n) for n in range(3)])
+    outcomes = [_outcome(n, 30 + n) for n in range(3)]
+    transactions.record(outcomes)
     assert _amount(shop) == 30
+    assert {hour_of(outcome.request_id) for outcome in outcomes} <= set(_kept(shop))
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
-    shop.drain()
-    assert _kept(shop) == []
-    assert _summary(shop)["requests"] == []
+    assert _is_empty(shop)
+    shop.settle()
+    assert _is_empty(shop)
+    assert not [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
 
 
 def test_hours_whose_requests_are_no_longer_kept_are_not_added_up_again(
@@ -350,26 +374,49 @@ def test_hours_whose_requests_are_no_longer_kept_are_not_added_up_again(
     assert _kept(shop) == [hour_of(old.request_id)]
 
 
+@pytest.mark.parametrize("settled", [False, True], ids=["answered", "done"])
+@pytest.mark.parametrize("late", ["its marks are read", "its sums are kept"])
 def test_what_was_read_before_a_purge_is_not_told_after_it(
-    shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch
+    shop: Shop, stores: tuple[Transactions, Hours], monkeypatch: pytest.MonkeyPatch, late: str, settled: bool
 ) -> None:
+    """A purge comes while a summary is made: after its marks are read, or before its sums are kept."""
     transactions, _ = stores
     transactions.record([_outcome(n, 30) for n in range(4)])
-    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
-    keep = Hours.keep
+    keep, purged = Hours.keep, []
+
+    def purge() -> None:
+        shop.faults.intercept = None
+        with SEEN.others():
+            purged.append(shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status)
+            if settled:
+                shop.settle()
+
+    def marks_read(_index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+        answer = go()
+        if operation == "BatchGetItem" and f"{ACCOUNT}/u" in str(arguments):
+            purge()
+        return answer
 
     def keep_late(hours: Hours, *arguments: Any) -> None:
-        with SEEN.others():
-            shop.drain()  # the purge, from its beginning to its end
+        purge()
         keep(hours, *arguments)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Hours, "keep", keep_late)
-        assert _amount(shop) == 40
+    if late == "its marks are read":
+        with shop.faults.injected(marks_read):
+            assert _amount(shop) == (0 if settled else 40)
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr(Hours, "keep", keep_late)
+            assert _amount(shop) == 40
+    assert purged == [202]
     for _ in range(2):
         assert _summary(shop)["requests"] == []
-    transactions.record([_outcome(9, 30)])
+    # Received after the cut, and old enough to be added up and kept.
+    shop.clock.sleep(2 * 24 * 3600)
+    outcome = _outcome(9, 30)
+    transactions.record([outcome])
     assert _amount(shop) == _amount(shop) == 10
+    assert hour_of(outcome.request_id) in _kept(shop)
 
 
 def test_an_hour_of_too_many_promo_codes_is_added_up_each_time(

@@ -245,8 +245,10 @@ def _purge(chance: Random) -> tuple[Any, list[Fault]]:
         body["source"] = chance.choice(["", "shopify", 5, True, [], {}, ["orders_api"]])
         faults.append(Fault(("source",), "", "the source"))
     if chance.random() < 0.5 or not faults:
-        body["before"] = chance.choice([v for v in payloads._NO_MOMENT if v != " "])
-        faults.append(Fault(("before",), "", f"before = {render(body['before'])[:60]}"))
+        # A purge that was to be narrower must not take everything: no other field is known, whatever it says.
+        name = chance.choice(["before", "Source", "sources", "account", "person", "dry_run", "", "\x00", "a.b"])
+        body[name] = chance.choice(["2019-01-01", "orders_api", None, True, 5, [], {}, Raw("1e999")])
+        faults.append(Fault((name,), "", f"{name} = {render(body[name])[:60]}"))
     return body, faults
 
 

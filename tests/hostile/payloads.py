@@ -260,7 +260,7 @@ _BAD["integer"] = _integer
 # ------------------------------------------------------------------ what is fine
 
 _ODD_NAMES = [
-    "", " ", "__class__", "__proto__", "model_config", "model_fields", "__pydantic_extra__", "pk", "sk", "gs",
+    "", " ", "__class__", "__proto__", "model_config", "model_fields", "__pydantic_extra__", "pk", "sk", "stamp",
     "n" * 300,
     "\x00", "\uffff", "🍕", "a.b", "items[0]", "$ref", "constructor", "self", "ttl", "_amounts", "context",
     "mailing_address",

@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from local import front_door
 from local import template as templates
+from tests.audience_run.costs import INDEXES
 from tests.handlers import template
 from tests.handlers.shop import Context, forget_clients, forget_keys
 from tests.hostile.attacks import Attack, Shop, complaint
@@ -57,7 +58,7 @@ class Handlers:
     def open(self) -> None:
         """A new store, with an order that stands."""
         self.dynamodb = DynamoDB()
-        self.dynamodb.add_table(LEDGER, timeline=("gp", "gs"), shipping=("gx",), billing=("gy",), customer=("gz",))
+        self.dynamodb.add_table(LEDGER, **INDEXES)
         self.dynamodb.add_table(RECORDS)
         self.sqs = SQS(lambda: 0.0, url=QUEUE)
         forget_clients()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.deployed import as_deployed, deployed, source
+from tests.infrastructure.rights import of_function
 from tests.infrastructure.rules import RULES, Rule
 
 Resources = dict[str, Any]
@@ -24,6 +25,22 @@ def test_the_transform_gives_what_the_rules_look_at() -> None:
     assert len(found.functions()) >= 8
     for kind in ("DynamoDB::Table", "SQS::Queue", "Lambda::EventSourceMapping", "ApiGatewayV2::Stage", "IAM::Role"):
         assert list(found.of(kind)), kind
+
+
+_WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete", "BatchWrite")}
+LATE_SECONDS = 30  # a write may arrive that much later than its function ends
+
+
+def test_the_job_of_a_purge_begins_when_no_writer_is_alive_that_was_before() -> None:
+    """Whatever is chosen. SQS holds a message back no longer than 900 s."""
+    stack, settle = as_deployed(), source()["Parameters"]["SettleSeconds"]
+    writers = {
+        name: int(function["Timeout"])
+        for name, function in stack.functions().items()
+        if any(action in _WRITES and "LedgerTable" in resource for action, resource in of_function(stack, name))
+    }
+    assert {"SubmitOrder", "EditOrder", "DeleteOrder", "ProcessOrders"} <= writers.keys()
+    assert max(writers.values()) + LATE_SECONDS <= settle["MinValue"] <= settle["Default"] <= settle["MaxValue"] <= 900
 
 
 # ------------------------------------------------------------ each rule can fail

@@ -31,7 +31,7 @@ OF_AWS = {
 }
 # Counted by the outcome's name, the status of the answer, the type of the refusal.
 BY_VALUE = {
-    "outcome.status.capitalize()": {"Duplicate", "Failed"},
+    "result.status.capitalize()": {"Applied", "Duplicate", "Failed"},
     "f'Status{response.status // 100}xx'": {"Status2xx", "Status4xx", "Status5xx"},
     "f'Rejected{type(refused).__name__}'": {
         f"Rejected{name}" for name in ("Invalid", "Malformed", "NotFound", "Conflict", "TooLarge", "UnsupportedType")

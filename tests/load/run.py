@@ -19,11 +19,10 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from tests.concurrency.books import check_counters, check_people
-from tests.end_to_end.privacy import table_items
+from tests.concurrency.books import V1, V3, check_counters, check_people, parts, scope_of, source_of
+from tests.end_to_end.privacy import LEDGER, RECORDS, table_items
 from tests.end_to_end.shop import Shop, basic
 from tests.simulation.progress import Progress
-from tillbook.ledger import table
 from tillbook.rules.identity import Person, email_sha256
 
 PROVIDER = "load_shop"
@@ -37,7 +36,6 @@ WARM_UP_SECONDS = 2.0
 LATE_SECONDS = 2.0
 DRAIN_SECONDS = 600.0
 GATEWAY = {429: "Too Many Requests", 503: "Service Unavailable"}
-V1, V3 = "orders_api", "shopper_activity"
 
 
 @dataclass(frozen=True)
@@ -266,26 +264,29 @@ def ids_of(body: dict[str, Any]) -> list[str]:
     return list(body.get("request_ids") or [body["request_id"]])
 
 
+Item = dict[str, Any]
+
+
 def check(shop: Shop, replies: list[Reply], result: Result) -> None:
-    items = [item for item in table_items(shop.stack) if str(item["pk"]).startswith(f"{shop.account}/")]
-    heads = {(_source(item), str(item["id"])): item for item in items if str(item["sk"]).endswith("~")}
+    ledger, records = (
+        [item for item in table_items(shop.stack, name) if str(item["pk"]).startswith(f"{shop.account}/")]
+        for name in (LEDGER, RECORDS)
+    )
+    found = parts(ledger)
+    heads = {(source_of(item), str(item["order_id"])): item for item in found["heads"]}
     result.orders = len(heads)
-    result.faults += check_people([i for i in items if i["sk"] == "p"], heads.values())
-    result.faults += check_counters([i for i in items if str(i["pk"]).split("/")[1] == "n"], heads.values())
-    result.faults += list(_orders(items, heads, replies, result))
-    result.faults += list(_sums(shop, items, heads, replies))
-    result.faults += list(_outcomes(shop, items, replies))
-
-
-def _source(item: dict[str, Any]) -> str:
-    return table.SOURCE_OF_LETTER[str(item["pk"]).split("/")[1]]
+    result.faults += check_people(found["people"], found["heads"])
+    result.faults += check_counters(found["counters"], found["heads"])
+    result.faults += list(_orders(found["events"], heads, replies, result))
+    result.faults += list(_sums(shop, found["people"], heads, replies))
+    result.faults += list(_outcomes(records, replies))
 
 
 def _orders(
-    items: list[dict[str, Any]], heads: dict[tuple[str, str], Any], replies: list[Reply], result: Result
+    items: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply], result: Result
 ) -> Iterator[str]:
-    """Each accepted order stands once, and of those without a 2xx none in part or twice."""
-    events = Counter((str(i["pk"]), str(i["sk"]).partition("!")[0]) for i in items if "!" in str(i["sk"]))
+    """Each accepted order is there once, and of those without a 2xx none in part or twice."""
+    events = Counter((scope_of(item), str(item["sk"]).partition("!")[0]) for item in items)
     accepted: dict[tuple[str, str], Order] = {}
     others: dict[tuple[str, str], tuple[Order, set[int]]] = {}
     for reply in replies:
@@ -296,54 +297,50 @@ def _orders(
                 others.setdefault((order.source, order.order_id), (order, set()))[1].add(reply.status)
     for key, order in accepted.items():
         if key not in heads:
-            yield f"{key} was accepted and does not stand"
-        elif heads[key]["x"] != order.amount:
-            yield f"{key} counts {heads[key]['x']}, not {order.amount}"
+            yield f"{key} was accepted and is not there"
+        elif heads[key]["contribution"] != order.amount:
+            yield f"{key} counts {heads[key]['contribution']}, not {order.amount}"
     for key, head in heads.items():
-        if events.pop((str(head["pk"]), str(head["sk"])[:-1]), 0) != 1:
+        if events.pop((scope_of(head), str(head["sk"])), 0) != 1:
             yield f"{key} does not have one event"
         if key in accepted:
             continue
         if key not in others:
             yield f"{key} was never sent"
         elif others[key][1] == {429}:
-            yield f"{key} was refused with 429 and stands"
-        elif head["x"] != others[key][0].amount:
-            yield f"{key} counts {head['x']}, not {others[key][0].amount}"
+            yield f"{key} was refused with 429 and is there"
+        elif head["contribution"] != others[key][0].amount:
+            yield f"{key} counts {head['contribution']}, not {others[key][0].amount}"
         else:
             result.undecided += 1
-    for key in events:
-        yield f"events of {key} without an order"
+    for place in events:
+        yield f"events of {place} without an order"
 
 
-def _sums(
-    shop: Shop, items: list[dict[str, Any]], heads: dict[tuple[str, str], Any], replies: list[Reply]
-) -> Iterator[str]:
+def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply]) -> Iterator[str]:
     """Totals by person and source, from what was sent."""
     must: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for order in {(o.source, o.order_id): o for reply in replies for o in reply.request.orders}.values():
         if (order.source, order.order_id) in heads:
             must[Person("email", email_sha256(order.email)).id_in(shop.account), order.source] += order.amount
     have: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for item in items:
-        if item["sk"] == "p":
-            for name, value in item.items():
-                if name[1:2] == "." and value:
-                    have[str(item["pk"]).rpartition("/")[2], table.SOURCE_OF_LETTER[name[0]]] += value
+    for item in people:
+        for name in [name for name in item if name.startswith("#") and item[name]]:
+            have[str(item["sk"]), source_of(item)] += item.get(name[1:], Decimal(0))
     for key in must.keys() | have.keys():
         if must.get(key) != have.get(key):
             yield f"{key} is worth {have.get(key)}, not {must.get(key)}"
 
 
-def _outcomes(shop: Shop, items: list[dict[str, Any]], replies: list[Reply]) -> Iterator[str]:
+def _outcomes(records: list[Item], replies: list[Reply]) -> Iterator[str]:
     """What became of each accepted request is known, and nothing is a dead letter."""
     known: dict[str, set[str]] = defaultdict(set)
-    for item in items:
-        parts = str(item["pk"]).split("/")
-        if parts[1] == "t":
-            known[str(item["sk"])].add(parts[2])
-        elif parts[1] == "d":
-            yield f"{item['sk']} is a dead letter: {item['why']}"
+    for item in records:
+        _, kind, *more = str(item["pk"]).split("/")
+        if kind == "t":
+            known[str(item["sk"])].add(more[0])
+        elif kind == "d":
+            yield f"{item['sk']} is a dead letter: {item['reason']}"
     for reply in replies:
         for request_id in ids_of(json.loads(reply.text)) if reply.status == 202 else ():
             if not known[request_id] or not known[request_id] <= {"applied", "duplicate"}:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from local.front_door import Throttle
+from tests.end_to_end.privacy import LEDGER, RECORDS
 from tests.load import run as load
 from tests.load.run import V1, V3, Order, Reply, Request, Result, dishonest
-from tillbook.ledger import table
+from tillbook.ledger.items import Scope
 from tillbook.rules.identity import Person, email_sha256, order_key
 
 ACCOUNT = "1234567"
@@ -55,18 +56,22 @@ def test_an_answer_is_honest_or_not(answer: Reply, honest: bool) -> None:
     assert (dishonest(answer) == "") is honest
 
 
+SCOPE = Scope(ACCOUNT, "shopper_activity")
+
+
 def order_items(order_id: str = "1", amount: int = 5) -> list[dict[str, Any]]:
+    """Head, event, counter."""
     key = order_key(V3, "load_shop", order_id)
-    pk = table.orders_pk(ACCOUNT, V3, key)
+    head = {"order_id": order_id, "person": PERSON, "contribution": Decimal(amount), "records": Decimal(1)}
     return [
-        {"pk": pk, "sk": f"{key}~", "id": order_id, "p": PERSON, "c": "", "x": Decimal(amount), "m": Decimal(1)},
-        {"pk": pk, "sk": f"{key}!e"},
-        {"pk": table.counters_pk(ACCOUNT, V3), "sk": table.counters_shard(key), "m": Decimal(1), "n": Decimal(1)},
+        SCOPE.head_key(key) | head,
+        SCOPE.event_key(key, "e"),
+        SCOPE.counter_key(key) | {"records": Decimal(1), "orders": Decimal(1)},
     ]
 
 
 def person(amount: int = 5, count: int = 1) -> dict[str, Any]:
-    return {"pk": f"{ACCOUNT}/p/{PERSON}", "sk": "p", "s.*": Decimal(amount), "s#*": Decimal(count)}
+    return SCOPE.person_key(PERSON) | {"*": Decimal(amount), "#*": Decimal(count)}
 
 
 def outcome(status: str = "applied") -> dict[str, Any]:
@@ -88,8 +93,8 @@ GOOD = [*order_items(), person(), outcome()]
         (GOOD, [LOST], ""),
         ([], [LOST], ""),
         ([], [REFUSED], ""),
-        ([outcome()], [ACCEPTED], "was accepted and does not stand"),
-        (GOOD, [REFUSED], "was refused with 429 and stands"),
+        ([outcome()], [ACCEPTED], "was accepted and is not there"),
+        (GOOD, [REFUSED], "was refused with 429 and is there"),
         (GOOD, [], "was never sent"),
         ([*order_items(amount=6), person(6), outcome()], [ACCEPTED], "counts 6, not 5"),
         ([*order_items(amount=6), person(6)], [LOST], "counts 6, not 5"),
@@ -101,11 +106,16 @@ GOOD = [*order_items(), person(), outcome()]
         ([*order_items()[:2], person(), outcome()], [ACCEPTED], "counter"),
         ([*order_items(), person()], [ACCEPTED], "r is unknown"),
         ([*order_items(), person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
-        ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "why": "x"}], [ACCEPTED], "is a dead letter"),
+        ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
 def test_what_is_not_right_is_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
-    monkeypatch.setattr(load, "table_items", lambda _stack: items)
+    of_ledger = [len(str(item["pk"]).split("/")) > 2 and "/t/" not in item["pk"] for item in items]
+    tables = {
+        name: [item for item, mine in zip(items, of_ledger, strict=True) if mine == (name == LEDGER)]
+        for name in (LEDGER, RECORDS)
+    }
+    monkeypatch.setattr(load, "table_items", lambda _stack, name: tables[name])
     result = Result(1)
     shop: Any = SimpleNamespace(account=ACCOUNT, stack=None)
     load.check(shop, replies, result)

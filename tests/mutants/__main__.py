@@ -29,7 +29,7 @@ _NO_END = 124  # as `timeout` has it
 # Those that find most of what the simulation does not.
 _FIRST = [
     f"tests/handlers/test_{name}.py"
-    for name in ("purge", "audiences", "together", "processing", "summary", "lost_answers")
+    for name in ("lost_answers", "together", "processing", "rules", "erase", "purge", "audiences", "summary", "records")
 ]
 
 

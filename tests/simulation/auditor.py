@@ -1,8 +1,9 @@
 """How everything must end, computed from what was accepted. Shares no code with the package: only the rules.
 
 The rules are those that the project's documents state: events are ordered by (occurred_at, time of receipt, position in
-the batch), copies of one event count once, at the earliest receipt of any of them; and so on. Where two endings are
-right (which content came first under an idempotency key, whether an unanswered v1 write was made), what was
+the batch), copies of one event count once, at the earliest receipt of any of them; what was received up to the cut of a
+purge is gone; an event is erased if any of its copies was received up to the cut of its person; and so on. Where two
+endings are right (which content came first under an idempotency key, whether an unanswered v1 write was made), what was
 seen decides which of the two it was, and then all the rest must follow from it.
 
 Times are texts of 20 digits (YYYYMMDDHHMMSS and microseconds, UTC), persons are (account, kind, value).
@@ -11,12 +12,12 @@ Times are texts of 20 digits (YYYYMMDDHHMMSS and microseconds, UTC), persons are
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 Person = tuple[str, str, str]  # account, kind (email, person, customer), value
 Money = dict[tuple[str, str | None], Decimal]  # by source and currency; None is the account's
@@ -32,6 +33,9 @@ NAMES = {
     "deleted": "Deleted an order",
 }
 V1, V3 = "orders_api", "shopper_activity"
+
+
+NEVER = float("inf")
 
 
 # ------------------------------------------------------------ what was accepted
@@ -71,25 +75,31 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """A purge of orders first received up to `before`, or the erasure of `person`; asked for at `cut` (receipts).
+    """A purge of sources, or the erasure of `person`, asked for at `asked` (a receipt).
 
-    `marked`: from this receipt on whatever comes is new, also if it repeats what is taken out; between `cut` and that
-    the request was under way, and what raced with it may have been taken for a repeat. `asked_at`
-    and `answered`: when it was asked for and answered, in seconds of the run. `finished`: the job is done; if not, what
-    it was to take out may stand or not. `payload` and `target` are as they were sent.
+    `start` and `answered`: in seconds of the run. `finished`: its job is done; if not, what it takes may be there or
+    not. `payload` and `target` are as they were sent.
     """
 
     account: str
     sources: tuple[str, ...]
-    before: str
-    cut: str
+    asked: str
     person: Person | None
-    marked: str
-    asked_at: float
-    finished: bool
+    start: float
     answered: float
+    finished: bool
     payload: dict[str, Any] = field(default_factory=dict)
     target: str = ""
+
+
+class Mark(NamedTuple):
+    """The mark of a purge (`name` is `o` or `s`) or of an erasure (`p` and our own id), written at `at` seconds."""
+
+    account: str
+    name: str
+    cut: str
+    at: float
+    person: Person | None = None
 
 
 # ---------------------------------------------------------------- what was seen
@@ -97,9 +107,9 @@ class Purge:
 
 @dataclass(slots=True)
 class Version:
-    """One change of a v1 order in the ledger, in their order there; `removed` as an action: the whole order went.
+    """One change of a v1 order in the ledger, in their order there; `erased` as an action: the order went.
 
-    `at`, and when it was taken out (`removed`) or emptied of whom it named (`redacted`), in seconds of the run.
+    `at`, and when it was `emptied` of whom it named, in seconds of the run.
     """
 
     action: str
@@ -108,13 +118,12 @@ class Version:
     at: float
     number: int = 1
     body: bytes = b""
-    removed: float | None = None
-    redacted: float | None = None
+    emptied: float = NEVER
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it ended; of a v1 order only person, currency and contribution count."""
+    """An order as it ended; of a v1 order only person, currency, contribution and date count."""
 
     person: Person | None
     currency: str | None
@@ -125,6 +134,7 @@ class Order:
     events: int = 0
     first: str = ""
     last: str = ""
+    added: str = ""  # when the first of its events was received
     flagged: bool = False
     addresses: tuple[str, str] = ("", "")  # shipping and billing, by their first lines
     customer: str = ""  # v1: the customer id, where the order belongs to an address
@@ -155,18 +165,50 @@ class Books:
 
 @dataclass
 class Seen:
-    """`statuses`: by (account, source, request id), what the reader shows of it. `faults`: what could not be read.
+    """What is in the tables.
 
-    `traces`: where in the tables something stands by which a person is known. `stood`: by (account, received,
-    position) of v3 events, when each was first there, in seconds of the run.
+    `versions`: by account, order id and generation. `statuses`: by (account, source, request id), what the reader shows
+    of it. `written`: (account, request id) of the v3 events of the current scope, emptied ones too. `dead`: what is
+    left of scopes that were purged. `faults`: what could not be read. `traces`: where a person is found.
     """
 
     books: Books
-    versions: dict[tuple[str, str], list[Version]]
+    versions: dict[tuple[str, str, int], list[Version]]
     statuses: dict[tuple[str, str, str], str]
     faults: list[str] = field(default_factory=list)
     traces: dict[Person, list[str]] = field(default_factory=dict)
-    stood: dict[tuple[str, str, int], float] = field(default_factory=dict)
+    written: set[tuple[str, str]] = field(default_factory=set)
+    marks: list[Mark] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+
+
+class _Cuts:
+    """Up to which receipt purges and erasures take, and what may have missed them."""
+
+    def __init__(self, marks: list[Mark], purges: list[Purge]) -> None:
+        self.marks = marks
+        self._unfinished = {(p.account, s) for p in purges if not p.finished and not p.person for s in p.sources}
+        self._unerased = {p.person for p in purges if not p.finished and p.person}
+
+    def of_source(self, account: str, source: str) -> list[Mark]:
+        name = "o" if source == V1 else "s"
+        return [mark for mark in self.marks if mark.account == account and mark.name == name]
+
+    def of_person(self, person: Person | None) -> list[Mark]:
+        return [mark for mark in self.marks if mark.person is not None and mark.person == person]
+
+    def source(self, account: str, source: str) -> str:
+        return max((mark.cut for mark in self.of_source(account, source)), default="")
+
+    def person(self, person: Person | None) -> str:
+        return max((mark.cut for mark in self.of_person(person)), default="")
+
+    def finished(self, account: str, source: str) -> bool:
+        return (account, source) not in self._unfinished
+
+    def erased(self, person: Person | None) -> bool:
+        """Whether all of the person's erasures came to their end."""
+        return person not in self._unerased
 
 
 # --------------------------------------------------------------------- helpers
@@ -235,7 +277,7 @@ class _Group:
 
 def _identity(event: Event) -> Any:
     if event.key is not None:
-        return "key", event.account, event.key, event.position
+        return "key", _order_of(event), event.key, event.position
     if event.payload.get("occurred_at") not in (None, ""):
         return "content", event.account, _content(event.payload)
     return "request", event.account, event.request_id
@@ -245,27 +287,21 @@ def _order_of(event: Event) -> tuple[str, str, str]:
     return event.account, event.payload["provider"], str(event.payload["order_id"])
 
 
-def _group(events: list[Event], purges: list[Purge], seen: Seen, faults: list[str]) -> list[_Group]:
-    """Copies of one event together, and the statuses of all their requests checked."""
-    fates = _Fates(events, purges, seen.stood)
+def _group(events: list[Event], cuts: _Cuts, seen: Seen, faults: list[str]) -> list[_Group]:
+    """Copies of one event together, without what was purged or erased; the statuses of their requests checked."""
     standing = {
         (person[0], activity.place[1], activity.place[2])
         for person, activities in seen.books.timelines.items()
         for activity in activities
-        if purges and activity.source == V3
+        if activity.source == V3
     }
     groups: dict[Any, list[Event]] = {}
     for event in events:
-        groups.setdefault(_identity(event), []).append(event)
+        if event.received > cuts.source(event.account, V3):
+            groups.setdefault(_identity(event), []).append(event)
     found = []
-    for identity, copies in groups.items():
-        contents: dict[Any, list[Event]] = {}
-        for event in copies:
-            contents.setdefault(_content(event.payload), []).append(event)
-        if purges and any(fates.of(event) for event in copies):
-            earliest = _left(list(contents.values()), fates, standing, seen, faults)
-        else:
-            earliest = _counted(identity, list(contents.values()), seen, faults)
+    for copies in groups.values():
+        earliest = _counted(copies, cuts, seen, standing, faults)
         if earliest is not None:
             occurred = earliest.payload.get("occurred_at")
             time = moment(occurred) if occurred else earliest.received
@@ -273,162 +309,34 @@ def _group(events: list[Event], purges: list[Purge], seen: Seen, faults: list[st
     return found
 
 
-def _counted(identity: Any, contents: list[list[Event]], seen: Seen, faults: list[str]) -> Event | None:
-    """The copy that counts: the earliest of the content that was applied, one copy of which is shown as that."""
-    standing = []
-    for members in contents:
-        statuses = [seen.statuses.get((e.account, V3, e.request_id), "none") for e in members]
-        if statuses.count("applied") == 1 and statuses.count("duplicate") == len(statuses) - 1:
-            standing.append(members)
-        elif set(statuses) != {"failed"} or len(contents) == 1:
-            faults.append(f"requests of {identity[0]} {_ids(members)} ended as {statuses}")
-    if len(standing) != 1:
-        copies = [event for members in contents for event in members]
-        faults.append(f"{len(standing)} contents of {identity[0]} {_ids(copies)} were applied, not 1")
-        return None
-    return min(standing[0], key=lambda e: (e.received, e.position))
-
-
-GONE, MAYBE, RACED = "gone", "maybe", "raced"
-
-
-class _Fates:
-    """What purges and erasures make of each v3 event: nothing (empty), GONE, MAYBE or RACED.
-
-    MAYBE: one outcome is as right as the other. That is so
-    - where the job did not come to its end: then it took out what it came to;
-    - in a purge up to a date, for what came between that date and the request about an order that began before: such
-      an event goes if the order stands as one that began before when it is walked through. Events up to the date
-      itself are dropped one by one, so that what the order began with may be gone already. Where both stood when the
-      purge was asked for, and nothing else takes any of it out, it is GONE.
-    RACED: received while the request was under way, before anything could know of it. It is new, unless it became one
-    with a copy of it that was then taken out.
-    """
-
-    def __init__(self, events: list[Event], purges: list[Purge], stood: dict[tuple[str, str, int], float]) -> None:
-        self._stood = stood
-        self._of_order: dict[tuple[str, str, str], list[Event]] = {}
-        self._purges = [purge for purge in purges if purge.person is not None or V3 in purge.sources]
-        self._began: dict[tuple[str, str, str], str] = {}
-        for event in events if self._purges else []:
-            order = _order_of(event)
-            self._began[order] = min(self._began.get(order, event.received), event.received)
-            self._of_order.setdefault(order, []).append(event)
-
-    def of(self, event: Event) -> str:
-        fate = ""
-        for purge in self._purges:
-            if purge.account != event.account or purge.person not in (None, _person_v3(event)):
-                continue
-            if event.received <= purge.before:
-                if purge.finished:
-                    return GONE
-                fate = MAYBE
-            elif event.received <= purge.cut:
-                if self._began[_order_of(event)] <= purge.before:
-                    if self._stood_with_its_order(event, purge):
-                        return GONE
-                    fate = MAYBE
-            elif event.received <= purge.marked and not fate:
-                fate = RACED
-        return fate
-
-    def _stood_with_its_order(self, event: Event, purge: Purge) -> bool:
-        """When the only purge of its account was asked for, both it and what its order began with."""
-
-        def stood(one: Event) -> bool:
-            return self._stood.get((one.account, one.received, one.position), purge.asked_at) < purge.asked_at
-
-        if not purge.finished or sum(other.account == event.account for other in self._purges) > 1:
-            return False
-        first = (other for other in self._of_order[_order_of(event)] if other.received <= purge.before)
-        return stood(event) and any(map(stood, first))
-
-    def until(self, event: Event) -> str:
-        """Up to which receipt another content under its key may have met it standing, though it is gone."""
-        return min(
-            (
-                purge.marked
-                for purge in self._purges
-                if purge.finished
-                and purge.account == event.account
-                and event.received <= purge.before
-                and purge.person in (None, _person_v3(event))
-            ),
-            default="9",
-        )
-
-    def outcomes(self, event: Event, fate: str) -> set[str]:
-        """What may be shown of the request: a purge forgets what became of it, an erasure does not."""
-        forgetting = [
-            purge.finished
-            for purge in self._purges
-            if purge.person is None and purge.account == event.account and event.received <= purge.before
-        ]
-        if any(forgetting) and fate == GONE:  # `failed`: dropped when it came out of the queue after all
-            return {"none", "failed"}
-        return {"applied", "duplicate", "failed"} | ({"none"} if forgetting else set())
-
-
-def _left(
-    contents: list[list[Event]], fates: _Fates, standing: set[tuple[str, str, int]], seen: Seen, faults: list[str]
+def _counted(
+    copies: list[Event], cuts: _Cuts, seen: Seen, standing: set[tuple[str, str, int]], faults: list[str]
 ) -> Event | None:
-    """The copy that counts, where a purge or an erasure concerns some of them."""
-    copies = [event for members in contents for event in members]
-    fate = {id(event): fates.of(event) for event in copies}
-    status = {id(e): seen.statuses.get((e.account, V3, e.request_id), "none") for e in copies}
-
-    def wrong(what: str) -> None:
-        shown = [(e.request_id, e.position, e.received, fate[id(e)], status[id(e)]) for e in copies]
-        faults.append(f"{what}: {shown}")
-
-    found = [e for e in copies if (e.account, e.received, e.position) in standing]
-    new = [e for e in copies if not fate[id(e)]]
-    for event in copies:
-        if status[id(event)] not in fates.outcomes(event, fate[id(event)]):
-            wrong(f"{event.request_id} cannot be {status[id(event)]}")
-    if len(found) > 1:
-        wrong("stands more than once")
-
-    def met_another(event: Event) -> bool:
-        return any(
-            fate[id(e)] and event.received <= fates.until(e) and _content(e.payload) != _content(event.payload)
-            for e in copies
-        )
-
-    if not found:
-        # Another content that was gone in the end may have stood under the key when these came.
-        if not any(fate[id(e)] in (GONE, MAYBE) for e in copies):
-            wrong("is gone, and nothing took it out")
-        if any(status[id(e)] != "failed" or not met_another(e) for e in new):
-            wrong("is new, and is gone")
+    """The copy that counts: the earliest of the content that was applied first. None if it was erased."""
+    account = copies[0].account
+    status = {e.request_id: seen.statuses.get((account, V3, e.request_id), "none") for e in copies}
+    writers = [e for e in copies if (account, e.request_id) in seen.written]
+    if len(writers) != 1:
+        # A purge that came to no end may have left its mark so late that others missed it.
+        if writers or cuts.finished(account, V3):
+            faults.append(f"{_ids(copies)} is in the ledger {len(writers)} times, not once: {status}")
         return None
-    stands = found[0]
-    if fate[id(stands)] == GONE:
-        wrong(f"{stands.request_id} was to be taken out, and stands")
-    alike = next(members for members in contents if stands in members)
-    counted = [e for e in alike if not fate[id(e)] and not (status[id(e)] == "failed" and met_another(e))]
-    place = stands.received, stands.position
-    if any((e.received, e.position) < place for e in counted):
-        wrong("does not stand at its earliest receipt")
-    for event in new:
-        fitting = ("applied", "duplicate") if event in alike else ("failed",)
-        if status[id(event)] not in fitting and not (status[id(event)] == "failed" and met_another(event)):
-            wrong(f"{event.request_id} is {status[id(event)]}")
-    applied = sum(status[id(e)] == "applied" for e in alike)
-    # Of two deliveries of a RACED one at once, the first told that another stood there, the second put it in the place
-    # of what was taken out, and was killed before it told so. Or it was killed with its write on the way, which was
-    # made when a purge or an erasure had taken what the other one met (seeds 99049121, 101032394).
-    told = (
-        fate[id(stands)] == RACED
-        or (fate[id(stands)] == MAYBE and stands.key is not None)
-        or (status[id(stands)] == "failed" and met_another(stands))
-    )
-    if not applied and not told and not any("none" in fates.outcomes(e, fate[id(e)]) for e in alike):
-        wrong("stands, and no request of it is applied")
-    if sum(status[id(e)] == "applied" for e in new) > 1:
-        wrong("is applied more than once")
-    return stands
+    writer = writers[0]
+    alike = [e for e in copies if _content(e.payload) == _content(writer.payload)]
+    if any(status[e.request_id] != "failed" for e in copies if e not in alike):
+        faults.append(f"of {_ids(copies)} another content than that of {writer.request_id} is {status}")
+    earliest = min(alike, key=lambda e: (e.received, e.position))
+    person = _person_v3(writer)
+    if any(e.received <= cuts.person(person) for e in alike):
+        if any(status[e.request_id] not in ("failed", "applied", "duplicate") for e in alike):
+            faults.append(f"of {_ids(alike)}, which is erased, the requests are {status}")
+        stands = (account, earliest.received, earliest.position) in standing
+        return earliest if stands and not cuts.erased(person) else None
+    for event in alike:
+        must = "applied" if event is writer else "duplicate"
+        if status[event.request_id] != must:
+            faults.append(f"{_ids([event])} is {status[event.request_id]}, not {must}")
+    return earliest
 
 
 def _ids(events: list[Event]) -> str:
@@ -460,7 +368,7 @@ def _v3_order(groups: list[_Group]) -> Order:
         person=_person_v3(latest.event), currency=currency.upper() if currency else None,
         contribution=Decimal(0) if known is None else known - refunds, total=known, refunds=refunds,
         action=latest.event.payload["action"], events=len(groups), first=min(g.place[0] for g in groups),
-        last=latest.place[0], flagged=known is not None and refunds > known,
+        last=latest.place[0], added=min(g.place[1] for g in groups), flagged=known is not None and refunds > known,
         addresses=(addresses["shipping_address"], addresses["billing_address"]),
     )  # fmt: skip
 
@@ -515,34 +423,27 @@ def _person_v1(account: str, document: dict[str, Any]) -> Person | None:
     return (account, "customer", document["customer_id"]) if "customer_id" in document else None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _State:
-    """A v1 order between two changes: `first` is its submission, received at `born`."""
+    """A v1 order between two changes. `first` is its submission; `receipt` counts for its newest version."""
 
     since: float
     document: dict[str, Any] | None = None
     id: str = ""
     first: dict[str, Any] | None = None
-    first_id: str = ""
-    born: str = ""
     first_version: Version | None = None
-    life: tuple[_Made, ...] = ()  # what made it, from its submission on
+    person: Person | None = None
+    receipt: str = ""
 
 
 @dataclass(slots=True)
 class _Made:
-    """One version, and what it says."""
+    """One version, and what it says; `document` of a deletion: what was deleted."""
 
     version: Version
-    call: Call
-    document: dict[str, Any]  # of a deletion: what was deleted
+    document: dict[str, Any]
     place: tuple[str, str, int]
     person: Person | None
-
-    def __repr__(self) -> str:
-        version = self.version
-        ended = "".join(f", {n} {getattr(version, n)}" for n in ("removed", "redacted") if getattr(version, n))
-        return f"<{version.action} {version.request_id} received {self.call.received}, {self.person}{ended}>"
 
 
 def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] | None) -> bool:
@@ -561,209 +462,175 @@ def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] |
     )
 
 
+@dataclass(slots=True)
+class _Life:
+    """What became of one v1 order in one generation. `written`: by request id, the number of the state it made."""
+
+    states: list[_State] = field(default_factory=lambda: [_State(-NEVER)])
+    written: dict[str, int] = field(default_factory=dict)
+    made: list[_Made] = field(default_factory=list)
+
+
 def _v1_order(
-    account: str, order_id: str, calls: list[Call], versions: list[Version], purges: list[Purge],
-    books: Books, faults: list[str],
-) -> None:  # fmt: skip
+    account: str, order_id: str, calls: list[Call], seen: Seen, cuts: _Cuts, books: Books, faults: list[str]
+) -> dict[str, int]:
+    """Checks versions and answers, and adds the order as it must be. Returns by request id the generation it wrote."""
+    where, marks = f"v1 order {account}/{order_id}", cuts.of_source(account, V1)
     by_id = {call.request_id: call for call in calls}
-    where = f"v1 order {account}/{order_id}"
-    states = [_State(float("-inf"))]
-    written: dict[str, int] = {}
-    lives: list[list[_Made]] = []  # of each: from its submission on
-    number = 0
-    for version in versions:
-        call, before = by_id.get(version.request_id), states[-1]
-        if version.action == "removed":
-            states.append(_State(version.at))
-            number = version.number
-            continue
-        made_before = written.get(version.request_id)
-        if (
-            call is None
-            or call.kind != version.action
-            or (made_before is not None and not _was_removed(versions, version))
-        ):
-            faults.append(f"{where}: {version} is of no request, or of one that was made already")
-            return
-        written[version.request_id] = len(states)
-        if version.at < call.start:
-            faults.append(f"{where}: {version} came before its request")
-        if version.number != number + 1:
-            faults.append(f"{where}: {version} comes after number {number}")
-        number = version.number
-        document: dict[str, Any] | None = None
-        occurred = call.received
-        if version.action == "submitted":
-            document = _document(call.payload)
-            state = _State(version.at, document, version.id, document, version.id, call.received, version)
-            free = before.document is None or any(
-                p.asked_at <= version.at and p.cut < call.received and _goes(before, p) for p in purges
-            )
-            new = made_before is not None or version.id not in {s.id for s in states}
-            possible = free and document is not None and new
-            occurred = document["order_date"] if document else ""
-            lives.append([])
-        elif version.action == "edited":
-            document = _edited(before.document, call.payload) if before.document else None
-            state = replace(before, since=version.at, document=document)
-            possible = document is not None and document != before.document and version.id == before.id
-        else:
-            state = _State(version.at)
-            possible = before.document is not None and version.id == before.id
-        if not possible:
-            faults.append(f"{where}: {version} cannot follow {before}")
-            return
-        said = document or before.document or {}
-        made = _Made(version, call, said, (occurred, call.received, 0), _person_v1(account, said))
-        lives[-1].append(made)
-        states.append(replace(state, life=tuple(lives[-1])))
-    redacted_at = {version.request_id: version.redacted for version in versions if version.redacted is not None}
-    removed = {version.request_id: version.removed for version in versions if version.removed is not None}
+    lives: dict[int, _Life] = {}
+    for generation in range(len(marks) + 1):
+        versions = seen.versions.get((account, order_id, generation), [])
+        since = marks[generation - 1].cut if generation else ""
+        lives[generation] = _life(f"{where} in generation {generation}", versions, by_id, since, cuts, faults)
+    generations: dict[str, int] = {}
+    for generation, life in lives.items():
+        for request_id in life.written:
+            if request_id in generations:
+                faults.append(f"{where}: {request_id} was made twice")
+            generations[request_id] = generation
     for call in calls:
-        # Its answer was lost, and what it made was purged before its next try, which cannot know of it (seed 1958).
-        forgotten = removed.get(call.request_id, float("inf")) <= call.end
-        # Or what it made was emptied by an erasure, and its next try tells the order as it is (seed 4010486).
-        emptied = redacted_at.get(call.request_id, float("inf")) <= call.end
-        _check_call(call, states, written, purges, where, faults, forgotten=forgotten, emptied=emptied)
-    current = states[-1].document
-    for life in lives:
-        fate, redacted = _fate_of_life(life, purges)
-        gone = [made.version.removed is not None for made in life]
-        if fate != MAYBE and gone != [fate == GONE] * len(life):
-            faults.append(f"{where}: a life that must {'go' if fate == GONE else 'stay'}: {life}")
-        if fate == MAYBE and len(set(gone)) > 1:
-            faults.append(f"{where}: half of it is gone: {life}")
-        for made in life:
-            if made.version.removed is not None:
-                continue
-            must = redacted.get(id(made), "")
-            if fate != MAYBE and must != MAYBE and (made.version.redacted is not None) != (must == GONE):
-                faults.append(f"{where}: of {made.person} there must {'' if must else 'not '}be nothing left: {made}")
-            if made.person and made.version.redacted is None:
-                books.people.add(made.person)
-                name = NAMES[made.version.action]
-                books.timelines.setdefault(made.person, []).append(Activity(made.place, name, V1, order_id))
-    if current is not None and lives and not any(made.version.removed is not None for made in lives[-1]):
-        person = _person_v1(account, current)
-        books.orders[account, V1, "", order_id] = Order(
-            person, current["currency"], current.get("total", Decimal(0)),
-            addresses=(_first_line(current, "shipping_address"), _first_line(current, "billing_address")),
-            customer=current.get("customer_id", "") if person and person[1] == "email" else "",
-        )  # fmt: skip
+        if call.status is None or call.status >= 500:
+            continue
+        if call.request_id in generations:
+            life = lives[generations[call.request_id]]
+            _check_made(call, life, where, faults)
+            continue
+        possible = [
+            life
+            for generation, life in lives.items()
+            if (generation == 0 or (marks[generation - 1].cut < call.received and marks[generation - 1].at <= call.end))
+            and (generation == len(marks) or marks[generation].at >= call.start)
+        ]
+        if not any(_met(call, life, cuts) for life in possible):
+            met = [life.states for life in possible]
+            faults.append(f"{where}: {call} was not made, and no state it met explains its answer: {met}")
+    _add_order(account, order_id, lives[len(marks)], cuts, books, faults, where)
+    return {request: generation for request, generation in generations.items() if generation == len(marks)}
 
 
-def _was_removed(versions: list[Version], version: Version) -> bool:
-    """Whether what the same request had made before was purged meanwhile: then its next try, after a lost answer,
-    cannot know of it."""
-    return all(
-        v is version or (v.removed is not None and v.removed <= version.at)
-        for v in versions
-        if v.request_id == version.request_id and v.at <= version.at
-    )
+def _life(
+    where: str, versions: list[Version], by_id: dict[str, Call], since: str, cuts: _Cuts, faults: list[str]
+) -> _Life:
+    life, number = _Life(), 0
+    for version in versions:
+        before = life.states[-1]
+        if version.action == "erased":
+            if not any(m.cut >= before.receipt and m.at <= version.at for m in cuts.of_person(before.person)):
+                faults.append(f"{where}: {before} was erased, and nobody asked for it")
+            life.states.append(replace(before, since=version.at, document=None))
+            continue
+        call = by_id.get(version.request_id)
+        if call is None or call.kind != version.action or version.request_id in life.written:
+            faults.append(f"{where}: {version} is of no request, or of one that was made already")
+            return life
+        if version.at < call.start or call.received <= since or version.number != number + 1:
+            faults.append(f"{where}: {version} of {call} comes too early, or after number {number}")
+        number = version.number
+        state, document, occurred = _next(before, version, call, cuts)
+        if state is None:
+            faults.append(f"{where}: {version} cannot follow {before}")
+            return life
+        life.written[version.request_id] = len(life.states)
+        life.states.append(state)
+        person = _person_v1(call.account, document)
+        life.made.append(_Made(version, document, (occurred, state.receipt, 0), person))
+    return life
 
 
-def _goes(state: _State, purge: Purge) -> bool:
-    """Whether an order is to go by a purge or an erasure: what is submitted after that takes its place."""
-    if state.document is None:
-        return False
-    if purge.person is None:
-        return V1 in purge.sources and state.born <= purge.before
-    return state.born <= purge.cut and _stayed_with(purge.person, state.life, purge.cut)
+def _next(
+    before: _State, version: Version, call: Call, cuts: _Cuts
+) -> tuple[_State | None, dict[str, Any], str]:  # fmt: skip
+    """The state after a version, what the version says, and when it happened; no state if it cannot follow.
 
-
-def _stayed_with(person: Person, life: Sequence[_Made], cut: str) -> bool:
-    """Whether an order was theirs when the erasure was asked for, and ever since."""
-    known = [number for number, made in enumerate(life) if made.call.received <= cut]
-    return bool(known) and all(made.person == person for made in life[known[-1] :])
-
-
-def _fate_of_life(life: list[_Made], purges: list[Purge]) -> tuple[str, dict[int, str]]:
-    """Whether an order, from its submission to its end, goes; and which of its versions lose whom they named.
-
-    An erasure takes an order out with all its versions if it belonged to the person when it was asked for, and ever
-    since (or ended as theirs). One that was handed on meanwhile stays with its new owner, also if it was handed back.
+    A version counts as received no earlier than the one before it.
     """
-    fate = ""
-    redacted: dict[int, str] = {}
-    for purge in purges:
-        if purge.person is None:
-            if V1 in purge.sources and life[0].call.received <= purge.before:
-                fate = GONE if purge.finished else fate or MAYBE
-            continue
-        if life[0].call.received > purge.cut:
-            continue  # a new order, with all that was said of it
-        if _stayed_with(purge.person, life, purge.cut):
-            fate = GONE if purge.finished else fate or MAYBE
-            continue
-        for made in life:
-            if made.call.received <= purge.cut and made.person == purge.person and redacted.get(id(made)) != GONE:
-                redacted[id(made)] = GONE if purge.finished else MAYBE
-    return fate, redacted
+    receipt, stands = max(call.received, before.receipt), before.document is not None
+    erasures = [m for m in cuts.of_person(before.person) if before.receipt <= m.cut < call.received]
+    if version.action == "submitted":
+        document = _document(call.payload)
+        free = not stands or any(m.at <= version.at for m in erasures)
+        if not free or document is None:
+            return None, {}, ""
+        person = _person_v1(call.account, document)
+        state = _State(version.at, document, version.id, document, version, person, receipt)
+        return state, document, document["order_date"]
+    # Who came after an erasure was answered sees it, and nothing of the order.
+    if before.document is None or version.id != before.id or any(m.at < call.start for m in erasures):
+        return None, {}, ""
+    if version.action == "deleted":
+        return replace(before, since=version.at, document=None, receipt=receipt), before.document, call.received
+    document = _edited(before.document, call.payload)
+    if document is None or document == before.document:
+        return None, {}, ""
+    person = _person_v1(call.account, document)
+    state = replace(before, since=version.at, document=document, person=person, receipt=receipt)
+    return state, document, call.received
+
+
+def _add_order(
+    account: str, order_id: str, life: _Life, cuts: _Cuts, books: Books, faults: list[str], where: str
+) -> None:
+    for made in life.made:
+        must = made.place[1] <= cuts.person(made.person)
+        emptied = made.version.emptied != NEVER
+        if (emptied and not must) or (must and not emptied and cuts.erased(made.person)):
+            faults.append(f"{where}: {made} must {'' if must else 'not '}be emptied")
+        if made.person and not emptied:
+            books.people.add(made.person)
+            name = NAMES[made.version.action]
+            books.timelines.setdefault(made.person, []).append(Activity(made.place, name, V1, order_id))
+    current = life.states[-1].document
+    if current is None or life.made[-1].version.emptied != NEVER:
+        return
+    person = _person_v1(account, current)
+    books.orders[account, V1, "", order_id] = Order(
+        person, current["currency"], current.get("total", Decimal(0)), first=current["order_date"],
+        addresses=(_first_line(current, "shipping_address"), _first_line(current, "billing_address")),
+        customer=current.get("customer_id", "") if person and person[1] == "email" else "",
+    )  # fmt: skip
 
 
 def _first_line(document: dict[str, Any], name: str) -> str:
     return str((document.get(name) or {}).get("address_1", ""))
 
 
-def _check_call(
-    call: Call, states: list[_State], written: dict[str, int], purges: list[Purge], where: str, faults: list[str], *,
-    forgotten: bool, emptied: bool,
-) -> None:  # fmt: skip
-    """Whether the answer is one that the order could give: by its own change, or by a state it had meanwhile."""
-    at = written.get(call.request_id)
-    if call.status is None or call.status >= 500:
-        return
-    if at is not None:
-        before, after = states[at - 1], states[at]
-        # Its answer was lost, and the order purged before its next try.
-        if call.status == 404 and any(s.since <= call.end and s.document is None for s in states[at + 1 :]):
-            return
-        shown = before if call.kind == "deleted" else after
-        expected = 201 if call.kind == "submitted" else 200
-        if call.status == expected and _answers(call.body, shown.id, shown.document):
-            return
-        if emptied and any(s.id == after.id and _answers(call.body, s.id, s.document) for s in states[at + 1 :]):
-            return
-        # A try that was not answered took effect after the look that told the answer: the same content stood there,
-        # and went since (seeds 6004645, 6020743).
-        overtaken = call.hampered and call.kind == "submitted" and call.status == 201
-        if not forgotten and not overtaken:
-            faults.append(f"{where}: {call} was made, and answered as if it was not, or with another order")
-            return
-    ends = [state.since for state in states[1:]] + [float("inf")]
-    for state, until in zip(states, ends, strict=True):
-        if state.since > call.end or until < call.start:
-            continue
-        # What was submitted after the answer to a purge is new, whether the purge has come to the old one or not.
-        late = call.kind == "submitted" and state.document is not None and any(
-            p.answered < call.start and _goes(state, p) for p in purges
-        )  # fmt: skip
-        if not late and _explains(call, state):
-            return
-    faults.append(f"{where}: {call} was not made, and no state it met explains its answer: {states}")
+def _check_made(call: Call, life: _Life, where: str, faults: list[str]) -> None:
+    """A request that wrote a version answers with what it wrote, or with what it deleted."""
+    at = life.written[call.request_id]
+    shown = life.states[at - 1] if call.kind == "deleted" else life.states[at]
+    expected = 201 if call.kind == "submitted" else 200
+    if call.status != expected or not _answers(call.body, shown.id, shown.document):
+        faults.append(f"{where}: {call} was made, and answered as if it was not, or with another order")
 
 
-def _explains(call: Call, state: _State) -> bool:
+def _met(call: Call, life: _Life, cuts: _Cuts) -> bool:
+    """Whether a state that the order had meanwhile explains an answer to a request that wrote nothing."""
+    ends = [state.since for state in life.states[1:]] + [NEVER]
+    return any(
+        state.since <= call.end and until >= call.start and _explains(call, state, cuts)
+        for state, until in zip(life.states, ends, strict=True)
+    )
+
+
+def _explains(call: Call, state: _State, cuts: _Cuts) -> bool:
+    if call.kind == "submitted" and _document(call.payload) is None:
+        return call.status == 400
+    erasures = [m for m in cuts.of_person(state.person) if m.cut >= state.receipt and m.at <= call.end]
+    # Who came after an erasure was answered sees it.
+    stands = state.document is not None and not any(m.cut < call.received and m.at < call.start for m in erasures)
     if call.kind == "submitted":
-        document = _document(call.payload)
-        if document is None:
-            return call.status == 400
-        if state.document is None:
+        if not stands:
             return False
-        if document == state.first:
-            version = state.first_version
-            # Where the first answer named somebody who was erased, it is the order as it is.
-            redacted = version is not None and version.redacted is not None and version.redacted <= call.end
-            return call.status == 201 and (
-                _answers(call.body, state.first_id, state.first)
-                or (redacted and _answers(call.body, state.id, state.document))
-            )
-        return call.status == 409
-    if state.document is None:
-        return call.status == 404
-    if call.kind == "deleted":
+        emptied = state.first_version.emptied if state.first_version else NEVER
+        if _document(call.payload) == state.first and emptied >= call.start and call.status == 201:
+            return _answers(call.body, state.id, state.first)
+        # With the version of the submission it is forgotten what was submitted.
+        return call.status == 409 and (_document(call.payload) != state.first or emptied <= call.end)
+    if call.status == 404:
+        return state.document is None or bool(erasures)
+    if not stands or call.kind == "deleted":
         return False
-    document = _edited(state.document, call.payload)
+    document = _edited(state.document or {}, call.payload)
     if document is None:
         return call.status == 400
     return document == state.document and call.status == 200 and _answers(call.body, state.id, document)
@@ -777,10 +644,10 @@ def expected(
 ) -> tuple[Books, list[str]]:
     """The books as they must be, and what in statuses, answers and versions contradicts what was accepted."""
     books, faults, purges = Books(), list(seen.faults), purges or []
-    for purge in purges:
-        _check_purge(purge, faults)
+    cuts = _Cuts(seen.marks, purges)
+    _check_marks(seen.marks, purges, faults)
     orders: dict[tuple[str, str, str, str], list[_Group]] = {}
-    for group in _group(events, purges, seen, faults):
+    for group in _group(events, cuts, seen, faults):
         event, person = group.event, _person_v3(group.event)
         order_id = str(event.payload["order_id"])
         orders.setdefault((event.account, V3, event.payload["provider"], order_id), []).append(group)
@@ -793,32 +660,20 @@ def expected(
     by_order: dict[tuple[str, str], list[Call]] = {}
     for call in calls:
         by_order.setdefault((call.account, call.order_id), []).append(call)
-    for unasked in seen.versions.keys() - by_order.keys():
-        faults.append(f"v1 order {unasked} was never asked for")
+    for account, order_id, _ in seen.versions:
+        if (account, order_id) not in by_order:
+            faults.append(f"v1 order {account}/{order_id} was never asked for")
     for (account, order_id), of_order in by_order.items():
-        versions = seen.versions.get((account, order_id), [])
-        concern = [purge for purge in purges if purge.account == account]
-        _v1_order(account, order_id, of_order, versions, concern, books, faults)
-        made = {version.request_id: version for version in versions}
+        current = _v1_order(account, order_id, of_order, seen, cuts, books, faults)
         for call in of_order:
             status = seen.statuses.get((account, V1, call.request_id), "none")
-            fitting = {"applied"} if call.request_id in made else {"none"}
-            if call.request_id not in made and call.kind == "submitted" and (call.status or 500) in (201, 500, 503):
+            fitting = {"applied"} if call.request_id in current else {"none"}
+            if call.received <= cuts.source(account, V1):
+                fitting = {"none"}
+            elif (
+                call.request_id not in current and call.kind == "submitted" and (call.status or 500) in (201, 500, 503)
+            ):
                 fitting = {"duplicate"} if call.status == 201 and not call.hampered else {"none", "duplicate"}
-            forgets = [
-                p.finished for p in concern if p.person is None and V1 in p.sources and call.received <= p.before
-            ]
-            if forgets:
-                # An edit that was received before the purge may be one of an order that came after it.
-                stays = call.request_id in made and made[call.request_id].removed is None
-                fitting = {"none"} if any(forgets) and not stays else {"none", *fitting}
-            elif call.request_id in made and made[call.request_id].removed is not None:
-                # Taken out with its order: before or after the message about it was looked at.
-                fitting = {"none", "applied"}
-                # Its next try met the same order, submitted again; or was told that it was a repeat, before a try that
-                # was not answered took effect (seed 103080857: see `overtaken`).
-                if made[call.request_id].removed <= call.end or (call.hampered and made[call.request_id].at > call.end):
-                    fitting.add("duplicate")
             if status not in fitting:
                 faults.append(f"v1 request {call} is shown as {status}, not {fitting}")
     for (account, source, _, _), order in books.orders.items():
@@ -835,21 +690,30 @@ def expected(
     return books, faults
 
 
-def _check_purge(purge: Purge, faults: list[str]) -> None:
-    """Whether what was asked for is what is being done."""
-    if purge.person is not None:
-        names = {("customer", purge.target), ("person", purge.target), ("email", purge.target.lower())}
-        if is_email(purge.target):
-            names = {("email", email_hash(purge.target))}
-        if (purge.person[1:] not in names) or purge.before != purge.cut:
-            faults.append(f"{purge} is not whom it was asked to erase")
-        return
-    source = purge.payload.get("source")
-    asked = purge.payload.get("before")
-    if purge.sources != ((source,) if source else (V1, V3)) or purge.before != min(
-        moment(asked) if asked else purge.cut, purge.cut
-    ):
-        faults.append(f"{purge} is not what was asked for")
+def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> None:
+    """Whether what was asked for is what was done."""
+    for purge in purges:
+        if purge.person is not None:
+            names = {("customer", purge.target), ("person", purge.target), ("email", purge.target.lower())}
+            if is_email(purge.target):
+                names = {("email", email_hash(purge.target))}
+            if purge.person[1:] not in names:
+                faults.append(f"{purge} is not whom it was asked to erase")
+            own = [[m for m in marks if m.person == purge.person]]
+        else:
+            source = purge.payload.get("source")
+            if purge.sources != ((source,) if source else (V1, V3)):
+                faults.append(f"{purge} is not what was asked for")
+            names = [("o" if s == V1 else "s") for s in purge.sources]
+            own = [[m for m in marks if m.account == purge.account and m.name == name] for name in names]
+        # What is answered is marked, as of a moment between question and answer.
+        if purge.answered != NEVER and not all(
+            any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in of_name) for of_name in own
+        ):
+            faults.append(f"{purge} was answered, and is not marked: {own}")
+    for mark in marks:
+        if not any(p.account == mark.account and p.asked < mark.cut for p in purges):
+            faults.append(f"{mark} is of nothing that was asked for")
 
 
 def audit(
@@ -866,15 +730,16 @@ def audit(
             if must.get(key) != have.get(key):
                 faults.append(f"{name} of {key}:\n  must be {must.get(key)}\n  but is  {have.get(key)}")
     faults += [f"{person} was named and is not known" for person in books.people - seen.books.people]
-    # A job that did not come to its end may leave people behind who have nothing any more.
+    # A job that did not come to its end may leave what it was to delete.
     unfinished = {purge.account for purge in purges if not purge.finished}
     faults += [
         f"{person} is known and was never named"
         for person in seen.books.people - books.people
         if person[0] not in unfinished
     ]
+    faults += [f"{pk} is left of what was purged" for pk in seen.dead if pk.split("/")[0] not in unfinished]
     for purge in purges:
         places = seen.traces.get(purge.person, []) if purge.person else []
-        if places and purge.finished and purge.person not in books.people:
+        if places and purge.account not in unfinished and purge.person not in books.people:
             faults.append(f"{purge.person} was erased, and is found in {places}")
     return sorted(faults or read(books))

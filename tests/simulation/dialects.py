@@ -17,7 +17,7 @@ Arguments = dict[str, Any]
 _PARTS = ("orders", "writes", "steps")
 # What a field is when it was not sent, by the documents of the format (messages.py, jobs.py); numbers as texts.
 _DEFAULTS: dict[str, Any] = {
-    "content_hash": "", "notes": [], "page": "0", "cursor": None, "done": "0", "cut": "", "before": "", "person": "",
+    "content_hash": "", "notes": [], "page": "0", "cursor": None, "done": "0", "asked": "", "person": "",
 }  # fmt: skip
 _UNKNOWN = "newer_field"
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from random import Random
 
 EVENTS = 20  # at least, in each history
-_START = datetime(2026, 1, 1, tzinfo=UTC)  # when every history begins
 
 EMAILS = ("ann@shop.example", " Bob@Shop.Example ", "cleo@shop.example", "ANN@shop.example")
 _PERSON_IDS = ("p-1", "p-2", "77", "dora@shop.example")
@@ -50,7 +48,7 @@ class Step:
 
     id: int
     at: float
-    kind: str  # activity, batch, submitted, edited, deleted, rebuild, purge, erase
+    kind: str  # activity, batch, submitted, edited, deleted, rebuild, purge, erase, replay
     account: str
     bodies: tuple[str, ...]
     attempts: int
@@ -82,6 +80,9 @@ class History:
     max_orders: int  # orders in a message
     compress_from: int  # characters
     page_orders: int  # in a page of a job
+    together: int  # events in a transaction
+    emptied_together: int  # events that one transaction empties
+    currency: str  # of the accounts
     others: float  # how likely a worker runs another version of the code than ours
     reads: bool  # whether all that can be read is compared in the end
 
@@ -148,8 +149,12 @@ def history(seed: int) -> History:
             step = _v3(world, len(steps), at, account, patience)
         steps.append(step)
         events += 0 if _REFUSED in step.bodies else len(step.bodies) or 1
-    if random.random() < 0.25:
+    if random.random() < 0.35:
         _take_out(world, steps, window)
+    if random.random() < 0.3:
+        for _ in range(random.randint(1, 3)):
+            at = random.choice((window, 400.0, 1500.0)) * random.random()
+            steps.append(Step(len(steps), at, "replay", random.choice(world.accounts), (), patience, "all"))
     return History(
         seed, steps,
         faults=random.choice((0.0, 0.02, 0.05, 0.1, 0.1, 0.25)),
@@ -160,6 +165,9 @@ def history(seed: int) -> History:
         max_orders=random.choice((100, 100, 2, 1)),
         compress_from=random.choice((48_000, 48_000, 100)),
         page_orders=random.choice((50, 50, 2, 1)),
+        together=random.choice((16, 16, 3, 1)),
+        emptied_together=random.choice((90, 2, 1)),
+        currency=random.choice(("USD", "USD", "EUR", "JPY")),
         others=random.choice((0.0, 0.0, 0.5)),
         reads=random.random() < 0.2,
     )  # fmt: skip
@@ -170,7 +178,7 @@ def _take_out(world: _World, steps: list[Step], window: float) -> None:
     random = world.random
     sent = [step for step in steps if step.kind != "rebuild" and _REFUSED not in step.bodies]
     latest = 0.0
-    for _ in range(random.choice((1, 1, 2))):
+    for _ in range(random.choice((1, 1, 2, 3))):
         at = random.random() * (window + 0.05) * 1.2
         account, patience = random.choice(world.accounts), random.choice((1, 4))
         latest = max(latest, at)
@@ -181,9 +189,6 @@ def _take_out(world: _World, steps: list[Step], window: float) -> None:
         asked = ['"confirm":"purge"']
         if random.random() < 0.4:
             asked.append(f'"source":"{random.choice(("orders_api", "shopper_activity"))}"')
-        if random.random() < 0.4:
-            before = random.choice((at * random.random(), at * random.random(), -100_000.0, 100_000.0))
-            asked.append(f'"before":"{(_START + timedelta(seconds=before)).isoformat()}"')
         steps.append(Step(len(steps), at, "purge", account, ("{" + ",".join(asked) + "}",), patience))
     for _ in range(random.randint(0, 8)):
         again = random.choice(sent)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from tests.simulation.auditor import V1, V3, Books, Order, Person, email_hash, is_email
@@ -18,7 +18,9 @@ Ask = Callable[[str, str, dict[str, str], dict[str, str], Any], tuple[int, Any]]
 _AUDIENCES = {V1: "customers-orders-api", V3: "customers-shopper-activity"}
 
 
-def differences(ask: Ask, books: Books, statuses: dict[tuple[str, str, str], str], accounts: list[str]) -> list[str]:
+def differences(
+    ask: Ask, books: Books, statuses: dict[tuple[str, str, str], str], accounts: list[str], currency: str
+) -> list[str]:
     found: list[str] = []
 
     def compare(what: str, must: Any, have: Any) -> None:
@@ -28,7 +30,7 @@ def differences(ask: Ask, books: Books, statuses: dict[tuple[str, str, str], str
     for person in sorted(books.people):
         # A person_id goes before a customer id of the same letters.
         if person[1] != "customer" or (person[0], "person", person[2]) not in books.people:
-            _person(ask, books, person, compare)
+            _person(ask, books, person, currency, compare)
     for account in accounts:
         for source in (V1, V3):
             orders = {key: order for key, order in books.orders.items() if key[:2] == (account, source)}
@@ -51,7 +53,7 @@ def _pages(ask: Ask, route: str, account: str, path: dict[str, str], noun: str, 
     raise AssertionError(f"{route} has no last page")
 
 
-def _person(ask: Ask, books: Books, person: Person, compare: Compare) -> None:
+def _person(ask: Ask, books: Books, person: Person, account_currency: str, compare: Compare) -> None:
     account, _, value = person
     path = {"account_id": account, "id_or_email": value}
     route = "GET /v3/{account_id}/people/{id_or_email}"
@@ -62,9 +64,23 @@ def _person(ask: Ask, books: Books, person: Person, compare: Compare) -> None:
     money: dict[str, dict[str, Decimal]] = {}
     for (source, currency), amount in books.money.get(person, {}).items():
         of_source = money.setdefault(source, {})
-        of_source[currency or "USD"] = of_source.get(currency or "USD", Decimal(0)) + amount
+        currency = currency or account_currency
+        of_source[currency] = of_source.get(currency, Decimal(0)) + amount
     read = {s: {c: Decimal(v) for c, v in of.items()} for s, of in shown["lifetime_value_by_source"].items()}
     compare(f"LTV of {person}", money, read)
+    total: dict[str, Decimal] = {}
+    for of in money.values():
+        for name, amount in of.items():
+            total[name] = total.get(name, Decimal(0)) + amount
+    whole = {name: Decimal(value) for name, value in shown["lifetime_value"].items()}
+    compare(f"lifetime_value of {person}", total, whole)
+    began = sorted(order.first for order in books.orders.values() if order.person == person)
+    times = [_iso(began[0]), _iso(began[-1])] if began else [None, None]
+    compare(f"first and last order of {person}", times, [shown["first_order_at"], shown["last_order_at"]])
+    _, body = ask("GET /v2/{account_id}/subscribers/{id_or_email}", account, path, {}, None)
+    unit = Decimal(1 if account_currency == "JPY" else 100)
+    cents = (total.get(account_currency, Decimal(0)) * unit).to_integral_value(ROUND_HALF_EVEN)
+    compare(f"v2's lifetime_value of {person}", int(cents), body["subscribers"][0]["lifetime_value"])
     compare(f"orders_count of {person}", sum(books.counts.get(person, {}).values()), shown["orders_count"])
     owned = sorted(
         (source, provider, order_id, order.contribution)
@@ -76,6 +92,12 @@ def _person(ask: Ask, books: Books, person: Person, compare: Compare) -> None:
     timeline = [(entry.name, entry.order_id) for entry in reversed(books.timelines.get(person, []))]
     entries = _pages(ask, f"{route}/activity", account, path, "activity", 3)
     compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in entries])
+
+
+def _iso(time: str) -> str:
+    whole = f"{time[:4]}-{time[4:6]}-{time[6:8]}T{time[8:10]}:{time[10:12]}:{time[12:14]}"
+    fraction = time[14:].rstrip("0")
+    return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 def _order(entry: dict[str, Any]) -> tuple[str, str, str, Decimal]:

@@ -24,9 +24,24 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from botocore.exceptions import BotoCoreError, ClientError, ConnectTimeoutError, ReadTimeoutError
 
+from tests.handlers import template
 from tests.simulation import dialects, reader
 from tests.simulation.auditor import NAMES as NAMES_OF_ACTIVITIES
-from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Order, Person, Purge, Seen, Version, audit
+from tests.simulation.auditor import (
+    V1,
+    V3,
+    Activity,
+    Books,
+    Call,
+    Event,
+    Mark,
+    Order,
+    Person,
+    Purge,
+    Seen,
+    Version,
+    audit,
+)
 from tests.simulation.expressions import Item, Unknown
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, History, Step, history
 from tests.simulation.scheduler import FOREVER, Killed, Scheduler, Task
@@ -35,16 +50,20 @@ from tillbook.aws import clients, telemetry
 from tillbook.aws.items import plain_item, raw
 from tillbook.aws.settings import Settings
 from tillbook.contract.document import customer_match_key
-from tillbook.ledger import table
-from tillbook.ledger.ledger import Ledger, Pace, state_of
+from tillbook.ledger import activities, upkeep
+from tillbook.ledger.commit import Pace
+from tillbook.ledger.items import record_of
+from tillbook.ledger.ledger import Ledger
 from tillbook.records import messages
 from tillbook.records.deadletters import DeadLetters
 from tillbook.records.keys import ApiKey
 from tillbook.records.messages import Queue, decode
+from tillbook.records.scopes import Scopes
 from tillbook.records.transactions import STATUSES
 from tillbook.rules import times
 from tillbook.rules.addresses import match_key
 from tillbook.rules.errors import Problem
+from tillbook.rules.order import OrderState
 from tillbook.rules.packing import unpack
 from tillbook.views import match
 from tillbook.views.people import _candidates
@@ -54,18 +73,26 @@ from tillbook.web.request import Request
 from tillbook.work import processing, purge, rebuild
 
 LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "queue"
-LEDGER_INDEXES = {"timeline": ("gp", "gs"), "shipping": ("gx",), "billing": ("gy",), "customer": ("gz",)}
+LEDGER_INDEXES = {
+    index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"])
+    for index in template.resources("AWS::DynamoDB::Table")["LedgerTable"]["GlobalSecondaryIndexes"]
+}
+_GLOBALS = template.load()["Globals"]["Function"]
+_QUEUE = template.resources("AWS::SQS::Queue")["OrdersQueue"]
 SETTINGS = Settings(
-    ledger_table=LEDGER, records_table=RECORDS, orders_queue_url=QUEUE_URL, queue_retention_seconds=1_209_600,
-    max_tries=5, settle_seconds=400,
+    ledger_table=LEDGER, records_table=RECORDS, orders_queue_url=QUEUE_URL,
+    queue_retention_seconds=int(_GLOBALS["Environment"]["Variables"]["QUEUE_RETENTION_SECONDS"]),
+    max_tries=int(_GLOBALS["Environment"]["Variables"]["MAX_TRIES"]),
+    settle_seconds=template.load()["Parameters"]["SettleSeconds"]["Default"],
 )  # fmt: skip
+_HANDLER_SECONDS = float(_GLOBALS["Timeout"])
+_PROCESS_SECONDS = float(template.functions()["ProcessOrders"]["Timeout"])
 _MODULES = [
     import_module(info.name)
     for info in pkgutil.walk_packages(import_module("tillbook").__path__, "tillbook.")
     if not info.ispkg
 ]
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
-_HANDLER_SECONDS, _PROCESS_SECONDS = 10.0, 60.0
 # No history needs as much; one that does never ends.
 _MAX_CALLS = 20_000
 # A page of a job makes fifty calls where an order takes three: with as many faults a call, none would come to its end.
@@ -78,6 +105,7 @@ _ROUTES = {
     "edited": "POST /v1/order/{order_id+}",
     "deleted": "DELETE /v1/order/{order_id+}",
     "rebuild": "POST /v1/audience/{audience_id}/rebuild",
+    "replay": "POST /v1/deadletters/{deadletter_id}/replay",
     "purge": "DELETE /v1/transactions",
     "erase": "DELETE /v3/{account_id}/people/{id_or_email}",
 }
@@ -89,6 +117,7 @@ _CALLS: dict[str, Callable[[Request], Response]] = {
     "edited": orders.edit,
     "deleted": orders.delete,
     "rebuild": managing.start,
+    "replay": managing.start,
     "purge": managing.start,
     "erase": managing.start,
 }
@@ -103,7 +132,7 @@ _FAULTS: dict[str, tuple[str, ...]] = {
     "batch_get_item": _READ,
     "query": (*_READ, "cut", "cut", "cut"),
     "put_item": (*_WRITE, "late"),
-    "update_item": _WRITE,
+    "update_item": (*_WRITE, "late"),
     "delete_item": _WRITE,
     "batch_write_item": (*_WRITE, "late", "part", "stuck"),
     "send_message": _SEND,
@@ -175,8 +204,11 @@ class Seams:
         self._set(match, ThreadPoolExecutor=_OneByOne)
         self._set(orders, _ledger=lambda: self._now().ledger)
         self._set(managing, processor=lambda: self._now().processor)
-        self._set(purge, _PAGE_ORDERS=purge._PAGE_ORDERS)
+        self._set(purge, _PAGE_EVENTS=purge._PAGE_EVENTS)
         self._set(rebuild, PAGE_ORDERS=rebuild.PAGE_ORDERS)
+        self._set(activities, MAX_TOGETHER=activities.MAX_TOGETHER)
+        self._set(processing, MAX_TOGETHER=processing.MAX_TOGETHER)
+        self._set(upkeep, MOST_EVENTS=upkeep.MOST_EVENTS)
         self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
         return self
 
@@ -229,12 +261,13 @@ def _shown(value: Any) -> str:
 
 
 class Invariants:
-    """Sums over heads, kept up with each write, against what is stored beside them."""
+    """Sums over heads, kept up with each write, against what is stored beside them; of the current scopes."""
 
     def __init__(self) -> None:
-        self.sums: dict[Key, Decimal] = {}  # by the key of who stores it (a person, an audience) and the attribute
+        self.current: dict[tuple[str, str], int] = {}  # by account and source's letter
+        self.sums: dict[Key, Decimal] = {}  # by scope and person (or "audience"), and attribute
         self.stored: dict[Key, Decimal] = {}
-        self.events: dict[Key, int] = {}  # by partition and order key
+        self.events: dict[Key, int] = {}  # by scope and order key
         self.heads: dict[Key, int] = {}
         self.touched: set[Key] = set()
         self.touched_orders: set[Key] = set()
@@ -242,50 +275,55 @@ class Invariants:
     def watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
         if name != LEDGER:
             return
-        pk, sk = key
-        if sk[-1] == "~":
+        account, scope, kind, *_ = key[0].split("/")
+        name, sk = f"{account}/{scope}", key[1]
+        if kind == "h":
             for item, sign in ((old, -1), (new, 1)):
-                if item is not None and "x" in item:
-                    self._add_head(pk, item, sign)
-            if "n" in (new or old or {}):
-                self.heads[pk, sk[:-1]] = int(new["n"]["N"]) if new else 0
-                self.touched_orders.add((pk, sk[:-1]))
-        elif sk == "p":
+                if item is not None and "contribution" in item:
+                    self._add_head(name, item, sign)
+            if scope[0] == "s":
+                self.heads[name, sk] = int(new["events"]["N"]) if new and "events" in new else 0
+                self.touched_orders.add((name, sk))
+        elif kind == "p":
             for attribute, value in (new or {}).items():
-                if attribute[1:2] in (".", "#"):
-                    self.stored[pk, attribute] = Decimal(value["N"])
-                    self.touched.add((pk, attribute))
-        elif "!" in sk:
-            if "i" not in (new or old or {}):
-                order = pk, sk.partition("!")[0]
-                self.events[order] = self.events.get(order, 0) + (new is not None) - (old is not None)
-                self.touched_orders.add(order)
-        elif pk.split("/")[1] == "n":
+                if attribute[-1:] == "*" or attribute[-3:].isupper():
+                    self.stored[f"{name}/{sk}", attribute] = Decimal(value["N"])
+                    self.touched.add((f"{name}/{sk}", attribute))
+        elif kind == "e" and scope[0] == "s":
+            order = name, sk.partition("!")[0]
+            lives = (new is not None and "stamp" in new) - (old is not None and "stamp" in old)
+            self.events[order] = self.events.get(order, 0) + lives
+            self.touched_orders.add(order)
+        elif kind == "n":
             for item, sign in ((old, -1), (new, 1)):
-                for attribute in ("m", "n"):
+                for attribute in ("records", "orders"):
                     if item is not None and attribute in item:
-                        self._add(self.stored, (pk, attribute), sign * Decimal(item[attribute]["N"]))
+                        self._add(self.stored, (f"{name}/audience", attribute), sign * Decimal(item[attribute]["N"]))
 
-    def _add_head(self, pk: str, head: Item, sign: int) -> None:
-        account, letter, _ = pk.split("/")
-        if "p" in head:
-            person = f"{account}/p/{head['p']['S']}"
-            currency = head["c"]["S"] if "c" in head else "*"
-            self._add(self.sums, (person, f"{letter}.{currency}"), sign * Decimal(head["x"]["N"]))
-            self._add(self.sums, (person, f"{letter}#{currency}"), Decimal(sign))
-        self._add(self.sums, (f"{account}/n/{letter}", "m"), sign * Decimal(head["m"]["N"]))
-        self._add(self.sums, (f"{account}/n/{letter}", "n"), Decimal(sign))
+    def _add_head(self, scope: str, head: Item, sign: int) -> None:
+        if "person" in head:
+            person = f"{scope}/{head['person']['S']}"
+            currency = head["currency"]["S"] if "currency" in head else "*"
+            self._add(self.sums, (person, currency), sign * Decimal(head["contribution"]["N"]))
+            self._add(self.sums, (person, f"#{currency}"), Decimal(sign))
+        self._add(self.sums, (f"{scope}/audience", "records"), sign * Decimal(head["records"]["N"]))
+        self._add(self.sums, (f"{scope}/audience", "orders"), Decimal(sign))
 
     def _add(self, sums: dict[Key, Decimal], at: Key, delta: Decimal) -> None:
         sums[at] = sums.get(at, Decimal(0)) + delta
         self.touched.add(at)
 
+    def _is_current(self, at: Key) -> bool:
+        """Not so a scope that is being swept."""
+        account, scope, *_ = at[0].split("/")
+        return int(scope[1:]) >= self.current.get((account, scope[0]), 0)
+
     def committed(self) -> None:
-        for at in self.touched:
+        for at in filter(self._is_current, self.touched):
             if self.sums.get(at, 0) != self.stored.get(at, 0):
                 raise Broken(f"{at} is stored as {self.stored.get(at)}, and its orders sum to {self.sums.get(at)}")
-        for order in self.touched_orders:
-            if self.heads.get(order) != self.events.get(order):
+        for order in filter(self._is_current, self.touched_orders):
+            if self.heads.get(order) != self.events.get(order, 0):
                 raise Broken(f"{order} counts {self.heads.get(order)} events, and has {self.events.get(order)}")
         self.touched.clear()
         self.touched_orders.clear()
@@ -317,11 +355,10 @@ class Run:
         self.fired: list[str] = []
         self.attempts: list[_Attempt] = []
         self.sent: list[str] = []
-        self.versions: dict[Key, list[Version]] = {}  # by partition and order key, with what was taken out again
-        self.named: dict[str, tuple[str, str]] = {}  # whoever was known once: kind and value by partition key
+        self.versions: dict[Key, list[Version]] = {}  # by scope and order key
+        self.named: dict[Person, str] = {}  # whoever was known once: our own id of them
         self.late: set[Key] = set()  # what a single put may have written when nobody waited for it any more
-        self.stood: dict[tuple[str, str, int], float] = {}  # v3 events, from when on
-        self.marked: dict[tuple[str, str], list[tuple[float, str]]] = {}  # purges' marks: when, up to what
+        self.marks: list[Mark] = []
         self.faults_on = True
         self.trace: list[str] | None = None
         self._total_calls = 0
@@ -336,7 +373,10 @@ class Run:
         self.dynamodb.watch = self._watch
         self.dynamodb.committed = self.invariants.committed
         self.dynamodb.lagging = lambda: self._chance().random() < 0.5
-        self.sqs = SQS(lambda: self.scheduler.now, url=QUEUE_URL, max_receives=SETTINGS.max_tries)
+        self.sqs = SQS(
+            lambda: self.scheduler.now, url=QUEUE_URL, max_receives=_QUEUE["RedrivePolicy"]["maxReceiveCount"],
+            visibility_seconds=_QUEUE["VisibilityTimeout"],
+        )  # fmt: skip
         self.sqs.sent = self._sent
         dynamodb = _Client(self, self.dynamodb, [name for name in _FAULTS if hasattr(self.dynamodb, name)])
         self.clients = {"dynamodb": dynamodb, "sqs": _Client(self, self.sqs, ("send_message", "send_message_batch"))}
@@ -347,11 +387,14 @@ class Run:
         self.processor.ledger.pace = pace
         messages.MAX_ORDERS = plan.max_orders
         messages._COMPRESS_FROM = plan.compress_from
-        purge._PAGE_ORDERS = rebuild.PAGE_ORDERS = plan.page_orders
+        purge._PAGE_EVENTS = rebuild.PAGE_ORDERS = plan.page_orders
+        activities.MAX_TOGETHER = processing.MAX_TOGETHER = plan.together
+        upkeep.MOST_EVENTS = plan.emptied_together
 
     def _add_accounts(self, records: Table) -> None:
         for account in sorted({step.account for step in self.plan.steps}):
-            item = {"pk": f"{account}/a", "sk": "a", "cu": "USD", "so": "orders_api shopper_activity"}
+            settings = {"currency": self.plan.currency, "sources": "orders_api shopper_activity"}
+            item = {"pk": f"{account}/a", "sk": "a"} | settings
             records.put((item["pk"], "a"), raw(item))
         records.before.clear()
 
@@ -491,7 +534,7 @@ class Run:
             return self._part(operation, make, arguments, random if fault == "part" else None)
         if fault == "cut":
             answer = make(**arguments)
-            if len(answer["Items"]) > 1:
+            if len(answer.get("Items", ())) > 1:
                 return self.dynamodb.cut(answer, arguments, random.randint(1, len(answer["Items"]) - 1))
             return answer
         raise Unknown(fault)
@@ -540,40 +583,40 @@ class Run:
 
     def _watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
         if name == LEDGER:
-            self._watch_v1(key, old, new)
-            if new is not None and "!" in key[1] and "i" not in new:
-                stamp = new["gs"]["S"]
-                self.stood.setdefault((key[0].split("/")[0], stamp[20:40], int(stamp[40:44])), self.scheduler.now)
-        elif key[0].endswith("/u") and new is not None:
-            marks = self.marked.setdefault((key[0][:-2], key[1]), [])
-            marks.append((self.scheduler.now, new["cut"]["S"]))
+            self._watch_ledger(key, old, new)
+        elif key[0].endswith("/u") and new is not None and (old is None or old["cut"] != new["cut"]):
+            account, sk = key[0][:-2], key[1]
+            self.marks.append(Mark(account, sk, new["cut"]["S"], self.scheduler.now))
+            if sk[0] != "p":
+                self.invariants.current[account, sk] = int(new["generation"]["N"])
         self.invariants.watch(name, key, old, new)
 
-    def _watch_v1(self, key: Key, old: Item | None, new: Item | None) -> None:
-        """What becomes of v1 orders, in its order: their versions, and that they are taken out."""
-        pk, sk = key
-        if sk == "p" and new is not None and "k" in new:
-            self.named[pk] = new["k"]["S"], new["id"]["S"]
-        if sk[-1] == "~" and old is not None and "v" in old and (new is None or (new["v"] == old["v"] and "d" in new)):
-            last = int(new["v"]["N"]) if new else 0  # where an earlier order stays, the numbers go on
-            gone = Version("removed", "", "", self.scheduler.now, last)
-            self.versions.setdefault((pk, sk[:-1]), []).append(gone)
-        item = new or old
-        if "!" not in sk or item is None or "i" not in item:
+    def _watch_ledger(self, key: Key, old: Item | None, new: Item | None) -> None:
+        """Who was known, and what becomes of v1 orders: their versions, and that they are emptied."""
+        account, scope, kind, *_ = key[0].split("/")
+        name, (order, _, number) = f"{account}/{scope}", key[1].partition("!")
+        if kind == "p" and new is not None and "kind" in new:
+            self.named[account, new["kind"]["S"], new["value"]["S"]] = key[1]
+        if scope[0] != "o" or new is None:
             return
-        order, _, number = sk.partition("!")
-        versions = self.versions.setdefault((pk, order), [])
-        if old is None and new is not None:
-            body = new["b"]["B"]
-            versions.append(
-                Version(item["a"]["S"], item["rq"]["S"], item["i"]["S"], self.scheduler.now, int(number), body)
+        versions = self.versions.setdefault((name, order), [])
+        if kind == "h" and old is not None and "deleted" not in old and "deleted" in new:
+            if new["version"] == old["version"]:
+                versions.append(Version("erased", "", "", self.scheduler.now, int(new["version"]["N"])))
+        elif kind == "e" and old is None:
+            made = Version(
+                new["action"]["S"],
+                new["request"]["S"],
+                new["id"]["S"],
+                self.scheduler.now,
+                int(number),
+                new["body"]["B"],
             )
-        else:
-            version = next(v for v in reversed(versions) if v.number == int(number) and v.request_id == item["rq"]["S"])
-            if new is None:
-                version.removed = self.scheduler.now
-            elif "b" not in new and version.redacted is None:  # once more where the answer was lost
-                version.redacted = self.scheduler.now
+            # The event comes in one transaction with the head, and may be seen before it.
+            versions.append(made)
+        elif kind == "e" and "stamp" not in new and old is not None and "stamp" in old:
+            version = next(v for v in versions if v.request_id == new["request"]["S"])
+            version.emptied = self.scheduler.now
 
     def _choose_dialect(self, task: Task) -> None:
         # By its name: not by its chance, so that whether there are others leaves all the rest as it is.
@@ -591,7 +634,9 @@ class Run:
             self.attempts.append(made)
             event = APIGatewayProxyEventV2({
                 "routeKey": _ROUTES[step.kind], "body": step.body,
-                "pathParameters": dict.fromkeys(("order_id", "audience_id", "id_or_email"), step.target),
+                "pathParameters": dict.fromkeys(
+                    ("order_id", "audience_id", "id_or_email", "deadletter_id"), step.target
+                ),
                 "headers": {} if step.key is None else {"idempotency-key": step.key},
             })  # fmt: skip
             request = Request(
@@ -617,11 +662,16 @@ class Run:
                 self.fired.append(f"{task.name}, attempt {attempt + 1}: the answer was lost")
                 made.status = made.body = None
             made.end, made.hampered = self.scheduler.now, task.faults > 0
-            if made.status is not None and made.status >= 500 and not made.hampered and self.plan.spread < 1:
+            if made.status is not None and made.status >= 500 and not self._explained(made) and self.plan.spread < 1:
                 raise Broken(f"{step}\n was answered {made.status}, and nothing stood in its way")
             if made.status is not None and made.status < 500:
                 return
             self.scheduler.pause(task.random.random() * 2**attempt)
+
+    def _explained(self, made: _Attempt) -> bool:
+        """Whether a 5xx is the answer to a fault, or to a call that fell into the second of a purge."""
+        marked = (mark for mark in self.marks if mark.account == made.step.account)
+        return made.hampered or any(made.received <= mark.cut for mark in marked)
 
     def _sent(self, message: Any) -> None:
         self.sent.append(message.body)
@@ -692,12 +742,15 @@ class Run:
             # Faults end when everything had its time to go wrong.
             self.scheduler.at(max(step.at for step in self.plan.steps) + 2000, self._end_faults)
             self.scheduler.run()
+            if lost := self._lost():
+                return lost
             self._alone("replay", self._replay_dead_letters)
             if self.sqs.messages or self.sqs.dead:
                 return ["messages are left in the queue"]
+            purges = self._purges()
             seen = self._seen()
             read = (lambda books: self._differences(books, seen)) if self.plan.reads else (lambda books: [])
-            return self._effects() or audit(self._events(), self._calls(), self._purges(), seen, read)
+            return self._effects() or audit(self._events(), self._calls(), purges, seen, read)
         except Broken as broken:
             return [str(broken)]
 
@@ -711,21 +764,28 @@ class Run:
         ledger, records = self.dynamodb.tables[LEDGER].items, self.dynamodb.tables[RECORDS].items
         sums: dict[str, dict[tuple[str, str, str], list[Decimal]]] = {"orders": {}, "events": {}, "outcomes": {}}
 
-        def add(of: str, pk: str, letter: str, currency: str, amount: str, orders: int) -> None:
-            cell = sums[of].setdefault((pk.split("/")[0], letter, currency), [Decimal(0), Decimal(0)])
+        def add(of: str, account: str, letter: str, currency: str, amount: str, orders: int) -> None:
+            cell = sums[of].setdefault((account, letter, currency), [Decimal(0), Decimal(0)])
             cell[0], cell[1] = cell[0] + Decimal(amount), cell[1] + orders
 
-        for (pk, sk), item in ledger.items():
-            if sk[-1] == "~" and "x" in item:
-                add("orders", pk, pk.split("/")[1], item["c"]["S"] if "c" in item else "", item["x"]["N"], 1)
-        told = [("events", pk, pk.split("/")[1], item) for (pk, sk), item in ledger.items() if "!" in sk]
-        told += [("outcomes", pk, pk.split("/")[3][0], item) for (pk, _), item in records.items() if "/t/" in pk]
-        for of, pk, letter, item in told:
-            rows = json.loads(item["fx"]["S"]) if "fx" in item else []
-            if "fm" in item:  # copies that came later and moved the event
-                rows += [row for rows in json.loads(item["fm"]["S"]).values() for row in rows]
+        said = []
+        for (pk, _), item in ledger.items():
+            account, scope, kind, *_ = pk.split("/")
+            if kind == "h" and "contribution" in item:
+                currency = item["currency"]["S"] if "currency" in item else ""
+                add("orders", account, scope[0], currency, item["contribution"]["N"], 1)
+            if kind == "e":
+                rows = json.loads(item["effects"]["S"]) if "effects" in item else []
+                if "moves" in item:  # copies that came later and moved the event
+                    rows += [row for rows in json.loads(item["moves"]["S"]).values() for row in rows]
+                said.append(("events", account, scope[0], rows))
+        for (pk, _), item in records.items():
+            if "/t/" in pk:
+                rows = json.loads(item["effects"]["S"]) if "effects" in item else []
+                said.append(("outcomes", pk.split("/")[0], pk.split("/")[3][0], rows))
+        for of, account, letter, rows in said:
             for currency, amount, *rest in rows:
-                add(of, pk, letter, currency, amount, rest[0] if rest else 0)
+                add(of, account, letter, currency, amount, rest[0] if rest else 0)
         worth = {of: {at: cell for at, cell in cells.items() if any(cell)} for of, cells in sums.items()}
         return [
             f"by the effects of {of} the sums are {worth[of]}, by the orders {worth['orders']}"
@@ -742,7 +802,10 @@ class Run:
     def _differences(self, books: Books, seen: Seen) -> list[str]:
         found: list[str] = []
         accounts = sorted({step.account for step in self.plan.steps})
-        self._alone("reader", lambda: found.extend(reader.differences(self._ask, books, seen.statuses, accounts)))
+        self._alone(
+            "reader",
+            lambda: found.extend(reader.differences(self._ask, books, seen.statuses, accounts, self.plan.currency)),
+        )
         return found
 
     def _ask(self, route: str, account: str, path: dict[str, str], query: dict[str, str], body: Any) -> tuple[int, Any]:
@@ -760,77 +823,83 @@ class Run:
     def _end_faults(self) -> None:
         self.faults_on = False
 
-    def _job(self, account: str, job_id: str) -> bool:
+    def _job(self, step: Any) -> bool:
         """Whether it came to a good end. To a bad one it comes only where something stood in its way, and says so."""
-        job = self.dynamodb.tables[RECORDS].items.get((f"{account}/j", job_id))
-        status = job["st"]["S"] if job else "unknown"
-        if status != "done" and not (status == "failed" and self.fired and job and job["er"]["S"]):
-            raise Broken(f"job {job_id} is {status}")
+        job = self.dynamodb.tables[RECORDS].items.get((f"{step.account}/j", step.job))
+        status = job["status"]["S"] if job else "unknown"
+        if status != "done" and not (status == "failed" and self.fired and job and job["error"]["S"]):
+            raise Broken(f"job {step.job} is {status}")
         return status == "done"
 
     def _purges(self) -> list[Purge]:
-        """Purges and erasures that are to take effect: those whose first message the queue took, answered or not."""
+        """Purges and erasures whose first message the queue took, answered or not."""
         steps = {step.job: step for body in self.sent for step in decode(body).steps if step.page == 0}
         for step in steps.values():
-            self._job(step.account, step.job)
-        answers = {
-            attempt.body["job_id"]: attempt
-            for attempt in self.attempts
-            if attempt.step.kind in _JOBS and attempt.status == 202
-        }
-        for job_id in answers.keys() - steps.keys():
-            raise Broken(f"job {job_id} was answered, and is not queued")
-        names = {
-            pk.partition("/p/")[2]: (pk.partition("/")[0], *named) for pk, named in self.named.items()
-        }  # fmt: skip
+            self._job(step)
         for attempt in self.attempts:
-            if attempt.step.kind == "erase":  # also of whom nothing ever stood
-                for person in _candidates(attempt.step.target):
-                    names.setdefault(person.id_in(attempt.step.account), (attempt.step.account, *person))
+            if attempt.step.kind in _JOBS and attempt.status == 202 and attempt.body["job_id"] not in steps:
+                raise Broken(f"job {attempt.body['job_id']} was answered, and is not queued")
+        people = self._people()
         by_receipt = {attempt.received: attempt for attempt in self.attempts}
         found = []
         for step in steps.values():
             if step.kind == "rebuild":
                 continue
-            attempt = by_receipt[step.cut]
-            sources = tuple(source for source in (V1, V3) if source in step.plan)
-            letters = [table.SOURCE_LETTER[source] for source in sources]
-            own = [f"p{step.person}", f"p{step.person}+{step.cut}"]
-            marks = own if step.person else [*letters, *(f"{letter}+{step.cut}" for letter in letters)]
-            until = step.before or step.cut
-            # From when on nobody misses the marks. Of what is dropped by its receipt alone a later one tells, too.
-            marked = max(
-                min((at for at, cut in self.marked.get((step.account, name), []) if cut >= until), default=FOREVER)
-                for name in marks
-            )
-            if marked == FOREVER:
-                raise Broken(f"job {step.job} went on without its mark")
+            attempt = by_receipt[step.asked]
             found.append(
                 Purge(
-                    step.account, sources, until, step.cut, names[step.person] if step.person else None,
-                    self._stamp(marked), attempt.start, self._job(step.account, step.job),
-                    attempt.end if attempt.status == 202 else FOREVER,
+                    step.account, tuple(sorted(step.plan)), step.asked, people[step.person] if step.person else None,
+                    attempt.start, attempt.end if attempt.status == 202 else FOREVER, self._job(step),
                     json.loads(attempt.step.body) if attempt.step.body else {}, attempt.step.target,
                 )
             )  # fmt: skip
         return found
+
+    def _people(self) -> dict[str, Person]:
+        """By our own id, whoever was known once, or was to be erased."""
+        people = {own: person for person, own in self.named.items()}
+        for step in self.plan.steps:
+            if step.kind == "erase":
+                for named in _candidates(step.target):
+                    people.setdefault(named.id_in(step.account), (step.account, *named))
+        return people
+
+    def _lost(self) -> list[str]:
+        """What was accepted is in the ledger, or a dead letter, before anybody sends those again."""
+        kept = {sk for pk, sk in self.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
+        kept |= {order.request_id for message in self.sqs.dead for order in decode(message.body).orders}
+        statuses = self._seen().statuses
+        purged = {}
+        for mark in self.marks:
+            purged[mark.account, mark.name] = max(mark.cut, purged.get((mark.account, mark.name), ""))
+        return [
+            f"{event.request_id} was accepted, and nobody knows of it"
+            for event in self._events()
+            if (event.account, V3, event.request_id) not in statuses
+            and event.request_id not in kept
+            and event.received > purged.get((event.account, "s"), "")
+        ]
 
     def _replay_dead_letters(self) -> None:
         """Sends them again, as an admin would."""
         for account in sorted({step.account for step in self.plan.steps}):
             kept = DeadLetters(self.clients["dynamodb"], RECORDS)
             for (pk, sk), item in self.dynamodb.tables[RECORDS].items.items():
-                if pk == f"{account}/d" and not item["why"]["S"]:
+                if pk == f"{account}/d" and not item["reason"]["S"]:
                     raise Broken(f"dead letter {sk} has no reason")
-            listed, after = kept.listed(account, 2, None)
+            marks = Scopes(self.clients["dynamodb"], RECORDS).read(account)
+            listed, after = kept.listed(marks, 2, None)
             while after:
-                page, after = kept.listed(account, 2, after)
+                page, after = kept.listed(marks, 2, after)
                 listed += page
             stored = [sk for pk, sk in self.dynamodb.tables[RECORDS].items if pk == f"{account}/d"]
-            if [letter["id"] for letter in listed] != sorted(stored, reverse=True):
+            hidden = set(stored) - {letter["id"] for letter in listed}
+            if [letter["id"] for letter in listed] != sorted(set(stored) - hidden, reverse=True) or (
+                hidden and not any(mark.account == account and mark.name != "p" for mark in self.marks)
+            ):
                 raise Broken(f"dead letters are listed as {listed}, and are {stored}")
-            for request_id in kept.ids(account):
-                kept.replay(account, request_id, Queue(self.clients["sqs"], QUEUE_URL))
+            for request_id in sorted(set(kept.ids(account)) - hidden):
+                kept.replay(marks, request_id, Queue(self.clients["sqs"], QUEUE_URL))
         self.sqs.redrive()
 
     # ------------------------------------------------------- for the auditor
@@ -870,89 +939,120 @@ class Run:
 
     def _seen(self) -> Seen:
         erased = any(step.kind == "erase" for step in self.plan.steps)
-        purged = {step.account for step in self.plan.steps if step.kind == "purge"}
-        seen = read(self.dynamodb, self.versions, self.named if erased else {}, self.late, purged)
-        seen.stood = self.stood
-        return seen
+        people = self._people()
+        marks = [m._replace(person=people[m.name[1:]]) if m.name[0] == "p" else m for m in self.marks]
+        return read(self.dynamodb, self.versions, self.named if erased else {}, self.late, marks)
 
 
 # ----------------------------------------------------------------- the store, read
 
+_SOURCES = {"o": V1, "s": V3}
+
 
 def read(
-    dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[str, tuple[str, str]], late: set[Key],
-    purged: set[str],
-) -> Seen:  # fmt: skip
-    """What stands in the tables, in the auditor's words.
+    dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[Person, str], late: set[Key], marks: list[Mark]
+) -> Seen:
+    """What is in the tables, as far as it can be seen, in the auditor's words.
 
-    `written`: v1 versions by partition and order key; `named`: of whom traces are to be looked for, by partition key;
-    `late`: keys of what may have been written after its purge had come by.
+    `written`: v1 versions by scope and order key. `named`: of whom traces are looked for. `late`: keys of what may have
+    been written when nobody waited for it.
     """
-    books, faults = Books(), []
-    versions: dict[tuple[str, str], list[Version]] = {}
-    for (pk, _), of_order in written.items():
-        body = next(version.body for version in of_order if version.body)
-        versions[pk.split("/")[0], _order_id_of(body)] = of_order
+    cuts: dict[tuple[str, str], str] = {}
+    generations: dict[tuple[str, str], int] = {}
+    for mark in marks:
+        if mark.name in _SOURCES:
+            at = mark.account, mark.name
+            cuts[at], generations[at] = max(mark.cut, cuts.get(at, "")), generations.get(at, 0) + 1
     ledger = dynamodb.tables[LEDGER]
-    for account, letter in {(pk.split("/")[0], pk.split("/")[1]) for pk, _ in ledger.items}:
-        if letter in ("o", "s"):
-            counters = [
-                ledger.items[f"{account}/n/{letter}", sk] for sk in ledger.partitions.get(f"{account}/n/{letter}", [])
-            ]
-            records, of = (sum(int(c[name]["N"]) for c in counters if name in c) for name in ("m", "n"))
-            if records or of:
-                books.audiences[account, table.SOURCE_OF_LETTER[letter]] = (records, of)
-    people: dict[str, Person] = {}
-    names: dict[tuple[str, str], str] = {}  # order ids by partition and order key
-    for (pk, sk), standing in ledger.items.items():
-        if sk == "p":
-            if "k" not in standing or "id" not in standing:
-                faults.append(f"person {pk} has no name")
+    current = {at: f"{at[0]}/{at[1]}{generations.get(at, 0)}" for at in {_place(pk)[:2] for pk, _ in ledger.items}}
+    seen = Seen(Books(), {}, {}, marks=marks)
+    seen.dead = sorted(pk for pk, _ in ledger.items if _scope(pk) != current[_place(pk)[:2]])
+    items = {key: item for key, item in ledger.items.items() if _scope(key[0]) == current[_place(key[0])[:2]]}
+    for (scope, _), of_order in written.items():
+        body = next((version.body for version in of_order if version.body), None)
+        if body:
+            account, generation = scope.split("/")[0], int(scope.split("/o")[1])
+            seen.versions[account, _order_id_of(body), generation] = of_order
+    people: dict[tuple[str, str], Person] = {}  # by account and our own id
+    names: dict[tuple[str, str], str] = {}  # order ids by scope and order key
+    for (pk, sk), item in items.items():
+        account, letter, kind = _place(pk)
+        if kind == "n":
+            at = account, _SOURCES[letter]
+            records, orders = seen.books.audiences.get(at, (0, 0))
+            counted = records + int(item["records"]["N"]), orders + int(item["orders"]["N"])
+            seen.books.audiences[at] = counted
+        if kind == "p":
+            if "kind" not in item or "value" not in item:
+                seen.faults.append(f"person {pk} {sk} has no name")
                 continue
-            person = people[pk] = (pk.split("/")[0], standing["k"]["S"], standing["id"]["S"])
-            books.people.add(person)
-            _read_money(books, person, standing)
-    for (pk, sk), standing in ledger.items.items():
-        if sk[-1] == "~":
-            _read_head(books, people, names, faults, pk, sk, plain_item(standing))
-    for (pk, key), of_order in written.items():
-        body = next(version.body for version in of_order if version.body)
-        names[pk, key] = _order_id_of(body)
-    for gp, entries in ledger.indexes["timeline"].entries.items():
-        if not entries:
+            person = people[account, sk] = (account, item["kind"]["S"], item["value"]["S"])
+            seen.books.people.add(person)
+            _read_money(seen.books, person, _SOURCES[letter], item)
+    seen.books.audiences = {at: counted for at, counted in seen.books.audiences.items() if any(counted)}
+    for (pk, sk), item in items.items():
+        if _place(pk)[2] == "h":
+            _read_head(seen, people, names, pk, sk, item)
+    for at, of_order in written.items():
+        body = next((version.body for version in of_order if version.body), None)
+        if body:
+            names[at] = _order_id_of(body)
+    for (pk, sk), item in items.items():
+        account, letter, kind = _place(pk)
+        if kind != "e":
             continue
-        person_ = people.get(gp)
-        if person_ is None:
-            faults.append(f"a timeline of nobody: {gp}")
-            continue
-        timeline = books.timelines[person_] = []
-        for _, pk, sk in entries:
-            event = ledger.items[pk, sk]
-            stamp = event["gs"]["S"]
-            activity = Activity(
-                (stamp[:20], stamp[20:40], int(stamp[40:44])), NAMES_OF_ACTIVITIES[event["a"]["S"]],
-                V1 if "i" in event else V3, names.get((pk, sk.partition("!")[0]), "?"),
+        if letter == "s":
+            seen.written.add((account, item["request"]["S"]))
+        if "timeline" in item:
+            person_ = people.get((account, item["timeline"]["S"].rpartition("/")[2]))
+            if person_ is None:
+                seen.faults.append(f"a timeline of nobody: {item['timeline']}")
+                continue
+            stamp, order = item["stamp"]["S"], (_scope(pk), sk.partition("!")[0])
+            seen.books.timelines.setdefault(person_, []).append(
+                Activity(
+                    (stamp[:20], stamp[20:40], int(stamp[40:44])), NAMES_OF_ACTIVITIES[item["action"]["S"]],
+                    _SOURCES[letter], names.get(order, "?"),
+                )
             )  # fmt: skip
-            timeline.append(activity)
+    for activities_ in seen.books.timelines.values():
+        activities_.sort()
+    _read_outcomes(dynamodb, seen, cuts, late)
+    seen.traces = _traces(dynamodb, named)
+    return seen
+
+
+def _place(pk: str) -> tuple[str, str, str]:
+    """Account, letter of the source, kind of item."""
+    account, scope, kind, *_ = pk.split("/")
+    return account, scope[0], kind
+
+
+def _scope(pk: str) -> str:
+    return "/".join(pk.split("/")[:2])
+
+
+def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], str], late: set[Key]) -> None:
     outcomes: dict[tuple[str, str, str], set[str]] = {}
-    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # those that stand a second time, under their order
+    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # those that are there a second time, with their order
     for (pk, sk), item in dynamodb.tables[RECORDS].items.items():
         parts = pk.split("/")
-        if parts[1] == "t":
-            outcomes.setdefault((parts[0], table.SOURCE_OF_LETTER[parts[3][0]], sk), set()).add(parts[2])
-        elif parts[1] == "x":
-            second[parts[0], item["so"]["S"], sk] = item["st"]["S"], (pk, sk)
-    statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
+        if parts[1] in ("t", "x"):
+            source = item["source"]["S"]
+            if item["received"]["S"] <= cuts.get((parts[0], source[0] if source == V3 else "o"), ""):
+                continue  # purged
+            if parts[1] == "t":
+                outcomes.setdefault((parts[0], source, sk), set()).add(parts[2])
+            else:
+                second[parts[0], source, sk] = item["status"]["S"], (pk, sk)
+    seen.statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
     for at, (status, key) in second.items():
-        # A purge that comes by between the two writes of a note leaves the second one.
-        if status not in outcomes.get(at, ()) and (at in outcomes or (key not in late and at[0] not in purged)):
-            faults.append(f"{at} is {status} with its order, and {outcomes.get(at)} by itself")
+        if status not in outcomes.get(at, ()) and (at in outcomes or key not in late):
+            seen.faults.append(f"{at} is {status} with its order, and {outcomes.get(at)} by itself")
     for at, kinds in outcomes.items():
-        # That a v1 submission came twice is noted if it can be: its answer does not hang on it. A purge may come by
-        # before a second delivery, killed between its two writes, makes the first (seed 101058340).
-        if "applied" not in kinds and at not in second and at[1] == V3 and at[0] not in purged:
-            faults.append(f"{at} is {kinds}, and not found with its order")
-    return Seen(books, versions, statuses, faults, _traces(dynamodb, named))
+        # That a v1 submission came twice is noted if it can be: its answer does not hang on it.
+        if "applied" not in kinds and at not in second and at[1] == V3:
+            seen.faults.append(f"{at} is {kinds}, and not found with its order")
 
 
 @lru_cache(maxsize=4096)
@@ -960,8 +1060,8 @@ def _order_id_of(body: bytes) -> str:
     return str(unpack(body)["order_id"])
 
 
-def _traces(dynamodb: DynamoDB, named: dict[str, tuple[str, str]]) -> dict[Person, list[str]]:
-    """Where in both tables a person's own id stands, or the hash of their address, in bodies also: by who was known.
+def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[str]]:
+    """Where in both tables a person's own id is, or the hash of their address, in bodies also: by who was known.
 
     Left out are the marks by which what is queued is dropped (our own id, for 30 days).
     """
@@ -969,59 +1069,60 @@ def _traces(dynamodb: DynamoDB, named: dict[str, tuple[str, str]]) -> dict[Perso
     for tables in dynamodb.tables.values():
         for key, item in tables.items.items():
             if not key[0].endswith("/u"):
-                body = str(unpack(item["b"]["B"])) if "b" in item and "B" in item["b"] else ""
-                if "m" in item and "S" in item["m"]:
-                    body = str(decode(item["m"]["S"]))
-                texts.append((f"{item}{body}", key))
+                body = str(unpack(item["body"]["B"])) if "body" in item else ""
+                if "message" in item:
+                    body = str(decode(item["message"]["S"]))
+                texts.append((f"{key}{item}{body}", key))
     found: dict[Person, list[str]] = {}
-    for pk, (kind, value) in named.items():
-        account, _, own = pk.split("/")
-        sought = [own, value] if kind == "email" else [own]
-        places = [
-            "/".join(key) for text, key in texts if key[0].startswith(f"{account}/") and any(t in text for t in sought)
+    for person, own in named.items():
+        sought = [own, person[2]] if person[1] == "email" else [own]
+        found[person] = [
+            "/".join(key)
+            for text, key in texts
+            if key[0].startswith(f"{person[0]}/") and any(t in text for t in sought)
         ]
-        found[account, kind, value] = places
     return found
 
 
-def _read_money(books: Books, person: Person, raw: Item) -> None:
+def _read_money(books: Books, person: Person, source: str, raw: Item) -> None:
     item = plain_item(raw)
     for name, value in item.items():
-        if name[1:2] == "#" and value:
-            cell = table.SOURCE_OF_LETTER[name[0]], None if name[2:] == "*" else name[2:]
+        if name[0] == "#" and value:
+            cell = source, None if name[1:] == "*" else name[1:]
             books.counts.setdefault(person, {})[cell] = int(value)
-            books.money.setdefault(person, {})[cell] = item.get(f"{name[0]}.{name[2:]}", Decimal(0))
+            books.money.setdefault(person, {})[cell] = item.get(name[1:], Decimal(0))
 
 
 def _read_head(
-    books: Books, people: dict[str, Person], names: dict[tuple[str, str], str], faults: list[str],
-    pk: str, sk: str, head: dict[str, Any],
-) -> None:  # fmt: skip
-    if head.get("d"):
+    seen: Seen, people: dict[tuple[str, str], Person], names: dict[tuple[str, str], str], pk: str, sk: str, raw: Item
+) -> None:
+    head, (account, letter, _) = plain_item(raw), _place(pk)
+    if "contribution" not in head:
         return
-    account = pk.split("/")[0]
-    names[pk, sk[:-1]] = head["id"]
-    owner = people.get(f"{account}/p/{head['p']}") if head.get("p") else None
-    if head.get("p") and owner is None:
-        faults.append(f"order {head['id']} is of nobody known")
-    if "v" in head:
-        customer = _CUSTOMERS.get(head.get("gz", "//").split("/")[2], "?")
-        books.orders[account, V1, "", head["id"]] = Order(
-            owner, head["c"], head["x"], addresses=_addresses(head), customer=customer
-        )
+    names[_scope(pk), sk] = head["order_id"]
+    owner = people.get((account, head["person"])) if head.get("person") else None
+    if head.get("person") and owner is None:
+        seen.faults.append(f"order {head['order_id']} is of nobody known")
+    if letter == "o":
+        customer = _CUSTOMERS.get(head.get("customer_key", "//").split("/")[2], "?")
+        seen.books.orders[account, V1, "", head["order_id"]] = Order(
+            owner, head["currency"], head["contribution"], first=head["ordered_at"], addresses=_addresses(head),
+            customer=customer,
+        )  # fmt: skip
         return
-    state = state_of(head)
-    books.orders[account, V3, head["pr"], head["id"]] = Order(
-        person=owner, currency=state.currency or None, contribution=head["x"], total=state.known_total,
-        refunds=state.refunds, action=state.action, events=state.events, first=state.first, last=state.last[:20],
-        flagged=bool(state.flags), addresses=_addresses(head),
+    state = record_of(OrderState, head)
+    seen.books.orders[account, V3, head["provider"], head["order_id"]] = Order(
+        person=owner, currency=state.currency or None, contribution=head["contribution"], total=state.known_total,
+        refunds=state.refunds, action=state.action, events=state.events, first=state.ordered_at,
+        last=state.latest_at[:20], added=state.added_at, flagged=bool(state.flags), addresses=_addresses(head),
     )  # fmt: skip
 
 
 def _addresses(head: dict[str, Any]) -> tuple[str, str]:
-    """By what they are found: the index keys, told back as first lines. One that stands twice is indexed once."""
-    shipping, billing = (_LINES.get(head.get(name, "//").split("/")[2], "?") for name in ("gx", "gy"))
-    if head["m"] == 2 and not billing:
+    """By what they are found: the index keys, as first lines. One that is both is indexed once."""
+    keys = (head.get(name, "//").split("/")[2] for name in ("shipping_key", "billing_key"))
+    shipping, billing = (_LINES.get(key, "?") for key in keys)
+    if head["records"] == 2 and not billing:
         billing = shipping
     return shipping, billing
 

@@ -168,7 +168,7 @@ class DynamoDB:
         _known(
             arguments, "TableName", "IndexName", "KeyConditionExpression", "ExpressionAttributeValues",
             "ConsistentRead", "ScanIndexForward", "Limit", "ExclusiveStartKey", "ProjectionExpression",
-            "ExpressionAttributeNames",
+            "ExpressionAttributeNames", "Select",
         )  # fmt: skip
         table, values = self._table(arguments), arguments["ExpressionAttributeValues"]
         wanted = key_condition(arguments["KeyConditionExpression"])
@@ -226,6 +226,8 @@ class DynamoDB:
         if limit is not None and len(page) == limit:
             last_key = (page[-1][1], page[-1][2]) if index else (partition, page[-1][0])
             answer["LastEvaluatedKey"] = {name: table.items[last_key][name] for name in ("pk", "sk", *names)}
+        if arguments.get("Select") == "COUNT":
+            del answer["Items"]
         return answer
 
     def cut(self, answer: dict[str, Any], arguments: dict[str, Any], count: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.auditor import V1, V3, Activity, Books, Call, Event, Purge, Seen, Version, email_hash, expected
+from tests.simulation.auditor import V1, V3, Books, Call, Event, Mark, Purge, Seen, Version, email_hash, expected
 
 ANN = ("acme", "email", email_hash("ann@shop.example"))
 
@@ -18,9 +18,14 @@ def _event(number: int, action: str, **more: Any) -> Event:
     return Event("acme", f"r{number}", f"2026010100000000{number:04d}", 0, key, payload)
 
 
-def _books(*events: Event, statuses: dict[str, str] | None = None) -> tuple[Books, list[str]]:
+def _books(
+    *events: Event, statuses: dict[str, str] | None = None, marks: list[Mark] | None = None,
+    purges: list[Purge] | None = None,
+) -> tuple[Books, list[str]]:  # fmt: skip
     found = {("acme", V3, e.request_id): (statuses or {}).get(e.request_id, "applied") for e in events}
-    return expected(list(events), [], Seen(Books(), {}, found))
+    seen = Seen(Books(), {}, found, written={at[::2] for at, status in found.items() if status == "applied"})
+    seen.marks = marks or []
+    return expected(list(events), [], seen, purges)
 
 
 @pytest.mark.parametrize(
@@ -44,18 +49,38 @@ def test_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
     assert books.counts == {ANN: {(V3, None): 1}}
 
 
-@pytest.mark.parametrize(("stood", "asked"), [((1, 2), 1), ((1,), 1), ((2,), 1), ((1, 2), 2)])
-def test_an_order_that_stood_when_a_purge_was_asked_for_goes_whole(stood: tuple[int, ...], asked: int) -> None:
-    """r2 came after the date of the purge, and r1 before it."""
-    events = [_event(n, "placed", grand_total=n, occurred_at="2026-01-01") for n in (1, 2)]
-    date, cut = events[0].received, events[1].received
-    purge = Purge("acme", (V3,), date, cut, None, cut, asked_at=50.0, finished=True, answered=51.0)
-    shown = {("acme", V3, "r2"): "failed"}
-    seen = Seen(Books(), {}, shown, stood={("acme", f"2026010100000000{n:04d}", 0): 10.0 for n in stood})
-    seen.books.timelines = {ANN: [Activity(("", events[1].received, 0), "Placed an order", V3, "o")]}
-    _, faults = expected(events, [], seen, [purge] * asked)
-    goes = stood == (1, 2) and asked == 1
-    assert any("r2 was to be taken out, and stands" in fault for fault in faults) == goes
+def _purge(cut: int, person: tuple[str, str, str] | None = None) -> tuple[list[Mark], list[Purge]]:
+    name, target = ("p1", "ann@shop.example") if person else ("s", "")
+    mark = Mark("acme", name, f"2026010100000000{cut:04d}", 50.0, person)
+    asked = f"2026010100000000{cut - 1:04d}"
+    sources = () if person else (V1, V3)
+    marks = [mark] if person else [mark, mark._replace(name="o")]
+    return marks, [Purge("acme", sources, asked, person, 49.0, 51.0, True, target=target)]
+
+
+def test_what_was_received_up_to_a_cut_is_gone() -> None:
+    marks, purges = _purge(2)
+    events = [_event(n, "placed", grand_total=n, occurred_at="2026-01-01") for n in (1, 2, 3)]
+    books, faults = _books(*events[2:], marks=marks, purges=purges)
+    assert (faults, books.money) == ([], {ANN: {(V3, None): Decimal(3)}})
+    assert _books(*events, marks=marks, purges=purges, statuses={"r1": "none", "r2": "failed"})[1] == []
+    assert _books(*events, marks=marks, purges=purges, statuses={"r3": "none"})[1] != []
+
+
+@pytest.mark.parametrize(("numbers", "erased"), [((1, 3), True), ((3, 4), False), ((3,), False)])
+def test_an_event_is_erased_with_any_of_its_copies(numbers: tuple[int, ...], erased: bool) -> None:
+    marks, purges = _purge(2, ANN)
+    copies = [_event(n, "placed", grand_total=5, occurred_at="2026-01-01") for n in numbers]
+    later = {e.request_id: "failed" if erased else "duplicate" for e in copies[1:]}
+    books, faults = _books(*copies, statuses=later, marks=marks, purges=purges)
+    assert faults == []
+    assert books.money == ({} if erased else {ANN: {(V3, None): Decimal(5)}})
+
+
+def test_an_answered_purge_is_marked_and_no_other_mark_is_there() -> None:
+    marks, purges = _purge(2)
+    assert "was answered, and is not marked" in _books(purges=purges)[1][0]
+    assert "is of nothing that was asked for" in _books(marks=marks)[1][0]
 
 
 def test_a_late_older_event_sets_nothing_back() -> None:
@@ -107,7 +132,7 @@ def _v1(
 ) -> tuple[Books, list[str]]:
     made = [Version(action, f"r{n}", "i", n + 0.2, number) for number, (action, n) in enumerate(versions, 1)]
     shown = {f"r{number}": "applied" for _, number in versions} | (statuses or {})
-    seen = Seen(Books(), {("acme", "o"): made} if made else {}, {("acme", V1, k): v for k, v in shown.items()})
+    seen = Seen(Books(), {("acme", "o", 0): made} if made else {}, {("acme", V1, k): v for k, v in shown.items()})
     return expected([], calls, seen)
 
 

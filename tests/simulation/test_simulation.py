@@ -10,7 +10,7 @@ import pytest
 from tests.simulation.__main__ import run
 from tests.simulation.histories import EVENTS, history
 from tests.simulation.simulate import Failure, Run, Seams, shortened, simulate, trace
-from tillbook.ledger.ledger import Ledger
+from tillbook.ledger import writes
 
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -31,7 +31,7 @@ def test_histories_are_long_enough_and_use_all_there_is() -> None:
         assert sum(len(step.bodies) or 1 for step in steps) >= EVENTS
         kinds |= {step.kind for step in steps}
         texts += "".join(step.body for step in steps)
-    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild", "purge", "erase"}
+    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild", "purge", "erase", "replay"}
     for action in ("placed", "updated", "paid", "fulfilled", "refunded", "canceled"):
         assert f'"action":"{action}"' in texts
 
@@ -48,14 +48,14 @@ def test_a_seed_is_the_same_history_every_time() -> None:
 
 
 def test_a_failure_is_found_shortened_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Ledger._put_event
+    original = writes._put_event
 
-    def without_condition(self: Ledger, event: dict[str, Any]) -> dict[str, Any]:
-        put = original(self, event)
+    def without_condition(table: str, change: Any, write: Any) -> dict[str, Any]:
+        put = original(table, change, write)
         del put["Put"]["ConditionExpression"]
         return put
 
-    monkeypatch.setattr(Ledger, "_put_event", without_condition)
+    monkeypatch.setattr(writes, "_put_event", without_condition)
     with Seams() as seams:
         failure = next(found for seed in range(100) if (found := simulate(seed, seams)))
         short = shortened(failure, seams)

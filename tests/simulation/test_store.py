@@ -72,7 +72,7 @@ class _Calls:
             if self.random.random() < 0.6:
                 item[name] = self.value()
         if self.random.random() < 0.6:
-            item |= {"gp": {"S": self.random.choice(self.pks)}, "gs": {"S": self.random.choice("123") * 3}}
+            item |= {"timeline": {"S": self.random.choice(self.pks)}, "stamp": {"S": self.random.choice("123") * 3}}
         if self.random.random() < 0.3:
             item["gx"] = {"S": self.random.choice(self.pks)}
         return item
@@ -92,7 +92,7 @@ class _Calls:
                 "ExpressionAttributeNames": {"#w": "w"}, "ExpressionAttributeValues": {":seen": {"S": "w2"}},
             },
             {
-                "ConditionExpression": "NOT begins_with(gs, :seen) OR n >= :n",
+                "ConditionExpression": "NOT begins_with(stamp, :seen) OR n >= :n",
                 "ExpressionAttributeValues": {":seen": {"S": "1"}, ":n": {"N": "1.5"}},
             },
         ]  # fmt: skip
@@ -109,7 +109,7 @@ class _Calls:
                 ("ADD #a0 :a0, m :a1 SET k = :kind", {"#a0": "o.USD"},
                  {":a0": {"N": "10.5"}, ":a1": {"N": "-1"}, ":kind": {"S": "e"}}),
                 ("ADD c :a", {}, {":a": {"N": "0.0001"}}),
-                ("SET gs = :a REMOVE k", {}, {":a": {"S": self.random.choice("123")}}),
+                ("SET stamp = :a REMOVE k", {}, {":a": {"S": self.random.choice("123")}}),
             ]
         )  # fmt: skip
         merged_names = condition.pop("ExpressionAttributeNames", {}) | names
@@ -135,9 +135,9 @@ class _Calls:
                 ("pk = :p AND begins_with(sk, :v)", None, {":v": {"S": self.random.choice("xyé")}}),
                 ("pk = :p AND sk > :v", None, {":v": {"S": self.random.choice(self.sks)}}),
                 ("pk = :p AND sk BETWEEN :v AND :w", None, {":v": {"S": "x!2"}, ":w": {"S": "y!1"}}),
-                ("gp = :p", "timeline", {}),
-                ("gp = :p AND gs < :v", "timeline", {":v": {"S": "222"}}),
-                ("gp = :p AND gs > :v", "timeline", {":v": {"S": "111"}}),
+                ("timeline = :p", "timeline", {}),
+                ("timeline = :p AND stamp < :v", "timeline", {":v": {"S": "222"}}),
+                ("timeline = :p AND stamp > :v", "timeline", {":v": {"S": "111"}}),
                 ("gx = :p", "shipping", {}),
             ]
         )  # fmt: skip
@@ -247,7 +247,7 @@ def _unordered(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     cut = "LastEvaluatedKey" in answer
-    places = sorted(item.get("gs", {"S": ""})["S"] for item in answer["Items"])
+    places = sorted(item.get("stamp", {"S": ""})["S"] for item in answer["Items"])
     items = sorted((item["pk"]["S"], item["sk"]["S"]) for item in answer["Items"])
     return (cut, places) if cut else (cut, places, items)
 
@@ -260,7 +260,7 @@ def _unordered(answer: Any) -> Any:
     [
         ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": ""}}}),
         ("put_item", {"Item": {"pk": {"S": "a"}}}),
-        ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "gp": {"N": "1"}, "gs": {"S": "1"}}}),
+        ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "timeline": {"N": "1"}, "stamp": {"S": "1"}}}),
         ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "x": {"N": "1" * 39}}}),
         ("put_item", {"Item": {"pk": {"S": "a"}, "sk": {"S": "b"}, "x": {"B": b"x" * 410_000}}}),
         ("update_item", {"Key": {"pk": {"S": "a"}, "sk": {"S": "b"}}, "UpdateExpression": "SET sk = :a",

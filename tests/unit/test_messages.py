@@ -182,8 +182,8 @@ def test_what_a_newer_version_added_is_left_out() -> None:
     message = decode(
         '{"v":1,"new":1,"orders":[' + order + '"person":["person","p"],"body":{},"new":[1]}],'
         '"writes":[{"account":"acme","order_key":"k","order_id":"o","action":"edited","request_id":"r",'
-        '"received":"2","new":{}}],"steps":[{"account":"acme","job":"j","kind":"purge","plan":["settle"],"new":1}]}'
+        '"received":"2","new":{}}],"steps":[{"account":"acme","job":"j","kind":"purge","plan":["orders_api"],"new":1}]}'
     )
     assert message.orders == [QueuedOrder("acme", "r", "2", 0, "e", "1", ["person", "p"], {})]
     assert message.writes == [QueuedWrite("acme", "k", "o", "edited", "r", "2")]
-    assert message.steps == [Step("acme", "j", "purge", ["settle"])]
+    assert message.steps == [Step("acme", "j", "purge", ["orders_api"])]

@@ -73,7 +73,7 @@ def test_a_late_older_event_sets_nothing_back() -> None:
     state = fold([event(5, "updated", "105", currency="EUR", person="bob"), event(1, "placed", "100", currency="USD")])
     assert (state.contribution, state.currency, state.person, state.action) == (105, "EUR", "bob", "updated")
     assert state.events == 2
-    assert state.first.startswith("20190101")
+    assert state.ordered_at.startswith("20190101")
 
 
 @pytest.mark.parametrize("action", ["refunded", "canceled"])
@@ -199,7 +199,8 @@ def by_the_book(events: list[Event]) -> dict[str, Any]:
         "action": ordered[-1].action,
         "currency": currencies[-1] if currencies else "",
         "events": len(events),
-        "first": ordered[0].stamp[:20],
+        "ordered_at": ordered[0].stamp[:20],
+        "added_at": min(e.stamp[20:40] for e in events),
         "flagged": total is not None and refunds > total,
     }
 

@@ -48,17 +48,25 @@ def test_the_shared_package_imports_no_function() -> None:
 
 
 def test_there_is_one_writer_of_the_ledger() -> None:
-    """Transactions stand in the ledger's module (and in that of keys, which writes the other table)."""
+    """Transactions are sent by the ledger's one loop (and by the module of keys, which writes the other table)."""
     package = template.ROOT / "layers/shared/tillbook"
     source = {p.relative_to(package).as_posix(): p.read_text() for p in package.rglob("*.py")}
     assert {name for name, text in source.items() if ".transact_write_items(" in text} == {
-        "ledger/ledger.py",
+        "ledger/commit.py",
         "records/keys.py",
     }
-    # Who writes single items does not know the ledger's table.
-    single = re.compile(r"\.(put_item|update_item|delete_item|batch_write_item)\(")
+    # Who writes single items does not know the ledger's table, but for the sweep of scopes that nobody reads any more.
+    single = re.compile(r"\.(put_item|update_item|delete_item|batch_write_item)\b")
     for name, text in source.items():
         assert not (single.search(text) and "ledger_table" in text), name
+    of_the_ledger = {name: set(single.findall(text)) for name, text in source.items() if name.startswith("ledger/")}
+    assert {name: found for name, found in of_the_ledger.items() if found} == {"ledger/upkeep.py": {"batch_write_item"}}
+
+
+def test_every_condition_of_the_ledger_is_declared_in_one_module() -> None:
+    package = template.ROOT / "layers/shared/tillbook"
+    found = {path.name for path in (package / "ledger").glob("*.py") if '"ConditionExpression"' in path.read_text()}
+    assert found == {"writes.py"}
 
 
 def _of_template(*functions: str) -> set[str]:

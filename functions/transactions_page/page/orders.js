@@ -79,11 +79,9 @@ function standing({ place, order, history }) {
     if (new Set(history.map((step) => step.person)).size > 1) lines.push("It moved from one person to another with an event.");
   }
   const verdictTitle = order ? `It counts: ${money(value.amount, value.currency)}` : "It does not count any more.";
-  const points = history.filter((step) => step.lifetime_value && step.lifetime_value.currency === value?.currency)
+  const points = history.filter((step) => step.lifetime_value.currency === value?.currency)
     .map((step) => ({ at: step.occurred_at, amount: step.lifetime_value.amount, text: step.name }));
-  // Of a version that an erasure emptied nobody can tell the amount, nor by how much the next one changed it.
-  const change = (step, index) => {
-    if (!step.lifetime_value || (index && !step.before)) return "";
+  const change = (step) => {
     const before = step.before?.currency === step.lifetime_value.currency ? step.before.amount : "0";
     return money(minus(step.lifetime_value.amount, before), step.lifetime_value.currency, true);
   };
@@ -97,9 +95,9 @@ function standing({ place, order, history }) {
     history.length > 0 && h("section", { class: "card" }, h("h2", {}, "Its way to LTV, step by step"),
       points.length > 1 && steps(`What order ${place.id} adds to LTV`, value.currency, points),
       table("History of the order", [["Happened", "time"], ["What", "full"], ["Change", "number"], ["Adds to LTV", "number"], ["Received", "time wide"]],
-        history.map((step, index) => [when(step.occurred_at, true),
+        history.map((step) => [when(step.occurred_at, true),
           [h("a", { href: `#/request/${encode(step.request_id)}` }, step.name), step.late && [" ", h("span", { class: "badge late" }, "late")]],
-          change(step, index), step.lifetime_value ? money(step.lifetime_value.amount, step.lifetime_value.currency) : "erased", when(step.received_at, true)]))),
+          change(step), money(step.lifetime_value.amount, step.lifetime_value.currency), when(step.received_at, true)]))),
     order && h("details", { class: "card" }, h("summary", {}, "As the API tells it"), h("pre", { tabindex: "0" }, pretty(textOf(order)))),
     copyAsCurl("GET", pathOf(place)),
   ].filter(Boolean);

@@ -67,8 +67,13 @@ function failed(t) {
   }
   if (reason.startsWith("purged")) {
     return { title: "It was dropped.", kind: "warn", lines: [
-      "It was received before a purge, or before its person was erased, and was still queued at that moment.",
-      "If it shall count, send it again: what comes after a purge is new."] };
+      "It was received before a purge, and was still queued then.",
+      "If it should count, send it again: what is received after a purge is new."] };
+  }
+  if (reason.startsWith("erased")) {
+    return { title: "It was erased.", kind: "warn", lines: [
+      "It was received before its person was erased, or it repeats an event that was.",
+      "A new event makes the person known again."] };
   }
   if (reason.includes("discarded:")) {
     return { title: "It was accepted, and discarded by hand.", kind: "bad", lines: ["Send it again if it shall count."] };

@@ -111,19 +111,18 @@ async function replayAll() {
 export async function purge(main, _asked, alive) {
   const source = h("select", { id: "source" }, h("option", { value: "" }, "both APIs"),
     Object.entries(SOURCES).map(([value, text]) => h("option", { value }, text)));
-  const before = h("input", { id: "before", type: "date" });
   const word = h("input", { id: "word", autocomplete: "off", spellcheck: "false" });
   const button = h("button", { type: "submit", class: "danger", disabled: true }, "Purge");
   const bar = h("div", { role: "status" });
   const shown = h("div");
-  const body = () => ({ confirm: "purge", ...(source.value && { source: source.value }), ...(before.value && { before: before.value }) });
+  const body = () => ({ confirm: "purge", ...(source.value && { source: source.value }) });
   const sentence = h("p", { role: "status" });
   const describe = () => {
-    sentence.textContent = `Takes out ${before.value ? `orders first received before ${before.value} (UTC)` : "all orders"} of ${source.selectedOptions[0].text}, with their LTV, activity and audience records.`;
+    sentence.textContent = `Deletes all orders of ${source.selectedOptions[0].text}, with their LTV, activity and audience records.`;
     button.disabled = word.value !== "purge";
     shown.replaceChildren(copyAsCurl("DELETE", "/v1/transactions", body()));
   };
-  for (const input of [source, before, word]) input.addEventListener("input", describe);
+  for (const input of [source, word]) input.addEventListener("input", describe);
   main.append(heading("Purge"), h("form", { class: "card", onsubmit: async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -134,12 +133,11 @@ export async function purge(main, _asked, alive) {
     } catch (error) {
       bar.replaceChildren(failed(error));
     }
-  } }, h("p", {}, "LTV stays right at every moment. What is received from now on is new, even if it repeats something purged. ",
+  } }, h("p", {}, "LTV stays right at every moment. What is received after the answer is new, even if it repeats something purged. ",
     h("strong", {}, "It cannot be undone.")),
   h("div", { class: "field" }, h("label", { for: "source" }, "Orders of"), source),
-  h("div", { class: "field" }, h("label", { for: "before" }, "Received before (empty for all)"), before),
   sentence,
   h("div", { class: "field" }, h("label", { for: "word" }, "Type purge to confirm"), word), button, bar,
-  h("p", { class: "hint" }, "The orders go at once. The job then waits until nothing older is being applied, and looks a second time.")), shown);
+  h("p", { class: "hint" }, "Nothing of it is visible from the answer on. A job deletes it about two minutes later.")), shown);
   describe();
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
@@ -30,3 +30,18 @@ def plain_item(item: Raw) -> Item:
 def _plain(value: dict[str, Any]) -> Any:
     plain = _deserialize(value)
     return bytes(plain) if isinstance(plain, Binary) else plain  # type: ignore[call-overload]
+
+
+Record = TypeVar("Record")
+
+
+def attributes(record: Any) -> Item:
+    """The attributes of a NamedTuple: its fields, without those that have their default."""
+    defaults = record._field_defaults
+    return {name: value for name, value in record._asdict().items() if name not in defaults or value != defaults[name]}
+
+
+def record_of(kind: type[Record], item: Mapping[str, Any]) -> Record:
+    """The other way round. DynamoDB's numbers are Decimal: those whose default is an int become one."""
+    defaults, names = kind._field_defaults, kind._fields  # type: ignore[attr-defined]
+    return kind(**{n: int(item[n]) if type(defaults.get(n)) is int else item[n] for n in names if n in item})

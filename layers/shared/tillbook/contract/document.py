@@ -10,7 +10,7 @@ import hashlib
 from decimal import Decimal
 from typing import Any
 
-from tillbook.ledger.ledger import Document
+from tillbook.ledger.orders import Document
 from tillbook.rules import times
 from tillbook.rules.addresses import match_keys
 from tillbook.rules.amounts import ZERO

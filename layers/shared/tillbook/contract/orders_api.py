@@ -12,7 +12,7 @@ from tillbook.contract import fields
 from tillbook.contract.document import document_of
 from tillbook.contract.limits import MAX_ITEMS, MAX_METADATA_KEY, MAX_METADATA_KEYS, MAX_METADATA_VALUE
 from tillbook.contract.validation import Context, Model, bounded, fault, validated
-from tillbook.ledger.ledger import Document
+from tillbook.ledger.orders import Document
 from tillbook.rules import times
 from tillbook.rules.addresses import says_something
 from tillbook.rules.errors import FieldError, Invalid

@@ -70,13 +70,14 @@ class Summary(Query):
 
 
 class Purge(Model):
-    """What to purge."""
+    """What to purge. Unknown fields are refused: a purge that was to be narrower must not take everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     confirm: Annotated[Literal["purge"], one_fault("presence_error", "must be the word purge")] = Field(
         description="The word purge (or send it as the header X-Confirm)."
     )
     source: Source | None = Field(None, description="Both if absent.")
-    before: fields.RequiredMoment | None = Field(None, description="Received up to then; all if absent.")
 
 
 class Discard(Model):

@@ -69,6 +69,7 @@ _FAULTS = {
     "literal_error": ("format_error", "must be one of {expected}"),
     "model_type": ("format_error", "must be an object"),
     "list_type": ("format_error", "must be an array"),
+    "extra_forbidden": ("format_error", "is not a known field"),
 }
 M = TypeVar("M", bound=BaseModel)
 

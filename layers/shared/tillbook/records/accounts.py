@@ -1,17 +1,15 @@
-"""Accounts (tenants) and their settings, in the records table under `{account}/a`."""
+"""Accounts (tenants) and their settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from tillbook.aws.items import plain_item, raw
-from tillbook.ledger.table import SOURCE_LETTER
+from tillbook.aws.items import attributes, plain_item, raw, record_of
+from tillbook.ledger.items import SOURCES
 from tillbook.rules.codes import MINOR_UNITS, WITHDRAWN_UNITS
 from tillbook.rules.errors import Conflict, NotFound
-from tillbook.rules.identity import is_account_id
-
-SOURCES = tuple(SOURCE_LETTER)
+from tillbook.rules.identity import Source, is_account_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +18,26 @@ class Account:
 
     id: str
     currency: str = "USD"
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[Source, ...] = SOURCES
+
+
+class AccountItem(NamedTuple):
+    """Settings of an account.
+
+    Key: `{account}/a`, `a`.
+
+    Attributes: currency; sources, separated by spaces.
+    """
+
+    currency: str
+    sources: str
+
+
+class AccountEntry(NamedTuple):
+    """Lists the accounts.
+
+    Key: `#accounts`, `{account}`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +50,8 @@ class Accounts:
         answer = self.client.get_item(TableName=self.table, Key=raw({"pk": f"{account_id}/a", "sk": "a"}))
         if not answer.get("Item"):
             raise NotFound(f"There is no account {account_id}.")
-        item = plain_item(answer["Item"])
-        return Account(account_id, item["cu"], tuple(item["so"].split()))
+        item = record_of(AccountItem, plain_item(answer["Item"]))
+        return Account(account_id, item.currency, tuple(item.sources.split()))  # type: ignore[arg-type]
 
     def create(self, account: Account) -> Account:
         """Raises Conflict if it exists, ValueError for an impossible id, currency or source."""
@@ -61,7 +78,8 @@ class Accounts:
             raise ValueError("currency must be an ISO 4217 code")
         if not account.sources or not set(account.sources) <= set(SOURCES):
             raise ValueError(f"sources must be of {', '.join(SOURCES)}")
-        item = {"pk": f"{account.id}/a", "sk": "a", "cu": account.currency, "so": " ".join(account.sources)}
+        settings = AccountItem(account.currency, " ".join(account.sources))
+        item = {"pk": f"{account.id}/a", "sk": "a"} | attributes(settings)
         # Listed first: what is listed may not exist yet, what exists is always listed.
         self.client.put_item(TableName=self.table, Item=raw({"pk": "#accounts", "sk": account.id}))
         try:

@@ -1,9 +1,8 @@
 """Sums of hours that are over, kept so that nobody adds them up twice.
 
-Records table: pk = {account}/y, sk = the hour (`2026-11-22T03`). An hour that changes after it was over, by a late
-outcome, a replay or a purge, is marked: whoever read its records before the mark may not keep what they added up.
-A purge changes hours that nobody has kept yet, too. It leaves one item for all of them, sk = `purged`: sums of records
-that were read before it are kept in vain.
+An hour that changes after it was over, by a late
+outcome or a replay, is marked: whoever read its records before the mark may not keep what they added up. A purge
+changes all hours: sums of records that were read before its cut are not used.
 """
 
 from __future__ import annotations
@@ -11,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.items import attributes, plain_item, raw, record_of
 from tillbook.aws.retries import error_code
 from tillbook.rules import times
 from tillbook.rules.json_text import Json, dumps
@@ -48,18 +47,28 @@ def is_over(hour: str, now: datetime, seconds: int = _OPEN_SECONDS) -> bool:
     return times.hour_start(hour) + timedelta(hours=1, seconds=seconds) < now
 
 
-_PURGED = "purged"  # sorts behind every hour
+class HourItem(NamedTuple):
+    """Sums of an hour, or the mark that it changed.
+
+    Key: `{account}/y`, `{hour, as 2026-11-22T03}`.
+
+    Attributes:
+        read_at: a stamp: before its records were read, or when it changed. sums: packed; absent from a mark. ttl.
+    """
+
+    read_at: str
+    sums: bytes = b""
+    ttl: int = 0
 
 
 class Hours:
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
 
-    def kept(self, account: str, hours: list[str]) -> dict[str, list[Json]]:
-        """Those of the hours whose sums are kept, and were read since the last purge."""
+    def kept(self, account: str, hours: list[str], cut: str) -> dict[str, list[Json]]:
+        """Those of the hours whose sums are kept, and were read after `cut`, the stamp of the last purge."""
         if not hours:
             return {}
-        purged = self._purged_at(account)
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :last",
             "ExpressionAttributeValues": raw({":pk": f"{account}/y", ":first": min(hours), ":last": max(hours)}),
@@ -68,8 +77,9 @@ class Hours:
         while True:
             page = self.client.query(**arguments)
             for item in map(plain_item, page["Items"]):
-                if "b" in item and item["at"] > purged:
-                    found[item["sk"]] = unpack(item["b"])
+                stored = record_of(HourItem, item)
+                if stored.sums and stored.read_at > cut:
+                    found[item["sk"]] = unpack(stored.sums)
             if "LastEvaluatedKey" not in page:
                 return found
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -79,11 +89,11 @@ class Hours:
         for hour, packed in sums.items():
             if len(dumps(packed)) > _MAX_BYTES:
                 continue
-            item: Item = {"pk": f"{account}/y", "sk": hour, "at": read_at, "b": pack(packed), "ttl": _ttl()}
+            item = {"pk": f"{account}/y", "sk": hour} | attributes(HourItem(read_at, pack(packed), _ttl()))
             try:
                 self.client.put_item(
-                    TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk) OR #at < :read",
-                    ExpressionAttributeNames={"#at": "at"}, ExpressionAttributeValues=raw({":read": read_at}),
+                    TableName=self.table, Item=raw(item), ExpressionAttributeValues=raw({":read": read_at}),
+                    ConditionExpression="attribute_not_exists(pk) OR read_at < :read",
                 )  # fmt: skip
             except ClientError as error:
                 if error_code(error) != "ConditionalCheckFailedException":
@@ -99,23 +109,9 @@ class Hours:
         hours = {hour for hour in map(hour_of, request_ids) if times.hour_start(hour) > whole}
         self._mark(account, {hour for hour in hours if is_over(hour, now, _MARK_SECONDS)})
 
-    def all_changed(self, account: str) -> None:
-        """To be called after a purge removed records, of whatever hours."""
-        now = times.to_datetime(times.now())
-        self._mark(account, set(self.kept(account, ["2", now.strftime("%Y-%m-%dT%H")])))
-        # It never expires: items live on for days after their time.
-        self.client.put_item(TableName=self.table, Item=raw({"pk": f"{account}/y", "sk": _PURGED, "at": times.now()}))
-
-    def _purged_at(self, account: str) -> str:
-        """A stamp; empty where nothing was ever purged."""
-        answer = self.client.get_item(
-            TableName=self.table, Key=raw({"pk": f"{account}/y", "sk": _PURGED}), ConsistentRead=True
-        )
-        return str(plain_item(answer["Item"])["at"]) if "Item" in answer else ""
-
     def _mark(self, account: str, hours: set[str]) -> None:
         for hour in sorted(hours):
-            item: Item = {"pk": f"{account}/y", "sk": hour, "at": times.now(), "ttl": _ttl()}
+            item = {"pk": f"{account}/y", "sk": hour} | attributes(HourItem(times.now(), ttl=_ttl()))
             self.client.put_item(TableName=self.table, Item=raw(item))
 
 

@@ -1,7 +1,4 @@
-"""API keys: secrets of an account, of which only the SHA-256 is kept.
-
-Records table: `#key/{sha256}` holds the key, `{account}/k` lists an account's keys.
-"""
+"""API keys: secrets of an account, of which only the SHA-256 is kept."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from binascii import Error as Base64Error
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from tillbook.aws.items import plain_item, raw
+from tillbook.aws.items import attributes, plain_item, raw, record_of
 from tillbook.rules import times
 from tillbook.rules.errors import NotFound, Unauthenticated
 
@@ -22,7 +19,14 @@ _CACHE_SIZE = 1000
 
 
 class ApiKey(NamedTuple):
-    """`id` and `label` may be shown; the secret is nowhere. `used` is the day of last use, as YYYY-MM-DD."""
+    """What may be shown of a key; the secret is nowhere.
+
+    Key: `#key/{sha256}`, `k`.
+
+    Attributes:
+        id, label: how it is named. account, role: what it is for. created: a time. used: the day of last use
+        (YYYY-MM-DD). revoked: whether it is.
+    """
 
     id: str
     account: str
@@ -34,6 +38,17 @@ class ApiKey(NamedTuple):
 
     def may(self, role: str) -> bool:
         return role == self.role or self.role == "admin"
+
+
+class KeyEntry(NamedTuple):
+    """Lists the keys of an account.
+
+    Key: `{account}/k`, `{key id}`.
+
+    Attributes: digest, the SHA-256 of a key.
+    """
+
+    digest: str
 
 
 def sha256_of(secret: str) -> str:
@@ -72,13 +87,12 @@ class Keys:
             secret = f"tb_{secrets.token_urlsafe(32)}"
         digest = sha256_of(secret)
         key = ApiKey(digest[:12], account, role, label, times.iso(times.now()[:14] + "000000"))
-        item = {
-            "pk": f"#key/{digest}", "sk": "k", "id": key.id, "ac": account, "ro": role, "la": label, "cr": key.created,
-        }  # fmt: skip
+        item = {"pk": f"#key/{digest}", "sk": "k"} | attributes(key)
+        entry = {"pk": f"{account}/k", "sk": key.id} | attributes(KeyEntry(digest))
         self.client.transact_write_items(
             TransactItems=[
                 {"Put": {"TableName": self.table, "Item": raw(item)}},
-                {"Put": {"TableName": self.table, "Item": raw({"pk": f"{account}/k", "sk": key.id, "h": digest})}},
+                {"Put": {"TableName": self.table, "Item": raw(entry)}},
             ]
         )
         return key, secret
@@ -92,7 +106,7 @@ class Keys:
             if digest.startswith(key_id) and len(key_id) >= 12:
                 self.client.update_item(
                     TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
-                    UpdateExpression="SET re = :yes",
+                    UpdateExpression="SET revoked = :yes",
                     ExpressionAttributeValues={":yes": {"BOOL": True}},
                 )  # fmt: skip
                 key = self._read(digest)
@@ -108,7 +122,7 @@ class Keys:
         digests: list[str] = []
         while True:
             page = self.client.query(**arguments)
-            digests += [item["h"]["S"] for item in page["Items"]]
+            digests += [item["digest"]["S"] for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
                 return digests
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -117,16 +131,7 @@ class Keys:
         answer = self.client.get_item(TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}))
         if not answer.get("Item"):
             return None
-        item = plain_item(answer["Item"])
-        return ApiKey(
-            item["id"],
-            item["ac"],
-            item["ro"],
-            item.get("la", ""),
-            item["cr"],
-            item.get("us", ""),
-            item.get("re", False),
-        )
+        return record_of(ApiKey, plain_item(answer["Item"]))
 
     def _note_use(self, digest: str, key: ApiKey) -> None:
         """The day of last use: one write a day for each warm function."""
@@ -138,9 +143,10 @@ class Keys:
         # Where it fails another function noted it, or will: no order waits for a note.
         with suppress(ClientError, BotoCoreError):
             self.client.update_item(
-                TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), UpdateExpression="SET us = :today",
+                TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
+                UpdateExpression="SET used = :today",
                 # Only a key that stands, and never back to an earlier day.
-                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(us) OR us < :today)",
+                ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(used) OR used < :today)",
                 ExpressionAttributeValues={":today": {"S": today}},
             )  # fmt: skip
 

@@ -17,7 +17,7 @@ from tillbook.rules.identity import Person
 from tillbook.rules.json_text import Json, dumps, loads
 
 if TYPE_CHECKING:
-    from tillbook.ledger.ledger import Activity
+    from tillbook.ledger.activities import Activity
 
 VERSION = 1
 MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
@@ -45,7 +45,7 @@ class QueuedOrder(NamedTuple):
 
     def activity(self) -> Activity:
         from tillbook.contract.activity import amounts_of
-        from tillbook.ledger.ledger import Activity
+        from tillbook.ledger.activities import Activity
         from tillbook.rules.addresses import match_keys  # here, since who queues an order does not apply it
 
         total, refund, currency = amounts_of(self.body)
@@ -79,7 +79,6 @@ class Message(NamedTuple):
     steps: Sequence[Step] = ()
     nightly: Sequence[str] = ()  # account id to go on behind; a space for the start
     tries: int = 0
-    forget: Sequence[list[str]] = ()  # [account, person, ...] who may have nothing left
     replayed: bool = False  # was a dead letter, whose request is noted as failed
 
 

@@ -1,17 +1,24 @@
 """Which providers an account's v3 orders come from, so that an order is found by its id alone.
 
-Records table: pk = {account}/v, sk = the provider. Noted by each warm function the first time it meets one.
+Noted by each warm function the first time it meets one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillbook.aws.items import raw
 
 # An order id is looked for at this many; more providers than a shop has, and a bound on what a look-up costs.
 MOST = 50
+
+
+class ProviderItem(NamedTuple):
+    """A provider of an account's v3 orders.
+
+    Key: `{account}/v`, `{provider}`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ function that met the end of that asks again only after ten minutes.
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -26,6 +26,18 @@ _KEPT_SECONDS = 2 * 24 * 3600
 _RECORDED = frozenset({400, 409, 413, 415, 422})
 
 _paused_until: dict[str, float] = {}
+
+
+class RejectionCount(NamedTuple):
+    """How many requests of a key were refused and noted on a day.
+
+    Key: `{account}/l`, `{yyyymmdd}/{key id}`.
+
+    Attributes: requests, ttl.
+    """
+
+    requests: int = 0
+    ttl: int = 0
 
 
 def note(client: Any, records_table: str, key: ApiKey, route: str, request_id: str, received: str, problem: Problem,
@@ -57,7 +69,8 @@ def _is_within_the_day(client: Any, records_table: str, key: ApiKey, day: str) -
     try:
         client.update_item(
             TableName=records_table, Key=raw({"pk": f"{key.account}/l", "sk": f"{day}/{key.id}"}),
-            UpdateExpression="ADD n :one SET #ttl = :ttl", ConditionExpression="attribute_not_exists(n) OR n < :most",
+            UpdateExpression="ADD requests :one SET #ttl = :ttl",
+            ConditionExpression="attribute_not_exists(requests) OR requests < :most",
             ExpressionAttributeNames={"#ttl": "ttl"},
             ExpressionAttributeValues=raw({":one": 1, ":most": A_DAY, ":ttl": int(time.time()) + _KEPT_SECONDS}),
         )  # fmt: skip

@@ -1,25 +1,26 @@
 """What became of each request: applied, duplicate, failed, or rejected at the door.
 
-Records table: pk = {account}/t/{status}/{o|s}{shard}, sk = the request id. Request ids are UUIDv7 and so sort by time:
-the newest of a status is the end of its partitions. Applied ones, the many, are spread over four. The others, the few,
-stand a second time under {account}/x/{hash of the order id}, where "why did order X not count" finds them.
+Request ids are UUIDv7 and so sort by time: the newest of a status is the end of its partitions. Applied ones, the many,
+are spread over four. The others, the few, are there a second time under {account}/x/{hash of the order id}, where "why
+did order X not count" finds them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.items import Item, attributes, plain_item, raw, record_of
 from tillbook.aws.retries import LOST, is_passing
-from tillbook.ledger import table
+from tillbook.ledger.items import SOURCE_LETTER
 from tillbook.records.hours import KEPT_SECONDS, Hours
+from tillbook.records.scopes import Marks
 from tillbook.rules import times
-from tillbook.rules.effects import Effect, effects_text, effects_told, shown_effects
+from tillbook.rules.effects import Effect, effects_in, effects_text, shown_effects
 from tillbook.rules.errors import Unavailable
 from tillbook.rules.identity import short_hash
 from tillbook.rules.json_text import dumps, loads
@@ -27,6 +28,7 @@ from tillbook.rules.json_text import dumps, loads
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
 _PURGED_AT_ONCE = 500  # before the clock is looked at again
+PURGED = "purged: received before the purge"
 _FEW = 12  # records of one read unit, as a rule
 
 
@@ -50,22 +52,44 @@ class Transaction:
     fields: list[str] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
-    def item(self) -> Item:
-        return {
-            "pk": _pk(self.account, self.status, self.source, self.request_id), "sk": self.request_id,
-            "re": self.received, "a": self.action, "pr": self.provider or None, "id": self.order_id,
-            "why": self.reason or None, "of": self.original or None, "no": dumps(self.notes) if self.notes else None,
-            "st": self.status, "so": self.source, "ro": self.route or None, "la": self.key_label or None,
-            "fi": dumps(self.fields) if self.fields else None,
-            "fx": effects_text(self.effects) if self.effects else None,
-            "ttl": int(time.time()) + KEPT_SECONDS,
-        }  # fmt: skip
-
     def items(self) -> list[Item]:
-        item = self.item()
+        stored = OutcomeItem(
+            self.source, self.status, self.received, self.action, self.order_id, self.provider, self.reason,
+            self.original, dumps(self.notes) if self.notes else "", self.route, self.key_label,
+            dumps(self.fields) if self.fields else "", effects_text(self.effects), int(time.time()) + KEPT_SECONDS,
+        )  # fmt: skip
+        place = {"pk": _pk(self.account, self.status, self.source, self.request_id), "sk": self.request_id}
+        item = place | attributes(stored)
         if self.status == "applied" or not self.order_id:
             return [item]
         return [item, item | {"pk": _order_pk(self.account, self.order_id)}]
+
+
+class OutcomeItem(NamedTuple):
+    """What became of a request, kept for 33 days; duplicates, failures and rejections also with their order.
+
+    Key: `{account}/t/{status}/{o|s}{shard} and {account}/x/{order id's hash}`, `{request id}`.
+
+    Attributes:
+        source, status, action, order_id, provider: of the request. received: a stamp. reason: why it was not applied.
+        original: the request that it repeats. notes, fields: JSON lists. route, key_label: of a rejected one.
+        effects: on the sums (rules.effects). ttl.
+    """
+
+    source: str
+    status: str
+    received: str
+    action: str
+    order_id: str = ""
+    provider: str = ""
+    reason: str = ""
+    original: str = ""
+    notes: str = ""
+    route: str = ""
+    key_label: str = ""
+    fields: str = ""
+    effects: str = ""
+    ttl: int = 0
 
 
 def _order_pk(account: str, order_id: str) -> str:
@@ -74,17 +98,20 @@ def _order_pk(account: str, order_id: str) -> str:
 
 def _pk(account: str, status: str, source: str, request_id: str) -> str:
     shard = ord(request_id[-1]) % _SHARDS.get(status, 1)
-    return f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}"
+    return f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}"
 
 
 def _transaction(item: Item) -> Transaction:
+    stored = record_of(OutcomeItem, item)
     return Transaction(
-        str(item["pk"]).partition("/")[0], item["so"], item["sk"], item["st"], item["re"], item["a"],
-        item.get("pr", ""), item["id"], item.get("why", ""), item.get("of", ""),
-        loads(item["no"]) if "no" in item else [],
-        item.get("ro", ""), item.get("la", ""), loads(item["fi"]) if "fi" in item else [],
-        effects_told(item),
+        str(item["pk"]).partition("/")[0], stored.source, item["sk"], stored.status, stored.received, stored.action,
+        stored.provider, stored.order_id, stored.reason, stored.original, _list(stored.notes), stored.route,
+        stored.key_label, _list(stored.fields), effects_in(stored.effects),
     )  # fmt: skip
+
+
+def _list(text: str) -> list[str]:
+    return list(loads(text)) if text else []
 
 
 class Transactions:
@@ -128,31 +155,30 @@ class Transactions:
             if left:
                 raise Unavailable("Outcomes could not be recorded.")
 
-    def purge(self, account: str, source: str, before: str, may_go_on: Callable[[], bool]) -> bool:
-        """Forgets what became of requests received up to `before` (a stamp). False where it is to be called again."""
-        partitions = [pk for pk in self.partitions(account) if pk[-2] == table.SOURCE_LETTER[source]]
-        through = all(self._purge(pk, before, may_go_on) for pk in partitions)
-        Hours(self.client, self.table).all_changed(account)
-        return through
+    def purge(self, account: str, source: str, cut: str, may_go_on: Callable[[], bool]) -> bool:
+        """Deletes what became of requests received up to `cut` (a stamp). False where it is to be called again."""
+        partitions = [pk for pk in self.partitions(account) if pk[-2] == SOURCE_LETTER[source]]
+        return all(self._purge(pk, cut, may_go_on) for pk in partitions)
 
     def _purge(self, pk: str, before: str, may_go_on: Callable[[], bool]) -> bool:
         arguments: dict[str, Any] = {
-            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk, #re, id",
-            "Limit": _PURGED_AT_ONCE,
-            "ExpressionAttributeNames": {"#re": "re"}, "ExpressionAttributeValues": {":pk": {"S": pk}},
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk", "Limit": _PURGED_AT_ONCE,
+            "ProjectionExpression": "pk, sk, received, order_id", "ExpressionAttributeValues": {":pk": {"S": pk}},
         }  # fmt: skip
         while True:
             page = self.client.query(**arguments)
-            out = [plain_item(item) for item in page["Items"] if item["re"]["S"] <= before]
+            out = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= before]
             account = pk.partition("/")[0]
             # What stands with the orders goes first: nothing else tells where it is.
             if "/t/applied/" not in pk:
-                self._delete([(_order_pk(account, item["id"]), item["sk"]) for item in out if item["id"]])
+                self._delete(
+                    [(_order_pk(account, item["order_id"]), item["sk"]) for item in out if item.get("order_id")]
+                )
             self._delete([(item["pk"], item["sk"]) for item in out])
             if not may_go_on():
                 return False
             # Sorted by request ids, which are made a moment after the receipt.
-            latest = page["Items"][-1]["re"]["S"] if page["Items"] else ""
+            latest = page["Items"][-1]["received"]["S"] if page["Items"] else ""
             if "LastEvaluatedKey" not in page or latest > times.shift(before, seconds=60):
                 return True
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
@@ -169,12 +195,13 @@ class Transactions:
         self._changed([transaction])
 
     def newest(
-        self, account: str, statuses: list[str], sources: list[str], limit: int, before: str | None
+        self, marks: Marks, statuses: list[str], sources: Sequence[str], limit: int, before: str | None
     ) -> list[Transaction]:
-        """The newest of some kinds, merged: a few of each partition, and more of one only where it has that many."""
-        found: list[Transaction] = []
+        """The newest of some kinds that were not purged, merged: a few of each partition, and more of one only where it
+        has that many."""
+        account, found = marks.account, list[Transaction]()
         behind: dict[str, str | None] = {
-            f"{account}/t/{status}/{table.SOURCE_LETTER[source]}{shard}": before
+            f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}": before
             for status in statuses
             for source in sources
             for shard in range(_SHARDS.get(status, 1))
@@ -183,8 +210,8 @@ class Transactions:
         while behind:
             for pk, last in list(behind.items()):
                 read, more = self._newest_of(pk, page, last)
-                found += read
-                if more:
+                found += (visible := [t for t in read if not marks.purged(t.source, t.received)])
+                if more and visible:  # behind one that was purged all are
                     behind[pk] = read[-1].request_id
                 else:
                     del behind[pk]
@@ -194,14 +221,14 @@ class Transactions:
                 behind = {pk: last for pk, last in behind.items() if (last or "") >= found[-1].request_id}
         return found
 
-    def of_order(self, account: str, order_id: str, limit: int, before: str | None) -> list[Transaction]:
+    def of_order(self, marks: Marks, order_id: str, limit: int, before: str | None) -> list[Transaction]:
         """What was sent about an order and did not count: duplicates, failures, rejections. Newest first."""
         found: list[Transaction] = []
         more = True
         while more and len(found) < limit:
-            read, more = self._newest_of(_order_pk(account, order_id), limit - len(found), before)
-            found += read
-            before = found[-1].request_id if found else before
+            read, more = self._newest_of(_order_pk(marks.account, order_id), limit - len(found), before)
+            found += [t for t in read if not marks.purged(t.source, t.received)]
+            before = read[-1].request_id if read else before
         return found
 
     def _newest_of(self, pk: str, limit: int, before: str | None) -> tuple[list[Transaction], bool]:
@@ -218,7 +245,7 @@ class Transactions:
         return [
             f"{account}/t/{status}/{letter}{shard}"
             for status in STATUSES
-            for letter in table.SOURCE_OF_LETTER
+            for letter in SOURCE_LETTER.values()
             for shard in range(_SHARDS.get(status, 1))
         ]
 

@@ -5,8 +5,9 @@ Kept with the event and with what became of the request, so that the sums of a d
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tillbook.rules.amounts import EXACT, ZERO
 from tillbook.rules.amounts import text as amount_text
@@ -52,12 +53,12 @@ def labels_of(body: dict[str, Json]) -> Labels:
     return new_buyer if new_buyer in ("true", "false") else "", str(metadata.get("promo_code", "")).strip()
 
 
-def effects_text(effects: list[Effect]) -> str:
-    """[[currency, amount, orders, new_buyer, promo_code], ...], without what is empty at the end."""
-    return dumps(_rows(effects))
+def effects_text(effects: Sequence[Effect]) -> str:
+    """[[currency, amount, orders, new_buyer, promo_code], ...], without what is empty at the end; "" for none."""
+    return dumps(_rows(effects)) if effects else ""
 
 
-def _rows(effects: list[Effect]) -> list[list[Json]]:
+def _rows(effects: Sequence[Effect]) -> list[list[Json]]:
     rows: list[list[Json]] = []
     for e in effects:
         row: list[Json] = [e.currency, str(e.amount), e.orders, e.new_buyer, e.promo_code]
@@ -67,30 +68,25 @@ def _rows(effects: list[Effect]) -> list[list[Json]]:
     return rows
 
 
-def effects_told(item: dict[str, Any]) -> list[Effect]:
-    """Of an event or an outcome; none where an older version wrote it."""
-    return _effects(loads(item["fx"], ours=True)) if "fx" in item else []
+def effects_in(text: str) -> list[Effect]:
+    """The other way round."""
+    return _effects(loads(text, ours=True)) if text else []
 
 
 def _effects(rows: list[list[Json]]) -> list[Effect]:
     return [Effect(row[0], Decimal(row[1]), *row[2:]) for row in rows]
 
 
-def moves_text(item: dict[str, Any], request_id: str, effects: list[Effect]) -> str:
-    """Of an event: what its copies did to the sums that came later and moved it to an earlier place."""
-    return dumps(_moves(item) | {request_id: _rows(effects)})
+def moves_text(moves: str, request_id: str, effects: Sequence[Effect]) -> str:
+    """Adds what a copy of an event did to the sums that was applied later and moved it to an earlier place."""
+    return dumps((loads(moves, ours=True) if moves else {}) | {request_id: _rows(effects)})
 
 
-def move_told(item: dict[str, Any], request_id: str) -> list[Effect]:
-    return _effects(_moves(item).get(request_id, []))
+def effects_of_move(moves: str, request_id: str) -> list[Effect]:
+    return _effects(loads(moves, ours=True).get(request_id, [])) if moves else []
 
 
-def _moves(item: dict[str, Any]) -> dict[str, Json]:
-    moves: dict[str, Json] = loads(item["fm"], ours=True) if "fm" in item else {}
-    return moves
-
-
-def shown_effects(effects: list[Effect], account_currency: str) -> list[Json]:
+def shown_effects(effects: Sequence[Effect], account_currency: str) -> list[Json]:
     """What a request did to LTV, as answers say it: `orders` is 1 for a new order, -1 for one that went."""
     return [
         {"currency": e.currency or account_currency, "amount": amount_text(e.amount), "orders": e.orders}

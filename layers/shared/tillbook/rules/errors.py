@@ -94,12 +94,3 @@ class Unavailable(Problem):
 
     status = 503
     code = "unavailable_error"
-    settled_in = 0  # seconds, after which nothing of this try can be written any more
-
-
-class Later(Unavailable):
-    """It will be told apart in so many seconds; until then trying again does not help."""
-
-    def __init__(self, message: str, seconds: int) -> None:
-        super().__init__(message)
-        self.seconds = seconds

@@ -6,6 +6,7 @@ Each part is a maximum or a sum, so the outcome depends only on the set of event
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal, NamedTuple
 
@@ -30,6 +31,23 @@ SETS_TOTAL = frozenset({"placed", "updated", "paid", "fulfilled"})
 def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
     """Sorts events by (occurred_at, time of receipt, position in the batch); the id breaks the last ties."""
     return f"{occurred}{received}{position:04d}{event_id}"
+
+
+def occurred_of(stamp: str) -> str:
+    return stamp[:20]
+
+
+def received_of(stamp: str) -> str:
+    return stamp[20:40]
+
+
+def place_of(stamp: str) -> str:
+    """Receipt and position in the batch: of the copies of one event the lowest counts."""
+    return stamp[20:44]
+
+
+def event_id_of(stamp: str) -> str:
+    return stamp[44:]
 
 
 class Event(NamedTuple):
@@ -74,18 +92,32 @@ class Standing(NamedTuple):
 
 
 class OrderState(NamedTuple):
-    """All that must be known of an order's events to apply the next one. Stamps are empty where nothing came yet."""
+    """All that must be known of an order's events to apply the next one.
+
+    Attributes:
+        events: how many there are.
+        ordered_at: when the earliest of them occurred. added_at: when the first of them was received.
+        latest_at: stamp of the latest event, which names `action` and `person`.
+        total_at: stamp of the latest placed, updated, paid or fulfilled event that carries a total.
+        fallback_at: stamp of the latest refunded or canceled event that carries a total.
+        opened: whether any placed, updated, paid or fulfilled event came.
+        refunds: sum of the refund amounts.
+        shipping, billing: match keys of the latest addresses.
+
+    Times and stamps are empty where there is no such event.
+    """
 
     events: int = 0
-    first: str = ""  # when the earliest event occurred
-    last: str = ""  # stamp of the latest event, which names action and person
+    ordered_at: str = ""
+    added_at: str = ""
+    latest_at: str = ""
     action: str = ""
     person: str = ""
-    total_at: str = ""  # latest placed, updated, paid or fulfilled that carries a total
+    total_at: str = ""
     total: Decimal = ZERO
-    fallback_at: str = ""  # latest refunded or canceled that carries a total
+    fallback_at: str = ""
     fallback: Decimal = ZERO
-    opened: bool = False  # any of placed, updated, paid, fulfilled came
+    opened: bool = False
     refunds: Decimal = ZERO
     currency_at: str = ""
     currency: str = ""
@@ -127,10 +159,11 @@ def step(state: OrderState, event: Event) -> OrderState:
     """The state after one more event. The caller sees to it that no event is stepped twice."""
     sets_total = event.action in SETS_TOTAL
     changes: dict[str, object] = {"events": state.events + 1}
-    if not state.first or event.stamp[:20] < state.first:
-        changes["first"] = event.stamp[:20]
-    if event.stamp > state.last:
-        changes.update(last=event.stamp, action=event.action, person=event.person)
+    occurred, received = occurred_of(event.stamp), received_of(event.stamp)
+    changes["ordered_at"] = min(state.ordered_at or occurred, occurred)
+    changes["added_at"] = min(state.added_at or received, received)
+    if event.stamp > state.latest_at:
+        changes.update(latest_at=event.stamp, action=event.action, person=event.person)
     if event.total is not None:
         if sets_total and event.stamp > state.total_at:
             changes.update(total_at=event.stamp, total=event.total)
@@ -149,7 +182,7 @@ def step(state: OrderState, event: Event) -> OrderState:
     return state._replace(**changes)  # type: ignore[arg-type]
 
 
-def fold(events: list[Event]) -> OrderState:
+def fold(events: Iterable[Event]) -> OrderState:
     """The state after all of them, in any order."""
     state = OrderState()
     for event in events:

@@ -21,6 +21,12 @@ def now() -> str:
     return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds)) + f"{nanoseconds // 1000:06d}"
 
 
+def wait_until(text: str) -> None:
+    """Returns when a stamp has passed."""
+    while (moment := now()) <= text:
+        time.sleep((to_datetime(text) - to_datetime(moment)).total_seconds() + 0.000_001)
+
+
 def stamp(moment: datetime) -> str:
     text = moment.astimezone(UTC).isoformat(timespec="microseconds")
     return f"{text[0:4]}{text[5:7]}{text[8:10]}{text[11:13]}{text[14:16]}{text[17:19]}{text[20:26]}"

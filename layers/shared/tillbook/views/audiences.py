@@ -2,7 +2,7 @@
 
 An order's head carries how many records it gives, is counted in the audience's counters and indexed by the match keys
 of its addresses, all in the transaction that writes the order. So counts and matches hold in every snapshot, and the
-members are the orders, read bucket by bucket.
+members are the orders: heads, bucket by bucket, and of each order that is shown the events that carry its addresses.
 """
 
 from __future__ import annotations
@@ -10,29 +10,46 @@ from __future__ import annotations
 import csv
 import io
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
-from tillbook.aws.items import Item, plain_item
+from tillbook.aws.items import plain_item, raw, record_of
 from tillbook.aws.reads import batch_get
-from tillbook.contract.activity import merged
-from tillbook.ledger import table
+from tillbook.ledger.items import (
+    BUCKETS,
+    CounterItem,
+    EventItem,
+    Head,
+    OrderHead,
+    bucket_of,
+    event_key_of,
+    event_of,
+    head_of,
+    order_key_of,
+    person_of,
+    version_name,
+)  # fmt: skip
+from tillbook.records.scopes import Marks
 from tillbook.rules import times
 from tillbook.rules.errors import Malformed, NotFound
+from tillbook.rules.identity import Source
 from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.order import OrderState
 from tillbook.rules.packing import unpack
 from tillbook.views.people import PAGE_BYTES
 
 _NAMES = {"orders_api": "Customers (Orders API)", "shopper_activity": "Customers (Shopper Activity)"}
-_IDS = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}
+_IDS: dict[str, Source] = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}
 _COLUMNS = (
     "order_id", "kind", "name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
     "email_sha256", "person_id", "customer_id", "added_at",
 )  # fmt: skip
-_MAX_EVALUATED = 2000
+_PAGE_ORDERS, _MAX_READ = 100, 1000
 
 
-def source_of(audience_id: str) -> str:
+def source_of(audience_id: str) -> Source:
     """Raises NotFound."""
     if audience_id not in _IDS:
         raise NotFound("There is no such audience.")
@@ -68,7 +85,7 @@ def _cell(value: Any) -> str:
 class Audiences:
     client: Any
     table: str
-    account: str
+    marks: Marks
 
     def all(self) -> list[Json]:
         return [
@@ -83,96 +100,116 @@ class Audiences:
             for audience, source in _IDS.items()
         ]
 
-    def counts(self, source: str) -> tuple[int, int]:
+    def counts(self, source: Source) -> tuple[int, int]:
         """(records, orders) of an audience, in one query of at most 256 small items."""
-        pk = table.counters_pk(self.account, source)
+        pk = self.marks.scope(source).counters()
         answer = self.client.query(
             TableName=self.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}},
             ConsistentRead=True,
         )  # fmt: skip
-        counters = [plain_item(item) for item in answer["Items"]]
-        return int(sum(c.get("m", 0) for c in counters)), int(sum(c.get("n", 0) for c in counters))
+        counters = [record_of(CounterItem, plain_item(item)) for item in answer["Items"]]
+        return sum(c.records for c in counters), sum(c.orders for c in counters)
 
     # --------------------------------------------------------------- members
 
-    def members(self, source: str, limit: int, cursor: str | None) -> Members:
+    def members(self, source: Source, limit: int, cursor: str | None) -> Members:
         """The records of whole orders, until there are `limit` or the page is full: at most one more than that."""
-        bucket, after = decode_cursor(cursor)
         records: list[Json] = []
-        size = evaluated = 0
-        for pk, key, items in self.orders(source, bucket, after, page=limit * 2 + 2, deleted=True):
-            evaluated += len(items)
-            if not items[-1].get("d"):
-                found = self._records(source, items)
+        read = size = 0
+        after = decode_cursor(cursor)
+        while True:
+            size_of_page = min(limit, _PAGE_ORDERS)
+            page = list(islice(self.heads(source, after, size_of_page), size_of_page))
+            bodies = self._bodies(source, page)
+            for key, head in page:
+                after, read = key, read + 1
+                found = _records(head, bodies.get(key, [])) if head.standing else []
                 size += sum(len(dumps(dumps(record)).encode()) for record in found)
                 records += found
-            # Deleted orders give no record, but are read: a page ends among them, too.
-            if len(records) >= limit or size > PAGE_BYTES or evaluated > _MAX_EVALUATED:
-                return Members(self._with_people(records), encode_cursor(int(pk.rpartition("/")[2], 16), key))
-        return Members(self._with_people(records), None)
+                # Deleted orders give no record, but are read: a page ends among them, too.
+                if len(records) >= limit or size > PAGE_BYTES or read >= _MAX_READ:
+                    return Members(self._with_people(source, records), encode_cursor(key))
+            if len(page) < size_of_page:
+                return Members(self._with_people(source, records), None)
 
-    def orders(self, source: str, bucket: int = 0, after: str = "", page: int = 100, *, deleted: bool = False) -> Any:
-        """(pk, order key, events and head) of each order, in the order of keys; of deleted ones only if asked for."""
-        for number in range(bucket, table.BUCKETS):
-            pk = f"{self.account}/{table.SOURCE_LETTER[source]}/{number:x}"
-            items: list[Item] = []
-            behind = table.head_sk(after) if after else "-"  # which sorts before every key
+    def heads(self, source: Source, after: str = "", page: int = 200) -> Iterator[tuple[str, Head]]:
+        """(order key, head) of each order behind one, deleted ones too; by bucket, then by key."""
+        scope = self.marks.scope(source)
+        for bucket in range(bucket_of(after) if after else 0, BUCKETS):
             arguments: dict[str, Any] = {
-                "TableName": self.table, "ConsistentRead": True, "Limit": page,
-                "KeyConditionExpression": "pk = :pk AND sk > :behind",
-                "ExpressionAttributeValues": {":pk": {"S": pk}, ":behind": {"S": behind}},
+                "TableName": self.table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk AND sk > :after",
+                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": after or " "}), "Limit": page,
             }  # fmt: skip
             while True:
                 answer = self.client.query(**arguments)
-                for raw_item in answer["Items"]:
-                    item = plain_item(raw_item)
-                    items.append(item)
-                    if str(item["sk"]).endswith("~"):  # the head ends its order
-                        key = str(item["sk"])[:-1]
-                        # Before it may stand events of an order whose head went out between two pages.
-                        order = [entry for entry in items if str(entry["sk"]).startswith(key)]
-                        yield pk, key, [] if item.get("d") and not deleted else order
-                        items = []
+                for item in map(plain_item, answer["Items"]):
+                    yield str(item["sk"]), head_of(item)
                 if "LastEvaluatedKey" not in answer:
                     break
                 arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
             after = ""
 
-    def _records(self, source: str, items: list[Item]) -> list[Json]:
-        body: dict[str, Json]
-        head, events = items[-1], sorted(items[:-1], key=lambda e: str(e["gs"]))
-        if source == "orders_api":
-            version = table.version_name(int(head["v"]))
-            events = [e for e in events if int(str(e["sk"])[-8:]) >= int(head["b"])]
-            body = next((unpack(e["b"]) for e in events if str(e["sk"]).endswith(version)), {})
-        else:
-            body = merged([unpack(event["b"]) for event in events])
-        # A custom attribute of v3 may have any name: its person stands in the head.
-        known = body if source == "orders_api" else {}
-        base = {
-            "order_id": head["id"], "email_sha256": known.get("email_sha256"), "person_id": None,
-            "customer_id": known.get("customer_id"), "person": head.get("p"),
-            "added_at": times.iso(min((str(e["gs"])[20:40] for e in events), default=head["f"])),
-        }  # fmt: skip
-        records = [
-            {**base, "kind": kind, **_address(body[f"{kind}_address"])}
-            for kind in ("shipping", "billing")
-            if body.get(f"{kind}_address")
-        ]
-        return records or [{**base, "kind": "person", **_address({})}]
+    def _bodies(self, source: Source, page: list[tuple[str, Head]]) -> dict[str, list[dict[str, Json]]]:
+        """By order key, the bodies that carry its addresses, oldest first: of v1 that of the newest version."""
+        scope, keys = self.marks.scope(source), []
+        for order_key, head in page:
+            if isinstance(head, OrderHead):
+                keys += [scope.event_key(order_key, version_name(head.version))] if head.standing else []
+            elif head.standing:
+                # The stamps name the events.
+                stamps = {head.state.shipping_at, head.state.billing_at} - {""}
+                keys += [event_key_of(scope, order_key, stamp) for stamp in stamps]
+        items = batch_get(self.client, self.table, [raw(key) for key in keys])
+        found: dict[str, list[EventItem]] = {}
+        for item in items:
+            found.setdefault(order_key_of(item["sk"]), []).append(event_of(item))
+        return {
+            key: [unpack(event.body) for event in sorted(events, key=lambda e: e.stamp) if event.body]
+            for key, events in found.items()
+        }
 
-    def _with_people(self, records: list[Json]) -> list[Json]:
-        """v3 events name their person in the head only: the hash or the id stands with the person."""
+    def _with_people(self, source: Source, records: list[Json]) -> list[Json]:
+        """v3 heads name their person by our own id: the hash or the shop's id is with the person."""
         ids = sorted({r["person"] for r in records if r["person"] and not r["email_sha256"] and not r["customer_id"]})
-        keys = [table.person_key(self.account, i) for i in ids]
-        people = {str(p["pk"]).rpartition("/")[2]: p for p in batch_get(self.client, self.table, keys)}
+        keys = [raw(self.marks.scope(source).person_key(i)) for i in ids]
+        people = {str(item["sk"]): person_of(item) for item in batch_get(self.client, self.table, keys)}
         for record in records:
-            person = people.get(record.pop("person") or "", {})
-            if person.get("k") == "email":
-                record["email_sha256"] = person["id"]
-            elif person.get("k") == "person":
-                record["person_id"] = person["id"]
+            person = people.get(record.pop("person"))
+            if person and person.kind == "email":
+                record["email_sha256"] = person.value
+            elif person and person.kind == "person":
+                record["person_id"] = person.value
         return records
+
+
+def _records(head: Head, bodies: list[dict[str, Json]]) -> list[Json]:
+    """One of each address of an order; one with just the person where there is none."""
+    if isinstance(head, OrderHead):
+        known = addresses = bodies[0] if bodies else {}
+    else:
+        # A custom attribute of v3 may have any name: its person is in the head.
+        known, addresses = {}, _addresses(head.state, bodies)
+    added = head.added_at if isinstance(head, OrderHead) else head.state.added_at
+    base = {
+        "order_id": head.order_id, "email_sha256": known.get("email_sha256"), "person_id": None,
+        "customer_id": known.get("customer_id"), "person": head.person, "added_at": times.iso(added),
+    }  # fmt: skip
+    records = [
+        {**base, "kind": kind, **_address(addresses[f"{kind}_address"])}
+        for kind in ("shipping", "billing")
+        if addresses.get(f"{kind}_address")
+    ]
+    return records or [{**base, "kind": "person", **_address({})}]
+
+
+def _addresses(state: OrderState, bodies: list[dict[str, Json]]) -> dict[str, Json]:
+    """Of the bodies that carry them, what the latest says."""
+    return {
+        name: body[name]
+        for body in bodies
+        for name, stamp in (("shipping_address", state.shipping_at), ("billing_address", state.billing_at))
+        if stamp and body.get(name)
+    }
 
 
 def _address(address: dict[str, Json]) -> dict[str, Json]:
@@ -183,18 +220,18 @@ def _address(address: dict[str, Json]) -> dict[str, Json]:
     return {"name": name or None} | {line: address.get(line) for line in lines}
 
 
-def encode_cursor(bucket: int, key: str) -> str:
-    return urlsafe_b64encode(f"{bucket:x}{key}".encode()).decode().rstrip("=")
+def encode_cursor(order_key: str) -> str:
+    return urlsafe_b64encode(order_key.encode()).decode().rstrip("=")
 
 
-def decode_cursor(text: str | None) -> tuple[int, str]:
-    """Raises Malformed."""
+def decode_cursor(text: str | None) -> str:
+    """An order key, empty for the start. Raises Malformed."""
     if text is None:
-        return 0, ""
+        return ""
     try:
         plain = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode("ascii")
-        if len(plain) != 23 or not plain[1:].replace("-", "a").replace("_", "a").isalnum():
+        if len(plain) != 22 or not plain.replace("-", "a").replace("_", "a").isalnum():
             raise ValueError
-        return int(plain[0], 16), plain[1:]
+        return plain
     except ValueError:
         raise Malformed("cursor is not one of ours.", "cursor") from None

@@ -1,7 +1,7 @@
 """The self-audit: adds up a person's orders and compares with what stands with the person.
 
 It shares no arithmetic with the ledger: the ledger moves differences of decimals, this adds whole contributions as
-fractions. Only the names of keys and attributes are common (table.py).
+fractions. Only the names of keys and attributes are common (ledger/items.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.retries import error_code, is_passing
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, observed
-from tillbook.ledger import table
+from tillbook.ledger.items import TIMELINE, Scope, order_key_of
+from tillbook.records.scopes import Marks, Scopes
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
@@ -36,10 +37,10 @@ _TRIES = 8
 _SCAN_ITEMS = 100
 _BARREN = 40
 _MARGIN_SECONDS = 5.0
-_CELL = re.compile(r"([os])([.#])(.+)")
-_KINDS = {".": "amount", "#": "orders"}
+_CELL = re.compile(r"(#?)([A-Z]{3}|\*)")
+_KINDS = {"": "amount", "#": "orders"}
 
-Cells = dict[tuple[str, str, str], Fraction]  # (source letter, currency or `*`, `.` amount or `#` number of orders)
+Cells = dict[tuple[str, str, str], Fraction]  # (source, currency or `*`, `#` for the number of orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,11 @@ class _Moved(Exception):
 
 @dataclass(frozen=True)
 class Auditor:
-    """Reads only. `client` is of DynamoDB, `table` the ledger's; `place` gives a random place in it."""
+    """Reads only. `client` is of DynamoDB; `place` gives a random place in the ledger, 32 hex digits."""
 
     client: Any
-    table: str
+    ledger_table: str
+    records_table: str
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     place: Callable[[], str] = lambda: uuid.uuid4().hex
@@ -101,47 +103,55 @@ class Auditor:
         return Audited(account, person, orders, UNSETTLED)
 
     def _compared(self, account: str, person: str, deadline: float) -> tuple[Any, int, tuple[Finding, ...]]:
-        """The person's token, the number of their orders, and what differs. Raises _Moved.
+        """The person's tokens, the number of their orders, and what differs. Raises _Moved.
 
         One transaction reads the person with 99 orders. Where there are more, each part reads the person along: every
-        change of what an order gives them sets the token `y` anew, so with the same token in all parts nothing moved.
+        change of what an order gives them sets a new token, so with the same token in all parts nothing moved.
         """
-        keys = self._orders(account, person)
         computed: Cells = {}
-        orders, token, stored = 0, None, {}
-        for start in range(0, len(keys) or 1, _HEADS):
-            if self.clock() >= deadline:
-                raise _Moved
-            item, heads = self._snapshot(account, person, keys[start : start + _HEADS])
-            found = (item.get("y"), item.get("z"))
-            if start and found != token:
-                raise _Moved
-            token, stored = found, item
-            for head in heads:
-                if head.get("p") == person and not head.get("d"):  # not handed on, not deleted
-                    orders += 1
-                    _add(computed, head)
-        return token, orders, _differences(_cells(stored), computed)
+        stored: Cells = {}
+        tokens: list[Any] = []
+        orders = 0
+        for scope in self._marks(account).scopes():
+            keys = self._orders(scope, person)
+            token = None
+            for start in range(0, len(keys) or 1, _HEADS):
+                if self.clock() >= deadline:
+                    raise _Moved
+                item, heads = self._snapshot(scope, person, keys[start : start + _HEADS])
+                if start and item.get("token") != token:
+                    raise _Moved
+                token = item.get("token")
+                stored |= _cells(scope.source, item)
+                for head in heads:
+                    if head.get("person") == person:  # not handed on, not deleted
+                        orders += 1
+                        _add(computed, scope.source, head)
+            tokens.append(token)
+        return tokens, orders, _differences(stored, computed)
 
-    def _orders(self, account: str, person: str) -> list[tuple[str, str]]:
-        """Keys of the heads of all orders that ever named the person: the latest event of theirs is on the timeline."""
+    def _marks(self, account: str) -> Marks:
+        return Scopes(self.client, self.records_table).read(account)
+
+    def _orders(self, scope: Scope, person: str) -> list[str]:
+        """Keys of all orders that ever named the person: the latest event of theirs is on the timeline."""
         arguments: dict[str, Any] = {
-            "TableName": self.table, "IndexName": table.TIMELINE, "KeyConditionExpression": "gp = :gp",
-            "ExpressionAttributeValues": raw({":gp": table.person_pk(account, person)}),
+            "TableName": self.ledger_table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
+            "ExpressionAttributeValues": raw({":person": scope.timeline(person)}),
         }  # fmt: skip
-        keys: dict[tuple[str, str], None] = {}
+        keys: dict[str, None] = {}
         while True:
             page = self.client.query(**arguments)
             for event in map(plain_item, page["Items"]):
-                keys[event["pk"], table.head_sk(str(event["sk"]).partition("!")[0])] = None
+                keys[order_key_of(event["sk"])] = None
             if "LastEvaluatedKey" not in page:
                 return list(keys)
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _snapshot(self, account: str, person: str, keys: list[tuple[str, str]]) -> tuple[Item, list[Item]]:
-        """Person (empty if there is none) and heads as they stood at one moment. Raises _Moved."""
-        wanted = [table.person_key(account, person), *(raw({"pk": pk, "sk": sk}) for pk, sk in keys)]
-        gets = [{"Get": {"TableName": self.table, "Key": key}} for key in wanted]
+    def _snapshot(self, scope: Scope, person: str, order_keys: list[str]) -> tuple[Item, list[Item]]:
+        """Person (empty if there is none) and heads as they were at one moment. Raises _Moved."""
+        wanted = [scope.person_key(person), *(scope.head_key(key) for key in order_keys)]
+        gets = [{"Get": {"TableName": self.ledger_table, "Key": raw(key)}} for key in wanted]
         for attempt in range(_TRIES):
             try:
                 answers = self.client.transact_get_items(TransactItems=gets)["Responses"]
@@ -160,68 +170,77 @@ class Auditor:
     def people(self, pages: int, account: str = "") -> Iterator[tuple[str, str]]:
         """(account, person) from `pages` random places of the ledger, none twice; of one account if it is named.
 
-        A scan starts at the hash of a random key, which need not exist: in DynamoDB's order by hash of the partition
-        key, where each person is a partition, whoever comes next is anybody. The key is made like a person's, of an
-        account that was met, for stores that sort by the key itself: there it lies among people too.
-        After 40 places in a row without anybody new there are hardly any left.
+        A scan begins behind a random key, which need not exist: one of a person, of the account's scopes in turn or of
+        a scope that was met, so that it lies among people. After 40 places in a row without anybody new there are
+        hardly any left.
         """
-        met, seen, barren = account, set(), 0
-        for _ in range(pages):
+        scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
+        seen, barren = set[tuple[str, str]](), 0
+        for number in range(pages):
             if barren == _BARREN:
                 return
             barren += 1
-            start = {"pk": table.person_pk(met, self.place()), "sk": "p"}
+            place = self.place()
+            start = {"pk": f"{scopes[number % len(scopes)]}/p/{place[:2]}", "sk": place}
             page = self._scan(account, Limit=_SCAN_ITEMS, ExclusiveStartKey=raw(start))
             if "LastEvaluatedKey" in page and not account:
-                met = str(page["LastEvaluatedKey"]["pk"]["S"]).partition("/")[0]
-            for found in _people(page):
-                if found not in seen:
+                scopes = ["/".join(str(page["LastEvaluatedKey"]["pk"]["S"]).split("/")[:2])]
+            for one in self._current(page):
+                if one not in seen:
                     barren = 0
-                    seen.add(found)
-                    yield found
+                    seen.add(one)
+                    yield one
 
     def everybody(self, account: str = "") -> Iterator[tuple[str, str]]:
         """(account, person) of the whole ledger. Reads all of the table."""
         arguments: dict[str, Any] = {}
+        seen: set[tuple[str, str]] = set()
         while True:
             page = self._scan(account, **arguments)
-            yield from _people(page)
+            for one in self._current(page):
+                if one not in seen:
+                    seen.add(one)
+                    yield one
             if "LastEvaluatedKey" not in page:
                 return
             arguments = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def _scan(self, account: str, **arguments: Any) -> Any:
-        condition, values = "sk = :p", {":p": "p"}
+        condition, values = "contains(pk, :people)", {":people": "/p/"}
         if account:
-            condition, values = "sk = :p AND begins_with(pk, :account)", values | {":account": f"{account}/p/"}
+            condition, values = f"{condition} AND begins_with(pk, :account)", values | {":account": f"{account}/"}
         return self.client.scan(
-            TableName=self.table, FilterExpression=condition, ProjectionExpression="pk",
+            TableName=self.ledger_table, FilterExpression=condition, ProjectionExpression="pk, sk",
             ExpressionAttributeValues=raw(values), **arguments,
         )  # fmt: skip
 
-
-def _people(page: Any) -> Iterator[tuple[str, str]]:
-    for item in page["Items"]:
-        account, _, person = str(item["pk"]["S"]).partition("/p/")
-        yield account, person
-
-
-def _add(cells: Cells, head: Item) -> None:
-    letter, currency = str(head["pk"]).split("/")[1], str(head.get("c") or "*")
-    for kind, value in ((".", Fraction(head["x"])), ("#", Fraction(1))):
-        cells[letter, currency, kind] = cells.get((letter, currency, kind), Fraction(0)) + value
+    def _current(self, page: Any) -> Iterator[tuple[str, str]]:
+        """Who of a page is in a current scope: others were purged, and are being deleted."""
+        marks: dict[str, Marks] = {}
+        for item in map(plain_item, page["Items"]):
+            scope = Scope.of(item["pk"])
+            known = marks.get(scope.account) or self._marks(scope.account)
+            marks[scope.account] = known
+            if scope == known.scope(scope.source):
+                yield scope.account, item["sk"]
 
 
-def _cells(person: Item) -> Cells:
-    """What stands with a person, whose other attributes have other names."""
+def _add(cells: Cells, source: str, head: Item) -> None:
+    currency = str(head.get("currency") or "*")
+    for kind, value in (("", Fraction(head["contribution"])), ("#", Fraction(1))):
+        cells[source, currency, kind] = cells.get((source, currency, kind), Fraction(0)) + value
+
+
+def _cells(source: str, person: Item) -> Cells:
+    """The sums of a person, whose other attributes have other names."""
     found = ((_CELL.fullmatch(name), value) for name, value in person.items())
-    return {(cell[1], cell[3], cell[2]): Fraction(value) for cell, value in found if cell}
+    return {(source, cell[2], cell[1]): Fraction(value) for cell, value in found if cell}
 
 
 def _differences(stored: Cells, computed: Cells) -> tuple[Finding, ...]:
     """What stands nowhere is 0."""
     return tuple(
-        Finding(table.SOURCE_OF_LETTER[cell[0]], cell[1], _KINDS[cell[2]], _text(one), _text(other))
+        Finding(cell[0], cell[1], _KINDS[cell[2]], _text(one), _text(other))
         for cell in sorted(stored.keys() | computed.keys())
         if (one := stored.get(cell, Fraction(0))) != (other := computed.get(cell, Fraction(0)))
     )
@@ -242,7 +261,7 @@ _PLACES = 40  # 100 items each: about a dollar a year, however large the ledger 
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Audits `people` people at random, as far as the time goes. Metrics tell, and each finding is logged."""
     wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
-    auditor = Auditor(clients.dynamodb(), settings().ledger_table)
+    auditor = Auditor(clients.dynamodb(), settings().ledger_table, settings().records_table)
     deadline = auditor.clock() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
     try:
         for account, person in auditor.people(_PLACES):

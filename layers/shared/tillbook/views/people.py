@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.reads import batch_get
 from tillbook.contract import activity, document
-from tillbook.ledger import table
-from tillbook.ledger.ledger import event_of, state_of
+from tillbook.ledger.items import (
+    PERSON_PARTITIONS,
+    SOURCES,
+    TIMELINE,
+    ActivityHead,
+    EventItem,
+    Head,
+    OrderHead,
+    PersonItem,
+    Scope,
+    event_name,
+    event_of,
+    head_of,
+    order_key_of,
+    person_of,
+    version_name,
+)  # fmt: skip
 from tillbook.records.accounts import Account
+from tillbook.records.scopes import Marks
 from tillbook.records.transactions import Transaction
 from tillbook.rules import times
 from tillbook.rules.amounts import EXACT, ZERO, minor_units
 from tillbook.rules.amounts import text as amount_text
-from tillbook.rules.effects import effects_told, shown_effects
+from tillbook.rules.effects import effects_in, shown_effects
 from tillbook.rules.errors import Malformed, NotFound, Unavailable
-from tillbook.rules.identity import Person, email_sha256, is_email, is_sha256, order_key
+from tillbook.rules.identity import Person, Source, email_sha256, is_email, is_sha256, order_key
 from tillbook.rules.json_text import Json, dumps
-from tillbook.rules.order import ACTIVITY_NAMES, OrderState, step
+from tillbook.rules.order import ACTIVITY_NAMES, OrderState, occurred_of, received_of, step
 from tillbook.rules.packing import unpack
 
 PAGE_BYTES = 4 * 1024 * 1024
@@ -34,8 +51,8 @@ _MAX_WALK = 1000
 _PAGE = 100
 _MAX_HISTORY = 200
 
-# (person, currency, contribution) after an event; no contribution where an erasure took the body.
-_Step = tuple[str, str, Decimal | None]
+# (person, currency, contribution) after an event.
+_Step = tuple[str, str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +80,50 @@ def decode_cursor(text: str | None) -> str | None:
     return stamp
 
 
+class Known(NamedTuple):
+    """A person, by our own id, with what each source's scope holds of them."""
+
+    id: str
+    items: Mapping[Source, PersonItem]
+
+    @property
+    def named(self) -> tuple[str, str]:
+        """Kind and value (rules.identity.Person)."""
+        return next(((item.kind, item.value) for item in self.items.values() if item.kind), ("", ""))
+
+
+class Listed(NamedTuple):
+    """An entry of the timeline's index: where the event is, and its stamp."""
+
+    scope: Scope
+    order_key: str
+    sk: str
+    stamp: str
+
+    @property
+    def key(self) -> dict[str, str]:
+        return self.scope.event_key(self.order_key, self.sk.partition("!")[2])
+
+
 @dataclass(frozen=True, slots=True)
 class People:
     client: Any
     table: str
     account: Account
+    marks: Marks
 
     # ---------------------------------------------------------------- person
 
-    def find(self, id_or_email: str) -> Item:
+    def find(self, id_or_email: str) -> Known:
         """The person by our own id, person_id, e-mail, its SHA-256 or customer_id, in that order. Raises NotFound."""
         ids = self.ids(id_or_email)
-        found = {
-            item["pk"]: item
-            for item in batch_get(self.client, self.table, [table.person_key(self.account.id, i) for i in ids])
-        }
-        for person_id in ids:
-            item = found.get(table.person_pk(self.account.id, person_id))
-            if item is not None:
-                return item | {"person": person_id}
+        keys = [raw(scope.person_key(person)) for person in ids for scope in self.marks.scopes()]
+        found: dict[str, dict[Source, PersonItem]] = {}
+        for item in batch_get(self.client, self.table, keys):
+            found.setdefault(str(item["sk"]), {})[Scope.of(item["pk"]).source] = person_of(item)
+        for person in ids:
+            if person in found:
+                return Known(person, found[person])
         raise NotFound("Nobody is known by that.")
 
     def ids(self, id_or_email: str) -> list[str]:
@@ -96,46 +138,38 @@ class People:
         return named[::-1] + ([id_or_email] if _OWN_ID.fullmatch(id_or_email) else [])
 
     def everyone(self) -> Iterator[dict[str, Json]]:
-        """All people of the account, in no order: as `shown`, without the times of orders.
+        """All people of the account, in no order: as `shown`, without the times of orders."""
+        for partition in range(PERSON_PARTITIONS):
+            people: dict[str, dict[Source, PersonItem]] = {}
+            for scope in self.marks.scopes():
+                for item in self._query(KeyConditionExpression="pk = :pk", values={":pk": scope.people(partition)}):
+                    people.setdefault(str(item["sk"]), {})[scope.source] = person_of(item)
+            for person, items in people.items():
+                yield self._worth(Known(person, items))
 
-        A scan: it reads the whole table, page by page, for people have no partition in common.
-        """
-        arguments: dict[str, Any] = {
-            "TableName": self.table, "ConsistentRead": True,
-            "FilterExpression": "begins_with(pk, :people) AND sk = :person",
-            "ExpressionAttributeValues": raw({":people": table.person_pk(self.account.id, ""), ":person": "p"}),
-        }  # fmt: skip
-        while True:
-            page = self.client.scan(**arguments)
-            for item in map(plain_item, page["Items"]):
-                if "k" in item:
-                    yield self._worth(item | {"person": str(item["pk"]).rpartition("/")[2]})
-            if "LastEvaluatedKey" not in page:
-                return
-            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def shown(self, person: Item) -> dict[str, Json]:
+    def shown(self, person: Known) -> dict[str, Json]:
         first, last = self._order_times(person)
         return self._worth(person) | {"first_order_at": first, "last_order_at": last}
 
-    def _worth(self, person: Item) -> dict[str, Json]:
-        by_source = {source: self._values(person, source) for source in table.SOURCE_LETTER}
-        counted = [by_source[source] for source in self.account.sources]
+    def _worth(self, person: Known) -> dict[str, Json]:
+        by_source = {source: self._values(person, source) for source in SOURCES}
         total: dict[str, Decimal] = {}
-        for values in counted:
-            for currency, value in values.items():
+        for source in self.account.sources:
+            for currency, value in by_source[source].items():
                 total[currency] = EXACT.add(total.get(currency, ZERO), value)
+        kind, value_of_kind = person.named
+        counted = [person.items[source].orders for source in self.account.sources if source in person.items]
         return {
-            "id": person["person"],
-            "email_sha256": person["id"] if person["k"] == "email" else None,
-            "person_id": person["id"] if person["k"] == "person" else None,
-            "customer_id": person["id"] if person["k"] == "customer" else None,
+            "id": person.id,
+            "email_sha256": value_of_kind if kind == "email" else None,
+            "person_id": value_of_kind if kind == "person" else None,
+            "customer_id": value_of_kind if kind == "customer" else None,
             "lifetime_value": _texts(total),
             "lifetime_value_by_source": {name: _texts(values) for name, values in by_source.items() if values},
-            "orders_count": sum(self._count(person, source) for source in self.account.sources),
+            "orders_count": sum(sum(orders.values()) for orders in counted),
         }
 
-    def subscriber(self, person: Item, asked: str) -> dict[str, Json]:
+    def subscriber(self, person: Known, asked: str) -> dict[str, Json]:
         """As clients of the v2 API read it: LTV in integer cents of the account's currency. E-mails are not kept."""
         shape = self.shown(person)
         value = Decimal(shape["lifetime_value"].get(self.account.currency, "0"))
@@ -151,23 +185,16 @@ class People:
             "custom_fields": {},
         }
 
-    def _values(self, person: Item, source: str) -> dict[str, Decimal]:
+    def _values(self, person: Known, source: Source) -> dict[str, Decimal]:
         """LTV by currency: those in which the person has orders now."""
         values: dict[str, Decimal] = {}
-        prefix = table.count_name(source, "")[:-1]
-        for name, count in person.items():
-            if name.startswith(prefix) and count:
-                stored = name[len(prefix) :]
-                currency = self.account.currency if stored == "*" else stored
-                value = person.get(table.ltv_name(source, stored), ZERO)
-                values[currency] = EXACT.add(values.get(currency, ZERO), value)
+        item = person.items.get(source)
+        for stored in item.orders if item else ():
+            currency = self.account.currency if stored == "*" else stored
+            values[currency] = EXACT.add(values.get(currency, ZERO), item.amount(stored) if item else ZERO)
         return values
 
-    def _count(self, person: Item, source: str) -> int:
-        prefix = table.count_name(source, "")[:-1]
-        return int(sum(count for name, count in person.items() if name.startswith(prefix)))
-
-    def _order_times(self, person: Item) -> tuple[str | None, str | None]:
+    def _order_times(self, person: Known) -> tuple[str | None, str | None]:
         """When the person's first and last order that the account counts began.
 
         Exact for up to _PAGE events, and for most others.
@@ -178,67 +205,66 @@ class People:
         events = self._timeline(person, _PAGE, None)
         heads = [head for head in self._heads(events).values() if self._is_counted(head, person)]
         if len(events) < _PAGE:
-            began = sorted(head["f"] for head in heads)
+            began = sorted(_ordered_at(head) for head in heads)
             return (times.iso(began[0]), times.iso(began[-1])) if began else (None, None)
         last = ""
         for event, head in self._walk(person, newest_first=True):
-            if last and str(event["gs"])[:20] <= last:
+            if last and occurred_of(event.stamp) <= last:
                 break
             if head is not None:
-                last = max(last, head["f"])
+                last = max(last, _ordered_at(head))
         if not last:
             return None, None
-        first = next((head["f"] for _, head in self._walk(person, newest_first=False) if head is not None), last)
-        return times.iso(min(first, last)), times.iso(last)
+        oldest = (_ordered_at(head) for _, head in self._walk(person, newest_first=False) if head is not None)
+        return times.iso(min(next(oldest, last), last)), times.iso(last)
 
-    def _walk(self, person: Item, *, newest_first: bool) -> Any:
+    def _walk(self, person: Known, *, newest_first: bool) -> Iterator[tuple[Listed, Head | None]]:
         """(event, the head of its order if that counts for the person) in the timeline's order, at most _MAX_WALK."""
         seen, after = 0, None
         while seen < _MAX_WALK:
             events = self._timeline(person, _PAGE, after, newest_first=newest_first)
             heads = self._heads(events)
             for event in events:
-                head = heads.get(_head_key(event))
+                head = heads.get((event.scope, event.order_key))
                 yield event, head if head is not None and self._is_counted(head, person) else None
             if len(events) < _PAGE:
                 return
-            seen, after = seen + len(events), events[-1]["gs"]
+            seen, after = seen + len(events), events[-1].stamp
 
-    def _is_counted(self, head: Item, person: Item) -> bool:
-        source = table.SOURCE_OF_LETTER[str(head["pk"]).split("/")[1]]
-        return head.get("p") == person["person"] and source in self.account.sources
+    def _is_counted(self, head: Head, person: Known) -> bool:
+        source = "orders_api" if isinstance(head, OrderHead) else "shopper_activity"
+        return head.person == person.id and source in self.account.sources
 
     # -------------------------------------------------------------- timeline
 
-    def activity(self, person: Item, limit: int, after: str | None, *, effects: bool = False) -> Page:
+    def activity(self, person: Known, limit: int, after: str | None, *, effects: bool = False) -> Page:
         """The person's activities, newest first; with what each did to LTV as it was applied, if asked for."""
-        keys = self._timeline(person, limit, after)
+        listed = self._timeline(person, limit, after)
         # An event that takes an earlier receipt moves within the index, which may list it at both places meanwhile.
-        places = dict.fromkeys((key["pk"], key["sk"]) for key in keys)
-        events = batch_get(self.client, self.table, [raw({"pk": pk, "sk": sk}) for pk, sk in places])
-        found = {(event["pk"], event["sk"]): event for event in events}
+        keys = {entry.sk: entry.key for entry in listed}
+        items = batch_get(self.client, self.table, [raw(key) for key in keys.values()])
+        found = {item["sk"]: event_of(item) for item in items}
         entries: list[Json] = []
         cursor, size = None, 0
-        for key in keys:
-            event = found.pop((key["pk"], key["sk"]), None)
-            # Told already; or the index runs a moment behind the table: removed, or emptied.
-            if event is None or "b" not in event:
+        for one in listed:
+            event = found.pop(one.sk, None)
+            if event is None or not event.body:  # shown already, or emptied: the index runs a moment behind the table
                 continue
             entry = _activity(event)
             if effects:
-                entry["effects"] = shown_effects(effects_told(event), self.account.currency)
+                entry["effects"] = shown_effects(effects_in(event.effects), self.account.currency)
             size += _answer_size(entry)
             if entries and size > PAGE_BYTES:
                 return Page(entries, cursor)
             entries.append(entry)
-            cursor = key["gs"]
-        return Page(entries, keys[-1]["gs"] if len(keys) == limit else None)
+            cursor = one.stamp
+        return Page(entries, listed[-1].stamp if len(listed) == limit else None)
 
-    def orders(self, person: Item, limit: int, after: str | None) -> Page:
+    def orders(self, person: Known, limit: int, after: str | None) -> Page:
         """The person's orders, by their latest event, newest first.
 
-        An order belongs to the person of its latest event, so that event stands on their timeline: where it is met,
-        the order is shown. No index is needed, and no write to keep one.
+        An order belongs to the person of its latest event, so that event is on their timeline: where it is met, the
+        order is shown. No index is needed, and no write to keep one.
         """
         entries: list[Json] = []
         # An order may have hundreds of events on the timeline: it is read by more than the few orders asked for.
@@ -247,12 +273,12 @@ class People:
             events = self._timeline(person, page, after)
             heads = self._heads(events)
             for event in events:
-                before, after = after, event["gs"]
-                head = heads.get(_head_key(event))
-                if head is None or head.get("p") != person["person"] or not _is_latest(event, head):
+                before, after = after, event.stamp
+                head = heads.get((event.scope, event.order_key))
+                if head is None or head.person != person.id or not _is_latest(event, head):
                     continue
                 try:
-                    entry = self._order(head["pk"], str(head["sk"])[:-1], person["person"])
+                    entry = self._order(event.scope, event.order_key, person.id)
                 except NotFound:
                     continue  # it went, or was handed on, since its head was read
                 size += _answer_size(entry)
@@ -268,118 +294,98 @@ class People:
 
     # ---------------------------------------------------------------- orders
 
-    def order(self, source: str, provider: str, order_id: str) -> dict[str, Json]:
+    def order(self, source: Source, provider: str, order_id: str) -> dict[str, Json]:
         """One order. Raises NotFound."""
-        key = order_key(source, provider, order_id)  # type: ignore[arg-type]
-        return self._order(table.orders_pk(self.account.id, source, key), key)
+        return self._order(self.marks.scope(source), order_key(source, provider, order_id))
 
-    def history(self, source: str, provider: str, order_id: str) -> list[Json]:
+    def history(self, source: Source, provider: str, order_id: str) -> list[Json]:
         """What happened to an order, oldest first: after each event, what it contributes to LTV. Raises NotFound.
 
         In the order of the events' own time, whatever order they came in: `late` are those that a younger one was
-        received before. Of a v1 order the last 200 versions, of deleted ones too. Of a version that an erasure emptied
-        there is neither person nor lifetime value.
+        received before. Of a v1 order the last 200 versions, of deleted ones too. What was erased is not shown.
         """
-        key = order_key(source, provider, order_id)  # type: ignore[arg-type]
         v1 = source == "orders_api"
-        items = self._collection(
-            table.orders_pk(self.account.id, source, key), key, newest=_MAX_HISTORY + 2 if v1 else None
-        )
-        events = [item for item in items if item["sk"] != table.head_sk(key)]
+        key = order_key(source, provider, order_id)
+        items = self._events(self.marks.scope(source), key, newest=_MAX_HISTORY + 1 if v1 else None)
+        events = [event for event in map(event_of, items) if event.stamp]
         if not events:
             raise NotFound("There is no such order.")
-        if v1:
-            events.reverse()
-            steps = self._versions(events)
-        else:
-            events.sort(key=lambda e: str(e["gs"]))
-            steps = self._states(events)
+        events = events[::-1] if v1 else sorted(events, key=lambda e: e.stamp)
+        steps = self._versions(events) if v1 else self._states(events)
         entries: list[Json] = []
-        first = [str(event["gs"])[20:40] for event in events]  # until then no younger event had come
+        first = [received_of(event.stamp) for event in events]  # until then no younger event had come
         for index in reversed(range(len(events) - 1)):
             first[index] = min(first[index], first[index + 1])
         for event, earliest, (person, currency, amount) in zip(events, first, steps, strict=True):
-            received = str(event["gs"])[20:40]
-            before = entries[-1]["lifetime_value"] if entries else None
+            received = received_of(event.stamp)
             entries.append(
                 {
-                    "name": ACTIVITY_NAMES[event["a"]],
-                    "action": event["a"],
-                    "occurred_at": times.iso(str(event["gs"])[:20]),
+                    "name": ACTIVITY_NAMES[event.action],
+                    "action": event.action,
+                    "occurred_at": times.iso(occurred_of(event.stamp)),
                     "received_at": times.iso(received),
-                    "request_id": event["rq"],
+                    "request_id": event.request,
                     "late": earliest < received,
                     "person": person or None,
-                    "before": before,
-                    "lifetime_value": None
-                    if amount is None
-                    else {"currency": currency or self.account.currency, "amount": amount_text(amount)},
+                    "before": entries[-1]["lifetime_value"] if entries else None,
+                    "lifetime_value": {"currency": currency or self.account.currency, "amount": amount_text(amount)},
                 }
             )
         return entries[-_MAX_HISTORY:]
 
-    def _states(self, events: list[Item]) -> list[_Step]:
+    def _states(self, events: list[EventItem]) -> list[_Step]:
         state = OrderState()
         steps: list[_Step] = []
         for event in events:
-            state = step(state, event_of(event))
+            state = step(state, event.event)
             steps.append((state.person, state.currency, state.contribution))
         return steps
 
-    def _versions(self, events: list[Item]) -> list[_Step]:
+    def _versions(self, events: list[EventItem]) -> list[_Step]:
         steps: list[_Step] = []
         for event in events:
-            if "b" not in event:
-                steps.append(("", "", None))
-                continue
-            body = unpack(event["b"])
-            total = ZERO if event["a"] == "deleted" else Decimal(body.get("total", 0))
-            steps.append((str(event.get("gp", "")).rpartition("/")[2], str(body.get("currency", "USD")), total))
+            body = unpack(event.body)
+            total = ZERO if event.action == "deleted" else Decimal(body.get("total", 0))
+            steps.append((event.person, str(body.get("currency", "USD")), total))
         return steps
 
     def applied(self, order_id: str, providers: list[str], before: str | None) -> list[Transaction]:
         """The requests whose events the orders of that id are made of: the v1 order, and each provider's."""
-        places = [("orders_api", ""), *(("shopper_activity", provider) for provider in providers)]
+        places: list[tuple[Source, str]] = [("orders_api", ""), *(("shopper_activity", name) for name in providers)]
         found: list[Transaction] = []
         for source, name in places:
-            key = order_key(source, name, order_id)  # type: ignore[arg-type]
-            for item in self._collection(table.orders_pk(self.account.id, source, key), key, None):
-                if "rq" in item and (before is None or item["rq"] < before):
+            for event in map(event_of, self._events(self.marks.scope(source), order_key(source, name, order_id))):
+                if event.stamp and (before is None or event.request < before):
                     found.append(
                         Transaction(
-                            self.account.id,
-                            source,
-                            item["rq"],
-                            "applied",
-                            str(item["gs"])[20:40],
-                            item["a"],
-                            name,
-                            order_id,
-                            effects=effects_told(item),
+                            self.account.id, source, event.request, "applied", received_of(event.stamp), event.action,
+                            name, order_id, effects=effects_in(event.effects),
                         )
-                    )
+                    )  # fmt: skip
         return found
 
-    def _order(self, pk: str, key: str, person: str | None = None) -> dict[str, Json]:
+    def _order(self, scope: Scope, key: str, person: str | None = None) -> dict[str, Json]:
         """Raises NotFound, also where it belongs to another than `person`; Unavailable."""
-        v1 = pk.split("/")[1] == "o"
         for _ in range(5):
-            items = self._collection(pk, key, newest=2 if v1 else None)
-            head = next((i for i in items if i["sk"] == table.head_sk(key)), None)
-            events = [i for i in items if i["sk"] != table.head_sk(key)]
-            if head is None or head.get("d") or (person is not None and head.get("p") != person):
+            head = self._heads([Listed(scope, key, "", "")]).get((scope, key))
+            if head is None or head.standing is None or (person is not None and head.person != person):
                 raise NotFound("There is no such order.")
-            if v1 and events and str(events[0]["sk"]).endswith(table.version_name(int(head["v"]))):
-                return document.shown(head["i"], unpack(events[0]["b"]))
-            if not v1 and int(head["n"]) == len(events):
+            if isinstance(head, OrderHead):
+                version = scope.event_key(key, version_name(head.version))
+                found = batch_get(self.client, self.table, [raw(version)])
+                if found and "body" in found[0]:
+                    return document.shown(head.id, unpack(found[0]["body"]))
+                continue
+            events = [event for event in map(event_of, self._events(scope, key)) if event.stamp]
+            if head.state.events == len(events):
                 return self._shopper_order(head, events)
         raise Unavailable("The order is being changed. Please try again.")
 
-    def _shopper_order(self, head: Item, events: list[Item]) -> dict[str, Json]:
+    def _shopper_order(self, head: ActivityHead, events: list[EventItem]) -> dict[str, Json]:
         """The order as its events made it: of each field, what the latest event that carries it says."""
-        ordered = sorted(events, key=lambda e: str(e["gs"]))
-        merged = activity.merged([unpack(event["b"]) for event in ordered])
-        state = state_of(head)
+        ordered = sorted(events, key=lambda e: e.stamp)
+        merged = activity.merged([unpack(event.body) for event in ordered])
+        state = head.state
         total = state.known_total
         shown = activity.order_of(merged)
         shown.pop("action", None)
@@ -392,43 +398,55 @@ class People:
             "lifetime_value": amount_text(state.contribution),
             "flags": state.flags,
             "events": state.events,
-            "first_occurred_at": times.iso(state.first),
-            "last_occurred_at": times.iso(state.last[:20]),
+            "first_occurred_at": times.iso(state.ordered_at),
+            "last_occurred_at": times.iso(occurred_of(state.latest_at)),
             "properties": activity.properties_of(merged),
         }
 
     # ----------------------------------------------------------------- calls
 
-    def _timeline(self, person: Item, limit: int, after: str | None, *, newest_first: bool = True) -> list[Item]:
-        condition, values = "gp = :gp", {":gp": {"S": person["pk"]}}
-        if after:
-            condition += " AND gs < :after" if newest_first else " AND gs > :after"
-            values[":after"] = {"S": after}
-        answer = self.client.query(
-            TableName=self.table, IndexName=table.TIMELINE, KeyConditionExpression=condition,
-            ExpressionAttributeValues=values, ScanIndexForward=not newest_first, Limit=limit,
+    def _timeline(self, person: Known, limit: int, after: str | None, *, newest_first: bool = True) -> list[Listed]:
+        """The entries of both sources behind a stamp, merged."""
+        listed: list[Listed] = []
+        for scope in self.marks.scopes():
+            if scope.source not in person.items:
+                continue
+            condition, values = "timeline = :person", {":person": scope.timeline(person.id)}
+            if after:
+                condition += " AND stamp < :after" if newest_first else " AND stamp > :after"
+                values[":after"] = after
+            answer = self.client.query(
+                TableName=self.table, IndexName=TIMELINE, KeyConditionExpression=condition,
+                ExpressionAttributeValues=raw(values), ScanIndexForward=not newest_first, Limit=limit,
+            )  # fmt: skip
+            for item in map(plain_item, answer["Items"]):
+                listed.append(Listed(scope, order_key_of(item["sk"]), item["sk"], item["stamp"]))
+        return sorted(listed, key=lambda entry: entry.stamp, reverse=newest_first)[:limit]
+
+    def _heads(self, events: Iterable[Listed]) -> dict[tuple[Scope, str], Head]:
+        keys = {(event.scope, event.order_key) for event in events}
+        items = batch_get(self.client, self.table, [raw(scope.head_key(key)) for scope, key in keys])
+        heads = {(Scope.of(item["pk"]), str(item["sk"])): head_of(item) for item in items}
+        return {key: head for key, head in heads.items() if head.standing is not None}
+
+    def _events(self, scope: Scope, key: str, newest: int | None = None) -> list[Item]:
+        """An order's events, or so many of them, newest first."""
+        events = self._query(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :order)", ScanIndexForward=False,
+            values={":pk": scope.event_key(key, "")["pk"], ":order": event_name(key, "")},
+            **({"Limit": newest} if newest else {}),
         )  # fmt: skip
-        return [plain_item(item) for item in answer["Items"]]
+        return list(islice(events, newest))
 
-    def _heads(self, events: list[Item]) -> dict[tuple[str, str], Item]:
-        keys = {_head_key(event) for event in events}
-        heads = batch_get(self.client, self.table, [raw({"pk": pk, "sk": sk}) for pk, sk in keys])
-        return {(head["pk"], head["sk"]): head for head in heads if not head.get("d")}
-
-    def _collection(self, pk: str, key: str, newest: int | None) -> list[Item]:
-        arguments: dict[str, Any] = {
-            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :key)",
-            "ExpressionAttributeValues": {":pk": {"S": pk}, ":key": {"S": key}},
-            "ConsistentRead": True, "ScanIndexForward": False,
-        }  # fmt: skip
-        items: list[Item] = []
+    def _query(self, values: dict[str, str], **arguments: Any) -> Iterator[Item]:
+        """The items of all pages, read consistently, and on as they are taken."""
         while True:
-            if newest:
-                arguments["Limit"] = newest - len(items)
-            page = self.client.query(**arguments)
-            items += [plain_item(item) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page or len(items) == newest:  # a page may end before, at 1 MB
-                return items
+            page = self.client.query(
+                TableName=self.table, ConsistentRead=True, ExpressionAttributeValues=raw(values), **arguments
+            )
+            yield from map(plain_item, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
@@ -448,30 +466,30 @@ def _texts(values: dict[str, Decimal]) -> dict[str, str]:
     return {currency: amount_text(values[currency]) for currency in sorted(values)}
 
 
-def _head_key(event: Item) -> tuple[str, str]:
-    return event["pk"], table.head_sk(str(event["sk"]).partition("!")[0])
+def _ordered_at(head: Head) -> str:
+    return head.ordered_at if isinstance(head, OrderHead) else head.state.ordered_at
 
 
-def _is_latest(event: Item, head: Item) -> bool:
-    if "v" in head:
-        return str(event["sk"]).endswith(f"!{table.version_name(int(head['v']))}")
-    return bool(head["l"] == event["gs"])
+def _is_latest(event: Listed, head: Head) -> bool:
+    if isinstance(head, OrderHead):
+        return event.sk == event_name(event.order_key, version_name(head.version))
+    return head.state.latest_at == event.stamp
 
 
-def _activity(event: Item) -> dict[str, Json]:
-    body = unpack(event["b"])
-    v1 = "i" in event
+def _activity(event: EventItem) -> dict[str, Json]:
+    body = unpack(event.body)
+    v1 = bool(event.id)
     if not v1:
         order = activity.order_of(body)
-    elif event["a"] == "deleted":
-        order = {"id": event["i"]} | {name: body[name] for name in ("order_id", "currency") if name in body}
+    elif event.action == "deleted":
+        order = {"id": event.id} | {name: body[name] for name in ("order_id", "currency") if name in body}
         order["total"] = amount_text(Decimal(body.get("total", 0)), decimals=1)
     else:
-        order = document.shown(event["i"], body)
+        order = document.shown(event.id, body)
     return {
-        "name": ACTIVITY_NAMES[event["a"]],
-        "occurred_at": times.iso(str(event["gs"])[:20]),
-        "request_id": event["rq"],
+        "name": ACTIVITY_NAMES[event.action],
+        "occurred_at": times.iso(occurred_of(event.stamp)),
+        "request_id": event.request,
         "order": order,
         "properties": {} if v1 else activity.properties_of(body),
     }

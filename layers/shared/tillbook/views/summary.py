@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 
+from tillbook.records.accounts import Account
 from tillbook.records.hours import Hours, hour_of, hours_between, is_over
+from tillbook.records.scopes import Marks
 from tillbook.records.transactions import Transaction, Transactions
 from tillbook.rules import times
 from tillbook.rules.amounts import EXACT, ZERO
@@ -116,7 +118,7 @@ class Summary:
     hours: Hours
     clock: Callable[[], float] = time.monotonic
 
-    def of(self, account: str, currency: str, start: date, end: date, deadline: float) -> Json:
+    def of(self, account: Account, marks_now: Callable[[], Marks], start: date, end: date, deadline: float) -> Json:
         """`from` is a later day than asked for, and `earlier` the `to` to go on with, if there was no time for all.
 
         What was added up by then is kept, so asking again goes further. Raises Unavailable where there was no time
@@ -124,11 +126,13 @@ class Summary:
         """
         now = times.to_datetime(times.now())
         wanted = hours_between(start, min(end, now.date()), now)
-        kept = {hour: Sums.unpacked(packed) for hour, packed in self.hours.kept(account, wanted).items()}
-        open_hours = [hour for hour in wanted if hour not in kept]
         read_at = times.now()
-        fresh, cut = self._add_up(account, open_hours, deadline)
-        self.hours.keep(account, read_at, {h: sums.packed() for h, sums in fresh.items() if is_over(h, now)})
+        marks = marks_now()  # after `read_at`: what is kept under it counts nothing that was purged before
+        purged = max(mark.cut for mark in marks.sources.values())
+        kept = {hour: Sums.unpacked(packed) for hour, packed in self.hours.kept(account.id, wanted, purged).items()}
+        open_hours = [hour for hour in wanted if hour not in kept]
+        fresh, cut = self._add_up(marks, open_hours, deadline)
+        self.hours.keep(account.id, read_at, {h: sums.packed() for h, sums in fresh.items() if is_over(h, now)})
         first = start
         if cut is not None:
             first = times.hour_day(cut) + timedelta(1)
@@ -136,9 +140,9 @@ class Summary:
                 raise Unavailable("There are too many requests to add up within the time. Please ask again.")
         found = {h: sums for h, sums in (kept | fresh).items() if times.hour_day(h) >= first}
         earlier = (first - timedelta(1)).isoformat() if first > start else None
-        return {"from": first.isoformat(), "to": end.isoformat(), "earlier": earlier} | _shown(found, currency)
+        return {"from": first.isoformat(), "to": end.isoformat(), "earlier": earlier} | _shown(found, account.currency)
 
-    def _add_up(self, account: str, hours: list[str], deadline: float) -> tuple[dict[str, Sums], str | None]:
+    def _add_up(self, marks: Marks, hours: list[str], deadline: float) -> tuple[dict[str, Sums], str | None]:
         """Sums of the hours that were read to their end, and the latest hour that was not."""
         if not hours:
             return {}, None
@@ -157,12 +161,12 @@ class Summary:
         from concurrent.futures import ThreadPoolExecutor  # here, since no other read needs it
 
         # One query for each run of hours in each partition, not one for each hour.
-        work = [(pk, *run) for run in _runs(hours) for pk in self.transactions.partitions(account)]
+        work = [(pk, *run) for run in _runs(hours) for pk in self.transactions.partitions(marks.account)]
         with ThreadPoolExecutor(_THREADS) as pool:
             for part in pool.map(read, work):
                 for t in part:
                     hour = hour_of(t.request_id)
-                    if hour in sums:
+                    if hour in sums and not marks.purged(t.source, t.received):
                         sums[hour].count(t)
         cut = max(reached, default=None)
         return {hour: found for hour, found in sums.items() if cut is None or hour > cut}, cut

@@ -34,7 +34,6 @@ _V1: dict[type[Problem], tuple[int, str]] = {
     errors.TooLarge: (413, "TooLarge"),
     errors.UnsupportedType: (415, "UnsupportedMediaType"),
     errors.Unavailable: (503, "Unavailable"),
-    errors.Later: (503, "Unavailable"),
 }
 
 

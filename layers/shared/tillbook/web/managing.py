@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.ledger import table
+from tillbook.ledger.items import SOURCES
 from tillbook.rules.errors import NotFound
 from tillbook.rules.identity import without_emails
 from tillbook.rules.json_text import Json
@@ -50,24 +50,22 @@ def _purge(request: Request) -> Response:
     if isinstance(asked, dict) and request.header("x-confirm") == CONFIRMATION:
         asked |= {"confirm": CONFIRMATION}
     purge = validated(Purge, asked, Context([]))
-    before = min(purge.before or request.received, request.received)
-    sources: list[str] = [purge.source] if purge.source else list(table.SOURCE_LETTER)
-    return _job(processor().purges.start_purge(request.account, sources, before, request.received))
+    sources = [purge.source] if purge.source else list(SOURCES)
+    return _job(processor().purges.start_purge(request.account, sources, request.received, request.deadline))
 
 
 def _erase(request: Request) -> Response:
     """Also of whom nothing is known: the queue or a dead letter may name them."""
-    people = People(clients.dynamodb(), settings().ledger_table, processor().rebuilds.accounts.get(request.account))
-    asked = request.path("id_or_email")
+    account, marks = processor().rebuilds.accounts.get(request.account), processor().scopes.read(request.account)
+    people, asked = People(clients.dynamodb(), settings().ledger_table, account, marks), request.path("id_or_email")
     try:
-        found = people.find(asked)["person"]
+        found = people.find(asked).id
         # Whoever would be found before, once the queue is through, is unknown yet: nothing else of theirs stands.
         ids = people.ids(asked)
         persons = [found, *ids[: ids.index(found)]]
     except NotFound:
         persons = people.may_be(asked)
-    jobs = [processor().purges.start_erasure(request.account, person, request.received) for person in persons]
-    return _job(jobs[0])
+    return _job(processor().purges.start_erasure(request.account, persons, request.received, request.deadline)[0])
 
 
 def _replay(request: Request) -> Response:
@@ -77,13 +75,14 @@ def _replay(request: Request) -> Response:
     place, so whoever goes on comes to an end.
     """
     letters, queue, asked = processor().dead_letters, processor().queue, request.id_in_path("deadletter_id")
+    marks = processor().scopes.read(request.account)
     if asked != "all":
-        letters.replay(request.account, asked, queue)
+        letters.replay(marks, asked, queue)
         return Response(202, {"replayed": 1, "next_cursor": None})
     replayed = 0
     for request_id in letters.ids(request.account, request.query.cursor):
         with suppress(NotFound):
-            letters.replay(request.account, request_id, queue)
+            letters.replay(marks, request_id, queue)
             replayed += 1
         if time.monotonic() > request.deadline - _ANSWER_SECONDS:
             return Response(202, {"replayed": replayed, "next_cursor": request_id})
@@ -99,8 +98,8 @@ def _discard(request: Request) -> Response:
     checked = validated(Discard, asked if isinstance(asked, dict) else {}, Context([]))
     reason = without_emails(checked.reason.strip())
     request_id = request.id_in_path("deadletter_id")
-    discarded = processor().dead_letters.discard(request.account, request_id)
-    for source in table.SOURCE_LETTER:
+    discarded = processor().dead_letters.discard(processor().scopes.read(request.account), request_id)
+    for source in SOURCES:
         found = processor().transactions.find(request.account, source, request_id)
         if found is not None and found.status == "failed":
             processor().transactions.record([replace(found, reason=f"{found.reason}; discarded: {reason}")])

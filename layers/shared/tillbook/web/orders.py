@@ -14,10 +14,11 @@ from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger
 from tillbook.contract.document import digest, shown
 from tillbook.contract.limits import MAX_ORDER_BYTES
-from tillbook.ledger.ledger import Cuts, Document, Ledger
-from tillbook.records.marks import read_marks
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.orders import Document, V1Request
 from tillbook.records.messages import Message, Queue, QueuedWrite
-from tillbook.rules.errors import TooLarge
+from tillbook.records.scopes import Scopes
+from tillbook.rules.errors import TooLarge, Unavailable
 from tillbook.rules.identity import order_key
 from tillbook.rules.json_text import Json, dumps
 from tillbook.rules.packing import pack
@@ -31,7 +32,7 @@ _HEAD_START_SECONDS = 1
 
 @cache
 def _ledger() -> Ledger:
-    return Ledger(clients.dynamodb(), settings().ledger_table, conflict=lambda: count("ConflictsRetried"))
+    return Ledger(clients.dynamodb(), settings().ledger_table, on_conflict=lambda: count("ConflictsRetried"))
 
 
 @cache
@@ -39,10 +40,25 @@ def _queue() -> Queue:
     return Queue(clients.sqs(), settings().orders_queue_url)
 
 
-def _announce(request: Request, action: str, order_id: str, notes: list[str]) -> None:
-    key = order_key("orders_api", "", order_id)
-    write = QueuedWrite(request.account, key, order_id, action, request.id, request.received, notes)
-    _queue().send(Message(writes=[write]), delay_seconds=_HEAD_START_SECONDS)
+def _to_write(request: Request, action: str, order_id: str, notes: list[str]) -> V1Request:
+    """Raises Unavailable for a request that came before a purge that it can see: nobody can say which was first."""
+    scopes = Scopes(clients.dynamodb(), settings().records_table)
+    marks = scopes.read(request.account, (), ["orders_api"])
+    if marks.purged("orders_api", request.received):
+        raise Unavailable("The orders of the account are being purged. Please try again.")
+    known: dict[str, str] = {}
+
+    def cuts(people: set[str]) -> dict[str, str]:
+        if unknown := people - known.keys():
+            known.update(dict.fromkeys(unknown, "") | dict(scopes.read(request.account, unknown, ()).people))
+        return known
+
+    def announce() -> None:
+        key = order_key("orders_api", "", order_id)
+        write = QueuedWrite(request.account, key, order_id, action, request.id, request.received, notes)
+        _queue().send(Message(writes=[write]), delay_seconds=_HEAD_START_SECONDS)
+
+    return V1Request(marks.scope("orders_api"), request.id, request.received, cuts, announce)
 
 
 def submit(request: Request) -> Response:
@@ -52,23 +68,13 @@ def submit(request: Request) -> Response:
     document, notes = orders_api.document(request.json())
     logger.append_keys(order_id=document.order_id)
     _check_size(document.body)
+    write = _to_write(request, "submitted", document.order_id, notes)
     order = _ledger().submit(
-        request.account, document, new_id=uuid7(), digest=digest(document.body),
-        request_id=request.id, received=request.received,
-        announce=lambda: _announce(request, "submitted", document.order_id, notes),
-        gone=lambda person: _gone(request.account, person, request.received), deadline=request.deadline,
+        write, document, new_id=uuid7(), digest=digest(document.body), deadline=request.deadline
     )  # fmt: skip
     if not order.changed:
         _note_repeat(request, document.order_id, notes)
     return Response(201, shown(order.id, order.body))
-
-
-def _gone(account: str, person: str, received: str) -> Cuts:
-    """What is gone for who comes at `received`: a purge or an erasure that was asked for later changes nothing."""
-    marks = read_marks(clients.dynamodb(), settings().records_table, account)
-    purged = max((before for before, asked in marks.walks.get("o", []) if asked < received), default="")
-    erased = max((cut for cut in marks.erased.get(person, []) if cut < received), default="")
-    return Cuts(purged, erased)
 
 
 def _note_repeat(request: Request, order_id: str, notes: list[str]) -> None:
@@ -91,17 +97,14 @@ def edit(request: Request) -> Response:
     logger.append_keys(order_id=order_id)
     notes: list[str] = []
 
-    def change(body: dict[str, Json]) -> Document:
+    def revise(body: dict[str, Json]) -> Document:
         document, found = orders_api.edited(body, payload)
         _check_size(document.body)
         if not notes:
             notes.extend(found)
         return document
 
-    order = _ledger().edit(
-        request.account, order_id, change, request_id=request.id, received=request.received,
-        announce=lambda: _announce(request, "edited", order_id, notes), deadline=request.deadline,
-    )  # fmt: skip
+    order = _ledger().edit(_to_write(request, "edited", order_id, notes), order_id, revise, request.deadline)
     return Response(200, shown(order.id, order.body))
 
 
@@ -109,10 +112,7 @@ def delete(request: Request) -> Response:
     """200 with the order as it was. Raises NotFound."""
     order_id = request.path("order_id")
     logger.append_keys(order_id=order_id)
-    order = _ledger().delete(
-        request.account, order_id, request_id=request.id, received=request.received,
-        announce=lambda: _announce(request, "deleted", order_id, []), deadline=request.deadline,
-    )  # fmt: skip
+    order = _ledger().delete(_to_write(request, "deleted", order_id, []), order_id, request.deadline)
     return Response(200, shown(order.id, order.body))
 
 

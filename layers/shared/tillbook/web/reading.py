@@ -7,18 +7,18 @@ from functools import cache
 
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.ledger import table
-from tillbook.ledger.ledger import PURGED
+from tillbook.ledger.items import SOURCES
 from tillbook.records.accounts import Accounts
 from tillbook.records.deadletters import DeadLetters
 from tillbook.records.hours import Hours
 from tillbook.records.jobs import Jobs
-from tillbook.records.marks import purged_up_to
 from tillbook.records.providers import Providers
-from tillbook.records.transactions import STATUSES, Transactions, listed
+from tillbook.records.scopes import Marks, Scopes
+from tillbook.records.transactions import PURGED, STATUSES, Transactions, listed
 from tillbook.records.transactions import shown as shown_transaction
 from tillbook.rules import times
 from tillbook.rules.errors import NotFound
+from tillbook.rules.identity import Source
 from tillbook.rules.json_text import Json, dumps
 from tillbook.views import summary
 from tillbook.views.audiences import Audiences, source_of
@@ -42,7 +42,12 @@ def _accounts() -> Accounts:
 
 
 def _people(request: Request) -> People:
-    return People(clients.dynamodb(), settings().ledger_table, _accounts().get(request.account))
+    return People(clients.dynamodb(), settings().ledger_table, _accounts().get(request.account), _marks(request))
+
+
+def _marks(request: Request) -> Marks:
+    """Read for each request: a purge is visible from its answer on."""
+    return Scopes(clients.dynamodb(), settings().records_table).read(request.account)
 
 
 def _account(request: Request) -> Json:
@@ -62,7 +67,7 @@ def _order_v3(request: Request) -> Json:
     return _order(request, "shopper_activity", request.path("provider"))
 
 
-def _order(request: Request, source: str, provider: str) -> Json:
+def _order(request: Request, source: Source, provider: str) -> Json:
     order_id = request.path("order_id")
     try:
         return _people(request).order(source, provider, order_id)
@@ -82,7 +87,7 @@ def _history_v3(request: Request) -> Json:
     return _history(request, "shopper_activity", request.path("provider"), request.path("order_id"))
 
 
-def _history(request: Request, source: str, provider: str, order_id: str) -> Json:
+def _history(request: Request, source: Source, provider: str, order_id: str) -> Json:
     return {"history": _people(request).history(source, provider, order_id), "next_cursor": None}
 
 
@@ -119,23 +124,23 @@ def _request(request: Request) -> Json:
     age = times.uuid7_age(request_id)
     if age is None:
         raise NotFound("There is no such request.")
-    found = Transactions(clients.dynamodb(), settings().records_table).find(
-        request.account, "shopper_activity", request_id
-    )
-    if found is not None:
-        return shown_transaction(found)
+    marks, transactions = _marks(request), Transactions(clients.dynamodb(), settings().records_table)
+    received, gone = times.stamp(times.uuid7_time(request_id)), False
+    for source in SOURCES:
+        found = transactions.find(request.account, source, request_id)
+        if found is not None and not marks.purged(source, found.received):
+            return shown_transaction(found)
+        gone = gone or found is not None
     if age > settings().queue_retention_seconds:
         raise NotFound("There is no such request, or it is more than 30 days old.")
-    received = times.stamp(times.uuid7_time(request_id))
-    # Its millisecond has to be over by then: of a younger one nobody says that it failed.
-    dropped = purged_up_to(clients.dynamodb(), settings().records_table, request.account, "s")
-    gone = times.shift(received, milliseconds=1) <= dropped
+    # Its millisecond has to be over by the cut: of a younger one nobody says that it failed.
+    gone = gone or marks.purged("shopper_activity", times.shift(received, milliseconds=1))
     status, reason = ("failed", PURGED) if gone else ("queued", None)
     return {"request_id": request_id, "status": status, "reason": reason, "received_at": times.iso(received)}
 
 
 def _audiences(request: Request) -> Audiences:
-    return Audiences(clients.dynamodb(), settings().ledger_table, request.account)
+    return Audiences(clients.dynamodb(), settings().ledger_table, _marks(request))
 
 
 def _all_audiences(request: Request) -> Json:
@@ -158,7 +163,7 @@ def _match(request: Request) -> Json:
     source = source_of(request.path("audience_id"))
     from tillbook.views.match import match  # here, since no other read needs it
 
-    people = match(clients.dynamodb(), settings().ledger_table, request.account, source, request.json())
+    people = match(clients.dynamodb(), settings().ledger_table, _marks(request).scope(source), request.json())
     return {"results": people}
 
 
@@ -168,26 +173,27 @@ def _job(request: Request) -> Json:
 
 def _transactions(request: Request) -> Json:
     """Newest first; `status`, `source`, `order_id` and `request_id` filter, none of them by scanning."""
-    transactions = Transactions(clients.dynamodb(), settings().records_table)
+    transactions, marks = Transactions(clients.dynamodb(), settings().records_table), _marks(request)
     query = request.query
     limit, before, request_id, order_id = query.limit, query.cursor, query.request_id, query.order_id
     statuses = [query.status] if query.status else list(STATUSES)
-    sources = [query.source] if query.source else list(table.SOURCE_LETTER)
+    sources = [query.source] if query.source else list(SOURCES)
     currency = _accounts().get(request.account).currency
     asked = query.provider if order_id is not None else None
     if request_id is not None:
         # What is no request id names none, and might not even make a key.
         known = times.uuid7_age(request_id.lower()) is not None
         by_source = [transactions.find(request.account, s, request_id.lower()) for s in sources if known]
-        found = [t for t in by_source if t is not None and t.status in statuses]
+        known_ones = [t for t in by_source if t is not None and not marks.purged(t.source, t.received)]
+        found = [t for t in known_ones if t.status in statuses]
         return {"transactions": [listed(t, currency) for t in found], "next_cursor": None}
     if order_id is not None:
-        found = transactions.of_order(request.account, order_id, limit, before)
+        found = transactions.of_order(marks, order_id, limit, before)
         providers = [asked] if asked else Providers(clients.dynamodb(), settings().records_table).of(request.account)
         found += _people(request).applied(order_id, providers, before)
         looked_at = sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
     else:
-        looked_at = transactions.newest(request.account, statuses, sources, limit, before)
+        looked_at = transactions.newest(marks, statuses, sources, limit, before)
     rows: list[Json] = []
     cursor, size = None, 0
     for transaction in looked_at:
@@ -209,12 +215,12 @@ def _summary(request: Request) -> Json:
     account = _accounts().get(request.account)
     client, records = clients.dynamodb(), settings().records_table
     found = summary.Summary(Transactions(client, records), Hours(client, records))
-    return found.of(account.id, account.currency, start, end, request.deadline - _ADD_UP_SECONDS)
+    return found.of(account, lambda: _marks(request), start, end, request.deadline - _ADD_UP_SECONDS)
 
 
 def _dead_letters(request: Request) -> Json:
     dead_letters = DeadLetters(clients.dynamodb(), settings().records_table)
-    found, cursor = dead_letters.listed(request.account, request.query.limit, request.query.cursor)
+    found, cursor = dead_letters.listed(_marks(request), request.query.limit, request.query.cursor)
     return {"deadletters": found, "next_cursor": cursor}
 
 

@@ -1,199 +1,173 @@
-"""Purge and erasure: orders go out through the ledger, page by page through the queue.
+"""Purges and erasures: a mark is written and answered at once; what it took is deleted by a job, page by page.
 
-A mark says up to which receipt events are dropped that are still queued. What was being applied while the orders were
-first walked through may have read the marks before: so they are walked through once more when none of that is alive.
-
-The marks are those that marks.py reads.
+The job begins when nothing is alive any more that may have read the marks before (SettleSeconds), and walks once.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tillbook.aws.items import Item, plain_item, raw
-from tillbook.ledger import table
+from tillbook.aws.items import raw
+from tillbook.ledger.commit import Retries
+from tillbook.ledger.items import SOURCES, TIMELINE, Scope, order_key_of
 from tillbook.ledger.ledger import Ledger
-from tillbook.ledger.table import bucket as bucket_of
 from tillbook.records.deadletters import DeadLetters
 from tillbook.records.jobs import Jobs, Step
-from tillbook.records.marks import order_purged_up_to, set_mark, take_order
 from tillbook.records.messages import Message, Queue
+from tillbook.records.scopes import Mark, Marks, Scopes
 from tillbook.records.transactions import Transactions
 from tillbook.rules import times
-from tillbook.views.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import Source
+from tillbook.rules.order import received_of
+from tillbook.views.audiences import Audiences
 
 PURGE, ERASE = "purge", "erase"
-SETTLE = "settle"
-_PAGE_ORDERS = 50
-_FORGET_SECONDS = 90
-_BEHIND_ALL_ORDERS = encode_cursor(table.BUCKETS - 1, "z" * 22)
+_MARGIN_SECONDS = 20  # left of a page's time, for what else is in the batch
+_PAGE_EVENTS = 200
+_MOST_PAGES_COUNTED = 10
+MayGoOn = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Purges:
-    """`settle_seconds`: after that long nothing is alive that may have read the marks before they were set."""
-
-    client: Any
     ledger: Ledger
+    scopes: Scopes
     jobs: Jobs
     queue: Queue
     dead_letters: DeadLetters
     transactions: Transactions
-    records_table: str
     settle_seconds: int
 
-    def start_purge(self, account: str, sources: list[str], before: str, received: str) -> str:
-        """Of the orders first received up to `before` (a stamp; `received` for all of them). Returns a job's id."""
-        orders = sum(Audiences(self.client, self.ledger.table, account).counts(source)[1] for source in sources)
-        plan = [*sources, SETTLE, *sources]
-        return self._start(Step(account, times.uuid7(), PURGE, plan, cut=received, before=before), orders)
-
-    def start_erasure(self, account: str, person: str, received: str) -> str:
-        """Everything of one person, by our own id. Returns a job's id."""
-        plan = ["person", SETTLE, "person"]
-        return self._start(Step(account, times.uuid7(), ERASE, plan, cut=received, person=person), 0)
-
-    def _start(self, step: Step, total: int) -> str:
-        """Queued before it is marked: a mark that no job follows would drop what is queued, and leave what stands."""
-        self.jobs.start(step, total)
-        self.queue.send(Message(steps=[step]))
-        self._set_marks(step)
+    def start_purge(self, account: str, sources: list[Source], asked: str, deadline: float) -> str:
+        """Takes all of these sources that was received until it returns. Returns a job's id. Raises Unavailable."""
+        marks = self.scopes.read(account)
+        orders = sum(Audiences(self.ledger.client, self.ledger.table, marks).counts(source)[1] for source in sources)
+        step = Step(account, times.uuid7(), PURGE, sources, asked=asked)
+        self._announce(step, orders)
+        self.scopes.purge(account, sources, deadline)
         return step.job
 
-    def _set_marks(self, step: Step) -> None:
-        if step.kind == ERASE:
-            # And one of its own: whoever came between two erasures of one person knows the first alone.
-            self._mark(step.account, f"p{step.person}", step.cut, step.cut)
-            self._mark(step.account, f"p{step.person}+{step.cut}", step.cut, step.cut)
-            return
-        for source in dict.fromkeys(step.plan):
-            if source != SETTLE:
-                letter = table.SOURCE_LETTER[source]
-                self._mark(step.account, letter, step.before, step.cut, seconds=None)
-                # One of its own besides: of two purges neither says what the other takes.
-                self._mark(step.account, f"{letter}+{step.cut}", step.before, step.cut)
+    def start_erasure(self, account: str, people: list[str], asked: str, deadline: float) -> list[str]:
+        """Takes all of people (our own ids) that was received until it returns. Returns jobs' ids."""
+        marks = self.scopes.read(account)
+        steps = [Step(account, times.uuid7(), ERASE, list(SOURCES), asked=asked, person=person) for person in people]
+        for step in steps:
+            self._announce(step, sum(self._count_events(scope, step.person) for scope in marks.scopes()))
+        self.scopes.erase(account, people, deadline)
+        return [step.job for step in steps]
 
-    def _mark(self, account: str, name: str, cut: str, asked: str, **options: Any) -> None:
-        key = raw({"pk": f"{account}/u", "sk": name})
-        set_mark(self.client, self.records_table, key, cut, asked, **options)
-
-    # ----------------------------------------------------------------- steps
+    def _announce(self, step: Step, total: int) -> None:
+        """Before the mark is written: what it takes is deleted whatever becomes of this function."""
+        self.jobs.start(step, total)
+        self.queue.send(Message(steps=[step]), delay_seconds=self.settle_seconds)
 
     def run(self, step: Step, clock: Callable[[], float], deadline: float) -> None:
-        """One page, then the next message, then the job's progress."""
+        """One page, then the next message, then the job's progress: in this order, a crash loses nothing."""
         if not self.jobs.is_current(step):
             return
-        page = {PURGE: self._purge_page, ERASE: self._erase_page}[step.kind]
-        if step.page == 0:
-            self._set_marks(step)  # the request may have died before it did
-        cursor, done = page(step, clock, deadline)
-        if SETTLE not in step.plan:
-            done = 0  # the second walk finds what the first one counted, or next to nothing
-        following, pause = step.then(cursor, done), 0
-        if following is not None and following.source == SETTLE:
-            following, pause = following._replace(plan=following.plan[1:]), self.settle_seconds
+        marks = self.scopes.read(step.account, [step.person] if step.person else [])  # once: see _wait
+        if wait := self._wait(step, marks, deadline):
+            self.queue.send(Message(steps=[step]), delay_seconds=wait)
+            return
+        page = self._purge_page if step.kind == PURGE else self._erase_page
+        cursor, done = page(step, marks, lambda: clock() < deadline - _MARGIN_SECONDS, deadline)
+        following = step.then(cursor, done)
         if following is not None:
-            self.queue.send(Message(steps=[following]), delay_seconds=pause)
+            self.queue.send(Message(steps=[following]))
         self.jobs.advance(step, done, finished=following is None)
 
-    def _purge_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
-        bucket, after = decode_cursor(step.cursor)
-        page: list[tuple[str, list[Item]]] = []
-        cursor: str | None = None
-        walk = Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after, deleted=True)
-        for pk, key, items in walk:
-            page.append((key, items))
-            if len(page) == _PAGE_ORDERS:
-                cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
-                break
-        people = {str(event["gp"]).rpartition("/")[2] for _, items in page for event in items if "gp" in event}
-        if people:
-            # Sent before: where the function dies after an order is out, nothing names its people any more.
-            later = Message(forget=[[step.account, *sorted(people)]])
-            self.queue.send(later, delay_seconds=_FORGET_SECONDS)
-        for done, (key, items) in enumerate(page, 1):
-            people |= self._remove(step, key, items, deadline)
-            if done < len(page) and clock() > deadline - 20:
-                cursor = encode_cursor(bucket_of(key), key)
-                page = page[:done]
-                break
-        for person in people:
-            self.ledger.forget(step.account, person, deadline)
-        if cursor is None and SETTLE not in step.plan and not self._forget_outcomes(step, clock, deadline):
-            cursor = _BEHIND_ALL_ORDERS
-        return cursor, len(page)
+    def _wait(self, step: Step, marks: Marks, deadline: float) -> int:
+        """Seconds until nobody is alive who may not have seen the marks; also that of a purge that was asked for later,
+        since a page sweeps what both of them ended. Raises NotBegun."""
+        mark = Mark(0, marks.people.get(step.person, "")) if step.kind == ERASE else marks.sources[step.source]
+        if mark.cut < step.asked:
+            raise NotBegun
+        age = (times.to_datetime(times.now()) - times.to_datetime(mark.cut)).total_seconds()
+        if age >= self.settle_seconds and step.kind == PURGE and mark.answered < mark.cut:
+            # A: purges, its mark is late, it dies    B: receives an order after the cut, applies it
+            # A's mark arrives -> B's order would be in a dead scope: so all of it is purged.
+            self.scopes.purge(step.account, [step.source], deadline)
+            age = 0.0
+        return min(max(math.ceil(self.settle_seconds - age), 0), 900)
 
-    def _forget_outcomes(self, step: Step, clock: Callable[[], float], deadline: float) -> bool:
-        """In the second walk: before that, some may still be on their way. A month of them takes several pages."""
+    # ----------------------------------------------------------------- purge
 
-        def may_go_on() -> bool:
-            return clock() < deadline - 20
+    def _purge_page(
+        self, step: Step, marks: Marks, may_go_on: MayGoOn, deadline: float
+    ) -> tuple[str | None, int]:  # fmt: skip
+        """Deletes the dead scopes of a source, then outcomes and dead letters. The cursor is the partition."""
+        account, source = step.account, step.source
+        mark, done = marks.sources[source], 0
+        dead = [Scope(account, source, number) for number in range(mark.swept, mark.generation)]
+        partitions = [partition for scope in dead for partition in scope.partitions()]
+        first = partitions.index(step.cursor) if step.cursor in partitions else 0
+        for partition in partitions[first:]:
+            deleted, through = self.ledger.sweep(partition, may_go_on, deadline)
+            done += deleted if "/h/" in partition else 0
+            if not through or not may_go_on():
+                return partition, done
+        self.scopes.swept(account, source, mark.generation)
+        through = self.dead_letters.purge(account, source, mark.cut, may_go_on)
+        through = through and self.transactions.purge(account, source, mark.cut, may_go_on)
+        return None if through else _BEHIND, done
 
-        if not self.dead_letters.purge(step.account, step.source, step.before, may_go_on):
-            return False
-        return self.transactions.purge(step.account, step.source, step.before, may_go_on)
+    # --------------------------------------------------------------- erasure
 
-    def _remove(self, step: Step, key: str, items: list[Item], deadline: float) -> set[str]:
-        if step.source == "orders_api":
-            # An order's life in v1 starts with its submission: an earlier one of the same id was deleted.
-            return self.ledger.remove_order(step.account, key, step.before, deadline)
-        first, begun = min(map(_received, items[:-1]), default=""), step.before
-        if first > step.before:  # most of a purge up to a date: not read again
-            # In the second walk it may be of an order that is out: it was being applied while that was taken.
-            if SETTLE in step.plan or not first <= step.cut or self._taken_up_to(step, key) < first:
-                return set()
-            begun = ""
+    def _erase_page(
+        self, step: Step, marks: Marks, may_go_on: MayGoOn, deadline: float
+    ) -> tuple[str | None, int]:  # fmt: skip
+        """Empties a page of the person's timeline in one scope. The cursor is the stamp of the last event done."""
+        cut, scope, done = marks.people[step.person], marks.scope(step.source), 0
+        cursor = step.cursor or " "
+        emptied: set[str] = set()
+        for listed in self._timeline(scope, step.person, cursor, deadline):
+            key = order_key_of(listed["sk"])
+            if received_of(listed["stamp"]) <= cut and key not in emptied:
+                count, through = self.ledger.empty(scope, key, step.person, cut, may_go_on, deadline)
+                done += count
+                if not through:
+                    return cursor, done
+                emptied.add(key)
+            cursor = listed["stamp"]
+            if not may_go_on():
+                return cursor, done
+        self.ledger.forget(scope, step.person, deadline)
+        through = self.dead_letters.erase(step.account, step.person, cut, self.queue, may_go_on)
+        return None if through else _BEHIND, done
 
-        def goes() -> None:
-            """Marked first: what came for it after the date may be delivered again when it is out."""
-            if step.before < step.cut:
-                take_order(self.client, self.records_table, step.account, key, step.cut)
-
-        return self.ledger.remove_activities(
-            step.account, key, lambda e: _received(e) <= step.cut, deadline, begun=begun, goes=goes
-        )
-
-    def _taken_up_to(self, step: Step, key: str) -> str:
-        return order_purged_up_to(self.client, self.records_table, step.account, key)
-
-    def _erase_page(self, step: Step, clock: Callable[[], float], deadline: float) -> tuple[str | None, int]:
-        gp = table.person_pk(step.account, step.person)
-        arguments: dict[str, Any] = {
-            "TableName": self.ledger.table, "IndexName": table.TIMELINE, "Limit": _PAGE_ORDERS,
-            "KeyConditionExpression": "gp = :gp AND gs > :after",
-            "ExpressionAttributeValues": {":gp": {"S": gp}, ":after": {"S": step.cursor or " "}},
+    def _timeline(self, scope: Scope, person: str, after: str, deadline: float) -> Any:
+        values = {":person": scope.timeline(person), ":after": after}
+        arguments = {
+            "TableName": self.ledger.table, "IndexName": TIMELINE, "Limit": _PAGE_EVENTS,
+            "KeyConditionExpression": "timeline = :person AND stamp > :after", "ExpressionAttributeValues": raw(values),
         }  # fmt: skip
-        answer = self.client.query(**arguments)
-        events = [plain_item(item) for item in answer["Items"]]
-        done = 0
-        for event in events:
-            self._erase_event(step, event, gp, deadline)
-            done += 1
-            if clock() > deadline - 20:
+        return self.ledger.query(Retries(self.ledger.pace, deadline), arguments)
+
+    def _count_events(self, scope: Scope, person: str) -> int:
+        """How many events the timeline lists, or the first tens of thousands of them."""
+        arguments: dict[str, Any] = {
+            "TableName": self.ledger.table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
+            "ExpressionAttributeValues": raw({":person": scope.timeline(person)}), "Select": "COUNT",
+        }  # fmt: skip
+        count = 0
+        for _ in range(_MOST_PAGES_COUNTED):
+            page = self.ledger.client.query(**arguments)
+            count += page["Count"]
+            if "LastEvaluatedKey" not in page:
                 break
-        if done < len(events) or "LastEvaluatedKey" in answer:
-            return str(events[done - 1]["gs"]), done
-        self.ledger.forget(step.account, step.person, deadline)
-        self.dead_letters.erase(step.account, step.person, step.cut)
-        return None, done
-
-    def _erase_event(self, step: Step, event: Item, gp: str, deadline: float) -> None:
-        key = str(event["sk"]).partition("!")[0]
-        if str(event["pk"]).split("/")[1] == "s":
-            self.ledger.remove_activities(
-                step.account, key, lambda e: e.get("gp") == gp and _received(e) <= step.cut, deadline
-            )
-            return
-        # Those of its earlier versions may have nothing left then. Sent before, as in a purge.
-        others = self.ledger.named_in(step.account, key, deadline) - {step.person}
-        if others:
-            later = Message(forget=[[step.account, *sorted(others)]])
-            self.queue.send(later, delay_seconds=_FORGET_SECONDS)
-        self.ledger.remove_order(step.account, key, step.cut, deadline, person=step.person)
-        self.ledger.redact_versions(step.account, key, step.person, step.cut, deadline)
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return count
 
 
-def _received(event: Item) -> str:
-    return str(event["gs"])[20:40]
+_BEHIND = "~"  # a cursor behind all partitions and stamps: records are left
+
+
+class NotBegun(Unavailable):
+    """The request ended before it had written its mark."""
+
+    def __init__(self) -> None:
+        super().__init__("it was not begun: the request ended early. Please ask again")

@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from tillbook.aws.retries import error_code, is_passing
 from tillbook.aws.telemetry import count, logger
 from tillbook.contract.document import document_of
+from tillbook.ledger.items import SOURCE_LETTER, SOURCES
 from tillbook.ledger.ledger import Ledger
-from tillbook.ledger.table import SOURCE_LETTER
 from tillbook.records.accounts import Accounts
 from tillbook.records.jobs import Jobs, Step
 from tillbook.records.messages import Message, Queue
+from tillbook.records.scopes import Scopes
 from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import Source
 from tillbook.rules.times import uuid7
 from tillbook.views.audiences import Audiences, decode_cursor, encode_cursor
 
@@ -30,16 +31,16 @@ PAGE_ORDERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Rebuilds:
-    client: Any
     ledger: Ledger
     jobs: Jobs
     accounts: Accounts
+    scopes: Scopes
     queue: Queue
 
-    def start(self, account: str, source: str, job: str | None = None) -> str:
+    def start(self, account: str, source: Source, job: str | None = None) -> str:
         """Returns the job's id. A job of that id that runs already goes on as it does."""
         step = Step(account, job or uuid7(), KIND, [source])
-        _, orders = Audiences(self.client, self.ledger.table, account).counts(source)
+        _, orders = self._audiences(account).counts(source)
         self.jobs.start(step, orders)
         self.queue.send(Message(steps=[step]))
         return step.job
@@ -48,11 +49,12 @@ class Rebuilds:
         """One page, then the next message, then the job's progress: in this order, a crash loses nothing."""
         if not self.jobs.is_current(step):
             return
-        bucket, after = decode_cursor(step.cursor)
+        audiences = self._audiences(step.account)
+        scope = audiences.marks.scope(step.source)
         done, cursor, failed, reason = 0, None, step.failed, step.reason
-        for pk, key, _ in Audiences(self.client, self.ledger.table, step.account).orders(step.source, bucket, after):
+        for key, _ in audiences.heads(step.source, decode_cursor(step.cursor)):
             try:
-                self.ledger.refresh(step.account, step.source, key, document_of, deadline)
+                self.ledger.rebuild(scope, key, document_of, deadline)
             except Exception as error:
                 if isinstance(error, Unavailable) or is_passing(error):
                     raise  # the page is tried again
@@ -61,7 +63,7 @@ class Rebuilds:
             done += 1
             # Half of the time is left to those of this page who were slow, and to what else is in the batch.
             if done == PAGE_ORDERS or clock() > deadline - 20:
-                cursor = encode_cursor(int(pk.rpartition("/")[2], 16), key)
+                cursor = encode_cursor(key)
                 break
         following = step.then(cursor, done)
         if following is not None:
@@ -74,12 +76,15 @@ class Rebuilds:
         else:
             self.jobs.advance(step, done, finished=True)
 
+    def _audiences(self, account: str) -> Audiences:
+        return Audiences(self.ledger.client, self.ledger.table, self.scopes.read(account))
+
     def nightly(self, after: str | None) -> None:
         """Starts a rebuild of both audiences of a page of accounts; the next page is the next message's."""
         day = datetime.now(UTC).date().isoformat()
         page, following = self.accounts.page(after)
         for account in page:
-            for source, letter in SOURCE_LETTER.items():
-                self.start(account, source, f"nightly-{day}-{letter}")
+            for source in SOURCES:
+                self.start(account, source, f"nightly-{day}-{SOURCE_LETTER[source]}")
         if following:
             self.queue.send(Message(nightly=[following]))

@@ -1,0 +1,193 @@
+"""The one loop that changes the ledger: an operation reads and plans, the loop writes, and starts again if it must."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+from botocore.exceptions import ClientError
+
+from tillbook.aws.items import Item, plain_item, raw
+from tillbook.aws.reads import batch_get
+from tillbook.aws.retries import LOST, REFUSED, is_passing, is_unsure
+from tillbook.ledger.items import EventItem, Head, Scope, event_name, event_of, head_of
+from tillbook.ledger.writes import Change, Transaction, transaction
+from tillbook.rules.errors import Unavailable
+
+# Reasons of a cancelled transaction that another try may not meet again.
+_PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None", "ConditionalCheckFailed"}
+# An order is computed from its events without their bodies.
+_LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "moves", "flags")))
+Found = Mapping[str, Item]  # what conditions failed on, by sort key
+
+
+class Pace(NamedTuple):
+    """Time and chance, so that a simulation can hold both."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.SystemRandom().random
+
+
+class Retries:
+    """Pauses with full jitter, as long as there is time. `deadline` in seconds of the pace's clock."""
+
+    def __init__(self, pace: Pace, deadline: float) -> None:
+        self._pace, self._deadline, self._count = pace, deadline, 0
+
+    def at_once(self) -> None:
+        """No pause before the first retry: a failed condition has handed back what it failed on. Raises Unavailable."""
+        if self._count:
+            self.wait()
+        self._count += 1
+
+    def wait(self) -> None:
+        """Raises Unavailable if the time does not suffice."""
+        self._count += 1
+        pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
+        if self._pace.clock() + pause >= self._deadline:
+            raise Unavailable("The order is being changed by many at once. Please try again.")
+        self._pace.sleep(pause)
+
+
+class Unanswered(Exception):
+    """The transaction was written, or will be, or never: there was no answer."""
+
+
+class Operation:
+    """Something to be done in as many transactions as it takes. `store` and `retries` are set by Store.run."""
+
+    store: Store
+    retries: Retries
+    unanswered = False  # whether an earlier try may have been written, or may be yet
+
+    def plan(self, found: Found) -> Transaction | None:
+        """The next transaction; None if all is done. `found`: what the last try's conditions failed on."""
+        raise NotImplementedError
+
+    def written(self) -> None:
+        """The last plan was written."""
+
+    def failed(self, error: ClientError) -> None:
+        """The last plan can never be written, or raises."""
+        raise error
+
+
+O = TypeVar("O", bound=Operation)  # noqa: E741 - of an operation
+
+
+@dataclass
+class Store:
+    """The ledger table. Thread-safe, as far as its client is."""
+
+    client: Any
+    table: str
+    pace: Pace = field(default_factory=Pace)
+    on_conflict: Callable[[], None] = lambda: None  # called for each head that another writer came before
+
+    def run(self, operation: O, deadline: float | Retries) -> O:
+        """To its end. Raises Unavailable if the time does not suffice; running it again is then safe.
+
+        `deadline` in seconds of the pace's clock, or the retries of the operation that this one is a part of.
+        """
+        retries = deadline if isinstance(deadline, Retries) else Retries(self.pace, deadline)
+        operation.store, operation.retries = self, retries
+        found: Found = {}
+        while planned := operation.plan(found):
+            refused: list[Item | None] | None = []
+            try:
+                refused = self.transact(planned.writes)
+            except Unanswered:
+                operation.unanswered = True
+            except ClientError as error:
+                operation.failed(error)
+            found = {name: item for name, item in zip(planned.names, refused or (), strict=False) if item}
+            if refused is None:
+                operation.written()
+            elif found:
+                if any("!" not in name for name in found):
+                    self.on_conflict()
+                retries.at_once()
+            else:
+                retries.wait()
+        return operation
+
+    def transaction(self, changes: Sequence[Change]) -> Transaction | None:
+        return transaction(self.table, changes) if changes else None
+
+    def transact(self, writes: list[dict[str, Any]]) -> list[Item | None] | None:
+        """None if written; else, for each write, the item that its condition failed on.
+
+        Raises Unanswered, and ClientError for what no retry can write.
+        """
+        try:
+            self.client.transact_write_items(TransactItems=writes)
+            return None
+        except ClientError as error:
+            reasons = dict[str, Any](error.response).get("CancellationReasons") or []
+            code = error.response["Error"]["Code"]
+            if code == "TransactionCanceledException" and all(r.get("Code", "None") in _PASSING for r in reasons):
+                return [plain_item(r["Item"]) if r.get("Item") else None for r in reasons]
+            if code in REFUSED:
+                return []
+            if not is_unsure(error):
+                raise
+            raise Unanswered from error
+        except LOST as error:
+            raise Unanswered from error
+
+    # ----------------------------------------------------------------- reads
+
+    def read(self, retries: Retries, call: Callable[..., Any], **arguments: Any) -> Any:
+        """A read, repeated while the time lasts."""
+        while True:
+            try:
+                return call(**arguments)
+            except (ClientError, *LOST) as error:
+                if not is_passing(error):
+                    raise
+            retries.wait()
+
+    def get(self, key: Item, retries: Retries) -> Item | None:
+        answer = self.read(retries, self.client.get_item, TableName=self.table, Key=raw(key), ConsistentRead=True)
+        return plain_item(answer["Item"]) if answer.get("Item") else None
+
+    def head(self, scope: Scope, order_key: str, retries: Retries) -> Head | None:
+        item = self.get(scope.head_key(order_key), retries)
+        return head_of(item) if item else None
+
+    def heads(self, scope: Scope, order_keys: Sequence[str], retries: Retries) -> dict[str, Head]:
+        keys = [raw(scope.head_key(key)) for key in order_keys]
+        items = self.read(retries, batch_get, client=self.client, table=self.table, keys=keys) if keys else []
+        return {str(item["sk"]): head_of(item) for item in items}
+
+    def event(self, scope: Scope, order_key: str, event_id: str, retries: Retries) -> EventItem | None:
+        item = self.get(scope.event_key(order_key, event_id), retries)
+        return event_of(item) if item else None
+
+    def events(
+        self, scope: Scope, order_key: str, retries: Retries, *, light: bool = False, **options: Any
+    ) -> Iterator[tuple[str, EventItem]]:
+        """(event id, event) of an order, emptied ones too; `light`: without their bodies."""
+        values = {":pk": scope.event_key(order_key, "")["pk"], ":order": event_name(order_key, "")}
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :order)",
+            "ExpressionAttributeValues": raw(values), "ConsistentRead": True,
+        } | options  # fmt: skip
+        if light:
+            names = {f"#{n}": name for n, name in enumerate(_LIGHT)}
+            arguments |= {"ProjectionExpression": ", ".join(names), "ExpressionAttributeNames": names}
+        for item in self.query(retries, arguments):
+            yield str(item["sk"]).partition("!")[2], event_of(item)
+
+    def query(self, retries: Retries, arguments: dict[str, Any]) -> Iterator[Item]:
+        """The items of all pages, read on as they are taken."""
+        while True:
+            page = self.read(retries, self.client.query, **arguments)
+            yield from map(plain_item, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments = arguments | {"ExclusiveStartKey": page["LastEvaluatedKey"]}

@@ -1,0 +1,151 @@
+"""Every write of the ledger with its condition, and the race that the condition closes.
+
+A change of an order is one TransactWriteItems: the order's head, its events, the LTV of each person that it moves, and
+the audience's counter. All of it is written or none of it, so LTV equals the sum over orders in every snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from tillbook.aws.items import Item, Raw, raw, raw_value
+from tillbook.ledger.items import EventItem, Head, PersonItem, Scope, cells_of
+from tillbook.rules.amounts import EXACT, ZERO
+from tillbook.rules.identity import Person
+from tillbook.rules.order import NO_CUSTOMER
+from tillbook.rules.times import uuid7
+
+# A: reads no head         B: reads no head
+# A: writes a first head   B: writes a first head -> refused, or A's event would be missing from the head.
+HEAD_IS_NEW = "attribute_not_exists(pk)"
+# A: reads the head after 4 writes   B: reads the head after 4 writes
+# A: writes it a fifth time          B: writes it a fifth time -> refused, or what A added would be lost.
+# A try whose answer was lost may arrive late: it is refused too, since a head is never deleted in a live scope.
+HEAD_AS_READ = "writes = :seen"
+# A: delivers an event     B: delivers the same event
+# A: writes it             B: writes it -> refused: the sort key is the event's identity, so it counts once, for ever.
+EVENT_IS_NEW = "attribute_not_exists(pk)"
+# A: moves an event to its earlier receipt   B: moves it to an earlier receipt still, or empties it
+# A: writes it -> refused, or the earlier receipt would be lost, or what was erased would be back.
+EVENT_AS_READ = "stamp = :seen"
+# A: finds a person without orders and activities   B: adds an order of theirs
+# A: deletes the person -> refused, or B's LTV would go with them.
+PERSON_AS_READ = "#token = :seen"
+
+
+class EventWrite(NamedTuple):
+    """`event` is new, or takes the place of `seen`."""
+
+    event_id: str
+    event: EventItem
+    seen: EventItem | None = None
+
+
+class Change(NamedTuple):
+    """One order's part of a transaction.
+
+    Attributes:
+        seen, head: the order's head as it was read, and as it becomes.
+        events: what is written of its events.
+        people: who becomes known, or gets a new token, besides those whose LTV changes; by our own id.
+    """
+
+    scope: Scope
+    order_key: str
+    seen: Head | None
+    head: Head
+    events: Sequence[EventWrite] = ()
+    people: Mapping[str, Person] = {}
+
+
+class Transaction(NamedTuple):
+    """`names` are the sort keys of the first of `writes`, which are those with conditions."""
+
+    names: list[str]
+    writes: list[dict[str, Any]]
+
+
+def transaction(table: str, changes: Sequence[Change]) -> Transaction:
+    """What several orders of one scope add to one person, or to the counter, is added at once."""
+    scope = changes[0].scope
+    writes = [_put_head(table, change) for change in changes]
+    writes += [_put_event(table, change, write) for change in changes for write in change.events]
+    names = [str(write["Put"]["Item"]["sk"]["S"]) for write in writes]
+    people: dict[str, Person] = {}
+    cells: dict[str, dict[str, Decimal]] = {}
+    records = orders = 0
+    for change in changes:
+        people |= change.people
+        before, after = change.seen.standing if change.seen else None, change.head.standing
+        for standing, sign in ((before, -1), (after, 1)) if before != after else ():
+            if standing is not None and standing.person:
+                own = cells.setdefault(standing.person, {})
+                for name, amount in cells_of(standing, sign):
+                    own[name] = EXACT.add(own.get(name, ZERO), amount)
+        seen_customer = change.seen.customer if change.seen else NO_CUSTOMER
+        records += change.head.customer.records - seen_customer.records
+        orders += (after is not None) - (before is not None)
+    for person in {**cells, **people}:
+        writes.append(_add_to_person(table, scope, person, cells.get(person, {}), people.get(person)))
+    if records or orders:
+        writes.append(_count(table, scope, changes[0].order_key, records, orders))
+    return Transaction(names, writes)
+
+
+def _put_head(table: str, change: Change) -> dict[str, Any]:
+    item = change.head.item(change.scope, change.order_key)
+    return _put(table, item, HEAD_AS_READ, change.seen.writes) if change.seen else _put(table, item, HEAD_IS_NEW)
+
+
+def _put_event(table: str, change: Change, write: EventWrite) -> dict[str, Any]:
+    item = write.event.item(change.scope, change.order_key, write.event_id)
+    return _put(table, item, EVENT_AS_READ, write.seen.stamp) if write.seen else _put(table, item, EVENT_IS_NEW)
+
+
+def _put(table: str, item: Item, condition: str, seen: int | str | None = None) -> dict[str, Any]:
+    # What a condition failed on is handed back, so that the next try need not read it.
+    put = {
+        "TableName": table, "Item": raw(item), "ConditionExpression": condition,
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }  # fmt: skip
+    return {"Put": put if seen is None else put | {"ExpressionAttributeValues": {":seen": raw_value(seen)}}}
+
+
+def _add_to_person(
+    table: str, scope: Scope, person: str, cells: Mapping[str, Decimal], named: Person | None
+) -> dict[str, Any]:
+    """ADD needs no condition: sums commute, and that each contribution moves once is what the head's condition says."""
+    adds = {name: amount for name, amount in cells.items() if amount}
+    sets = {"token": uuid7()} | ({"kind": named.kind, "value": named.value} if named else {})
+    written: dict[str, Decimal | str] = {**adds, **sets}
+    names = {f"#{n}": name for n, name in enumerate(written)}
+    values = {f":{n}": raw_value(value) for n, value in enumerate(written.values())}
+    terms = [f"#{n} :{n}" for n in range(len(adds))], [f"#{n} = :{n}" for n in range(len(adds), len(names))]
+    update = " ".join(f"{verb} {', '.join(term)}" for verb, term in zip(("ADD", "SET"), terms, strict=True) if term)
+    return {
+        "Update": {
+            "TableName": table, "Key": raw(scope.person_key(person)), "UpdateExpression": update,
+            "ExpressionAttributeNames": names, "ExpressionAttributeValues": values,
+        }
+    }  # fmt: skip
+
+
+def _count(table: str, scope: Scope, order_key: str, records: int, orders: int) -> dict[str, Any]:
+    return {
+        "Update": {
+            "TableName": table, "Key": raw(scope.counter_key(order_key)),
+            "UpdateExpression": "ADD records :records, orders :orders",
+            "ExpressionAttributeValues": {":records": raw_value(records), ":orders": raw_value(orders)},
+        }
+    }  # fmt: skip
+
+
+def forget_person(table: str, scope: Scope, person: str, seen: PersonItem) -> Raw:
+    return {
+        "Delete": {
+            "TableName": table, "Key": raw(scope.person_key(person)), "ConditionExpression": PERSON_AS_READ,
+            "ExpressionAttributeNames": {"#token": "token"}, "ExpressionAttributeValues": {":seen": {"S": seen.token}},
+        }
+    }  # fmt: skip

@@ -1,0 +1,60 @@
+"""python -m openapi.architecture: the table of items in docs/architecture.md, made from the classes of the items."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from tillbook.ledger import items
+from tillbook.records import accounts, deadletters, hours, jobs, keys, providers, rejections, scopes, transactions
+from tillbook.rules.order import OrderState
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
+BEGIN, END = "<!-- items: made by python -m openapi.architecture -->", "<!-- end of items -->"
+_TABLES = {
+    "LedgerTable": (items,),
+    "RecordsTable": (accounts, keys, transactions, deadletters, jobs, scopes, hours, providers, rejections),
+}
+_KEY = re.compile(r"Key: (`[^`]+`(?: and `[^`]+`)?), (`[^`]+`)\.")
+# What a class writes besides its own fields.
+_INDEXED = ("records", *items.MATCH_INDEXES.values())
+_MORE = {
+    items.ActivityHead: (*OrderState._fields, "contribution", *_INDEXED[:3]),
+    items.OrderHead: _INDEXED,
+    items.PersonItem: ("USD", "#USD"),
+}
+_INSTEAD = {"state", "customer", "cells"}
+
+
+def classes() -> list[tuple[str, type]]:
+    """(table, class) of each item: a class whose docstring names its key."""
+    return [
+        (table, kind)
+        for table, modules in _TABLES.items()
+        for module in modules
+        for kind in vars(module).values()  # in the order of the module
+        if inspect.isclass(kind) and kind.__module__ == module.__name__ and _KEY.search(kind.__doc__ or "")
+    ]
+
+
+def table() -> str:
+    """Markdown."""
+    rows = ["| Item | Table | Key: pk, sk | Attributes |", "|---|---|---|---|"]
+    for name, kind in classes():
+        found = _KEY.search(kind.__doc__ or "")
+        pk, sk = (found[1], found[2]) if found else ("", "")
+        fields = [field for field in getattr(kind, "_fields", ()) if field not in _INSTEAD]
+        listed = ", ".join(f"`{field}`" for field in dict.fromkeys([*fields, *_MORE.get(kind, ())]))
+        what = (kind.__doc__ or "").split(".")[0].replace("\n", " ")
+        rows.append(f"| {what} | `{name}` | {pk}, {sk} | {listed or 'none'} |".replace("{o|s}", "{o or s}"))
+    return "\n".join(rows)
+
+
+def page(text: str) -> str:
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))

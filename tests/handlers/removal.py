@@ -1,0 +1,285 @@
+"""Purges and erasures as tests ask for them, what others do meanwhile, and what is left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+
+from tests.handlers.rights import SEEN
+from tests.handlers.shop import ACCOUNT, ADMIN, Death, Shop
+from tests.handlers.test_audiences import job
+from tests.handlers.test_processing import poisoned
+from tests.handlers.test_shopper_activity import event
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.ledger.items import Scope
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.messages import Message, QueuedOrder
+from tillbook.records.transactions import Transaction, Transactions
+from tillbook.rules import times
+from tillbook.rules.identity import Person, Source, email_sha256
+from tillbook.rules.packing import unpack
+from tillbook.work import processing
+from tillbook.work.processing import Processor
+
+ANN, BOB = "ann@example.com", "bob@example.com"
+ANN_ID, BOB_ID = (Person("email", email_sha256(email)).id_in(ACCOUNT) for email in (ANN, BOB))
+SHIP = {"address_1": "123 Ship St.", "postal_code": "01234"}
+CONFIRMED = {"x-confirm": "purge"}
+PURGE, ERASE = "/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"
+_READS = frozenset({"BatchGetItem", "GetItem", "Query", "ReceiveMessage"})
+Go = Callable[[], Any]  # makes a call that was intercepted
+Intercept = Callable[[int, str, dict[str, Any], Go], Any]
+LOST = ReadTimeoutError(endpoint_url="https://dynamodb")
+
+
+def ask(shop: Shop, path: str, body: Any = None, *, key: str = ADMIN) -> str:
+    """Id of the job that a purge or an erasure is answered with."""
+    answer = shop.request("DELETE", path, body, headers=CONFIRMED, key=key)
+    assert answer.status == 202, answer.body
+    return str(answer.body["job_id"])
+
+
+def start(shop: Shop, source: Source | None = None, *, key: str = ADMIN) -> str:
+    return ask(shop, PURGE, {"source": source} if source else None, key=key)
+
+
+def done(shop: Shop, job_id: str) -> dict[str, Any]:
+    """The job, once it is through."""
+    shop.settle()
+    found = job(shop, job_id)
+    assert found["status"] == "done", found
+    return found
+
+
+def purged(shop: Shop, source: Source | None = None) -> dict[str, Any]:
+    return done(shop, start(shop, source))
+
+
+def start_erasure(shop: Shop, who: str = ANN) -> str:
+    return ask(shop, f"/v3/{ACCOUNT}/people/{who}")
+
+
+def erased(shop: Shop, who: str = ANN) -> dict[str, Any]:
+    return done(shop, start_erasure(shop, who))
+
+
+def release(shop: Shop) -> None:
+    """Delivers the first message that waits for SettleSeconds."""
+    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=shop.faults.held.pop(0))
+    shop.drain()
+
+
+def few_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
+    """A job looks only at partitions that hold something now, of any generation: so that a test may run it often."""
+    full, all_of = {item["pk"].split("/", 2)[2] for item in shop.items("LedgerTable")}, Scope.partitions
+    patch.setattr(Scope, "partitions", lambda scope: [pk for pk in all_of(scope) if pk.split("/", 2)[2] in full])
+
+
+@contextmanager
+def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
+    """The process dies `before` or `after` its write of that number, counted from 0. Yields the operation once it did.
+
+    Around a read it would leave the same behind.
+    """
+    died: list[str] = []
+    writes = itertools.count()
+
+    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        if operation in _READS or next(writes) != number:
+            return go()
+        died.append(operation)
+        if moment == "after":
+            go()
+        raise Death
+
+    with shop.faults.injected(intercept), suppress(Death):
+        yield died
+
+
+# ------------------------------------------------------------- what others do
+
+
+def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
+    """The first call of an operation with this text among its arguments becomes what `do` makes of it."""
+    begun: list[bool] = []
+
+    def intercept(_index: int, name: str, arguments: dict[str, Any], go: Go) -> Any:
+        if begun or name != operation or text not in str(arguments):
+            return go()
+        begun.append(True)
+        with SEEN.others():
+            return do(go)
+
+    return intercept
+
+
+@contextmanager
+def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
+    """Others `do` something before (or after) the first such call."""
+    begun: list[bool] = []
+
+    def others(go: Go) -> Any:
+        begun.append(True)
+        answer = go() if after else None
+        do()
+        return answer if after else go()
+
+    with shop.faults.injected(first(operation, text, others)):
+        yield
+    assert begun, f"no {operation} with {text}"
+
+
+def unanswered(do: Callable[[], Any], *, written: bool = True) -> Intercept:
+    """Loses the answer of the first transaction, whether it was written or not, after what others do meanwhile."""
+
+    def lose(go: Go) -> Any:
+        if written:
+            go()
+        do()
+        raise LOST
+
+    return first("TransactWriteItems", "", lose)
+
+
+def worker() -> Processor:
+    """Of another process."""
+    return processing._build(settings())
+
+
+def stale(shop: Shop) -> Processor:
+    """A worker that reads the marks now, and then is slow."""
+    made = worker()
+    marks = made.scopes.read(ACCOUNT, [ANN_ID, BOB_ID])
+    made.scopes = cast(Any, SimpleNamespace(read=lambda *_: marks))
+    return made
+
+
+def run(processor: Processor, *records: dict[str, Any]) -> None:
+    assert processor.run(list(records), 60) == {"batchItemFailures": []}
+
+
+def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
+    """Delivers the queue's messages one by one to a worker for which each call takes a second. Yields after each how
+    long it took."""
+    processor, spent = worker(), [0.0]
+    processor.clock = lambda: spent[0]
+    processor.ledger.pace = processor.ledger.pace._replace(clock=processor.clock)
+
+    def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        spent[0] += 1
+        return go()
+
+    while records := shop.receive():
+        began = spent[0]
+        with shop.faults.injected(slow):
+            assert processor.run(records[:1], seconds) == {"batchItemFailures": []}
+        shop.acknowledge(records[0])
+        yield spent[0] - began
+
+
+def taken(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
+    """Request id and message of an event that the queue has given out, and nobody has applied yet."""
+    request_id = str(shop.send(body, **options).body["request_id"])
+    [record] = shop.receive()
+    shop.acknowledge(record)
+    return request_id, record
+
+
+# --------------------------------------------------------------- what is left
+
+
+def worth(shop: Shop, who: str) -> dict[str, str] | None:
+    answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
+    return answer.body["lifetime_value"] if answer.status == 200 else None
+
+
+def named(shop: Shop, who: str) -> list[tuple[str, str]]:
+    """(name, order id) of the person's activities, newest first."""
+    answer = shop.get(f"/v3/{ACCOUNT}/people/{who}/activity")
+    return [(a["name"], a["order"]["order_id"]) for a in answer.body["activity"]] if answer.status == 200 else []
+
+
+def outcome(shop: Shop, request_id: str) -> tuple[str, str | None]:
+    found = shop.status(request_id)
+    return found["status"], found["reason"]
+
+
+def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
+    """All pages of outcomes."""
+    found: list[dict[str, Any]] = []
+    asked = query | {"limit": str(limit)}
+    while True:
+        answer = shop.get("/v1/transactions", query=asked)
+        assert answer.status == 200, answer.body
+        assert len(answer.body["transactions"]) <= limit
+        found += answer.body["transactions"]
+        if answer.body["next_cursor"] is None:
+            return found
+        asked["cursor"] = answer.body["next_cursor"]
+
+
+def recorded(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
+    """Request ids of as many outcomes, the newest first."""
+    now, ids = times.now(), [times.uuid7() for _ in range(count)]
+    outcomes = [Transaction(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
+    Transactions(clients.dynamodb(), settings().records_table).record(outcomes)
+    return sorted(ids, reverse=True)
+
+
+def letters(shop: Shop) -> list[str]:
+    return [letter["id"] for letter in shop.get("/v1/deadletters").body["deadletters"]]
+
+
+def dead(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
+    """Request ids of placed events that became dead letters."""
+    ids = []
+    for order_id in order_ids:
+        ids.append(shop.send(event(order_id=order_id, **({"email": ANN} | changes))).body["request_id"])
+        with shop.faults.injected(poisoned(order_id)):
+            shop.drain(40)
+    return ids
+
+
+def kept(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
+    """Request id of a dead letter of Ann's that was put there."""
+    received, request_id = times.now(), times.uuid7()
+    body = {"provider": "shopify", "action": "placed", "order_id": order_id, "grand_total": total}
+    person = ["email", email_sha256(ANN)]
+    queued = QueuedOrder(ACCOUNT, request_id, received, 0, f"e-{order_id}", received, person, body)
+    DeadLetters(shop.dynamodb, settings().records_table).keep(ACCOUNT, request_id, "x", Message(orders=[queued]))
+    return request_id
+
+
+def left(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
+    """The account's ledger of all generations, without its counters."""
+    return [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{account}/") and not i["pk"].endswith("/n")]
+
+
+def is_bare(item: dict[str, Any]) -> bool:
+    """Whether it tells of nobody: a head with nothing left, or an emptied event."""
+    return item.keys() - {"pk", "sk"} <= {"writes", "version", "received", "deleted", "request", "hash"}
+
+
+def outcomes_stored(shop: Shop) -> set[str]:
+    """Request ids of the records of what became of requests, by themselves or with their orders."""
+    return {i["sk"] for i in shop.items("RecordsTable") if i["pk"].startswith((f"{ACCOUNT}/t/", f"{ACCOUNT}/x/"))}
+
+
+def traces(shop: Shop, *texts: str) -> list[str]:
+    """Items of either table, and messages, that hold any of the texts."""
+    found = []
+    for name in ("LedgerTable", "RecordsTable"):
+        for item in shop.items(name):
+            if item["pk"] in (f"{ACCOUNT}/u", f"{ACCOUNT}/j"):
+                continue  # the mark by which what is queued is erased, and the job: our own id, for 30 days
+            whole = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
+            found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in whole]
+    bodies = [record["body"] for record in shop.receive()] + shop.faults.held
+    return found + [body for body in bodies for text in texts if text in body]

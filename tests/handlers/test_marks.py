@@ -1,0 +1,252 @@
+"""How a purge or an erasure begins: its mark, the second it waits, lost answers and kills (SPEC "Purge and erase")."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.handlers.removal import (
+    ANN,
+    ANN_ID,
+    CONFIRMED,
+    ERASE,
+    LOST,
+    PURGE,
+    Go,
+    ask,
+    done,
+    few_partitions,
+    first,
+    is_bare,
+    killed,
+    left,
+    meanwhile,
+    outcome,
+    worth,
+)
+from tests.handlers.rights import SEEN
+from tests.handlers.shop import ACCOUNT, Death, Shop
+from tests.handlers.test_audiences import job, order, send, submit
+from tests.handlers.test_shopper_activity import event
+from tillbook.ledger.activities import ERASED
+from tillbook.records.messages import Queue
+from tillbook.records.scopes import COMMIT_WAIT_SECONDS
+from tillbook.records.transactions import PURGED
+from tillbook.rules import times
+from tillbook.rules.errors import Unavailable
+
+BOTH = pytest.mark.parametrize("path", [PURGE, ERASE], ids=["purge", "erase"])
+REASONS = {PURGE: PURGED, ERASE: ERASED}
+MARK = f"'{ACCOUNT}/u'"
+
+
+def cut_of(shop: Shop, path: str) -> str:
+    marks = shop.items("RecordsTable")
+    (cut,) = {i["cut"] for i in marks if i["pk"] == f"{ACCOUNT}/u" and (i["sk"] == f"p{ANN_ID}") == (path == ERASE)}
+    return str(cut)
+
+
+def sent(shop: Shop, order_id: str) -> str:
+    return str(shop.send(event(email=ANN, order_id=order_id)).body["request_id"])
+
+
+def jobs(shop: Shop) -> list[dict[str, Any]]:
+    """The oldest first."""
+    ids = sorted(i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/j")
+    return [job(shop, job_id) for job_id in ids]
+
+
+def settle(shop: Shop) -> None:
+    """A job may have to purge again, a source at a time, and to wait again."""
+    shop.settle()
+    while shop.faults.held:
+        shop.settle()
+
+
+@BOTH
+def test_what_is_received_until_the_answer_is_taken_and_what_is_received_later_stays(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It is answered when its cut has passed: a second later, in which orders come in."""
+    sleep, ids = shop.clock.sleep, [sent(shop, "before")]
+
+    def meanwhile_sent(seconds: float) -> None:
+        assert seconds == pytest.approx(COMMIT_WAIT_SECONDS, abs=0.1)
+        with SEEN.others():
+            ids.append(sent(shop, "meanwhile"))
+        sleep(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.clock, "sleep", meanwhile_sent)
+        job_id = ask(shop, path)
+    assert cut_of(shop, path) < times.now() < times.shift(cut_of(shop, path), seconds=0.1)
+    later = sent(shop, "later")
+    shop.drain()
+    assert [outcome(shop, i) for i in ids] == [("failed", REASONS[path])] * 2
+    for _ in range(2):
+        assert outcome(shop, later) == ("applied", None)
+        assert worth(shop, ANN) == {"USD": "100.00"}
+        done(shop, job_id)
+
+
+@BOTH
+@pytest.mark.parametrize("how", ["lost", "not written", "refused", "late"])
+def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
+    shop: Shop, path: str, how: str
+) -> None:
+    """Whoever read the marks before it was there may have received something after its cut."""
+    send(shop, event(email=ANN, order_id="before"))
+    ids: list[str] = []
+
+    def mark(go: Go) -> Any:
+        if how in ("lost", "late"):
+            go()
+        shop.clock.sleep(COMMIT_WAIT_SECONDS)
+        ids.append(sent(shop, "meanwhile"))  # after the first cut
+        if how == "refused":
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "UpdateItem")
+        if how != "late":
+            raise LOST
+
+    with shop.faults.injected(first("UpdateItem", MARK, mark)):
+        job_id = ask(shop, path)
+    ids.append(sent(shop, "later"))
+    shop.drain()
+    assert [outcome(shop, i) for i in ids] == [("failed", REASONS[path]), ("applied", None)]
+    done(shop, job_id)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert len([i for i in left(shop) if not is_bare(i)]) == 3  # a head, an event, a person
+    shop.settle()
+    assert [(j["job_id"], j["status"]) for j in jobs(shop)] == [(job_id, "done")]
+
+
+@BOTH
+def test_a_mark_that_arrives_late_does_not_set_the_cut_back(shop: Shop, path: str) -> None:
+    late: list[Go] = []
+
+    def mark(go: Go) -> Any:
+        late.append(go)
+        raise LOST
+
+    with shop.faults.injected(first("UpdateItem", MARK, mark)):
+        job_id = ask(shop, path)
+    cut = cut_of(shop, path)
+    send(shop, event(email=ANN))
+    with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+        late[0]()
+    assert cut_of(shop, path) == cut
+    done(shop, job_id)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+@pytest.mark.parametrize(("path", "text"), [(PURGE, MARK), (PURGE, "answered"), (ERASE, MARK)])
+def test_two_at_the_same_time(shop: Shop, path: str, text: str) -> None:
+    send(shop, event(email=ANN))
+    others: list[str] = []
+    with meanwhile(shop, "UpdateItem", text, lambda: others.append(ask(shop, path))):
+        job_id = ask(shop, path)
+    later = sent(shop, "later")
+    shop.settle()
+    assert {(j["job_id"], j["status"]) for j in jobs(shop)} == {(job_id, "done"), (others[0], "done")}
+    assert outcome(shop, later) == ("applied", None)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+@BOTH
+@pytest.mark.parametrize("written", [True, False])
+def test_without_time_for_a_mark_it_says_so(shop: Shop, path: str, written: bool) -> None:
+    """Where it was written all the same, its job does what it says; else the job fails, and nothing is gone."""
+    send(shop, event(email=ANN, order_id="before"))
+
+    def lost(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        is_mark = operation == "UpdateItem" and MARK in str(arguments)
+        answer = go() if written or not is_mark else None
+        if is_mark:
+            raise LOST
+        return answer
+
+    with shop.faults.injected(lost):
+        answer = shop.request("DELETE", path, headers=CONFIRMED, milliseconds=2_500)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    settle(shop)
+    (found,) = jobs(shop)
+    assert worth(shop, ANN) == (None if written else {"USD": "100.00"})
+    assert found["status"] == ("done" if written else "failed")
+    assert found["error"] == (None if written else "it was not begun: the request ended early. Please ask again")
+    assert [i for i in left(shop) if not is_bare(i)] == [] or not written
+    done(shop, ask(shop, path))
+    assert worth(shop, ANN) is None
+
+
+def test_a_purge_whose_mark_came_after_its_request_died_is_made_again(shop: Shop) -> None:
+    """An order that was received after its cut may have been applied before it was there: to a scope that is dead."""
+    late: list[Go] = []
+
+    def mark(go: Go) -> Any:
+        late.append(go)
+        raise Death
+
+    with shop.faults.injected(first("UpdateItem", MARK, mark)), pytest.raises(Death):
+        ask(shop, PURGE, {"source": "shopper_activity"})
+    shop.clock.sleep(COMMIT_WAIT_SECONDS)
+    after = sent(shop, "after the cut")
+    shop.drain()
+    late[0]()
+    assert outcome(shop, after) == ("applied", None)
+    assert worth(shop, ANN) is None
+    shop.settle()
+    assert outcome(shop, after) == ("failed", PURGED)
+    later = sent(shop, "later")
+    shop.settle()
+    assert [j["status"] for j in jobs(shop)] == ["done"]
+    assert outcome(shop, later) == ("applied", None)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert len(left(shop)) == 3
+
+
+@BOTH
+def test_a_request_killed_anywhere_is_done_by_its_job_or_not_begun(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    for number, moment in itertools.product(range(10), ("before", "after")):
+        submit(shop, order("a"))
+        send(shop, event(email=ANN))
+        if not number:
+            few_partitions(shop, monkeypatch)
+        before = len(jobs(shop))
+        with killed(shop, moment, number) as died:
+            ask(shop, path)
+        settle(shop)
+        found = [j["status"] for j in jobs(shop)[before:]]
+        # It is queued for ever where no message was sent, and nobody was told its id.
+        assert found in ([], ["queued"], ["failed"], ["done"]), (number, moment)
+        if found == ["done"]:
+            assert worth(shop, ANN) is None, (number, moment)
+        else:  # of two sources, one may have been purged
+            assert worth(shop, ANN) in ({"USD": "200.00"}, *[{"USD": "100.00"}] * (path == PURGE)), (number, moment)
+        done(shop, ask(shop, path))
+        assert [i for i in left(shop) if not is_bare(i)] == [], (number, moment)
+        if not died:
+            assert found == ["done"]
+            assert number > 1
+            return
+    pytest.fail("it makes more writes than there are places to die at")
+
+
+@BOTH
+def test_what_could_not_be_queued_is_not_done_by_halves(shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    send(shop, event(email=ANN, order_id="a"))
+    queued = sent(shop, "b")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise Unavailable("The queue did not answer. Please try again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Queue, "send", full)
+        assert shop.request("DELETE", path, headers=CONFIRMED).status == 503
+    settle(shop)
+    assert outcome(shop, queued) == ("applied", None)
+    assert worth(shop, ANN) == {"USD": "200.00"}

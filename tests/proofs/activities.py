@@ -1,0 +1,203 @@
+"""Order Activity: messages with events of one order, as work/processing.py and ledger/activities.py apply them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from functools import cache
+from typing import Any, NamedTuple
+
+from tests.proofs.engine import Began, State, Steps, Turn, moment
+from tests.proofs.removals import ACCOUNT, PURGES, RemovalWorld
+from tests.proofs.store import Items, Key, Writes, writes_of
+from tillbook.ledger.activities import ERASED, KEY_REUSED, Activity, plan_apply, plan_move, result_of_repeat
+from tillbook.ledger.items import ActivityHead, EventItem, Scope
+from tillbook.records.transactions import PURGED
+from tillbook.rules.identity import Person
+from tillbook.rules.order import OrderState, fold
+
+
+class Sent(NamedTuple):
+    """What a shop sends. `content` is a hash, where the event has an idempotency key."""
+
+    event: str
+    request: str
+    by: Person
+    occurred: int
+    total: int | None = None
+    refund: int = 0
+    action: str = "placed"
+    content: str = ""
+
+    def activity(self, received: str) -> Activity:
+        return Activity(
+            ACCOUNT, "shop", "1", self.event, self.request, moment(self.occurred), received, 0, self.action, self.by,
+            {}, None if self.total is None else Decimal(self.total), Decimal(self.refund), content_hash=self.content,
+        )  # fmt: skip
+
+
+class Message(NamedTuple):
+    """Attributes:
+    received: when, once it was. began: of the delivery. erased: whether an erasure takes it, as the delivery knows.
+    seen: the head or the person as read. stored: the event as it is in the ledger. writes: planned from them.
+    told: what became of it. kills, again: how many deliveries may be killed or repeated yet.
+    """
+
+    sent: Sent
+    received: str = ""
+    step: str = "send"
+    began: Began | None = None
+    erased: bool = False
+    seen: Any = None
+    stored: EventItem | None = None
+    writes: Writes = Writes()
+    told: str = ""
+    kills: int = 0
+    again: int = 0
+
+    @property
+    def person(self) -> str:
+        return self.sent.by.id_in(ACCOUNT)
+
+    @property
+    def activity(self) -> Activity:
+        return self.sent.activity(self.received)
+
+    def waiting(self, step: str) -> Message:
+        """Without what a delivery knows."""
+        return Message(self.sent, self.received, step, told=self.told, kills=self.kills, again=self.again)
+
+    def forgotten(self) -> Message:
+        return self.waiting("done")
+
+
+class ActivityWorld(RemovalWorld):
+    source = "shopper_activity"
+
+    def __init__(self, rules_left_out: tuple[str, ...]) -> None:
+        super().__init__(rules_left_out)
+        self._applying, self._moving = cache(_applying), cache(_moving)
+
+    def steps_of(self, turn: Turn) -> Steps:
+        if turn.actor.began and turn.actor.kills:
+            killed = turn.actor._replace(kills=turn.actor.kills - 1).waiting("queued")
+            yield turn.become("the delivery is killed", killed)
+        yield from super().steps_of(turn)
+
+    def _send(self, turn: Turn) -> Steps:
+        clock = turn.state.clock + 1
+        yield turn.at(clock).then("received", step="queued", received=moment(clock))
+
+    def _done(self, turn: Turn) -> Steps:
+        yield turn.then("delivered again", step="queued", again=turn.actor.again - 1)
+
+    def _queued(self, turn: Turn) -> Steps:
+        """Reads the marks. The head of an order that begins is not read."""
+        marks, message = self.marks(turn.items), turn.actor
+        if marks.purged(self.source, message.received):
+            yield turn.then("purged", step="done", told=PURGED)
+            return
+        erased = marks.erased(message.person, message.received)
+        step = "apply" if message.sent.action == "placed" else "head"
+        message = message._replace(step=step, began=self.now(turn.items), erased=erased)
+        if erased and not self.keeps("identity of the erased"):
+            message = self._ended(message, ERASED)
+        yield turn.become("erased" if erased else "current", message)
+
+    def _head(self, turn: Turn) -> Steps:
+        step = "others" if turn.actor.stored else "apply"
+        yield turn.then("read", step=step, seen=turn.items.head(turn.actor.began.generation))
+
+    def _apply(self, turn: Turn) -> Steps:
+        """A new event. If refused, goes on from what is handed back: the event, or the head of another writer."""
+        message: Message = turn.actor
+        scope = self.scope(turn.actor.began)
+        planned, told = self._applying(message.sent, message.received, scope, message.seen, message.erased)
+
+        def refused(failed: dict[Key, Any]) -> Message:
+            if stored := failed.get(Key("event", scope.generation, message.sent.event)):
+                return self._repeat(message, stored)
+            return message._replace(seen=failed.get(Key("head", scope.generation)) or message.seen)
+
+        yield from self.attempt(turn, planned, written=self._ended(message, told), unanswered=message, refused=refused)
+
+    def _ended(self, message: Message, told: str) -> Message:
+        """Who applies an erased event forgets its person, if that is all there was of them."""
+        message = message._replace(told=told, seen=None, stored=None, writes=Writes())
+        forgets = message.erased and self.keeps("forget at delivery")
+        return message._replace(step="forget") if forgets else message.waiting("done")
+
+    def _repeat(self, message: Message, stored: EventItem) -> Message:
+        activity = message.activity
+        if not self.keeps("own content"):
+            activity = activity._replace(content_hash=stored.hash)
+        if result := result_of_repeat(stored, activity, erased=message.erased):
+            return self._ended(message, result.reason or result.status)
+        if not message.erased and not self.keeps("first receipt"):
+            return self._ended(message, "duplicate")
+        return message._replace(step="head", seen=None, stored=stored)  # to be moved or emptied
+
+    def _event(self, turn: Turn) -> Steps:
+        stored = turn.items.events(turn.actor.began.generation)[turn.actor.sent.event]
+        yield turn.become("read again", self._repeat(turn.actor, stored))
+
+    def _others(self, turn: Turn) -> Steps:
+        """All events, read after the head: see ledger.activities.plan_move."""
+        message, scope = turn.actor, self.scope(turn.actor.began)
+        seen = message.seen, tuple(turn.items.events(scope.generation).items()), message.stored
+        planned, told = self._moving(message.sent, message.received, scope, *seen, message.erased)
+        yield turn.then("read", step="move", seen=None, stored=None, writes=planned, told=told)
+
+    def _move(self, turn: Turn) -> Steps:
+        again, moved = turn.actor._replace(step="event", writes=Writes()), self._ended(turn.actor, turn.actor.told)
+        yield from self.attempt(turn, turn.actor.writes, written=moved, unanswered=again, refused=lambda failed: again)
+
+    # --------------------------------------------------------- what must hold
+
+    def _wrong_items(self, items: Items) -> str:
+        for generation in {key.generation for key in items if key.kind != "mark"}:
+            head = items.head(generation)
+            state = fold(e.event for e in items.events(generation).values() if e.stamp)
+            if (head.state if head else OrderState()) != state:
+                return "the head is not computed from the order's events"
+        return super()._wrong_items(items)
+
+    def wrong_at_end(self, state: State) -> str:
+        """What is left follows from the messages that no purge took: each event as first received."""
+        messages, marks = [a for a in state.actors if isinstance(a, Message)], self.marks(state.items)
+        if problem := self.wrong_removals(state, [message.received for message in messages]):
+            return problem
+        own = [message for message in messages if not marks.purged(self.source, message.received)]
+        events = state.items.events(state.items.mark(PURGES).generation)
+        if events.keys() != {message.sent.event for message in own}:
+            return "not all events are there that should be, or others are"
+        problems = (
+            self._wrong_event(state, event, [m for m in own if m.sent.event == name]) for name, event in events.items()
+        )
+        return next(filter(None, problems), "")
+
+    def _wrong_event(self, state: State, event: EventItem, messages: list[Message]) -> str:
+        copies = [m for m in messages if m.sent.content == event.hash]
+        if not copies or any(m.told != KEY_REUSED for m in messages if m not in copies):
+            return "of two contents under a key not the second was refused"
+        first = min(copies, key=lambda m: m.received)
+        if self.marks(state.items).erased(first.person, first.received):
+            return "an erased event is there" if event.stamp else ""
+        if (event.stamp, event.person) != (first.activity.stamp, first.person):
+            return "an event is not there as it was first received"
+        told = sorted(m.told for m in copies)
+        return "" if told == ["applied", *["duplicate"] * (len(copies) - 1)] else f"of copies was recorded: {told}"
+
+
+def _applying(sent: Sent, received: str, scope: Scope, head: ActivityHead | None, erased: bool) -> tuple[Writes, str]:
+    activity = sent.activity(received)
+    heads = {activity.order_key: head} if head else {}
+    (change,), (result,) = plan_apply(scope, heads, [activity], lambda activity: erased)
+    return writes_of(change), result.reason or result.status
+
+
+def _moving(
+    sent: Sent, received: str, scope: Scope, head: ActivityHead, events: tuple[tuple[str, EventItem], ...],
+    stored: EventItem, erased: bool,
+) -> tuple[Writes, str]:  # fmt: skip
+    change, result = plan_move(scope, head, dict(events), stored, sent.activity(received), erased=erased)
+    return writes_of(change), result.reason or result.status

@@ -1,0 +1,248 @@
+"""Purges and erasures: the request that writes a mark, and the job that deletes what it took.
+
+As in records/scopes.py (Scopes.purge, .erase), work/purge.py and ledger/upkeep.py (Empty, Forget).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tests.proofs.engine import Began, State, Steps, Turn, World, moment
+from tests.proofs.store import Items, Key, Write, Writes, writes_of
+from tillbook.ledger import activities, orders, writes
+from tillbook.ledger.items import ActivityHead, OrderHead, Scope
+from tillbook.ledger.writes import Change
+from tillbook.records import scopes
+from tillbook.records.scopes import Mark, Marks
+from tillbook.rules.identity import Person, Source
+from tillbook.rules.order import received_of
+
+ACCOUNT, ORDER = "shop", "the order's key, 22 characters"
+ANN, BOB = Person("email", "ann"), Person("email", "bob")
+ANN_ID = ANN.id_in(ACCOUNT)  # whoever is erased is Ann
+PURGES = "purges"  # name of their mark; that of an erasure is the person's id
+
+
+class Removal(NamedTuple):
+    """Attributes:
+    mark: its name. asked: when. cut: of the mark that it writes next. sent: of the one before.
+    ended: when the request did. killed: whether without an answer. failed: the job found no mark.
+    below: a purge's job deletes the generations below it. began: of a page of an erasure's job.
+    seen: what the job read last. writes: planned from it. kills: how often the request may be killed yet.
+    """
+
+    mark: str
+    step: str = "ask"
+    asked: str = ""
+    cut: str = ""
+    sent: str = ""
+    ended: str = ""
+    killed: bool = False
+    failed: bool = False
+    below: int = 0
+    began: Began | None = None
+    seen: Any = None
+    writes: Writes = Writes()
+    kills: int = 0
+    again: int = 0
+
+    @property
+    def person(self) -> str:
+        return self.mark
+
+    @property
+    def is_purge(self) -> bool:
+        return self.mark == PURGES
+
+    @property
+    def key(self) -> Key:
+        return Key("mark", 0, self.mark)
+
+    def forgotten(self) -> Removal:
+        return self._replace(step="done", began=None, seen=None)
+
+
+class RemovalWorld(World):
+    """A world of one order of one source, with purges and erasures."""
+
+    source: Source
+
+    def scope(self, began: Began) -> Scope:
+        return Scope(ACCOUNT, self.source, began.generation)
+
+    def marks(self, items: Items) -> Marks:
+        erased = items.mark(ANN_ID).cut
+        return Marks(ACCOUNT, {self.source: items.mark(PURGES)}, {ANN_ID: erased} if erased else {})
+
+    def now(self, items: Items) -> Began:
+        return Began(items.mark(PURGES).generation, items.mark(ANN_ID).cut)
+
+    # --------------------------------------------------------------- request
+
+    def _ask(self, turn: Turn) -> Steps:
+        yield turn.become("asked", self._with_cut(turn, asked=moment(turn.state.clock)))
+
+    def _with_cut(self, turn: Turn, **changes: Any) -> Removal:
+        """About to write a mark, with a later cut than before."""
+        removal: Removal = turn.actor
+        cut = max(turn.state.clock, int(removal.cut or 0)) + self.keeps("commit wait")
+        return removal._replace(step="mark", cut=moment(cut), sent=removal.cut, **changes)
+
+    def _mark(self, turn: Turn) -> Steps:
+        """A mark that was not acknowledged before its cut is written again."""
+        removal, again = turn.actor, self._with_cut(turn)
+        in_time = moment(turn.state.clock) < removal.cut or not self.keeps("commit wait")
+        write = Write(removal.key, scopes.CUT_IS_LATER, removal.cut, mark=Mark(int(removal.is_purge), removal.cut))
+        yield from self._killed(turn)
+        yield from self.attempt(
+            turn, Writes([write]), written=removal._replace(step="answer", sent=removal.cut) if in_time else again,
+            unanswered=again, refused=lambda failed: again,
+        )  # fmt: skip
+
+    def _answer(self, turn: Turn) -> Steps:
+        """When the cut has passed. A purge notes that; a refusal says that a later one has."""
+        removal, clock = turn.actor, max(turn.state.clock, int(turn.actor.cut))
+        answered = removal._replace(step="job", ended=removal.ended or moment(clock))
+        write = Write(removal.key, scopes.ANSWER_IS_LATER, removal.cut, mark=Mark(answered=removal.cut))
+        yield from self._killed(turn)
+        if not removal.is_purge:
+            yield turn.at(clock).become("answered", answered)
+            return
+        yield from self.attempt(
+            turn.at(clock), Writes([write]), written=answered, unanswered=removal, refused=lambda failed: answered
+        )
+
+    def _killed(self, turn: Turn) -> Steps:
+        if turn.actor.kills:
+            yield turn.then("killed", step="job", ended=moment(turn.state.clock), killed=True, kills=0)
+
+    # ------------------------------------------------------------------- job
+
+    def _job(self, turn: Turn) -> Steps:
+        """Waits until the newest mark has settled. A purge that was not answered is made again."""
+        removal, mark = turn.actor, turn.items.mark(turn.actor.mark)
+        generation = mark.generation if self.keeps("newest mark") else mark.swept + 1
+        if self.keeps("settle") and self._being_written(turn, mark):
+            return
+        if mark.cut < removal.asked:
+            failed = removal._replace(step="done", failed=True)
+            yield turn.become("no mark", failed if self.keeps("begun") else self._with_cut(turn, failed=True))
+        elif not removal.is_purge and self.settled(turn.state, cut=mark.cut):
+            yield turn.then("begins", step="walk", began=self.now(turn.items))
+        elif removal.is_purge and self.settled(turn.state, generation):
+            if mark.answered < mark.cut and self.keeps("purged again"):
+                yield turn.become("purges again", self._with_cut(turn))
+            else:
+                yield turn.then("begins", step="sweep", below=mark.generation)
+
+    def _being_written(self, turn: Turn, mark: Mark) -> bool:
+        """Whether its own request may write the mark yet, or who wrote the newest one has not ended."""
+        alike = [removal for removal in _removals(turn.state) if removal.mark == turn.actor.mark]
+        writing = [removal for removal in alike if removal.step in ("mark", "answer")]
+        on_its_way = any(late.actor == turn.number for late in turn.state.late)
+        return on_its_way or any(other.sent == mark.cut for other in writing if other.sent)
+
+    def _sweep(self, turn: Turn) -> Steps:
+        mark = turn.items.mark(PURGES)
+        below = turn.actor.below if self.keeps("one reading") else mark.generation
+        dead = range(mark.swept, below)
+        left = {key: item for key, item in turn.items.items() if key.kind == "mark" or key.generation not in dead}
+        left[turn.actor.key] = mark._replace(swept=below)
+        what, state = turn.then("swept", step="done")
+        yield what, state._replace(items=Items(left))
+
+    def _walk(self, turn: Turn) -> Steps:
+        """The person's timeline, then the head of the order that it names."""
+        if self._doomed(turn):
+            yield turn.then("finds something", step="events", seen=turn.items.head(turn.actor.began.generation))
+        else:
+            yield turn.then("finds nothing", step="forget")
+
+    def _doomed(self, turn: Turn) -> list[str]:
+        generation, cut = turn.actor.began
+        events = turn.items.events(generation).items()
+        return [n for n, event in events if event.person == turn.actor.mark and received_of(event.stamp) <= cut]
+
+    def _events(self, turn: Turn) -> Steps:
+        """Read after the head; what is to be emptied is planned from both."""
+        scope, head, doomed = self.scope(turn.actor.began), turn.actor.seen, self._doomed(turn)
+        if not doomed:
+            yield turn.then("nothing left", step="walk", seen=None)
+            return
+        plan = activities.plan_empty if isinstance(head, ActivityHead) else orders.plan_empty
+        change = plan(scope, ORDER, head, turn.items.events(scope.generation), doomed)
+        yield turn.then("read", step="empty", seen=None, writes=self._emptying(change))
+
+    def _emptying(self, change: Change) -> Writes:
+        head, seen = change.head, change.seen
+        if seen and not self.keeps("emptying counts"):
+            head = head._replace(writes=seen.writes)
+        if isinstance(head, OrderHead) and isinstance(seen, OrderHead) and not head.deleted:
+            head = head if self.keeps("digest goes") else head._replace(digest=seen.digest)
+        kept = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
+        planned = writes_of(change._replace(head=head))
+        return Writes(write if kept[write.key.kind] else write._replace(item=None) for write in planned)
+
+    def _empty(self, turn: Turn) -> Steps:
+        walk = turn.actor._replace(step="walk", writes=Writes())
+        yield from self.attempt(turn, turn.actor.writes, written=walk, unanswered=walk, refused=lambda failed: walk)
+
+    # -------------------------------------- a person who has nothing is forgotten
+
+    def _forget(self, turn: Turn) -> Steps:
+        person = turn.items.people(turn.actor.began.generation).get(turn.actor.person)
+        if person is None or person.orders:
+            yield turn.become("stays", turn.actor.forgotten())
+        else:
+            yield turn.then("has no orders", step="timeline", seen=person)
+
+    def _timeline(self, turn: Turn) -> Steps:
+        events = turn.items.events(turn.actor.began.generation).values()
+        active = any(event.person == turn.actor.person for event in events)
+        if active:
+            yield turn.become("stays", turn.actor.forgotten())
+        if not active or not self.keeps("current index"):
+            yield turn.then("finds nothing", step="delete")
+
+    def _delete(self, turn: Turn) -> Steps:
+        key = Key("person", turn.actor.began.generation, turn.actor.person)
+        again = turn.actor._replace(step="forget", seen=None)
+        yield from self.attempt(
+            turn, Writes([Write(key, writes.PERSON_AS_READ, turn.actor.seen.token)]), written=turn.actor.forgotten(),
+            unanswered=again, refused=lambda failed: again,
+        )  # fmt: skip
+
+    # --------------------------------------------------------- what must hold
+
+    def _wrong_items(self, items: Items) -> str:
+        for generation in {key.generation for key in items if key.kind != "mark"}:
+            head, people = items.head(generation), dict(items.people(generation))
+            standing = head.standing if head else None
+            if standing and people.pop(standing.person, (0, 0, 0))[1:] != (standing.amount, 1):
+                return "LTV is not the sum over orders"
+            if any(person.contribution or person.orders for person in people.values()):
+                return "LTV is not the sum over orders"
+        return ""
+
+    def wrong_removals(self, state: State, received: list[str]) -> str:
+        """Whether marks keep their promises, and what they took is gone. `received`: when, everything that was."""
+        for name in {removal.mark for removal in _removals(state)}:
+            own, cut = [removal for removal in _removals(state) if removal.mark == name], state.items.mark(name).cut
+            if any(cut < removal.asked for removal in own if not removal.failed):
+                return "a removal has ended well that took nothing"
+            # A purge that was begun and not answered takes what is received until its job has made it again.
+            unanswered = any(removal.killed and not removal.failed for removal in own)
+            if not unanswered and any(max(r.ended for r in own) < moment <= cut for moment in received):
+                return "something was taken that was received after the removal"
+        current = state.items.mark(PURGES).generation
+        if any(key.generation != current for key in state.items if key.kind != "mark"):
+            return "something is left in a dead scope"
+        if {event.person for event in state.items.events(current).values()} - {""} != state.items.people(
+            current
+        ).keys():
+            return "those who are known are not those who have activity"
+        return ""
+
+
+def _removals(state: State) -> list[Removal]:
+    return [actor for actor in state.actors if isinstance(actor, Removal)]

@@ -1,0 +1,106 @@
+"""Who meets whom. Those in `FAST` are run by pytest, all by `python -m tests.proofs`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tests.proofs.activities import ActivityWorld, Message, Sent
+from tests.proofs.engine import Report, State, Turn, explore
+from tests.proofs.orders import Asked, Call, OrderWorld
+from tests.proofs.removals import ANN, ANN_ID, BOB, PURGES, Removal
+from tests.proofs.rules import without
+
+
+class Scenario(NamedTuple):
+    """`lost`: how many answers of transactions may be lost. `before`: how many of the actors are done at the start.
+    `finds`: rules that are seen to be missing here if they are."""
+
+    actors: tuple[Any, ...]
+    lost: int = 0
+    before: int = 0
+    finds: tuple[str, ...] = ()
+
+    def run(self, *left_out: str, shortest: bool = False) -> Report:
+        """`left_out`: rules."""
+        kind = ActivityWorld if any(isinstance(actor, Message) for actor in self.actors) else OrderWorld
+        with without(*left_out):
+            world, state = kind(left_out), State(self.actors)
+            for number in range(self.before):
+                while state.actors[number].step != "done":
+                    _, state = next(world.steps_of(Turn(state, number, state.actors[number])))
+            return explore(world, state._replace(lost=self.lost), shortest=shortest)
+
+
+def _killed(actor: Any) -> Any:
+    """It may be, once."""
+    return actor._replace(kills=1)
+
+
+def _again(message: Message) -> Message:
+    """It may be delivered again, once."""
+    return message._replace(again=1)
+
+
+PURGE, ERASE = Removal(PURGES), Removal(ANN_ID)
+
+# Messages: three copies of one event, others of the same order, two contents under one idempotency key.
+A1, A2, A3 = (Message(Sent("a", request, ANN, occurred=5, total=100)) for request in ("a1", "a2", "a3"))
+BOBS = Message(Sent("b", "b1", BOB, occurred=5, total=70))
+REFUND = Message(Sent("r", "r1", BOB, occurred=5, refund=30, action="refunded"))
+UPDATE = Message(Sent("u", "u1", ANN, occurred=6, total=40, action="updated"))
+LATEST = Message(Sent("l", "l1", BOB, occurred=9, total=70))
+EARLIER = Message(Sent("e", "e1", ANN, occurred=4, total=20))
+K1, K3 = (Message(Sent("k", request, ANN, occurred=5, total=100, content="x")) for request in ("k1", "k3"))
+K2 = Message(Sent("k", "k2", BOB, occurred=5, total=70, content="y"))
+
+# Calls: submissions of one order_id, changes of it.
+SUBMIT, SAME = (Call(Asked("submitted", request, ANN, 100)) for request in ("s1", "s2"))
+OTHER, OF_BOB = Call(Asked("submitted", "s2", ANN, 70)), Call(Asked("submitted", "s2", BOB, 70))
+EDIT, HAND_ON = Call(Asked("edited", "e1", total=40)), Call(Asked("edited", "e1", BOB, 100))
+BACK, DELETE = Call(Asked("edited", "e2", ANN, 90)), Call(Asked("deleted", "d1"))
+
+FAST = {
+    "three copies": Scenario((A1, A2, A3), 1, finds=("EVENT_AS_READ",)),
+    "copies, a purge": Scenario(
+        (_killed(A1), A2, PURGE), 1, finds=("first receipt", "EVENT_IS_NEW", "CUT_IS_LATER")),
+    "copies, an erasure": Scenario(
+        (A1, A2, ERASE), 1, finds=("events stay", "identity of the erased", "forget at delivery")),
+    "copies, another event, a purge": Scenario((A1, A2, BOBS, PURGE), finds=("HEAD_IS_NEW",)),
+    "copies, a refund": Scenario((_killed(A1), _again(A2), _again(REFUND)), 1),
+    "copies, a purge that dies": Scenario(
+        (A1, A2, _killed(PURGE)), 1, finds=("commit wait", "begun", "purged again")),
+    "an event, two purges": Scenario(
+        (A1, PURGE, PURGE), 1, finds=("settle", "newest mark", "one reading", "ANSWER_IS_LATER")),
+    "two contents of a key, a purge": Scenario((K1, K2, K3, PURGE), finds=("own content",)),
+    "two events, an erasure": Scenario((A1, UPDATE, ERASE), finds=("PERSON_AS_READ",)),
+    "an order of Bob, two events, an erasure": Scenario(
+        (LATEST, _again(A1), EARLIER, ERASE), before=1, finds=("new token", "current index")),
+    "submit twice, an erasure": Scenario(
+        (SUBMIT, SAME, ERASE), 1, finds=("emptying counts", "pass emptied", "erased is gone", "HEAD_AS_READ")),
+    "submit, hand on, an erasure": Scenario(
+        (SUBMIT, HAND_ON, ERASE), 1,
+        finds=("heads stay", "monotone receipts", "refused by an erasure", "digest goes")),
+    "submit, delete, edit": Scenario((SUBMIT, DELETE, HAND_ON), 2, finds=("look back", "head before look")),
+    "submit, edit, a purge that dies": Scenario((SUBMIT, HAND_ON, _killed(PURGE)), 1, finds=("refused by a purge",)),
+}  # fmt: skip
+SCENARIOS = FAST | {
+    "copies, again and again, a purge": Scenario((_killed(A1), _again(A2), PURGE), 2),
+    "copies, again and again, an erasure": Scenario((_killed(A1), _again(A2), ERASE), 1),
+    "copies, another event, a purge, a lost answer": Scenario((A1, A2, BOBS, PURGE), 1),
+    "copies, another event, an erasure": Scenario((A1, A2, BOBS, ERASE)),
+    "copies, a purge, an erasure": Scenario((A1, A2, PURGE, ERASE)),
+    "two events, an erasure, a lost answer": Scenario((A1, _again(UPDATE), ERASE), 1),
+    "copies, two purges": Scenario((A1, A2, PURGE, PURGE)),
+    "an event, two purges, one dies": Scenario((A1, _killed(PURGE), PURGE), 1),
+    "two contents of a key, a purge, a lost answer": Scenario((K1, K2, K3, PURGE), 1),
+    "two contents of a key, an erasure": Scenario((K1, K2, K3, ERASE)),
+    "submit twice, an erasure, two lost answers": Scenario((SUBMIT, SAME, ERASE), 2),
+    "submit two, an erasure": Scenario((SUBMIT, OTHER, ERASE), 2),
+    "submit, edit, submit, an erasure": Scenario((SUBMIT, EDIT, SAME, ERASE)),
+    "submit, hand on and back, an erasure": Scenario((SUBMIT, HAND_ON, BACK, ERASE)),
+    "submit, delete, submit, an erasure": Scenario((SUBMIT, DELETE, OF_BOB, ERASE)),
+    "submit, edit, submit, a purge": Scenario((SUBMIT, HAND_ON, OTHER, PURGE)),
+    "submit, delete, edit, submit": Scenario((SUBMIT, DELETE, HAND_ON, OF_BOB), 1),
+    "submit, edit, a purge, an erasure": Scenario((SUBMIT, HAND_ON, PURGE, ERASE)),
+    "submit, two purges, one dies": Scenario((SUBMIT, _killed(PURGE), PURGE), 1),
+}

@@ -1,0 +1,118 @@
+"""The small scenarios hold, each rule that is left out is found, and the models follow the code."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from tests.proofs.engine import moment
+from tests.proofs.removals import ACCOUNT, ANN_ID
+from tests.proofs.rules import RULES, conditions, without
+from tests.proofs.scenarios import FAST
+from tests.proofs.store import condition
+from tillbook.ledger import writes
+from tillbook.ledger.commit import Retries, Store
+from tillbook.ledger.items import PersonItem, Scope
+from tillbook.ledger.orders import Document, Submit, V1Request
+from tillbook.records import scopes
+from tillbook.records.jobs import Step
+from tillbook.records.scopes import Mark, Marks, Scopes
+from tillbook.rules import times
+from tillbook.work.purge import PURGE, Purges
+
+FINDS = {rule: name for name, scenario in FAST.items() for rule in scenario.finds}
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_all_holds_whatever_happens(name: str) -> None:
+    report = FAST[name].run()
+    assert not report.wrong, report.trace
+    assert report.ends > 20
+
+
+@pytest.mark.parametrize("rule", FINDS)
+def test_a_rule_that_is_left_out_is_found(rule: str) -> None:
+    report = FAST[FINDS[rule]].run(rule)
+    assert report.wrong
+    assert "the code fails" not in report.wrong, report.trace
+
+
+def test_every_rule_and_every_condition_of_the_code_can_be_left_out() -> None:
+    assert conditions().keys() >= {"HEAD_IS_NEW", "HEAD_AS_READ", "EVENT_IS_NEW", "EVENT_AS_READ", "CUT_IS_LATER"}
+    assert FINDS.keys() == {*RULES, *conditions()}
+    with pytest.raises(ValueError, match="no such rule: else"):
+        without("settle", "else")
+
+
+def test_a_condition_that_changes_in_the_code_changes_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not FAST["three copies"].run().wrong
+    monkeypatch.setattr(writes, "EVENT_IS_NEW", "attribute_not_exists(effects)")
+    assert FAST["three copies"].run().wrong
+    monkeypatch.setattr(writes, "EVENT_IS_NEW", "attribute_type(pk, :seen)")
+    with pytest.raises(ValueError, match="not a condition known here"):
+        FAST["three copies"].run()
+
+
+def test_conditions_are_interpreted_as_dynamodb_does() -> None:
+    items = [None, Mark(), Mark(cut="5")]
+    assert [condition("attribute_not_exists(pk)")(item, None) for item in items] == [True, False, False]
+    assert [condition("cut = :seen")(item, "5") for item in items] == [False, False, True]
+    assert [condition(scopes.CUT_IS_LATER)(item, "5") for item in items] == [True, True, False]
+    assert condition(scopes.CUT_IS_LATER)(Mark(cut="5"), "6")
+
+
+def test_marks_and_forgetting_have_the_conditions_that_the_models_give_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Client:
+        def update_item(self, **arguments: Any) -> None:
+            asked.append(arguments["ConditionExpression"])
+
+    monkeypatch.setattr(scopes, "COMMIT_WAIT_SECONDS", 0.2)
+    Scopes(Client(), "table").purge(ACCOUNT, ["orders_api"], 1e9)
+    Scopes(Client(), "table").erase(ACCOUNT, [ANN_ID], 1e9)
+    assert asked == [scopes.CUT_IS_LATER, scopes.ANSWER_IS_LATER, scopes.CUT_IS_LATER]
+    person = PersonItem("email", "ann", "token", {})
+    delete = writes.forget_person("table", Scope(ACCOUNT, "orders_api"), ANN_ID, person)["Delete"]
+    assert delete["ConditionExpression"] == writes.PERSON_AS_READ
+
+
+def test_the_code_keeps_the_rule_of_one_reading() -> None:
+    swept: list[str] = []
+
+    class Parts:
+        """All that a job works with. Another purge is marked after the first reading."""
+
+        cuts = iter(["20200101" + "0" * 12, times.now()])
+
+        def read(self, account: str, *_: Any) -> Marks:
+            cut = next(self.cuts)
+            return Marks(account, {"orders_api": Mark(2 if cut > "2021" else 1, cut, cut)}, {})
+
+        def sweep(self, partition: str, *_: Any) -> tuple[int, bool]:
+            swept.append(partition)
+            return 0, True
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_, **__: True
+
+    parts = cast(Any, Parts())
+    purges = Purges(parts, parts, parts, parts, parts, parts, settle_seconds=120)
+    purges.run(Step(ACCOUNT, "job", PURGE, ["orders_api"]), lambda: 0.0, 1e9)
+    assert {Scope.of(partition).generation for partition in swept} == {0}
+
+
+def test_the_code_keeps_the_rule_of_the_head_before_the_look() -> None:
+    calls: list[str] = []
+
+    class Reads:
+        def __getattr__(self, name: str) -> Any:
+            calls.append(name)
+            return lambda *_, **__: [] if name == "events" else None
+
+    request = V1Request(Scope(ACCOUNT, "orders_api"), "r", moment(1), lambda people: {}, lambda: None)
+    call = Submit(request, Document("1", {}, moment(0)), "id", "digest")
+    call.store, call.retries, call.unanswered = cast(Store, Reads()), cast(Retries, None), True
+    call.plan({})
+    assert calls == ["head", "events", "transaction"]
