@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -23,6 +23,15 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tillbook")
 _ON_AN_ENGINE = frozenset(
     {"audience_run", "cli", "clients", "crash", "deploy", "docs", "end_to_end", "events", "import_run", "load", "local"}
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test that passed has printed is not kept: a thousand of them would hold a gigabyte to the end."""
+    report = yield
+    if report.passed:
+        report.sections.clear()
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -94,7 +94,7 @@ _MODULES = [
 ]
 _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 # No history needs as much; one that does never ends.
-_MAX_CALLS = 20_000
+_MAX_CALLS = 80_000
 # A page of a job makes fifty calls where an order takes three: with as many faults a call, none would come to its end.
 _JOBS_LUCK = 0.1
 

@@ -235,7 +235,8 @@ class DynamoDB:
         items = answer["Items"][:count]
         index = self._table(arguments).indexes.get(arguments.get("IndexName", ""))
         names = ("pk", "sk", *(index.names if index else ()))
-        last = {name: items[-1][name] for name in names}
+        # A projection may leave out the partition, which the condition names.
+        last = {name: items[-1].get(name) or arguments["ExpressionAttributeValues"][":pk"] for name in names}
         return answer | {"Items": items, "Count": count, "ScannedCount": count, "LastEvaluatedKey": last}
 
     def _read(self, table: Table, key: Key, consistent: bool) -> Item | None:
