@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -50,12 +51,17 @@ Serving {stack.url} until Ctrl-C (open it in a browser); its AWS is {stack.endpo
 Edits of functions/, layers/ and template.yaml are deployed as you save.""")
         sys.stdout.flush()
         with Reloader(stack):
-            while True:
-                signal.pause()
+            while not _leaving.wait(1):
+                pass
+
+
+# Python drops what a signal handler raises while a finalizer runs: then this ends the loop.
+_leaving = threading.Event()
 
 
 def _leave(_number: int, _frame: object) -> None:
     """Raises SystemExit, once: nothing may interrupt the clearing up, which is quick."""
+    _leaving.set()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     print("\nStopping ...", flush=True)
