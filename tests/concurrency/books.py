@@ -70,7 +70,7 @@ def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
     """LTV and counts of people, by scope and currency, against the sum over the heads of all their orders."""
     sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for head in heads:
-        if not head.get("person"):  # nobody's; or a head of an order of which nothing is left
+        if not head.get("person"):  # it names nobody, or its order was erased
             continue
         currency = head.get("currency") or "*"
         cells = sums[scope_of(head), head["person"]]
@@ -120,7 +120,7 @@ def audit(
 ) -> list[str]:
     """What is not as it must be, in words. `events` with the status that each delivery ended with.
 
-    Not `all_answered`: v1 writes may be in the ledger of which no answer came.
+    Without `all_answered`, the ledger may hold v1 writes whose answers were lost.
     """
     faults: list[str] = []
     ledger = parts(items)

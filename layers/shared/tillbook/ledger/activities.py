@@ -18,9 +18,8 @@ from tillbook.rules.json_text import Json
 from tillbook.rules.order import Event, OrderState, fold, place_of, stamp_of, step
 from tillbook.rules.packing import pack
 
-MAX_TOGETHER = (
-    16  # events of a transaction, each with its order's head and two persons at most: DynamoDB takes 100 items
-)
+# Events of a transaction, each with its order's head and at most two persons: DynamoDB takes 100 items.
+MAX_TOGETHER = 16
 _TRIES_TOGETHER = 3
 ERASED = "erased: received before the erasure of the person"
 KEY_REUSED = "idempotency_key_reused: another content came first under the same key"
@@ -176,7 +175,8 @@ def plan_empty(
     scope: Scope, order_key: str, head: ActivityHead, events: Mapping[str, EventItem], doomed: Sequence[str]
 ) -> Change:
     """Events of an erased person are emptied, by id; `events` as in plan_move."""
-    after = fold(event.event for event_id, event in events.items() if event.stamp and event_id not in set(doomed))
+    gone = set(doomed)
+    after = fold(event.event for event_id, event in events.items() if event.stamp and event_id not in gone)
     writes = [EventWrite(event_id, events[event_id].emptied(), events[event_id]) for event_id in doomed]
     return Change(scope, order_key, head, _with_state(head, after), writes)
 

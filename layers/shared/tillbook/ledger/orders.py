@@ -161,8 +161,10 @@ class _Write(Operation):
         self.answer, self._done = self._answers[self._version], True
 
     def stands(self, head: OrderHead | None, *people: str) -> bool:
-        """Whether there is an order, to who knows of the erasures. Raises Unavailable for a call that came before an
-        erasure that it can see: nobody can say which of the two was first."""
+        """Whether the order exists: not deleted, and its newest version not erased.
+
+        Raises Unavailable if the request was received before an erasure of a person it names: the two are concurrent.
+        """
         named = {person for person in (*people, head.person if head else "") if person}
         cuts = self.request.cuts(named) if named else {}
         if any(self.request.received <= cuts.get(person, "") for person in named):
@@ -170,7 +172,7 @@ class _Write(Operation):
         return head is not None and not head.deleted and head.received > cuts.get(head.person, "")
 
     def current(self, head: OrderHead | None) -> tuple[OrderHead, dict[str, Json]]:
-        """The order that stands, and its body. Raises NotFound."""
+        """The existing order and its body. Raises NotFound."""
         body = self.body_of(head.version) if head is not None and self.stands(head) else None
         if head is None or body is None:
             raise NotFound("There is no such order.")

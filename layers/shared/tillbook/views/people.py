@@ -127,12 +127,12 @@ class People:
         raise NotFound("Nobody is known by that.")
 
     def ids(self, id_or_email: str) -> list[str]:
-        """Our own ids of whom it may name, in the order in which they are looked for."""
+        """Ids of the people that the text may mean, in lookup order."""
         own = [id_or_email] if _OWN_ID.fullmatch(id_or_email) else []
         return own + [person.id_in(self.account.id) for person in _candidates(id_or_email)]
 
     def may_be(self, id_or_email: str) -> list[str]:
-        """Our own ids of whom an event may name by that, known or not; the likeliest first. None names customers."""
+        """Ids of the people that a queued event may name by this text, known or not, likeliest first. No customers."""
         named = [p.id_in(self.account.id) for p in _candidates(id_or_email) if p.kind != "customer"]
         # What is shaped like a hash, or like an id of ours, may be a person_id as well.
         return named[::-1] + ([id_or_email] if _OWN_ID.fullmatch(id_or_email) else [])
@@ -451,7 +451,7 @@ class People:
 
 
 def _answer_size(entry: Json) -> int:
-    """Bytes in the function's answer, where JSON stands inside a JSON string."""
+    """Bytes in the function's answer, where JSON is encoded inside a JSON string."""
     return len(dumps(dumps(entry)).encode())
 
 
