@@ -1,4 +1,5 @@
-# make run    the whole stack on this machine, on http://127.0.0.1:8000 (PORT=, STATE=dir to keep what it stores)
+# make run    the whole stack on this machine, on http://127.0.0.1:8000 (PORT=, STATE=dir to keep what it acknowledged,
+#             also over kill -9; a power cut may lose the last second)
 # make test   every test
 # make lint   ruff and mypy
 # make setup  the environment for run, test and lint; make lock after a change of pyproject.toml; make clean
@@ -6,9 +7,9 @@
 # make mutants                                  deliberate faults: each must be caught
 # make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
 # make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
-# make load SECONDS=120 TIMES=3 SEED=1          more than the local stack carries, and what became of it
-# make bench                                    how fast, and what is asked of AWS, against bare boto3 calls
-# make cost ORDERS=1000000                      dollars for so many orders, from what make bench counts
+# make load SECONDS=120 TIMES=3 SEED=1          more load than the local stack carries, and its results
+# make bench                                    speed and AWS calls, compared with bare boto3 calls
+# make cost ORDERS=1000000                      dollars for a number of orders, from the counts of make bench
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -32,11 +33,12 @@ python = .venv/bin/python
 
 run:
 	$(environment) run
-	exec $(python) -m local --port $(PORT) $(if $(STATE),--state "$(STATE)")
+	exec $(python) -m local --port="$(PORT)" $(if $(STATE),--state "$(STATE)")
 
-# Two processes, by folder (tests/conftest.py): one waits for the local stack while the other computes.
+# Two processes, by folder (tests/conftest.py): one waits for the local stack while the other computes. The order of the
+# folders puts the longest group first and a short one last.
 test: setup
-	exec $(python) -m pytest -n 2 --dist loadscope $(ARGS)
+	exec $(python) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 simulate: setup
 	exec $(python) -m tests.simulation --histories $(HISTORIES) --seed $(SEED) --workers 2
@@ -61,7 +63,7 @@ cost: setup
 
 # The picture in the README, freshly made. Needs Chromium and ChromeDriver.
 screenshots: setup
-	exec $(python) -m tests.browser.screenshots docs/pictures
+	exec $(python) -m tests.browser.screenshots docs/pictures --all .local/screenshots
 
 lint: setup
 	$(python) -m ruff check .

@@ -1,4 +1,4 @@
-"""Runs pip-audit over every lock file. Fails on a known weakness; what could not be looked up is told, in capitals."""
+"""Runs pip-audit over every lock file. Fails on a known weakness; reports in capitals what could not be checked."""
 
 from __future__ import annotations
 
@@ -34,10 +34,12 @@ def audit(lock: str) -> bool:
     for dependency in weak:
         for weakness in dependency["vulns"]:
             fixed = ", ".join(weakness.get("fix_versions", [])) or "no release yet"
-            print(f"{lock}: {dependency['name']} {dependency['version']}: {weakness['id']}, mended in {fixed}")
+            print(f"{lock}: {dependency['name']} {dependency['version']}: {weakness['id']}, fixed in {fixed}")
     if unknown:
-        print(f"SKIPPED: {lock}: NO ADVISORIES COULD BE LOOKED UP FOR {len(unknown)} OF {len(found)}: "
-              f"{', '.join(unknown)}")  # fmt: skip
+        print(
+            f"SKIPPED: {lock}: NO ADVISORIES COULD BE LOOKED UP FOR {len(unknown)} OF {len(found)}: "
+            f"{', '.join(unknown)}"
+        )
     print(f"{lock}: {len(found) - len(unknown)} of {len(found)} looked up, {len(weak)} with a known weakness")
     return not weak
 

@@ -90,8 +90,8 @@ def _print(result: dict[str, Any]) -> None:
         rows = {name: {f"{n:,}": units for n, units in found.items()} for name, found in result["growth"].items()}
         _table(rows, dict.fromkeys(next(iter(rows.values())), 2))
     if "zipped_bytes" in result:
-        told = ", ".join(f"{name} {count:,}" for name, count in result["zipped_bytes"].items())
-        print(f"\nZipped: {told or 'no build here: sam build'}")
+        zipped = ", ".join(f"{name} {count:,}" for name, count in result["zipped_bytes"].items())
+        print(f"\nZipped: {zipped or 'no build here: sam build'}")
 
 
 def _made(calls_: dict[str, float]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""As `bench.fresh`, from a build: `python -s -S -m bench.built MODULE`.
+"""Measures like `bench.fresh`, from a build: `python -s -S -m bench.built MODULE`.
 
 AWS's own runtime client starts the handler, as Lambda does, from what is on the path: a function and the layer as
 `sam build` made them, or `bench.bare`. The two requests to the Runtime API are left out, alike for both.
@@ -36,9 +36,13 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
         self._replies.install()
         names = ("x_amzn_trace_id", "client_context", "cognito_identity", "tenant_id", "invocation_id")
         return InvocationRequest(
-            invoke_id="0", invoked_function_arn=_ARN, deadline_time_in_ms=int(time.time() * 1000) + 30_000,
-            content_type="application/json", event_body=self._event, **dict.fromkeys(names),
-        )  # fmt: skip
+            invoke_id="0",
+            invoked_function_arn=_ARN,
+            deadline_time_in_ms=int(time.time() * 1000) + 30_000,
+            content_type="application/json",
+            event_body=self._event,
+            **dict.fromkeys(names),
+        )
 
     def post_invocation_result(self, _id: str, result: str | bytes, *_: Any) -> None:
         self._replies.check(json.loads(result))

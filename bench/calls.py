@@ -1,4 +1,4 @@
-"""What a warm function asks of AWS for each kind of request: calls, read and write units, bytes in the queue.
+"""AWS calls of a warm function for each kind of request: calls, read and write units, bytes in the queue.
 
 Counted at botocore's own hooks; units from the bytes of every item, as DynamoDB counts them (bench/memory.py).
 """
@@ -20,7 +20,7 @@ _QUEUE_UNIT = 64 * 1024  # SQS bills a request by each 64 KiB
 
 @dataclass(frozen=True)
 class Bill:
-    """Of one request, or one batch of messages, and of all that it led to; by `orders` it is divided."""
+    """The calls of one request, or one batch of messages, with all that follow from it, divided by `orders`."""
 
     name: str
     orders: int
@@ -46,10 +46,14 @@ def bill(name: str, played: list[Played], orders: int = 1) -> Bill:
     for call in calls:
         parts.update(call.parts)
     return Bill(
-        name, orders, dict(Counter(f"{call.service} {call.operation}" for call in calls)),
-        sum(call.reads for call in calls), sum(call.writes for call in calls), sum(_billed(call) for call in calls),
+        name,
+        orders,
+        dict(Counter(f"{call.service} {call.operation}" for call in calls)),
+        sum(call.reads for call in calls),
+        sum(call.writes for call in calls),
+        sum(_billed(call) for call in calls),
         dict(parts),
-    )  # fmt: skip
+    )
 
 
 def _billed(call: Any) -> int:
@@ -85,9 +89,12 @@ def measured(stage: Stage) -> dict[str, Bill]:
     found: dict[str, Bill] = {}
 
     def one(name: str, function: str, event: dict[str, Any]) -> None:
-        # With what it leaves to the queue: v1's outcome is recorded there.
-        found[name] = bill(name, [stage.play(function, event)])
-        found[f"{name}, and what follows"] = bill(name, [*_last(stage), *stage.drain()])
+        # Includes the calls that follow from the ledger's stream: a card, the mark of its day, and v1's outcome.
+        before = stage.ledger()
+        played = stage.play(function, event)
+        found[name] = bill(name, [played])
+        followed = stage.play("keep_book", scenes.stream_event(before, stage.ledger()))
+        found[f"{name}, and what follows"] = bill(name, [played, followed])
 
     one("v1 submit", "submit_order", scenes.submit_event(2))
     one("v1 edit", "edit_order", scenes.edit_event(2))
@@ -117,7 +124,7 @@ def measured(stage: Stage) -> dict[str, Bill]:
 
 
 def purged(orders: int) -> Bill:
-    """Of an account that has so many v3 orders: the request, and all pages of its job."""
+    """The calls of a request and of all pages of its job, in an account with a number of v3 orders."""
     stage = warmed()
     stage.memory.messages.clear()
     for start in range(0, orders, 100):
@@ -127,7 +134,3 @@ def purged(orders: int) -> Bill:
     begun = stage.play("manage", scenes.purge_event("shopper_activity"))
     with scenes.later(seconds=600):
         return bill("purge", [begun, *stage.drain()], orders)
-
-
-def _last(stage: Stage) -> list[Played]:
-    return [stage.played[-1]]

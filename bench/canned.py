@@ -1,4 +1,4 @@
-"""In a fresh process: botocore answers from a list of replies instead of the network. Used alike by ours and the bare.
+"""Replies without a network, in a fresh process: botocore answers from a list. Ours and the bare program use the same.
 
 Every process that is measured imports this, so only what is needed of the standard library may be imported here.
 """
@@ -68,11 +68,11 @@ def leave() -> NoReturn:
 def wire(reply: dict[str, Any]) -> bytes:
     """A reply as AWS writes it: bytes in base64."""
 
-    def told(value: Any) -> Any:
+    def as_json(value: Any) -> Any:
         if isinstance(value, bytes):
             from base64 import b64encode
 
             return b64encode(value).decode()
         raise TypeError(type(value).__name__)
 
-    return json.dumps({n: v for n, v in reply.items() if n != "ResponseMetadata"}, default=told).encode()
+    return json.dumps({n: v for n, v in reply.items() if n != "ResponseMetadata"}, default=as_json).encode()

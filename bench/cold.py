@@ -22,7 +22,7 @@ from bench.scenes import ROOT, Played, Stage
 from bench.sizes import BUILT
 
 SHARED = ROOT / "layers" / "shared"
-# What Lambda's runtime brings along: tests/built puts it there.
+# The packages of Lambda's runtime, which tests/built installs.
 RUNTIME = ROOT / ".venv-ci" / "python3.13-runtime"
 # The functions' own Python, as tests/built finds it, where this one is another.
 _BUILT_BY = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
@@ -49,7 +49,7 @@ def played() -> dict[str, Played]:
 
 
 def measured(meter: Meter) -> dict[str, dict[str, Any]]:
-    """By scene: `ours` and `bare` in the meter's unit, their `ratio`, and the `calls` that both make."""
+    """Results by scene: `ours` and `bare` in the meter's unit, their `ratio`, and the `calls` that both make."""
     return _compared(meter, source)
 
 
@@ -63,7 +63,7 @@ def can_be_built() -> bool:
 
 
 def built(meter: Meter) -> dict[str, dict[str, Any]]:
-    """As `measured`, of the built functions."""
+    """Results like those of `measured`, of the built functions."""
     return _compared(meter, _build)
 
 

@@ -20,6 +20,7 @@ from bench import scenes
 from bench.calls import Bill, bill, measured, purged, warmed
 from bench.memory import LEDGER, RECORDS
 from bench.scenes import ROOT, Context, Stage
+from tests import stream
 from tests.audience_run.costs import size
 from tests.handlers import template
 from tests.handlers.template import load
@@ -30,7 +31,7 @@ _GB = 1e9
 
 @dataclass(frozen=True)
 class Flow:
-    """What one order takes, on average, in one way of arriving."""
+    """The average consumption of one order by one intake route."""
 
     name: str
     requests: float  # at the API
@@ -66,8 +67,73 @@ def flows() -> list[Flow]:
     ]
 
 
+def of_the_book(together: int) -> dict[str, float]:
+    """Units of an order that is entered in the book in a batch of so many, and seconds of the function."""
+    stage = warmed()
+    before = stage.ledger()
+    stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
+    taken = _timed(stage, "keep_book", scenes.stream_event(before, stage.ledger()), orders=together)
+    # It makes 16 calls at a time, apart from those that begin and end a batch.
+    cpu = taken.cpu / PRICES["assumed"]["vcpus"]
+    waits = (_seconds(taken) - cpu) / min(16, together)
+    asked = taken.bill.per_order()
+    return {
+        "written": asked["write_units"],
+        "read": asked["read_units"],
+        "seconds": (cpu + waits) / together,
+        "names": asked["write_parts"].get("indexes", 0.0),
+    }
+
+
+def dollars_of_the_book(together: int, orders: int) -> float:
+    """Each order changes once. Storage is left out: a card is smaller than its order's event."""
+    price, asked = PRICES["dollars"], of_the_book(together)
+    each = asked["written"] * price["dynamodb_write_unit"] + asked["read"] * price["dynamodb_read_unit"]
+    each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
+    return float(orders * (each + price["lambda_request"] / together))
+
+
+def of_announcements(together: int) -> dict[str, float]:
+    """Events of an order whose change is announced in batches of so many, units that are read, seconds of the function:
+    one batch of people from the ledger's stream, one of outcomes from that of the records."""
+    stage = warmed()
+    before = {name: set(stage.memory.store.tables[name].items) for name in (LEDGER, RECORDS)}
+    stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
+    new = [
+        item
+        for name in (LEDGER, RECORDS)
+        for key, item in sorted(stage.memory.store.tables[name].items.items())
+        if key not in before[name]
+    ]
+    people = [item for item in new if "token" in item]
+    outcomes = [item for item in new if item.get("status", {}).get("S") == "applied"]
+    events = [
+        {"Records": [stream.change(n, None, item) for n, item in enumerate(items)]} for items in (people, outcomes)
+    ]
+    took = [_timed(stage, "announce_changes", event, together) for event in events]
+    return {
+        "events": len(people + outcomes) / together,
+        "read": sum(one.bill.reads for one in took) / together,
+        "seconds": sum(_seconds(one) for one in took) / together,
+        "invocations": len(took) / together,
+    }
+
+
+def dollars_of_announcements(together: int, orders: int) -> float:
+    """Dollars where announcements are switched on. Each order changes once."""
+    price, asked = PRICES["dollars"], of_announcements(together)
+    each = asked["events"] * price["event"] + asked["read"] * price["dynamodb_read_unit"]
+    each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
+    return float(orders * (each + asked["invocations"] * price["lambda_request"]))
+
+
+def _book_window() -> int:
+    """Seconds."""
+    return int(template.load()["Parameters"]["BookWindowSeconds"]["Default"])
+
+
 def by_kind() -> dict[str, dict[str, Any]]:
-    """What an order asks of AWS, by kind of request, with what follows from the queue; see bench/calls.py."""
+    """AWS calls and units of an order by kind of request, including those of the queue (bench/calls.py)."""
     bills = measured(warmed())
     kinds = [name for name in bills if f"{name}, and what follows" not in bills]
     return {name: bills[name].per_order() for name in kinds} | {"purge of 500 orders": purged(500).per_order()}
@@ -119,7 +185,7 @@ def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: in
 
 
 def _seconds(taken: Taken) -> float:
-    """What Lambda bills: our CPU at its share of a processor, and the waiting for AWS."""
+    """The seconds that Lambda bills: our CPU time at its share of a processor, and the time of waiting for AWS."""
     assumed = PRICES["assumed"]
     waits = sum(
         assumed["milliseconds"][name.partition(" ")[2]] * count / 1000 for name, count in taken.bill.calls.items()
@@ -147,7 +213,7 @@ def _access_log() -> int:
 
 
 def dollars(flow: Flow, orders: int) -> dict[str, float]:
-    """By service, for so many orders in a month. Storage is that of these orders, for a month."""
+    """Dollars by service for so many orders in a month. Storage is that of these orders, for a month."""
     price = PRICES["dollars"]
     gigabytes = flow.stored_bytes * orders / _GB
     logs = flow.log_bytes * orders / _GB
@@ -181,13 +247,29 @@ def traces(flow: Flow, orders: int) -> float:
 def fixed() -> dict[str, float]:
     """Dollars a month whether orders come or not: what is billed by the piece, and an empty queue that Lambda asks."""
     price, assumed = PRICES["dollars"], PRICES["assumed"]
-    asked = assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
-    alarms = len(template.resources("AWS::CloudWatch::Alarm"))
+    sources = [e for f in template.functions().values() for e in f.get("Events", {}).values() if e["Type"] == "SQS"]
+    asked = len(sources) * assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
+    alarms = len(template.usual("AWS::CloudWatch::Alarm"))
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],
         f"{dashboards} dashboard{'s' * (dashboards != 1)}": dashboards * price["dashboard_month"],
-        "an empty queue, asked for orders": asked * price["sqs_request"],
+        f"{len(sources)} empty queues, asked for messages": asked * price["sqs_request"],
+    }
+
+
+def switched_on() -> dict[str, float]:
+    """Dollars a month of what is there only where a parameter asks for it, besides its events or log lines."""
+    price = PRICES["dollars"]
+    found = template.load()["Resources"]
+    alarms = {n: r["Condition"] for n, r in found.items() if r["Type"] == "AWS::CloudWatch::Alarm" and "Condition" in r}
+    of_announcements = sum(condition == "Announces" for condition in alarms.values())
+    of_surges = sum(condition == "WatchesForSurges" for condition in alarms.values())
+    return {
+        f"Announcements: {of_announcements} alarms": of_announcements * price["alarm_month"],
+        f"SurgeOfRequests: rule and {of_surges} alarm": price["insight_rule_month"] + of_surges * price["alarm_month"],
+        "SurgeOfRequests: a million requests": 1_000_000 * price["insight_rule_event"],
+        "MonthlyBudget": 0.0,
     }
 
 
@@ -199,8 +281,7 @@ def counted(flow: Flow) -> dict[str, float]:
 
 
 def floor(flow: Flow, orders: int) -> dict[str, float]:
-    """What no design with these guarantees does without, in one way of arriving. Not a millisecond of computing, not a
-    byte stored or logged is in it.
+    """The minimum cost of any design with these guarantees, by one intake route, without computing, storage and logs.
 
     Order, activity and LTV are three items in one transaction, each billed twice.
     """
@@ -216,11 +297,8 @@ def floor(flow: Flow, orders: int) -> dict[str, float]:
 
 
 def floor_of_audiences(flow: Flow, orders: int) -> dict[str, float]:
-    """What audiences add to that, if each snapshot has their exact size and addresses are found by an index."""
-    units = {
-        "an audience's size, in the same transaction": flow.parts["counters"],
-        "an index's entry for each of two addresses": 2,
-    }
+    """The additional minimum cost of audiences, if an index finds addresses. The book counts their members."""
+    units = {"an index's entry for each of two addresses": 2}
     return {name: count * orders * PRICES["dollars"]["dynamodb_write_unit"] for name, count in units.items()}
 
 
@@ -230,46 +308,87 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there, too")
     parser.add_argument("--svg", type=Path, help="draw them there")
     options = parser.parse_args()
-    found = flows()
-    table = {flow.name: dollars(flow, options.orders) for flow in found}
-    print(f"{options.orders:,} v3 orders of the published example's size, {PRICES['region']}, list prices of "
-          f"{PRICES['date']}, in dollars\n")  # fmt: skip
+    orders, found = options.orders, flows()
+    table = {flow.name: dollars(flow, orders) for flow in found}
+    floors = {flow.name: floor(flow, orders) for flow in found}
+    audiences = {flow.name: floor_of_audiences(flow, orders) for flow in found}
+    _print_orders(orders, found, table)
+    _print_besides(orders, found)
+    _print_floors(floors, audiences)
+    _print_fixed()
+    shape = {
+        "orders": orders,
+        "prices": PRICES,
+        "dollars": table,
+        "write_units": found[0].parts,
+        "floor": floors,
+        "floor_of_audiences": audiences,
+        "fixed": fixed(),
+        "metrics": counted(found[0]),
+        "traces": {flow.name: traces(flow, options.orders) for flow in found},
+    }
+    if options.json:
+        options.json.write_text(json.dumps(_rounded(shape), indent=2) + "\n")
+    if options.svg:
+        options.svg.write_text(drawn(table, orders))
+    return 0
+
+
+def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, float]]) -> None:
+    """The price of the orders themselves, and of the book that reports read."""
+    print(
+        f"{orders:,} v3 orders of the published example's size, {PRICES['region']}, list prices of "
+        f"{PRICES['date']}, in dollars\n"
+    )
     _print_table(table)
     print("\nWrite units an order, one by one")
     for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
-        cost = units * options.orders * PRICES["dollars"]["dynamodb_write_unit"]
+        cost = units * orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
     print("\nUnits of DynamoDB an order, by kind of request" + f"{'written':>12}{'read':>8}")
     for name, asked in by_kind().items():
         print(f"  {name:<44}{asked['write_units']:>12.2f}{asked['read_units']:>8.2f}")
-    floors = {flow.name: floor(flow, options.orders) for flow in found}
-    audiences = {flow.name: floor_of_audiences(flow, options.orders) for flow in found}
+    print("\nThe book, which reports read, besides, if so many changes meet in its window")
+    for together in (1, 10, 100):
+        print(f"  {together:<50}{dollars_of_the_book(together, orders):>10.2f}")
+    names = of_the_book(1)["names"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
+    print(f"  {'of these, so that orders are found by their ids':<50}{names:>10.2f}")
+    meeting = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
+    book = dollars_of_the_book(meeting, orders)
+    print(f"\nIn all, with the book, if the orders come evenly through a month: then {meeting} meet in its window")
+    for name, costs in table.items():
+        print(f"  {name:<50}{sum(costs.values()) + book:>10.2f}")
+
+
+def _print_besides(orders: int, found: list[Flow]) -> None:
+    """The price of announcements, traces and custom metrics."""
+    print("\nAnnouncements, besides, where they are switched on, if so many changes meet in a batch")
+    for together in (1, 10, 100):
+        print(f"  {together:<50}{dollars_of_announcements(together, orders):>10.2f}")
     print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
     for flow in found:
-        print(f"  {flow.name:<50}{traces(flow, options.orders):>10.2f}")
+        print(f"  {flow.name:<50}{traces(flow, orders):>10.2f}")
     print("\nA month in which orders come every hour, besides")
     for name, cost in counted(found[0]).items():
         print(f"  {name:<50}{cost:>10.2f}")
+
+
+def _print_floors(floors: dict[str, dict[str, float]], audiences: dict[str, dict[str, float]]) -> None:
     print("\nThe floor of the guarantees, before any computing, storage and logs")
     _print_table(floors)
     print("\nWhat audiences add to it")
     _print_table(audiences)
     print("\nThe floor with audiences")
     _print_table({name: {"in all": sum(floors[name].values()) + sum(audiences[name].values())} for name in floors})
+
+
+def _print_fixed() -> None:
     print("\nA month without any order")
     for name, cost in fixed().items():
         print(f"  {name:<50}{cost:>10.2f}")
-    shape = {
-        "orders": options.orders, "prices": PRICES, "dollars": table, "write_units": found[0].parts, "floor": floors,
-        "floor_of_audiences": audiences,
-        "fixed": fixed(), "metrics": counted(found[0]),
-        "traces": {flow.name: traces(flow, options.orders) for flow in found},
-    }  # fmt: skip
-    if options.json:
-        options.json.write_text(json.dumps(_rounded(shape), indent=2) + "\n")
-    if options.svg:
-        options.svg.write_text(drawn(table, options.orders))
-    return 0
+    print("\nThe same of what is switched on by a parameter")
+    for name, cost in switched_on().items():
+        print(f"  {name:<50}{cost:>10.2f}")
 
 
 def _rounded(value: Any) -> Any:

@@ -12,14 +12,15 @@ from typing import Any
 
 from bench.meter import UNIT
 
-STARTS = {"submit": 1.35, "edit": 1.35, "delete": 0.99, "activity": 1.34, "process": 1.07, "read": 1.05}
+# Raised on 2026-11-30: more rules for values (submit, edit); jobs in chains, and the book they sweep (process).
+STARTS = {"submit": 1.36, "edit": 1.36, "delete": 0.98, "activity": 1.35, "process": 1.12, "read": 1.05}
 WARM = {"submit": 1.5, "edit": 1.5, "delete": 1.5, "activity": 2.0, "process 10, same calls": 1.35}
 LAYER_BYTES = 6_500_000
 
 
 def exceeded(result: dict[str, Any]) -> Iterator[str]:
     """A line for each ceiling that a result breaks."""
-    # What is built always runs under 3.13.
+    # Built functions always run under Python 3.13.
     counted = ["built", *(["cold"] if sys.version_info[:2] == (3, 13) else [])] if "instructions" in UNIT else []
     for part in counted:
         for name, most in STARTS.items() if part in result else ():

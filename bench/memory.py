@@ -16,12 +16,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.audience_run.costs import INDEXES, read_units, size, write_units
+from tests.audience_run.costs import BOOK_INDEXES, INDEXES, read_units, size, write_units
 from tests.simulation.store import DynamoDB
 
-LEDGER, RECORDS, QUEUE_URL = "ledger", "records", "https://sqs.us-east-1.amazonaws.com/123456789012/orders"
+LEDGER, RECORDS, BOOK, REMOVALS = "ledger", "records", "book", "removals"
+QUEUE_URL, JOBS_QUEUE_URL = (f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}" for name in ("orders", "jobs"))
 ENVIRONMENT = {
-    "LEDGER_TABLE": LEDGER, "RECORDS_TABLE": RECORDS, "ORDERS_QUEUE_URL": QUEUE_URL, "MAX_TRIES": "5",
+    "EVENT_BUS": "tillbook",
+    "LEDGER_TABLE": LEDGER, "RECORDS_TABLE": RECORDS, "BOOK_TABLE": BOOK, "REMOVALS_TABLE": REMOVALS,
+    "ORDERS_QUEUE_URL": QUEUE_URL, "JOBS_QUEUE_URL": JOBS_QUEUE_URL, "MAX_TRIES": "5",
     "QUEUE_RETENTION_SECONDS": "1209600", "SETTLE_SECONDS": "120", "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_EC2_METADATA_DISABLED": "true", "POWERTOOLS_SERVICE_NAME": "tillbook",
@@ -41,7 +44,7 @@ class Call:
     reply: dict[str, Any]
     reads: float = 0
     writes: float = 0
-    # Of `writes`, by what was written: orders, events, people, counters, indexes, records, cancelled.
+    # The units of `writes` by kind of item: orders, events, people, indexes, records, cancelled.
     parts: dict[str, float] = field(default_factory=dict)
 
 
@@ -57,6 +60,8 @@ class Memory:
     def __post_init__(self) -> None:
         self.store.add_table(LEDGER, **INDEXES)
         self.store.add_table(RECORDS)
+        self.store.add_table(BOOK, **BOOK_INDEXES)
+        self.store.add_table(REMOVALS)
         self._numbers = itertools.count(1)
 
     def attach(self, client: Any, service: str) -> None:
@@ -78,7 +83,10 @@ class Memory:
             time.sleep(self.delay_seconds)
         call = Call(service, operation, parameters, {})
         self.calls.append(call)
-        call.reply = self._sqs(operation, parameters) if service == "sqs" else self._dynamodb(call)
+        if service == "eventbridge":
+            call.reply = {"Entries": [{"EventId": "1"} for _ in parameters["Entries"]], "FailedEntryCount": 0}
+        else:
+            call.reply = self._sqs(operation, parameters) if service == "sqs" else self._dynamodb(call)
         return call.reply | {"ResponseMetadata": {"HTTPStatusCode": 200}}
 
     def _sqs(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -157,10 +165,8 @@ def _add(call: Call, part: str, units: float) -> None:
 
 
 def _kind(table_name: str, key: tuple[str, str]) -> str:
-    if table_name == RECORDS:
-        return "records"
-    return _KINDS[key[0].split("/")[2]]
+    return _KINDS[key[0].split("/")[2]] if table_name == LEDGER else table_name
 
 
 # Third part of a partition key of the ledger: see tillbook/ledger/items.py.
-_KINDS = {"h": "orders", "e": "events", "p": "people", "n": "counters"}
+_KINDS = {"h": "orders", "e": "events", "p": "people"}

@@ -49,7 +49,7 @@ class Meter:
         self._costs: dict[Process, float] = {}
 
     def costs(self, processes: Iterable[Process]) -> dict[Process, float]:
-        """In UNIT, including the start of Python. Raises RuntimeError if a process fails."""
+        """Cost in UNIT, including the start of Python. Raises RuntimeError if a process fails."""
         waiting = [process for process in dict.fromkeys(processes) if process not in self._costs]
         progress = Progress(len(waiting) * self._rounds, "fresh processes")
         with ThreadPoolExecutor(self._workers) as pool:
@@ -70,11 +70,14 @@ class Meter:
     def _run(self, process: Process, *, measured: bool) -> str:
         """Returns what it wrote to its standard error."""
         environment = ENVIRONMENT | {
-            "PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "BENCH_SCENE": str(process.scene),
-            "PYTHONPATH": ":".join(map(str, (*process.path, ROOT))), "PYTHONHASHSEED": "0",
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "BENCH_SCENE": str(process.scene),
+            "PYTHONPATH": ":".join(map(str, (*process.path, ROOT))),
+            "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1" if measured or process.built else "",
             "PYTHONPYCACHEPREFIX": "" if process.built else str(self.folder / "bytecode"),
-        }  # fmt: skip
+        }
         command = [*(_COUNTED if measured else ()), *process.command]
         ran = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if ran.returncode:

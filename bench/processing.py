@@ -1,4 +1,4 @@
-"""How long a batch of ten orders of ten people takes when the engine is some milliseconds away."""
+"""Times how long a batch of ten orders of ten people takes when the engine is some milliseconds away."""
 
 from __future__ import annotations
 

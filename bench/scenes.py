@@ -1,4 +1,4 @@
-"""What is measured: one request or one batch of messages, and what was sent before it."""
+"""The scenes to be measured: one request or one batch of messages each, after the requests that precede it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from bench.memory import ENVIRONMENT, RECORDS, Call, Memory
-from events import make
+from bench.memory import ENVIRONMENT, LEDGER, RECORDS, Call, Memory
+from events import bodies, envelopes
+from tests import stream
 from tests.log import follow_stdout
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
@@ -24,12 +25,13 @@ from tillbook.records.keys import Keys
 from tillbook.records.messages import decode, encode
 from tillbook.rules import times
 from tillbook.web import endpoint
-from tillbook.work import processing
+from tillbook.work import announcing, book, processing
 
 ROOT = Path(__file__).resolve().parents[1]
+Items = dict[tuple[str, str], dict[str, Any]]
 # The published example of each API; everything here is of its size.
-ACTIVITY: dict[str, Any] = json.loads(make.ORDER_ACTIVITY)
-ORDER: dict[str, Any] = make.ORDER
+ACTIVITY: dict[str, Any] = json.loads(bodies.ORDER_ACTIVITY)
+ORDER: dict[str, Any] = bodies.ORDER
 
 
 class Context:
@@ -45,7 +47,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Played:
-    """What a function answered and which calls it made on the way."""
+    """The answer of a function, and the calls that it made."""
 
     function: str
     event: dict[str, Any]
@@ -64,25 +66,30 @@ class Stage:
         self.played: list[Played] = []  # the latest one
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
-        for service, client in (("dynamodb", clients.dynamodb()), ("sqs", clients.sqs())):
+        clients.events.cache_clear()
+        of_services = (("dynamodb", clients.dynamodb()), ("sqs", clients.sqs()), ("eventbridge", clients.events()))
+        for service, client in of_services:
             self.memory.attach(client, service)
         self.cold()
-        Accounts(clients.dynamodb(), RECORDS).create(Account(make.ACCOUNT))
+        Accounts(clients.dynamodb(), RECORDS).create(Account(bodies.ACCOUNT))
         keys = Keys(clients.dynamodb(), RECORDS)
-        keys.create(make.ACCOUNT, "ingest", secret=make.INGEST_KEY)
-        keys.create(make.ACCOUNT, "admin", secret=make.ADMIN_KEY)
+        keys.create(bodies.ACCOUNT, "ingest", secret=bodies.INGEST_KEY)
+        keys.create(bodies.ACCOUNT, "admin", secret=bodies.ADMIN_KEY)
 
     def cold(self) -> None:
         processing.processor.cache_clear()
+        book.keeper.cache_clear()
+        announcing.announcer.cache_clear()
         for name in ("endpoint", "orders", "intake", "reading", "managing"):
             for value in vars(import_module(f"tillbook.web.{name}")).values():
                 if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.web.{name}":
                     value.cache_clear()
 
     def forget_clients(self) -> None:
-        """So that the functions make clients of their own, which this memory does not answer."""
+        """Lets the functions make clients of their own, which this memory does not answer."""
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
+        clients.events.cache_clear()
         self.cold()
 
     def play(self, function: str, event: dict[str, Any], *, ok: bool = True) -> Played:
@@ -100,6 +107,10 @@ class Stage:
     def process(self, bodies: list[str]) -> Played:
         """The processing function, given these messages."""
         return self.play("process_orders", sqs_event(bodies))
+
+    def ledger(self) -> Items:
+        """Items by key, in the types of DynamoDB."""
+        return dict(self.memory.store.tables[LEDGER].items)
 
     def drain(self) -> list[Played]:
         """Each message that waits, one by one, until none does."""
@@ -119,7 +130,7 @@ class Stage:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """What a stage sets in this process is put back: for who has other things to do in it."""
+    """Restores the settings that a stage changes in this process, which may be used for other work."""
     kept = dict(os.environ)
     try:
         yield
@@ -129,8 +140,11 @@ def alone() -> Iterator[None]:
         settings.cache_clear()
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
+        clients.events.cache_clear()
         endpoint._keys.cache_clear()
         processing.processor.cache_clear()
+        book.keeper.cache_clear()
+        announcing.announcer.cache_clear()
 
 
 @contextlib.contextmanager
@@ -156,36 +170,43 @@ def order(n: int) -> dict[str, Any]:
 
 
 def activity_event(payload: dict[str, Any], key: str = "") -> dict[str, Any]:
-    return make._activity(json.dumps(payload), {"idempotency-key": key} if key else None)
+    return envelopes.activity_request(json.dumps(payload), {"idempotency-key": key} if key else None)
 
 
 def batch_event(payloads: list[dict[str, Any]]) -> dict[str, Any]:
-    return make._activity(json.dumps({"orders": payloads}), path="/batch")
+    return envelopes.activity_request(json.dumps({"orders": payloads}), path="/batch")
 
 
 def submit_event(n: int) -> dict[str, Any]:
-    return make._v1("POST", "/v1/order", order(n))
+    return envelopes.v1_request("POST", "/v1/order", order(n))
 
 
 def edit_event(n: int, total: str = "120.00") -> dict[str, Any]:
-    return make._v1("POST", f"/v1/order/{order(n)['order_id']}", {"total": total})
+    return envelopes.v1_request("POST", f"/v1/order/{order(n)['order_id']}", {"total": total})
 
 
 def delete_event(n: int) -> dict[str, Any]:
-    return make._v1("DELETE", f"/v1/order/{order(n)['order_id']}")
+    return envelopes.v1_request("DELETE", f"/v1/order/{order(n)['order_id']}")
 
 
 def purge_event(source: str) -> dict[str, Any]:
     body = {"confirm": "purge", "source": source}
-    return make._v1("DELETE", "/v1/transactions", body, key=make.ADMIN_KEY)
+    return envelopes.v1_request("DELETE", "/v1/transactions", body, key=bodies.ADMIN_KEY)
 
 
 def person_event(payload: dict[str, Any]) -> dict[str, Any]:
-    return make._v3("GET", f"/v3/{make.ACCOUNT}/people/{payload['email']}")
+    return envelopes.v3_request("GET", f"/v3/{bodies.ACCOUNT}/people/{payload['email']}")
 
 
 def sqs_event(bodies: list[str]) -> dict[str, Any]:
-    return {"Records": [make._record(number, body) for number, body in enumerate(bodies, 1)]}
+    return {"Records": [envelopes.sqs_record(number, body) for number, body in enumerate(bodies, 1)]}
+
+
+def stream_event(before: Items, after: Items) -> dict[str, Any]:
+    """The records of changes that the filter of the trigger passes."""
+    changed = [key for key in sorted(after) if after[key] != before.get(key)]
+    records = [stream.change(n, before.get(key), after[key]) for n, key in enumerate(changed)]
+    return {"Records": [record for record in records if stream.passes(record)]}
 
 
 def packed(bodies: list[str]) -> str:

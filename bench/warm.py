@@ -50,7 +50,7 @@ def _ten(stage: Stage) -> tuple[str, dict[str, Any]]:
 
 
 def _compared(name: str, rounds: int, tick: Callable[[], None]) -> dict[str, Any]:
-    """In a process of its own, since each patches botocore."""
+    """Runs in a process of its own, since each patches botocore."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
         ran = subprocess.run([sys.executable, "-m", "bench.warm", name, str(rounds), str(path)], check=False)

@@ -1,11 +1,11 @@
-"""`python -m cli`: the tillbook command out of a checkout, with nothing installed but its dependencies."""
+"""`python -m cli`: runs the tillbook command from a checkout; only its dependencies must be installed."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# The package of the layer, which is not installed in a checkout.
+# The layer's package is not installed in a checkout.
 sys.path.append(str(Path(__file__).resolve().parent.parent / "layers" / "shared"))
 
 from cli.tillbook_cli.main import tillbook

@@ -1,1 +1,1 @@
-"""What stands around `sam deploy`: the smoke test, a rehearsal on MiniStack, the role that GitHub Actions assumes."""
+"""Tools around `sam deploy`: the smoke test, a rehearsal on MiniStack, and the role that GitHub Actions assumes."""

@@ -1,8 +1,9 @@
 """`python -m deploy.rehearse`: from a clone to a smoke-tested stack, on MiniStack, with the commands of docs/deploy.md.
 
-`sam build`, then deploy/deploy.sh (`sam deploy`, as the workflow calls it) against a bare MiniStack, which
-AWS_ENDPOINT_URL names; account and keys by the `tillbook` command; the smoke test through the front door, since
-MiniStack's own API Gateway hands gzip on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
+The administrator's step, deploy/oidc-role.yaml; `sam build`; deploy/deploy.sh (`sam deploy`, as the workflow calls it,
+with the role, bucket and boundary of the first step) against a bare MiniStack, which AWS_ENDPOINT_URL names; account
+and keys by the `tillbook` command; the smoke test through the front door, since MiniStack's own API Gateway hands gzip
+on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_6
 
 
 def environment(endpoint_url: str) -> dict[str, str]:
-    """Of one who has an AWS there, and nothing of this machine's own."""
+    """The environment of a user with AWS at an endpoint, without settings of this machine."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TILLBOOK_"))}
     runtime = os.environ.get("PYTHON_RUNTIME")
     path = f"{Path(runtime).parent}:{os.environ['PATH']}" if runtime else os.environ["PATH"]
@@ -54,8 +55,12 @@ class Rehearsal(Stack):
 
     def deploy(self) -> None:
         pairs = [f"{name}={value}" for name, value in {"Architecture": ARCHITECTURE, **PARAMETERS}.items()]
+        pairs.append("RoleBoundary=administrator")
         self.run(str(SAM), "build", "--config-env", "dev", "--parameter-overrides", *pairs)
-        self.run("bash", "deploy/deploy.sh", "dev", "--parameter-overrides", *pairs)
+        made = self.prepare()
+        self.bucket = made["ArtifactsBucket"]
+        by_the_role = ["--role-arn", made["ExecutionRole"], "--no-resolve-s3", "--s3-bucket", self.bucket]
+        self.run("bash", "deploy/deploy.sh", "dev", *by_the_role, "--parameter-overrides", *pairs)
         number_concurrency(self.boto3_client("lambda"))
         cloudformation = self.boto3_client("cloudformation")
         stack = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
@@ -66,13 +71,35 @@ class Rehearsal(Stack):
         self.routes = templates.routes(template)
         self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
 
+    def prepare(self) -> dict[str, str]:
+        """The outputs of deploy/oidc-role.yaml as an administrator deploys it. MiniStack has no OIDC providers."""
+        template, name = templates.load(ROOT / "deploy" / "oidc-role.yaml"), f"{NAME}-deployment"
+        provider = "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com"
+        del template["Resources"]["Provider"]
+        given = {"Repository": "owner/name", "Environment": "staging", "StackName": NAME, "ProviderArn": provider}
+        cloudformation = self.boto3_client("cloudformation")
+        cloudformation.create_stack(
+            StackName=name,
+            TemplateBody=json.dumps(template),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+        )
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+        outputs = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+        return {output["OutputKey"]: output["OutputValue"] for output in outputs}
+
     def run(self, *command: str) -> str:
         """Raises SystemExit with its output where it fails."""
         started = time.monotonic()
         ran = subprocess.run(
-            command, cwd=ROOT, env=environment(self.endpoint_url), stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False,
-        )  # fmt: skip
+            command,
+            cwd=ROOT,
+            env=environment(self.endpoint_url),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         shown = " ".join(Path(word).name if word.startswith(str(ROOT)) else word for word in command)
         print(f"{time.monotonic() - started:6.1f} s  {shown}", flush=True)
         if ran.returncode:
@@ -88,14 +115,24 @@ class Rehearsal(Stack):
 
 
 def rehearse(port: int) -> bool:
-    # What an earlier build left must not pass for this one's.
+    # The files of an earlier build must not be taken for those of this one.
     shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
     with Rehearsal(port) as stack:
         stack.tillbook("account", "create", ACCOUNT)
         good = smoke(Smoke(stack.url, ACCOUNT, stack.key("ingest"), stack.key("admin")))
         report = stack.tillbook("audit", "--all")
         print(f"audit: {report['people']} people, {len(report['drift'])} with drift")
-        stack.run(str(SAM), "delete", "--config-env", "dev", "--no-prompts", "--region", "us-east-1")
+        stack.run(
+            str(SAM),
+            "delete",
+            "--config-env",
+            "dev",
+            "--no-prompts",
+            "--region",
+            "us-east-1",
+            "--s3-bucket",
+            stack.bucket,
+        )
         left = stack.boto3_client("dynamodb").list_tables()["TableNames"]
         print(f"tables that are left: {len(left)}")
         return good and not report["drift"] and not left

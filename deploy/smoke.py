@@ -1,8 +1,8 @@
-"""`python -m deploy.smoke --url https://… --account 1234567`: does what was deployed take orders, and count them?
+"""`python -m deploy.smoke --url https://… --account 1234567`: checks that a deployment accepts and counts orders.
 
-Keys come from TILLBOOK_INGEST_KEY and TILLBOOK_ADMIN_KEY. Gzip comes first: how an HTTP API hands it on is documented
-nowhere. Then the published examples (events/), under ids of this run, of people of this run, who are erased at the end.
-Exit code 1 if a check failed.
+The keys are read from TILLBOOK_INGEST_KEY and TILLBOOK_ADMIN_KEY. Gzip is checked first, since it is not documented how
+an HTTP API passes it on. Then the published examples (events/) are sent, with order ids and people of this run only,
+who are erased at the end. Exit code 1 if a check failed.
 """
 
 from __future__ import annotations

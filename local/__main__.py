@@ -1,13 +1,14 @@
-"""`python -m local [--port 8000] [--state DIR]`: what `make run` runs."""
+"""`python -m local [--port 8000] [--state DIR]`: serves the local stack, for `make run`."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from botocore.exceptions import ClientError
 
@@ -19,22 +20,40 @@ from local.template import TemplateError
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", type=int, default=8000, help="where the API is served, on 127.0.0.1")
-    parser.add_argument("--state", type=Path, help="a directory to keep what is stored in over a clean restart")
+    parser.add_argument("--port", default="8000", help="where the API is served, on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--state", type=Path, help="a directory to keep what is stored in")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
-        _run(arguments.port, arguments.state.resolve() if arguments.state else None)
+        _run(_port(arguments.port), _directory(arguments.state))
     except (PortTaken, TemplateError, DeployError, ClientError, RuntimeError) as error:
         sys.exit(str(error))
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= 65535):
+        sys.exit(f"PORT must be a number from 0 to 65535, not {text!r}: make run PORT=8001")
+    return int(text)
+
+
+def _directory(state: Path | None) -> Path | None:
+    if state is None:
+        return None
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"STATE must be a directory that can be written: {state}: {error.strerror}")
+    if not os.access(state, os.W_OK | os.X_OK):
+        sys.exit(f"STATE must be a directory that can be written: {state}")
+    return state.resolve()
 
 
 def _run(port: int, state: Path | None) -> None:
     started = time.monotonic()
     print("Starting the stack of template.yaml on an embedded AWS ...", flush=True)
     with Stack(port, state=state, failed=_failed) as stack, announced(stack):
-        # Here, so that a mistake in the package that is worked on does not keep the stack from starting.
+        # Imported here, so that a mistake in the package does not prevent the stack from starting.
         from local.play import play
         from local.reload import Reloader
         from local.seed import seed
@@ -43,29 +62,35 @@ def _run(port: int, state: Path | None) -> None:
         print(f"Ready after {time.monotonic() - started:.1f} s. Playing the examples in events/ ...", flush=True)
         try:
             play(stack)
-        # What is being worked on may not answer as it should, and is served all the same.
+        # The stack is served even if the examples fail: somebody may be working on it.
         except (OSError, LookupError, TypeError, ValueError) as error:
             print(f"The examples could not be played: {error!r}", file=sys.stderr)
+        _state.serving = True
         print(f"""
 Serving {stack.url} until Ctrl-C (open it in a browser); its AWS is {stack.endpoint_url} (log: {stack.aws.log}).
 Edits of functions/, layers/ and template.yaml are deployed as you save.""")
         sys.stdout.flush()
         with Reloader(stack):
-            while not _leaving.wait(1):
-                pass
+            while not _state.stop:
+                time.sleep(0.2)
 
 
-# Python drops what a signal handler raises while a finalizer runs: then this ends the loop.
-_leaving = threading.Event()
+# Whether the stack serves, and whether it must stop.
+_state = SimpleNamespace(serving=False, stop=False)
 
 
 def _leave(_number: int, _frame: object) -> None:
-    """Raises SystemExit, once: nothing may interrupt the clearing up, which is quick."""
-    _leaving.set()
+    """Handles a signal to stop. Later signals are ignored, so that nothing interrupts the cleanup, which is quick.
+
+    While the stack starts, the handler raises SystemExit. While it serves, the handler sets `stop`, which the loop
+    checks: Python would print and drop an exception that a signal handler raises while a finalizer runs.
+    """
+    _state.stop = True
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     print("\nStopping ...", flush=True)
-    sys.exit(0)
+    if not _state.serving:
+        sys.exit(0)
 
 
 def _failed(function: str, log: str) -> None:

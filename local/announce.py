@@ -1,4 +1,4 @@
-"""Where the stack that runs is, in .local/stack.json: `tillbook --local` finds it there."""
+"""Writes the addresses of the running stack to .local/stack.json, where `tillbook --local` finds them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILE = ROOT / ".local" / "stack.json"
 
 @contextlib.contextmanager
 def announced(stack: Stack) -> Iterator[None]:
-    """Of several stacks, the one that started last is found."""
+    """Writes the file. If several stacks run, it has the one that started last."""
     FILE.parent.mkdir(exist_ok=True)
     content = json.dumps(
         {"endpoint_url": stack.endpoint_url, "stack_name": STACK, "url": stack.url, "process": os.getpid()}

@@ -15,6 +15,7 @@ from local import template as templates
 
 BUCKET = "tillbook-code"
 STACK = "tillbook"
+_TEMPLATE = "template.json"
 DEPLOY_SECONDS = 60
 
 Client = Callable[[str], Any]
@@ -39,9 +40,11 @@ def deploy(client: Client, template_path: Path, root: Path, parameters: Mapping[
     for key, archive in templates.package(template, root, BUCKET).items():
         s3.put_object(Bucket=BUCKET, Key=key, Body=archive)
 
+    # As the SAM CLI does: a template that is sent along may have 51,200 bytes.
+    s3.put_object(Bucket=BUCKET, Key=_TEMPLATE, Body=json.dumps(template))
     request = {
         "StackName": STACK,
-        "TemplateBody": json.dumps(template),
+        "TemplateURL": f"https://s3.amazonaws.com/{BUCKET}/{_TEMPLATE}",
         "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
         "Parameters": [
             {"ParameterKey": key, "ParameterValue": value}

@@ -1,13 +1,14 @@
-"""The embedded AWS: MiniStack in a process of its own, on loopback, that never outlives ours.
+"""The embedded AWS: MiniStack in a child process, on loopback, which never outlives its parent.
 
-Run as a program, this file is that process. It holds the reading end of a pipe whose other end only its
-parent has: when the pipe closes, for whatever reason the parent ended, MiniStack saves its state and ends,
-and its function workers with it.
+This file is also the program of that process. It holds the reading end of a pipe whose other end only the parent has.
+When the pipe closes, for whatever reason the parent ended, MiniStack and its function workers end, too. With a
+directory for state, MiniStack saves its state while it runs (snapshots.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -15,18 +16,25 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).resolve().parent.parent))
+
+from local.key_conditions import narrowed
+from local.snapshots import Snapshots, newest
+
 START_SECONDS = 30
-# State is written when it ends, so it gets the time for that.
+# The last snapshot is written when it ends, so it gets the time for that.
 STOP_SECONDS = 20
 
 
 class EmbeddedAws:
     """MiniStack as a child process.
 
-    `directory` takes its log and temporary files; `state`, if given, what it stores, for the next start.
+    `directory` is for its log and temporary files; `state`, if given, for snapshots, which the next start loads.
     """
 
     def __init__(self, directory: Path, state: Path | None = None) -> None:
@@ -34,21 +42,22 @@ class EmbeddedAws:
         self.port = _port(state)
         self.endpoint_url = f"http://127.0.0.1:{self.port}"
         self._temporary = directory / "tmp"
-        self._state = state
+        self._snapshots = state / "snapshots" if state else None
+        self._loaded = newest(self._snapshots) if self._snapshots else None
         self._process: subprocess.Popen[bytes] | None = None
         self._log_file: IO[bytes] | None = None
 
     def start(self) -> None:
-        """Return once it answers. Raises RuntimeError with the end of its log when it does not."""
+        """Starts MiniStack, and returns when it answers. Raises RuntimeError with the end of its log if it does not."""
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._log_file = self.log.open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, "-P", __file__],
+            [sys.executable, "-P", __file__, *([str(self._snapshots)] if self._snapshots else [])],
             env=self._environment(),
             stdin=subprocess.PIPE,
             stdout=self._log_file,
             stderr=subprocess.STDOUT,
-            # Ctrl-C in a terminal goes to us alone: we end it when the front door has closed.
+            # A separate session: Ctrl-C in a terminal reaches the parent only, which closes the front door first.
             start_new_session=True,
         )
         end = time.monotonic() + START_SECONDS
@@ -58,6 +67,20 @@ class EmbeddedAws:
             time.sleep(0.02)
         self.stop()
         raise RuntimeError(f"MiniStack did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
+
+    def wait_until_saved(self) -> None:
+        """Returns when the deployment is in a snapshot. Earlier journal entries could not be replayed without tables.
+
+        Raises RuntimeError.
+        """
+        if self._snapshots is None:
+            return
+        end = time.monotonic() + START_SECONDS
+        while newest(self._snapshots) in (None, self._loaded):
+            if time.monotonic() > end:
+                log = self.log.read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"What is stored could not be saved in {self._snapshots}:\n{log}")
+            time.sleep(0.02)
 
     def stop(self) -> None:
         process, self._process = self._process, None
@@ -91,8 +114,8 @@ class EmbeddedAws:
             # Each worker has a copy of the code of its own, that nobody else reads.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        if self._state:
-            environment |= {"PERSIST_STATE": "1", "STATE_DIR": str(self._state / "aws")}
+        if self._snapshots:
+            environment |= {"PERSIST_STATE": "1", "STATE_DIR": str(self._loaded or self._temporary / "state")}
         return environment
 
 
@@ -116,15 +139,42 @@ def _port(state: Path | None) -> int:
     return port
 
 
-def _serve() -> None:
-    """What the child process runs."""
+def _is_of_a_stream(event: Any) -> bool:
+    records = event.get("Records") if isinstance(event, dict) else None
+    first = records[0] if isinstance(records, list) and records else None
+    return isinstance(first, dict) and first.get("eventSource") == "aws:dynamodb"
+
+
+def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Lets a batch of a stream fail if its function reports failed records. MiniStack would acknowledge them.
+
+    Lambda delivers again from the first failed record on; here the whole batch is delivered again.
+    """
+
+    def executed(function: Any, event: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
+        result = execute(function, event, *arguments, **named)
+        if _is_of_a_stream(event) and not result.get("error"):
+            body = result.get("body")
+            answer = json.loads(body) if isinstance(body, str | bytes) and body else body
+            if isinstance(answer, dict) and answer.get("batchItemFailures"):
+                return result | {"error": True, "body": {"errorType": "ReportBatchItemFailures"}}
+        return result
+
+    return executed
+
+
+def _serve(snapshots: Path | None) -> None:
+    """The program of the child process."""
     from ministack import app
     from ministack.core import iam_actions, lambda_runtime
-    from ministack.services import lambda_svc
+    from ministack.services import dynamodb, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     # After an answer a worker's log is read until it is silent: 50 ms for a function that logs nothing.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
+
+    lambda_svc._execute_function = with_stream_failures(lambda_svc._execute_function)
+    dynamodb._query = narrowed(dynamodb._query, dynamodb._tables)
 
     # IAM has no actions for batches: who may send one message may send ten.
     action_of = iam_actions.extract_iam_action
@@ -147,17 +197,13 @@ def _serve() -> None:
 
     def end_with_the_parent() -> None:
         sys.stdin.buffer.read()
-        if os.environ.get("PERSIST_STATE"):
-            # Tables are saved before queues: a batch that ends in between would be in neither.
-            lambda_svc._poll_sqs = lambda: False
-            end = time.monotonic() + STOP_SECONDS / 2
-            while lambda_svc._esm_inflight and time.monotonic() < end:
-                time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(STOP_SECONDS)
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=end_with_the_parent, daemon=True).start()
+    if snapshots:
+        Snapshots(snapshots).install()
     sys.argv = ["ministack"]
     try:
         app.main()
@@ -166,4 +212,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(Path(sys.argv[1]) if sys.argv[1:] else None)

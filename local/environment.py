@@ -1,10 +1,10 @@
 """Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci|--audit] GROUP...`
 
-Runs on the machine's own Python, whatever its age, with nothing installed: so it imports the standard library
-alone, and checks the version before anything that an older Python could not import.
+It runs on the machine's own Python, however old, with nothing installed. So it imports the standard library only, and
+checks the version before it imports anything that an older Python does not have.
 
-A stamp in the environment names what was installed (groups, versions, lock, Python). It is taken away before
-pip runs and written after: an environment without one was left half made, and is made again.
+A stamp in the environment names its contents (groups, versions, lock, Python). It is removed before pip runs and
+written afterwards: an environment without a stamp is incomplete, and is made again.
 """
 
 import sys
@@ -77,7 +77,7 @@ def _requirements(group: str) -> list[str]:
 
 
 def _installed(stamp: Path, python: Path) -> dict | None:  # type: ignore[type-arg]
-    """What the stamp says, or None when there is no environment that can be used."""
+    """The content of the stamp, or None if there is no usable environment."""
     try:
         return json.loads(stamp.read_text()) if os.access(python, os.X_OK) else None
     except (OSError, ValueError):

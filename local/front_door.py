@@ -1,8 +1,8 @@
 """The front door: HTTP in, an API Gateway event (HTTP API, payload format 2.0) to a function, HTTP out.
 
-It stands where an embedded API Gateway would, because those lose what order ids may carry (`%2F`, `%25`) and
-change gzip bodies. A path is decoded once and then matched, segment by segment: as AWS most likely does, and the harder
-of the two readings for ids with a `/` (docs/decisions.md).
+It replaces the API Gateway of MiniStack, which loses characters that order ids may contain (`%2F`, `%25`) and changes
+gzip bodies. A path is decoded once and then matched segment by segment. AWS most likely does the same, and of the two
+possible ways it is the harder one for ids with a `/` (docs/design/requests.md).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.template import Route
 
 MAX_BODY_BYTES = 10 * 1024 * 1024
-# What Lambda lets through, as an event and as an answer.
+# The largest event and answer that Lambda accepts.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
-# What is handed on as text, besides text/*.
+# Content types that are passed on as text, besides text/*.
 TEXTUAL = ("/json", "+json", "/xml", "+xml", "/javascript", "/x-www-form-urlencoded")
 ACCOUNT_ID = "000000000000"
 API_ID = "local"
@@ -53,7 +53,7 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    # Of the function, for the access log.
+    # The function's error, for the access log.
     error: str = ""
 
 
@@ -88,6 +88,8 @@ class FrontDoor:
         self.routes = list(routes)
         self.log_format = log_format
         self.throttle: Throttle | None = None
+        # Limits of routes that have their own, by route key.
+        self.throttles: dict[str, Throttle] = {}
         # How many requests may be with functions, or wait for one: Lambda refuses more of them. None: any number.
         self.capacity: int | None = None
         self._open = 0
@@ -103,7 +105,9 @@ class FrontDoor:
             return
         body = await _read(receive)
         request_id, started = str(uuid.uuid4()), time.monotonic()
-        if self.throttle and not self.throttle.passes():
+        route_key = self._route_key(scope)
+        throttle = self.throttles.get(route_key, self.throttle)
+        if throttle and not throttle.passes():
             answer = _gateway_error(429, "Too Many Requests")
         elif body is None:
             answer = _gateway_error(413, "Request Entity Too Large")
@@ -116,7 +120,7 @@ class FrontDoor:
             finally:
                 self._open -= 1
         if self.log_format:
-            self._log(access_line(self.log_format, scope, answer, request_id, self._route_key(scope), started))
+            self._log(access_line(self.log_format, scope, answer, request_id, route_key, started))
         headers = [*answer.headers, (b"apigw-requestid", request_id.encode())]
         # h11 refuses a length, let alone a body, where HTTP has none.
         content = b"" if answer.status in (204, 304) else answer.body
@@ -151,7 +155,7 @@ class FrontDoor:
 def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, str], None]) -> Invoke:
     """An `Invoke` on `functions`, a boto3 Lambda client.
 
-    `names` gives a function's name for its logical id. `failed` is told of each that raised, with its log.
+    `names` maps logical ids to names of functions. `failed` is called for each function that raised, with its log.
     """
 
     def invoke(function: str, payload: bytes) -> bytes:
@@ -298,7 +302,7 @@ def response(result: bytes) -> Answer:
 
 
 def access_line(log_format: str, scope: Scope, answer: Answer, request_id: str, route: str, started: float) -> str:
-    """What API Gateway writes: `$context.` and a name stand for a value, or for `-`."""
+    """A line of the access log as API Gateway writes it: `$context.NAME` is replaced by its value, or by `-`."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     now = datetime.now(UTC)
     values: dict[str, Any] = {

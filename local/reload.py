@@ -21,6 +21,7 @@ class Reloader:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._stop = threading.Event()
+        self._loaded: tuple[int, templates.Template] = 0, {}
         self._seen = self._snapshot()
         self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
 
@@ -54,5 +55,7 @@ class Reloader:
 
     def _snapshot(self) -> Snapshot:
         template = self._stack.template
-        files = templates.code_files(templates.load(template), self._stack.root)
+        if self._loaded[0] != (changed := template.stat().st_mtime_ns):  # parsing it takes a tenth of a second
+            self._loaded = changed, templates.load(template)
+        files = templates.code_files(self._loaded[1], self._stack.root)
         return {path: path.stat().st_mtime_ns for path in (template, *files)}

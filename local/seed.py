@@ -1,22 +1,26 @@
-"""The account and the keys that exist on one machine only."""
+"""The account, the keys and the connection that exist on one machine only."""
 
 from __future__ import annotations
 
 import sys
 from contextlib import suppress
 
+from local.deploy import STACK
 from local.stack import ROOT, Stack
 
 # The package of the layer, which functions find under /opt/python.
 sys.path.append(str(ROOT / "layers" / "shared"))
 
+from tillbook.aws.secrets import Secrets
 from tillbook.records.accounts import Account, Accounts
+from tillbook.records.connections import Connections
 from tillbook.records.keys import Keys
 from tillbook.rules.errors import Conflict
 
 ACCOUNT = "1234567"
 INGEST_KEY = "local-ingest-key"
 ADMIN_KEY = "local-admin-key"
+SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 
 
 def seed(stack: Stack) -> None:
@@ -27,3 +31,6 @@ def seed(stack: Stack) -> None:
     keys = Keys(client, table)
     keys.create(ACCOUNT, "ingest", "local", secret=INGEST_KEY)
     keys.create(ACCOUNT, "admin", "local", secret=ADMIN_KEY)
+    connections = Connections(client, table, Secrets(stack.boto3_client("ssm"), STACK))
+    with suppress(Conflict):
+        connections.create(ACCOUNT, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)

@@ -38,16 +38,16 @@ PARAMETERS = {"Stage": "dev", "ProcessingConcurrency": "4", "SettleSeconds": "90
 
 
 class PortTaken(Exception):
-    """Something listens on the port; the message says which and what to do."""
+    """The port cannot be listened on; the message says which, why, and what to do."""
 
 
 class Stack:
     """A context manager: inside it MiniStack runs, the template is deployed and the front door serves `url`.
 
-    `port` 0 takes a free one. `state` is a directory that keeps what is stored over a clean restart.
+    `port` 0 takes a free one. `state` is a directory that keeps what is stored (snapshots.py).
     `concurrency` is how many functions the front door calls at once; each takes a process that starts slowly
     and stays, so more of them serve a burst later, not sooner.
-    `failed` is told of each function that raised behind the front door, with the end of its log.
+    `failed` is called for each function that raised behind the front door, with the end of its log.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Stack:
 
     def __enter__(self) -> Stack:
         with contextlib.ExitStack() as undo:
-            # First of all, so that a taken port is told at once.
+            # Checked first, so that a port in use is reported at once.
             listener = undo.enter_context(_listen(self._port))
             self.port = listener.getsockname()[1]
             self.url = f"http://127.0.0.1:{self.port}"
@@ -86,6 +86,7 @@ class Stack:
             self.aws.start()
             self.boto3_client = cache(self._client)
             self.deploy()
+            self.aws.wait_until_saved()
             self._open(listener, undo)
             self._exit = undo.pop_all()
         return self
@@ -104,17 +105,23 @@ class Stack:
         self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
         if hasattr(self, "_door"):
             self._door.routes, self._door.log_format = self.routes, self._log_format
-            self.throttle(self._throttling)
+            self.throttle(*self._throttling)
 
-    def throttle(self, limits: tuple[float, float] | None, capacity: int | None = None) -> None:
-        """What the front door lets through: requests a second and how many at once, as in the template, and how many
-        may be with functions, as a region's concurrency has it. None for no limit.
+    def throttle(
+        self,
+        limits: tuple[float, float] | None,
+        routes: Mapping[str, tuple[float, float]] | None = None,
+        capacity: int | None = None,
+    ) -> None:
+        """Sets the limits of the front door: requests a second and concurrent requests, as in the template, also for
+        routes with their own limits, and the number of concurrent functions, as a region has it. None is no limit.
         """
         self._door.throttle = Throttle(*limits) if limits else None
+        self._door.throttles = {key: Throttle(*own) for key, own in (routes or {}).items()}
         self._door.capacity = capacity
 
     def logs(self) -> str:
-        """What every function has logged so far."""
+        """The logs of all functions so far."""
         logs = self.boto3_client("logs")
         # Groups of the template, and those that a function without one writes to.
         groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
@@ -125,7 +132,7 @@ class Stack:
         return "\n".join(lines)
 
     def access_log(self) -> str:
-        """What the front door has logged so far, in the format of the template."""
+        """The access log of the front door so far, in the format of the template."""
         path = self.directory / "access.log"
         return path.read_text() if path.exists() else ""
 
@@ -150,7 +157,7 @@ class Stack:
         access_log = undo.enter_context((self.directory / "access.log").open("a", buffering=1))
         write = partial(print, file=access_log)
         self._door = FrontDoor(self.routes, invoke, self._concurrency, write, self._log_format)
-        self.throttle(self._throttling)
+        self.throttle(*self._throttling)
         undo.callback(self._door.close)
         config = uvicorn.Config(
             self._door,
@@ -184,5 +191,7 @@ def _listen(port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise PortTaken(f"Port {port} is taken; choose another: make run PORT={port + 1}") from error
+        other = port + 1 if 1024 <= port < 65535 else 8001
+        why = "needs root's rights" if isinstance(error, PermissionError) else "is taken"
+        raise PortTaken(f"Port {port} {why}; choose another: make run PORT={other}") from error
     return listener

@@ -1,11 +1,11 @@
-"""What the front door and the deployment read out of template.yaml."""
+"""Reads the parts of template.yaml that the front door and the deployment need."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 Template = dict[str, Any]
 
-# Where code stands in a resource, and under which folder of the archive Lambda looks for it.
+# The property of a resource that has the code, and the folder of the archive in which Lambda looks for it.
 CODE = {
     "AWS::Serverless::Function": ("CodeUri", ""),
     "AWS::Serverless::LayerVersion": ("ContentUri", "python/"),
@@ -64,9 +64,17 @@ def access_log(template: Template) -> str:
     return str(_api(template).get("AccessLogSettings", {}).get("Format", ""))
 
 
-def throttling(template: Template) -> tuple[float, float] | None:
-    """Requests a second that the HTTP API lets through, and how many at once."""
-    settings = _api(template).get("DefaultRouteSettings", {})
+Limits = tuple[float, float]
+
+
+def throttling(template: Template) -> tuple[Limits | None, dict[str, Limits]]:
+    """Requests a second that the HTTP API lets through, and how many at once; also of routes with their own limits."""
+    api = _api(template)
+    routes = {key: found for key, settings in api.get("RouteSettings", {}).items() if (found := _limits(settings))}
+    return _limits(api.get("DefaultRouteSettings", {})), routes
+
+
+def _limits(settings: Mapping[str, Any]) -> Limits | None:
     rate, burst = settings.get("ThrottlingRateLimit"), settings.get("ThrottlingBurstLimit")
     return (float(rate), float(burst)) if rate and burst else None
 

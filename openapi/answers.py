@@ -1,4 +1,4 @@
-"""Shapes of what is answered."""
+"""Shapes of answers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ Schema = dict[str, Any]
 STRING: Schema = {"type": "string"}
 TEXT: Schema = {"type": ["string", "null"]}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 TIME: Schema = {"type": "string", "format": "date-time"}
 TIME_OR_NULL: Schema = {"type": ["string", "null"], "format": "date-time"}
 UUID: Schema = {"type": "string", "format": "uuid"}
 HASH: Schema = {"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"}
 DECIMAL: Schema = {"type": "string", "pattern": "^-?[0-9]+\\.[0-9]+$", "examples": ["105.00"]}
+NUMBER: Schema = {"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]+)?$", "examples": ["2", "1.5"]}
 BY_CURRENCY: Schema = {"type": "object", "additionalProperties": DECIMAL, "description": "Decimals by currency."}
 DATE: Schema = {"type": "string", "format": "date"}
 STRINGS: Schema = {"type": "array", "items": STRING}
@@ -40,39 +42,191 @@ def closed(description: str, /, **properties: Schema) -> Schema:
 
 
 def page(noun: str, of: str) -> Schema:
-    cursor = TEXT | {"description": "What to send as `cursor` for the next page; null at the end."}
+    cursor = TEXT | {"description": "The `cursor` of the next page; null on the last page."}
     return closed(f"A page of {noun}.", **{noun: array(ref(of)), "next_cursor": cursor})
 
 
 _ADDRESS = closed(
     "An address of a v1 order.",
-    company=TEXT, address_1=STRING, address_2=TEXT, city=TEXT, state_name=TEXT, postal_code=STRING,
-)  # fmt: skip
+    company=TEXT,
+    address_1=STRING,
+    address_2=TEXT,
+    city=TEXT,
+    state_name=TEXT,
+    postal_code=STRING,
+)
 _SOURCE: Schema = {"enum": ["orders_api", "shopper_activity"]}
-_CHANGE: Schema = {"type": "integer", "description": "More orders than before; below 0 where orders went."}
+_CHANGE: Schema = {"type": "integer", "description": "The change of the number of orders; negative if there are fewer."}
 _SUM = {"currency": STRING, "orders": _CHANGE, "amount": DECIMAL}
 _VALUE = closed("An amount of a currency.", currency=STRING, amount=DECIMAL)
 _REQUEST = {
     "request_id": UUID,
     "status": {"enum": ["queued", "applied", "duplicate", "failed", "rejected"]},
-    "reason": TEXT | {"description": "Why it failed or was rejected."},
+    "reason": TEXT | {"description": "The reason of a failure or rejection."},
     "received_at": TIME,
 }
 
-SCHEMAS: dict[str, Schema] = {
-    "OrderAnswer": closed(
-        "An order as the Orders API answers it; amounts are decimals with at least one place.",
-        id=UUID | {"description": "Our own id of the order."},
-        order_id=STRING,
-        currency=STRING,
-        total=DECIMAL,
-        customer=closed("Whose order it is.", id=TEXT, email_sha256=HASH),
-        metadata={"type": "object", "additionalProperties": STRING},
-        order_items=array(ref("OrderItemAnswer")),
-        shipping_address={"anyOf": [ref("OrderAddressAnswer"), {"type": "null"}]},
-        billing_address={"anyOf": [ref("OrderAddressAnswer"), {"type": "null"}]},
-        order_date=TIME,
+_OF_ORDERS = {
+    "gross": DECIMAL | {"description": "Totals of the orders."},
+    "refunds": DECIMAL,
+    "net": DECIMAL | {"description": "Gross minus refunds."},
+    "average_order_value": DECIMAL | {"description": "Gross divided by orders."},
+    "new_buyers": COUNT | {"description": "Orders with new_buyer true."},
+}
+_OF_ITEMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Totals of the items."}}
+_ROW = {
+    "period": DATE | {"description": "Its first date; for the first period, the first date of the report."},
+    "currency": STRING,
+    "group": {"type": ["string", "boolean", "null"], "description": "null for orders without one."},
+    "rest": {"type": "boolean", "description": "Whether the row is the sum of all groups without rows of their own."},
+    "orders": COUNT,
+}  # fmt: skip
+_PERIOD = {
+    "from": DATE,
+    "to": DATE,
+    "as_of": TIME_OR_NULL
+    | {
+        "description": "Days with very many orders are summed up once an hour: as of when, if "
+        "orders changed since; else null."
+    },
+    "rows": array(ref("SalesRow")),
+    "totals": array(ref("SalesTotal")) | {"description": "None by category or item."},
+}
+_SALES = {"time_zone": STRING, "interval": STRING, "group_by": TEXT, **_PERIOD}
+
+_DECIMAL_OR_NULL: Schema = {"type": ["string", "null"], "pattern": DECIMAL["pattern"]}
+_MORE: Schema = {"type": "boolean", "description": "Whether the count is a lower bound."}
+_KEY = {
+    "id": STRING, "label": TEXT, "role": {"enum": ["ingest", "admin"]}, "created_at": TIME,
+    "last_used": {"type": ["string", "null"], "format": "date"}, "revoked": {"type": "boolean"},
+    "created_by": TEXT | {"description": "Id of the key that created it; null for the command line."},
+    "current": {"type": "boolean", "description": "Whether it is the key of this request."},
+}  # fmt: skip
+_BECAME = closed("The outcome of its request.", status=STRING, reason=TEXT)
+_DELIVERY = closed(
+    "The last genuine delivery.",
+    received_at=TIME, result={"enum": ["accepted", "ignored", "rejected"]}, reason=TEXT,
+    request_id={"type": ["string", "null"], "format": "uuid"}, outcome={"anyOf": [_BECAME, {"type": "null"}]},
+)  # fmt: skip
+_CONNECTION = {
+    "name": STRING, "platform": {"enum": ["woocommerce", "shopify"]}, "provider": STRING,
+    "url": STRING | {"description": "The URL for the platform's webhooks."}, "created_at": TIME,
+    "both_valid_until": TIME_OR_NULL | {"description": "The time until which the old secret is valid, too."},
+    "last_delivery": {"anyOf": [_DELIVERY, {"type": "null"}]},
+    "last_refused_at": TIME_OR_NULL | {"description": "When the last delivery with a wrong signature was received."},
+    "check": closed(
+        "Whether it works.", status={"enum": ["ok", "waiting", "problem"]},
+        code={"enum": ["receiving", "never_received", "wrong_signature", "rejected", "failed", "no_secret"]},
+        message=STRING,
     ),
+}  # fmt: skip
+
+
+def _cloud_event(kind: str, description: str, data: Schema, **more: Schema) -> Schema:
+    """An event in the envelope of CloudEvents 1.0."""
+    return closed(
+        description,
+        specversion={"const": "1.0"},
+        id=STRING | {"description": "The same whenever this event is sent again."},
+        source=STRING | {"examples": ["/tillbook/tillbook-prod/1234567"]},
+        type={"const": kind},
+        subject=STRING,
+        time=TIME,
+        datacontenttype={"const": "application/json"},
+        **more,
+        data=data,
+    )
+
+
+_OF_ORDER = closed("Which order.", provider=TEXT, order_id=STRING)
+_REQUEST_DATA = {
+    "account_id": STRING, "source": _SOURCE, "request_id": UUID, "received_at": TIME, "action": STRING,
+    "order": _OF_ORDER, "reason": TEXT, "effects": array(closed("What it did to LTV, of one currency.", **_SUM)),
+}  # fmt: skip
+# Type -> (summary, schema).
+WEBHOOKS: dict[str, tuple[str, str]] = {
+    "lifetime_value.changed": ("The lifetime value of a person changed", "LifetimeValueChanged"),
+    "order.applied": ("A request was applied", "OrderApplied"),
+    "order.failed": ("A request failed", "OrderFailed"),
+    "orders.purged": ("All orders of a source were purged", "OrdersPurged"),
+}
+
+_PERSON = {
+    "id": STRING | {"description": "Our own id of the person."},
+    "email_sha256": HASH,
+    "person_id": TEXT,
+    "customer_id": TEXT,
+    "lifetime_value": BY_CURRENCY | {"description": "Of the sources that the account counts, by currency."},
+    "lifetime_value_by_source": {"type": "object", "additionalProperties": BY_CURRENCY},
+    "orders_count": COUNT,
+}
+_ORDERED = {"first_order_on": DATE, "last_order_on": DATE | {"description": "In the account's time zone."}}
+_AS_OF = TIME_OR_NULL | {"description": "As of when, of accounts with very many orders or people; else null."}
+_PEOPLE = {"total": COUNT | {"description": "How many people match."}, "currency": STRING, "as_of": _AS_OF}
+_BOUND = {"anyOf": [DECIMAL, {"type": "null"}]}
+
+_RESULTS = array(
+    {
+        "type": "object",
+        "description": "The result for one person. It has `orders` only if they were requested.",
+        "properties": {
+            "customer": {"type": "boolean"},
+            "orders": array(closed(
+                "An order of theirs.",
+                order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT, ordered_at=TIME,
+                date=DATE | {"description": "In the account's time zone."}, currency=STRING, total=DECIMAL,
+                refunds=DECIMAL, net=DECIMAL, new_buyer={"type": ["boolean", "null"]},
+                metadata=ANYTHING | {"description": "Of shopper activity: custom attributes."},
+            )),
+            "more": {"type": "boolean", "description": "Whether there are more orders than are listed."},
+        },
+        "required": ["customer"],
+        "additionalProperties": False,
+    }
+)  # fmt: skip
+_NOTES = STRINGS | {"description": "Warnings about values that were rounded, ignored or not understood."}
+_ORDER = {
+    "id": UUID | {"description": "Our own id of the order."},
+    "order_id": STRING,
+    "currency": STRING,
+    "total": DECIMAL,
+    "customer": closed("Whose order it is.", id=TEXT, email_sha256=HASH),
+    "metadata": {"type": "object", "additionalProperties": STRING},
+    "order_items": array(ref("OrderItemAnswer")),
+    "shipping_address": {"anyOf": [ref("OrderAddressAnswer"), {"type": "null"}]},
+    "billing_address": {"anyOf": [ref("OrderAddressAnswer"), {"type": "null"}]},
+    "order_date": TIME,
+}
+
+SCHEMAS: dict[str, Schema] = {
+    "Received": {
+        "type": "object",
+        "description": "The result of a webhook, which has one of these fields.",
+        "properties": {
+            "request_ids": array(UUID) | {"description": "Ids of the events that were queued."},
+            "ignored": STRING | {"description": "Why it is not an order: a ping, another topic, a draft, a test."},
+            "rejected": STRING | {"description": "The reason why a genuine webhook was not accepted."},
+        },
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": False,
+    },
+    "OrderAnswer": closed(
+        "An order as the Orders API answers it; amounts are decimals with at least one place.", **_ORDER
+    ),
+    "StoredOrder": {
+        **closed("The order, with the notes of its last requests if there are any.", **_ORDER),
+        "properties": _ORDER | {
+            "shipping_address": {"anyOf": [ref("StoredAddress"), {"type": "null"}]},
+            "billing_address": {"anyOf": [ref("StoredAddress"), {"type": "null"}]},
+            "notes": _NOTES,
+        },
+    },
+    "StoredAddress": {
+        **_ADDRESS,
+        "description": "An address of a v1 order. It has name and country only in answers of GET.",
+        "properties": _ADDRESS["properties"] | {"name": TEXT, "country": TEXT | {"examples": ["USA"]}},
+    },
     "OrderItemAnswer": closed(
         "An item of a v1 order.",
         category=STRINGS, description=TEXT, identifier=STRING,
@@ -80,37 +234,53 @@ SCHEMAS: dict[str, Schema] = {
         total=DECIMAL,
     ),
     "OrderAddressAnswer": _ADDRESS,
-    "Accepted": closed("Queued; ask for what became of it by this id.", request_id=UUID),
-    "AcceptedBatch": closed("Queued, an id for each order in the same order.", request_ids=array(UUID)),
+    "Accepted": closed("Queued. This id shows later what became of it.", request_id=UUID),
+    "AcceptedBatch": closed(
+        "Queued, with an id for each order of the batch, in the same sequence.", request_ids=array(UUID)
+    ),
     "RequestStatus": {
-        **closed("What became of a request.", **_REQUEST),
-        "properties": _REQUEST | {"original_request_id": UUID, "notes": STRINGS},
+        **closed("The outcome of a request.", **_REQUEST),
+        "properties": _REQUEST | {"original_request_id": UUID, "notes": _NOTES},
     },
     "Person": closed(
-        "A person, with lifetime value.",
-        id=STRING | {"description": "Our own id of the person."},
-        email_sha256=HASH, person_id=TEXT, customer_id=TEXT,
-        lifetime_value=BY_CURRENCY | {"description": "Of the sources that the account counts, by currency."},
-        lifetime_value_by_source={"type": "object", "additionalProperties": BY_CURRENCY},
-        orders_count=COUNT, first_order_at=TIME_OR_NULL, last_order_at=TIME_OR_NULL,
+        "A person, with lifetime value.", **_PERSON, first_order_at=TIME_OR_NULL, last_order_at=TIME_OR_NULL,
+    ),
+    "ListedPerson": closed("A person in a list, with lifetime value.", **_PERSON, **_ORDERED),
+    "PeopleList": {
+        **page("people", "ListedPerson"),
+        "properties": page("people", "ListedPerson")["properties"] | _PEOPLE,
+        "required": ["people", "next_cursor", *_PEOPLE],
+    },
+    "Segments": closed(
+        "How many customers are in each segment.",
+        segments=array(closed(
+            "A segment of the account: all bounds that are not null hold.",
+            name=STRING, currency=STRING, min_lifetime_value=_BOUND, max_lifetime_value=_BOUND,
+            **dict.fromkeys(("min_orders", "max_orders", "min_days", "max_days"), COUNT_OR_NULL),
+            people=COUNT, lifetime_value=DECIMAL | {"description": "Of all of them."},
+        )),
+        people=COUNT | {"description": "Who have an order that counts, in a segment or not."}, as_of=_AS_OF,
     ),
     "Activity": closed(
         "One entry of a timeline.",
         name=STRING | {"examples": ["Placed an order"]}, occurred_at=TIME, request_id=UUID,
-        order=ANYTHING | {"description": "The order as this event tells it."},
+        order=ANYTHING | {"description": "The order's fields in this event."},
         properties=ANYTHING | {"description": "Custom attributes, with their JSON types."},
     ),
     "ActivityPage": page("activity", "Activity"),
     "Account": closed(
         "Whose key this is.",
-        account_id=STRING, currency=STRING, sources=array(_SOURCE),
+        account_id=STRING, name=TEXT, currency=STRING, sources=array(_SOURCE),
+        time_zone=STRING | {"description": "IANA name of the time zone in which reports have their days."},
+        segments=array(ANYTHING) | {"description": "Segments of customers: a name, and bounds."},
         key=closed("The key.", id=STRING, label=TEXT, role={"enum": ["ingest", "admin"]}),
     ),
     "Happening": closed(
         "One event of an order, and what the order contributes to LTV after it.",
         name=STRING, action=STRING, occurred_at=TIME, received_at=TIME, request_id=UUID,
-        late={"type": "boolean", "description": "A younger event was received before it."},
-        person=TEXT | {"description": "Our own id of whose LTV it is."},
+        late={"type": "boolean", "description": "Whether a later event was received before it."},
+        notes=_NOTES,
+        person=TEXT | {"description": "Tillbook's own id of the person whose LTV it is in."},
         before={"anyOf": [_VALUE, {"type": "null"}]},
         lifetime_value=_VALUE,
     ),
@@ -119,27 +289,50 @@ SCHEMAS: dict[str, Schema] = {
         "What came in on which day (UTC, by time of receipt).",
         **{"from": DATE, "to": DATE},
         earlier={"type": ["string", "null"], "format": "date",
-                 "description": "Where there was no time for all days: what to send as `to` for the others."},
-        days=array(closed("Orders and amounts of a day.", day=DATE, source=_SOURCE, **_SUM)),
+                 "description": "The `to` of a request for the earlier days, if there was not enough time for them."},
         requests=array(closed("Requests of a day.", day=DATE, source=_SOURCE, status=STRING, count=COUNT)),
-        by_new_buyer=array(closed("Of v1 orders by new_buyer.", new_buyer={"type": ["boolean", "null"]}, **_SUM)),
-        by_promo_code=array(closed("Of v1 orders by promo_code.", promo_code=STRING, **_SUM)),
-        refused=array(closed("Why requests did not count.", status=STRING, reason=STRING, count=COUNT)),
+        refused=array(closed("Why requests did not count.", status=STRING, reason=STRING, count=COUNT)) | {
+            "description": "Reasons of the latest 1,000 failed and 1,000 rejected requests, the most frequent first."
+        },
     ),
+    "SalesReport": {
+        **closed("The sales report.", **_SALES),
+        "properties": _SALES | {"compared_with": {"anyOf": [
+            closed("The same sums for the period to compare with.", **_PERIOD), {"type": "null"},
+        ]}},
+        "required": [*_SALES, "compared_with"],
+    },
+    "SalesRow": {
+        **closed("Orders of a period and group; for a category or an item, quantity and amount ordered.", **_ROW),
+        "properties": _ROW | _OF_ORDERS | _OF_ITEMS,
+    },
+    "SalesTotal": closed("Sums of the whole period, in one currency.", currency=STRING, orders=COUNT, **_OF_ORDERS),
+    "ListedOrder": closed(
+        "An order as reports know it.",
+        order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT,
+        status=STRING | {"description": "Its latest event; submitted or edited in v1. Voided orders do not count."},
+        ordered_at=TIME, date=DATE | {"description": "In the account's time zone."}, currency=STRING, total=DECIMAL,
+        refunds=DECIMAL,
+        net=DECIMAL | {"description": "What it adds to lifetime value."},
+        new_buyer={"type": ["boolean", "null"]}, promo_code=TEXT,
+        person=TEXT | {"description": "Our own id of the person."},
+        items=array(closed("An item, summed by identifier and category.", identifier=TEXT, category=TEXT, **_OF_ITEMS)),
+    ),
+    "OrderList": page("orders", "ListedOrder"),
     "ShopperOrder": {
         "type": "object",
-        "description": "A v3 order as its events made it: of each field what the latest event that carries it says.",
+        "description": "A v3 order: each field as in the latest event that carries it.",
         "properties": {
             "provider": STRING, "order_id": STRING, "status": STRING, "person": STRING, "currency": STRING,
-            "grand_total": {"anyOf": [DECIMAL, {"type": "null"}], "description": "null while no event has told it."},
-            "refund_amount": DECIMAL, "lifetime_value": DECIMAL, "flags": STRINGS, "events": COUNT,
+            "grand_total": {"anyOf": [DECIMAL, {"type": "null"}], "description": "null until an event carries it."},
+            "refund_amount": DECIMAL, "lifetime_value": DECIMAL, "flags": STRINGS, "notes": _NOTES, "events": COUNT,
             "first_occurred_at": TIME, "last_occurred_at": TIME, "properties": ANYTHING,
         },
         "required": ["order_id", "grand_total", "lifetime_value"],
     },
     "OrderPage": closed(
         "A page of orders of either API, newest first.",
-        orders=array({"anyOf": [ref("OrderAnswer"), ref("ShopperOrder")]}), next_cursor=TEXT,
+        orders=array({"anyOf": [ref("StoredOrder"), ref("ShopperOrder")]}), next_cursor=TEXT,
     ),
     "Subscribers": closed(
         "As clients of the v2 API read a person.",
@@ -163,39 +356,81 @@ SCHEMAS: dict[str, Schema] = {
         customer_id=TEXT, added_at=TIME,
     ),
     "MemberPage": page("members", "Member"),
-    "MatchResults": closed(
-        "Who is a customer, in the order of the question.",
-        results=array(closed("Of one person.", customer={"type": "boolean"})),
-    ),
-    "JobStarted": closed("Work that was begun.", job_id=STRING),
+    "MatchResults": {
+        **closed("Who is a customer, in the sequence of the request.", results=_RESULTS),
+        "properties": {"results": _RESULTS, "notes": _NOTES},
+    },
+    "JobStarted": closed("The job that was started.", job_id=STRING),
     "Job": closed(
-        "How far it is.",
+        "A job and its progress.",
         job_id=STRING, kind=STRING, status={"enum": ["queued", "running", "done", "failed"]}, done=COUNT, total=COUNT,
         error=TEXT,
     ),
     "Transaction": {
         **closed(
-            "What became of one request.",
+            "A request with its outcome.",
             **_REQUEST, source={"enum": ["orders_api", "shopper_activity"]}, action=STRING, provider=TEXT,
             order_id=TEXT, route=TEXT, key_label=TEXT, fields=STRINGS, notes=STRINGS,
-            effects=array(closed("What it did to LTV, of one currency.", **_SUM)),
+            effects=array(closed("How it changed LTV, in one currency.", **_SUM)),
         ),
         "additionalProperties": {"type": "string"},
     },
     "TransactionPage": page("transactions", "Transaction"),
     "DeadLetter": closed(
         "An accepted order that could not be applied.",
-        id=STRING, reason=STRING, failed_at=TIME, action=TEXT, provider=TEXT, order_id=TEXT,
+        id=STRING, reason=STRING, failed_at=TIME, received_at=TIME, attempts=COUNT, source=_SOURCE, action=TEXT,
+        provider=TEXT, order_id=TEXT, amount=_DECIMAL_OR_NULL | {"description": "grand_total of the event."},
+        refund_amount=_DECIMAL_OR_NULL, currency=TEXT,
+        payload={"type": ["object", "null"], "additionalProperties": True, "description": "The event as it was kept. "
+                 "null for a v1 request, and where it was not asked for."},
     ),
+    "DeadLetterCount": closed("How many there are.", count=COUNT, more=_MORE),
+    "TransactionCounts": closed(
+        "How many requests became what.", **{"from": DATE, "to": DATE},
+        counts=array(closed("Of a status.", status=STRING, count=COUNT, more=_MORE)),
+    ),
+    "ApiKey": closed("An API key, without its secret.", **_KEY),
+    "NewApiKey": closed("The key, and its secret, which is shown this once.", **_KEY, secret=STRING),
+    "KeyPage": page("keys", "ApiKey"),
+    "Connection": closed("A shop's platform that sends its webhooks here.", **_CONNECTION),
+    "NewConnectionAnswer": closed(
+        "The connection, with what to enter in the shop.", **_CONNECTION,
+        secret=TEXT | {"description": "Shown only in this answer; null if the platform generates it."},
+        setup=STRING | {"description": "The steps in the shop."},
+    ),
+    "ConnectionPage": page("connections", "Connection"),
     "DeadLetterPage": page("deadletters", "DeadLetter"),
     "Replayed": closed(
         "Queued again.", replayed=COUNT,
-        next_cursor=TEXT | {"description": "Where there was no time for all: what to send as `cursor` for the others."},
+        next_cursor=TEXT | {"description": "The `cursor` of the next request, if there was not enough time for all."},
+    ),
+    "LifetimeValueChanged": _cloud_event(
+        "lifetime_value.changed", "The lifetime value of a person in one source and currency changed.",
+        closed(
+            "The change.", account_id=STRING, source=_SOURCE,
+            counted={"type": "boolean", "description": "Whether the account counts the source in lifetime values."},
+            person=closed("The person.", id=STRING, email_sha256=HASH, person_id=TEXT, customer_id=TEXT),
+            currency=STRING, before=DECIMAL, after=DECIMAL,
+            orders_count=COUNT | {"description": "Of the source, in all currencies."},
+            order={"anyOf": [_OF_ORDER, {"type": "null"}], "description": "The order that it was for; of several "
+                   "in one transaction the last. null if it is no longer there."},
+            cause={"anyOf": [closed("The event.", action=TEXT, request_id=STRING), {"type": "null"}],
+                   "description": "null for a correction without an event."},
+        ),
+        sequence=STRING | {"description": "Grows, as text, with each change of the person in the source."},
+    ),
+    "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("It.", **_REQUEST_DATA)),
+    "OrderFailed": _cloud_event(
+        "order.failed", "An accepted request failed; it may be a dead letter.", closed("It.", **_REQUEST_DATA)
+    ),
+    "OrdersPurged": _cloud_event(
+        "orders.purged", "All orders of a source were purged: all its lifetime values are 0.",
+        closed("The purge.", account_id=STRING, source=_SOURCE, received_up_to=TIME),
     ),
     "Error": closed(
-        "Why a v1 request was refused.",
+        "An error of v1.",
         error=closed(
-            "What is wrong.",
+            "The error.",
             name={
                 "enum": [
                     "ValidationError", "NotFound", "MethodNotAllowed", "Conflict", "TooLarge", "UnsupportedMediaType",
@@ -210,7 +445,7 @@ SCHEMAS: dict[str, Schema] = {
         "The token is missing, unknown, revoked or of the wrong role.", error={"const": "Unauthorized"},
     ),
     "Errors": closed(
-        "Why a v3 request was refused: every fault at once.",
+        "An error of v3, with all faults at once.",
         errors={
             "type": "array",
             "minItems": 1,

@@ -7,17 +7,34 @@ import re
 from pathlib import Path
 
 from tillbook.ledger import items
-from tillbook.records import accounts, deadletters, hours, jobs, keys, providers, rejections, scopes, transactions
+from tillbook.records import (
+    accounts,
+    book,
+    connections,
+    deadletters,
+    jobs,
+    keys,
+    last_deliveries,
+    outcomes,
+    providers,
+    rejections,
+    removals,
+    scopes,
+)
 from tillbook.rules.order import OrderState
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "architecture.md"
 BEGIN, END = "<!-- items: made by python -m openapi.architecture -->", "<!-- end of items -->"
 _TABLES = {
     "LedgerTable": (items,),
-    "RecordsTable": (accounts, keys, transactions, deadletters, jobs, scopes, hours, providers, rejections),
-}
+    "RecordsTable": (
+        accounts, keys, connections, last_deliveries, outcomes, deadletters, jobs, scopes, providers, rejections,
+    ),
+    "BookTable": (book,),
+    "RemovalsTable": (removals,),
+}  # fmt: skip
 _KEY = re.compile(r"Key: (`[^`]+`(?: and `[^`]+`)?), (`[^`]+`)\.")
-# What a class writes besides its own fields.
+# Attributes that a class writes besides its own fields.
 _INDEXED = ("records", *items.MATCH_INDEXES.values())
 _MORE = {
     items.ActivityHead: (*OrderState._fields, "contribution", *_INDEXED[:3]),

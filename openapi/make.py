@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from openapi.answers import SCHEMAS, Schema, ref
-from tillbook.contract import fields, match, orders_api, queries, shopper_activity
+from openapi.answers import SCHEMAS, WEBHOOKS, Schema, ref
+from tillbook.contract import fields, management, match, orders_api, queries, shopper_activity
 from tillbook.rules.identity import NOBODY
-from tillbook.web.routes import AUDIENCES, OPERATE, READ, ROUTES, V1, V3, Route
+from tillbook.web.routes import AUDIENCES, CONNECT, EVENTS, OPERATE, READ, REPORTS, ROUTES, SETTINGS, V1, V3, Route
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "functions" / "describe" / "openapi.json"
@@ -24,20 +24,22 @@ _REF = "#/components/schemas/"
 
 _PARAMETERS: dict[str, tuple[str, Schema]] = {
     "account_id": ("The account's id.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
+    "connection": ("The connection's name.", {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}),
     "order_id": ("The order's id as the shop has it, percent-encoded.", {"type": "string", "minLength": 1}),
-    "request_id": ("A request id, as a 202 gave it.", {"type": "string", "minLength": 1}),
-    "provider": ("Where the order comes from.", {"type": "string", "minLength": 1}),
+    "request_id": ("A request id, from the answer 202.", {"type": "string", "minLength": 1}),
+    "provider": ("The shop system of the order.", {"type": "string", "minLength": 1}),
     "id_or_email": (
-        "Our own id, person_id, e-mail address, its SHA-256, or v1 customer_id, tried in that order.",
+        "Tillbook's own id, person_id, e-mail address, its SHA-256, or v1 customer_id, tried in that order.",
         {"type": "string", "minLength": 1},
     ),
     "audience_id": ("The audience's id.", {"type": "string", "minLength": 1, "examples": ["customers-orders-api"]}),
     "job_id": ("The job's id.", {"type": "string", "minLength": 1}),
+    "key_id": ("The key's id.", {"type": "string", "minLength": 1}),
     "deadletter_id": ("The dead letter's id, or `all`.", {"type": "string", "minLength": 1}),
 }
 _HEADERS: dict[str, tuple[str, Schema]] = {
     "Idempotency-Key": (
-        "Makes sending it again safe: the same content under the same key is one event of its order, for ever.",
+        "Makes sending again safe: the same content under the same key is one event of its order, for ever.",
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": fields.SOLID},
     ),
 }
@@ -63,30 +65,38 @@ _LINKS: dict[str, tuple[str, dict[str, str]]] = {
         "getSubscriber",
         {"account_id": "$request.path.account_id", "id_or_email": "$response.body#/id"},
     ),
+    "revokeKey": ("revokeKey", {"key_id": "$response.body#/id"}),
+    "getConnection": ("getConnection", {"connection": "$response.body#/name"}),
+    "removeConnection": ("removeConnection", {"connection": "$response.body#/name"}),
     "getJob": ("getJob", {"job_id": "$response.body#/job_id"}),
 }
 _REFUSALS = {
-    400: "It cannot be read, or a field or a parameter is wrong; the answer says which.",
-    401: "The key is missing, unknown or revoked.",
-    403: "The key is of another role or account (v1: or missing, unknown, revoked).",
-    404: "There is nothing by this id.",
-    409: "The order_id stands for other content.",
-    413: "One order is at most 256 KiB of JSON, a batch or a match 4 MiB.",
+    400: "The body cannot be read, or a field or a parameter is wrong; the answer says which.",
+    401: "The key is missing, unknown or revoked; for a webhook: the signature is missing or wrong.",
+    403: "The key has another role or belongs to another account (v1: or is missing, unknown or revoked).",
+    404: "Nothing was found for this id.",
+    409: "An order with this order_id exists, with other content.",
+    413: "One order is at most 256 KiB of JSON, a batch or a match 4 MiB, a webhook 5 MiB.",
     415: "Send application/json, plain or gzip.",
-    422: "Fields are wrong; the answer names every one.",
+    422: "Fields are wrong; the answer names all of them.",
     429: "Too many requests at once: the gateway's answer.",
-    500: "Our fault.",
+    500: "A fault in Tillbook.",
     503: "Please send it again.",
 }
-_INFO = """Tillbook takes orders from shops and keeps each person's lifetime value, timeline and audiences right.
+_INFO = """Tillbook takes orders from shops and keeps each person's lifetime value, timeline and audiences correct.
 
 It speaks the Orders API (`/v1/order`, Bearer token) and Order Activity (`/v3`, Basic auth with the key as the user
 name, or Bearer). Keys of the role `ingest` may use the order routes, those of the role `admin` all routes of their
 account.
 
 Amounts are JSON numbers or numeric strings with at most 15 digits before the point. They are read exactly;
-what has more than 4 decimals is rounded half to even to 4, and noted with the request.
-Bodies may be sent with `Content-Encoding: gzip`."""
+an amount with more than 4 decimals is rounded to 4 (half to even), with a note on the request.
+Ids such as `0`, `null` or `guest`, addresses without a filled field, and `false` in place of a text count as absent.
+The `notes` of the request and of the order say what was rounded, ignored or not understood.
+Bodies may be sent with `Content-Encoding: gzip`.
+
+Every answer to a GET has an `ETag`. Sent as `If-None-Match`, it is answered 304, without a body, as long as the answer
+would be the same. With `Accept-Encoding: gzip` larger answers are sent so."""
 
 
 def document() -> dict[str, Any]:
@@ -101,8 +111,9 @@ def document() -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "Where this document was read."}],
-        "tags": [{"name": name} for name in (V1, V3, READ, AUDIENCES, OPERATE)],
+        "tags": [{"name": name} for name in (V1, V3, CONNECT, READ, REPORTS, AUDIENCES, OPERATE, SETTINGS, EVENTS)],
         "paths": paths,
+        "webhooks": {name: _webhook(name, *one) for name, one in WEBHOOKS.items()},
         "components": {
             "schemas": dict(sorted((_requests() | SCHEMAS | {"OpenApi": {"type": "object"}}).items())),
             "securitySchemes": {
@@ -122,15 +133,29 @@ def _operation(path: str, route: Route) -> dict[str, Any]:
     answers = {str(status): _success(status, name, route) for status, name in route.answers.items()}
     answers |= {str(status): _refusal(status, v1) for status in sorted(refuses)}
     operation: dict[str, Any] = {
-        "operationId": route.name, "tags": [route.tag], "summary": route.summary,
+        "operationId": route.name,
+        "tags": [route.tag],
+        "summary": route.summary,
         **({"description": route.description} if route.description else {}),
         "security": [] if public else [{"bearer": []}] if v1 else [{"basic": []}, {"bearer": []}],
         **({"parameters": parameters} if parameters else {}),
         "responses": answers,
-    }  # fmt: skip
+    }
     if route.body:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": ref(route.body)}}}
     return operation
+
+
+def _webhook(name: str, summary: str, schema: str) -> dict[str, Any]:
+    """The requests that a target of the event bus receives, if its rule has `$.detail` as InputPath."""
+    content = {"application/cloudevents+json": {"schema": ref(schema)}}
+    return {
+        "post": {
+            "operationId": name.replace(".", "_"), "tags": [EVENTS], "summary": summary,
+            "requestBody": {"required": True, "content": content},
+            "responses": {"2XX": {"description": "Taken."}, "default": {"description": "It is sent again."}},
+        }
+    }  # fmt: skip
 
 
 def _parameter(name: str, place: str, description: str, schema: Schema) -> dict[str, Any]:
@@ -150,11 +175,11 @@ def _query(name: str) -> list[dict[str, Any]]:
 def _success(status: int, name: str, route: Route) -> dict[str, Any]:
     schema = {"type": "array", "items": ref(name[:-2])} if name.endswith("[]") else ref(name)
     content: dict[str, Any] = {"application/json": {"schema": schema}}
-    if route.query == "Members":
+    if "format" in (getattr(queries, route.query).model_fields if route.query else ()):
         content["text/csv"] = {"schema": {"type": "string"}}
-    links = {
-        link: {"operationId": _LINKS[link][0], "parameters": _LINKS[link][1]} for link in route.links
-    }  # fmt: skip
+    if route.query == "Orders":
+        content["application/x-ndjson"] = {"schema": {"type": "string"}}
+    links = {link: {"operationId": _LINKS[link][0], "parameters": _LINKS[link][1]} for link in route.links}
     description = {200: "Done.", 201: "Taken.", 202: "Accepted; it is done behind the queue."}[status]
     return {"description": description, "content": content, **({"links": links} if links else {})}
 
@@ -171,18 +196,19 @@ def _refusal(status: int, v1: bool) -> dict[str, Any]:
 
 MODELS = (
     orders_api.Order, shopper_activity.OrderActivity, shopper_activity.Batch, match.MatchQuery, queries.Purge,
-    queries.Discard,
+    queries.Discard, management.AccountChange, management.NewKey, management.NewConnection,
+    management.NewSecret,
 )  # fmt: skip
 _BLANK = {"anyOf": [
     {"type": "null"}, {"type": "string", "pattern": f"^[{fields.BLANK}]*$"}, {"type": "array", "maxItems": 0},
     {"type": "object", "maxProperties": 0},
 ]}  # fmt: skip
-# What an address that says nothing may be, besides null.
+# The forms of an empty address, besides null.
 _NOTHING = [*_BLANK["anyOf"][1:], {"type": "object", "additionalProperties": _BLANK}]
 
 
 def _plain(schema: Schema) -> Schema:
-    """Without what pydantic adds for Python."""
+    """Removes what pydantic adds for Python."""
     dropped = (
         ("title", "default") if schema.get("additionalProperties") is not True else ("title", "additionalProperties")
     )
@@ -240,7 +266,7 @@ def _both(one: str, other: str) -> Schema:
 
 
 def _say_what_goes_together(schemas: dict[str, Schema]) -> None:
-    """What is checked beyond single fields."""
+    """The rules that concern several fields."""
     schemas["Order"]["anyOf"] = [
         _given("shipping_address", **ref("OrderAddress")), _given("billing_address", **ref("OrderAddress")),
         _given("customer_email"), _given("customer_email_sha256"),
@@ -256,6 +282,10 @@ def _say_what_goes_together(schemas: dict[str, Schema]) -> None:
     ]
     schemas["ActivityItem"]["not"] = {"required": ["discount", "discounts"]}
     lines = [_solid(name) for name in schemas["MatchAddress"]["properties"]]
+    derived = {"properties": {"platform": {"const": "woocommerce"}, "secret": {"type": "null"}}}
+    entered = _given("secret") | {"required": ["platform", "secret"]}
+    entered["properties"]["platform"] = {"const": "shopify"}
+    schemas["NewConnection"]["anyOf"] = [derived | {"required": ["platform"]}, entered]
     schemas["MatchPerson"]["anyOf"] = [
         _given("address", type="object", anyOf=lines), _given("email"), _given("email_sha256"),
         _somebody("customer_id"),

@@ -21,11 +21,17 @@ ANSWERS: dict[str, int] = {
     "record_activity/refund": 202,
     "record_activity/invalid": 422,
     "record_activity/gzip": 202,
+    "receive_webhook/shopify": 200,
+    "receive_webhook/unsigned": 401,
+    "receive_webhook/ping": 200,
     "process_orders/order": 0,
     "process_orders/packed": 0,
-    "process_orders/write": 0,
     "process_orders/rebuild": 0,
     "process_orders/nightly": 0,
+    "process_orders/watch": 0,
+    "keep_book/order": 0,
+    "announce_changes/person": 0,
+    "keep_book/version": 0,
     "audit_ledger/daily": 0,
     "read/person": 200,
     "read/activity": 200,
@@ -43,7 +49,23 @@ ANSWERS: dict[str, int] = {
     "read/transactions": 200,
     "read/summary": 200,
     "read/deadletters": 200,
+    "read/sales": 200,
+    "read/orders_by_date": 200,
+    "read/people": 200,
+    "read/segments": 200,
     "read/account": 200,
+    "read/counts": 200,
+    "read/deadletter": 404,
+    "read/deadletters_count": 200,
+    "configure/settings": 200,
+    "configure/create_key": 201,
+    "configure/keys": 200,
+    "configure/revoke_key": 404,
+    "configure/connect": 201,
+    "configure/connections": 200,
+    "configure/connection": 200,
+    "configure/rotate": 200,
+    "configure/disconnect": 200,
     "edit_order/edit": 200,
     "delete_order/delete": 200,
     "manage/rebuild": 202,
@@ -65,7 +87,7 @@ def event(name: str) -> dict[str, Any]:
 
 
 def outcome(answer: dict[str, Any]) -> int:
-    """What ANSWERS says of an answer."""
+    """The text of ANSWERS for an answer."""
     if "batchItemFailures" in answer:
         return len(answer["batchItemFailures"])
     if "drift" in answer:

@@ -1,4 +1,4 @@
-"""The functions' log goes to sys.stdout as it is when a line is written: their handler keeps the first one."""
+"""Writes the functions' log to the current sys.stdout; their handler would keep the first one."""
 
 from __future__ import annotations
 

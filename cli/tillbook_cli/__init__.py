@@ -1,1 +1,3 @@
-"""The `tillbook` command: accounts and their API keys, on AWS and on the local stack alike."""
+"""The `tillbook` command, which manages stacks on AWS and the local stack."""
+
+__version__ = "0.1.0"

@@ -1,9 +1,8 @@
-"""Commands that speak to the API over HTTPS: the options that say where, and one client with kept connections."""
+"""The options of commands that use the API over HTTPS, and a client that reuses its connections."""
 
 from __future__ import annotations
 
 import functools
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -18,21 +17,21 @@ import urllib3
 from click.core import ParameterSource
 
 from tillbook.rules.errors import Malformed
-from tillbook.rules.json_text import loads
+from tillbook.rules.json_text import dumps, loads
 
 from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
 
-_SECONDS = 40.0  # an HTTP API answers within 30
+_READ_SECONDS = 40.0  # API Gateway answers within 30 s
 _PAGE = 200
-_KEY = re.compile(r"[\x21-\x7e]+")  # what can stand in a header
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # another try may be answered otherwise
+_KEY = re.compile(r"[\x21-\x7e]+")  # the characters that a header may contain
+TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # another try may succeed
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # between the tries of a GET
 _LONGEST_PAUSE = 30.0
 
 
 class Refused(Exception):
-    """The API says no; the message says why. It never holds what was asked for, which may be an e-mail address."""
+    """The API refused a request; the message says why."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -46,7 +45,7 @@ class Answer:
     body: bytes
 
     def json(self) -> Any:
-        """None for what is no JSON: the gateway or something before it answered."""
+        """The body's JSON; None if the body is not JSON, which means that a gateway or a proxy answered."""
         try:
             return loads(self.body, ours=True)
         except (Malformed, RecursionError):
@@ -59,12 +58,14 @@ class Api:
     key: str = field(repr=False)
     as_json: bool = False
     _pool: urllib3.PoolManager = field(
-        default_factory=lambda: urllib3.PoolManager(maxsize=64, timeout=urllib3.Timeout(connect=10, read=_SECONDS)),
+        default_factory=lambda: urllib3.PoolManager(
+            maxsize=64, timeout=urllib3.Timeout(connect=10, read=_READ_SECONDS)
+        ),
         repr=False,
     )
 
     def send(self, method: str, path: str, body: bytes | None = None) -> Answer:
-        """One try. Raises Unreachable where no answer came."""
+        """Sends a request once. Raises Unreachable if there is no answer."""
         headers = {"authorization": f"Bearer {self.key}", "user-agent": "tillbook"}
         if body is not None:
             headers["content-type"] = "application/json"
@@ -73,7 +74,7 @@ class Api:
                 method, self.url.rstrip("/") + path, body=body, headers=headers, retries=False, redirect=False
             )
         except urllib3.exceptions.HTTPError as error:
-            # Its text quotes the path, which may hold an address.
+            # The text of the error is not shown: it quotes the path, which may hold an e-mail address.
             raise Unreachable(f"{self.url} does not answer ({type(error).__name__}).") from None
         return Answer(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
@@ -82,54 +83,66 @@ class Api:
 
     def call(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Any:
         """The answer's JSON. Raises Refused, Unreachable."""
-        answer = self.asked(method, path, payload, **query)
+        answer = self.request(method, path, payload, **query)
         found = answer.json()
         if found is None:
-            raise self.strange()
+            raise self.not_tillbook()
         return found
 
     def part(self, found: Any, name: str, kind: type) -> Any:
-        """A part of an answer. Raises Refused where it is not there: then something else answers at that URL."""
+        """A part of an answer. Raises Refused if it is missing: something else answers at that URL."""
         part = found.get(name) if isinstance(found, dict) else None
         if not isinstance(part, kind):
-            raise self.strange()
+            raise self.not_tillbook()
         return part
 
-    def strange(self) -> Refused:
-        return Refused(f"{self.url} does not answer as Tillbook does.")
+    def not_tillbook(self) -> Refused:
+        return Refused(f"{self.url} does not answer like Tillbook. Check the URL.")
 
-    def asked(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
-        # A "+" for a space is a form's, and read as a plus by some that stand between.
+    def request(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Answer:
+        """Sends a request; GETs are retried. Raises Refused, Unreachable."""
+        # A space is encoded as %20: some proxies do not decode the "+" that HTML forms use.
         given = urlencode({name: value for name, value in query.items() if value is not None}, quote_via=quote)
-        body = None if payload is None else json.dumps(payload).encode()
+        body = None if payload is None else dumps(payload).encode()
         whole = f"{path}?{given}" if given else path
         answer = self._read(whole) if method == "GET" else self.send(method, whole, body)
+        return self._accepted(answer)
+
+    def match(self, audience: str, question: dict[str, Any]) -> list[Any]:
+        """The results of a match. It writes nothing, so it is retried as a GET is. Raises Refused, Unreachable."""
+        path = f"/v1/audience/{segment(audience)}/match"
+        answer = self._accepted(self._read(path, "POST", dumps(question).encode()))
+        results: list[Any] = self.part(answer.json(), "results", list)
+        return results
+
+    @staticmethod
+    def _accepted(answer: Answer) -> Answer:
         if not 200 <= answer.status < 300:
             raise Refused(refusal(answer), answer.status)
         return answer
 
-    def _read(self, path: str) -> Answer:
-        """The first answer that another try would not change. Raises Unreachable."""
+    def _read(self, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
+        """The first answer that is not temporary. Raises Unreachable."""
         for pause in (*_PAUSES, None):
-            asked = 0.0
+            wait = 0.0
             try:
-                answer = self.send("GET", path)
-                if answer.status not in PASSING:
+                answer = self.send(method, path, body)
+                if answer.status not in TEMPORARY:
                     return answer
                 problem = refusal(answer)
-                asked = retry_after(answer.headers.get("retry-after"))
+                wait = retry_after(answer.headers.get("retry-after"))
             except Unreachable as error:
                 problem = str(error)
             if pause is not None:
-                sleep(min(max(asked, pause), _LONGEST_PAUSE))
-        raise Unreachable(f"{problem} It was asked {len(_PAUSES) + 1} times.")
+                sleep(min(max(wait, pause), _LONGEST_PAUSE))
+        raise Unreachable(f"{problem} It was tried {len(_PAUSES) + 1} times.")
 
-    def pages(self, path: str, noun: str, most: int, **query: str | None) -> Iterator[Any]:
-        """The entries of a list, at most so many."""
+    def pages(self, path: str, name: str, most: int, /, **query: str | None) -> Iterator[Any]:
+        """Yields the first `most` entries of the list `name`, page by page."""
         cursor: str | None = None
         while most > 0:
             found = self.get(path, limit=min(most, _PAGE), cursor=cursor, **query)
-            listed = self.part(found, noun, list)
+            listed = self.part(found, name, list)
             yield from listed[:most]
             most -= len(listed)
             cursor = found.get("next_cursor")
@@ -137,17 +150,17 @@ class Api:
                 return
 
     def account(self) -> str:
-        """The account of the key. Raises Refused where the key is not an admin key."""
+        """The account of the key. Raises Refused if the key is not an admin key."""
         return str(self.part(self.get("/v1/account"), "account_id", str))
 
 
 def segment(text: str) -> str:
-    """One segment of a path, every reserved character percent-encoded."""
+    """One segment of a path, with every reserved character percent-encoded."""
     return quote(text, safe="")
 
 
 def retry_after(text: str | None) -> float:
-    """Seconds, of either form of the header; 0 for anything else."""
+    """The seconds in either form of a Retry-After header; 0 for any other text."""
     if not text:
         return 0.0
     if text.strip().isascii() and text.strip().isdecimal():
@@ -159,7 +172,7 @@ def retry_after(text: str | None) -> float:
 
 
 def refusal(answer: Answer) -> str:
-    """What the API says, in either dialect."""
+    """The message of an error answer, in the form of either API."""
     if answer.status in (401, 403):
         return "The key is unknown, revoked, of another account, or its role does not allow this."
     found = answer.json()
@@ -177,52 +190,54 @@ def refusal(answer: Answer) -> str:
 Command = Callable[..., None]
 
 _options = (
-    click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="Where the API is: the stack's output ApiUrl."),
+    click.option("--url", envvar="TILLBOOK_URL", show_envvar=True, help="URL of the API: the stack's output ApiUrl."),
     click.option("--key", envvar="TILLBOOK_KEY", show_envvar=True, help="An API key with the role admin."),
-    click.option("--local", is_flag=True, help="The stack that make run runs in this project, with its key or --key."),
+    click.option("--local", is_flag=True, help="Use the stack that make run runs in this project, with its admin key."),
     click.option("--json", "as_json", is_flag=True, help="Print JSON."),
 )
 
 
-def where(command: Command) -> Command:
-    """The options that say where the API is."""
+def api_options(command: Command) -> Command:
+    """Adds the options that say where the API is."""
     for option in reversed(_options):
         command = option(command)
     return command
 
 
 def connected(url: str | None, key: str | None, local: bool, as_json: bool) -> Api:
-    """Raises Unreachable, click.UsageError."""
+    """The API that the options name. Raises Unreachable, click.UsageError."""
     if local:
         found = local_stack()
-        # An exported key is of another stack: it does not go to this one.
+        # A key from TILLBOOK_KEY belongs to another stack, and must not be sent to this one.
         typed = click.get_current_context().get_parameter_source("key") is ParameterSource.COMMANDLINE
         url, key = found.get("url"), key if typed else LOCAL_KEY
-    # From a file or a paste they may end in a line break.
+    # A value from a file or the clipboard may end with a line break.
     url, key = (url or "").strip(), (key or "").strip()
     if not url or not key:
-        raise click.UsageError("Give --url and --key (or TILLBOOK_URL and TILLBOOK_KEY), or --local for make run.")
+        raise click.UsageError(
+            "Give --url and --key (or TILLBOOK_URL and TILLBOOK_KEY), or --local for the stack that make run runs."
+        )
     if not url.startswith(("http://", "https://")):
         raise click.UsageError("--url must start with https:// (or http:// for a local stack).")
     if not _KEY.fullmatch(key):
-        raise click.UsageError("The key has characters that no key has: copy it anew.")
+        raise click.UsageError("The key has characters that no key has: copy it again.")
     return Api(url, key, as_json)
 
 
 def over_https(command: Command) -> Command:
-    """Gives a command the options that say where, and the Api that is there; tells what went wrong."""
+    """Adds the API's options to a command, passes it an Api, and reports errors."""
 
-    @where
+    @api_options
     @functools.wraps(command)
     def call(*, url: str | None, key: str | None, local: bool, as_json: bool, **arguments: Any) -> None:
-        with told(as_json):
+        with reported(as_json):
             command(connected(url, key, local, as_json), **arguments)
 
     return call
 
 
-class told:  # noqa: N801 - reads as a function
-    """Ends the command with a message and the right code where the API refuses or does not answer."""
+class reported:  # noqa: N801 - reads as a function
+    """Ends the command with a message and an exit code if the API refuses or does not answer."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json

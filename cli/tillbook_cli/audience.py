@@ -1,4 +1,4 @@
-"""`tillbook audience`: over HTTPS, with an admin key, as a campaign tool would."""
+"""`tillbook audience`: lists and exports audiences over HTTPS, with an admin key, as a campaign tool does."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PAGE = 200
 
 
 def _csv_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
-    """Each page, without its header row but for the first, and how many members it has."""
+    """(page, number of its members). Only the first page has a header row."""
     cursor, first = None, True
     while True:
-        answer = api.asked("GET", f"/v1/audience/{segment(audience)}", format="csv", limit=PAGE, cursor=cursor)
+        answer = api.request("GET", f"/v1/audience/{segment(audience)}", format="csv", limit=PAGE, cursor=cursor)
         rows = answer.body.count(b"\r\n") - 1
         yield answer.body if first else answer.body.partition(b"\r\n")[2], rows
         cursor, first = answer.headers.get("x-next-cursor"), False
@@ -42,19 +42,19 @@ def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
 def _audiences(api: Api) -> list[Any]:
     found = api.get("/v1/audiences")
     if not isinstance(found, list):
-        raise api.strange()
+        raise api.not_tillbook()
     return found
 
 
 @click.group()
 def audience() -> None:
-    """Look at the customer audiences of an account, and export them."""
+    """List and export the customer audiences of an account."""
 
 
 @audience.command("list")
 @over_https
 def list_audiences(api: Api) -> None:
-    """List the audiences with their numbers of members, as JSON."""
+    """List the audiences with the number of their members, as JSON."""
     click.echo(pretty(_audiences(api)))
 
 
@@ -64,16 +64,16 @@ def list_audiences(api: Api) -> None:
 @click.option("--output", default="-", help="A file; standard output if not given.")
 @over_https
 def export(api: Api, audience_id: str, form: str, output: str) -> None:
-    """Write all members of AUDIENCE_ID as one file, page by page: its size does not matter.
+    """Write all members of AUDIENCE_ID to a file, page by page, so that its size does not matter.
 
-    The file has its name, and replaces an older one, once all of it is there; until then it is called FILE.new. On
-    standard output, also one that goes to a file, half of the members may stand: the exit code tells.
+    The file is written as FILE.new, and renamed when it is complete. Standard output may be incomplete: check the exit
+    code.
 
-    AUDIENCE_ID is customers-orders-api or customers-shopper-activity: see tillbook audience list.
+    AUDIENCE_ID is customers-orders-api or customers-shopper-activity. tillbook audience list shows both.
     """
     known = {api.part(entry, "id", str): api.part(entry, "member_count", int) for entry in _audiences(api)}
     if audience_id not in known:
-        raise Refused(f"There is no audience {audience_id}; there are {', '.join(known)}.")
+        raise Refused(f"There is no audience {audience_id}. The audiences are {', '.join(known)}.")
     with written(output) as file, Progress("members", known[audience_id], quiet=api.as_json) as bar:
         for page, members in (_csv_pages if form == "csv" else _json_pages)(api, audience_id):
             file.write(page)

@@ -1,4 +1,4 @@
-"""`tillbook audit`: people added up anew from their orders, read where they stand."""
+"""`tillbook audit`: compares people's stored lifetime values with the sums of their orders, read from the tables."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .connection import Connection
 Report = dict[str, Any]
 
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_PLACES = 400  # of 100 items each: what a sample reads at most
+_PLACES = 400  # most places of a sample, with 100 items each
 
 
 def chosen(
     connection: Connection, account: Account | None, person: str | None, sample: int | None
 ) -> Iterator[tuple[str, str]]:
-    """(account, our own id of a person): one, `sample` at random, or all.
+    """(account, our own id) of the people to audit: one person, `sample` random people, or everybody.
 
-    Raises NotFound for one who is not known, click.UsageError where nothing stands under what may be an id of ours.
+    Raises NotFound for an unknown person, click.UsageError if an identifier like our own ids has no orders.
     """
     auditor, of = auditor_of(connection), account.id if account else ""
     if person and account:
@@ -47,9 +47,9 @@ def auditor_of(connection: Connection) -> Auditor:
 
 
 def _own_id(connection: Connection, account: Account, person: str) -> str:
-    """By our own id also where the person's item is gone, which is drift if orders stand.
+    """Our own id of a person. It may also be given if the person's item is missing, which is drift if orders exist.
 
-    What looks like one may be a shop's (an MD5), and is looked for first.
+    An identifier that looks like our own id may be an id of the shop (an MD5), which is searched first.
     """
     client, table = connection.dynamodb, connection.ledger_table
     marks = Scopes(client, connection.records_table).read(account.id)
@@ -60,18 +60,21 @@ def _own_id(connection: Connection, account: Account, person: str) -> str:
             raise
     events = [
         client.query(
-            TableName=table, IndexName=TIMELINE, KeyConditionExpression="timeline = :person", Limit=1,
+            TableName=table,
+            IndexName=TIMELINE,
+            KeyConditionExpression="timeline = :person",
+            Limit=1,
             ExpressionAttributeValues=raw({":person": scope.timeline(person)}),
         )["Items"]
         for scope in marks.scopes()
-    ]  # fmt: skip
+    ]
     if not any(events):
-        raise click.UsageError("Nobody is known by that, and no order stands under it as an id of ours.")
+        raise click.UsageError("No customer found for this identifier, and no order has it as the id of its person.")
     return person
 
 
 def report(connection: Connection, people: Iterable[tuple[str, str]], length: int | None) -> Report:
-    """What was found, with a progress bar on standard error. `length` is how many there are, if that is known."""
+    """Audits people, with a progress bar on standard error. `length` is their number, if known."""
     auditor = auditor_of(connection)
     found: Report = {"people": 0, "orders": 0, "drift": [], "unsettled": []}
     with click.progressbar(people, length, label="People", file=sys.stderr, show_pos=True) as bar:
@@ -91,10 +94,10 @@ def report(connection: Connection, people: Iterable[tuple[str, str]], length: in
 def text(found: Report) -> str:
     lines = [
         f"DRIFT  {one['account']}  {one['person']}  {f['source']}  {f['currency']}  {f['what']}: "
-        f"stored {f['stored']}, its orders make {f['computed']}"
+        f"stored {f['stored']}, sum of the orders {f['computed']}"
         for one in found["drift"]
         for f in one["findings"]
     ]
-    lines += [f"written all the time, ask again: {one['account']}  {one['person']}" for one in found["unsettled"]]
+    lines += [f"could not be compared, audit again: {one['account']}  {one['person']}" for one in found["unsettled"]]
     verdict = f"{len(found['drift'])} people drifted" if found["drift"] else "no drift"
     return "\n".join([*lines, f"{found['people']} people, {found['orders']} orders: {verdict}."])

@@ -1,4 +1,4 @@
-"""Orders of a file as they will be sent, each checked as the API checks requests."""
+"""Checks the orders of a file, in the form in which they will be sent, as the API checks requests."""
 
 from __future__ import annotations
 
@@ -16,20 +16,29 @@ from tillbook.rules.errors import FieldError, Invalid
 from tillbook.rules.json_text import Json, dumps
 
 from . import histories
-from .mappings import Entry, Mapping
+from .findings import Findings
+from .mappings import Mapping
+from .records import Entry
 from .rows import Place
 
 MOST_REASONS = 50
 _LOST = FieldError(
     "refund_amount",
     "format_error",
-    "needs an action (refunded) in the row; what was refunded of the order in all is refunded_amount",
+    "needs an action (refunded) in the row; the sum of an order's refunds is refunded_amount",
 )
+_UNREADABLE = FieldError("refunded_amount", "format_error", "must be a number")
+_NO_AMOUNT = "is required in an import; orders without amounts need --no-amounts"
+_ONLY_HASH = FieldError(
+    "email", "presence_error", "is required; only the Orders API accepts the hash of an address: --api v1"
+)
+_NO_EMAIL = FieldError("email", "presence_error", "is required")
+_DATE_HELP = "; --date-format us reads 01/31/2026, eu reads 31/01/2026 and 31.01.2026"
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Neither holds what stood there: it may be an e-mail address."""
+    """An error in a row. It does not hold the value, which may be an e-mail address."""
 
     line: int
     field: str
@@ -39,7 +48,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One order: `bodies` are its events, or the v1 order, as JSON. None where it is skipped or has `rejects`."""
+    """One order. `bodies` are its events, or the v1 order, as JSON; empty if it is skipped or has `rejects`."""
 
     line: int
     end: Place
@@ -48,20 +57,51 @@ class Checked:
     skipped: bool = False
 
 
-def checked(found: Iterator[Entry], api: str, mapping: Mapping | None, provider: str) -> Iterator[Checked]:
+def checked(
+    found: Iterator[Entry],
+    api: str,
+    mapping: Mapping | None,
+    provider: str,
+    *,
+    no_amounts: bool = False,
+    findings: Findings | None = None,
+) -> Iterator[Checked]:
+    """The checked orders of a file. `findings` collects problems of the file as a whole."""
     for entry in found:
         payloads: list[dict[str, Json]] = []
-        rejects = [Reject(line, "", "", message) for line, message in entry.faults]
+        rejects = [Reject(entry_line, "", "", message) for entry_line, message in entry.faults]
         if not rejects:
+            if findings:
+                findings.note_record(entry.record)
             payloads = _payloads(entry, api, mapping, provider)
             for payload in payloads:
-                rejects += [_reject(entry.line, error, mapping) for error in _faults(payload, api)]
-            if payloads and histories.refund_is_lost(entry.record, mapping):
-                rejects.append(_reject(entry.line, _LOST, mapping))
+                faults, notes = _faults(payload, api)
+                if payload is payloads[-1]:
+                    faults += _losses(entry, payload, api, mapping, no_amounts)
+                rejects += [_reject(entry.line, error, mapping) for error in faults]
+                if findings and not faults:
+                    findings.note(notes)
         bodies = [] if rejects else [dumps(payload).encode() for payload in payloads]
         if any(len(body) > MAX_ORDER_BYTES for body in bodies):
             rejects, bodies = [Reject(entry.line, "", "", f"is more than {MAX_ORDER_BYTES // 1024} KiB of JSON")], []
+        if findings and bodies:
+            findings.note_payload(entry.line, payloads[-1], histories.is_event(entry.record))
         yield Checked(entry.line, entry.end, bodies, rejects, skipped=not payloads and not rejects)
+
+
+def _losses(
+    entry: Entry, payload: dict[str, Json], api: str, mapping: Mapping | None, no_amounts: bool
+) -> list[FieldError]:
+    """Faults that the API would accept, although the order would count nothing, or less than it should."""
+    faults: list[FieldError] = []
+    if histories.refund_is_lost(entry.record, mapping):
+        faults.append(_LOST)
+    if mapping is not None and histories.refund_is_unreadable(entry.record):
+        faults.append(_UNREADABLE)
+    name = "total" if api == "v1" else "grand_total"
+    if not no_amounts and not histories.is_event(entry.record) and payload.get(name) in (None, ""):
+        faults.append(FieldError(name, "presence_error", _NO_AMOUNT))
+    return faults
 
 
 def _payloads(entry: Entry, api: str, mapping: Mapping | None, provider: str) -> list[dict[str, Json]]:
@@ -77,25 +117,33 @@ def _payloads(entry: Entry, api: str, mapping: Mapping | None, provider: str) ->
     return [payload]
 
 
-def _faults(payload: dict[str, Json], api: str) -> list[FieldError]:
+def _faults(payload: dict[str, Json], api: str) -> tuple[list[FieldError], list[str]]:
+    """(errors, notes) that the API would answer."""
     faults: list[FieldError] = []
+    notes: list[str] = []
     try:
         if api == "v1":
-            orders_api.document(payload)
+            notes = orders_api.document(payload)[1]
         else:
-            shopper_activity.parse(payload, times.now())
+            notes = shopper_activity.parse(payload, times.now())[0]["notes"]
     except Invalid as invalid:
         faults = invalid.errors
     if api == "v3" and payload.get("occurred_at") in (None, ""):
-        # Without it the API could not tell a repeat from a second event, and a second run would count twice.
+        # Without it the API could not recognise a repeat, and a second run would count everything twice.
         faults = [*faults, FieldError("occurred_at", "presence_error", "is required in an import")]
     if api == "v1" and payload.get("action") not in (None, "placed"):
-        faults = [*faults, FieldError("action", "format_error", "cannot go through v1, which has no events")]
-    return faults
+        faults = [*faults, FieldError("action", "format_error", "cannot be sent to v1, which has no events")]
+    return faults, notes
 
 
 def _reject(line: int, error: FieldError, mapping: Mapping | None) -> Reject:
-    return Reject(line, error.field, mapping.column_of(error.field) if mapping else "", error.message)
+    if mapping is None:
+        return Reject(line, error.field, "", error.message)
+    if error == _NO_EMAIL and "customer_email_sha256" in mapping.fields:
+        error = _ONLY_HASH
+    may_be_another_date = error.code == "time_error" and "ISO 8601" in error.message and not mapping.dates
+    help_ = _DATE_HELP if may_be_another_date else ""
+    return Reject(line, error.field, mapping.column_of(error.field), error.message + help_)
 
 
 # ------------------------------------------------------------------- rejects
@@ -103,7 +151,10 @@ def _reject(line: int, error: FieldError, mapping: Mapping | None) -> Reject:
 
 @dataclass
 class Rejects:
-    """The file of bad rows, CSV or JSON lines by its name; made when there is one. Counted by reason, within bounds."""
+    """The file of bad rows, as CSV or JSON lines by its name, which is created for the first bad row.
+
+    Rows are also counted by reason, up to MOST_REASONS reasons.
+    """
 
     path: Path
     append: bool = False
@@ -112,7 +163,7 @@ class Rejects:
     _file: IO[str] | None = None
 
     def begin(self) -> None:
-        """What an earlier check found is over."""
+        """Deletes the file of an earlier check."""
         self.path.unlink(missing_ok=True)
 
     def add(self, rejects: list[Reject]) -> None:

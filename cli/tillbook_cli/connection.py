@@ -1,9 +1,12 @@
-"""Which Tillbook is meant: a stack on AWS, the local stack, or whatever else speaks AWS at an endpoint."""
+"""Finds the stack of a command: on AWS, the local stack, or at another endpoint with AWS's interface."""
 
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +14,23 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-# `make run` says there where its AWS is, for as long as it runs.
+# While it runs, `make run` writes the addresses of its AWS and its API to this file.
 LOCAL_FILE = Path(".local", "stack.json")
-# The admin key that is made there, and nowhere else (local/seed.py).
+# The admin key of the local stack, which exists nowhere else (local/seed.py).
 LOCAL_KEY = "local-admin-key"
-# Who looks on waits no longer.
+# The error codes with which AWS's services refuse a request whose time is wrong.
+CLOCK_CODES = {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
+# Short, since somebody waits for the command.
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 class Unreachable(Exception):
-    """The stack is not there, or not for us; the message says which."""
+    """The stack cannot be reached or used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """As named by the options. `local` goes before all the others."""
+    """The stack that the options name. `local` takes precedence over the others."""
 
     stack_name: str
     profile: str | None = None
@@ -36,45 +41,80 @@ class Target:
 
 @dataclass(frozen=True)
 class Connection:
-    """A DynamoDB client, and the names of the stack's tables."""
+    """A DynamoDB client, and the names of the stack's tables. `client` creates clients of other services."""
 
     dynamodb: Any
     records_table: str
     ledger_table: str
+    client: Callable[[str], Any] = boto3.client
+    stack_name: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Clients of one region, and the name of the stack in it. `url` is the API of the local stack."""
+
+    client: Callable[[str], Any]
+    region: str
+    stack_name: str
+    url: str = ""
 
 
 def connect(target: Target) -> Connection:
-    """Raises Unreachable."""
+    """Connects to a stack. Raises Unreachable."""
     try:
-        return _connect(target)
+        aws = aws_of(target)
+        outputs = outputs_of(described(aws))
     except (BotoCoreError, ClientError) as error:
         raise Unreachable(explained(error, target)) from error
+    return Connection(
+        aws.client("dynamodb"),
+        outputs["RecordsTableName"],
+        outputs["LedgerTableName"],
+        aws.client,
+        aws.stack_name,
+        aws.url or outputs.get("ApiUrl", ""),
+    )
 
 
-def _connect(target: Target) -> Connection:
-    stack_name, endpoint_url, session = target.stack_name, target.endpoint_url, None
+def aws_of(target: Target) -> Aws:
+    """The clients for a target. Raises Unreachable, BotoCoreError."""
     if target.local:
         found = local_stack()
-        stack_name, endpoint_url = found["stack_name"], found["endpoint_url"]
         session = boto3.session.Session("test", "test", region_name="us-east-1")
-    else:
-        session = boto3.session.Session(profile_name=target.profile, region_name=target.region)
-    cloudformation = session.client("cloudformation", endpoint_url=endpoint_url, config=CONFIG)
+        client = partial(session.client, endpoint_url=found["endpoint_url"], config=CONFIG)
+        return Aws(client, "us-east-1", found["stack_name"], found.get("url", ""))
+    # The AWS command reads AWS_REGION, but boto3 reads AWS_DEFAULT_REGION only.
+    region = target.region or os.environ.get("AWS_REGION")
+    session = boto3.session.Session(profile_name=target.profile, region_name=region)
+    if session.region_name is None:
+        raise NoRegionError
+    client = partial(session.client, endpoint_url=target.endpoint_url, config=CONFIG)
+    return Aws(client, session.region_name, target.stack_name)
+
+
+def described(aws: Aws) -> dict[str, Any]:
+    """The stack as CloudFormation describes it. Raises Unreachable if there is none, BotoCoreError, ClientError."""
     try:
-        stack = cloudformation.describe_stacks(StackName=stack_name)["Stacks"][0]
+        stack: dict[str, Any] = aws.client("cloudformation").describe_stacks(StackName=aws.stack_name)["Stacks"][0]
     except ClientError as error:
-        # What CloudFormation answers for a stack that is not there.
+        # CloudFormation answers this for a stack that does not exist.
         if _code(error) == "ValidationError":
-            where = endpoint_url or session.region_name
-            raise Unreachable(f"There is no stack {stack_name} in {where}.") from error
+            hint = "Choose another with --stack-name and --region."
+            raise Unreachable(f"There is no stack {aws.stack_name} in {aws.region}. {hint}") from error
         raise
+    return stack
+
+
+def outputs_of(stack: dict[str, Any]) -> dict[str, str]:
+    """The outputs of a stack. Raises Unreachable if it is not a stack of Tillbook."""
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     for name in ("RecordsTableName", "LedgerTableName"):
         if name not in outputs:
-            status = stack["StackStatus"]
-            raise Unreachable(f"The stack {stack_name} ({status}) has no output {name}: is it Tillbook's?")
-    dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=CONFIG)
-    return Connection(dynamodb, outputs["RecordsTableName"], outputs["LedgerTableName"])
+            named = f"{stack['StackName']} ({stack['StackStatus']})"
+            raise Unreachable(f"The stack {named} has no output {name}: is it Tillbook's?")
+    return outputs
 
 
 def local_stack() -> dict[str, str]:
@@ -90,11 +130,13 @@ def local_stack() -> dict[str, str]:
 
 
 def explained(error: BotoCoreError | ClientError, target: Target) -> str:
-    """What went wrong, and where that helps what to do about it."""
+    """The error in plain words, with a remedy if there is a usual one."""
     if isinstance(error, NoRegionError):
-        return "No region: give --region, or set AWS_REGION."
+        return "No region: give --region, set AWS_REGION, or save one with aws configure. For make run: --local."
     if isinstance(error, NoCredentialsError):
         return "No AWS credentials: give --profile, or set them up with aws configure. For make run: --local."
+    if isinstance(error, ClientError) and _code(error) in CLOCK_CODES:
+        return f"AWS refused ({_code(error)}): if the keys are right, this machine's clock is wrong."
     if isinstance(error, ClientError):
         return f"AWS refused ({_code(error)}): {error.response['Error'].get('Message', '')}"
     if target.local:

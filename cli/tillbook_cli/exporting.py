@@ -1,8 +1,8 @@
-"""`tillbook export`: orders and people out of the ledger, members of audiences through the API; as CSV or JSON lines.
+"""`tillbook export`: writes orders and people from the ledger, and members of audiences, as CSV or JSON lines.
 
-Orders and people are read from the table, page by page, with the AWS rights of who runs it (dynamodb:Query, GetItem
-and BatchGetItem, cloudformation:DescribeStacks). In CSV a text that a spreadsheet would run has an apostrophe before
-it.
+Orders and people are read from the table, page by page, with the AWS permissions of the user (dynamodb:Query, GetItem
+and BatchGetItem, cloudformation:DescribeStacks); audiences are read through the API. In CSV, a text that a spreadsheet
+would run as a formula is preceded by an apostrophe.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from typing import Any
 
 import click
 
-from tillbook.ledger.items import SOURCES, Head, OrderHead
+from tillbook.ledger.items import Head, OrderHead
 from tillbook.records.accounts import Account
 from tillbook.rules import times
 from tillbook.rules.amounts import text as amount_text
-from tillbook.rules.identity import Source
+from tillbook.rules.identity import SOURCES, Source
 from tillbook.rules.order import occurred_of
-from tillbook.views.audiences import FORMULA_STARTS, Audiences
+from tillbook.views.audiences import Audiences
+from tillbook.views.csv_pages import FORMULA_STARTS
 from tillbook.views.people import People
 
 from .audience import export as export_audience
@@ -44,8 +45,8 @@ PERSON_COLUMNS = (
 def export() -> None:
     """Write orders, people or an audience to a file, of any size, as CSV or JSON lines.
 
-    The file has its name, and replaces an older one, once all of it is there; until then it is called FILE.new. What
-    goes to standard output may be half of it: the exit code tells.
+    The file is written as FILE.new, and renamed when it is complete. Standard output may be incomplete: check the exit
+    code.
 
     \b
     Examples:
@@ -64,16 +65,16 @@ def _file_options(command: Any) -> Any:
 
 @export.command("orders")
 @click.argument("account_id")
-@click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Of one source only.")
+@click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Only orders of this source.")
 @_file_options
 @on_a_stack
 def export_orders(book: Tillbook, account_id: str, sources: tuple[Source, ...], form: str, output: str) -> None:
-    """Write the orders of ACCOUNT_ID, one a line, with what each adds to the lifetime value of whom.
+    """Write the orders of ACCOUNT_ID, one on each line, with their person and contribution to lifetime value.
 
     \b
-    Columns: source, provider (v3), order_id, status (v3: the latest action), person (our own id), currency,
+    Columns: source, provider (v3), order_id, status (v3: the latest action), person (Tillbook's own id), currency,
     grand_total, refund_amount, lifetime_value (grand_total less refunds), first_occurred_at (v1: order_date),
-    last_occurred_at (v3), events (v1: how often it was written), flags.
+    last_occurred_at (v3), events (v1: number of versions), flags.
     """
     account = book.accounts.get(account_id)
     found = (row for source in sources or SOURCES for row in _orders(book, account, source))
@@ -90,21 +91,34 @@ def _orders(book: Tillbook, account: Account, source: Source) -> Iterator[Row]:
 def _order(head: Head, account: Account) -> Row:
     if isinstance(head, OrderHead):
         return {
-            "source": "orders_api", "provider": None, "order_id": head.order_id, "person": head.person or None,
-            "currency": head.currency, "lifetime_value": amount_text(head.contribution),
-            "first_occurred_at": times.iso(head.ordered_at), "grand_total": amount_text(head.contribution),
-            # Versions go on from those of an order that was deleted under the same id.
-            "refund_amount": "0.00", "events": head.version - head.born + 1,
-        }  # fmt: skip
+            "source": "orders_api",
+            "provider": None,
+            "order_id": head.order_id,
+            "person": head.person or None,
+            "currency": head.currency,
+            "lifetime_value": amount_text(head.contribution),
+            "first_occurred_at": times.iso(head.ordered_at),
+            "grand_total": amount_text(head.contribution),
+            # Version numbers continue after those of a deleted order with the same id.
+            "refund_amount": "0.00",
+            "events": head.version - head.born + 1,
+        }
     state = head.state
     return {
-        "source": "shopper_activity", "provider": head.provider, "order_id": head.order_id, "person": state.person,
-        "currency": state.currency or account.currency, "lifetime_value": amount_text(state.contribution),
-        "first_occurred_at": times.iso(state.ordered_at), "status": state.action, "events": state.events,
+        "source": "shopper_activity",
+        "provider": head.provider,
+        "order_id": head.order_id,
+        "person": state.person,
+        "currency": state.currency or account.currency,
+        "lifetime_value": amount_text(state.contribution),
+        "first_occurred_at": times.iso(state.ordered_at),
+        "status": state.action,
+        "events": state.events,
         "last_occurred_at": times.iso(occurred_of(state.latest_at)),
         "grand_total": None if state.known_total is None else amount_text(state.known_total),
-        "refund_amount": amount_text(state.refunds), "flags": " ".join(state.flags) or None,
-    }  # fmt: skip
+        "refund_amount": amount_text(state.refunds),
+        "flags": " ".join(state.flags) or None,
+    }
 
 
 @export.command("people")
@@ -115,12 +129,12 @@ def export_people(book: Tillbook, account_id: str, form: str, output: str) -> No
     """Write the people of ACCOUNT_ID with their lifetime value.
 
     \b
-    CSV: a line for each person, source and currency. Columns: id (our own), email_sha256, person_id and customer_id
-    (one of the three), source, currency, lifetime_value, counted (whether the account counts that source),
+    CSV: a line for each person, source and currency. Columns: id (Tillbook's own), email_sha256, person_id and
+    customer_id (one of the three), source, currency, lifetime_value, counted (whether the account counts that source),
     orders_count (of the person, in all sources that count).
-    JSON lines: a person a line, as GET /v3/:account_id/people/:id answers, without the times of orders.
+    JSON lines: a line for each person, as GET /v3/:account_id/people/:id answers, without the times of orders.
 
-    It reads all people of the account once.
+    The command reads all people of the account once.
     """
     account = book.accounts.get(account_id)
     people = People(book.connection.dynamodb, book.connection.ledger_table, account, book.marks(account.id)).everyone()
@@ -149,7 +163,7 @@ def _write(rows: Iterable[Row], columns: tuple[str, ...], form: str, output: str
 
 
 def _named(row: Row, columns: tuple[str, ...]) -> Row:
-    """Orders have all of their columns in each line; a person is the published shape."""
+    """A row as JSON: an order has all columns, a person has the published shape."""
     return {name: row.get(name) for name in columns} if "order_id" in row else row
 
 
@@ -163,7 +177,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    # An amount below zero is no formula.
+    # A negative amount is no formula.
     harmless = text.replace(".", "", 1).removeprefix("-").isdigit()
     return f"'{text}" if text.startswith(FORMULA_STARTS) and not harmless else text
 

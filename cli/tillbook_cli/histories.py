@@ -1,12 +1,12 @@
-"""What happened to an order, out of one record of a shop's file: v3 events, or one v1 order.
+"""Conversion of records of a shop's file into events of Order Activity (v3), or an order of the Orders API (v1).
 
-A file tells how an order ended; the ledger wants what happened. From a record come the order as it was placed, what was
-refunded, and that it was canceled. What is sent for a record is frozen: it is each event's identity, so that another
-run, of a later version too, counts nothing twice.
+A record without an action is an order in its current state. It becomes one event, `placed` at the time of the order,
+with the total net of refunds: later webhooks of the same order override it, and a later export corrects it. If the time
+of the export is known, the record becomes the events of a connector: a `placed` event without amounts, and the order's
+state at that time, which overrides earlier webhooks. A record with an action is an event, and is sent unchanged.
 
-The meaning of a status (mappings.MEANINGS): `placed` nothing more; `open` not paid yet; `unpaid` never paid: canceled,
-and counts nothing; `canceled` canceled, and counts what was not refunded; `refunded` all of it, where no amount says
-how much; `skip` no order at all.
+The conversion is frozen: the result is the event's identity, so that another run, even of a later version, counts
+nothing twice.
 """
 
 from __future__ import annotations
@@ -17,145 +17,194 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tillbook.contract.platforms.statuses import Meaning, left_of, meaning_of, words_of
 from tillbook.rules import times
 from tillbook.rules.amounts import EXACT, ZERO, AmountError, parse_amount
 from tillbook.rules.amounts import text as amount_text
 from tillbook.rules.json_text import Json
 
-from .mappings import ADDRESSES, Mapping, Record
+from .mappings import ADDRESSES, STATE, Mapping, Record
 
-# Of a record, and not of an event.
-_TOLD_BY_OTHERS = ("status", "canceled_at", "refunded_amount", "refunded_at")
+# The fields of a connector's `placed` event. An import sends the same event, so that the two count as one.
+_OF_A_MARKER = ("provider", "order_id", "email", "person_id", "currency", "action", "occurred_at")
+_OF_V1 = ("customer_email_sha256",)
 _SPACE_BEFORE_OFFSET = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$|UTC$|Z$)")
-_NAMED = ("provider", "email", "person_id", "order_id", "currency")
+_HAS_CLOCK = re.compile(r"%[HIcXsT]")
+# Refunds in the form of WooCommerce's Import Export Suite: amount:20.00|reason:…|date:…, separated by a semicolon.
+_PACKED = re.compile(r"(?:^|[;|])\s*amount:(-?[0-9.]+)")
 
 
-def meaning(record: Record, mapping: Mapping) -> str:
-    status = str(record.get("status", "")).strip().casefold().removeprefix("wc-")
-    return mapping.statuses.get(status, "placed")
+def meaning(record: Record, mapping: Mapping) -> Meaning:
+    """The meaning of a record's status; `unknown` if neither the mapping nor the platform has the word."""
+    status = str(record.get("status", ""))
+    is_canceled = "canceled_at" in record
+    if not words_of(status):
+        return "unpaid" if is_canceled else "open"
+    known = meaning_of(mapping.platform, status, own=mapping.statuses)
+    if known == "unknown":
+        return known
+    return meaning_of(mapping.platform, status, canceled=is_canceled, own=mapping.statuses)
+
+
+def is_event(record: Record) -> bool:
+    return "action" in record
 
 
 def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
-    """The v3 events of an order, in their order; what is wrong with a value is left to the model that checks it."""
+    """The events of a record; the last has the state. Wrong values are kept, and reported by the model later."""
+    event: dict[str, Json] = {"action": "placed"} | {
+        name: value for name, value in record.items() if name not in (*STATE, *_OF_V1, "properties")
+    }
+    event |= record.get("properties", {})
+    event["occurred_at"] = moment(record.get("occurred_at"), mapping)
+    for name in ADDRESSES:
+        if name in event:
+            event[name] = _v3_address(event[name])
+    if "items" in event:
+        event["items"] = [_v3_item(item) for item in event["items"]]
+    if is_event(record):
+        return [event]
     means = meaning(record, mapping)
     if means == "skip":
         return []
-    placed: dict[str, Json] = {"action": "placed"} | {
-        name: value for name, value in record.items() if name not in _TOLD_BY_OTHERS
-    }
-    placed["occurred_at"] = moment(record.get("occurred_at"), mapping)
-    for name in ADDRESSES:
-        if name in placed:
-            placed[name] = _v3_address(placed[name])
-    # A row with an action is one event already.
-    return [placed] if "action" in record else [placed, *_ends(placed, record, mapping, means)]
+    state = event | _left(record, means, "grand_total") | _ends(record, mapping)
+    if not mapping.as_of:
+        return [state]
+    marker = {name: event[name] for name in _OF_A_MARKER if name in event}
+    return [marker, state | {"action": "updated", "occurred_at": mapping.as_of}]
+
+
+def _left(record: Record, means: Meaning, name: str) -> dict[str, Json]:
+    """The total net of refunds. A total that cannot be read is kept, and reported by the model later."""
+    given = record.get("grand_total")
+    if given is None:
+        return {}
+    try:
+        total, refunded = _amount(given), _refunded(record)
+    except AmountError:
+        return {name: given}
+    return {name: given if total < 0 else amount_text(left_of(means, total, refunded))}
+
+
+def _ends(record: Record, mapping: Mapping) -> dict[str, Json]:
+    """Custom attributes of the event that inform about refunds and cancellation, but count nothing."""
+    found: dict[str, Json] = {}
+    try:
+        if refunded := _refunded(record):
+            found = {"gross_total": record.get("grand_total"), "refunded": amount_text(refunded)}
+    except AmountError:
+        pass  # the check reports it
+    for name in ("refunded_at", "canceled_at"):
+        if name in record:
+            found[name] = moment(record[name], mapping)
+    return found
 
 
 def refund_is_lost(record: Record, mapping: Mapping | None) -> bool:
-    """Whether a refund stands in a row without an action: of an order that was placed it counts nothing.
+    """Whether a row without an action has a refund_amount that would be ignored, since it becomes a `placed` event.
 
-    With a mapping the same sum may stand as `refunded_amount`, of which an event is made.
+    A mapping may read the same sum as `refunded_amount`, which is subtracted from the total.
     """
     given = record.get("refund_amount")
-    if "action" in record or given is None:
+    if is_event(record) or given is None:
         return False
     try:
-        told = _amount(record.get("refunded_amount")) if mapping else ZERO
-        return _amount(given) not in (ZERO, told)
+        refunded = _refunded(record) if mapping else ZERO
+        return _amount(given) not in (ZERO, refunded)
     except AmountError:
         return True
 
 
-def _ends(placed: dict[str, Json], record: Record, mapping: Mapping, means: str) -> list[dict[str, Json]]:
-    """Refund and cancellation: when they happened if the file tells, else a second after the order."""
-    who = {name: placed[name] for name in _NAMED if name in placed}
-    canceled = moment(record.get("canceled_at"), mapping)
-    refunded, rest = _money(record, means, bool(canceled))
-    found: list[dict[str, Json]] = []
-    if refunded is not None:
-        at = moment(record.get("refunded_at"), mapping) or canceled
-        found.append(who | {"action": "refunded", "occurred_at": _after(placed, at), "refund_amount": refunded})
-    if canceled or means in ("canceled", "unpaid"):
-        event = who | {"action": "canceled", "occurred_at": _after(placed, canceled)}
-        found.append(event if rest is None else event | {"refund_amount": rest})
-    return found
-
-
-def _money(record: Record, means: str, canceled: bool) -> tuple[Json, Json]:
-    """(what was refunded, what was never paid): None where there is nothing."""
-    given = record.get("refunded_amount")
+def refund_is_unreadable(record: Record) -> bool:
     try:
-        total, refunded = _amount(record.get("grand_total")), _amount(given)
+        _refunded(record)
     except AmountError:
-        return given, None  # the model says what is wrong
-    if means == "refunded" and not refunded:
-        refunded = total
-    nothing_kept = means == "unpaid" or (means == "open" and canceled)
-    rest = EXACT.subtract(total, refunded) if nothing_kept else ZERO
-    return (amount_text(refunded) if refunded else None), (amount_text(rest) if rest > 0 else None)
+        return True
+    return False
 
 
 def order(record: Record, mapping: Mapping) -> dict[str, Json] | None:
-    """The same as a v1 order, which has no refunds: its total is what was kept."""
+    """The v1 order of a record. v1 has no refunds, so its total is net of refunds."""
     means = meaning(record, mapping)
     if means == "skip":
         return None
-    canceled = moment(record.get("canceled_at"), mapping)
-    total = record.get("grand_total")
-    try:
-        given = _amount(total)
-        for part in _money(record, means, bool(canceled)):
-            given = EXACT.subtract(given, _amount(part))
-        total = amount_text(given)
-    except AmountError:
-        pass  # the model says what is wrong
     found: dict[str, Json] = {
         "order_id": record.get("order_id"),
         "order_date": moment(record.get("occurred_at"), mapping),
-        "total": total,
         "currency": record.get("currency"),
         "customer_email": record.get("email"),
+        "customer_email_sha256": record.get("customer_email_sha256"),
         "customer_id": record.get("customer_id") or record.get("person_id"),
         "order_items": [_v1_item(item) for item in record.get("items", [])],
+        "metadata": record.get("properties"),
     }
-    if record.get("discount_code"):
-        found["metadata"] = {"promo_code": record["discount_code"]}
+    found |= _left(record, means, "total")
     if "action" in record:
-        found["action"] = record["action"]  # which no v1 order has: the check says so
+        found["action"] = record["action"]  # v1 orders have no action; the check reports it
     for name in ADDRESSES:
         found[name] = _v1_address(record.get(name))
     return {name: value for name, value in found.items() if value not in (None, [], {})}
 
 
+# -------------------------------------------------------------------- values
+
+
 def moment(value: Any, mapping: Mapping) -> Any:
-    """ISO 8601 in UTC; what cannot be read stays as it is, and the model says what is wrong."""
+    """The value as ISO 8601 in UTC. A value that cannot be read is kept, and reported by the model later."""
+    found = time_of(value, mapping)
+    if found is None:
+        return value
+    local, has_clock = found
+    # A date without a time is the same day in every zone.
+    zone = ZoneInfo(mapping.time_zone) if has_clock and mapping.time_zone else UTC
+    try:
+        return times.iso(times.stamp(local if local.tzinfo else local.replace(tzinfo=zone)))
+    except OverflowError:
+        return value
+
+
+def is_time(value: Any, mapping: Mapping) -> bool:
+    return time_of(value, mapping) is not None
+
+
+def is_naive(value: Any, mapping: Mapping) -> bool:
+    """Whether a time has no offset, so that its moment depends on the shop's time zone."""
+    found = time_of(value, mapping)
+    return found is not None and found[1] and found[0].tzinfo is None
+
+
+def time_of(value: Any, mapping: Mapping) -> tuple[datetime, bool] | None:
+    """(time, whether it has a time of day), read in a format of the mapping or as ISO 8601; None for other values."""
     if not isinstance(value, str):
-        return value
-    text = _SPACE_BEFORE_OFFSET.sub("", value.strip()).replace("UTC", "Z")
+        return None
+    text = value.strip()
+    for form in mapping.dates:
+        try:
+            return datetime.strptime(text, form), bool(_HAS_CLOCK.search(form))  # noqa: DTZ007 - the mapping has the zone
+        except ValueError:
+            continue
+    text = _SPACE_BEFORE_OFFSET.sub("", text).replace("UTC", "Z").upper()
     try:
-        stamp = times.parse_iso(text)
-        # A date alone is that day, in any zone.
-        has_time = "T" in text.upper() or " " in text
-        if has_time and datetime.fromisoformat(text).tzinfo is None:
-            local = times.to_datetime(stamp).replace(tzinfo=ZoneInfo(mapping.time_zone))
-            stamp = times.stamp(local.astimezone(UTC))
-    except (ValueError, OverflowError):
-        return value
-    return times.iso(stamp)
-
-
-def _after(placed: dict[str, Json], at: Any) -> Json:
-    """Not before the order itself, whatever a shop's clock says."""
-    try:
-        soonest = times.iso(times.shift(times.parse_iso(str(placed["occurred_at"])), seconds=1))
-        return soonest if at is None else max(at, soonest, key=times.parse_iso)
-    except (ValueError, OverflowError, TypeError):
-        return at if at is not None else placed["occurred_at"]
+        times.parse_iso(text)
+        return datetime.fromisoformat(text), "T" in text or " " in text
+    except ValueError:
+        return None
 
 
 def _amount(value: Any) -> Decimal:
     """Raises AmountError."""
     return ZERO if value is None or value == "" else parse_amount(value)[0]
+
+
+def _refunded(record: Record) -> Decimal:
+    """The sum of refunds, which some exports write as a negative amount. Raises AmountError."""
+    value = record.get("refunded_amount")
+    if isinstance(value, str) and "amount:" in value:
+        total = ZERO
+        for amount in _PACKED.findall(value):
+            total = EXACT.add(total, abs(_amount(amount)))
+        return total
+    return abs(_amount(value))
 
 
 def _v3_address(address: Record) -> Record:
@@ -165,6 +214,11 @@ def _v3_address(address: Record) -> Record:
     first, _, last = str(address["name"]).strip().rpartition(" ")
     names = {"first_name": first, "last_name": last} if first else {"first_name": last}
     return names | {name: value for name, value in address.items() if name != "name"}
+
+
+def _v3_item(item: Record) -> Record:
+    categories = item.get("categories")
+    return item | {"categories": [categories]} if isinstance(categories, str) else item
 
 
 def _v1_address(address: Record | None) -> Record | None:
@@ -180,6 +234,7 @@ def _v1_item(item: Record) -> Record:
     found = {
         "identifier": item.get("sku") or item.get("product_id"), "description": item.get("name"),
         "quantity": item.get("quantity"), "price": item.get("price"), "total": item.get("total"),
+        "category": item.get("categories"),
     }  # fmt: skip
     if found["total"] is None:
         try:

@@ -1,4 +1,4 @@
-"""How far an import came: a small file beside the imported one, replaced at once and on the disk before it counts."""
+"""The progress of an import, in a small file beside the imported one that is replaced atomically and synced to disk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _VERSION = 1
 
 
 class NotTheSame(Exception):
-    """The state is of another import; the message says what differs."""
+    """The state belongs to another import; the message says what differs."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What an import is of and to: each by its name in messages. Hashes and names, no keys."""
+    """The source and target of an import, as hashes and names. Messages use the names of the fields."""
 
     file: str  # SHA-256
     mapping: str  # SHA-256
@@ -31,7 +31,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class State:
-    """`offset` and `line`: up to there the API took every good order. Counts of orders and events since the begin."""
+    """The progress. The API accepted every good order up to `offset` and `line`. Counts are those of all runs."""
 
     identity: Identity
     total: int = 0
@@ -66,7 +66,7 @@ class State:
 
 
 def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere folders cannot be opened
+    if os.name == "posix":  # other systems cannot open folders
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -75,7 +75,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def resumed(path: Path, identity: Identity) -> State | None:
-    """The state of this import; None if it never began. Raises NotTheSame."""
+    """The state of this import; None if it has not begun. Raises NotTheSame."""
     try:
         shape = json.loads(path.read_text("utf-8"))
         found = State(**{**shape, "identity": Identity(**shape["identity"]), "_path": path})
@@ -91,8 +91,10 @@ def resumed(path: Path, identity: Identity) -> State | None:
     if differ:
         what = ", ".join("the file itself" if name == "file" else name for name in differ)
         raise NotTheSame(
-            f"{path} is of an import that differs in: {what}. To go on with that one, give what was given then. "
-            "To begin anew, delete it: what was sent already counts once all the same."
+            f"{path} belongs to an import that differs in: {what}. To continue that import, use its options. To begin "
+            "a new one, move the file away. Orders that were sent are kept. An order that is sent again to the same "
+            "API and provider counts once; sent to the other API or another provider, it counts a second time. A "
+            "changed row with an action is a new event."
         )
     return found
 

@@ -1,4 +1,4 @@
-"""`tillbook person`, `order`, `requests`, `deadletters`: the questions of every day, asked over HTTPS."""
+"""`tillbook person`, `order`, `requests` and `deadletters`: answer everyday questions over HTTPS."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ def _effects(effects: list[Row]) -> str:
 
 @click.command()
 @click.argument("id_or_email")
-@click.option("--limit", type=click.IntRange(0, 1000), default=10, show_default=True, help="Activities and orders.")
+@click.option(
+    "--limit", type=click.IntRange(0, 1000), default=10, show_default=True, help="Activities and orders shown."
+)
 @over_https
 def person(api: Api, id_or_email: str, limit: int) -> None:
-    """Show a person: lifetime value, latest orders and activities with what each did to it.
+    """Show a person: lifetime value, latest orders, and latest activities with their effects on it.
 
-    ID_OR_EMAIL is our own id, a person_id, an e-mail address, its SHA-256 or a customer_id.
+    ID_OR_EMAIL is Tillbook's own id, a person_id, an e-mail address, its SHA-256 or a customer_id.
 
     \b
     Example:
@@ -83,12 +85,12 @@ def _order_row(order: Row) -> Row:
 
 @click.command()
 @click.argument("order_id")
-@click.option("--provider", help="Of this provider (v3) only.")
+@click.option("--provider", help="Only the order of this provider (v3).")
 @over_https
 def order(api: Api, order_id: str, provider: str | None) -> None:
-    """Show an order, and step by step how it came to count what it counts.
+    """Show an order, and its history: after each event, its contribution to lifetime value.
 
-    Without --provider all orders of that id are shown: of v1, and of each provider of v3.
+    Without --provider, all orders with the id are shown: of v1, and of each provider of v3.
 
     \b
     Example:
@@ -102,7 +104,7 @@ def order(api: Api, order_id: str, provider: str | None) -> None:
             if refused.status != 404:
                 raise
     if not found:
-        raise Refused("There is no such order. What came in about it and did not count: tillbook requests --order-id.")
+        raise Refused("There is no such order. Its requests that did not count: tillbook requests --order-id.")
     if api.as_json:
         _print(found)
         return
@@ -136,7 +138,7 @@ def _places(api: Api, order_id: str, provider: str | None) -> list[str]:
     if provider:
         providers = [provider]
     else:
-        # What the order is made of tells its provider.
+        # The requests about the order name its providers.
         sent = api.pages("/v1/transactions", "transactions", 1000, order_id=order_id)
         providers = sorted({entry["provider"] for entry in sent if entry["provider"]})
     v1 = [] if provider else [f"/v1/order/{segment(order_id)}"]
@@ -150,12 +152,12 @@ def _places(api: Api, order_id: str, provider: str | None) -> list[str]:
 @click.argument("request_id", required=False)
 @click.option("--status", type=click.Choice(["applied", "duplicate", "failed", "rejected"]))
 @click.option("--source", type=click.Choice(["orders_api", "shopper_activity"]))
-@click.option("--order-id", help="What was sent about this order.")
-@click.option("--provider", help="Of this provider; goes with --order-id.")
+@click.option("--order-id", help="Only requests about this order.")
+@click.option("--provider", help="With --order-id: only orders of this provider.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=20, show_default=True)
 @over_https
 def requests(api: Api, request_id: str | None, limit: int, **filters: str | None) -> None:
-    """List what came in and what became of it, newest first; or show one REQUEST_ID.
+    """List requests with their outcomes, newest first, or show the request REQUEST_ID.
 
     \b
     Examples:
@@ -164,7 +166,7 @@ def requests(api: Api, request_id: str | None, limit: int, **filters: str | None
     """
     found = list(api.pages("/v1/transactions", "transactions", limit, request_id=request_id, **filters))
     if request_id and not found:
-        # No record yet: the queue may still hold it.
+        # A request without a record may still be queued.
         found = [api.get(f"/v3/{segment(api.account())}/requests/{segment(request_id)}")]
     if api.as_json:
         _print(found)
@@ -198,7 +200,7 @@ def requests(api: Api, request_id: str | None, limit: int, **filters: str | None
 
 @click.group()
 def deadletters() -> None:
-    """Orders that were accepted and could not be applied: look at them, replay or discard them."""
+    """List, replay or discard dead letters: accepted events that could not be applied."""
 
 
 @deadletters.command("list")
@@ -217,16 +219,16 @@ def list_deadletters(api: Api, limit: int) -> None:
 
 @deadletters.command()
 @click.argument("ids", metavar="ID...", nargs=-1)
-@click.option("--all", "everything", is_flag=True, help="All there are now.")
+@click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
 @over_https
 def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
-    """Queue dead letters again. What was applied meanwhile changes nothing."""
+    """Queue dead letters again. It is safe: events that were applied meanwhile change nothing."""
     if everything == bool(ids):
         raise click.UsageError("Give ids, or --all.")
     replayed = 0
     for one in ids or ("all",):
         cursor, more = None, True
-        while more:  # the API takes as many at once as it has the time for
+        while more:  # each call replays as many as it has time for
             answer = api.call("POST", f"/v1/deadletters/{segment(one)}/replay", cursor=cursor)
             replayed += api.part(answer, "replayed", int)
             cursor = answer.get("next_cursor")
@@ -236,10 +238,10 @@ def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
 
 @deadletters.command()
 @click.argument("deadletter_id", metavar="ID")
-@click.option("--reason", required=True, help="Why; it stays with what became of the request.")
+@click.option("--reason", required=True, help="The reason, which is kept with the request.")
 @over_https
 def discard(api: Api, deadletter_id: str, reason: str) -> None:
-    """Discard a dead letter: what it asked for will not be done."""
+    """Discard a dead letter: its event will never be applied."""
     discarded = api.call("DELETE", f"/v1/deadletters/{segment(deadletter_id)}", {"reason": reason})
     api.part(discarded, "id", str)
     if api.as_json:

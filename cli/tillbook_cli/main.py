@@ -1,28 +1,36 @@
-"""The commands. Exit codes: 0 done, 1 refused (the account exists already, is unknown …) or
-not written (a full disk), 2 used wrongly,
-3 the stack could not be reached, 4 an audit found drift, 130 stopped by Ctrl-C.
+"""The `tillbook` command and its commands for accounts, keys and audits.
+
+Exit codes: 0 done; 1 refused (the account exists already, is unknown …) or not written (a full disk); 2 wrong usage;
+3 the stack could not be reached; 4 an audit or the doctor found something; 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import click
 
-from tillbook.ledger.items import SOURCES
-from tillbook.records.accounts import Account
+from tillbook.contract.management import account_change, new_key
+from tillbook.records.accounts import Account, shown
 from tillbook.records.keys import ROLES, ApiKey
+from tillbook.rules.identity import SOURCES
+from tillbook.rules.segments import Segment, segment_named
 
-from . import audit
+from . import __version__, audit
+from .attribute import attribute_mailing
 from .audience import audience
+from .connecting import connect
 from .cost import cost
+from .deleting import erase, jobs, purge
+from .doctor import doctor
 from .exporting import export
 from .importing import import_orders
+from .listing import orders, people, segments
 from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
-from .output import DRIFTED, INTERRUPTED, table, unwritable
+from .output import FOUND, INTERRUPTED, table, unwritable
+from .restore import restore
 
 
 class _Commands(click.Group):
@@ -30,32 +38,34 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            # click itself would end with 1, which means refused.
+            # click itself would exit with 1, which means refused.
             click.echo("\nStopped.", err=True)
             raise SystemExit(INTERRUPTED) from None
         except BrokenPipeError:
-            raise  # whoever reads has enough: click ends in silence
+            raise  # the reader of a pipe has closed it, so click exits silently
         except OSError as error:
             unwritable(error)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tillbook", message="%(prog)s %(version)s")
 def tillbook() -> None:
-    """Order intake that keeps lifetime value exact: accounts and keys, history in and out, and what became of what.
+    """Manage Tillbook: accounts and keys, import and export of orders, customers, requests and reports.
 
-    account, keys, audit, export orders and export people work on the tables of the stack that --stack-name names on
-    AWS, with your AWS rights. The others speak HTTPS: --url and --key, or TILLBOOK_URL and TILLBOOK_KEY.
-    --local is the stack that make run runs, for all of them. --json prints JSON.
+    account, keys, connect, audit, doctor, restore, export orders and export people use AWS: they work on the stack that
+    --stack-name names, with your AWS permissions. The others use the API: give --url and --key, or set TILLBOOK_URL and
+    TILLBOOK_KEY. With --local, every command uses the stack that make run runs. --json prints JSON.
 
     \b
     Examples:
       tillbook account create my_shop --currency EUR
       tillbook keys create my_shop --role admin --label "history"
+      tillbook connect create my_shop woocommerce
       tillbook import orders_export.csv --preset shopify --check
       tillbook person ann@example.com --local
 
-    Exit codes: 0 done, 1 refused or not written, 2 used wrongly, 3 the stack could not be reached, 4 an audit found
-    drift, 130 stopped by Ctrl-C.
+    Exit codes: 0 done, 1 refused or not written, 2 wrong usage, 3 the stack could not be reached, 4 an audit or the
+    doctor found something, 130 stopped by Ctrl-C.
     """
 
 
@@ -64,42 +74,101 @@ def tillbook() -> None:
 
 @tillbook.group()
 def account() -> None:
-    """Accounts: each a shop, of which no other sees anything."""
+    """Manage accounts. An account is a shop, whose data no other account can see."""
 
 
 currency_option = click.option(
-    "--currency", type=str.upper, help="ISO 4217 code that stands for orders which name none.  [USD at first]"
+    "--currency", type=str.upper, help="ISO 4217 code of orders that name no currency.  [USD for a new account]"
 )
 source_option = click.option(
     "--source",
     "sources",
     multiple=True,
     type=click.Choice(SOURCES),
-    help="A source whose orders count in the lifetime value; repeat it for more.  [all at first]",
+    help="A source whose orders count in lifetime value; repeat it for more.  [all for a new account]",
+)
+
+
+name_option = click.option("--name", help="Display name of the account.")
+time_zone_option = click.option(
+    "--time-zone",
+    metavar="ZONE",
+    help="Time zone of the days in reports: an IANA name, as America/New_York.  [UTC for a new account]",
+)
+segment_option = click.option(
+    "--segment",
+    "segments",
+    multiple=True,
+    metavar="NAME:BOUNDS",
+    help="A segment of customers, as VIP:min_lifetime_value=500 or Lapsed:min_orders=2,min_days=365; repeat it for "
+    "more. Bounds are min_ or max_ followed by lifetime_value, orders or days (since the last order), and currency.",
 )
 
 
 @account.command("create")
 @click.argument("account_id")
+@name_option
 @currency_option
 @source_option
+@time_zone_option
+@segment_option
 @on_a_stack
-def create_account(book: Tillbook, account_id: str, currency: str | None, sources: tuple[str, ...]) -> None:
-    """Create the account ACCOUNT_ID: 1 to 64 of A-Z, a-z, 0-9, _ and -."""
-    created = book.accounts.create(_changed(Account(account_id), currency, sources))
-    book.show(_account(created))
+def create_account(
+    book: Tillbook,
+    account_id: str,
+    name: str | None,
+    currency: str | None,
+    sources: tuple[str, ...],
+    time_zone: str | None,
+    segments: tuple[str, ...],
+) -> None:
+    """Create the account ACCOUNT_ID, which has 1 to 64 of the characters A-Z, a-z, 0-9, _ and -."""
+    settings = account_change(_given(name, currency, sources, time_zone, _segments((), segments)))
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    book.show(_account(book.accounts.create(Account(account_id, **chosen))))
 
 
 @account.command("set")
 @click.argument("account_id")
+@name_option
 @currency_option
 @source_option
+@time_zone_option
+@segment_option
+@click.option("--no-segment", "removed", multiple=True, metavar="NAME", help="Remove a segment.")
 @on_a_stack
-def set_account(book: Tillbook, account_id: str, currency: str | None, sources: tuple[str, ...]) -> None:
-    """Change an account's settings. They apply to all that is read from then on, of older orders too."""
-    if currency is None and not sources:
-        raise click.UsageError("Nothing to set: give --currency, --source or both.")
-    book.show(_account(book.accounts.set(_changed(book.accounts.get(account_id), currency, sources))))
+def set_account(
+    book: Tillbook,
+    account_id: str,
+    name: str | None,
+    currency: str | None,
+    sources: tuple[str, ...],
+    time_zone: str | None,
+    segments: tuple[str, ...],
+    removed: tuple[str, ...],
+) -> None:
+    """Change an account's settings. They are applied when data is read, so they also affect older orders."""
+    named = _segments(book.accounts.get(account_id).segments, segments, removed) if segments or removed else None
+    given = _given(name, currency, sources, time_zone, named)
+    if not given:
+        raise click.UsageError(
+            "Nothing to set: give --name, --currency, --source, --time-zone, --segment or --no-segment."
+        )
+    book.show(_account(book.accounts.change(account_id, account_change(given))))
+
+
+@account.command("list")
+@on_a_stack
+def list_accounts(book: Tillbook) -> None:
+    """List the accounts with their settings."""
+    found = [_account(book.accounts.get(account_id)) for account_id in book.accounts.ids()]
+    if book.as_json:
+        book.show({"accounts": found})
+    elif found:
+        named = {"name": None} if any("name" in one for one in found) else {}
+        click.echo(table([one | named | one for one in found], without=("segments",)))
+    else:
+        click.echo("There are no accounts.", err=True)
 
 
 @account.command("show")
@@ -110,15 +179,55 @@ def show_account(book: Tillbook, account_id: str) -> None:
     book.show(_account(book.accounts.get(account_id)))
 
 
-def _changed(known: Account, currency: str | None, sources: tuple[str, ...]) -> Account:
-    if currency is not None:
-        known = replace(known, currency=currency)
-    # In one order, however they are given.
-    return replace(known, sources=tuple(s for s in SOURCES if s in sources)) if sources else known
+def _given(
+    name: str | None,
+    currency: str | None,
+    sources: tuple[str, ...],
+    time_zone: str | None,
+    segments: list[dict[str, Any]] | None,
+) -> dict[str, Any]:
+    """The given options as the body of PATCH /v1/account."""
+    given = {
+        "name": name, "currency": currency, "sources": list(sources) or None, "time_zone": time_zone,
+        "segments": segments,
+    }  # fmt: skip
+    return {setting: value for setting, value in given.items() if value is not None}
 
 
-def _account(shown: Account) -> dict[str, Any]:
-    return {"account": shown.id, "currency": shown.currency, "sources": list(shown.sources)}
+def _segments(
+    known: tuple[Segment, ...], texts: tuple[str, ...], removed: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
+    """Segments as JSON: the known ones without those removed, and the new ones, which replace those of the same name.
+
+    Raises ValueError.
+    """
+    entries = [_segment(text) for text in texts]
+    gone = {str(name).strip().lower() for name in (*removed, *(entry["name"] for entry in entries))}
+    if unknown := [name for name in removed if segment_named(known, name) is None]:
+        raise ValueError(f"there is no segment {unknown[0]}")
+    return [segment.shown() for segment in known if segment.name.lower() not in gone] + entries
+
+
+def _segment(text: str) -> dict[str, Any]:
+    """The segment of an option `NAME:bound=value,…`. Raises ValueError."""
+    name, colon, bounds = text.rpartition(":")
+    pairs = [bound.partition("=") for bound in bounds.split(",")]
+    if not colon or not all(sign for _, sign, _ in pairs):
+        raise ValueError(f"segment {text}: write it as NAME:bound=value, as VIP:min_lifetime_value=500")
+    return {key.strip(): value.strip() for key, _, value in pairs} | {"name": name.strip()}
+
+
+def _account(account: Account) -> dict[str, Any]:
+    """An account's settings without empty ones."""
+    settings = shown(account) | {"segments": list(map(_as_option, account.segments))}
+    account_id, name = settings.pop("account_id"), settings.pop("name")
+    found = {"account": account_id} | settings | {"name": name}
+    return {setting: value for setting, value in found.items() if value}
+
+
+def _as_option(segment: Segment) -> str:
+    bounds = segment.shown()
+    return f"{bounds.pop('name')}:{','.join(f'{name}={value}' for name, value in bounds.items())}"
 
 
 # ------------------------------------------------------------------- keys ---
@@ -126,32 +235,33 @@ def _account(shown: Account) -> dict[str, Any]:
 
 @tillbook.group()
 def keys() -> None:
-    """API keys: secrets of an account, of which only the hash is kept."""
+    """Manage the API keys of an account. Only hashes of keys are stored."""
 
 
 @keys.command("create")
 @click.argument("account_id")
 @click.option("--role", required=True, type=click.Choice(ROLES), help="ingest: the order routes. admin: all routes.")
-@click.option("--label", default="", help="What it is for, to tell it from others.")
+@click.option("--label", default="", help="The purpose of the key, which distinguishes it from others.")
 @on_a_stack
 def create_key(book: Tillbook, account_id: str, role: str, label: str) -> None:
-    """Create a key of ACCOUNT_ID, and print its secret this once."""
+    """Create a key for ACCOUNT_ID, and print its secret, which cannot be shown again."""
     book.accounts.get(account_id)
-    key, secret = book.keys.create(account_id, role, label)
-    book.show(_key(key) | {"secret": secret}, note="The secret is shown this once: only its hash is kept.")
+    checked = new_key({"role": role, "label": label})
+    key, secret = book.keys.create(account_id, checked.role, checked.label or "")
+    book.show(_key(key) | {"secret": secret}, note="The secret is shown only now: only its hash is stored.")
 
 
 @keys.command("list")
 @click.argument("account_id")
 @on_a_stack
 def list_keys(book: Tillbook, account_id: str) -> None:
-    """List the keys of ACCOUNT_ID, revoked ones too."""
+    """List the keys of ACCOUNT_ID, including revoked ones."""
     book.accounts.get(account_id)
-    found = [_key(key) for key in sorted(book.keys.of(account_id), key=lambda key: (key.created, key.id))]
+    found = [_key(key) for key in reversed(book.keys.of(account_id))]
     if book.as_json:
         book.show({"keys": found})
     elif found:
-        click.echo(table(found, without=("account",)))
+        click.echo(table(found, without=("account", "created_by")))
     else:
         click.echo(f"Account {account_id} has no keys.", err=True)
 
@@ -161,20 +271,21 @@ def list_keys(book: Tillbook, account_id: str) -> None:
 @click.argument("key")
 @on_a_stack
 def revoke_key(book: Tillbook, account_id: str, key: str) -> None:
-    """Revoke the key KEY of ACCOUNT_ID, for ever. KEY is its id, as keys list shows it."""
+    """Revoke the key KEY of ACCOUNT_ID permanently. KEY is its id, which keys list shows."""
     revoked = book.keys.revoke(account_id, key)
     book.show(_key(revoked), note="It stops working within a minute.")
 
 
-def _key(shown: ApiKey) -> dict[str, Any]:
+def _key(key: ApiKey) -> dict[str, Any]:
     return {
-        "key": shown.id,
-        "account": shown.account,
-        "role": shown.role,
-        "label": shown.label,
-        "created": shown.created,
-        "last_used": shown.used or None,
-        "revoked": shown.revoked,
+        "key": key.id,
+        "account": key.account,
+        "role": key.role,
+        "label": key.label,
+        "created": key.created,
+        "last_used": key.used or None,
+        "revoked": key.revoked,
+        "created_by": key.created_by or None,
     }
 
 
@@ -183,26 +294,46 @@ def _key(shown: ApiKey) -> dict[str, Any]:
 
 @tillbook.command("audit")
 @click.argument("account_id", required=False)
-@click.option("--person", help="One person of ACCOUNT_ID: our own id, e-mail, its SHA-256, person or customer id.")
-@click.option("--all", "everybody", is_flag=True, help="Everybody; reads the whole ledger table.")
-@click.option("--sample", type=click.IntRange(1), default=100, show_default=True, help="How many people at random.")
+@click.option("--person", help="One person of ACCOUNT_ID: own id, e-mail, its SHA-256, person or customer id.")
+@click.option("--all", "everybody", is_flag=True, help="Audit everybody, which reads the whole ledger table.")
+@click.option("--sample", type=click.IntRange(1), default=100, show_default=True, help="Number of random people.")
 @on_a_stack
 def audit_people(book: Tillbook, account_id: str | None, person: str | None, everybody: bool, sample: int) -> None:
-    """Add people's orders up anew and compare with their lifetime value; of ACCOUNT_ID alone if it is given.
+    """Compare people's stored lifetime values with the sums of their orders, in ACCOUNT_ID or in all accounts.
 
-    Each person is read with all of their orders in one snapshot. Exit code 4 if one cent differs: what, and by how
-    much, is printed. People who were written all the time are named, and are no finding: ask again.
+    Each person is read together with all of their orders, as of one moment. Every difference is printed; exit code 4 if
+    there is one of even a cent. People who change too often to be compared are listed, and do not count as differences:
+    audit them again.
     """
     if person and (everybody or account_id is None):
-        raise click.UsageError("--person needs ACCOUNT_ID, and goes without --all.")
+        raise click.UsageError("--person needs ACCOUNT_ID, and cannot be combined with --all.")
     account = book.accounts.get(account_id) if account_id else None
     wanted = None if everybody else sample
     people = audit.chosen(book.connection, account, person, wanted)
     report = audit.report(book.connection, people, 1 if person else wanted)
     click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
     if report["drift"]:
-        raise SystemExit(DRIFTED)
+        raise SystemExit(FOUND)
 
 
-for command in (audience, import_orders, export, person, order, requests, deadletters, cost):
+for command in (
+    connect,
+    audience,
+    import_orders,
+    export,
+    person,
+    order,
+    orders,
+    people,
+    segments,
+    attribute_mailing,
+    requests,
+    purge,
+    erase,
+    jobs,
+    deadletters,
+    cost,
+    doctor,
+    restore,
+):
     tillbook.add_command(command)

@@ -1,83 +1,123 @@
-"""Which column of a file is which field of an order: presets, saved mappings, and rows read by them.
+"""Mappings from columns of a file to fields of an order: presets, saved mappings, and options that change one.
 
-A mapping is a JSON file: `fields`, `items`, `billing_address` and `shipping_address` give for each field of ours the
-columns it may stand in (the first that is not empty counts), `constants` what stands in every order, `statuses` what
-a word of the shop's means, `group_by` the columns by which rows that stand one after another are one order,
-`time_zone` that of times without an offset. Columns are compared without case, spaces and punctuation.
+A mapping is a JSON file with these parts. Columns are compared without case, spaces and punctuation.
+
+- `fields`, `items`, `billing_address`, `shipping_address`, `properties`: for each field, the columns that may have it;
+  the first column that is not empty counts. `properties` are custom attributes (v3) or metadata (v1), with any names.
+- `constants`: values for orders that have no value in the file.
+- `platform`: the platform whose status words the file uses. `statuses`: the meanings of the shop's own status words.
+- `group_by`: columns; consecutive rows with equal values are one order.
+- `dates`: formats of dates besides ISO 8601. `time_zone`: that of times without an offset.
+- `ignored`: columns that need not be read.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from tillbook.contract.limits import MAX_ITEMS
-from tillbook.rules.amounts import AmountError, parse_amount
+from tillbook.contract.platforms.statuses import STATUSES, Meaning, words_of
+from tillbook.contract.shopper_activity import ActivityAddress, ActivityItem, OrderActivity
 
-from .rows import Place, Row
-
-PRESETS = ("shopify", "woocommerce")
-# What a status may mean, and what becomes of the order then (see histories.py).
-MEANINGS = ("placed", "open", "unpaid", "canceled", "refunded", "skip")
+# A file is compared with these in this order; `plain` is used if none fits.
+IMPORTABLE = ("shopify", "woocommerce", "magento", "poplar")
+PRESETS = (*IMPORTABLE, "woocommerce_analytics")
+MEANINGS = tuple(meaning for meaning in get_args(Meaning) if meaning != "unknown")
 ADDRESSES = ("billing_address", "shipping_address")
-_PARTS = ("items", *ADDRESSES)
-_BESIDE = "stands beside a row that cannot be read and may be of the same order"
-# Rows of one order must agree on these: a second total is a second order, or a mistake.
-_MONEY = ("grand_total", "refunded_amount", "refund_amount")
+# Fields about the state of an order, which records of files have, but events of the API do not.
+STATE = ("status", "refunded_amount", "refunded_at", "canceled_at")
+_PARTS = ("items", *ADDRESSES, "properties")
+_COLUMNS = ("fields", *_PARTS)
+# The names of fields in the API, and additional ones in mappings.
+_KNOWN = {
+    "fields": {*OrderActivity.model_fields, "customer_id", "customer_email_sha256", *STATE} - {"items", *ADDRESSES},
+    "items": set(ActivityItem.model_fields),
+    **{part: {*ActivityAddress.model_fields, "name"} for part in ADDRESSES},
+}
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+DATES = {
+    "us": [f"%m/%d/{year}{time}" for year in ("%Y", "%y") for time in _TIMES],
+    "eu": [f"{day}{time}" for day in ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%d.%m.%y") for time in _TIMES],
+}
+
+_NOT_SAVED = ("recognised_by", "refused", "as_of")
 
 Columns = dict[str, list[str]]
 Record = dict[str, Any]
 
 
 class BadMapping(Exception):
-    """The message says what is wrong with it."""
+    """A mapping is wrong or does not fit the file; the message says why."""
 
 
 @dataclass(frozen=True)
 class Mapping:
+    """A mapping (see the module's docstring).
+
+    Attributes:
+        api: the API to which orders are sent, unless an option names one.
+        recognised_by: sets of columns; a file with all columns of any set is recognised.
+        refused: the reason why recognised files cannot be imported. Not saved.
+        as_of: when the file was exported, ISO 8601 in UTC. An option sets it, since it concerns one file. Not saved.
+    """
+
     name: str
     fields: Columns
     items: Columns = field(default_factory=dict)
     billing_address: Columns = field(default_factory=dict)
     shipping_address: Columns = field(default_factory=dict)
+    properties: Columns = field(default_factory=dict)
     group_by: list[str] = field(default_factory=list)
     constants: dict[str, str] = field(default_factory=dict)
-    statuses: dict[str, str] = field(default_factory=dict)
-    time_zone: str = "UTC"
-    recognised_by: list[str] = field(default_factory=list)
+    platform: str = ""
+    statuses: dict[str, Meaning] = field(default_factory=dict)
+    dates: list[str] = field(default_factory=list)
+    time_zone: str = ""
+    ignored: list[str] = field(default_factory=list)
+    api: str = ""
+    recognised_by: list[list[str]] = field(default_factory=list)
+    refused: str = ""
+    as_of: str = ""
 
     def text(self) -> str:
-        """As it is saved."""
-        shape = {name: value for name, value in asdict(self).items() if name != "recognised_by"}
+        """The mapping as the text of its file."""
+        shape = {name: value for name, value in asdict(self).items() if name not in _NOT_SAVED}
         return json.dumps(shape, indent=2, ensure_ascii=False) + "\n"
 
+    @property
+    def used(self) -> set[str]:
+        """The columns that are read."""
+        places: list[Columns] = [getattr(self, part) for part in _COLUMNS]
+        return {column for part in places for names in part.values() for column in names} | set(self.group_by)
+
     def unused(self, columns: list[str]) -> list[str]:
-        """Columns of a file that no field names: they are not sent."""
-        places = [self.fields, *(getattr(self, part) for part in _PARTS)]
-        used = {column for part in places for names in part.values() for column in names} | set(self.group_by)
-        return [_told(column) for column in columns if column not in used]
+        """The columns of a file that no field uses, and that are not sent."""
+        used = self.used
+        return [shown(column) for column in columns if column not in used]
+
+    def ignores(self, column: str) -> bool:
+        return same_name(column) in map(same_name, self.ignored)
 
     def column_of(self, path: str) -> str:
-        """Where a field of an event stands, for who looks for what is wrong with it: `items[0].price`."""
+        """The columns of a field of an event, as `items[0].price`, so that an error can name them."""
         name, _, below = path.partition(".")
         part, name = (name.partition("[")[0], below) if below else ("", name)
-        places: Columns = getattr(self, part) if part in _PARTS else self.fields
+        places: Columns = getattr(self, part) if part in _PARTS else self.fields | self.properties
         if not part:
-            name = _STANDS_IN.get(name, name)
+            name = _OF_V1.get(name, name)
             if name == "refund_amount" and name not in places:
                 name = "refunded_amount"
-        return ", ".join(_told(column) for column in places.get(name, []))
+        return ", ".join(shown(column) for column in places.get(name, []))
 
 
-# Fields of v1 by the names that mappings use.
-_STANDS_IN = {
-    "order_date": "occurred_at", "total": "grand_total", "customer_email": "email",
-}  # fmt: skip
+# The names of v1 fields in mappings.
+_OF_V1 = {"order_date": "occurred_at", "total": "grand_total", "customer_email": "email"}
 
 
 def preset(name: str) -> Mapping:
@@ -85,7 +125,7 @@ def preset(name: str) -> Mapping:
 
 
 def load(path: Path) -> Mapping:
-    """Raises BadMapping."""
+    """The mapping in a file. Raises BadMapping."""
     try:
         return _mapping(json.loads(path.read_text("utf-8")))
     except OSError as error:
@@ -97,197 +137,191 @@ def load(path: Path) -> Mapping:
 def _mapping(shape: Any) -> Mapping:
     if not isinstance(shape, dict):
         raise BadMapping("A mapping is a JSON object.")
-    unknown = shape.keys() - Mapping.__dataclass_fields__.keys()
+    unknown = shape.keys() - (Mapping.__dataclass_fields__.keys() - {"as_of"})
     if unknown:
         raise BadMapping(f"A mapping has no {', '.join(sorted(unknown))}.")
     try:
         mapping = Mapping(**{"name": "saved", **shape})
     except TypeError:
         raise BadMapping("A mapping needs fields.") from None
-    for part in ("fields", *_PARTS):
+    for part in _COLUMNS:
         columns = getattr(mapping, part)
         if not isinstance(columns, dict) or not all(_are_texts(names) for names in columns.values()):
             raise BadMapping(f"{part} must give each field a list of columns.")
-    if not _are_texts(mapping.group_by):
-        raise BadMapping("group_by must be a list of columns.")
+        _check_names(part, columns)
+    for part in ("group_by", "dates", "ignored"):
+        if not _are_texts(getattr(mapping, part)):
+            raise BadMapping(f"{part} must be a list of texts.")
     for part in ("constants", "statuses"):
         entries = getattr(mapping, part)
         if not isinstance(entries, dict) or not _are_texts(list(entries.values())):
             raise BadMapping(f"{part} must be an object of texts.")
-    wrong = set(mapping.statuses.values()) - set(MEANINGS)
+    _check_names("fields", set(mapping.constants) - mapping.properties.keys())
+    if mapping.platform not in ("", *STATUSES):
+        raise BadMapping(f"There is no platform {mapping.platform}, only {', '.join(STATUSES)}.")
+    if mapping.api not in ("", "v1", "v3"):
+        raise BadMapping(f"There is no API {mapping.api}, only v1 and v3.")
+    return in_zone(with_statuses(mapping, mapping.statuses), mapping.time_zone)
+
+
+def _check_names(part: str, names: Iterable[str]) -> None:
+    if part == "properties" and (taken := sorted(set(names) & OrderActivity.model_fields.keys())):
+        raise BadMapping(f"properties has {', '.join(taken)}, which is a field of an order.")
+    known = _KNOWN.get(part)
+    wrong = sorted(set(names) - known) if known else []
     if wrong:
-        raise BadMapping(f"A status means one of {', '.join(MEANINGS)}, not {', '.join(sorted(wrong))}.")
-    mapping = in_zone(mapping, mapping.time_zone)
-    return replace(mapping, statuses={name.strip().casefold(): meaning for name, meaning in mapping.statuses.items()})
-
-
-def in_zone(mapping: Mapping, time_zone: str) -> Mapping:
-    """Raises BadMapping."""
-    try:
-        ZoneInfo(time_zone)
-    except (ValueError, OSError, LookupError, TypeError):
-        raise BadMapping(f"There is no time zone {time_zone}.") from None
-    return replace(mapping, time_zone=time_zone)
+        raise BadMapping(
+            f"{part} has no {', '.join(wrong)}; it may have {', '.join(sorted(known or ()))}. "
+            "Put other values of an order into properties."
+        )
 
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
 
 
-def guessed(columns: list[str]) -> Mapping:
-    """The preset whose columns are there, or fields by their usual names."""
-    there = {_plain(column) for column in columns}
+# ------------------------------------------------------- what options change
+
+
+def in_zone(mapping: Mapping, time_zone: str) -> Mapping:
+    """The mapping with a time zone. Raises BadMapping."""
+    try:
+        ZoneInfo(time_zone or "UTC")
+    except (ValueError, OSError, LookupError, TypeError):
+        raise BadMapping(f"There is no time zone {time_zone}.") from None
+    return replace(mapping, time_zone=time_zone)
+
+
+def with_statuses(mapping: Mapping, meanings: dict[str, Any]) -> Mapping:
+    """The mapping with meanings of status words. Raises BadMapping."""
+    wrong = sorted(set(meanings.values()) - set(MEANINGS))
+    if wrong:
+        raise BadMapping(f"A status means one of {', '.join(MEANINGS)}, not {', '.join(wrong)}.")
+    own = {words_of(word): meaning for word, meaning in meanings.items()}
+    return replace(mapping, statuses=mapping.statuses | own if meanings is not mapping.statuses else own)
+
+
+def with_dates(mapping: Mapping, form: str) -> Mapping:
+    """The mapping with formats of dates. `form` is us, eu or a format of strptime. Raises BadMapping."""
+    formats = DATES.get(form.lower(), [form])
+    try:
+        moment = datetime(2026, 3, 21, 14, 5, 6, tzinfo=UTC)
+        whole = datetime.strptime(moment.strftime(formats[0]), formats[0]).date() == moment.date()  # noqa: DTZ007
+    except ValueError:
+        whole = False
+    if not whole:
+        raise BadMapping(f"{form} is not a date format. Use us, eu, or a format as %m/%d/%Y %H:%M.")
+    return replace(mapping, dates=[*formats, *mapping.dates])
+
+
+def with_columns(mapping: Mapping, given: dict[str, str]) -> Mapping:
+    """The mapping with columns by field: `grand_total`, `items.price`, `properties.card`.
+
+    A column that is given to a field is removed from other fields. Raises BadMapping.
+    """
+    for name, column in given.items():
+        part, _, field_ = name.rpartition(".")
+        part = part or "fields"
+        if part not in _COLUMNS:
+            raise BadMapping(f"There is no {part}, only {', '.join(_COLUMNS)}.")
+        _check_names(part, [field_])
+        others = {
+            other: [known for known in known_columns if same_name(known) != same_name(column)]
+            for other, known_columns in getattr(mapping, part).items()
+        }
+        changed: dict[str, Any] = {part: others | {field_: [column]}}
+        mapping = replace(mapping, **changed)
+    return mapping
+
+
+# ------------------------------------------------------- the columns of a file
+
+
+def guessed(columns: list[str], given: dict[str, str] | None = None) -> Mapping:
+    """The preset that recognises the columns, or a mapping by usual names of fields.
+
+    `given` are columns by field, from an option. Raises BadMapping.
+    """
+    there = {same_name(column) for column in columns}
     for name in PRESETS:
         found = preset(name)
-        if {_plain(column) for column in found.recognised_by} <= there:
-            return found
-    return preset("plain")
+        if any(set(map(same_name, needed)) <= there for needed in found.recognised_by):
+            return with_columns(found, given or {})
+    return _plain(with_columns(preset("plain"), given or {}), columns)
 
 
-def resolved(mapping: Mapping, columns: list[str]) -> Mapping:
-    """With the columns that this file has, by the names it gives them. Raises BadMapping if it lacks what decides."""
+def _plain(mapping: Mapping, columns: list[str]) -> Mapping:
+    """The plain mapping for a file. Rows are items of orders only if there are columns of items, and columns like
+    `metadata.name` are properties."""
+    found = resolved(mapping, columns, needed=())
+    metadata = {column[9:]: [column] for column in columns if column.lower().startswith("metadata.") and column[9:]}
+    if not found.items or "action" in found.fields:
+        found = replace(found, group_by=[])
+    _check_names("properties", metadata)
+    return replace(found, properties=metadata | found.properties)
+
+
+# Fields that are read from one column only: ids of two columns may collide, and another amount may mean something else.
+_OF_ONE_COLUMN = {"order_id", "grand_total", "refunded_amount", "refund_amount", "status"}
+NEEDED = ("order_id", "occurred_at")
+
+
+def resolved(mapping: Mapping, columns: list[str], needed: tuple[str, ...] = NEEDED) -> Mapping:
+    """The mapping reduced to the columns of a file, in its spelling. Raises BadMapping if a needed field is missing."""
+    if mapping.refused:
+        raise BadMapping(mapping.refused)
     names: dict[str, list[str]] = {}
     for column in columns:
-        names.setdefault(_plain(column), []).append(column)
+        names.setdefault(same_name(column), []).append(column)
 
     def there(wanted: list[str]) -> list[str]:
         found = []
         for column in wanted:
-            named = names.get(_plain(column), [])
+            named = names.get(same_name(column), [])
             if len(named) > 1:
-                raise BadMapping(f"There are {len(named)} columns {_told(column)}.")
+                raise BadMapping(f"There are {len(named)} columns {shown(column)}.")
             found += named
         return list(dict.fromkeys(found))
 
     def part(places: Columns) -> Columns:
         return {name: found for name, wanted in places.items() if (found := there(wanted))}
 
-    result = replace(
-        mapping, fields=part(mapping.fields), items=part(mapping.items), group_by=there(mapping.group_by)[:1],
-        billing_address=part(mapping.billing_address), shipping_address=part(mapping.shipping_address),
-    )  # fmt: skip
-    for name in ("order_id", "occurred_at"):
+    found: dict[str, Any] = {name: part(getattr(mapping, name)) for name in _COLUMNS}
+    for name in _OF_ONE_COLUMN & found["fields"].keys():
+        found["fields"][name] = found["fields"][name][:1]
+    # Both APIs require these fields of an item, so without them no row would be valid.
+    if not {"product_id", "price"} <= found["items"].keys():
+        found["items"] = {}
+    result = replace(mapping, group_by=there(mapping.group_by)[:1], **found)
+    for name in needed:
         if name not in result.fields:
             wanted = ", ".join(mapping.fields.get(name, [])) or "none"
-            raise BadMapping(
-                f"No column is {name} (looked for: {wanted}). The file has {', '.join(map(_told, columns[:60]))}. "
-                "Write a mapping with --save-mapping, edit it, and give it with --mapping."
-            )
+            raise BadMapping(f"No column is {name} (looked for: {wanted}). {_columns_are(name, columns)}")
     return result
 
 
-def _plain(name: str) -> str:
+def has_amounts(mapping: Mapping) -> bool:
+    return "grand_total" in mapping.fields or {"action", "refund_amount"} <= mapping.fields.keys()
+
+
+def no_amounts(columns: list[str]) -> BadMapping:
+    return BadMapping(
+        f"No column is grand_total, the orders' amounts. {_columns_are('grand_total', columns)} To import the orders "
+        "without amounts, give --no-amounts."
+    )
+
+
+def _columns_are(name: str, columns: list[str]) -> str:
+    return (
+        f"The file has {', '.join(map(shown, columns[:60]))}. "
+        f'Name the column with --column {name}="…", or write a mapping with --save-mapping and give it with --mapping.'
+    )
+
+
+def same_name(name: str) -> str:
     return "".join(c for c in name.casefold() if c.isalnum())
 
 
-def _told(column: str) -> str:
-    # A file without a header has orders where the names should be.
+def shown(column: str) -> str:
+    """The name of a column for messages. In a file without a header it is a value, which may be an e-mail address."""
     return "(an e-mail address)" if "@" in column else column
-
-
-# ------------------------------------------------------------------- reading
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One order of the file: `line` is its first one, `end` where the next one begins.
-
-    `record` has the fields of the mapping and `items`; `faults` are (line, what is wrong).
-    """
-
-    line: int
-    end: Place
-    record: Record
-    faults: list[tuple[int, str]]
-
-
-def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
-    """Without a mapping each row is an order already, as the API takes it.
-
-    A row that cannot be read may be of the order before it or of the one behind it: with `group_by` neither is good, as
-    half an order would be sent otherwise. It is one entry with the order behind it, so that who goes on from the end of
-    any entry finds the same ones.
-    """
-    if mapping is None:
-        for row in rows:
-            yield Entry(row.line, row.end, row.values, [(row.line, row.fault)] if row.fault else [])
-        return
-    group: list[Row] = []
-    faults: list[tuple[int, str]] = []
-    end = Place()
-    for row in rows:
-        together = bool(group) and not row.fault and _belongs(row, group[-1], mapping)
-        if group and not together:
-            if row.fault and mapping.group_by:
-                faults.append((group[0].line, _BESIDE))
-            yield _entry(group, end, mapping, faults)
-            group, faults = [], []
-        if not together or len(group) < MAX_ITEMS:
-            group.append(row)
-        elif not faults:
-            faults.append((group[0].line, f"has more than {MAX_ITEMS} rows"))
-        end = row.end
-    if group:
-        yield _entry(group, end, mapping, faults)
-
-
-def _belongs(row: Row, last: Row, mapping: Mapping) -> bool:
-    if not mapping.group_by or last.fault:
-        return bool(mapping.group_by)
-    key = _value(row.values, mapping.group_by)
-    return key is not None and key == _value(last.values, mapping.group_by)
-
-
-def _entry(group: list[Row], end: Place, mapping: Mapping, faults: list[tuple[int, str]]) -> Entry:
-    first = group[0]
-    if first.fault:
-        return Entry(first.line, end, {}, [(first.line, first.fault), *((row.line, _BESIDE) for row in group[1:2])])
-    record = _part(first.values, mapping.fields)
-    record |= {name: value for name, value in mapping.constants.items() if record.get(name) is None}
-    for name in ADDRESSES:
-        address = _part(first.values, getattr(mapping, name))
-        if "postal_code" in address:
-            # Shopify's mark for spreadsheets, which would take the zeros away.
-            address["postal_code"] = str(address["postal_code"]).removeprefix("'")
-        if address:
-            record[name] = address
-    items = [item for row in group if (item := _part(row.values, mapping.items))]
-    if items:
-        record["items"] = items
-    for row in group[1:]:
-        faults += [
-            (row.line, f"{name} is another than in line {first.line}, of the same order")
-            for name in _MONEY
-            if (again := _value(row.values, mapping.fields.get(name, []))) is not None
-            and not _same(again, record.get(name))
-        ]
-    return Entry(first.line, end, record, faults)
-
-
-def _same(one: Any, other: Any) -> bool:
-    try:
-        return parse_amount(one)[0] == parse_amount(other)[0]
-    except AmountError:
-        return bool(one == other)
-
-
-def _part(values: dict[str, Any], places: Columns) -> Record:
-    found = ((name, _value(values, columns)) for name, columns in places.items())
-    return {name: value for name, value in found if value is not None}
-
-
-def _value(values: dict[str, Any], columns: list[str]) -> Any:
-    """The first that is not empty. In JSON a column may lie deeper: `customer.email`."""
-    for column in columns:
-        value = values.get(column)
-        if value is None and "." in column:
-            value = _deep(values, column)
-        if value is not None and value != "":
-            return value
-    return None
-
-
-def _deep(values: Any, path: str) -> Any:
-    for name in path.split("."):
-        values = values.get(name) if isinstance(values, dict) else None
-    return values

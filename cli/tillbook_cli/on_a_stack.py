@@ -1,4 +1,4 @@
-"""Commands that work on a stack's tables, over AWS: the options that say which, and the Tillbook that is there."""
+"""Parts of commands that work on a stack's tables over AWS: their options, and the tables of the stack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .output import REFUSED, UNREACHABLE, fail
 
 @dataclass(frozen=True)
 class Tillbook:
-    """What a command works on."""
+    """The tables and options that a command works with."""
 
     accounts: Accounts
     keys: Keys
@@ -39,22 +39,26 @@ class Tillbook:
 Command = Callable[..., None]
 
 
-def on_a_stack(command: Command) -> Command:
-    """Gives a command the options that say where, and the Tillbook that is there."""
-
-    @click.option(
+_options = (
+    click.option(
         "--stack-name",
         envvar="TILLBOOK_STACK",
         default="tillbook-dev",
         show_default=True,
         show_envvar=True,
         help="The CloudFormation stack.",
-    )
-    @click.option("--profile", help="The profile of the AWS configuration.")
-    @click.option("--region", help="The AWS region.")
-    @click.option("--endpoint-url", help="Another AWS than Amazon's.")
-    @click.option("--local", is_flag=True, help="The stack that make run runs in this project.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+    ),
+    click.option("--profile", help="The profile of the AWS configuration."),
+    click.option("--region", help="The AWS region."),
+    click.option("--endpoint-url", help="The endpoint of an AWS emulator."),
+    click.option("--local", is_flag=True, help="Use the stack that make run runs in this project."),
+    click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+)
+
+
+def on_aws(command: Command) -> Command:
+    """Gives a command the options that say which stack, as `target`, and `as_json`; reports errors of AWS."""
+
     @functools.wraps(command)
     def call(
         *,
@@ -68,9 +72,7 @@ def on_a_stack(command: Command) -> Command:
     ) -> None:
         target = Target(stack_name, profile, region, endpoint_url, local)
         try:
-            found = connect(target)
-            client, table = found.dynamodb, found.records_table
-            command(Tillbook(Accounts(client, table), Keys(client, table), found, as_json), **arguments)
+            command(target=target, as_json=as_json, **arguments)
         except Problem as problem:
             fail(problem.message, REFUSED, as_json)
         except ValueError as error:
@@ -79,5 +81,21 @@ def on_a_stack(command: Command) -> Command:
             fail(str(error), UNREACHABLE, as_json)
         except (BotoCoreError, ClientError) as error:
             fail(explained(error, target), UNREACHABLE, as_json)
+
+    wrapped: Command = call
+    for option in reversed(_options):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+def on_a_stack(command: Command) -> Command:
+    """Works like on_aws, but the command's first argument is the Tillbook of the stack."""
+
+    @on_aws
+    @functools.wraps(command)
+    def call(*, target: Target, as_json: bool, **arguments: Any) -> None:
+        found = connect(target)
+        client, table = found.dynamodb, found.records_table
+        command(Tillbook(Accounts(client, table), Keys(client, table), found, as_json), **arguments)
 
     return call

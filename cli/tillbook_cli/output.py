@@ -1,4 +1,4 @@
-"""What commands print, and how they end."""
+"""Output of commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import click
 
 from tillbook.rules.json_text import Json, dumps
 
-REFUSED, UNREACHABLE, DRIFTED, INTERRUPTED = 1, 3, 4, 130
+REFUSED, UNREACHABLE, FOUND, INTERRUPTED = 1, 3, 4, 130
 
 
 def fail(message: str, code: int, as_json: bool) -> NoReturn:
@@ -25,8 +25,8 @@ def fail(message: str, code: int, as_json: bool) -> NoReturn:
 
 
 def unwritable(error: OSError) -> NoReturn:
-    """Ends the command where a file, or what standard output is, does not take what is written."""
-    # What standard output still holds would be tried again at the end of Python, which then tells it in its own way.
+    """Ends the command after a write to a file or to standard output failed."""
+    # Python would try to flush standard output again at exit, and print a message of its own.
     with suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -35,13 +35,13 @@ def unwritable(error: OSError) -> NoReturn:
     fail(f"{where}{error.strerror or error}.", REFUSED, as_json=False)
 
 
-# Whatever it leads to, also a regular file, is written where it is: somebody holds it open.
+# Paths of open files. They are written directly, even if they are regular files, since a process has them open.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 
 @contextmanager
 def written(path: str) -> Iterator[IO[bytes]]:
-    """A file that has its name, and replaces another one, once all of it is written; "-" is standard output."""
+    """A file to write to, which gets its name, or replaces an older file, once complete; "-" is standard output."""
     if path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -64,7 +64,7 @@ def written(path: str) -> Iterator[IO[bytes]]:
 
 
 def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:
-    """`note` is for a person's eyes: it goes to standard error."""
+    """Prints an object as lines or JSON. `note` is for people, and is printed to standard error."""
     if as_json:
         click.echo(json.dumps(shape, indent=2))
     else:
@@ -77,7 +77,7 @@ def show(shape: dict[str, Any], as_json: bool, *, note: str = "") -> None:
 
 
 def pretty(value: Json, line: str = "\n") -> str:
-    """Indented JSON of what json_text reads: each number as it was sent."""
+    """Indented JSON. Numbers are printed exactly as json_text read them."""
     inner = f"{line}  "
     if isinstance(value, dict) and value:
         return f"{{{inner}{f',{inner}'.join(f'{dumps(k)}: {pretty(v, inner)}' for k, v in value.items())}{line}}}"
@@ -86,7 +86,7 @@ def pretty(value: Json, line: str = "\n") -> str:
     return dumps(value)
 
 
-# What moves the cursor, colours or turns round what a terminal shows: an order's id may hold it.
+# Characters that move the cursor, colour or reverse the text on a terminal. The id of an order may contain them.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -95,7 +95,7 @@ def _plain(value: str) -> str:
 
 
 def text(value: Any) -> str:
-    """One line, without control characters."""
+    """A value as one line of text, without control characters."""
     if isinstance(value, list):
         return ", ".join(map(text, value)) or "-"
     if isinstance(value, dict):
@@ -106,7 +106,7 @@ def text(value: Any) -> str:
 
 
 def table(rows: list[dict[str, Any]], *, without: tuple[str, ...] = ()) -> str:
-    """Columns under their names; `rows` is not empty."""
+    """A table of rows with a header. `rows` must not be empty."""
     names = [name for name in rows[0] if name not in without]
     lines = [[name.replace("_", " ").upper() for name in names]]
     lines += [[text(row[name]) for name in names] for row in rows]

@@ -1,14 +1,20 @@
-"""Files of orders, row by row: CSV or JSON lines, gzipped or not, of any size.
+"""Reads files of orders row by row: CSV or JSON lines, gzipped or not, of any size.
 
-A row knows where it begins and ends (bytes into the inflated file, and lines), so that reading can go on behind it.
-At most one row and one line are in memory.
+A row has the place where it ends (byte of the decompressed file, and line), so that reading can continue there. At most
+one row and one line are in memory. UTF-16 is copied into a temporary file as UTF-8, since its line ends cannot be found
+byte by byte.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
+import io
+import re
+import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -20,15 +26,17 @@ from typing import IO, Any
 from tillbook.rules.errors import Malformed
 from tillbook.rules.json_text import loads
 
-MAX_LINE_BYTES = 1024 * 1024  # of an order the API takes 256 KiB
+MAX_LINE_BYTES = 1024 * 1024  # the API accepts orders of 256 KiB
 _BROKEN = (OSError, EOFError, zlib.error)
-_DELIMITERS = ",;\t"
+_DELIMITERS = ",;\t|"
+_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, which is no header
+_CHUNK = 1024 * 1024
 
 csv.field_size_limit(MAX_LINE_BYTES)
 
 
 class Unreadable(Exception):
-    """The file as a whole; the message says why."""
+    """The whole file cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`line` is its first one, `end` where the next row begins. `fault` says why it could not be read."""
+    """A row. `line` is its first line, `end` the place where the next row begins. `fault` says why it is unreadable."""
 
     line: int
     end: Place
@@ -48,11 +56,11 @@ class Row:
 
 
 class _Fault(Exception):
-    """One line that cannot be read."""
+    """Raised for a line that cannot be read."""
 
 
 class _Lines:
-    """The lines of a file as text, counted."""
+    """The lines of a file as text. It keeps the current place."""
 
     def __init__(self, file: IO[bytes], encoding: str, place: Place) -> None:
         self._file, self._encoding = file, encoding
@@ -84,19 +92,34 @@ class _Lines:
 
 
 class Source(AbstractContextManager["Source"]):
-    """An opened file. `columns` are those of a CSV's header, empty for JSON lines. Raises Unreadable."""
+    """An open file. `columns` are those of a CSV's header, empty for JSON lines.
 
-    def __init__(self, path: Path, encoding: str = "utf-8") -> None:
-        self._encoding = encoding
+    Without an `encoding`, UTF-8, UTF-16 or Windows-1252 is detected from the content. Raises Unreadable.
+    """
+
+    def __init__(self, path: Path, encoding: str = "") -> None:
         try:
-            self._raw = path.open("rb")
+            self._raw: IO[bytes] = path.open("rb")
         except OSError as error:
             raise Unreadable(f"{path} cannot be read: {error.strerror}.") from None
-        self.bytes = path.stat().st_size
-        self._packed = self._raw.read(2) == b"\x1f\x8b"
+        self._digest = hashlib.file_digest(self._raw, "sha256").hexdigest()
+        self._packed = self._head(2) == b"\x1f\x8b"
+        if self._head(4) == b"PK\x03\x04":
+            raise self._unreadable(f"{path} is a spreadsheet or an archive: save it as CSV.")
         self._file: IO[bytes] = self._raw
+        try:
+            self.encoding = encoding or self._found_encoding() or "utf-8"
+            if not _has_ascii_lines(self.encoding):
+                self._copy_as_utf8()
+        except (UnicodeError, *_BROKEN):
+            raise Unreadable(
+                f"{path} cannot be read as {encoding or 'text'}: the file is damaged, or has another encoding."
+            ) from None
+        self.bytes = self._raw.seek(0, io.SEEK_END)
         name = path.name.removesuffix(".gz").lower()
         self.is_json = name.endswith((".jsonl", ".ndjson")) or (not name.endswith(".csv") and self._begins("{"))
+        if not self.is_json and not name.endswith(".csv") and self._begins("["):
+            raise self._unreadable(f"{path} is one JSON array: write each order on a line of its own (jq -c '.[]').")
         self.columns: list[str] = []
         self._delimiter = ","
         self._body = Place()
@@ -109,38 +132,96 @@ class Source(AbstractContextManager["Source"]):
         self._raw.close()
 
     def digest(self) -> str:
-        """SHA-256 of the file as it is on the disk."""
-        self._raw.seek(0)
-        return hashlib.file_digest(self._raw, "sha256").hexdigest()
+        """The SHA-256 of the file on disk."""
+        return self._digest
 
     def read_bytes(self) -> int:
-        """How far the file on the disk was read."""
+        """The number of bytes of the file on disk that have been read."""
         return self._raw.tell()
 
     def rows(self, place: Place | None = None) -> Iterator[Row]:
-        """All of them, or those from a place on."""
+        """All rows, or those from a place on."""
         place = max(place or self._body, self._body, key=lambda p: p.offset)
         self._seek(place)
-        lines = _Lines(self._file, self._encoding, place)
+        lines = _Lines(self._file, self.encoding, place)
         return self._json_rows(lines) if self.is_json else self._csv_rows(lines)
 
     def _seek(self, place: Place) -> None:
         self._raw.seek(0)
-        # Anew each time: what inflates does not see that the file below it was moved.
+        # A new GzipFile each time, since it does not notice a seek in the underlying file.
         self._file = gzip.GzipFile(fileobj=self._raw) if self._packed else self._raw  # type: ignore[assignment]
         self._file.seek(place.offset)
 
+    def _unreadable(self, message: str) -> Unreadable:
+        self._raw.close()
+        return Unreadable(message)
+
+    def _head(self, size: int) -> bytes:
+        self._raw.seek(0)
+        return self._raw.read(size)
+
     def _begins(self, text: str) -> bool:
         self._seek(Place())
-        return self._file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(text.encode())
+        return self._file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(text.encode())
+
+    def _chunks(self) -> Iterator[bytes]:
+        self._seek(Place())
+        while chunk := self._file.read(_CHUNK):
+            yield chunk
+
+    def _found_encoding(self) -> str:
+        """The encoding; empty if it cannot be detected, so that reading the rows reports the damaged line.
+
+        Text in Windows-1252 is almost never valid UTF-8 by chance, so one valid non-ASCII character means UTF-8.
+        """
+        strict, lenient = (codecs.getincrementaldecoder("utf-8")(errors) for errors in ("strict", "ignore"))
+        is_valid = True
+        try:
+            self._seek(Place())
+            begin = self._file.read(4)
+            if begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                return "utf-16"
+            if begin[1:4:2] == b"\0\0" or begin[0:4:2] == b"\0\0":
+                return "utf-16-le" if begin[1:2] == b"\0" else "utf-16-be"
+            for number, chunk in enumerate(self._chunks()):
+                if is_valid:
+                    try:
+                        strict.decode(chunk)
+                    except UnicodeDecodeError:
+                        is_valid = False
+                if not lenient.decode(chunk.removeprefix(codecs.BOM_UTF8) if number == 0 else chunk).isascii():
+                    return "utf-8"
+        except _BROKEN:
+            return ""
+        return "utf-8" if is_valid else "cp1252"
+
+    def _copy_as_utf8(self) -> None:
+        self._seek(Place())
+        copy = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the source
+        try:
+            text = io.TextIOWrapper(self._file, self.encoding, newline="")
+            target = io.TextIOWrapper(copy, "utf-8", newline="")
+            shutil.copyfileobj(text, target, _CHUNK)
+            target.flush()
+            target.detach()
+        except BaseException:
+            copy.close()
+            raise
+        # Closing the wrapper closes the file.
+        text.close()
+        self._raw.close()
+        self._raw, self._file, self._packed, self.encoding = copy, copy, False, "utf-8"
 
     def _read_header(self) -> None:
         self._seek(Place())
-        lines = _Lines(self._file, self._encoding, Place())
+        lines = _Lines(self._file, self.encoding, Place())
         try:
             first = next(lines, "")
-            self._delimiter = max(_DELIMITERS, key=first.count)
-            # A name may hold a line break.
+            if separator := _EXCEL_SEPARATOR.fullmatch(first):
+                self._delimiter, first = separator[1], next(lines, "")
+            else:
+                self._delimiter = max(_DELIMITERS, key=first.count)
+            # The name of a column may contain a line break.
             reader = csv.reader(_chain(first, lines), delimiter=self._delimiter, strict=True)
             self.columns = [name.strip() for name in next(reader, [])]
         except (_Fault, csv.Error, *_BROKEN) as error:
@@ -186,11 +267,16 @@ class Source(AbstractContextManager["Source"]):
             except _Fault as error:
                 fault = str(error)
             except Malformed as error:
-                # Not its text, which may quote what was sent.
+                # The error's text is not shown, since it may quote the row.
                 fault = "has a key twice" if "twice" in error.message else "is not valid JSON"
             except _BROKEN:
                 raise Unreadable(f"The file cannot be inflated behind line {lines.line}: it was cut short.") from None
             yield Row(line, lines.place, values, fault)
+
+
+def _has_ascii_lines(encoding: str) -> bool:
+    """Whether lines end exactly at bytes of value 10, which is not so in UTF-16. Raises LookupError."""
+    return "\n".encode(encoding) == b"\n"
 
 
 def _chain(first: str, lines: _Lines) -> Iterator[str]:

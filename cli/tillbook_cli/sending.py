@@ -1,7 +1,7 @@
-"""Orders to the API: units of them by a bounded number of connections, repeated until the API takes them.
+"""Sends orders to the API in units, by a bounded number of connections, and repeats units until they are accepted.
 
-What was sent may be sent again, in other units: the identity of each event is in it (its `occurred_at` and payload, or
-the v1 order_id), so nothing counts twice.
+Orders may be sent again in other units: each event contains its identity (`occurred_at` and payload, or the v1
+order_id), so nothing counts twice.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 
 from tillbook.rules.errors import FieldError
 
-from .api import PASSING, Answer, Api, Refused, refusal, retry_after, segment
+from .api import TEMPORARY, Answer, Api, Refused, refusal, retry_after, segment
 from .checking import Checked
 from .connection import Unreachable
 from .rows import Place
 
-# Of the 1,000 orders and 4 MiB that a batch may have: small enough that a function is done with it in a fraction of
-# its 10 s, and that JSON within JSON stays under what Lambda takes (6 MiB); large enough that throttling is seldom met.
+# A batch may have 1,000 orders and 4 MiB. Units are smaller, so that a function needs a fraction of its 10 s, and JSON
+# within JSON stays under Lambda's limit of 6 MiB. They are large enough that throttling is rare.
 UNIT_EVENTS, UNIT_BYTES = 250, 1024 * 1024
 UNIT_V1 = 25
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -30,12 +30,12 @@ PATIENCE_SECONDS = 300.0
 
 
 class Stopped(Exception):
-    """Somebody wants to end."""
+    """The user has stopped the command."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Whole orders, one after another in the file; `end` is where the next one begins. `events` are (line, body)."""
+    """Consecutive orders of a file. `end` is the place where the next order begins; `events` are (line, body)."""
 
     end: Place
     orders: int
@@ -44,14 +44,14 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """`refused` are (line, what the API says) of single orders."""
+    """The result of a unit. `refused` are (line, error) of orders that the API refused."""
 
     events: int
     refused: list[tuple[int, FieldError]]
 
 
 def units(orders: Iterable[Checked], api: str) -> Iterator[Unit]:
-    """Only good orders are in them; what is skipped moves the place."""
+    """Units of the good orders. Skipped orders only move the place."""
     most = UNIT_V1 if api == "v1" else UNIT_EVENTS
     events: list[tuple[int, bytes]] = []
     count = size = 0
@@ -79,7 +79,10 @@ class Sender:
     _random: random.Random = field(default_factory=random.Random)
 
     def run(self, work: Iterator[Unit], done: Callable[[Unit, Sent], None]) -> None:
-        """Tells `done` of each unit in the file's order, once the API took it. Raises Stopped, Refused, Unreachable."""
+        """Sends units, and calls `done` for each, in the order of the file, after the API has accepted it.
+
+        Raises Stopped, Refused, Unreachable.
+        """
         pending: deque[tuple[Unit, Future[Sent]]] = deque()
         threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="send")
         try:
@@ -94,7 +97,7 @@ class Sender:
             if self.stop.is_set():
                 raise Stopped
         finally:
-            self.stop.set()  # whoever waits or has not begun gives up; what is on the wire ends
+            self.stop.set()  # threads that wait or have not begun give up; requests under way are completed
             threads.shutdown(wait=True, cancel_futures=True)
 
     def _settle(self, pending: deque[tuple[Unit, Future[Sent]]], done: Callable[[Unit, Sent], None]) -> None:
@@ -123,7 +126,7 @@ class Sender:
         answer = self._taken(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
         if answer.status == 202:
             if len(self.api.part(answer.json(), "request_ids", list)) != len(events):
-                raise self.api.strange()
+                raise self.api.not_tillbook()
             return Sent(len(events), [])
         if answer.status == 413 and len(events) > 1:
             half = len(events) // 2
@@ -131,7 +134,7 @@ class Sender:
             return Sent(parts[0].events + parts[1].events, parts[0].refused + parts[1].refused)
         refused = _refused(answer, events)
         if not refused or not self.skip_bad:
-            # An API of another version: what it says about one order, it says of the file.
+            # The API has another version than this command, so the error concerns the whole file.
             where = f" (line {refused[0][0]})" if refused else ""
             raise Refused(refusal(answer) + where, answer.status)
         bad = {line for line, _ in refused}
@@ -139,7 +142,7 @@ class Sender:
         return Sent(rest.events, refused + rest.refused)
 
     def _taken(self, path: str, body: bytes) -> Answer:
-        """The first answer that another try would not change. Raises Stopped, Unreachable."""
+        """The first answer that is not temporary. Raises Stopped, Unreachable."""
         began, tries = time.monotonic(), 0
         while True:
             if self.stop.is_set():
@@ -147,7 +150,7 @@ class Sender:
             answer: Answer | None = None
             try:
                 answer = self.api.send("POST", path, body)
-                if answer.status not in PASSING:
+                if answer.status not in TEMPORARY:
                     return answer
                 problem = Unreachable(refusal(answer))
             except Unreachable as error:
@@ -160,14 +163,14 @@ class Sender:
             tries += 1
 
     def _pause(self, answer: Answer | None, tries: int) -> float:
-        """Exponential, with full jitter; never shorter than the API asks for."""
+        """An exponential pause with full jitter, never shorter than the API's Retry-After."""
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
         asked = retry_after(answer.headers.get("retry-after")) if answer else 0.0
         return min(asked, PATIENCE_SECONDS) + self._random.uniform(0, longest)
 
 
 def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int, FieldError]]:
-    """Of a 422, `orders[3].email` by the line it came from; of a 413, the one order there is."""
+    """(line, error) of refused orders: in a 422 those of fields as `orders[3].email`, in a 413 the only order."""
     if answer.status == 413 and len(events) == 1:
         return [(events[0][0], FieldError("", "length_error", "is too large for the API"))]
     found: list[tuple[int, FieldError]] = []

@@ -1,4 +1,4 @@
-"""Every day: people at random are added up anew from their orders; one cent of drift rings an alarm."""
+"""Runs daily: computes the LTV of random people again from their orders. A difference of one cent raises an alarm."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""DELETE /v1/order/{order_id}: the order goes, and its LTV with it."""
+"""DELETE /v1/order/{order_id}: deletes an order, and removes its contribution from LTV."""
 
 from tillbook.web import orders
 from tillbook.web.endpoint import endpoint

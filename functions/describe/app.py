@@ -1,4 +1,4 @@
-"""GET /openapi.json: the description of every route, which needs no key. Made by openapi/make.py."""
+"""GET /openapi.json: the OpenAPI document, which openapi/make.py generates. No key is needed."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""$default: 405 where the path is known, else 404, in the dialect of the API that was addressed."""
+"""$default: answers 405 for a known path, otherwise 404, in the form of the API that was addressed."""
 
 from tillbook.web.unknown import handler
 

@@ -1,4 +1,4 @@
-"""What an admin sets going: rebuild, purge, erase, replay and discard."""
+"""Operations by admins: rebuild, purge, erase, replay and discard."""
 
 from tillbook.web import managing
 from tillbook.web.endpoint import endpoint

@@ -1,4 +1,4 @@
-"""The orders queue: each order becomes LTV and timeline, once, however often it is delivered."""
+"""Processes the queues: applies each event exactly once, however often it is delivered, and runs jobs."""
 
 from typing import Any
 

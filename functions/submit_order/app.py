@@ -1,6 +1,6 @@
-"""POST /v1/order: a shop submits an order."""
+"""POST /v1/order: submits an order."""
 
-from tillbook.contract import orders_api  # noqa: F401 - the models, made at the start and not by the first request
+from tillbook.contract import orders_api  # noqa: F401 - builds the models at start, not in the first request
 from tillbook.web import orders
 from tillbook.web.endpoint import endpoint
 

@@ -1,4 +1,4 @@
-"""python -m tests.audience_run.costs: what a match, a page, an order and the counts cost, by the number of orders.
+"""python -m tests.audience_run.costs: what a match, a page and an order cost, by the number of orders.
 
 The code runs against a store in memory; units are computed from the bytes of every item that a call evaluates or
 writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` asks DynamoDB Local for the units it counts, too.
@@ -38,14 +38,20 @@ from tillbook.views.match import match
 ACCOUNT, TABLE = "1234567", "ledger"
 SOURCE: Source = "shopper_activity"
 SCOPE = Scope(ACCOUNT, SOURCE)
-# Of an account that was never purged; measured apart, as everything of the records table.
+# The marks of an account that was never purged. The records table is measured apart.
 MARKS = Marks(ACCOUNT, {"orders_api": Mark(), "shopper_activity": Mark()}, {})
-_LEDGER_TABLE = template.resources("AWS::DynamoDB::Table")["LedgerTable"]
-# Of template.yaml: by name, partition key and sort key.
-INDEXES: dict[str, tuple[str, ...]] = {
-    index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"])
-    for index in _LEDGER_TABLE["GlobalSecondaryIndexes"]
-}
+
+
+_TABLES = template.resources("AWS::DynamoDB::Table")
+
+
+def indexes_of(table: str) -> dict[str, tuple[str, ...]]:
+    """Indexes of a table in template.yaml: by name, partition key and sort key."""
+    found = _TABLES[table]["GlobalSecondaryIndexes"]
+    return {index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"]) for index in found}
+
+
+INDEXES, BOOK_INDEXES = indexes_of("LedgerTable"), indexes_of("BookTable")
 SIZES = (100, 1_000, 10_000, 100_000)
 SAMPLES = 20  # of each kind: a cost is their mean
 TOLERANCE = 0.05
@@ -78,7 +84,7 @@ def read_units(sizes: int, *, consistent: bool) -> float:
 
 
 def write_units(*items: Raw | None) -> int:
-    """Of one write: the larger of the item before and after it. One unit where there is neither."""
+    """Units of one write: by the larger of the item before and after it, or one if there is neither."""
     return max((math.ceil(size(item) / 1024) for item in items if item is not None), default=1)
 
 
@@ -138,7 +144,7 @@ class Meter:
 
 @dataclass
 class Engine:
-    """A client of an engine that tells the units itself."""
+    """A client of an engine that returns the consumed capacity itself."""
 
     client: Any
     units: float = 0
@@ -200,16 +206,15 @@ def store() -> DynamoDB:
 
 @dataclass(frozen=True)
 class Costs:
-    """Units: of a match of ten people, a page of 50 members, a placed order, and `GET /v1/audiences`."""
+    """Units: of a match of ten people, a page of 50 members, and a placed order. What sizes cost: tests.book.size."""
 
     match: float
     page: float
     sync: float
-    counts: float
 
     @classmethod
     def measured(cls, client: Any, orders: int, chance: random.Random) -> Costs:
-        """Of an account with that many orders. The orders that are synced are taken out of nothing: they stay."""
+        """Measures an account with that many orders. The orders that are synced exist already and stay."""
         audiences, ledger = Audiences(client, TABLE, MARKS), Ledger(client, TABLE)
 
         def mean(samples: list[Callable[[], Any]]) -> float:
@@ -242,7 +247,6 @@ class Costs:
             mean([lambda: match(client, TABLE, SCOPE, people()) for _ in range(SAMPLES)]),
             mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in cursors]),  # type: ignore[misc]
             mean([lambda n=n: _sync(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
-            mean([audiences.all]),
         )
 
 
@@ -252,12 +256,12 @@ def _sync(ledger: Ledger, n: int) -> None:
     assert result.status == "applied"
 
 
-NAMES = {"match": "match of 10 people", "page": "page of 50 members", "sync": "one placed order", "counts": "counts"}
+NAMES = {"match": "match of 10 people", "page": "page of 50 members", "sync": "one placed order"}
 
 
-def grown(sizes: tuple[int, ...], *, quiet: bool = True, look: Callable[[int, DynamoDB], None] | None = None) -> dict[
-    int, Costs
-]:  # fmt: skip
+def grown(
+    sizes: tuple[int, ...], *, quiet: bool = True, look: Callable[[int, DynamoDB], None] | None = None
+) -> dict[int, Costs]:
     """Costs by number of orders, of one account that grows. `look` sees the store at each size, before measuring."""
     memory = store()
     meter = Meter(memory)
@@ -279,7 +283,7 @@ def grown(sizes: tuple[int, ...], *, quiet: bool = True, look: Callable[[int, Dy
 
 
 def spread(costs: list[float]) -> float:
-    """How far the farthest is from the mean of all, as a fraction."""
+    """The largest distance from the mean, as a fraction of it."""
     middle = sum(costs) / len(costs)
     return max(abs(cost - middle) for cost in costs) / middle
 
@@ -304,7 +308,7 @@ def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
     wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
     if TABLE in client.list_tables()["TableNames"]:
         client.delete_table(TableName=TABLE)
-    client.create_table(TableName=TABLE, **{k: _LEDGER_TABLE[k] for k in wanted})
+    client.create_table(TableName=TABLE, **{k: _TABLES["LedgerTable"][k] for k in wanted})
     items = list(memory.tables[TABLE].items.values())
     for start in range(0, len(items), 25):
         requests = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]

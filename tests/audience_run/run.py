@@ -73,7 +73,7 @@ class Mismatch(AssertionError):
 
 
 class Run:
-    """One shop, one seed. `progress` is told of each order that was sent for good."""
+    """One shop, one seed. `progress` is called after each order that was sent successfully."""
 
     def __init__(self, shop: Shop, orders: int, seed: int, progress: Callable[[int], None] = lambda n: None) -> None:
         self.shop, self.count, self.seed, self.progress = shop, orders, seed, progress
@@ -206,7 +206,7 @@ class Run:
             self.sent.orders[number] = {k: v for k, v in body.items() if v is not None}
 
     def _rebuild_meanwhile(self) -> None:
-        """Both audiences, once a third and once two thirds of the orders were sent."""
+        """Rebuilds both audiences, once after a third and once after two thirds of the orders."""
         end = time.monotonic() + SETTLED_SECONDS * 5
         for part in (1, 2):
             while len(self.sent.orders) + len(self.sent.events) < self.count * part / 3.5:
@@ -221,7 +221,7 @@ class Run:
     # ---------------------------------------------------------------- comparing
 
     def _settle(self) -> None:
-        """Until every accepted v3 event is in, and the rebuilds are done."""
+        """Waits until every accepted v3 event is applied and the rebuilds are done."""
         expected = {a: len(records) for a, records in self.sent.expected().items()}
         end = time.monotonic() + SETTLED_SECONDS
         while time.monotonic() < end:

@@ -1,81 +1,94 @@
-"""python -m tests.browser.screenshots [--all] [FOLDER]: the page with a day of a made-up shop, as docs/ shows it."""
+"""python -m tests.browser.screenshots [--all FOLDER] [PICTURES]: the page with the orders of a made-up shop.
+
+PICTURES (docs/pictures) gets the few that the docs show; FOLDER each view at 390, 820 and 1440 px, light and dark.
+"""
 
 from __future__ import annotations
 
-import random
-import sys
+import argparse
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from local.seed import ADMIN_KEY, seed
 from local.stack import ROOT, Stack
-from tests.browser.chromium import DESKTOP, PHONE, Browser
+from tests.browser.chromium import DESKTOP, PHONE, TABLET, Browser
+from tests.browser.planted import dead_letter
+from tests.browser.showcase import play, sent
 from tests.end_to_end.shop import Shop
 
-SEED = 7
+_SETTINGS = {
+    "name": "Harbor & Pine", "time_zone": "America/New_York",
+    "segments": [{"name": "Best", "min_lifetime_value": "1500"}, {"name": "Repeat", "min_orders": 2},
+                 {"name": "Lapsed", "min_orders": 2, "min_days": 30}],
+}  # fmt: skip
 
 
-def play(shop: Shop) -> str:
-    """Orders of both APIs, some that do not count; returns the e-mail of who ordered most."""
-    chance = random.Random(SEED)
-    people = [f"{name}@example.com" for name in ("ann", "ben", "cem", "dua", "eli")]
-    for n in range(24):
-        email, promo = chance.choice(people), chance.choice(["SPRING20", "WELCOME", None])
-        total = f"{chance.randint(900, 18000) / 100:.2f}"
-        if n % 2:
-            metadata: dict[str, Any] = {"new_buyer": n < 10} | ({"promo_code": promo} if promo else {})
-            address = {"address_1": f"{n} Main St", "postal_code": f"{10001 + n}"}
-            shop.submit(
-                {"order_id": f"W-{1000 + n}", "order_date": "2026-11-20", "total": total, "customer_email": email,
-                 "shipping_address": address, "metadata": metadata}
-            )  # fmt: skip
-        else:
-            shop.applied(_event(email, f"A-{n}", "placed", f"2026-11-{n // 2 + 1:02d}T10:00:00Z", grand_total=total))
-    ann = people[0]
-    shop.applied(_event(ann, "A-77", "placed", "2026-11-18T09:00:00Z", grand_total=100))
-    shop.applied(_event(ann, "A-77", "refunded", "2026-11-20T12:00:00Z", refund_amount=30))
-    shop.applied(_event(ann, "A-77", "updated", "2026-11-18T15:00:00Z", grand_total=105))
-    again = _event(ann, "A-78", "placed", "2026-11-21T10:00:00Z", grand_total="48.90")
-    shop.applied(again)
-    shop.outcome(shop.order(again).json["request_id"])
-    shop.submit({"order_id": "W-2001", "order_date": "soon", "total": "eleven", "customer_email": ann})
-    shop.order({"provider": "My Shop", "action": "bought", "order_id": "A-90"})
-    return ann
+def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
+    """The shop, and each view's name and address."""
+    seed(stack)
+    shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
+    assert shop.send("PATCH", "/v1/account", _SETTINGS).status == 200
+    play(shop)
+    end = time.monotonic() + 120
+    while len(_asked(shop, "/v1/orders?name=5001001")["orders"]) == 0 and time.monotonic() < end:
+        time.sleep(1)  # the book is a moment behind
+    event = {"provider": "shopify", "email": "ava.whitfield.0@example.com", "currency": "USD", "action": "placed",
+             "occurred_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
+    item = {"product_id": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss / M", "price": "198.00", "quantity": 1}
+    dead_letter(shop, event | {"order_id": "5001470", "grand_total": "212.36", "items": [item]})
+    dead_letter(shop, event | {"order_id": "5001471", "grand_total": "98.61"})
+    part = next(
+        order for order in _asked(shop, "/v1/orders?status=refunded&limit=200")["orders"] if order["net"] != "0.00"
+    )
+    order = urlencode({"provider": part["provider"], "id": part["order_id"]})
+    person = _asked(shop, f"/v3/{shop.account}/people?limit=1")["people"][0]["id"]
+    return shop, {
+        "overview": "/#/", "orders": "/#/orders", "order": f"/#/order?{order}",
+        "order-refunded": "/#/order?provider=shopify&id=5001001", "customers": "/#/customers",
+        "customer": f"/#/customer?id={person}", "requests": "/#/requests", "deadletters": "/#/deadletters",
+        "audiences": "/#/audiences", "connections": "/#/connections", "settings": "/#/settings",
+    }  # fmt: skip
 
 
-def _event(email: str, order_id: str, action: str, occurred_at: str, **more: Any) -> dict[str, Any]:
-    return {
-        "provider": "my_shop", "email": email, "action": action, "order_id": order_id, "occurred_at": occurred_at,
-    } | more  # fmt: skip
+def _asked(shop: Shop, path: str) -> Any:
+    """The answer, once there was the time for it."""
+    return sent(lambda: shop.send("GET", path), 200).json
 
 
-def main(folder: Path, *, all_views: bool) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+def main(pictures: Path, everything: Path | None) -> None:
     with Stack() as stack:
-        seed(stack)
-        shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
-        person = shop.send("GET", shop.person_path(play(shop))).json["id"]
-        looks = (("transactions", DESKTOP, False), ("dark", DESKTOP, True), ("phone", PHONE, False))
-        for name, size, dark in looks if all_views else looks[:1]:
+        shop, views = prepared(stack)
+        for name, (view, size, dark) in {
+            "overview": ("overview", DESKTOP, False), "order": ("order", DESKTOP, False),
+            "customers": ("customers", DESKTOP, False), "phone": ("overview", PHONE, True),
+        }.items():  # fmt: skip
             with Browser.open(stack.url, size, dark=dark) as browser:
-                browser.sign_in(ADMIN_KEY)
-                browser.says("W-2001")
-                time.sleep(4)  # until the newest row is no longer marked
-                _keep(folder / f"{name}.png", browser.picture())
-                for view, path in (
-                    () if not all_views else (("order", "/#/order/A-77"), ("person", f"/#/person/{person}"))
-                ):
-                    browser.go(path)
-                    browser.find("figure")
-                    _keep(folder / f"{name}-{view}.png", browser.picture(whole=True))
+                browser.sign_in(shop.admin_key)
+                _keep(browser, pictures / f"{name}.png", views[view], whole=False)
+        for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)) if everything else ():
+            for dark in (False, True):
+                with Browser.open(stack.url, size, dark=dark) as browser:
+                    browser.sign_in(shop.admin_key)
+                    for view, path in views.items():
+                        name = f"{width}-{'dark' if dark else 'light'}-{view}.png"
+                        _keep(browser, (everything or pictures) / name, path, whole=True)
 
 
-def _keep(path: Path, picture: bytes) -> None:
-    path.write_bytes(picture)
-    print(f"{path}: {len(picture) / 1000:.0f} kB", flush=True)
+def _keep(browser: Browser, path: Path, address: str, *, whole: bool) -> None:
+    browser.go(address)
+    browser.settled()
+    browser.find(".count")  # the dead letters are counted a moment later
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(browser.picture(whole=whole))
+    print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
 
 
 if __name__ == "__main__":
-    names = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    main(Path(names[0]) if names else ROOT / "docs" / "pictures", all_views="--all" in sys.argv)
+    parser = argparse.ArgumentParser("python -m tests.browser.screenshots")
+    parser.add_argument("pictures", nargs="?", type=Path, default=ROOT / "docs" / "pictures")
+    parser.add_argument("--all", type=Path, metavar="FOLDER")
+    asked = parser.parse_args()
+    main(asked.pictures, asked.all)

@@ -1,7 +1,7 @@
 """The functions as `sam build` makes them, each started by AWS's own runtime client, as Lambda starts them.
 
-On a function's path stand its own folder, its layer, and boto3 with the runtime client, which Lambda's Python
-runtime brings along. Python itself runs without site-packages, so what the artifact lacks is missing here too.
+A function's PYTHONPATH has its own folder, its layer, and the packages of Lambda's Python runtime: boto3 and the
+runtime client. Python runs without site-packages, so an import that the artifact lacks fails here too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import boto3
 import pytest
 from samtranslator.yaml_helper import yaml_parse
 
-from events import make
+from events import bodies
 from local.embedded_aws import EmbeddedAws
 from local.stack import ROOT
 from tests.built.runtime_api import RunningFunction
 from tests.handlers import template as resources
+from tillbook.aws.secrets import Secrets
 from tillbook.records.accounts import Account, Accounts
+from tillbook.records.connections import Connections
 from tillbook.records.keys import Keys
 
 ENVIRONMENT = ROOT / ".venv-ci"
@@ -46,7 +48,7 @@ class Built:
     architecture: str
 
     def layer(self) -> Path:
-        """What stands under /opt/python: of the two layers that of this machine's architecture."""
+        """The contents of /opt/python, from the layer for this machine's architecture."""
         (found,) = [
             self.folder / layer["ContentUri"] / "python"
             for layer in self.of_type("LayerVersion").values()
@@ -68,7 +70,7 @@ class Built:
 
 
 def _merged(defaults: dict[str, Any], properties: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are put together, as SAM does with its globals."""
+    """The properties with their defaults. Mappings are merged, as SAM merges its globals."""
     both = {
         name: _merged(value, properties[name])
         for name, value in defaults.items()
@@ -86,14 +88,14 @@ def runtime() -> str:
 
 @pytest.fixture(scope="session")
 def python(runtime: str) -> str:
-    """A Python of that version, by PYTHON_RUNTIME, PATH or pyenv."""
+    """The path of a Python of that version: PYTHON_RUNTIME, or from PATH or pyenv."""
     candidates = [os.environ.get("PYTHON_RUNTIME"), shutil.which(runtime)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates += [str(found) for found in sorted(pyenv.glob(f"versions/*/bin/{runtime}"))]
     for candidate in candidates:
         if candidate and _is(candidate, runtime):
             return candidate
-    pytest.skip(f"{runtime} is not here: the built functions cannot be started (PYTHON_RUNTIME names one)")
+    pytest.skip(f"{runtime} is not installed, so the built functions cannot be started. PYTHON_RUNTIME may name one.")
 
 
 def _is(candidate: str, runtime: str) -> bool:
@@ -105,7 +107,7 @@ def _is(candidate: str, runtime: str) -> bool:
 @pytest.fixture(scope="session")
 def built(python: str, runtime: str, tmp_path_factory: pytest.TempPathFactory) -> Built:
     if not SAM.exists():
-        pytest.skip("the SAM CLI is not here: make setup-ci")
+        pytest.skip("the SAM CLI is not installed: make setup-ci")
     folder = tmp_path_factory.mktemp("sam")
     architecture = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
     # sam looks for the runtime's Python on the PATH, by this name.
@@ -131,7 +133,7 @@ def built(python: str, runtime: str, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def runtime_packages(python: str, runtime: str) -> Path:
-    """A folder with what Lambda's runtime brings along: boto3 and the runtime client."""
+    """A folder with the packages of Lambda's runtime: boto3 and the runtime client."""
     folder = ENVIRONMENT / f"{runtime}-runtime"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
@@ -164,11 +166,15 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
         dynamodb = session.client("dynamodb", endpoint_url=embedded.endpoint_url)
         sqs = session.client("sqs", endpoint_url=embedded.endpoint_url)
         tables, queues = resources.create_tables(dynamodb), resources.create_queues(sqs)
-        variables = resources.environment(tables, queues)
+        session.client("events", endpoint_url=embedded.endpoint_url).create_event_bus(Name="tillbook")
+        variables = resources.environment(tables, queues) | {"EVENT_BUS": "tillbook"}
         records = tables["RecordsTable"]
-        Accounts(dynamodb, records).create(Account(make.ACCOUNT))
-        Keys(dynamodb, records).create(make.ACCOUNT, "ingest", secret=make.INGEST_KEY)
-        Keys(dynamodb, records).create(make.ACCOUNT, "admin", secret=make.ADMIN_KEY)
+        Accounts(dynamodb, records).create(Account(bodies.ACCOUNT))
+        Keys(dynamodb, records).create(bodies.ACCOUNT, "ingest", secret=bodies.INGEST_KEY)
+        Keys(dynamodb, records).create(bodies.ACCOUNT, "admin", secret=bodies.ADMIN_KEY)
+        vault = Secrets(session.client("ssm", endpoint_url=embedded.endpoint_url), variables["POWERTOOLS_SERVICE_NAME"])
+        connections = Connections(dynamodb, records, vault)
+        connections.create(bodies.ACCOUNT, "shopify", "shopify", entered=bodies.SHOPIFY_SIGNING_KEY)
         yield {**CREDENTIALS, **variables, "AWS_ENDPOINT_URL": embedded.endpoint_url}
     finally:
         embedded.stop()
@@ -191,7 +197,7 @@ def start(
             environment = _environment(built, name, properties, runtime_packages) | dict(aws)
             function = RunningFunction(
                 name,
-                # -S leaves out site-packages, -s the user's.
+                # -S leaves out site-packages, -s those of the user.
                 [python, "-s", "-S", "-m", "awslambdaric", properties["Handler"]],
                 environment,
                 logs / f"{name}.log",
@@ -205,7 +211,7 @@ def start(
 
 
 def _environment(built: Built, name: str, properties: Mapping[str, Any], packages: Path) -> dict[str, str]:
-    """What Lambda sets: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    """The variables that Lambda sets: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
     code = built.folder / properties["CodeUri"]
     logging = properties["LoggingConfig"]
     return {

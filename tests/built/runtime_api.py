@@ -1,4 +1,4 @@
-"""Lambda's Runtime API for one function, on loopback: what a runtime client asks for events and tells answers.
+"""Lambda's Runtime API for one function, on loopback: its runtime client gets events here, and posts answers to them.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -23,11 +23,12 @@ ANSWER_SECONDS = 240
 
 
 class FunctionFailed(Exception):
-    """The function raised, did not start or ended; the message says why, with its log."""
+    """The function raised, did not start, did not answer in time, or its process ended. The message has the log."""
 
 
 @dataclass(frozen=True)
 class _Reply:
+    request_id: str  # "" if the reply answers no event
     kind: str  # "response", "error" or "ended"
     body: Any
 
@@ -67,7 +68,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"null")
         self._answer(202, b'{"status":"OK"}')
-        self.server.replies.put(_Reply("response" if self.path.endswith("/response") else "error", body))
+        # {VERSION}/invocation/{request id}/response or /error, or {VERSION}/init/error
+        parent, _, kind = self.path.rpartition("/")
+        request_id = parent.rpartition("/")[2] if "/invocation/" in parent else ""
+        self.server.replies.put(_Reply(request_id, "response" if kind == "response" else "error", body))
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         self.send_response(status)
@@ -82,9 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class RunningFunction:
-    """A function in a process of its own, which has `environment` and nothing else of ours.
+    """A function in its own process. Its variables are `environment` and the address of this API; none are inherited.
 
-    `seconds` is the time-out that it is told of.
+    `seconds`: the function's time-out. Each event's deadline is that far ahead.
     """
 
     def __init__(self, name: str, command: list[str], environment: Mapping[str, str], log: Path, seconds: float):
@@ -93,6 +97,7 @@ class RunningFunction:
         self.command = command
         self.environment = environment
         self._seconds = seconds
+        self._ended: _Reply | None = None
         self._server = _Server()
         self._server.arn = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
 
@@ -121,18 +126,30 @@ class RunningFunction:
         self._server.server_close()
 
     def invoke(self, event: Any) -> dict[str, Any]:
-        """What the function answers. Raises FunctionFailed."""
-        self._server.events.put((str(uuid.uuid4()), json.dumps(event).encode(), self._seconds))
-        try:
-            reply = self._server.replies.get(timeout=ANSWER_SECONDS)
-        except queue.Empty:
-            reply = _Reply("ended", f"no answer in {ANSWER_SECONDS} s")
+        """The function's answer. Raises FunctionFailed; after the process ended, at once."""
+        reply = self._reply_to(event)
+        if reply.kind == "ended":
+            self._ended = reply
         if reply.kind != "response":
             log = self.log.read_text(errors="replace")[-4000:]
             raise FunctionFailed(f"{self.name}: {json.dumps(reply.body, indent=1)}\n{log}")
         answer: dict[str, Any] = reply.body
         return answer
 
+    def _reply_to(self, event: Any) -> _Reply:
+        """The reply to this event, or the end of the process. A late reply to an earlier event is dropped."""
+        if self._ended is not None:
+            return self._ended
+        request_id, end = str(uuid.uuid4()), time.monotonic() + ANSWER_SECONDS
+        self._server.events.put((request_id, json.dumps(event).encode(), self._seconds))
+        while True:
+            try:
+                reply = self._server.replies.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                return _Reply(request_id, "error", f"no answer in {ANSWER_SECONDS} s")
+            if reply.request_id in (request_id, ""):
+                return reply
+
     def _watch(self) -> None:
         code = self._process.wait()
-        self._server.replies.put(_Reply("ended", f"the process ended with {code}"))
+        self._server.replies.put(_Reply("", "ended", f"the process ended with {code}"))

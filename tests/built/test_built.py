@@ -27,17 +27,17 @@ FUNCTIONS = {
 
 @pytest.fixture(scope="session")
 def answers(start: Start) -> dict[str, dict[str, Any]]:
-    """What each function answered, one event after the other."""
+    """The functions' answers to the example events, by the event's name."""
     return {name: start(FUNCTIONS[name.partition("/")[0]]).invoke(event(name)) for name in ANSWERS}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_is_answered(answers: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_event_gets_its_answer(answers: dict[str, dict[str, Any]], name: str) -> None:
     assert outcome(answers[name]) == ANSWERS[name], answers[name]
 
 
-def test_nothing_but_our_own_is_in_a_function(built: Built) -> None:
-    """Most have one file, app.py; those that hand out files have these."""
+def test_a_function_has_only_the_files_of_its_folder(built: Built) -> None:
+    """Most have only app.py; the packages are in the layer."""
     sources = templates.load(ROOT / "template.yaml")["Resources"]
     for name, properties in built.functions().items():
         assert _files(built.folder / properties["CodeUri"]) == _files(ROOT / sources[name]["Properties"]["CodeUri"])
@@ -48,15 +48,15 @@ def _files(folder: Path) -> set[str]:
 
 
 def test_the_layer_is_small_and_has_no_boto3(built: Built) -> None:
-    """Lambda's runtime brings its own, and 20 MB more would be unpacked at each cold start."""
+    """Lambda's runtime has its own boto3, and 20 MB more would be unpacked at each cold start."""
     names = {path.name for path in built.layer().iterdir()}
     assert "tillbook" in names
     assert not names & {"boto3", "botocore"}
     assert sizes.zipped(built.layer().parent) <= LAYER_BYTES
 
 
-def test_each_module_of_the_layer_comes_compiled(built: Built) -> None:
-    """Lambda cannot write bytecode: what is not compiled here is compiled at every cold start."""
+def test_each_module_of_the_layer_is_compiled(built: Built) -> None:
+    """Lambda cannot write bytecode: it would compile other modules at every cold start."""
     for path in built.layer().rglob("*.py"):
         compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
@@ -67,12 +67,12 @@ def test_each_architecture_has_its_own_layer(built: Built) -> None:
     for layer in built.of_type("LayerVersion").values():
         (architecture,) = layer["CompatibleArchitectures"]
         machine = {"arm64": b"\xb7\0", "x86_64": b"\x3e\0"}[architecture]
-        (core,) = (built.folder / layer["ContentUri"] / "python" / "doorplate").glob("*.so")
+        (core,) = (built.folder / layer["ContentUri"] / "python" / "pydantic_core").glob("*.so")
         assert core.read_bytes()[18:20] == machine, "e_machine of the ELF header"
 
 
 def test_a_function_without_its_layer_fails(start: Start) -> None:
-    """Or else the tests above would pass on what stands on this machine."""
+    """If it passed, the tests above might use packages of this machine."""
     function = start(FUNCTIONS["fallback"])
     environment = dict(function.environment)
     task, *_layers, packages = environment["PYTHONPATH"].split(":")
@@ -82,7 +82,7 @@ def test_a_function_without_its_layer_fails(start: Start) -> None:
         bare.invoke(event("fallback/unknown"))
 
 
-def test_logs_are_json_and_name_nobody(start: Start, answers: dict[str, dict[str, Any]]) -> None:
+def test_logs_are_json_without_e_mail_addresses(start: Start, answers: dict[str, dict[str, Any]]) -> None:
     lines = []
     for name in FUNCTIONS.values():
         lines += start(name).log.read_text().splitlines()

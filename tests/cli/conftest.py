@@ -4,14 +4,17 @@ import json
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from click.testing import CliRunner
 
+from cli.tillbook_cli import sending
 from cli.tillbook_cli.main import tillbook
 from local.embedded_aws import EmbeddedAws
+from tests.cli.fake_api import FakeApi, serving
 from tests.handlers import template
 
 REGION = "eu-west-1"
@@ -43,7 +46,7 @@ class Terminal:
 
 @pytest.fixture
 def no_aws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of this machine's AWS configuration."""
+    """Removes this machine's AWS configuration."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "TILLBOOK_STACK"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL"):
@@ -90,3 +93,22 @@ def stack_name(on_aws: Any) -> str:
 @pytest.fixture
 def run(stack_name: str) -> Terminal:
     return Terminal(("--stack-name", stack_name, "--region", REGION))
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    monkeypatch.setattr(sending, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(sending, "_LONGEST_PAUSE", 0.02)
+    monkeypatch.setattr(sending, "UNIT_EVENTS", 10)
+    with serving() as running:
+        yield running
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "orders.csv"
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Path:
+    return tmp_path / "orders.jsonl"

@@ -1,4 +1,4 @@
-"""An API that takes orders into memory, and refuses them as it is told to: for tests of who sends them."""
+"""An API that keeps orders in memory and refuses those that a test chooses, for tests of senders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tillbook.rules.json_text import loads
 
 KEY = "tb_test"
 ACCOUNT = "1234567"
-# What a try does instead of answering: a status, with headers; None takes the order and drops the connection.
+# The failure of a try: a status, with headers; None accepts the order and drops the connection.
 Fault = tuple[int, dict[str, str]] | None
 
 
@@ -40,7 +40,7 @@ class FakeApi:
 
     @property
     def identities(self) -> set[str]:
-        """What the API counts once, however often it came."""
+        """The events that the API counts once, however often they were sent."""
         return {payload_hash(event) for event in self.events}
 
     def answer(self, path: str, key: str, body: bytes) -> tuple[int, dict[str, str], Any] | None:

@@ -28,9 +28,10 @@ def test_export_joins_the_pages(stack: Stack, tmp_path: Path, monkeypatch) -> No
         address = {"name": '=Ann, "A"', "address_1": f"{number} Main St", "postal_code": "12345"}
         order = {"order_id": f"E-{number}", "order_date": "2026-02-03", "shipping_address": address}
         request = urllib.request.Request(
-            f"{stack.url}/v1/order", json.dumps(order).encode(),
+            f"{stack.url}/v1/order",
+            json.dumps(order).encode(),
             {"authorization": f"Bearer {key}", "content-type": "application/json"},
-        )  # fmt: skip
+        )
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 201
     monkeypatch.setattr(audience, "PAGE", 2)

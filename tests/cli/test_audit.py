@@ -48,7 +48,7 @@ def ledger(tables: tuple[str, str]) -> tuple[Any, str]:
 
 
 def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
-    request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {}, lambda: None)
+    request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {})
     document, _ = orders_api.document(body)
     Ledger(*ledger).submit(request, document, new_id=times.uuid7(), digest="", deadline=float("inf"))
 
@@ -90,7 +90,7 @@ def test_audit(run: Terminal, plant: Plant) -> None:
     for person in (ANN, id_of(ANN), email_sha256(ANN)):
         ran = run("audit", "acme", "--person", person)
         assert ran.code == 4
-        assert "amount: stored 111.11, its orders make 111.1\n" in ran.out
+        assert "amount: stored 111.11, sum of the orders 111.1\n" in ran.out
     assert run("audit", "acme", "--person", BEN).code == 0
     # Back to what it was.
     plant("USD", "-0.01")
@@ -107,16 +107,16 @@ def test_a_person_by_what_looks_like_an_id_of_ours(run: Terminal, plant: Plant, 
     typo = MD5[::-1]
     ran = run("audit", "acme", "--person", typo)
     assert (ran.code, ran.out) == (2, "")
-    assert "Nobody is known by that" in ran.err
+    assert "No customer found for this identifier" in ran.err
 
     # Ben's orders stand, he does not.
     client.delete_item(TableName=table, Key=raw(SCOPE.person_key(id_of(BEN))))
     ran = run("audit", "acme", "--person", id_of(BEN))
     assert ran.code == 4
-    assert "amount: stored 0, its orders make 1.1\n" in ran.out
+    assert "amount: stored 0, sum of the orders 1.1\n" in ran.out
 
 
-def test_who_was_purged_is_not_audited(
+def test_a_purged_person_is_not_audited(
     run: Terminal, plant: Plant, ledger: tuple[Any, str], tables: tuple[str, str]
 ) -> None:
     plant("USD", "0.01")
@@ -125,13 +125,13 @@ def test_who_was_purged_is_not_audited(
     for chosen in (("acme",), ("--all",), ("acme", "--sample", "2")):
         ran = run("audit", *chosen)
         assert (ran.code, ran.out) == (0, "0 people, 0 orders: no drift.\n"), chosen
-    assert run("audit", "acme", "--person", ANN).err == "Error: Nobody is known by that.\n"
+    assert run("audit", "acme", "--person", ANN).err == "Error: No customer has this id or e-mail address.\n"
 
 
-def test_what_cannot_be_audited(run: Terminal) -> None:
+def test_arguments_that_cannot_be_audited(run: Terminal) -> None:
     assert run("audit", "--person", ANN).code == 2
     assert run("audit", "nobody").err == "Error: There is no account nobody.\n"
     assert run("account", "create", "acme").code == 0
     ran = run("audit", "acme", "--person", ANN)
-    assert (ran.code, ran.err) == (1, "Error: Nobody is known by that.\n")  # no finding
+    assert (ran.code, ran.err) == (1, "Error: No customer has this id or e-mail address.\n")  # no finding
     assert run("audit").out == "0 people, 0 orders: no drift.\n"

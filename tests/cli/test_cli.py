@@ -16,7 +16,9 @@ import boto3
 import pytest
 import requests
 
+from cli.tillbook_cli import __version__
 from cli.tillbook_cli.connection import LOCAL_FILE
+from cli.tillbook_cli.health import AFTER
 from local import announce
 from local.stack import ROOT, Stack
 from tests.cli.conftest import REGION, Ran, Terminal
@@ -29,16 +31,39 @@ def _created(run: Terminal, *options: str) -> Ran:
 
 
 def test_an_account_is_created_with_defaults(run: Terminal) -> None:
-    assert _created(run).out == "account   acme\ncurrency  USD\nsources   orders_api, shopper_activity\n"
+    assert _created(run).out == (
+        "account    acme\ncurrency   USD\nsources    orders_api, shopper_activity\ntime zone  UTC\n"
+    )
 
 
 def test_an_account_has_a_currency_and_the_sources_that_count(run: Terminal) -> None:
-    shape = {"account": "acme", "currency": "EUR", "sources": ["orders_api"]}
-    assert _created(run, "--currency", "eur", "--source", "orders_api", "--json").json == shape
+    shape = {"account": "acme", "currency": "EUR", "sources": ["orders_api"], "time_zone": "Asia/Kolkata"}
+    options = ["--currency", "eur", "--source", "orders_api", "--time-zone", "Asia/Kolkata"]
+    assert _created(run, *options, "--json").json == shape
     assert run("account", "show", "acme", "--json").json == shape
 
 
-def test_what_is_not_set_stays(run: Terminal) -> None:
+def test_the_version_is_that_of_the_package() -> None:
+    ran = Terminal(())("--version")
+    assert ran == Ran(0, f"tillbook {__version__}\n", "")
+
+
+def test_accounts_are_listed(run: Terminal) -> None:
+    assert run("account", "list") == Ran(0, "", "There are no accounts.\n")
+    _created(run)
+    run("account", "create", "bolt", "--currency", "EUR", "--source", "orders_api")
+    listed = (
+        "ACCOUNT  CURRENCY  SOURCES                       TIME ZONE\n"
+        "acme     USD       orders_api, shopper_activity  UTC\n"
+        "bolt     EUR       orders_api                    UTC\n"
+    )
+    assert run("account", "list").out == listed
+    assert [one["account"] for one in run("account", "list", "--json").json["accounts"]] == ["acme", "bolt"]
+    assert run("account", "set", "bolt", "--name", "Bolt & Nut").out.splitlines()[-1] == "name       Bolt & Nut"
+    assert [line.split()[-1] for line in run("account", "list").out.splitlines()] == ["NAME", "-", "Nut"]
+
+
+def test_settings_that_are_not_given_stay(run: Terminal) -> None:
     _created(run, "--currency", "EUR")
     sources = ["--source", "shopper_activity", "--source", "orders_api"]
     assert run("account", "set", "acme", *sources[:2], "--json").json["currency"] == "EUR"
@@ -47,7 +72,18 @@ def test_what_is_not_set_stays(run: Terminal) -> None:
         "account": "acme",
         "currency": "GBP",
         "sources": ["orders_api", "shopper_activity"],
+        "time_zone": "UTC",
     }
+    assert run("account", "set", "acme", "--time-zone", "Europe/Berlin", "--json").json["currency"] == "GBP"
+    assert run("account", "show", "acme", "--json").json["time_zone"] == "Europe/Berlin"
+
+
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "Europe", " "])
+def test_a_time_zone_that_does_not_exist_is_refused(run: Terminal, zone: str) -> None:
+    _created(run)
+    ran = run("account", "set", "acme", "--time-zone", zone)
+    assert ran.code != 0
+    assert "IANA name" in ran.err
 
 
 def test_nothing_to_set_is_wrong_use(run: Terminal) -> None:
@@ -61,8 +97,8 @@ def test_nothing_to_set_is_wrong_use(run: Terminal) -> None:
     ("words", "said"),
     [
         (("account", "create", "acme"), "Account acme exists already."),
-        (("account", "create", "a b"), "an account id is 1 to 64 of A-Z, a-z, 0-9, _ and -"),
-        (("account", "create", "b", "--currency", "XXQ"), "currency must be an ISO 4217 code"),
+        (("account", "create", "a b"), "account id must be 1 to 64 of A-Z, a-z, 0-9, _ and -"),
+        (("account", "create", "b", "--currency", "XXQ"), "currency must be an ISO 4217 currency code"),
         (("account", "show", "other"), "There is no account other."),
         (("account", "set", "other", "--currency", "EUR"), "There is no account other."),
         (("keys", "create", "other", "--role", "admin"), "There is no account other."),
@@ -91,10 +127,10 @@ def test_wrong_use(run: Terminal, words: tuple[str, ...]) -> None:
     assert "Error: " in ran.err
 
 
-def test_a_key_is_told_once(run: Terminal) -> None:
+def test_a_key_is_shown_once(run: Terminal) -> None:
     _created(run)
     ran = run("keys", "create", "acme", "--role", "ingest", "--label", "web shop")
-    assert "shown this once" in ran.err
+    assert "shown only now" in ran.err
     found = re.search(r"^secret +(tb_\S{43})$", ran.out, re.MULTILINE)
     assert found
     listed = run("keys", "list", "acme")
@@ -137,7 +173,9 @@ def test_a_key_of_another_account_cannot_be_revoked(run: Terminal) -> None:
 
 def test_another_stack_is_not_there(on_aws: Any) -> None:
     elsewhere = Terminal(("--stack-name", "nothing", "--region", REGION))
-    assert elsewhere("account", "show", "acme") == Ran(3, "", f"Error: There is no stack nothing in {REGION}.\n")
+    assert elsewhere("account", "show", "acme") == Ran(
+        3, "", f"Error: There is no stack nothing in {REGION}. Choose another with --stack-name and --region.\n"
+    )
 
 
 def test_the_environment_names_the_stack(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +184,13 @@ def test_the_environment_names_the_stack(stack_name: str, monkeypatch: pytest.Mo
     assert Terminal(())("account", "create", "acme").code == 0
 
 
-def test_another_kind_of_stack_is_told(on_aws: Any) -> None:
+def test_the_region_is_that_of_aws_s_own_command(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 reads AWS_DEFAULT_REGION alone."""
+    monkeypatch.setenv("AWS_REGION", REGION)
+    assert Terminal(("--stack-name", stack_name))("account", "create", "acme").code == 0
+
+
+def test_another_kind_of_stack_is_reported(on_aws: Any) -> None:
     queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     on_aws.create_stack(StackName="queues", TemplateBody=json.dumps(queue))
     ran = Terminal(("--stack-name", "queues", "--region", REGION))("account", "show", "acme")
@@ -233,6 +277,19 @@ def test_a_key_opens_its_account_on_the_local_stack(local: Terminal, stack: Stac
 
 
 @pytest.mark.stack
+def test_the_doctor_looks_at_all_of_a_deployed_stack(local: Terminal, stack: Stack) -> None:
+    """Other tests leave keys unused, dead letters and alarms."""
+    ran = local("doctor")
+    assert ran.json["checks"] == list(AFTER)
+    found = ran.json["findings"]
+    assert not [
+        f for f in found if f["level"] == "unchecked" or f["check"] in ("clock", "region", "concurrency", "layers")
+    ]
+    assert {"check": "notices", "level": "advice"}.items() <= next(f for f in found if f["check"] == "notices").items()
+    assert not [f for f in found if "was deleted" in f["what"] or "notifies nobody" in f["what"]]
+
+
+@pytest.mark.stack
 def test_runs_out_of_a_checkout(no_aws: None, stack: Stack) -> None:
     options = ["--endpoint-url", stack.endpoint_url, "--region", "us-east-1", "--stack-name", "tillbook"]
     ran = subprocess.run(
@@ -244,4 +301,38 @@ def test_runs_out_of_a_checkout(no_aws: None, stack: Stack) -> None:
         check=False,
     )
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("account   1234567\n")
+    assert ran.stdout.startswith("account    1234567\n")
+
+
+def test_an_account_has_segments(run: Terminal) -> None:
+    run("account", "create", "acme", "--segment", "VIP:min_lifetime_value=500")
+    ran = run(
+        "account", "set", "acme", "--segment", "Lapsed: min_orders=2, min_days=365", "--segment", "vip:min_orders=9"
+    )
+    assert ran.code == 0, ran.err
+    assert "segments   Lapsed:min_orders=2,min_days=365, vip:min_orders=9" in ran.out
+    assert run("account", "set", "acme", "--no-segment", "VIP", "--json").json["segments"] == [
+        "Lapsed:min_orders=2,min_days=365"
+    ]
+    assert run("account", "list").code == 0
+
+
+@pytest.mark.parametrize(
+    ("segment", "message"),
+    [
+        ("VIP", "write it as NAME:bound=value"), ("VIP:min_age=5", "min_age is not a known field"),
+        ("VIP:min_orders=many", "min_orders must be a whole number"), (":min_orders=1", "needs a name"),
+        ("VIP:min_lifetime_value=x", "min_lifetime_value must be a number"), ("VIP:currency=EUR", "give at least one"),
+        ("VIP:min_orders=3,max_orders=2", "must not be more than"), ("VIP:min_orders=1,currency=XXY", "ISO 4217"),
+    ],
+)  # fmt: skip
+def test_a_segment_that_makes_no_sense_is_refused(run: Terminal, segment: str, message: str) -> None:
+    run("account", "create", "acme")
+    ran = run("account", "set", "acme", "--segment", segment)
+    assert ran.code == 1
+    assert message in ran.err
+
+
+def test_a_segment_that_is_not_there_is_not_removed(run: Terminal) -> None:
+    run("account", "create", "acme")
+    assert "there is no segment VIP" in run("account", "set", "acme", "--no-segment", "VIP").err

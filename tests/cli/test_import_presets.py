@@ -1,4 +1,4 @@
-"""What is made of the exports of Shopify and WooCommerce. What is sent for a row is its identity: frozen."""
+"""Orders that are made of the exports of platforms. The body that is sent for a row is its identity: frozen."""
 
 from __future__ import annotations
 
@@ -9,28 +9,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from cli.tillbook_cli import mappings
+from cli.tillbook_cli import mappings, records
 from cli.tillbook_cli.checking import Checked, checked
 from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import Place, Source
 from local.stack import ROOT
-from tillbook.rules.identity import payload_hash
+from tests.cli import exports
+from tests.cli.fake_api import KEY, serving
+from tests.cli.importing import sent
+from tillbook.rules.identity import email_sha256, payload_hash
 from tillbook.rules.order import Event, fold
 
-SHOPIFY = """\
-Name,Email,Financial Status,Currency,Total,Taxes,Created at,Lineitem quantity,Lineitem name,Lineitem price,\
-Lineitem sku,Billing Name,Billing Address1,Billing Zip,\
-Cancelled at,Refunded Amount,Id
-#1,ann@x.example,paid,USD,105.00,5.00,2024-01-05 10:22:33 -0500,1,"Cup, blue",\
-60.00,C-1,Ann Lee,1 Main St,'01234,,0.00,555
-#1,ann@x.example,,,,,,2,Plate,20.00,,,,,,,
-#2,bob@x.example,partially_refunded,USD,50.00,0,2024-01-06 10:22:33 -0500,1,Cup,50.00,C-1,,,,,20.00,556
-#3,bob@x.example,voided,USD,50.00,0,2024-01-07 10:22:33 -0500,1,Cup,50.00,C-1,,,,,0.00,557
-#4,bob@x.example,refunded,USD,50.00,0,2024-01-08 10:22:33 -0500,1,Cup,50.00,C-1,,,,2024-01-09 10:00:00 -0500,50.00,558
-#5,bob@x.example,pending,USD,50.00,0,2024-01-09 10:22:33 -0500,1,Cup,50.00,C-1,,,,2024-01-10 10:00:00 -0500,0.00,559
-#6,bob@x.example,paid,USD,50.00,0,2024-01-10 10:22:33 -0500,1,Cup,50.00,C-1,,,,2024-01-11 10:00:00 -0500,0.00,560
-#7,bob@x.example,refunded,USD,50.00,0,2024-01-11 10:22:33 -0500,1,Cup,50.00,C-1,,,,,,
-"""
 WOOCOMMERCE = """\
 Order ID,Order Number,Order Date,Order Status,Order Total,Order Currency,Refunded Total,Billing Email,\
 Billing First Name,Billing Last Name,Billing Address 1,Billing Postcode,Item Name,Item SKU,Item Cost,Quantity
@@ -43,20 +32,8 @@ Billing First Name,Billing Last Name,Billing Address 1,Billing Postcode,Item Nam
 """
 
 
-def sent(folder: Path, text: str, version: str = "v3", **options: Any) -> list[dict[str, Any]]:
-    file = folder / "export.csv"
-    file.write_text(text)
-    with Source(file) as source:
-        mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)
-        if "time_zone" in options:
-            mapping = mappings.in_zone(mapping, options["time_zone"])
-        orders = list(checked(mappings.entries(source.rows(), mapping), version, mapping, ""))
-    assert [order.rejects for order in orders if order.rejects] == []
-    return [json.loads(body) for order in orders for body in order.bodies]
-
-
 def worth(events: list[dict[str, Any]]) -> dict[str, str]:
-    """What each order counts, by the rules of the ledger itself."""
+    """The contribution of each order, by the rules of the ledger itself."""
     from decimal import Decimal
 
     by_order: dict[str, list[Event]] = {}
@@ -72,40 +49,116 @@ def worth(events: list[dict[str, Any]]) -> dict[str, str]:
 
 
 def test_shopify(tmp_path: Path) -> None:
-    events = sent(tmp_path, SHOPIFY)
+    events = sent(tmp_path, exports.shopify())
     assert events[0] == {
-        "action": "placed", "provider": "shopify", "order_id": "555", "order_public_id": "#1", "email": "ann@x.example",
-        "occurred_at": "2024-01-05T15:22:33Z", "grand_total": "105.00", "total_taxes": "5.00", "currency": "USD",
+        "action": "placed", "provider": "shopify", "order_id": "55501", "order_public_id": "#1",
+        "email": "ann@x.example", "occurred_at": "2024-01-05T15:22:33Z", "grand_total": "105.00",
+        "total_discounts": "0.00", "total_taxes": "5.00", "currency": "USD", "promo_code": "MAY",
         "billing_address": {
-            "first_name": "Ann", "last_name": "Lee", "address_1": "1 Main St", "postal_code": "01234",
+            "first_name": "Ann", "last_name": "Lee", "address_1": "1 Main St", "postal_code": "01234", "country": "US",
         },
         "items": [
-            {"product_id": "C-1", "sku": "C-1", "name": "Cup, blue", "price": "60.00", "quantity": "1"},
+            {
+                "product_id": "C-1", "sku": "C-1", "name": "Cup, blue", "price": "60.00", "quantity": "1",
+                "discount": "0.00",
+            },
             {"product_id": "Plate", "name": "Plate", "price": "20.00", "quantity": "2"},
         ],
     }  # fmt: skip
-    told = [(e["order_id"], e["action"], e["occurred_at"], e.get("refund_amount")) for e in events[1:]]
-    assert [line for line in told if line[1] != "placed"] == [
-        ("556", "refunded", "2024-01-06T15:22:34Z", "20.00"),
-        ("557", "canceled", "2024-01-07T15:22:34Z", "50.00"),
-        ("558", "refunded", "2024-01-09T15:00:00Z", "50.00"),
-        ("558", "canceled", "2024-01-09T15:00:00Z", None),
-        ("559", "canceled", "2024-01-10T15:00:00Z", "50.00"),
-        ("560", "canceled", "2024-01-11T15:00:00Z", None),
-        ("#7", "refunded", "2024-01-11T15:22:34Z", "50.00"),
-    ]
-    assert worth(events) == {
-        "555": "105.00", "556": "30.00", "557": "0.00", "558": "0.00", "559": "0.00", "560": "50.00", "#7": "0.00",
+    assert worth(events) == exports.SHOPIFY_WORTH
+    assert {event["action"] for event in events} == {"placed"}
+    assert len(events) == len(exports.SHOPIFY_WORTH)
+    ends = {e["order_id"]: (e.get("refunded"), e.get("canceled_at")) for e in events}
+    assert ends["55502"] == ("20.00", None)
+    assert ends["55504"] == ("50.00", "2024-01-09T15:00:00Z")
+
+
+def test_advanced_order_export(tmp_path: Path) -> None:
+    events = sent(tmp_path, exports.advanced_order_export(), time_zone="Europe/Berlin")
+    assert worth(events) == {"1201": "65.00", "1204": "12.00"}
+    assert (events[0]["provider"], events[0]["email"], events[0]["occurred_at"]) == (
+        "woocommerce", "ada@x.example", "2026-03-01T09:15:00Z",
+    )  # fmt: skip
+    assert [(item["name"], item["quantity"]) for item in events[0]["items"]] == [("Mug", "2"), ("Engraving", "2")]
+    assert "currency" not in events[0]
+
+
+def test_customer_order_export(tmp_path: Path) -> None:
+    events = sent(tmp_path, exports.customer_order_export(), time_zone="America/New_York")
+    assert worth(events) == {"1301": "65.00", "1303": "0.00", "1304": "0.00", "1305": "10.00"}
+    assert (events[0]["order_id"], events[0]["order_public_id"], events[0]["currency"], events[0]["occurred_at"]) == (
+        "1301", "2301", "EUR", "2026-07-01T14:15:00Z",
+    )  # fmt: skip
+    assert "person_id" not in events[0]
+
+
+def test_import_export_suite(tmp_path: Path) -> None:
+    events = sent(tmp_path, exports.import_export_suite())
+    assert worth(events) == {"1": "80.00", "4": "0.00", "5": "0.00", "6": "12.00"}
+    assert (events[0]["refunded"], events[0]["email"]) == ("25.00", "cy@x.example")
+
+
+def test_magento(tmp_path: Path) -> None:
+    events = sent(tmp_path, exports.magento(), time_zone="Europe/Brussels")
+    assert worth(events) == {"000000001": "65.00", "000000002": "5.00", "000000003": "0.00", "000000005": "20.00"}
+    # The grid writes the hour of a day of 24 and AM or PM; older ones an hour of 12.
+    assert [event["occurred_at"] for event in events] == [
+        "2026-03-01T09:15:00Z", "2026-03-01T21:15:00Z", "2026-03-01T21:15:00Z", "2026-02-28T23:15:00Z",
+    ]  # fmt: skip
+
+
+def test_poplar(tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text(exports.poplar())
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--json"])
+    assert ran.exit_code == 0, ran.output
+    assert (json.loads(ran.stdout)["api"], json.loads(ran.stdout)["mapping"]) == ("v1", "poplar")
+    cy, di = sent(tmp_path, exports.poplar(), "v1")
+    assert cy == {
+        "order_id": "P-1", "order_date": "2026-03-01T00:00:00Z", "total": "85.00", "customer_email": "cy@x.example",
+        "customer_id": "c-1",
+        "billing_address": {
+            "name": "Cy Muster", "address_1": "1 Main St", "city": "Austin", "state": "TX", "postal_code": "78751",
+        },
     }  # fmt: skip
+    assert (di["total"], di["customer_email_sha256"]) == ("15.00", email_sha256("di@x.example"))
+    assert "customer_email" not in di
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--api", "v3", "--provider", "x"])
+    assert ran.exit_code == 1
+    assert "only the Orders API accepts the hash of an address: --api v1" in ran.stderr
 
 
-def test_both_apis_count_the_same(tmp_path: Path) -> None:
-    for text in (SHOPIFY, WOOCOMMERCE):
-        v1 = {order["order_id"]: order["total"] for order in sent(tmp_path, text, "v1")}
-        assert v1 == worth(sent(tmp_path, text))
+def test_analytics_of_woocommerce_is_refused_with_the_reason(tmp_path: Path) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text(exports.analytics())
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
+    assert ran.exit_code == 1
+    assert "Analytics > Orders: it has no e-mail addresses" in ran.stderr
 
 
-def test_woocommerce(tmp_path: Path) -> None:
+EXPORTS = {
+    "shopify": exports.shopify, "advanced": exports.advanced_order_export,
+    "customer_order": exports.customer_order_export, "suite": exports.import_export_suite, "magento": exports.magento,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_both_apis_count_the_same(tmp_path: Path, name: str) -> None:
+    v1 = {order["order_id"]: order["total"] for order in sent(tmp_path, EXPORTS[name](), "v1")}
+    assert v1 == worth(sent(tmp_path, EXPORTS[name]()))
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_a_file_is_known_by_its_columns_and_says_what_it_is_worth(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text(EXPORTS[name]())
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
+    assert ran.exit_code == 0, ran.output
+    total = sum(map(float, worth(sent(tmp_path, EXPORTS[name]())).values()))
+    assert f"Sum of all orders, net of refunds: {total:,.2f}" in ran.stderr
+
+
+def test_a_labelled_export_of_woocommerce(tmp_path: Path) -> None:
     events = sent(tmp_path, WOOCOMMERCE, time_zone="Europe/Berlin")
     assert events[0] == {
         "action": "placed", "provider": "woocommerce", "order_id": "71", "order_public_id": "1071",
@@ -116,14 +169,67 @@ def test_woocommerce(tmp_path: Path) -> None:
         "items": [{"product_id": "C-1", "sku": "C-1", "name": "Cup", "price": "10.00", "quantity": "3"}],
     }  # fmt: skip
     assert worth(events) == {"71": "30.00", "72": "0.00", "73": "0.00", "75": "47.50"}
-    assert len(events[-2]["items"]) == 2
+    assert len(events[-1]["items"]) == 2
 
 
 def test_identities_are_frozen(tmp_path: Path) -> None:
-    """Another hash counts the refunds of each file that was ever imported a second time."""
-    assert [payload_hash(event) for event in sent(tmp_path, SHOPIFY)[:3]] == [
-        "aIutklgVf4-B2x9TUfvxZA", "yJBuPAXla-M7mGFX1wBARQ", "B8M_j16bYMyivkI9rrepmQ",
+    """Another hash makes each order of each file that was ever imported another event."""
+    assert [payload_hash(event) for event in sent(tmp_path, exports.shopify())[:3]] == [
+        "nANo7HH2BhUx6qLKiOqYpw", "fbJ0DTsgC3tMnnL3X3j_Xw", "I3jkgWi1dw-vFLagPT6jag",
     ]  # fmt: skip
+
+
+def test_a_later_export_and_webhooks_of_the_same_order_count_once(tmp_path: Path) -> None:
+    """Tests every order of arrival, with the newer export received after the older."""
+    older = sent(tmp_path, exports.customer_order_export())[0]
+    newer = sent(tmp_path, exports.customer_order_export().replace("85.00,20.00", "85.00,45.00"))[0]
+    webhook = older | {"action": "updated", "occurred_at": "2026-07-20T00:00:00Z", "grand_total": "30.00"}
+    assert worth([older, newer]) == {"1301": "40.00"}
+    assert payload_hash(older) != payload_hash(newer)
+    for events in ([older, newer, webhook], [webhook, older, newer], [older, webhook, newer]):
+        assert worth(events) == {"1301": "30.00"}
+
+
+def test_an_export_of_a_known_time_overrides_webhooks_until_then(tmp_path: Path) -> None:
+    """A refund whose webhook was lost would otherwise never count: the total of an earlier webhook would."""
+    file = tmp_path / "export.csv"
+    file.write_text(exports.customer_order_export())
+    at = "2026-07-10T12:00Z"
+    with serving() as api:
+        words = ["import", str(file), "--url", api.url, "--key", KEY, "--as-of", at]
+        ran = CliRunner().invoke(tillbook, words)
+        assert ran.exit_code == 0, ran.output
+    marker, state = api.events[:2]
+    assert marker == {
+        "action": "placed", "provider": "woocommerce", "order_id": "1301", "email": "bo@x.example", "currency": "EUR",
+        "occurred_at": "2026-07-01T10:15:00Z",
+    }  # fmt: skip
+    assert (state["action"], state["occurred_at"], state["grand_total"]) == ("updated", "2026-07-10T12:00:00Z", "65.00")
+    before = state | {"occurred_at": "2026-07-02T00:00:00Z", "grand_total": "85.00"}
+    after = state | {"occurred_at": "2026-07-11T00:00:00Z", "grand_total": "0.00"}
+    first = sent(tmp_path, exports.customer_order_export())[0]
+    for events, left in (
+        ([before, first], "85.00"),
+        ([before, marker, state], "65.00"),
+        ([after, marker, state], "0.00"),
+    ):
+        assert worth(events) == worth(events[::-1]) == {"1301": left}
+    assert len(api.identities) == len(api.events) == 2 * len(worth(api.events))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--as-of", "2999-01-01"], "is not a time in the past"),
+        (["--as-of", "last week"], "is not a time in the past"),
+        (["--as-of", "2026-07-10T12:00Z", "--api", "v1"], "an order of v1, or an event, has its own time"),
+    ],
+)
+def test_times_of_exports_that_cannot_be(tmp_path: Path, options: list[str], said: str) -> None:
+    file = tmp_path / "export.csv"
+    file.write_text(exports.customer_order_export())
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", *options])
+    assert (ran.exit_code, said in ran.stderr) == (1, True)
 
 
 def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
@@ -132,56 +238,56 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
     ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
     assert ran.exit_code == 1
     rejects = (tmp_path / "export.csv.rejects.csv").read_text()
-    assert '7,,,"grand_total is another than in line 6, of the same order"' in rejects
+    assert '7,,,"grand_total differs from line 6, which is of the same order"' in rejects
 
 
 def test_an_order_beside_a_row_that_cannot_be_read_is_not_sent_by_halves(tmp_path: Path) -> None:
-    """The row may be an item of either: what went without it could not be mended, v1 answers 409 to the whole one."""
+    """The row may be an item of either order. If one were sent without it, v1 would answer 409 to the whole."""
     header, *rows = WOOCOMMERCE.splitlines()
     one, last = rows[0], rows[-1]
     bad = last.replace(",Plate,", ',"Pl"ate,')
     file = tmp_path / "export.csv"
-    for lines, told, good in (
+    for lines, rejected, good in (
         ([last, bad, last, one], {2, 3, 4}, ["71"]),  # within
         ([one, last, last, bad], {3, 5}, ["71"]),  # at its end
         ([one, bad, last, last], {2, 3, 4}, []),  # between two orders, of which either may be its own
         ([bad, bad, last, last, one], {2, 3, 4}, ["71"]),
         ([one, last, bad, "75,1075", bad], {3, 4, 5, 6}, ["71"]),
-    ):  # fmt: skip
+    ):
         file.write_text("\n".join([header, *lines]) + "\n")
         for version in ("v1", "v3"):
             with Source(file) as source:
 
                 def read(place: Place | None, source: Source = source, version: str = version) -> list[Checked]:
                     mapping = mappings.resolved(mappings.preset("woocommerce"), source.columns)
-                    return list(checked(mappings.entries(source.rows(place), mapping), version, mapping, ""))
+                    return list(checked(records.entries(source.rows(place), mapping), version, mapping, ""))
 
                 orders = read(None)
-                assert {reject.line for order in orders for reject in order.rejects} == told
+                assert {reject.line for order in orders for reject in order.rejects} == rejected
                 assert [json.loads(body)["order_id"] for order in orders for body in order.bodies] == good
-                # Whoever goes on behind any of them finds the same.
+                # An import that continues after any of them finds the same.
                 for number, order in enumerate(orders):
                     assert read(order.end) == orders[number + 1 :]
 
 
-def test_what_is_not_sent_is_told(tmp_path: Path) -> None:
+def test_rows_that_are_not_sent_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "export.csv"
     file.write_text("order_id,email,occurred_at,grand_total,Notes,a@x.example\n")
     said = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--provider", "my_shop"]).stderr
-    assert "Columns are read as plain has them. Not sent: Notes, (an e-mail address)." in said
+    assert "The columns are read by the mapping plain. Not sent: Notes, (an e-mail address)." in said
 
 
 def test_a_saved_mapping_does_what_the_preset_did(tmp_path: Path) -> None:
     file, saved = tmp_path / "export.csv", tmp_path / "mapping.json"
-    whole = sent(tmp_path, SHOPIFY)
+    whole = sent(tmp_path, exports.shopify())
     for options in (["--save-mapping", str(saved)], ["--mapping", str(saved), "--save-mapping", f"{saved}.2"]):
         assert CliRunner().invoke(tillbook, ["import", str(file), "--check", *options]).exit_code == 0
     assert saved.read_text() == (tmp_path / "mapping.json.2").read_text()
     mapping = mappings.load(saved)
-    assert mapping.fields["order_id"] == ["Id", "Name"]
-    assert "total_shipping" not in mapping.fields  # the file has no such column
+    assert mapping.fields["order_id"] == ["Id"]
+    assert "total_fees" not in mapping.fields  # the file has no such column
     with Source(file) as source:
-        orders = checked(mappings.entries(source.rows(), mapping), "v3", mapping, "")
+        orders = checked(records.entries(source.rows(), mapping), "v3", mapping, "")
         assert [json.loads(body) for order in orders for body in order.bodies] == whole
 
 
@@ -191,12 +297,12 @@ def test_the_mapping_in_the_docs_works(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(
         "number,Invoice mail,MAIL,Bought on,Sum,Given back,State,Article,Article name,Unit price,Pieces\n"
-        "1,a@x.example,,2024-07-01 10:00,15,,ok,A,Cup,5,1\n1,,,,,,,B,Plate,10,1\n"
+        "1,a@x.example,,01.07.2024 10:00,15,,ok,A,Cup,5,1\n1,,,,,,,B,Plate,10,1\n"
         "2,a@x.example,,2024-07-01 10:00,15,,STORNO,A,Cup,15,1\n"
     )
     mapping = mappings.load(tmp_path / "mapping.json")
     with Source(file) as source:
-        found = mappings.entries(source.rows(), mappings.resolved(mapping, source.columns))
+        found = records.entries(source.rows(), mappings.resolved(mapping, source.columns))
         events = [json.loads(body) for order in checked(found, "v3", mapping, "") for body in order.bodies]
     assert worth(events) == {"1": "15.00", "2": "0.00"}
     assert (events[0]["occurred_at"], len(events[0]["items"]), events[0]["currency"]) == (
@@ -217,7 +323,7 @@ def test_the_mapping_in_the_docs_works(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_mappings(tmp_path: Path, shape: str, said: str) -> None:
-    (tmp_path / "export.csv").write_text(SHOPIFY)
+    (tmp_path / "export.csv").write_text(exports.shopify())
     (tmp_path / "mapping.json").write_text(shape)
     words = ["import", str(tmp_path / "export.csv"), "--check", "--mapping", str(tmp_path / "mapping.json")]
     ran = CliRunner().invoke(tillbook, words)

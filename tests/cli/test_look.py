@@ -66,9 +66,9 @@ def known(stack: Stack) -> Known:
     )
     again = shop.order(ORDER | {"email": email, "action": "placed", "grand_total": "105.00"}).json["request_id"]
     assert shop.outcome(again)["status"] == "duplicate"
-    assert shop.submit(
-        {"order_id": "W-7", "order_date": "2026-01-20", "total": 20, "customer_email": email}
-    ).status == 201  # fmt: skip
+    assert (
+        shop.submit({"order_id": "W-7", "order_date": "2026-01-20", "total": 20, "customer_email": email}).status == 201
+    )
     return Known(shop, email)
 
 
@@ -88,7 +88,7 @@ def test_a_person(known: Known) -> None:
     whole = known("person", known.email, "--json").json
     assert whole["lifetime_value_by_source"] == {"orders_api": {"USD": "20.00"}, "shopper_activity": {"EUR": "100.00"}}
     assert (len(whole["activity"]), len(whole["orders"])) == (3, 2)
-    assert known("person", f"nobody-{known.email}") == Ran(1, "", "Error: Nobody is known by that.\n")
+    assert known("person", f"nobody-{known.email}") == Ran(1, "", "Error: No customer has this id or e-mail address.\n")
 
 
 def test_an_order(known: Known) -> None:
@@ -158,7 +158,7 @@ def test_dead_letters(known: Known) -> None:
     )
 
 
-def test_a_replay_of_all_goes_on_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_of_all_continues_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     answers = iter([{"replayed": 2, "next_cursor": "behind"}, {"replayed": 1, "next_cursor": None}])
 
@@ -190,8 +190,8 @@ def test_export(known: Known, tmp_path: Path) -> None:
     mine = {(p["source"], p["currency"]): p["lifetime_value"] for p in people if p["id"] == person["id"]}
     assert mine == {("orders_api", "USD"): "20.00", ("shopper_activity", "EUR"): "100.00"}
     lines = known.on_aws("export", "people", account, "--format", "jsonl").out.splitlines()
-    told = {shape["id"]: shape for shape in map(json.loads, lines)}[person["id"]]
-    assert person == told | {name: person[name] for name in ("first_order_at", "last_order_at")}
+    listed = {shape["id"]: shape for shape in map(json.loads, lines)}[person["id"]]
+    assert person == listed | {name: person[name] for name in ("first_order_at", "last_order_at")}
     assert known.on_aws("export", "people", "nobody").code == 1
 
     members = known("export", "audience", "customers-orders-api")
@@ -225,7 +225,7 @@ def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Pa
         f"I-1,{email},2024-01-01,10.10,0\nI-2,{email},2024-01-02,5,2.5\n"
     )
     done = known("import", str(file), "--provider", "my_shop", "--json")
-    assert (done.code, done.json["sent"], done.json["events"]) == (0, 2, 3)
+    assert (done.code, done.json["sent"], done.json["events"]) == (0, 2, 2)
     for order_id in ("I-1", "I-2"):
         known.shop.outcomes([entry["request_id"] for entry in _sent(known, order_id)])
     assert known.shop.ltv(email) == {"USD": "12.60"}
@@ -235,10 +235,10 @@ def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Pa
 
 
 def _sent(known: Known, order_id: str) -> list[Any]:
-    """What came in about an order, once all of it was applied."""
+    """Requests that arrived for an order, once the last is applied."""
     for _ in range(1_800):
         found: list[Any] = known("requests", "--order-id", order_id, "--json").json
-        if len(found) == (2 if order_id == "I-2" else 1):
+        if found:
             return found
         time.sleep(0.1)
     raise AssertionError(f"{order_id} is not applied")
@@ -247,7 +247,7 @@ def _sent(known: Known, order_id: str) -> list[Any]:
 def test_exports_are_read_page_by_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Shop.open(stack)
     known = Known(shop, shop.email("paged"))
-    # Of 40 orders some share one of the 16 partitions; these people share one of 256.
+    # Some of 40 orders share one of the 16 partitions; these people share one of 256.
     emails = [shop.email(f"paged-{n}") for n in range(2_000)]
     alike = [e for e in emails if Person("email", email_sha256(e)).id_in(shop.account).startswith("00")][:3]
     assert len(alike) == 3

@@ -1,4 +1,4 @@
-"""What the commands read over HTTPS and write out, against an API in memory that fails as it is told to."""
+"""Commands that read over HTTPS and write to a file, against an API in memory whose failures a test chooses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Reply = tuple[int, dict[str, str], Any] | None
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long was waited, in seconds; nobody waits."""
+    """Records pauses in seconds; nobody waits."""
     waited: list[float] = []
     monkeypatch.setattr("cli.tillbook_cli.api.sleep", waited.append)
     return waited
@@ -84,7 +84,7 @@ WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
         (None, [0.5]),
     ],
 )
-def test_an_export_goes_on_behind_an_answer_that_passes(
+def test_an_export_continues_after_a_transient_error(
     api: FakeApi, tmp_path: Path, pauses: list[float], fault: Reply, waited: list[float]
 ) -> None:
     api.answer = members(lambda number: fault if number == 2 else "take")  # type: ignore[method-assign]
@@ -103,11 +103,11 @@ def test_an_api_that_stays_away_is_unreachable_and_not_refusing(
     api.answer = lambda *_: fault  # type: ignore[method-assign]
     ran = run(api, *words)
     assert (ran.code, ran.out) == (3, "")
-    assert ran.err.endswith(" It was asked 5 times.\n")
+    assert ran.err.endswith(" It was tried 5 times.\n")
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_what_is_refused_or_changes_something_is_asked_once(api: FakeApi, pauses: list[float]) -> None:
+def test_refused_and_changing_requests_are_sent_once(api: FakeApi, pauses: list[float]) -> None:
     asked: list[str] = []
 
     def answer(path: str, _key: str, _body: bytes) -> Reply:
@@ -154,7 +154,7 @@ def test_an_export_is_added_to_what_standard_output_is(api: FakeApi, tmp_path: P
     with out.open("ab") as file:
         ended = in_a_shell(api, file, "audience", "export", AUDIENCE, "--output", output)
     assert ended.returncode == 0, ended.stderr
-    # Opened anew by its name it begins at its beginning: what counts is that it is the file that was there.
+    # Reopened by name, the output begins at the start of the file: only its being the same file matters.
     assert out.read_bytes() == (b"first\n" if output == "-" else b"") + WHOLE
     assert list(tmp_path.iterdir()) == [out]
 
@@ -173,7 +173,7 @@ def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedPr
         ("audience", "list"),
     ],
 )
-def test_a_full_disk_is_told(api: FakeApi, words: tuple[str, ...]) -> None:
+def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
     api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
     with Path("/dev/full").open("wb") as full:
         ended = in_a_shell(api, full, *words)
@@ -183,14 +183,14 @@ def test_a_full_disk_is_told(api: FakeApi, words: tuple[str, ...]) -> None:
     assert b"Exception ignored" not in ended.stderr
 
 
-def test_a_folder_that_is_not_there_is_told(api: FakeApi, tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(api: FakeApi, tmp_path: Path) -> None:
     api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.endswith("members.csv.new: No such file or directory.\n")
 
 
-def test_who_has_read_enough_ends_it_in_silence(api: FakeApi) -> None:
+def test_a_reader_that_closes_the_pipe_ends_the_command_silently(api: FakeApi) -> None:
     api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
     reader, writer = os.pipe()
     os.close(reader)
@@ -215,7 +215,7 @@ def one_order(path: str, _key: str, _body: bytes) -> Reply:
     return 200, {}, b'{"history":[]}' if path.endswith("/history") else EXACT
 
 
-def test_an_order_s_numbers_are_shown_as_the_api_tells_them(api: FakeApi) -> None:
+def test_an_order_s_numbers_are_shown_as_the_api_returns_them(api: FakeApi) -> None:
     api.answer = one_order  # type: ignore[method-assign]
     ran = run(api, "order", "W-1", "--json")
     assert (
@@ -251,7 +251,7 @@ HOSTILE = "W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
 SEEN = r"W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
 
 
-def test_what_a_terminal_would_obey_is_shown_escaped(api: FakeApi) -> None:
+def test_control_characters_are_shown_escaped(api: FakeApi) -> None:
     step = {
         "occurred_at": "2026-01-01T00:00:00Z", "name": HOSTILE, "late": False, "request_id": "r",
         "lifetime_value": {"amount": "1.00", "currency": "USD"},
@@ -270,7 +270,7 @@ def test_what_a_terminal_would_obey_is_shown_escaped(api: FakeApi) -> None:
     assert "\u2028" not in shown
     assert "\u202e" not in shown
     assert len(shown.split("\n")) == len(shape) + 5
-    # What a program reads is exact.
+    # Output for programs is exact.
     assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
 
 

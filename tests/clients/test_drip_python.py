@@ -50,7 +50,7 @@ def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> No
 
     refunded, placed = shop.activity(email)
     assert [refunded["name"], placed["name"]] == ["Refunded an order", "Placed an order"]
-    # What the client adds of its own is a custom attribute and does no harm.
+    # A field that the client adds by itself is a custom attribute and does no harm.
     assert placed["properties"] == refunded["properties"] == {"page": 1, "per_page": 1000}
     assert placed["order"]["items"][0]["price"] == "11.16"
 

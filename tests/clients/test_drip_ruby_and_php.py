@@ -1,4 +1,7 @@
-"""What drip-ruby and drip-php put on the wire, replayed: neither runs here. Taken from their published source."""
+"""Requests of drip-ruby and drip-php, replayed: neither language is installed for the tests.
+
+Taken from their published source.
+"""
 
 from __future__ import annotations
 

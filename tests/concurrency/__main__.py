@@ -24,12 +24,14 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=50_000)
     parser.add_argument("--workers", type=int, default=32)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
-    parser.add_argument("--faults", type=float, default=0.05, help="how likely a call is refused or its answer lost")
+    parser.add_argument(
+        "--faults", type=float, default=0.05, help="probability that a call is refused or its answer is lost"
+    )
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
     with engine(connections=given.workers + 8) as chosen, Bar(given.operations) as bar:
         result = run(
-            chosen, operations=given.operations, workers=given.workers, seed=given.seed, chance=given.faults,
+            chosen, operations=given.operations, workers=given.workers, seed=given.seed, fault_rate=given.faults,
             progress=lambda done, snapshots: bar.show(done, f"{snapshots:,} snapshots"),
         )  # fmt: skip
     print(result)

@@ -1,4 +1,4 @@
-"""What must be in the ledger, computed from what was sent; and whether a snapshot of it adds up.
+"""The ledger as it must be, computed from the requests; and the consistency of a snapshot.
 
 Nothing here uses the package: items are read by the names of keys and attributes that tillbook/ledger/items.py
 documents, and the sums are computed here.
@@ -7,8 +7,9 @@ documents, and the sums are computed here.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -20,14 +21,15 @@ Item = dict[str, Any]
 Person = tuple[str, str]  # kind, value
 _SOURCES = {"o": V1, "s": V3}
 _CENT = Decimal("0.0001")
-# Of a person's item. All of its other attributes are sums.
+# Attributes of a person's item; all of its others are sums.
 _NO_SUMS = {"pk", "sk", "kind", "value", "token"}
-_KINDS = ("heads", "events", "people", "counters")
+_KINDS = ("heads", "events", "people")
+BOOK_SECONDS = 120.0  # without a new card: then the book follows the ledger no more
 
 
 @dataclass(frozen=True)
 class Order:
-    """As it must end. `currency` None is the account's. `records` in its audience."""
+    """An order as it must end. `currency` None is the account's. `records` in its audience."""
 
     person: Person | None
     currency: str | None
@@ -37,7 +39,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """Of a v1 call: `status` as the handler would answer, `changed` if it says that it wrote something."""
+    """The answer of a v1 call: `status` as the handler would answer, `changed` if it says that it wrote something."""
 
     change: Change
     status: int
@@ -46,11 +48,11 @@ class Answer:
 
 
 def parts(items: Iterable[Item]) -> dict[str, list[Item]]:
-    """Items of the ledger by kind: heads, events, people, counters. The third part of a partition key says which."""
+    """Items of the ledger by kind: heads, events, people. The third part of a partition key says which."""
     found: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
     for item in items:
         letter = item["pk"].split("/")[2]
-        found[_KINDS["hepn".index(letter)]].append(item)
+        found[_KINDS["hep".index(letter)]].append(item)
     return found
 
 
@@ -87,23 +89,37 @@ def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
     return faults + [f"orders in {scope} of {person}, who does not exist" for scope, person in sums]
 
 
-def check_counters(counters: Iterable[Item], heads: Iterable[Item]) -> list[str]:
-    """Counters of audiences, all shards of each, against the heads of all orders that count there."""
+def check_cards(cards: Iterable[Item], heads: Iterable[Item]) -> list[str]:
+    """Sizes of audiences by the cards of the book, against the heads of all orders that count there."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     stored: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for head in heads:
         cell = sums[scope_of(head)]
         cell[0] += int(head.get("records", 0))
         cell[1] += 1 if head.get("records") else 0
-    for counter in counters:
-        cell = stored[scope_of(counter)]
-        cell[0] += int(counter.get("records", 0))
-        cell[1] += int(counter.get("orders", 0))
+    for card in cards:
+        if "/cards/" in card["pk"]:
+            cell = stored[scope_of(card)]
+            cell[0] += int(card.get("records", 0))
+            cell[1] += 1 if card.get("status") else 0
     return [
-        f"counters of {scope} have (records, orders) {stored[scope]}; the orders add up to {sums[scope]}"
+        f"the cards of {scope} have (records, orders) {stored[scope]}; the orders add up to {sums[scope]}"
         for scope in sorted(stored.keys() | sums.keys())
         if stored[scope] != sums[scope]
     ]
+
+
+def behind(cards: Callable[[], Iterable[Item]], heads: list[Item]) -> list[str]:
+    """Differences of the book when it no longer changes: how fast it follows depends on the machine."""
+    end, before = time.monotonic() + BOOK_SECONDS, list[str]()
+    while True:
+        began = time.monotonic()
+        if not (faults := check_cards(cards(), heads)) or began > end:
+            return faults
+        if faults != before:
+            end, before = time.monotonic() + BOOK_SECONDS, faults
+        # While all cards are read, a local engine answers nobody else.
+        time.sleep(max(1.0, 3 * (time.monotonic() - began)))
 
 
 def _shown(cells: dict[str, Any]) -> dict[str, str]:
@@ -118,7 +134,7 @@ OrderName = tuple[str, str, str]  # account, source, order_id
 def audit(
     items: list[Item], events: list[tuple[Event, str]], answers: list[Answer], *, all_answered: bool = True
 ) -> list[str]:
-    """What is not as it must be, in words. `events` with the status that each delivery ended with.
+    """Describes all that is not as it must be. `events` with the status that each delivery ended with.
 
     Without `all_answered`, the ledger may hold v1 writes whose answers were lost.
     """
@@ -127,7 +143,6 @@ def audit(
     heads = ledger["heads"]
     people = {(scope_of(item), item["sk"]): item for item in ledger["people"]}
     faults += check_people(people.values(), heads)
-    faults += check_counters(ledger["counters"], heads)
 
     standing = _standing(events, faults)
     must: dict[OrderName, Order] = {}
@@ -186,7 +201,7 @@ def _written(
 
 
 def _standing(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
-    """Of each event the copy that was received first; statuses checked."""
+    """The copy of each event that was received first; checks statuses."""
     groups: dict[tuple[str, str], dict[int, dict[str, tuple[Event, set[str]]]]] = {}
     for event, status in events:
         contents = groups.setdefault((event.account, event.identity), {})

@@ -33,7 +33,7 @@ class Engine:
 
 @contextmanager
 def engine(connections: int = 64) -> Iterator[Engine]:
-    """With the ledger table as template.yaml has it, empty; it is gone afterwards."""
+    """An engine with the ledger table of template.yaml, empty. The table is deleted afterwards."""
     with ExitStack() as undo:
         endpoint = os.environ.get(ENDPOINT)
         name = endpoint or "MiniStack"

@@ -1,4 +1,4 @@
-"""What no engine here does by itself: conflicts, throttling, and answers that get lost, by chance."""
+"""Random faults that local engines do not produce: conflicts, throttling, and lost answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 
 class Faulty:
-    """A client in front of another, for one worker. `chance` is how likely a call meets a fault.
+    """A client of one worker that injects faults into its calls.
 
-    `counts` takes each fault under its kind, and all calls under "calls".
+    `fault_rate` is the probability that a call meets a fault. `counts` counts each fault by its kind, and all
+    calls as "calls".
     """
 
-    def __init__(self, client: Any, random: Random, chance: float, counts: Counter[str]) -> None:
-        self._client, self._random, self._chance, self._counts = client, random, chance, counts
+    def __init__(self, client: Any, random: Random, fault_rate: float, counts: Counter[str]) -> None:
+        self._client, self._random, self._fault_rate, self._counts = client, random, fault_rate, counts
 
     def transact_write_items(self, **arguments: Any) -> Any:
         match self._fault(("conflict", "conflict", "throttled item", "throttled", "server", "lost", "lost")):
@@ -50,7 +51,7 @@ class Faulty:
 
     def query(self, **arguments: Any) -> Any:
         if self._read("Query", "short page"):
-            # As after 1 MB: the rest comes with the next page.
+            # As after 1 MB: the next page has the rest.
             arguments["Limit"] = min(arguments.get("Limit", 3), self._random.randint(1, 3))
         return self._client.query(**arguments)
 
@@ -67,7 +68,7 @@ class Faulty:
 
     def _fault(self, kinds: tuple[str, ...]) -> str:
         self._counts["calls"] += 1
-        if self._random.random() >= self._chance:
+        if self._random.random() >= self._fault_rate:
             return ""
         kind = self._random.choice(kinds)
         self._counts[kind] += 1

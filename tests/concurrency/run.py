@@ -1,4 +1,4 @@
-"""Workers hammer the ledger while a reader takes snapshots; in the end all is computed anew from what was sent."""
+"""Workers write to the ledger while a reader checks snapshots; then the ledger is compared with the requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.concurrency.books import Answer, audit, check_counters, check_people, parts
+from tests.concurrency.books import Answer, audit, check_people, parts
 from tests.concurrency.engine import Engine
 from tests.concurrency.faults import Faulty
 from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operation, Workload, accounts
@@ -22,25 +22,27 @@ from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.contract import orders_api
 from tillbook.contract.document import digest
 from tillbook.ledger.activities import Result as Applied
-from tillbook.ledger.items import SOURCES, Scope
+from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
 from tillbook.ledger.orders import V1Order, V1Request
 from tillbook.rules.errors import Conflict, NotFound, Unavailable
-from tillbook.rules.identity import Person, Source, email_sha256, order_key
+from tillbook.rules.identity import SOURCES, Person, Source, email_sha256, order_key
 from tillbook.rules.times import uuid7
 
-_SNAPSHOT_ITEMS = 100
 _DEADLINE_SECONDS = 20.0
-_GATE_SECONDS = 120.0
+_GATE_SECONDS = 120.0  # wait for the other workers of operations that must be simultaneous
 _BATCH = 10
-# As the queue would deliver it again, and an operator replay it: a copy that moves an event of the hot order folds
-# thousands of them, and starts again after each write of another.
+# Deliveries of an event until it is given up. Many may be needed: a write to the hot order reads thousands of events,
+# and starts again after each write of another worker.
 _DELIVERIES = 50
 
 
 @dataclass
 class Result:
-    """`faults` is empty if all was exact. `injected` by kind, `statuses` as the deliveries and calls ended."""
+    """The result of a run. `faults` is empty if every amount was exact.
+
+    `injected`: numbers of injected faults by kind. `statuses`: numbers of results of deliveries and calls.
+    """
 
     seed: int
     engine: str
@@ -69,11 +71,11 @@ class Result:
 
 
 def run(
-    engine: Engine, *, operations: int, workers: int, seed: int, chance: float = 0.05,
+    engine: Engine, *, operations: int, workers: int, seed: int, fault_rate: float = 0.05,
     progress: Callable[[int, int], None] = lambda _done, _snapshots: None,
 ) -> Result:  # fmt: skip
-    """`chance`: how likely a call to the engine meets a fault that no engine here has by itself."""
-    bench = _Bench(engine, operations, workers, seed, chance)
+    """Runs the operations. `fault_rate`: the probability that a call to the engine meets an injected fault."""
+    bench = _Bench(engine, operations, workers, seed, fault_rate)
     threads = [threading.Thread(target=bench.work, args=(number,)) for number in range(workers)]
     reader = threading.Thread(target=bench.read)
     start = time.monotonic()
@@ -91,10 +93,10 @@ def run(
 
 
 class _Bench:
-    def __init__(self, engine: Engine, operations: int, workers: int, seed: int, chance: float) -> None:
+    def __init__(self, engine: Engine, operations: int, workers: int, seed: int, fault_rate: float) -> None:
         self.result = Result(seed, engine.name, operations)
         self.stop = threading.Event()
-        self._engine, self._chance = engine, chance
+        self._engine, self._fault_rate = engine, fault_rate
         self._accounts = accounts()
         self._operations = Workload(seed, self._accounts).operations(operations, workers)
         self._lock = threading.Lock()
@@ -112,7 +114,7 @@ class _Bench:
         counts: Counter[str] = Counter()
         self._counts.append(counts)
         random = Random(f"{self.result.seed}/{number}")
-        client = Faulty(self._engine.client, random, self._chance, counts)
+        client = Faulty(self._engine.client, random, self._fault_rate, counts)
         ledger = Ledger(client, self._engine.table)
         try:
             while operations := self._next(random):
@@ -125,12 +127,12 @@ class _Bench:
                 else:
                     self._answers.append(self._change(ledger, operation.what))
         except threading.BrokenBarrierError:
-            self._fail("others of the same instant did not come")
+            self._fail("other workers of simultaneous operations did not arrive")
         except Exception:
             self._fail(traceback.format_exc())
 
     def _next(self, random: Random) -> list[Operation]:
-        """One, or the deliveries of one batch and what came after them."""
+        """One operation; or the deliveries of a batch, and the operation after them."""
         found: list[Operation] = []
         size = random.randint(2, _BATCH + 1) if random.random() < 0.3 else 1
         with self._lock:
@@ -145,7 +147,7 @@ class _Bench:
         self.stop.set()
 
     def _batch(self, ledger: Ledger, events: list[Event]) -> None:
-        """As the queue's function does it: in one call, and again by itself what there was no time for."""
+        """Applies the events of each account in one call, as the queue's function does; then alone those left over."""
         for account in dict.fromkeys(event.account for event in events):
             mine = [event for event in events if event.account == account]
             for event, result in zip(mine, _apply(ledger, mine), strict=True):
@@ -184,12 +186,12 @@ class _Bench:
     # ------------------------------------------------------------ the reader
 
     def read(self) -> None:
-        """Snapshots, one after the other, until the workers are through."""
+        """Checks one snapshot after the other until the workers are done."""
         random = Random(self.result.seed)
         try:
             while not self.stop.wait(0.02):
                 account = self._accounts[0] if random.random() < 0.6 else random.choice(self._accounts)
-                faults = snapshot(self._engine, account, random)
+                faults = snapshot(self._engine, account)
                 self.result.snapshots += 1
                 if faults:
                     self._fail(f"snapshot {self.result.snapshots} of {account.id}: " + "; ".join(faults))
@@ -220,17 +222,13 @@ def _apply(ledger: Ledger, events: list[Event]) -> list[Applied | Exception]:
 
 
 def _call(ledger: Ledger, change: Change, deadline: float) -> V1Order:
-    """As the handlers do it. Nobody is erased, and the queue, where a write is announced, is not under test here."""
-    request = V1Request(
-        Scope(change.account, "orders_api"), change.request_id, change.received, lambda _people: {}, lambda: None
-    )
+    """Makes a v1 call as the handlers do. No person is erased."""
+    request = V1Request(Scope(change.account, "orders_api"), change.request_id, change.received, lambda _people: {})
     if change.kind == "submitted":
         document, _ = orders_api.document(change.payload)
         return ledger.submit(request, document, new_id=uuid7(), digest=digest(document.body), deadline=deadline)
     if change.kind == "edited":
-        return ledger.edit(
-            request, change.order_id, lambda body: orders_api.edited(body, change.payload)[0], deadline
-        )  # fmt: skip
+        return ledger.edit(request, change.order_id, lambda body: orders_api.edited(body, change.payload)[0], deadline)
     return ledger.delete(request, change.order_id, deadline)
 
 
@@ -244,7 +242,7 @@ def _key(key: Item) -> Key:
 
 
 def people_keys(account: Account) -> list[Key]:
-    """Of each person in the scopes of both sources."""
+    """Keys of each person in the scopes of both sources."""
     persons = [
         Person("email", email_sha256(named["email"])) if "email" in named else Person("person", named["person_id"])
         for named in account.people
@@ -261,43 +259,20 @@ def order_keys(account: Account) -> Iterator[tuple[Source, str]]:
         yield "orders_api", order_key("orders_api", "", order_id)
 
 
-def snapshot(engine: Engine, account: Account, random: Random) -> list[str]:
-    """One transactional read of an account, and what does not add up in it."""
-    people, heads, counters = people_keys(account), _heads(account), list[Key]()
-    shards = _counters(account)
-    if len(people) + len(heads) + sum(map(len, shards.values())) <= _SNAPSHOT_ITEMS:
-        counters = [key for keys in shards.values() for key in keys]
-    elif random.random() < 0.5:
-        # People with all orders, or the counters of one source, of which no other snapshot shows as much.
-        fitting = [
-            (counting, own)
-            for scope, counting in shards.items()
-            if len(counting) + len(own := [key for key in heads if Scope.of(key[0]) == scope]) <= _SNAPSHOT_ITEMS
-        ]
-        people, (counters, heads) = [], random.choice(fitting)
-    found = _get(engine, [*people, *heads, *counters])
-    read_people, read_heads, read_counters = (
-        [item for key in keys if (item := found.get(key))] for keys in (people, heads, counters)
-    )
-    faults = check_people(read_people, read_heads) if people else []
-    return faults + (check_counters(read_counters, read_heads) if counters else [])
+def snapshot(engine: Engine, account: Account) -> list[str]:
+    """Reads an account in one transaction. Describes what does not add up."""
+    people, heads = people_keys(account), _heads(account)
+    found = _get(engine, [*people, *heads])
+    read_people, read_heads = ([item for key in keys if (item := found.get(key))] for keys in (people, heads))
+    return check_people(read_people, read_heads)
 
 
 def _heads(account: Account) -> list[Key]:
     return [_key(Scope(account.id, source).head_key(key)) for source, key in order_keys(account)]
 
 
-def _counters(account: Account) -> dict[Scope, list[Key]]:
-    """By scope, each counter that its orders may be counted in."""
-    found: dict[Scope, set[Key]] = {}
-    for source, key in order_keys(account):
-        scope = Scope(account.id, source)
-        found.setdefault(scope, set()).add(_key(scope.counter_key(key)))
-    return {scope: sorted(keys) for scope, keys in found.items()}
-
-
 def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:
-    """All of them in one transaction; what is not there is left out."""
+    """Reads all keys in one transaction; items that do not exist are left out."""
     gets: list[Any] = [{"Get": {"TableName": engine.table, "Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys]
     while True:
         try:
@@ -305,7 +280,7 @@ def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
-            continue  # a write was under way on one of them
+            continue  # it conflicted with a write
         items: list[Raw] = [response.get("Item") for response in answer["Responses"]]
         return {key: plain_item(item) for key, item in zip(keys, items, strict=True) if item}
 

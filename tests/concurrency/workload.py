@@ -1,4 +1,4 @@
-"""What shops send, made from a seed: one hot person with 90 orders, one hot order, and a crowd of others.
+"""Requests of shops, made from a seed: one hot person with 90 orders, one hot order, and a crowd of others.
 
 An account is closed: its people and orders are known beforehand, and an order moves between the account's people only.
 So one transactional read of at most 100 items shows all that a person's LTV is the sum of.
@@ -40,7 +40,7 @@ _ADDRESSES = tuple(
 class Event:
     """One delivery of a v3 event: whatever has the same `identity` counts once, at its earliest receipt.
 
-    `content` tells apart what came under one idempotency key. `received` is a stamp.
+    `content` distinguishes events under one idempotency key. `received` is a stamp.
     """
 
     account: str
@@ -53,7 +53,7 @@ class Event:
     payload: dict[str, Any]
 
     def activity(self) -> Activity:
-        """As the intake queues it and the processing reads it."""
+        """The event as the intake queues it and the processing reads it."""
         envelope, body = shopper_activity.parse(self.payload, self.received)
         if self.key is not None:
             event_id = keyed_event_id(self.account, self.key, self.position)
@@ -161,10 +161,8 @@ class Workload:
                 payload, content = payload | {"grand_total": "77", "note": "other"}, 1
             request_id, received = self._receipt()
             copies.append(
-                Event(
-                    account.id, first.identity, content, request_id, received, first.position, first.key, payload
-                )
-            )  # fmt: skip
+                Event(account.id, first.identity, content, request_id, received, first.position, first.key, payload)
+            )
         random.shuffle(copies)  # the first receipt need not be delivered first
         return copies
 
@@ -173,7 +171,7 @@ class Workload:
         return f"r-{self._count:07d}", times.shift(_EPOCH, milliseconds=_MILLIS * self._count)
 
     def event(self, account: Account, *, alone: bool = True) -> Event:
-        """`alone`: nothing else carries this event, so it need not be one that can be told again."""
+        """`alone`: no copy of this event is sent, so it need not be recognizable as a copy."""
         random = self._random
         request_id, received = self._receipt()
         action = random.choice(_ACTIONS)

@@ -21,13 +21,14 @@ from random import Random
 from typing import Any
 
 from local.stack import ROOT, Stack
-from tests.concurrency.books import V1, Answer, audit, parts, source_of
+from tests.concurrency.books import V1, Answer, audit, behind, parts, source_of
 from tests.concurrency.engine import Engine
 from tests.concurrency.run import order_keys, people_keys, snapshot
 from tests.concurrency.workload import Account, Change, Event, Workload, people
+from tests.end_to_end.privacy import BOOK, table_items
 from tests.end_to_end.shop import Shop, segment
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.ledger.items import SOURCES, Scope
+from tillbook.ledger.items import Scope
 from tillbook.rules.times import uuid7
 
 # The template's 360 s would make a round wait six minutes for what a killed function held, and its five receives are
@@ -36,7 +37,7 @@ VISIBILITY_SECONDS = 8
 MAX_RECEIVES = 1000
 # A function lives this long on average after its first call to AWS; then it is killed, whatever it does.
 LIFE_SECONDS = 0.5
-# So that a round comes to an end on a slow machine too, where no batch is done in that time.
+# A round ends on a slow machine too, where no batch is done in that time.
 EVENTS_A_KILL = 80
 SETTLE_SECONDS = 240
 NOTED_SECONDS = 240
@@ -85,7 +86,6 @@ class Crashes:
         self._dynamodb, self._sqs = stack.boto3_client("dynamodb"), stack.boto3_client("sqs")
         self._queue, self._net = stack.outputs["OrdersQueueUrl"], stack.outputs["DeadLettersQueueUrl"]
         self._engine = Engine("the stack", self._dynamodb, stack.outputs["LedgerTableName"])
-        self._made: list[tuple[Round, set[str]]] = []
 
     def __enter__(self) -> Crashes:
         redrive = json.loads(self._attributes("RedrivePolicy")["RedrivePolicy"])
@@ -99,7 +99,7 @@ class Crashes:
     # ------------------------------------------------------------- a round
 
     def round(self, seed: int, events: int) -> Round:
-        """`faults` of what comes back is empty if all is right. The round's account is new."""
+        """One round on a new account. `faults` of the result is empty if all is right."""
         found, start = Round(seed, events=events), time.monotonic()
         shop = Shop.open(self.stack)
         found.account = shop.account
@@ -127,7 +127,6 @@ class Crashes:
                 thread.join()
         # The rest in peace.
         self._set(VisibilityTimeout=60)
-        # Announcements of writes that were never made stay for 45 s: see `settle`.
         if not self._wait(lambda left: left["visible"] + left["taken"] == 0, SETTLE_SECONDS):
             found.faults.append(f"the queue does not empty: {self._left()}")
         found.cut = self._cut() - cut_before
@@ -136,16 +135,6 @@ class Crashes:
             found.faults += self._check(found, account, sender.sent, answers)
         found.seconds = time.monotonic() - start
         return found
-
-    def settle(self) -> list[str]:
-        """Waits until the queue is empty altogether: then no announcement is left that could note what was not made."""
-        if not self._wait(lambda left: not any(left.values()), SETTLE_SECONDS):
-            return [f"the queue does not empty: {self._left()}"]
-        return [
-            f"seed {found.seed}: v1 writes made and noted differ"
-            for found, made in self._made
-            if self._applied(found.account) != made
-        ]
 
     # ---------------------------------------------------------- the killing
 
@@ -162,9 +151,9 @@ class Crashes:
                         found.kills += 1
 
     def _workers(self) -> Iterator[int]:
-        """Processes of the processing function that this stack started: they run from its own directory."""
-        name = f"ministack-lambda-{self.stack.resources['ProcessOrders']}-"
-        begin = str(self.stack.directory / "tmp" / name)
+        """Processes of the functions behind queue and stream that this stack started: they run from its directory."""
+        names = [f"ministack-lambda-{self.stack.resources[name]}-" for name in ("ProcessOrders", "KeepBook")]
+        begin = tuple(str(self.stack.directory / "tmp" / name) for name in names)
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):
@@ -177,10 +166,9 @@ class Crashes:
         return len(re.findall(r"failed processing SQS batch.*Worker process died", self.stack.aws.log.read_text()))
 
     def _look(self, found: Round, account: Account, done: threading.Event) -> None:
-        random = Random(found.seed)
         try:
             while not done.wait(0.2):
-                found.faults += snapshot(self._engine, account, random)
+                found.faults += snapshot(self._engine, account)
                 found.snapshots += 1
         except Exception:
             found.faults.append(traceback.format_exc())
@@ -190,7 +178,7 @@ class Crashes:
     def _v1(self, found: Round, shop: Shop, account: Account, workload: Workload) -> list[Answer]:
         """Each handler killed before and after each of its calls, and the call then made again."""
         answers: list[Answer] = []
-        unused, random = iter(account.v1_orders), Random(found.seed)
+        unused = iter(account.v1_orders)
         for kind in _KINDS:
             number, alive = 0, False
             while not alive:
@@ -204,7 +192,7 @@ class Crashes:
                     if alive:
                         break  # it has no such call
                     found.deaths += 1
-                    found.faults += snapshot(self._engine, account, random)
+                    found.faults += snapshot(self._engine, account)
                     again = replace(change, request_id=uuid7())
                     second, _ = self._call(shop, again, None, made=first.changed)
                     answers.append(second)
@@ -220,11 +208,11 @@ class Crashes:
         A handler that dies after its transaction changed the order, and before it did not.
         """
         change = replace(change, request_id=uuid7())
-        told = self._victim.call(_FUNCTIONS[change.kind], _event(shop, change), change.request_id, die)
-        if told["killed"]:
-            last, moment = told["calls"][-1], (die or [0, ""])[1]
+        report = self._victim.call(_FUNCTIONS[change.kind], _event(shop, change), change.request_id, die)
+        if report["killed"]:
+            last, moment = report["calls"][-1], (die or [0, ""])[1]
             return Answer(change, 0, last == "TransactWriteItems" and moment == "after"), False
-        answer = told["answer"]
+        answer = report["answer"]
         status, body = answer["statusCode"], json.loads(answer["body"])
         changed = status < 300 and not made
         return Answer(change, status, changed, Decimal(body["total"]) if changed else None), True
@@ -249,8 +237,7 @@ class Crashes:
         items = list(self._items(account))
         faults += audit(items, events, answers)
         made = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
-        self._made.append((found, made))
-        # What hangs on a write comes with its announcement; one that found the write not yet made comes back.
+        # KeepBook, which is killed as well, records them.
         end = time.monotonic() + NOTED_SECONDS
         while (applied := self._applied(account.id)) != made and time.monotonic() < end:
             time.sleep(0.5)
@@ -258,12 +245,15 @@ class Crashes:
             faults.append(f"v1 writes made but not noted {made - applied}, noted but not made {applied - made}")
         letters = list(self._query(self.stack.outputs["RecordsTableName"], f"{account.id}/d"))
         faults += [f"a dead letter: {letter['reason']}" for letter in letters]
+        own = f"{account.id}/"
+        heads = parts(items)["heads"]
+        faults += behind(lambda: (i for i in table_items(self.stack, BOOK) if i["pk"].startswith(own)), heads)
         if any(net := self._left(self._net).values()):
             faults.append(f"messages in the dead-letter queue: {net}")
         return faults + self._check_people(account, items)
 
     def _check_people(self, account: Account, items: list[Item]) -> list[str]:
-        """What the API shows of people is what the ledger holds, which the audit found right."""
+        """Compares people as the API shows them with the ledger, which the audit found right."""
         faults = []
         must: dict[str, Counter[str]] = {}
         for item in parts(items)["people"]:
@@ -285,7 +275,7 @@ class Crashes:
     def _items(self, account: Account) -> Iterator[Item]:
         """All of an account in the ledger."""
         ledger = self._engine.table
-        partitions: set[str] = {Scope(account.id, source).counters() for source in SOURCES}
+        partitions: set[str] = set()
         for source, key in order_keys(account):
             scope = Scope(account.id, source)
             partitions |= {scope.head_key(key)["pk"], scope.event_key(key, "")["pk"]}
@@ -389,7 +379,7 @@ class _Sender:
                     self.faults.append(f"answered {reply.status} {reply.text}")
                     return
                 ids = reply.json["request_ids"] if len(events) > 1 else [reply.json["request_id"]]
-                self.sent += [(*told, event) for event, told in zip(events, _numbered(ids), strict=True)]
+                self.sent += [(*identity, event) for event, identity in zip(events, _numbered(ids), strict=True)]
         except Exception:
             self.faults.append(traceback.format_exc())
 
@@ -421,7 +411,7 @@ def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
 
 
 def _event(shop: Shop, change: Change) -> dict[str, Any]:
-    """As an HTTP API hands it on."""
+    """The event as an HTTP API hands it to the function."""
     path, key = "/v1/order", "POST /v1/order"
     if change.kind != "submitted":
         path = f"/v1/order/{segment(change.order_id)}"
@@ -456,8 +446,8 @@ class _Victim:
         assert stdout is not None
         order = {"function": function, "event": event, "request_id": request_id, "die": die}
         print(json.dumps(order), file=stdin, flush=True)
-        told: dict[str, Any] = json.loads(stdout.readline())
-        return told
+        report: dict[str, Any] = json.loads(stdout.readline())
+        return report
 
     def close(self) -> None:
         if self._process.stdin:

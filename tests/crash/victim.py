@@ -1,8 +1,9 @@
-"""A process that calls v1 handlers and dies at the call to AWS that it is told.
+"""A process that calls v1 handlers, each in a forked child that kills itself at a given call to AWS.
 
-Reads a JSON object a line from stdin: `function` (as in functions/), `event`, `request_id`, and `die`: null, or
-[n, "before" or "after"] the n-th call to AWS. Each runs in a fork of its own, so that a death costs no cold start.
-Answers on stdout a line: {"killed", "calls": the operations begun, "answer": the handler's or null}.
+Each line of stdin is a JSON object: `function` (a folder of functions/), `event`, `request_id`, and `die`: null, or
+[n, "before" or "after"], which means before or after the n-th call to AWS, from 0. Each line of stdout is the result:
+{"killed", "calls": names of the AWS operations that began, "answer": the handler's answer or null}. A fork needs no
+cold start.
 """
 
 from __future__ import annotations
@@ -30,56 +31,58 @@ _CONTEXT = SimpleNamespace(
 
 
 def main() -> None:
-    # Handlers log to stdout, on which we answer.
+    # Handlers log to stdout, so the results are written to a copy of it, and stdout is discarded.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     handlers = {name: import_module(f"functions.{name}.app").handler for name in _FUNCTIONS}
-    # No connection is made before the fork.
+    # Makes the clients once. They connect after the fork, so children share no connection.
     clients.dynamodb(), clients.sqs()
     for line in sys.stdin:
-        order = json.loads(line)
+        job = json.loads(line)
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
             os.close(reading)
-            _live(handlers[order["function"]], order, writing)
+            _run(handlers[job["function"]], job, writing)
         os.close(writing)
-        with os.fdopen(reading) as told:
-            lines = told.read().splitlines()
+        with os.fdopen(reading) as reports:
+            lines = reports.read().splitlines()
         _, status = os.waitpid(child, 0)
         killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         answer = json.loads(lines.pop()) if not killed and lines else None
         print(json.dumps({"killed": killed, "calls": lines, "answer": answer}), file=answers, flush=True)
 
 
-def _live(handler: Callable[[Any, Any], Any], order: dict[str, Any], writing: int) -> None:
-    """The child's life: tells of each call as it begins, and at last the answer."""
+def _run(handler: Callable[[Any, Any], Any], job: dict[str, Any], writing: int) -> None:
+    """Runs in the child: reports each call as it begins, and at the end the answer."""
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         os.write(writing, f"{line}\n".encode())
 
     numbers = itertools.count()
-    clients: Any = BaseClient
-    call = clients._make_api_call
+    base: Any = BaseClient
+    call = base._make_api_call
 
     def counted(client: BaseClient, operation: str, arguments: dict[str, Any]) -> Any:
         number = next(numbers)
-        tell(operation)
-        _die(order["die"], number, "before")
+        report(operation)
+        _die(job["die"], number, "before")
         answer = call(client, operation, arguments)
-        _die(order["die"], number, "after")
+        _die(job["die"], number, "after")
         return answer
 
-    clients._make_api_call = counted
-    make_id, ids = times.uuid7, iter([order["request_id"]])
+    base._make_api_call = counted
+    # The first id that the handler makes is that of its request.
+    make_id, ids = times.uuid7, iter([job["request_id"]])
     times.uuid7 = lambda: next(ids, "") or make_id()
     try:
-        tell(json.dumps(handler(order["event"], _CONTEXT)))
+        report(json.dumps(handler(job["event"], _CONTEXT)))
     finally:
         os._exit(0)
 
 
 def _die(die: list[Any] | None, number: int, moment: str) -> None:
+    """Kills this process if `die` names this moment of this call."""
     if die is not None and tuple(die) == (number, moment):
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -1,9 +1,10 @@
 """Every command of README.md, docs/ and the other pages is proven here.
 
 A fenced block of `sh`, `bash` or `console` runs, on the local stack, with all blocks of its page in one shell, top to
-bottom: each command must end with 0, and curl fails on an answer of 400 or more. `http://127.0.0.1:8000`, account
-1234567 and its keys stand for a fresh account. A `text` or `json` block right below with the word `output` is what it
-prints; `…` stands for what changes from run to run.
+bottom: each command must end with 0, and curl fails on an answer of 400 or more. Pages run one after the other, README
+first, for one reader: `http://127.0.0.1:8000`, account 1234567 and its keys stand for an account that is fresh at the
+first page. So a page has order ids and people of its own, or an account. A `text` or `json` block right below with the
+word `output` is what it prints; `…` matches what changes from run to run.
 
 What can be said behind the language:
 

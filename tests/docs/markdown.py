@@ -1,4 +1,4 @@
-"""What stands on a page: blocks, commands in the text, links and anchors."""
+"""The parts of a Markdown page: fenced blocks, code spans, links and anchors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ _SOURCE = re.compile(r"\b(?:src|srcset|href)=\"([^\"]+)\"")
 
 @dataclass(frozen=True)
 class Block:
-    """`options`: what stands behind the language, `{"proof": "make"}`; a word alone has the value "".
+    """A fenced block.
 
-    `output`: the block right below that says what is printed.
+    Attributes:
+        line: number of its opening line.
+        options: the words after the language. `proof=make` is {"proof": "make"}; a word without `=` has the value "".
+        output: the block right below a shell block that shows its output.
     """
 
     page: Path
@@ -40,11 +43,20 @@ class Block:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
+    """All Markdown files, without those of installed packages and builds."""
     return sorted(path for path in root.rglob("*.md") if not _FOREIGN.intersection(path.relative_to(root).parts))
 
 
+def in_reading_order() -> list[Path]:
+    """All pages: README.md, docs/README.md, the pages that it links in their order, then the others."""
+    first = [ROOT / "README.md", ROOT / "docs" / "README.md"]
+    listed = [(first[1].parent / target.partition("#")[0]).resolve() for _, target in links(first[1])]
+    known = pages()
+    return list(dict.fromkeys([*first, *(page for page in listed if page in known), *known]))
+
+
 def blocks(page: Path) -> list[Block]:
-    """All fenced blocks. Raises ValueError for one that is never closed."""
+    """All fenced blocks of a page. Raises ValueError for a block that is never closed."""
     found: list[Block] = []
     ends: list[int] = []
     lines = page.read_text().splitlines()
@@ -63,8 +75,8 @@ def blocks(page: Path) -> list[Block]:
         options = {name: value for name, _, value in (word.partition("=") for word in words)}
         text = "\n".join(line[indent:] for line in lines[start:number])
         block = Block(page, start, language, options, text)
-        near = bool(found) and not any(line.strip() for line in lines[ends[-1] : start - 1])
-        if "output" in options and near and found[-1].language in SHELLS:
+        adjacent = bool(found) and not any(line.strip() for line in lines[ends[-1] : start - 1])
+        if "output" in options and adjacent and found[-1].language in SHELLS:
             last = found.pop()
             found.append(Block(last.page, last.line, last.language, last.options, last.text, block))
             ends.pop()
@@ -76,7 +88,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def prose(page: Path) -> Iterator[tuple[int, str]]:
-    """The lines outside of blocks, with their numbers."""
+    """(number, text) of each line outside of blocks."""
     closing = ""
     for number, line in enumerate(page.read_text().splitlines(), 1):
         fence = _FENCE.match(line)
@@ -89,12 +101,14 @@ def prose(page: Path) -> Iterator[tuple[int, str]]:
 
 
 def spans(page: Path) -> Iterator[tuple[int, str]]:
+    """(line number, text) of each code span in the prose."""
     for number, line in prose(page):
         for span in _SPAN.findall(line):
             yield number, span
 
 
 def links(page: Path) -> Iterator[tuple[int, str]]:
+    """(line number, target) of each link and image in the prose."""
     for number, line in prose(page):
         text = _SPAN.sub("", line)
         for target in _LINK.findall(text) + _SOURCE.findall(text):
@@ -103,7 +117,7 @@ def links(page: Path) -> Iterator[tuple[int, str]]:
 
 @functools.cache
 def anchors(page: Path) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub makes from the headings of a page."""
     found: dict[str, int] = {}
     for _, line in prose(page):
         heading = re.match(r"#{1,6} +(.*?)(?: +#+)?$", line)

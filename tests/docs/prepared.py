@@ -1,30 +1,46 @@
-"""What must be there before the commands of some pages make sense, and no command can make."""
+"""Prepares data that the commands of some pages need, and that no command can make."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from events.bodies import SHOPIFY_SIGNING_KEY
+from local.deploy import STACK
 from tests.end_to_end.shop import Shop
 from tests.examples import event
+from tillbook.aws.secrets import Secrets
 from tillbook.contract import shopper_activity
+from tillbook.records.connections import Connections
 from tillbook.records.deadletters import DeadLetters
+from tillbook.records.keys import Keys
 from tillbook.records.messages import Message, QueuedOrder
 from tillbook.rules import times
 
 
 def prepare(page: str, shop: Shop) -> dict[str, str]:
-    """What no command can make: orders that could not be applied. Returns what the page calls by other names."""
+    """Plants orders that could not be applied. Returns the values for the names that the page uses."""
     if page == "docs/runbook.md":
         dead, job = times.uuid7(), shop.send("POST", "/v1/audience/customers-orders-api/rebuild").json["job_id"]
         _dead_letter(shop, dead)
-        return {"DEADLETTER_ID": dead, "JOB_ID": job}
+        key, _ = Keys(shop.stack.boto3_client("dynamodb"), shop.stack.outputs["RecordsTableName"]).create(
+            shop.account, "ingest"
+        )
+        return {"DEADLETTER_ID": dead, "JOB_ID": job, "ACCOUNT_ID": shop.account, "KEY_ID": key.id}
     if page == "docs/api.md":
+        _connection(shop)
         for name in ("replay", "discard"):
             _dead_letter(shop, event(f"manage/{name}")["pathParameters"]["deadletter_id"])
     elif page == "docs/how-to/replay-dead-letters.md":
         for _ in range(3):
             _dead_letter(shop, times.uuid7())
     return {}
+
+
+def _connection(shop: Shop) -> None:
+    stack = shop.stack
+    secrets = Secrets(stack.boto3_client("ssm"), STACK)
+    made = Connections(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"], secrets)
+    made.create(shop.account, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)
 
 
 def _dead_letter(shop: Shop, request_id: str) -> None:

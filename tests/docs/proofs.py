@@ -1,12 +1,12 @@
-"""How a command is proven that cannot run in a test. Each kind asks the thing itself, not a list of ours.
+"""Proofs of commands that cannot run in a test. Each kind asks the program itself, not a list of ours.
 
 make    the target and the variables stand in the Makefile, and `make -n` takes it
-ci      the very command stands in .ci/run or in a workflow, which run it
+ci      .ci/run or a workflow contains the very command, and runs it
 python  `python -m module`: the module is there, and so is each option
 sam     the SAM CLI of .venv-ci has the command and each option
 aws     botocore's model of the service has the operation and each parameter
 git     git has the command and each option
-pip     what is installed stands in our locks, with this version; `.` has what its scripts name
+pip     our locks contain what is installed, with this version; `.` has what its scripts name
 cli     the tillbook command has the command and each option (blocks run; this is for commands in the text)
 """
 
@@ -42,7 +42,7 @@ class Unproven(AssertionError):
 
 
 class CannotAskError(Exception):
-    """Who could tell is not here; the message says who."""
+    """The program that would have to be asked is not installed; the message names it."""
 
 
 def split(text: str) -> list[Words]:
@@ -101,21 +101,38 @@ def ci(words: Words) -> None:
     sources = [ROOT / ".ci" / "run", *sorted(workflows.glob("*.y*ml"))]
     command = " ".join(words)
     found = any(f"{command} " in re.sub(r"\s+", " ", f"{path.read_text()} ".replace('"', "")) for path in sources)
-    _check(found, f"`{command}` stands in none of {', '.join(path.name for path in sources)}")
+    _check(found, f"`{command}` is in none of {', '.join(path.name for path in sources)}")
+
+
+def _source(module: str) -> ast.Module | None:
+    place = ROOT.joinpath(*module.split("."))
+    path = next((path for path in (place.with_suffix(".py"), place / "__main__.py") if path.exists()), None)
+    return ast.parse(path.read_text()) if path else None
+
+
+def _declared_options(source: ast.Module) -> set[str]:
+    """The names that the module gives to argparse."""
+    calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
+    return {
+        arg.value
+        for call in calls
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument"
+        for arg in call.args
+        if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+    }
 
 
 def python(words: Words) -> None:
     rest = _program(words, "python", "python3")
     _check(rest[:1] == ["-m"] and len(rest) > 1, f"`{shlex.join(words)}` names no module of ours")
-    place = ROOT.joinpath(*rest[1].split("."))
-    source = next((path for path in (place.with_suffix(".py"), place / "__main__.py") if path.exists()), None)
+    source = _source(rest[1])
     if source is None:
         raise Unproven(f"there is no module {rest[1]}")
-    calls = [node for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Call)]
-    known = {"--help", "-h"}
-    for call in calls:
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "add_argument":
-            known |= {arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)}
+    known = {"--help", "-h"} | _declared_options(source)
+    # Modules that run histories share one command line.
+    for node in ast.walk(source):
+        shared = _source(node.module or "") if isinstance(node, ast.ImportFrom) else None
+        known |= _declared_options(shared) if shared else set()
     for option in _options(rest[2:]):
         _check(option in known, f"{rest[1]} has no option {option}")
 
@@ -246,7 +263,7 @@ def pip(words: Words) -> None:
         _check(found, f"{word}?")
         assert found
         line = re.search(rf"^{re.escape(found[1])}==(\S+)", locked, re.MULTILINE | re.IGNORECASE)
-        _check(line, f"{found[1]} stands in none of our locks")
+        _check(line, f"{found[1]} is in none of our locks")
         assert line
         _check(found[2] != "==" or line[1] == found[3], f"{found[1]} is locked as {line[1]}")
 

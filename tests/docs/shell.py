@@ -1,4 +1,4 @@
-"""Runs the blocks of a page, each in a shell that goes on where the one before ended."""
+"""Runs the blocks of a page, each in a shell that continues where the one before ended."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from events.make import HOST
+from events.envelopes import HOST
 from local.stack import ROOT
 from tests.docs import stand_in
 from tests.docs.markdown import Block
@@ -26,9 +25,8 @@ from tests.end_to_end.shop import Shop
 SECONDS = 120
 WAIT_SECONDS = 120
 CURL = shutil.which("curl")
-_RECEIVER = "8001"
 # What pages may name by its path.
-_TAKEN = ("docs", "events", "examples", "pyproject.toml", "samconfig.toml", "template.yaml")
+_TAKEN = ("docs", "events", "pyproject.toml", "samconfig.toml", "template.yaml")
 
 # As on the page, but an answer of 400 or more is a failure, unless it is the one that the block names.
 _CURL = """#!/bin/bash
@@ -37,7 +35,7 @@ exec 3>&1
 code=$({curl} --fail-with-body --max-time 30 -w '%{{stderr}}%{{http_code}}' "$@" 2>&1 >&3)
 [ "${{code: -3}}" = "$ANSWER_STATUS" ] || {{ echo "answered ${{code: -3}}, not $ANSWER_STATUS" >&2; exit 22; }}
 """
-# What goes on to the next block: all that was set, but for what is the shell's own.
+# The next block gets all variables that were set, but for the shell's own.
 _RUN = """set -euo pipefail
 [ ! -e {state} ] || . {state}
 trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
@@ -57,11 +55,9 @@ class Page:
     """A folder with copies of what pages name, and a shell."""
 
     def __init__(self, shop: Shop, folder: Path, said: Mapping[str, str] | None = None) -> None:
-        """`said`: what stands on the page for something that is called otherwise here."""
+        """`said`: the page's names of things that have another name here."""
         self.folder, self._groups = folder, list[int]()
         self._exit, self._refused = ExitStack(), list[str]()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            receiver = str(free.getsockname()[1])
         self._said = {
             "http://127.0.0.1:8000": shop.stack.url,
             f"https://{HOST}": shop.stack.url,
@@ -70,8 +66,6 @@ class Page:
             "local-admin-key": shop.admin_key,
             "TILLBOOK_KEY=…": f"TILLBOOK_KEY={shop.admin_key}",
             "=tillbook-prod": "=tillbook",
-            f"127.0.0.1:{_RECEIVER}": f"127.0.0.1:{receiver}",
-            f"--port {_RECEIVER}": f"--port {receiver}",
             **(said or {}),
         }
         self._work = folder / "work"
@@ -181,7 +175,7 @@ class Page:
 
 
 def commands(block: Block) -> list[tuple[str, str | None]]:
-    """What is run at once, each with what it shall print, if the page says so."""
+    """Parts of a block that are run at once, each with its expected output if the page shows one."""
     if block.language != "console":
         return [(block.text, block.output.text if block.output else None)]
     found: list[tuple[str, list[str]]] = []
@@ -198,7 +192,7 @@ def commands(block: Block) -> list[tuple[str, str | None]]:
 
 
 def mismatch(expected: str, printed: str, block: Block) -> str:
-    """What is not as shown; nothing if all is."""
+    """The difference from the output that is shown, or nothing."""
     if block.output is not None and block.output.language == "json":
         try:
             wanted, got = json.loads(expected), json.loads(printed)

@@ -29,7 +29,7 @@ case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' 
 
 
 def answer(words: list[str], stack: Stack) -> str:
-    """What is printed. Raises proofs.Unproven."""
+    """Prints the answer of the command. Raises proofs.Unproven."""
     try:
         proofs.KINDS[proofs.BY_PROGRAM[words[0]]](words)
     except proofs.CannotAskError:
@@ -49,13 +49,13 @@ def answer(words: list[str], stack: Stack) -> str:
         value = value[0]
     if not isinstance(value, str):
         raise proofs.Unproven(f"`{shlex.join(words)}` finds nothing")
-    # The gateway's address leads out of here: the front door stands in its place.
+    # The gateway's address is not on this machine: the front door answers instead.
     return stack.url if ".execute-api." in value else value
 
 
 @contextmanager
 def listening(stack: Stack, refused: list[str]) -> Iterator[str]:
-    """Where the shims ask; `refused` gets why a call was not proven."""
+    """Answers the shims; `refused` gets the reasons why calls were not proven."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

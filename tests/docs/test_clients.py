@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from events.make import HOST
+from events.envelopes import HOST
 from local.stack import ROOT
 from tests.clients.test_drip_nodejs import FOLDER, INSTALLED
 from tests.docs.markdown import blocks

@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import ROOT, Stack
 from tests.docs import prepared, proofs, stand_in
-from tests.docs.markdown import SHELLS, Block, blocks, pages, spans
+from tests.docs.markdown import SHELLS, Block, blocks, in_reading_order, pages, spans
 from tests.docs.shell import CURL, Page
 from tests.end_to_end.shop import Shop
 
@@ -27,12 +27,17 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
+@pytest.fixture(scope="module")
+def reader(stack: Stack) -> Shop:
+    """Somebody who reads page after page, with one account: no page may stumble over what another one left."""
+    return Shop.open(stack)
+
+
 @pytest.mark.stack
 @pytest.mark.skipif(CURL is None, reason="the commands of the pages did not run: there is no curl here")
-@pytest.mark.parametrize("page", [page for page, found in RUN.items() if found], ids=_name)
-def test_the_commands_of_a_page_run(page: Path, stack: Stack, tmp_path: Path) -> None:
-    shop = Shop.open(stack)
-    shell = Page(shop, tmp_path, prepared.prepare(_name(page), shop))
+@pytest.mark.parametrize("page", [page for page in in_reading_order() if RUN.get(page)], ids=_name)
+def test_the_commands_of_a_page_run(page: Path, reader: Shop, tmp_path: Path) -> None:
+    shell = Page(reader, tmp_path, prepared.prepare(_name(page), reader))
     try:
         for block in RUN[page]:
             shell.run(block)
@@ -61,6 +66,13 @@ def test_commands_in_the_text_are_there(page: Path) -> None:
                 pytest.fail(f"{_name(page)}:{line}: `{span}`: {error}")
     if unasked:
         pytest.skip(f"commands in the text of {_name(page)} were not asked for: {', '.join(unasked)}")
+
+
+def test_pages_are_read_in_their_order() -> None:
+    """README first; then as docs/README.md lists them; and none is left out."""
+    order = in_reading_order()
+    assert [_name(page) for page in order[:3]] == ["README.md", "docs/README.md", "docs/tutorial.md"]
+    assert sorted(order) == PAGES
 
 
 def _kind(block: Block) -> str:

@@ -12,7 +12,7 @@ from tests.docs.markdown import anchors, links, pages
 
 
 def broken(page: Path) -> list[str]:
-    """What a page links to that is not there. What lies elsewhere is not asked for."""
+    """Targets of links that do not exist. Links to other hosts are not followed."""
     found = []
     for line, target in links(page):
         if target.startswith(("https://", "http://", "mailto:")):

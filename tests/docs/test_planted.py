@@ -72,7 +72,12 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
     page = page_of(
         tmp_path,
         block(f"url=http://127.0.0.1:8000\nten() {{ echo 10; }}\n{GOOD}"),
-        block('{"account_id": "1234567", "currency": "U…", "sources": ["…"], "key": "…"}', "output", "json"),
+        block(
+            '{"account_id": "1234567", "name": null, "currency": "U…", "sources": ["…"], "time_zone": "UTC", '
+            '"segments": [], "key": "…"}',
+            "output",
+            "json",
+        ),
         block("curl -s $url/v1/nothing", "status=404"),
         block('echo \'{"job_id": "a b"}\'', "keep=job_id"),
         block('$ echo "$job_id" $(ten)\na b 10\n$ seq 9\n1\n…\n9', language="console"),
@@ -90,8 +95,8 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
     [
         ("make", "make runs", "no target runs"),
         ("make", "make load MINUTES=2", "no variable MINUTES"),
-        ("ci", "npm ci --prefix tests/browsers", "stands in none of"),
-        ("ci", ".venv/bin/python -m deploy.rehears", "stands in none of"),
+        ("ci", "npm ci --prefix tests/browsers", "is in none of"),
+        ("ci", ".venv/bin/python -m deploy.rehears", "is in none of"),
         ("python", ".venv/bin/python -m tests.hostility", "no module tests.hostility"),
         ("python", "python3 -m tests.hostile --request 5", "no option --request"),
         ("sam", "sam deploys --guided", "no command"),

@@ -7,7 +7,7 @@ from tests.end_to_end.shop import Shop
 
 
 class Output:
-    """What the front door wrote to stdout, stderr and its logger while tests ran: it runs in this process."""
+    """Captured stdout, stderr and log of the front door, which runs in this process."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -22,7 +22,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks for e-mails in all that other tests left behind runs last of all."""
+    """Runs test_privacy.py last: it looks for e-mail addresses in the traces of all other tests."""
     items.sort(key=lambda item: item.path.name == "test_privacy.py")
 
 

@@ -1,25 +1,28 @@
 """Looks for e-mail addresses in everything that the stack keeps: tables, queues, logs with metrics, access logs.
 
-Tests send addresses of one domain that stands nowhere else, so whatever holds the domain holds an address.
+Tests send addresses of one domain that occurs nowhere else, so any text with the domain contains an address.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import time
 import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from local.stack import Stack
 from tillbook.aws.items import plain_item
 from tillbook.rules.errors import Malformed
 from tillbook.rules.json_text import dumps
 from tillbook.rules.packing import unpack
 
 MARKER_DOMAIN = "privacy-marker.example"
-# Of the published example.
+# The address of the published example.
 PUBLISHED = "user@gmail.com"
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
@@ -69,7 +72,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def _inflated(text: str) -> Iterator[str]:
-    """What base64 in the text decodes to, inflated where it is compressed (a queue's `z` messages, gzip bodies)."""
+    """Decoded base64 in the text, inflated where it is compressed (a queue's `z` messages, gzip bodies)."""
     runs = [text[1:]] if text.startswith("z") else []
     for run in [*runs, *_BASE64.findall(text)]:
         try:
@@ -82,7 +85,7 @@ def _inflated(text: str) -> Iterator[str]:
 
 
 def _base64_forms(text: str) -> list[str]:
-    """What of a text shows in base64, wherever in it the text begins."""
+    """The parts of a text's base64 that do not depend on the bytes around it, for each alignment."""
     forms = []
     for shift in range(3):
         encoded = b64encode(b"\0" * shift + text.encode()).decode().rstrip("=")
@@ -97,13 +100,15 @@ _BASE64_FORMS = tuple(form for text in (MARKER_DOMAIN, PUBLISHED) for form in _b
 # ------------------------------------------------------------- what there is to scan
 
 
-LEDGER, RECORDS = "LedgerTableName", "RecordsTableName"  # outputs of the stack
+TABLES = LEDGER, RECORDS, BOOK, _ = (  # outputs of the stack
+    "LedgerTableName", "RecordsTableName", "BookTableName", "RemovalsTableName",
+)  # fmt: skip
 
 
 def table_items(stack: Any, *names: str) -> Iterator[dict[str, Any]]:
-    """Of the tables that these outputs name, or of both."""
+    """Items of the tables that these outputs name, or of all."""
     client = stack.boto3_client("dynamodb")
-    for name in names or (LEDGER, RECORDS):
+    for name in names or TABLES:
         for page in client.get_paginator("scan").paginate(TableName=stack.outputs[name], ConsistentRead=True):
             for item in page["Items"]:
                 yield plain_item(item)
@@ -123,3 +128,44 @@ def messages(stack: Any, queue: str) -> list[str]:
     for message in received.values():
         client.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     return [message["Body"] + json.dumps(message.get("MessageAttributes", {})) for message in received.values()]
+
+
+@contextmanager
+def processing_paused(stack: Stack) -> Iterator[None]:
+    """Pauses the function of the queue, so that messages stay where a test can look at them."""
+    functions, mapping = stack.boto3_client("lambda"), stack.resources["ProcessOrdersQueue"]
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    time.sleep(1.5)  # a poll that has begun still takes messages
+    try:
+        yield
+    finally:
+        functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+
+
+def all_lying(stack: Stack, wanted: list[str]) -> list[str]:
+    """The bodies of what is queued, once all of `wanted` is in them, or after the last look.
+
+    What failed waits for two seconds, and for ten if it failed again. Each look counts as a delivery, so there are few.
+    """
+    lying: list[str] = []
+    for seconds in (1.5, 3, 15):
+        time.sleep(seconds)
+        lying = messages(stack, "OrdersQueueUrl")
+        decoded = [text for body in lying for text in texts(body)]
+        if all(any(part in text for text in decoded) for part in wanted):
+            break
+    return lying
+
+
+# ------------------------------------------------------------------------------ the scan
+
+
+def all_leaks(stack: Stack) -> list[Leak]:
+    return [
+        *leaks("tables", table_items(stack)),
+        *leaks("queue", messages(stack, "OrdersQueueUrl")),
+        *leaks("dead-letter queue", messages(stack, "DeadLettersQueueUrl")),
+        # Metrics are lines of the logs.
+        *leaks("function logs", stack.logs().splitlines()),
+        *leaks("access log", stack.access_log().splitlines()),
+    ]

@@ -61,7 +61,7 @@ class Shop:
     def send(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
-        """The path goes out as it is: quoting is the test's. `key` None is the admin key, "" is no key at all."""
+        """Sends the path unchanged: the test quotes it. `key` None is the admin key, "" is no key at all."""
         sent = {"content-type": "application/json", "user-agent": "end-to-end"}
         key = self.admin_key if key is None else key
         if key:
@@ -96,7 +96,7 @@ class Shop:
         return request_id
 
     def outcome(self, request_id: str) -> dict[str, Any]:
-        """What became of it, once it is no longer queued."""
+        """The outcome of a request, once it is no longer queued."""
         end = time.monotonic() + SETTLED_SECONDS
         pause = 0.02
         while True:
@@ -114,7 +114,7 @@ class Shop:
             return [outcome["status"] for outcome in threads.map(self.outcome, request_ids)]
 
     def settled(self, count: int) -> None:
-        """Waits until it is told what became of so many requests, whoever sent them."""
+        """Waits until the API lists the outcomes of so many requests, whoever sent them."""
         end = time.monotonic() + SETTLED_SECONDS
         while len(self.send("GET", "/v1/transactions").json["transactions"]) < count:
             assert time.monotonic() < end, f"fewer than {count} requests are settled"

@@ -1,4 +1,4 @@
-"""A slice of the hostile requests through the front door; all of them by `python -m tests.hostile --through URL`."""
+"""300 hostile requests over HTTP to the running stack; `python -m tests.hostile --through URL` makes more."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 from local.stack import Stack
 from tests.end_to_end.shop import Shop
 from tests.hostile.__main__ import shown, through
-from tests.hostile.attacks import Shop as Target
-from tests.hostile.wire import Wire
+from tests.hostile.payloads import EXISTING_ORDER
+from tests.hostile.targets import Shop as Target
+from tests.hostile.wire import HttpClient
 
 REQUESTS = int(os.environ.get("REQUESTS", "300"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -19,7 +20,13 @@ SEED = int(os.environ.get("SEED", "1"))
 @pytest.mark.stack
 def test_the_front_door_lets_nothing_through_that_the_contract_refuses(stack: Stack, shop: Shop) -> None:
     print(f"seed {SEED}")
-    target = Target(shop.account, shop.ingest_key, shop.admin_key, "stands #1", other_admin=Shop.open(stack).admin_key)
-    with Wire(target, "127.0.0.1", stack.port) as wire:
-        failures = through(wire, SEED, range(REQUESTS), quiet=True)
+    target = Target(
+        shop.account,
+        shop.ingest_key,
+        shop.admin_key,
+        str(EXISTING_ORDER["order_id"]),
+        other_admin=Shop.open(stack).admin_key,
+    )
+    with HttpClient(target, "127.0.0.1", stack.port) as client:
+        failures = through(client, SEED, range(REQUESTS), quiet=True)
     assert not failures, shown(failures)

@@ -1,4 +1,4 @@
-"""What the first page of transactions, its sums and one order's story cost, by how many requests there were.
+"""Cost of the first page of transactions and of one order's requests, by the number of requests.
 
 Units are computed from the bytes of every item that a query evaluates, as DynamoDB counts them.
 """
@@ -15,14 +15,11 @@ from typing import Any
 from tests.audience_run.costs import read_units, size
 from tests.simulation.store import DynamoDB
 from tillbook.aws.items import Item, raw
-from tillbook.ledger.items import SOURCES
-from tillbook.records.accounts import Account
-from tillbook.records.hours import Hours
+from tillbook.records.outcomes import STATUSES, Outcome, Outcomes
 from tillbook.records.scopes import Scopes
-from tillbook.records.transactions import STATUSES, Transaction, Transactions
 from tillbook.rules import times
 from tillbook.rules.effects import Effect
-from tillbook.views.summary import Summary
+from tillbook.rules.identity import SOURCES
 
 ACCOUNT, RECORDS = "1234567", "records"
 DAYS = 14
@@ -67,22 +64,18 @@ def filled(count: int, seed: int) -> DynamoDB:
     random, now = Random(seed), times.to_datetime(times.now())
     store = DynamoDB()
     store.add_table(RECORDS)
-    transactions = Transactions(store, RECORDS)
     for number in range(count):
         moment = now - timedelta(seconds=random.uniform(0, DAYS * 86_400 - 7200))
         digits = f"{int(moment.timestamp() * 1000):012x}"
         request_id = f"{digits[:8]}-{digits[8:]}-7{random.randrange(4096):03x}-8000-{number:012x}"
         status = random.choices(STATUSES, (90, 5, 1, 4))[0]
         effects = [Effect("USD", Decimal(random.randrange(500, 20_000)) / 100, 1)] if status == "applied" else []
-        outcome = Transaction(
+        outcome = Outcome(
             ACCOUNT, random.choice(SOURCES), request_id, status, times.stamp(moment), "placed", "my_shop",
             f"order-{number}", "" if status in ("applied", "duplicate") else "email is required", effects=effects,
         )  # fmt: skip
         for item in outcome.items():
             _put(store, item)
-    # As the first look at a summary leaves it.
-    _summary(Meter(store))
-    assert transactions.client is store
     return store
 
 
@@ -90,27 +83,19 @@ def _put(store: DynamoDB, item: Item) -> None:
     store.put_item(TableName=RECORDS, Item=raw(item))
 
 
-def _summary(meter: Meter) -> None:
-    now = times.to_datetime(times.now()).date()
-    found, scopes = Summary(Transactions(meter, RECORDS), Hours(meter, RECORDS)), Scopes(meter, RECORDS)
-    found.of(Account(ACCOUNT), lambda: scopes.read(ACCOUNT), now - timedelta(DAYS - 1), now, float("inf"))
-
-
 def _first_page(meter: Meter) -> None:
     marks = Scopes(meter, RECORDS).read(ACCOUNT)
-    Transactions(meter, RECORDS).newest(marks, list(STATUSES), list(SOURCES), 50, None)
+    Outcomes(meter, RECORDS).newest(marks, list(STATUSES), list(SOURCES), 50, None)
 
 
 def _one_order(meter: Meter) -> None:
-    Transactions(meter, RECORDS).of_order(Scopes(meter, RECORDS).read(ACCOUNT), "order-7", 50, None)
+    Outcomes(meter, RECORDS).of_order(Scopes(meter, RECORDS).read(ACCOUNT), "order-7", 50, None)
 
 
 def measured(count: int, seed: int) -> dict[str, tuple[float, int]]:
     """(units, calls) of each look, of an account with that many requests in 14 days."""
     store = filled(count, seed)
-    looks: dict[str, Callable[[Meter], None]] = {
-        "first page": _first_page, "sums of 14 days, again": _summary, "one order": _one_order,
-    }  # fmt: skip
+    looks: dict[str, Callable[[Meter], None]] = {"first page": _first_page, "one order": _one_order}
     found = {}
     for name, look in looks.items():
         meter = Meter(store)

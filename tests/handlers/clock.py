@@ -10,7 +10,7 @@ _MILLISECOND = 1_000_000
 
 
 class Clock:
-    """Stands in for the module `time` in tillbook.times.
+    """Replaces the module `time` in tillbook.times.
 
     Each reading is `step` nanoseconds after the one before. With a millisecond no two stamps are equal, and no two
     request ids share a millisecond: their order is that of the calls, on a machine of any speed.

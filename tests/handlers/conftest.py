@@ -1,4 +1,4 @@
-"""The AWS of template.yaml on moto, anew for each test. One thread only: moto is not exact under several."""
+"""The AWS of template.yaml on moto, empty for each test. One thread only: moto is not exact under several."""
 
 from __future__ import annotations
 
@@ -11,14 +11,20 @@ from botocore.client import BaseClient
 from moto import mock_aws
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
+from moto.ssm.models import ssm_backends
 
-from tests.handlers import template
+from tests.handlers import shortcuts, template
 from tests.handlers.clock import Clock
+from tests.handlers.ledger import Waits
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
+from tests.handlers.webhooks import NOW, Connected
 from tests.log import follow_stdout
 from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.ledger.ledger import Ledger
 from tillbook.rules import times
+from tillbook.work import book
 
 _HERE = Path(__file__).parent
 _NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
@@ -29,7 +35,7 @@ _URLS = {
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks at the calls of all these tests runs last of them."""
+    """Runs test_rights.py last: it looks at the calls of all tests of this folder."""
     here = [item for item in items if item.path.parent == _HERE]
     here.sort(key=lambda item: item.path.name == "test_rights.py")
     places = [index for index, item in enumerate(items) if item.path.parent == _HERE]
@@ -48,9 +54,15 @@ def _aws() -> Iterator[None]:
     template.allow_transactions_of_100(patch)
     for name, value in template.environment(_NAMES, _URLS).items():
         patch.setenv(name, value)
+    patch.setenv("EVENT_BUS", "tillbook")
     forget_clients()
+    shortcuts.apply(patch)
+    patch.setattr(book, "_THREADS", 1)
     with mock_aws():
+        shortcuts.call_directly(clients.dynamodb())
+        shortcuts.call_directly(clients.sqs())
         template.create_tables(clients.dynamodb())
+        clients.events().create_event_bus(Name="tillbook")
         assert template.create_queues(clients.sqs()) == _URLS
         for function in template.functions():
             module = importlib.import_module(template.module(function))
@@ -60,7 +72,7 @@ def _aws() -> Iterator[None]:
     patch.undo()
 
 
-def _empty() -> None:
+def empty() -> None:
     """Through the mock's own memory: a scan and a delete for each item would take longer than the tests."""
     for backends in (dynamodb_backends, sqs_backends):
         backend = backends["123456789012"]["us-east-1"]
@@ -71,11 +83,12 @@ def _empty() -> None:
             queue.pending_messages.clear()
             queue.deleted_messages.clear()
             queue.pending_message_groups.clear()
+    ssm_backends["123456789012"]["us-east-1"]._parameters.clear()
 
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """What a test puts between the functions and AWS."""
+    """Faults that a test puts between the functions and AWS."""
     found, original = Faults(), BaseClient._make_api_call
 
     def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:
@@ -97,8 +110,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
     follow_stdout()
     SEEN.test = request.node.name
-    _empty()
+    empty()
     forget_keys()
     shop = Shop(faults, _URLS, clock)
     faults.calls.clear()
     return shop
+
+
+@pytest.fixture
+def connected(shop: Shop) -> Connected:
+    shop.clock.set(NOW)
+    return Connected(shop)
+
+
+@pytest.fixture
+def waits() -> Waits:
+    return Waits()
+
+
+@pytest.fixture
+def ledger(shop: Shop, waits: Waits) -> Ledger:
+    return Ledger(shop.dynamodb, settings().ledger_table, waits.pace())

@@ -2,38 +2,39 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from tests.handlers.audiences import job
+from tests.handlers.deadletters import poisoned
+from tests.handlers.events import event
 from tests.handlers.rights import SEEN
-from tests.handlers.shop import ACCOUNT, ADMIN, Death, Shop
-from tests.handlers.test_audiences import job
-from tests.handlers.test_processing import poisoned
-from tests.handlers.test_shopper_activity import event
+from tests.handlers.shop import ACCOUNT, ADMIN, JOBS_QUEUE, ORDERS_QUEUE, Shop
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import Scope
 from tillbook.records.deadletters import DeadLetters
 from tillbook.records.messages import Message, QueuedOrder
-from tillbook.records.transactions import Transaction, Transactions
+from tillbook.records.outcomes import Outcome, Outcomes
 from tillbook.rules import times
-from tillbook.rules.identity import Person, Source, email_sha256
+from tillbook.rules.identity import Person, Source, email_sha256, order_key
 from tillbook.rules.packing import unpack
 from tillbook.work import processing
 from tillbook.work.processing import Processor
 
 ANN, BOB = "ann@example.com", "bob@example.com"
 ANN_ID, BOB_ID = (Person("email", email_sha256(email)).id_in(ACCOUNT) for email in (ANN, BOB))
+ANN_SHA256 = email_sha256(ANN)
 SHIP = {"address_1": "123 Ship St.", "postal_code": "01234"}
+V3_SCOPE = Scope(ACCOUNT, "shopper_activity")
+ORDER_KEY = order_key("shopper_activity", "shopify", "o-1")  # of the order o-1 that `event` makes
 CONFIRMED = {"x-confirm": "purge"}
 PURGE, ERASE = "/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"
-_READS = frozenset({"BatchGetItem", "GetItem", "Query", "ReceiveMessage"})
 Go = Callable[[], Any]  # makes a call that was intercepted
 Intercept = Callable[[int, str, dict[str, Any], Go], Any]
 LOST = ReadTimeoutError(endpoint_url="https://dynamodb")
@@ -72,35 +73,17 @@ def erased(shop: Shop, who: str = ANN) -> dict[str, Any]:
 
 def release(shop: Shop) -> None:
     """Delivers the first message that waits for SettleSeconds."""
-    shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=shop.faults.held.pop(0))
+    queue, body = shop.faults.held.pop(0)
+    shop.sqs.send_message(QueueUrl=queue, MessageBody=body)
     shop.drain()
 
 
 def few_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     """A job looks only at partitions that hold something now, of any generation: so that a test may run it often."""
     full, all_of = {item["pk"].split("/", 2)[2] for item in shop.items("LedgerTable")}, Scope.partitions
-    patch.setattr(Scope, "partitions", lambda scope: [pk for pk in all_of(scope) if pk.split("/", 2)[2] in full])
-
-
-@contextmanager
-def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
-    """The process dies `before` or `after` its write of that number, counted from 0. Yields the operation once it did.
-
-    Around a read it would leave the same behind.
-    """
-    died: list[str] = []
-    writes = itertools.count()
-
-    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
-        if operation in _READS or next(writes) != number:
-            return go()
-        died.append(operation)
-        if moment == "after":
-            go()
-        raise Death
-
-    with shop.faults.injected(intercept), suppress(Death):
-        yield died
+    patch.setattr(
+        Scope, "partitions", lambda scope, *part: [pk for pk in all_of(scope, *part) if pk.split("/", 2)[2] in full]
+    )
 
 
 # ------------------------------------------------------------- what others do
@@ -149,7 +132,7 @@ def unanswered(do: Callable[[], Any], *, written: bool = True) -> Intercept:
 
 
 def worker() -> Processor:
-    """Of another process."""
+    """A processor in another process."""
     return processing._build(settings())
 
 
@@ -176,7 +159,7 @@ def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
         spent[0] += 1
         return go()
 
-    while records := shop.receive():
+    while records := shop.receive(JOBS_QUEUE) or shop.receive():
         began = spent[0]
         with shop.faults.injected(slow):
             assert processor.run(records[:1], seconds) == {"batchItemFailures": []}
@@ -228,8 +211,8 @@ def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
 def recorded(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
     """Request ids of as many outcomes, the newest first."""
     now, ids = times.now(), [times.uuid7() for _ in range(count)]
-    outcomes = [Transaction(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
-    Transactions(clients.dynamodb(), settings().records_table).record(outcomes)
+    outcomes = [Outcome(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
+    Outcomes(clients.dynamodb(), settings().records_table).record(outcomes)
     return sorted(ids, reverse=True)
 
 
@@ -263,8 +246,8 @@ def left(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
 
 
 def is_bare(item: dict[str, Any]) -> bool:
-    """Whether it tells of nobody: a head with nothing left, or an emptied event."""
-    return item.keys() - {"pk", "sk"} <= {"writes", "version", "received", "deleted", "request", "hash"}
+    """Whether the item holds nothing about anybody: an emptied head or an emptied event."""
+    return item.keys() - {"pk", "sk"} <= {"writes", "bytes", "version", "received", "deleted", "request", "hash"}
 
 
 def outcomes_stored(shop: Shop) -> set[str]:
@@ -281,5 +264,13 @@ def traces(shop: Shop, *texts: str) -> list[str]:
                 continue  # the mark by which what is queued is erased, and the job: our own id, for 30 days
             whole = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
             found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in whole]
-    bodies = [record["body"] for record in shop.receive()] + shop.faults.held
+    bodies = [record["body"] for queue in (ORDERS_QUEUE, JOBS_QUEUE) for record in shop.receive(queue)]
+    bodies += [body for _, body in shop.faults.held]
     return found + [body for body in bodies for text in texts if text in body]
+
+
+def refunds(shop: Shop, count: int) -> None:
+    """Sends so many refunds of one order in a batch."""
+    refund = {"email": ANN, "action": "refunded", "grand_total": ..., "refund_amount": 1}
+    bodies = [event(**refund, occurred_at=f"2019-02-01T00:{n:02}:00Z") for n in range(count)]
+    assert shop.send_batch(bodies).status == 202

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
 
 Right = tuple[str, str]  # (IAM action, resource)
 
+SECRETS = "the stack's parameters"
 SINGLE = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 
 
 def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
-    """Of one call; a transaction or a batch needs those of its parts."""
+    """The rights of one call; a transaction or a batch needs those of its parts."""
     if operation == "TransactWriteItems":
         return {
             (f"dynamodb:{SINGLE[kind]}", write["TableName"])
@@ -24,22 +27,92 @@ def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
         return {("dynamodb:GetItem", item["Get"]["TableName"]) for item in arguments["TransactItems"]}
     if operation in ("BatchGetItem", "BatchWriteItem"):
         return {(f"dynamodb:{operation}", name) for name in arguments["RequestItems"]}
+    if operation == "PutEvents":
+        return {("events:PutEvents", "EventBus")}
     if operation.startswith("SendMessage"):
         return {("sqs:SendMessage", arguments["QueueUrl"].rpartition("/")[2])}
     if "QueueUrl" in arguments:
         return {(f"sqs:{operation}", arguments["QueueUrl"].rpartition("/")[2])}
+    if "Parameter" in operation:
+        names = arguments.get("Names") or [arguments["Name"]]
+        return {(f"ssm:{operation}", SECRETS if name.startswith("/tillbook/tillbook/") else name) for name in names}
     resource = arguments["TableName"]
     if "IndexName" in arguments:
         resource += f"/index/{arguments['IndexName']}"
     return {(f"dynamodb:{operation}", resource)}
 
 
+_PARTS_OF_EXPRESSIONS = {
+    "SET",
+    "ADD",
+    "REMOVE",
+    "DELETE",
+    "AND",
+    "OR",
+    "NOT",
+    "attribute_exists",
+    "attribute_not_exists",
+}
+
+
+class Write(NamedTuple):
+    """A write of one item, by what IAM's conditions look at: `dynamodb:LeadingKeys` and `dynamodb:Attributes`."""
+
+    action: str
+    table: str
+    leading_key: str
+    attributes: frozenset[str]
+
+
+def writes_of(operation: str, arguments: dict[str, Any]) -> set[Write]:
+    if operation == "TransactWriteItems":
+        return {
+            write
+            for item in arguments["TransactItems"]
+            for kind, one in item.items()
+            for write in writes_of(SINGLE[kind], one)
+        }
+    if operation not in SINGLE.values():
+        return set()
+    item = arguments.get("Key") or arguments.get("Item")
+    if not item:
+        return set()
+    expression = f"{arguments.get('UpdateExpression', '')} {arguments.get('ConditionExpression', '')}"
+    names = set(re.findall(r"(?<![:\w])#?[A-Za-z]\w*", expression)) - _PARTS_OF_EXPRESSIONS
+    named = {arguments.get("ExpressionAttributeNames", {}).get(name, name) for name in names}
+    return {Write(f"dynamodb:{operation}", arguments["TableName"], item["pk"]["S"], frozenset({*item, *named}))}
+
+
+def allowed(write: Write, statements: list[dict[str, Any]]) -> bool:
+    """Whether a statement of a role lets it. Conditions are those that template.yaml uses; others raise."""
+    return any(
+        write.action in _listed(one["Action"])
+        and any(f"${{{write.table}.Arn}}" == resource for resource in _listed(one["Resource"]))
+        and all(_holds(write, *condition) for condition in one.get("Condition", {}).items())
+        for one in statements
+    )
+
+
+def _holds(write: Write, operator: str, keys: dict[str, list[str]]) -> bool:
+    asked = {"dynamodb:LeadingKeys": {write.leading_key}, "dynamodb:Attributes": write.attributes}
+    matches = {"ForAllValues:StringLike": fnmatchcase, "ForAllValues:StringEquals": str.__eq__}[operator]
+    return all(
+        any(matches(value, pattern) for pattern in patterns) for key, patterns in keys.items() for value in asked[key]
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 class Seen:
-    """Who is at work is known while its handler runs: what a test calls in between is the test's own."""
+    """Rights that tests were seen to use, by function. A function is at work only while its handler runs."""
 
     def __init__(self) -> None:
         # Function -> right -> the tests that showed it.
         self.rights: dict[str, dict[Right, str]] = {}
+        # Function -> its writes of single items.
+        self.writes: dict[str, set[Write]] = {}
         self.test = ""
         self._working: list[str] = []
 
@@ -56,7 +129,7 @@ class Seen:
 
     @contextmanager
     def others(self) -> Iterator[None]:
-        """What happens within is the doing of others, though it happens while a handler runs."""
+        """Calls within are not counted for the function, though they happen while its handler runs."""
         working, self._working = self._working, []
         try:
             yield
@@ -65,6 +138,7 @@ class Seen:
 
     def call(self, operation: str, arguments: dict[str, Any]) -> None:
         if self._working:
+            self.writes.setdefault(self._working[-1], set()).update(writes_of(operation, arguments))
             for right in needed(operation, arguments):
                 self.rights.setdefault(self._working[-1], {}).setdefault(right, self.test)
 

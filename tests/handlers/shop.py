@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,19 +17,22 @@ from urllib.parse import unquote
 from tests.handlers import template
 from tests.handlers.clock import Clock
 from tests.handlers.rights import SEEN
+from tests.stream import change, passes
 from tillbook.aws import clients
 from tillbook.aws.items import plain_item
 from tillbook.aws.settings import settings
-from tillbook.ledger.items import SOURCE_LETTER, Scope, person_of
+from tillbook.ledger.items import Scope, person_of
 from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
-from tillbook.web import endpoint
-from tillbook.work import processing
+from tillbook.rules.identity import SOURCE_LETTER
+from tillbook.web import configuring, endpoint, webhooks
+from tillbook.work import announcing, book, processing
 
 ACCOUNT, OTHER = "1234567", "other-shop"
 INGEST, ADMIN, OTHER_ADMIN = "ingest-secret", "admin-secret", "other-secret"
-ORDERS_QUEUE, DEAD_LETTERS_QUEUE = "OrdersQueue", "OrdersDeadLetters"
-WRITER_LIFE_SECONDS, LONGEST_BACK_OFF_SECONDS = 45, 60
+_READS = frozenset({"BatchGetItem", "GetItem", "Query", "ReceiveMessage"})
+ORDERS_QUEUE, JOBS_QUEUE, DEAD_LETTERS_QUEUE = "OrdersQueue", "JobsQueue", "OrdersDeadLetters"
+LONGEST_BACK_OFF_SECONDS = 60
 
 
 class Death(BaseException):
@@ -36,7 +40,7 @@ class Death(BaseException):
 
 
 class Context:
-    """Of Lambda. `milliseconds` are those that remain."""
+    """The context of Lambda. `milliseconds` are those that remain."""
 
     function_name, memory_limit_in_mb, aws_request_id = "function", 1024, "invocation"
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
@@ -71,22 +75,22 @@ Call = Callable[..., Any]
 
 @dataclass
 class Faults:
-    """Stands between every client and the mocked AWS. `calls` are (operation, arguments) that were made."""
+    """Intercepts the calls of every client to the mocked AWS. `calls`: (operation, arguments) of each."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     intercept: Callable[[int, str, dict[str, Any], Callable[[], Any]], Any] | None = None
-    held: list[str] = field(default_factory=list)
+    held: list[tuple[str, str]] = field(default_factory=list)  # queue's URL and body
 
     def call(self, original: Call, operation: str, arguments: dict[str, Any]) -> Any:
         index = len(self.calls)
         self.calls.append((operation, arguments))
         SEEN.call(operation, arguments)
         if operation == "SendMessage":
-            # The tests do not wait: what is delayed is delivered at the next drain. But a message that waits out the
-            # life of a writer comes back only when a test says that it is over: `Shop.writers_are_gone`, `Shop.settle`.
+            # Tests do not wait: a delayed message is delivered at the next drain. But a message that waits until no
+            # function of its time is alive is delivered only by `Shop.settle`.
             delay = arguments.get("DelaySeconds", 0)
-            if delay == WRITER_LIFE_SECONDS or delay > LONGEST_BACK_OFF_SECONDS:
-                self.held.append(arguments["MessageBody"])
+            if delay > LONGEST_BACK_OFF_SECONDS:
+                self.held.append((arguments["QueueUrl"], arguments["MessageBody"]))
                 return {"MessageId": "held"}
             arguments = arguments | {"DelaySeconds": 0}
         if self.intercept is None:
@@ -102,6 +106,13 @@ class Faults:
             yield
         finally:
             self.intercept = None
+
+    @contextmanager
+    def none(self) -> Iterator[None]:
+        """Neither faults nor a record of calls."""
+        intercept, calls, self.intercept, self.calls = self.intercept, self.calls, None, []
+        yield
+        self.intercept, self.calls = intercept, calls
 
     @contextmanager
     def recorded(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
@@ -134,6 +145,8 @@ class Shop:
         self.routes = template.routes()
         # Whether the gateway decodes a path before it looks for the route; AWS does not say.
         self.decodes_first = True
+        # Items of the ledger, as the function that follows it has seen them.
+        self.followed: dict[tuple[str, str], dict[str, Any]] = {}
         for account, role, secret in (
             (ACCOUNT, "ingest", INGEST),
             (ACCOUNT, "admin", ADMIN),
@@ -157,12 +170,12 @@ class Shop:
         query: dict[str, str] | None = None,
         milliseconds: int = 10_000,
     ) -> Answer:
-        """`path` is as it stands on the wire (percent-encoded). A body that is no string is sent as JSON."""
+        """Calls the route's function. `path` is percent-encoded. A body that is no string is sent as JSON."""
         event = self.event(method, path, body, key=key, headers=headers, query=query) | (raw or {})
         function = self.routes.get(event["routeKey"], "Fallback")
         handler = importlib.import_module(template.module(function)).handler
         answer = handler(event, Context(milliseconds))
-        # What Lambda takes of an answer, written as its runtime writes it: the body is a string within JSON.
+        # Lambda's limit of an answer, written as its runtime writes it: the body is a string within JSON.
         assert len(json.dumps(answer, ensure_ascii=False).encode()) <= 6_291_556
         assert answer["isBase64Encoded"] is False
         is_json = answer["headers"]["content-type"].startswith("application/json")
@@ -179,7 +192,7 @@ class Shop:
         headers: dict[str, str] | None = None,
         query: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        """What an HTTP API sends: payload 2.0, header names in lower case, the path decoded once."""
+        """The event of an HTTP API: payload 2.0, header names in lower case, the path decoded once."""
         route, parameters = self._match(method, path)
         text = body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         sent = {"content-type": "application/json"} if body is not None else {}
@@ -250,22 +263,25 @@ class Shop:
     # ---------------------------------------------------------------- queue
 
     def receive(self, queue: str = ORDERS_QUEUE) -> list[dict[str, Any]]:
-        """Up to ten messages, as SQS hands them to a function. They are received again unless acknowledged."""
+        """Receives up to ten messages, or a page of a job, as SQS hands them to a function. They are received again
+        unless acknowledged."""
         answer = self.sqs.receive_message(
-            QueueUrl=self.queues[queue], MaxNumberOfMessages=10, AttributeNames=["All"], VisibilityTimeout=0
-        )
+            QueueUrl=self.queues[queue], MaxNumberOfMessages=1 if queue == JOBS_QUEUE else 10, AttributeNames=["All"],
+            VisibilityTimeout=0,
+        )  # fmt: skip
         return [
             {
                 "messageId": message["MessageId"],
                 "receiptHandle": message["ReceiptHandle"],
                 "body": message["Body"],
                 "attributes": message["Attributes"],
+                "queue": self.queues[queue],
             }
             for message in answer.get("Messages", [])
         ]
 
     def acknowledge(self, record: dict[str, Any]) -> None:
-        self.sqs.delete_message(QueueUrl=self.queues[ORDERS_QUEUE], ReceiptHandle=record["receiptHandle"])
+        self.sqs.delete_message(QueueUrl=record["queue"], ReceiptHandle=record["receiptHandle"])
 
     def deliver(self, records: list[dict[str, Any]], *, milliseconds: int = 60_000) -> list[str]:
         """Message ids that the function failed on; the others are acknowledged."""
@@ -277,35 +293,60 @@ class Shop:
                 self.acknowledge(record)
         return failed
 
+    def keep_book(self, *, milliseconds: int = 60_000) -> list[dict[str, Any]]:
+        """Follows the ledger's stream since the last time, as one batch. Returns the records that were kept. An item
+        that changed several times has one record, with the item as it was the time before."""
+        ledger = {
+            (item["pk"]["S"], item["sk"]["S"]): item
+            for item in self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
+        }
+        changes = [
+            (key, change(number, self.followed.get(key), item))
+            for number, (key, item) in enumerate(sorted(ledger.items()))
+            if self.followed.get(key) != item
+        ]
+        records = [record for _, record in changes if passes(record)]
+        failed = self.stream(records, milliseconds=milliseconds) if records else []
+        for key, record in changes:
+            if not failed or record["dynamodb"]["SequenceNumber"] < failed[0]:
+                self.followed[key] = ledger[key]
+        return [r for r in records if not failed or r["dynamodb"]["SequenceNumber"] < failed[0]]
+
+    def forget_stream(self) -> None:
+        """Drops all changes so far from the stream."""
+        items = self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
+        self.followed = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
+
+    def stream(self, records: list[dict[str, Any]], *, milliseconds: int = 60_000) -> list[str]:
+        """Sequence numbers from which on a batch is to be delivered again; at most one."""
+        handler = importlib.import_module(template.module("KeepBook")).handler
+        answer = handler({"Records": records}, Context(milliseconds))
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
     def drain(self, rounds: int = 200) -> int:
-        """Delivers until the queue is empty, or at most `rounds` times. Returns the number of deliveries."""
-        for delivered in range(rounds):
-            records = self.receive()
-            if not records:
-                return delivered
+        """Delivers until both queues are empty, or at most `rounds` times; then what changed is followed, which faults
+        do not strike. Returns the number of deliveries."""
+        delivered = 0
+        while delivered < rounds and (records := self.receive() or self.receive(JOBS_QUEUE)):
             self.deliver(records)
-        return rounds
-
-    def writers_are_gone(self, monkeypatch: Any) -> None:
-        """Two minutes on: no writer that announced itself lives, and what waited for that is delivered."""
-        from tillbook.rules import times
-
-        now = times.now()
-        with monkeypatch.context() as patch:
-            patch.setattr(times, "now", lambda: times.shift(now, minutes=2))
-            held, self.faults.held = self.faults.held, []
-            for body in held:
-                self.sqs.send_message(QueueUrl=self.queues[ORDERS_QUEUE], MessageBody=body)
-            self.drain()
-            assert not self.faults.held
+            delivered += 1
+        with self.faults.none():
+            self.keep_book()
+        return delivered
 
     def settle(self) -> None:
         """SettleSeconds later, and no function that lived before is alive: what waited for that is delivered."""
         self.clock.sleep(settings().settle_seconds + 1)
-        held, self.faults.held = self.faults.held, []
-        for body in held:
-            self.sqs.send_message(QueueUrl=self.queues[ORDERS_QUEUE], MessageBody=body)
+        self._deliver_held()
         self.drain()
+
+    def _deliver_held(self) -> None:
+        """Delivers the messages that were held. They were sent before, so faults do not strike them."""
+        held, self.faults.held = self.faults.held, []
+        intercept, self.faults.intercept = self.faults.intercept, None
+        for queue, body in held:
+            self.sqs.send_message(QueueUrl=queue, MessageBody=body)
+        self.faults.intercept = intercept
 
     # -------------------------------------------------------------- storage
 
@@ -318,6 +359,11 @@ class Shop:
             if "LastEvaluatedKey" not in page:
                 return items
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def job_ids(self) -> list[str]:
+        """The oldest first."""
+        keys = [item["sk"] for item in self.items(settings().records_table) if item["pk"] == f"{ACCOUNT}/j"]
+        return sorted(key for key in keys if "/" not in key)
 
     def stored_ltv(self, account: str = ACCOUNT) -> dict[str, Decimal]:
         """LTV of all people, as stored: `<person>/o.USD`, and `<person>/o#USD` the number of orders; `s` for v3.
@@ -342,14 +388,40 @@ class Shop:
         )
 
 
+@contextmanager
+def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
+    """The process dies `before` or `after` its write of that number, counted from 0. Yields the operation once it did.
+
+    Around a read it would leave the same behind.
+    """
+    died: list[str] = []
+    writes = itertools.count()
+
+    def intercept(_index: int, operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation in _READS or next(writes) != number:
+            return go()
+        died.append(operation)
+        if moment == "after":
+            go()
+        raise Death
+
+    with shop.faults.injected(intercept), suppress(Death):
+        yield died
+
+
 def forget_keys() -> None:
-    """What a warm function keeps of accounts and keys: a test's must not live on in the next test."""
+    """Clears the caches of accounts, keys and connections that a warm function keeps from test to test."""
     endpoint._keys.cache_clear()
+    webhooks._connections.cache_clear()
+    configuring._connections.cache_clear()
+    configuring._keys.cache_clear()
     processing.processor.cache_clear()
+    book.keeper.cache_clear()
+    announcing.announcer.cache_clear()
 
 
 def forget_clients() -> None:
-    """What warm functions keep: clients and settings, made in another environment."""
+    """Clears the caches of clients and settings, which were made in another environment."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tillbook"):
             for value in list(vars(module).values()):

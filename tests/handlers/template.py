@@ -41,6 +41,11 @@ def resources(kind: str) -> dict[str, Any]:
     return {n: r.get("Properties", {}) for n, r in load()["Resources"].items() if r["Type"] == kind}
 
 
+def usual(kind: str) -> dict[str, Any]:
+    """The same without those that are there only where a parameter asks for them."""
+    return {name: found for name, found in resources(kind).items() if "Condition" not in load()["Resources"][name]}
+
+
 def functions() -> dict[str, Any]:
     return resources("AWS::Serverless::Function")
 
@@ -56,7 +61,7 @@ def routes() -> dict[str, str]:
 
 
 def named_routes() -> dict[str, str]:
-    """The same by how docs/api.md names routes: nothing tells there that a variable takes slashes, too."""
+    """The routes as docs/api.md names them: without the mark that a variable may contain slashes."""
     return {route.replace("+}", "}"): function for route, function in routes().items()}
 
 
@@ -66,7 +71,7 @@ def module(function: str) -> str:
 
 
 def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
-    """The functions' environment, with what stands for each resource put in."""
+    """The functions' environment variables, with references to resources replaced."""
     variables = load()["Globals"]["Function"]["Environment"]["Variables"]
     defaults = {name: str(parameter.get("Default")) for name, parameter in load()["Parameters"].items()}
     known = defaults | table_names | queue_urls | {"AWS::StackName": "tillbook"}

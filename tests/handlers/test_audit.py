@@ -13,17 +13,17 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.handlers import template
+from tests.handlers.events import EMAIL, event
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Context, Shop
-from tests.handlers.test_shopper_activity import EMAIL, event
 from tillbook.aws import telemetry
 from tillbook.aws.items import raw
 from tillbook.contract import orders_api
-from tillbook.ledger.items import SOURCE_LETTER, SOURCES, Scope
+from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
 from tillbook.ledger.orders import V1Request
 from tillbook.rules import times
-from tillbook.rules.identity import Person, email_sha256
-from tillbook.views import audit
+from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Person, email_sha256
+from tillbook.views import audit, book_audit
 from tillbook.views.audit import DRIFT, EXACT, UNSETTLED, Auditor, Finding
 
 LEDGER, RECORDS = "LedgerTable", "RecordsTable"
@@ -89,7 +89,7 @@ def many(shop: Shop, number: int) -> None:
     for n in range(number):
         body = {"order_id": f"m-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}
         document, _ = orders_api.document(body)
-        request = V1Request(SCOPES["o"], times.uuid7(), times.now(), lambda people: {}, lambda: None)
+        request = V1Request(SCOPES["o"], times.uuid7(), times.now(), lambda people: {})
         ledger.submit(request, document, new_id=times.uuid7(), digest=str(n), deadline=float("inf"))
 
 
@@ -111,7 +111,7 @@ def mixed(shop: Shop) -> None:
     shop.drain()
 
 
-def test_what_is_right_is_exact(shop: Shop) -> None:
+def test_a_correct_ledger_has_no_findings(shop: Shop) -> None:
     mixed(shop)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.orders, found.findings) == (EXACT, 4, ())
@@ -147,7 +147,7 @@ def test_a_person_who_is_gone_though_orders_stand(shop: Shop) -> None:
     assert {(f.what, f.stored, f.computed) for f in found.findings} == {("amount", "0", "5"), ("orders", "0", "1")}
 
 
-def test_of_a_person_who_was_erased_nothing_is_missing(shop: Shop) -> None:
+def test_an_erased_person_is_no_finding(shop: Shop) -> None:
     mixed(shop)
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}").status == 202
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
@@ -158,8 +158,8 @@ def test_of_a_person_who_was_erased_nothing_is_missing(shop: Shop) -> None:
     assert (found.status, found.orders) == (EXACT, 2)
 
 
-def test_what_was_purged_is_audited_no_more(shop: Shop) -> None:
-    """Its items are there until the job deletes them, and what comes in then is audited."""
+def test_purged_people_are_audited_no_more(shop: Shop) -> None:
+    """Its items exist until the job deletes them; orders that arrive then are audited."""
     mixed(shop)
     plant(shop, "s.USD", "0.01")
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
@@ -273,7 +273,7 @@ def test_a_refused_read_is_made_again(shop: Shop, code: str) -> None:
     assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
 
 
-def test_what_may_not_be_read_is_no_finding(shop: Shop) -> None:
+def test_a_refused_read_is_no_finding(shop: Shop) -> None:
     with pytest.raises(ClientError):
         auditor(shop, Between(shop.dynamodb, "transact_get_items", refuse("AccessDeniedException"))).audit(ACCOUNT, ANN)
 
@@ -305,7 +305,7 @@ def test_anybody_may_be_picked(shop: Shop) -> None:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
+def reported(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """Metrics and log lines."""
     metrics: dict[str, int] = {}
     lines: list[dict[str, Any]] = []
@@ -320,17 +320,19 @@ def told(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str
 
     monkeypatch.setattr(audit, "logger", SimpleNamespace(info=log, warning=log))
     monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(audit, "_KEEPER_SECONDS", 0.0)
     return metrics, lines
 
 
 def run(people: int = 200, milliseconds: int = 120_000) -> Any:
     handler = importlib.import_module(template.module("AuditLedger")).handler
-    return handler({"people": people}, Context(milliseconds))
+    return handler({"people": people, "window": 0}, Context(milliseconds))
 
 
-def test_the_function_tells_how_many_and_what(shop: Shop, told: Any) -> None:
-    metrics, lines = told
+def test_the_function_reports_counts_and_faults(shop: Shop, reported: Any) -> None:
+    metrics, lines = reported
     mixed(shop)
+    shop.keep_book()
     assert run() == {"exact": 2, "drift": 0, "unsettled": 0}
     assert metrics == {"AuditRuns": 1, "AuditedPeople": 2, "AuditDrift": 0, "AuditUnsettled": 0}
     metrics.clear()
@@ -343,14 +345,62 @@ def test_the_function_tells_how_many_and_what(shop: Shop, told: Any) -> None:
     assert email_sha256(EMAIL) not in json.dumps(lines)
 
 
-def test_it_audits_no_more_than_it_is_asked_and_has_time_for(shop: Shop, told: Any) -> None:
+def test_it_audits_no_more_than_it_is_asked_and_has_time_for(shop: Shop, reported: Any) -> None:
     mixed(shop)
     assert sum(run(people=1).values()) == 1
     assert sum(run(milliseconds=4000).values()) == 0
 
 
-def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, told: Any) -> None:
-    metrics, _ = told
+@pytest.mark.parametrize("change", ["older", "gone", "left behind", "another amount"])
+def test_a_card_that_is_not_as_its_order_rings(
+    shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The book has two days at most, and both are looked at."""
+    metrics, lines = reported
+    shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
+    shop.keep_book()
+    run()
+    assert "BookSkipped" not in metrics
+    (card,) = (raw(item) for item in shop.items("BookTable") if "/cards/" in item["pk"])
+    key = {name: card[name] for name in ("pk", "sk")}
+    if change == "gone":
+        shop.dynamodb.delete_item(TableName="BookTable", Key=key)
+    elif change == "older":
+        shop.edit("a", {"total": 6})
+    elif change == "left behind":
+        shop.edit("a", {"order_date": "2026-01-21"})
+        shop.keep_book()
+        shop.dynamodb.put_item(TableName="BookTable", Item=card)
+    else:
+        shop.dynamodb.put_item(TableName="BookTable", Item=card | {"net": {"N": "6"}})
+    day = book_audit.BookAuditor.places_of_day
+    monkeypatch.setattr(book_audit.BookAuditor, "places_of_day", lambda *of: day(*of) + day(*of[:2], of[2] + 1))
+    run()
+    assert metrics["BookSkipped"] == 1
+    (line,) = [line for line in lines if line["message"] == "change skipped"]
+    assert line["account"] == ACCOUNT
+
+
+def test_a_card_that_is_only_behind_does_not_ring(shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics, _ = reported
+    shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
+    original = book_audit.BookAuditor.differences
+
+    def followed(self: Any, places: Any) -> Any:
+        found = original(self, places)
+        shop.keep_book()
+        return found
+
+    monkeypatch.setattr(book_audit.BookAuditor, "differences", followed)
+    run()
+    assert "BookSkipped" not in metrics
+    shop.edit("a", {"total": 6})
+    assert run(milliseconds=5000)["exact"] == 0, "without time for a second look"
+    assert "BookSkipped" not in metrics
+
+
+def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, reported: Any) -> None:
+    metrics, _ = reported
     mixed(shop)
     with (
         shop.faults.injected(lambda index, operation, *_: refuse("AccessDeniedException", operation)()),
@@ -360,7 +410,7 @@ def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, told: Any) -
     assert "AuditRuns" not in metrics
 
 
-def test_the_alarms_ring_for_what_it_tells() -> None:
+def test_the_alarms_watch_the_metrics_of_the_audit() -> None:
     alarms = template.resources("AWS::CloudWatch::Alarm")
     drift, missed = alarms["AuditDriftAlarm"], alarms["AuditMissedAlarm"]
     assert (drift["MetricName"], drift["Threshold"], drift["ComparisonOperator"]) == (
@@ -370,4 +420,4 @@ def test_the_alarms_ring_for_what_it_tells() -> None:
     schedule = template.resources("AWS::Scheduler::Schedule")["DailyAudit"]
     assert schedule["ScheduleExpression"] == "rate(1 day)"
     assert missed["Period"] * missed["EvaluationPeriods"] > 24 * 3600
-    assert json.loads(schedule["Target"]["Input"]) == {"people": 200}
+    assert schedule["Target"]["Input"] == {"Fn::Sub": '{"people":200,"window":${BookWindowSeconds}}'}

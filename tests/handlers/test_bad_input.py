@@ -1,4 +1,4 @@
-"""What hostile requests found (tests/hostile makes them), and what looks odd and is fine."""
+"""Bugs that hostile requests found (tests/hostile makes them), and odd input that is valid."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_an_id_too_long_for_a_key_names_nothing(shop: Shop, method: str, path: s
 
 
 @pytest.mark.parametrize("request_id", ["", "x", "x" * 3000, "\x00"])
-def test_what_is_no_request_id_finds_no_transaction(shop: Shop, request_id: str) -> None:
+def test_an_invalid_request_id_finds_no_transaction(shop: Shop, request_id: str) -> None:
     answer = shop.get("/v1/transactions", query={"request_id": request_id})
     assert (answer.status, answer.body) == (200, {"transactions": [], "next_cursor": None})
 
@@ -131,14 +131,15 @@ def test_each_api_speaks_its_dialect_also_under_a_base_path(shop: Shop, base: st
 
     assert "error" in refused("/v1/order").body
     assert (refused("/v1/order", key=None).status, refused("/v1/order", key=None).body) == (
-        403, {"error": "Unauthorized"},
-    )  # fmt: skip
+        403,
+        {"error": "Unauthorized"},
+    )
     activity = f"/v3/{ACCOUNT}/shopper_activity/order"
     assert "errors" in refused(activity).body
     assert refused(activity, key=None).status == 401
 
 
-def test_where_no_route_fits_the_path_tells_the_dialect(shop: Shop) -> None:
+def test_without_a_route_the_path_decides_the_dialect_of_the_error(shop: Shop) -> None:
     assert "error" in shop.request("PUT", "/v1/order/1").body
     assert "error" in shop.get("/v1").body
     assert "errors" in shop.get("/v3/x").body

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.events import EMAIL, day, event
 from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
-from tests.handlers.test_shopper_activity import EMAIL, day, event
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
@@ -32,12 +32,6 @@ def dies(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int
     return False
 
 
-def settle(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop.drain()
-    shop.writers_are_gone(monkeypatch)
-    shop.drain()
-
-
 def v1_order(shop: Shop) -> str | None:
     answer = shop.get("/v1/order/o-1")
     return answer.body["total"] if answer.status == 200 else None
@@ -49,53 +43,53 @@ def recorded(shop: Shop) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_submit(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+def test_submit(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER | {"order_id": "warm"})  # keys are cached in a warm function
     shop.drain()
     died = dies(shop, index, moment, lambda: shop.submit(ORDER))
-    settle(shop, monkeypatch)
+    shop.drain()
     total = v1_order(shop)
     assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}
     if not died:
         assert total == "100.0"
-    # What hangs on a write is brought up to date if it was made, and only then.
+    # Everything that depends on a write is updated if it was made, and only then.
     assert recorded(shop).count(("submitted", "applied")) == (1 if total is None else 2)
     again = shop.submit(ORDER)
     assert again.status == 201
-    settle(shop, monkeypatch)
+    shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "200.00"}
     assert recorded(shop).count(("submitted", "applied")) == 2
     assert shop.timeline(EMAIL).count("Submitted an order") == 2
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_edit(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+def test_edit(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
     change = {"total": 40, "customer_email": "other@gmail.com"}
     dies(shop, index, moment, lambda: shop.edit("o-1", change))
-    settle(shop, monkeypatch)
+    shop.drain()
     assert v1_order(shop) in ("100.0", "40.0")
     changed = v1_order(shop) == "40.0"
     assert shop.ltv(EMAIL) == ({} if changed else {"USD": "100.00"})
     assert recorded(shop).count(("edited", "applied")) == changed
     assert shop.edit("o-1", change).status == 200
-    settle(shop, monkeypatch)
+    shop.drain()
     assert shop.ltv(EMAIL) == {}
     assert shop.ltv("other@gmail.com") == {"USD": "40.00"}
     assert shop.timeline("other@gmail.com") == ["Edited an order"]
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_delete(shop: Shop, monkeypatch: pytest.MonkeyPatch, index: int, moment: str) -> None:
+def test_delete(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
     dies(shop, index, moment, lambda: shop.delete("o-1"))
-    settle(shop, monkeypatch)
+    shop.drain()
     gone = v1_order(shop) is None
     assert shop.ltv(EMAIL) == ({} if gone else {"USD": "100.00"})
     assert shop.delete("o-1").status == (404 if gone else 200)
-    settle(shop, monkeypatch)
+    shop.drain()
     assert shop.stored_ltv() == {}
     assert shop.timeline(EMAIL) == ["Deleted an order", "Submitted an order"]
     assert recorded(shop).count(("deleted", "applied")) == 1
@@ -142,7 +136,7 @@ def test_processing(shop: Shop, index: int, moment: str, keyed: bool) -> None:
 @pytest.mark.parametrize(("index", "moment"), PLACES)
 def test_queueing_again_and_dead_lettering(shop: Shop, index: int, moment: str) -> None:
     """The order that can never be written kills nobody else, whatever call the function dies at."""
-    from tests.handlers.test_processing import dead_letters, poisoned
+    from tests.handlers.deadletters import dead_letters, poisoned
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
     poison, death = poisoned("o-1"), die_at(index, moment)

@@ -1,4 +1,4 @@
-"""The same event again changes nothing, for ever; what comes out hangs on the set of events (SPEC "The ledger", 2)."""
+"""A repeated event never changes anything; the result depends only on the set of events (SPEC "The ledger", 2)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.events import EMAIL, day, event
 from tests.handlers.shop import ACCOUNT, Shop
-from tests.handlers.test_shopper_activity import EMAIL, day, event
 
 
 def send(shop: Shop, body: dict[str, Any], key: str | None = None) -> str:
@@ -63,7 +63,7 @@ def test_with_a_key_the_key_is_the_identity(shop: Shop) -> None:
     assert [outcome(shop, i)[0] for i in ids] == ["applied", "duplicate", "applied"]
 
 
-def test_the_same_key_with_other_content_is_failed_and_the_one_applied_first_stands(shop: Shop) -> None:
+def test_the_same_key_with_other_content_fails_and_the_first_applied_stays(shop: Shop) -> None:
     first = send(shop, event(), "k-1")
     shop.drain()
     others = [
@@ -140,7 +140,7 @@ STEPS = [
 
 
 def applied(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | None = None) -> tuple[Any, ...]:
-    """What all of it comes to, without the ids that differ from run to run."""
+    """Applies the events. Returns the ledger without the ids that differ from run to run."""
     for n, body in enumerate(bodies):
         send(shop, body, keys[n] if keys else None)
     shop.drain()
@@ -222,7 +222,7 @@ def test_a_person_of_a_late_event_becomes_the_order_s_when_the_other_event_moves
     assert person["email_sha256"]
 
 
-def test_a_late_older_event_goes_on_the_timeline_of_the_person_it_names(shop: Shop) -> None:
+def test_a_late_older_event_is_on_the_timeline_of_the_person_it_names(shop: Shop) -> None:
     send(shop, event(occurred_at=day(5), email="bob@b.co", action="updated"))
     shop.drain()
     send(shop, event(occurred_at=day(1), email="alice@b.co"))

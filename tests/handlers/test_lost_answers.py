@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ReadTimeoutError
 
+from tests.handlers.events import EMAIL
 from tests.handlers.shop import Answer, Shop
-from tests.handlers.test_shopper_activity import EMAIL
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 

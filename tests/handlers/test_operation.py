@@ -1,4 +1,4 @@
-"""What the order routes tell: request, account and order, never a person; how many were refused, and why."""
+"""Log lines and metrics of the order routes: request, account and order, never a person; refusals by reason."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.events import EMAIL, SHA, event
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
-from tests.handlers.test_shopper_activity import EMAIL, SHA, event
 from tillbook.rules import errors
 from tillbook.web import endpoint
 
 V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL, "customer_id": "customer-77"}
 
 
-class Told:
+class Reported:
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.metrics: Counter[str] = Counter()
         self._capsys, self._lines = capsys, list[dict[str, Any]]()
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Of the log, without metrics."""
+        """Log lines without metrics."""
         found = map(json.loads, self._capsys.readouterr().out.splitlines())
         self._lines += [line for line in found if "_aws" not in line]
         return self._lines
@@ -33,41 +33,41 @@ class Told:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Told:
-    told = Told(capsys)
-    monkeypatch.setattr(endpoint, "count", told.count)
-    return told
+def reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Reported:
+    reported = Reported(capsys)
+    monkeypatch.setattr(endpoint, "count", reported.count)
+    return reported
 
 
-def test_a_line_has_request_account_and_order(shop: Shop, told: Told) -> None:
+def test_a_line_has_request_account_and_order(shop: Shop, reported: Reported) -> None:
     shop.submit(V1, key=INGEST)
     shop.edit("v-1", {"total": 6}, key=INGEST)
     shop.delete("v-1", key=INGEST)
     answer = shop.send(event(order_id="s-1"), key=INGEST)
     batch = shop.send_batch([event(order_id=f"s-{n}") for n in range(3)], key=INGEST)
-    assert [line["order_id"] for line in told.lines if "order_id" in line] == ["v-1", "v-1", "v-1", "s-1"]
-    assert {line["account"] for line in told.lines} == {ACCOUNT}
-    assert len({line["request_id"] for line in told.lines}) == 5
+    assert [line["order_id"] for line in reported.lines if "order_id" in line] == ["v-1", "v-1", "v-1", "s-1"]
+    assert {line["account"] for line in reported.lines} == {ACCOUNT}
+    assert len({line["request_id"] for line in reported.lines}) == 5
     # An activity is followed by the id that its sender was given.
-    assert told.lines[3]["order_request"] == answer.body["request_id"]
-    assert (told.lines[4]["orders"], told.lines[4]["order_request"]) == (3, batch.body["request_ids"][0])
+    assert reported.lines[3]["order_request"] == answer.body["request_id"]
+    assert (reported.lines[4]["orders"], reported.lines[4]["order_request"]) == (3, batch.body["request_ids"][0])
 
 
 @pytest.mark.parametrize("order_id", [EMAIL, f"for {EMAIL}", f"{EMAIL}-1"])
-def test_no_line_names_a_person(shop: Shop, told: Told, order_id: str) -> None:
+def test_no_line_names_a_person(shop: Shop, reported: Reported, order_id: str) -> None:
     shop.submit(V1 | {"order_id": order_id}, key=INGEST)
     shop.send(event(order_id=order_id, person_id="person-77", customer_id="customer-77"), key=INGEST)
     shop.send(event(order_id=order_id, grand_total="much"), key=INGEST)
     shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}")
-    text = json.dumps(told.lines)
-    assert len(told.lines) == 4
+    text = json.dumps(reported.lines)
+    assert len(reported.lines) == 4
     assert not [word for word in (EMAIL, "user@", SHA, "person-77", "customer-77") if word in text]
 
 
-def test_what_is_refused_is_counted_by_its_reason(shop: Shop, told: Told) -> None:
+def test_refusals_are_counted_by_reason(shop: Shop, reported: Reported) -> None:
     shop.submit(V1, key=INGEST)
     shop.send(event(), key=INGEST)
-    assert (told.metrics["Accepted"], told.metrics["Rejected"]) == (2, 0)
+    assert (reported.metrics["Accepted"], reported.metrics["Rejected"]) == (2, 0)
     refused = {
         "Conflict": lambda: shop.submit(V1 | {"total": 7}, key=INGEST),
         "Invalid": lambda: shop.send(event(grand_total="much"), key=INGEST),
@@ -78,11 +78,12 @@ def test_what_is_refused_is_counted_by_its_reason(shop: Shop, told: Told) -> Non
     }
     for number, (reason, call) in enumerate(refused.items(), 1):
         assert 400 <= call().status < 500
-        assert told.metrics[f"Rejected{reason}"] == 1, reason
-        assert told.metrics["Rejected"] == number
+        assert reported.metrics[f"Rejected{reason}"] == 1, reason
+        assert reported.metrics["Rejected"] == number
     # Strangers, readers and failures of our own are no refused orders.
     shop.submit(V1, key="wrong")
     shop.get("/v1/order/nothing")
     with shop.faults.injected(lambda *_: (_ for _ in ()).throw(errors.Unavailable("not now"))):
         assert shop.delete("v-1", key=INGEST).status == 503
-    assert (told.metrics["Unauthorized"], told.metrics["Rejected"], told.metrics["Accepted"]) == (1, len(refused), 2)
+    metrics = [reported.metrics[name] for name in ("Unauthorized", "Rejected", "Accepted")]
+    assert metrics == [1, len(refused), 2]

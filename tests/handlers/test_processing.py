@@ -10,25 +10,11 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.handlers import template
-from tests.handlers.shop import ACCOUNT, ORDERS_QUEUE, Context, Shop
-from tests.handlers.test_shopper_activity import EMAIL, day, event
+from tests.handlers.deadletters import dead_letters, poisoned
+from tests.handlers.events import EMAIL, day, event
+from tests.handlers.shop import ACCOUNT, Context, Shop
 from tillbook.ledger.activities import MAX_TOGETHER
 from tillbook.records.messages import decode
-
-
-def poisoned(order_id: str) -> Callable[..., Any]:
-    """Writes of one order are refused, as an item that DynamoDB will never take."""
-
-    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
-        if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):
-            raise ClientError({"Error": {"Code": "ValidationException", "Message": "secret internals"}}, operation)
-        return go()
-
-    return intercept
-
-
-def dead_letters(shop: Shop) -> list[dict[str, Any]]:
-    return [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]
 
 
 def test_one_bad_order_holds_up_nobody(shop: Shop) -> None:
@@ -93,7 +79,7 @@ def test_redelivery_of_the_same_message_is_harmless(shop: Shop) -> None:
     assert {shop.status(i)["status"] for i in ids} == {"applied"}
 
 
-def test_what_is_noted_of_an_order_stays_noted_when_it_is_delivered_again(shop: Shop) -> None:
+def test_notes_of_an_event_survive_a_second_delivery(shop: Shop) -> None:
     shop.send(event(grand_total=10, occurred_at=day(1)))
     refund = event(action="refunded", grand_total=..., refund_amount=15, occurred_at=day(2))
     request_id = shop.send({name: value for name, value in refund.items() if value is not ...}).body["request_id"]
@@ -104,7 +90,7 @@ def test_what_is_noted_of_an_order_stays_noted_when_it_is_delivered_again(shop: 
         assert shown["notes"] == ["refunded_more_than_total"]
 
 
-def test_what_another_event_did_is_not_noted_of_one_that_is_delivered_again(shop: Shop) -> None:
+def test_effects_of_another_event_are_not_noted_at_a_second_delivery(shop: Shop) -> None:
     request_id = shop.send(event(grand_total=10, occurred_at=day(1))).body["request_id"]
     records = shop.receive()
     assert shop.deliver(records) == []
@@ -192,12 +178,12 @@ def test_a_message_that_cannot_be_read_fails_alone(shop: Shop, body: str) -> Non
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
-def test_when_time_runs_out_what_was_not_tried_comes_again(shop: Shop) -> None:
+def test_when_time_runs_out_the_untried_messages_are_delivered_again(shop: Shop) -> None:
     for n in range(3):
         shop.send(event(order_id=n))
-    records = shop.receive()
-    assert sorted(shop.deliver(records, milliseconds=1_000)) == sorted(record["messageId"] for record in records)
+    assert shop.deliver(shop.receive(), milliseconds=9_000) == []
     assert shop.items("LedgerTable") == []
+    assert len(shop.deliver(records := shop.receive(), milliseconds=2_000)) == len(records) == 3
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
@@ -257,23 +243,35 @@ def test_a_status_that_could_not_be_recorded_is_recorded_at_the_next_delivery(sh
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
-def test_a_v1_write_that_cannot_be_followed_up_ends_as_a_dead_letter_record(shop: Shop) -> None:
-    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5})
+def test_a_v1_write_is_queued_until_it_is_followed(shop: Shop) -> None:
+    """A write whose outcome could not be recorded is followed again; the second time changes nothing."""
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5, "novel": 1})
+    (version,) = [item for item in shop.items("LedgerTable") if "/e/" in item["pk"]]
+    assert shop.status(version["request"])["status"] == "queued"
 
-    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
-        if operation == "Query":
-            raise ClientError({"Error": {"Code": "ValidationException", "Message": ""}}, operation)
+    def throttle(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "PutItem" and arguments["TableName"] == "RecordsTable":
+            raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, operation)
         return go()
 
-    failures = 0
-    with shop.faults.injected(intercept):
-        for _ in range(6):
-            if not (records := shop.receive()):
-                break
-            failures += len(shop.deliver(records))
-    assert failures <= 4, "on the last try it is acknowledged"
-    assert len(dead_letters(shop)) == 1
-    assert shop.receive(ORDERS_QUEUE) == []
+    with shop.faults.injected(throttle):
+        shop.keep_book()
+    assert shop.status(version["request"])["status"] == "queued"
+    assert shop.receive() == []
+    for _ in range(2):
+        shop.keep_book()
+        (listed,) = shop.get("/v1/transactions").body["transactions"]
+        assert (listed["request_id"], listed["status"]) == (version["request"], "applied")
+        assert (listed["action"], listed["order_id"], listed["provider"]) == ("submitted", "1", None)
+        assert (listed["effects"][0]["amount"], len(listed["notes"])) == ("5.00", 1)
+        shop.followed.clear()
+
+
+def test_a_purged_v1_write_is_not_brought_back_by_who_follows_it(shop: Shop) -> None:
+    shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5})
+    assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
+    shop.keep_book()
+    assert not [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
 
 
 # ------------------------------------------------------------------ statuses
@@ -313,5 +311,5 @@ def test_an_applied_request_stays_known_for_30_days(shop: Shop) -> None:
     shop.send(event())
     shop.drain()
     (record,) = [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
-    # And as long as a summary adds it up.
+    # And as long as a summary counts it.
     assert float(record["ttl"]) == pytest.approx(time.time() + 33 * 24 * 3600, abs=60)

@@ -12,29 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.handlers.events import EMAIL, SHA, day, event
+from tests.handlers.reading import PERSON, pages
 from tests.handlers.rights import SEEN
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
-from tests.handlers.test_shopper_activity import EMAIL, SHA, day, event
-from tillbook.records.accounts import Account
-
-PERSON = f"/v3/{ACCOUNT}/people"
-
-
-def pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
-    entries: list[Any] = []
-    cursor: str | None = None
-    for _ in range(500):
-        query = {"limit": str(limit)} | ({"cursor": cursor} if cursor else {})
-        answer = shop.get(path, query=query)
-        assert answer.status == 200
-        assert set(answer.body) == {noun, "next_cursor"}
-        assert len(answer.body[noun]) <= limit
-        entries += answer.body[noun]
-        cursor = answer.body["next_cursor"]
-        if cursor is None:
-            return entries
-    raise AssertionError("no end")
-
 
 # -------------------------------------------------------------------- person
 
@@ -64,7 +45,7 @@ def test_the_five_ways_to_name_a_person_in_their_order(shop: Shop) -> None:
     own = by_email["id"]
     for name in (own, EMAIL, "USER@gmail.com", " user@gmail.com ", SHA, SHA.upper()):
         assert shop.person(quote(name, safe=""))["id"] == own
-    # A customer id comes last …
+    # A customer id has the lowest precedence …
     customer = {"order_date": "2019-01-01", "shipping_address": {"address_1": "1", "postal_code": "1"}}
     for n, customer_id in enumerate(("c-1", SHA, own)):
         shop.submit(customer | {"order_id": str(n), "customer_id": customer_id, "total": 1})
@@ -101,7 +82,7 @@ def test_currencies_are_never_added_up(shop: Shop) -> None:
 def test_an_order_without_a_currency_has_the_account_s(shop: Shop) -> None:
     shop.send(event())
     shop.drain()
-    shop.accounts.set(Account(ACCOUNT, "EUR"))
+    shop.accounts.change(ACCOUNT, {"currency": "EUR"})
     assert shop.ltv(EMAIL) == {"EUR": "100.00"}
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["currency"] == "EUR"
 
@@ -113,7 +94,7 @@ def test_only_the_sources_that_the_account_counts(shop: Shop) -> None:
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "200.00"}
     for source in ("shopper_activity", "orders_api"):
-        shop.accounts.set(Account(ACCOUNT, "USD", (source,)))
+        shop.accounts.change(ACCOUNT, {"sources": [source]})
         person = shop.person(EMAIL)
         assert person["lifetime_value"] == {"USD": "100.00"}
         assert person["orders_count"] == 1
@@ -140,7 +121,7 @@ def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events:
     shop.drain()
     seen = {}
     for sources in (("orders_api", "shopper_activity"), ("orders_api",), ("shopper_activity",)):
-        shop.accounts.set(Account(ACCOUNT, "USD", sources))
+        shop.accounts.change(ACCOUNT, {"sources": sources})
         person = shop.person(EMAIL)
         seen[sources] = person["orders_count"], person["first_order_at"], person["last_order_at"]
     v1 = "2018-01-01T00:00:00Z", "2020-01-01T00:00:00Z"
@@ -149,7 +130,7 @@ def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events:
 
 def test_a_person_without_a_counted_order_has_no_first_one(shop: Shop) -> None:
     shop.submit({"order_id": "1", "order_date": "2018-01-01", "customer_email": EMAIL, "total": 1})
-    shop.accounts.set(Account(ACCOUNT, "USD", ("shopper_activity",)))
+    shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     person = shop.person(EMAIL)
     assert (person["orders_count"], person["first_order_at"], person["last_order_at"]) == (0, None, None)
     assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
@@ -196,11 +177,11 @@ def test_paging_through_orders_newest_first(shop: Shop, limit: int) -> None:
     shop.submit({"order_id": "v1", "order_date": "2019-01-18T00:00:00Z", "customer_email": EMAIL})
     shop.drain()
     entries = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
-    assert [entry["order_id"] for entry in entries] == ["s0", "s1", "s2", "v1", "s3", "s4"]
+    assert [entry["order_id"] for entry in entries] == ["v1", "s4", "s3", "s2", "s1", "s0"]
 
 
-def test_an_event_that_moves_within_the_index_is_told_once(shop: Shop) -> None:
-    """It takes an earlier receipt, and the index lists it at the place that it leaves, too."""
+def test_an_event_that_moves_within_the_index_is_listed_once(shop: Shop) -> None:
+    """The event moves to an earlier receipt, and the index still lists it at its old place."""
     shop.send(event(occurred_at=day(1)))
     shop.send(event(occurred_at=day(2), order_id="2"))
     shop.drain()
@@ -249,7 +230,7 @@ def test_an_order_of_many_events_does_not_hold_up_the_next_one(shop: Shop) -> No
 
 @pytest.mark.parametrize("change", ["deleted", "handed on", "handed on by an event"])
 def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
-    """Heads are read together, orders one by one after them."""
+    """Heads are read together, orders one by one after them: each is shown as it was with its head, or left out."""
     for n in range(3):
         shop.submit({"order_id": f"v1-{n}", "order_date": f"2019-01-{n + 1:02}", "customer_email": EMAIL})
         shop.send(event(order_id=f"v3-{n}", occurred_at=day(10 + n)))
@@ -272,7 +253,7 @@ def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
     with shop.faults.injected(between):
         answer = shop.get(f"{PERSON}/{EMAIL}/orders")
     assert answer.status == 200
-    gone = "v3-1" if change == "handed on by an event" else "v1-1"
+    gone = "v3-1" if change == "handed on by an event" else ""
     ids = ["v3-2", "v3-1", "v3-0", "v1-2", "v1-1", "v1-0"]
     assert [order["order_id"] for order in answer.body["orders"]] == [i for i in ids if i != gone]
 
@@ -403,7 +384,7 @@ def test_provider_and_source_are_part_of_an_order(shop: Shop) -> None:
     ("currency", "total", "units"), [("USD", "22.99", 2299), ("JPY", 1200, 1200), ("KWD", "1.5", 1500), ("USD", 0, 0)]
 )
 def test_a_subscriber_s_ltv_is_in_the_smallest_unit(shop: Shop, currency: str, total: Any, units: int) -> None:
-    shop.accounts.set(Account(ACCOUNT, currency))
+    shop.accounts.change(ACCOUNT, {"currency": currency})
     shop.send(event(grand_total=total))
     shop.send(event(order_id="2", currency="CHF", grand_total=1))
     shop.drain()

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.audiences import order, submit
+from tests.handlers.events import day, event
 from tests.handlers.removal import ANN, dead, kept, letters, listed, meanwhile, recorded, run, worker, worth
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Answer, Death, Shop
-from tests.handlers.test_audiences import order, submit
-from tests.handlers.test_shopper_activity import day, event
 from tillbook.records import rejections
 
 # ----------------------------------------------------------------- dead letters
@@ -26,7 +26,7 @@ def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
     assert [letter["id"] for letter in rest["deadletters"]] == [ids[0]]
     assert rest["next_cursor"] is None
     letter = first["deadletters"][0]
-    assert letter.keys() == {"id", "reason", "failed_at", "action", "provider", "order_id"}
+    assert (letter["source"], letter["attempts"]) == ("shopper_activity", 5)
     assert (letter["action"], letter["provider"], letter["order_id"]) == ("placed", "shopify", "x-3")
     assert shop.get("/v1/deadletters", key=OTHER_ADMIN).body == {"deadletters": [], "next_cursor": None}
     assert shop.get("/v1/deadletters", query={"cursor": "!"}).status == 400
@@ -49,7 +49,7 @@ def test_replay_of_one_and_of_all(shop: Shop) -> None:
     assert shop.request("POST", f"/v1/deadletters/{ids[1]}/replay", key=OTHER_ADMIN).status == 404
 
 
-def test_a_replay_of_all_goes_on_behind_what_somebody_else_took(shop: Shop) -> None:
+def test_a_replay_of_all_continues_after_dead_letters_that_somebody_else_took(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
 
     def discard() -> None:
@@ -63,7 +63,9 @@ def test_a_replay_of_all_goes_on_behind_what_somebody_else_took(shop: Shop) -> N
     assert worth(shop, ANN) == {"USD": "200.00"}
 
 
-def test_a_replay_of_all_ends_in_time_and_tells_where_to_go_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_of_all_ends_in_time_and_returns_where_to_continue(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for n in range(60):
         kept(shop, f"o-{n}", 1)
     spent, begun, start = [0.0], [0.0], time.monotonic()
@@ -95,17 +97,17 @@ def test_a_replay_s_cursor_must_be_one(shop: Shop) -> None:
 
 
 def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the failure would stay beside what became of it."""
+    """Otherwise the failure would stay beside the new outcome."""
     [request_id] = dead(shop, "poison")
     assert shop.request("POST", f"/v1/deadletters/{request_id}/replay").status == 202
     [record] = shop.receive()
     shop.acknowledge(record)
     processor = worker()
     moments = iter([0.0])  # the time is over just when the message is begun
-    monkeypatch.setattr(processor, "clock", lambda: next(moments, 100.0))
-    assert processor.run([record], 60) == {"batchItemFailures": [{"itemIdentifier": record["messageId"]}]}
+    monkeypatch.setattr(processor, "clock", lambda: next(moments, 55.0))
+    run(processor, record)
     assert shop.status(request_id)["status"] == "failed"
-    run(worker(), record)
+    shop.drain()
     found = shop.get("/v1/transactions").body["transactions"]
     assert [(t["request_id"], t["status"]) for t in found] == [(request_id, "applied")]
 
@@ -226,12 +228,12 @@ def test_rejections_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> 
         assert not [name for name, _ in calls if name not in ("GetItem", "BatchGetItem")]
     assert shop.submit(order(total="x"), key=ADMIN).status == 400  # each key has a bound of its own
     assert len(listed(shop, status="rejected")) == 6
-    monkeypatch.setattr(rejections, "_paused_until", {})  # ten minutes later: asks, and is told again
+    monkeypatch.setattr(rejections, "_paused_until", {})  # ten minutes later: it asks again, and is refused again
     shop.submit(order(total="x"), key=INGEST)
     assert len(listed(shop, status="rejected")) == 6
 
 
-def test_what_is_not_the_clients_fault_is_no_rejection(shop: Shop) -> None:
+def test_a_failure_of_the_server_is_no_rejection(shop: Shop) -> None:
     assert shop.submit(order(), key="unknown").status == 403
     assert shop.delete("nobody", key=INGEST).status == 404
     assert shop.get("/v1/order/nobody").status == 404

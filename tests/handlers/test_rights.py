@@ -6,22 +6,26 @@ Runs last of the tests here, and looks at all of them.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.handlers import template
-from tests.handlers.rights import SEEN, Right, Seen, needed
+from tests.handlers.rights import SECRETS, SEEN, Right, Seen, Write, allowed, needed
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import as_deployed
 
 # Rights that no test can be seen to use, with the reason.
-UNSEEN: dict[tuple[str, Right], str] = {}
+UNSEEN: dict[tuple[str, Right], str] = {
+    ("KeepBook", ("sqs:SendMessage", "BookDeadLetters")): "Lambda sends there in the function's name (OnFailure)",
+    ("AnnounceChanges", ("sqs:SendMessage", "AnnouncementsDeadLetters")): "Lambda sends there in its name (OnFailure)",
+}
 
 
 def granted(function: str) -> set[Right]:
     """Resources by their logical ids: `LedgerTable/index/timeline`."""
     return {
-        (action, resource.replace(".Arn}", "").replace("${", ""))
+        (action, SECRETS if ":parameter/" in resource else resource.replace(".Arn}", "").replace("${", ""))
         for action, resource in rights.of_function(as_deployed(), function)
     }
 
@@ -50,6 +54,39 @@ def test_no_call_is_made_without_the_right(function: str) -> None:
     assert beyond == {}
 
 
+def _statements(function: str) -> list[dict[str, Any]]:
+    role = rights.role_of(as_deployed(), function)
+    return [statement for document in rights.documents(role) for statement in rights.statements(document)]
+
+
+@pytest.mark.parametrize("function", template.functions())
+def test_no_item_is_written_that_a_condition_forbids(function: str) -> None:
+    refused = [write for write in SEEN.writes.get(function, ()) if not allowed(write, _statements(function))]
+    assert refused == []
+
+
+KEY = "#key/0123456789abcdef"
+NEW_KEY = Write("dynamodb:PutItem", "RecordsTable", KEY, frozenset({"pk", "sk", "account", "role"}))
+FORBIDDEN = {
+    "a key": NEW_KEY,
+    "another role": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "role"})),
+    "a key that is valid again": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "revoked"})),
+    "settings": Write("dynamodb:UpdateItem", "RecordsTable", "1234567/a", frozenset({"pk", "sk", "currency"})),
+    "a connection": Write("dynamodb:PutItem", "RecordsTable", "1234567/c", frozenset({"pk", "sk", "secret"})),
+    "a purge": Write("dynamodb:UpdateItem", "RecordsTable", "1234567/u", frozenset({"pk", "sk", "cut"})),
+}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_reading_functions_may_not_create_keys_or_change_anything(what: str) -> None:
+    assert not allowed(FORBIDDEN[what], _statements("Read"))
+
+
+def test_the_function_for_settings_may_write_keys_and_no_purge() -> None:
+    assert allowed(NEW_KEY, _statements("Configure"))
+    assert not allowed(FORBIDDEN["a purge"], _statements("Configure"))
+
+
 @pytest.mark.usefixtures("whole_run")
 @pytest.mark.parametrize("function", template.functions())
 def test_every_right_is_used(function: str) -> None:
@@ -62,7 +99,7 @@ def test_every_function_was_watched() -> None:
     assert set(SEEN.rights) == {name for name in template.functions() if granted(name)}
 
 
-def test_an_exception_is_a_right_that_stands() -> None:
+def test_an_exception_is_a_right_that_exists() -> None:
     for (function, right), reason in UNSEEN.items():
         assert right in granted(function)
         assert reason
@@ -103,7 +140,7 @@ def test_calls_count_for_the_function_at_work() -> None:
     }
 
 
-def test_what_a_call_needs() -> None:
+def test_rights_that_a_call_needs() -> None:
     queue = {"QueueUrl": "https://sqs/1/OrdersQueue"}
     assert needed("SendMessageBatch", queue) == {("sqs:SendMessage", "OrdersQueue")}
     assert needed("DeleteMessage", queue) == {("sqs:DeleteMessage", "OrdersQueue")}

@@ -1,28 +1,20 @@
-"""v3: what is accepted, what is refused and how, as the published contract and SPEC "Shopper activity" have them."""
+"""v3: accepted bodies, as the published contract and SPEC "Shopper activity" define them."""
 
 from __future__ import annotations
 
-import base64
-import gzip
-import hashlib
 import json
-import re
 import uuid
-import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Shop
+from tests.handlers.events import EMAIL, PATH, SHA, day, event
+from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tillbook.records import messages
 from tillbook.records.messages import decode
 from tillbook.rules import times
-
-EMAIL = "user@gmail.com"
-SHA = hashlib.sha256(EMAIL.encode()).hexdigest()
-PATH = f"/v3/{ACCOUNT}/shopper_activity/order"
 
 PUBLISHED = """{
   "provider": "my_custom_platform",
@@ -87,16 +79,6 @@ PUBLISHED = """{
     "phone": "555-555-5555"
   }
 }"""
-
-
-def event(**changes: Any) -> dict[str, Any]:
-    """The least that is a valid event, with changes; a change to `...` leaves a field out."""
-    body = {"provider": "shopify", "email": EMAIL, "action": "placed", "order_id": "o-1", "grand_total": 100} | changes
-    return {name: value for name, value in body.items() if value is not ...}
-
-
-def day(n: int) -> str:
-    return f"2019-01-{n:02d}T12:00:00Z"
 
 
 # ----------------------------------------------------------------- accepted
@@ -176,215 +158,6 @@ def test_other_content_types_are_refused(shop: Shop, kind: str) -> None:
     assert shop.receive() == []
 
 
-# -------------------------------------------------------------- field errors
-
-FIELD_ERRORS: list[tuple[dict[str, Any], str, str]] = [
-    ({"email": ...}, "presence_error", "email"),
-    ({"email": None}, "presence_error", "email"),
-    ({"email": ""}, "presence_error", "email"),
-    ({"email": "nobody"}, "email_error", "email"),
-    ({"email": "a@b"}, "email_error", "email"),
-    ({"email": "a b@c.co"}, "email_error", "email"),
-    ({"email": 5}, "email_error", "email"),
-    ({"email": []}, "email_error", "email"),
-    ({"email": False}, "email_error", "email"),
-    ({"email": "a" * 400 + "@b.co"}, "email_error", "email"),
-    ({"person_id": {}}, "format_error", "person_id"),
-    ({"person_id": True}, "format_error", "person_id"),
-    ({"person_id": "a" * 256}, "length_error", "person_id"),
-    ({"provider": ...}, "presence_error", "provider"),
-    ({"provider": ""}, "presence_error", "provider"),
-    ({"provider": "Shopify"}, "format_error", "provider"),
-    ({"provider": "my shop"}, "format_error", "provider"),
-    ({"provider": "my-shop"}, "format_error", "provider"),
-    ({"provider": "mÿ"}, "format_error", "provider"),
-    ({"provider": 5}, "format_error", "provider"),
-    ({"provider": "a/b"}, "format_error", "provider"),
-    ({"provider": "a" * 256}, "length_error", "provider"),
-    ({"action": ...}, "presence_error", "action"),
-    ({"action": None}, "presence_error", "action"),
-    ({"action": "eaten"}, "format_error", "action"),
-    ({"action": "Placed"}, "format_error", "action"),
-    ({"action": ["placed"]}, "format_error", "action"),
-    ({"order_id": ...}, "presence_error", "order_id"),
-    ({"order_id": ""}, "presence_error", "order_id"),
-    ({"order_id": "a" * 256}, "length_error", "order_id"),
-    ({"order_id": "a?"}, "format_error", "order_id"),
-    ({"order_id": "a\x1f"}, "format_error", "order_id"),
-    ({"order_id": 1.5}, "format_error", "order_id"),
-    ({"occurred_at": "yesterday"}, "time_error", "occurred_at"),
-    ({"occurred_at": 1547758200}, "time_error", "occurred_at"),
-    ({"occurred_at": True}, "time_error", "occurred_at"),
-    ({"occurred_at": "2019-02-29T00:00:00Z"}, "time_error", "occurred_at"),
-    ({"occurred_at": "9" * 100}, "time_error", "occurred_at"),
-    ({"occurred_at": "2999-01-01T00:00:00Z"}, "time_error", "occurred_at"),
-    ({"grand_total": -1}, "range_error", "grand_total"),
-    ({"grand_total": "-0.01"}, "range_error", "grand_total"),
-    ({"grand_total": 10**15}, "range_error", "grand_total"),
-    ({"grand_total": 10**30}, "range_error", "grand_total"),
-    ({"grand_total": "1e999"}, "range_error", "grand_total"),
-    ({"grand_total": True}, "format_error", "grand_total"),
-    ({"grand_total": "NaN"}, "format_error", "grand_total"),
-    ({"grand_total": "ten"}, "format_error", "grand_total"),
-    ({"grand_total": [1]}, "format_error", "grand_total"),
-    ({"refund_amount": -1}, "range_error", "refund_amount"),
-    ({"refund_amount": "x"}, "format_error", "refund_amount"),
-    ({"total_taxes": "x"}, "format_error", "total_taxes"),
-    ({"total_fees": {}}, "format_error", "total_fees"),
-    ({"total_shipping": "1,5"}, "format_error", "total_shipping"),
-    ({"total_discounts": False}, "format_error", "total_discounts"),
-    ({"currency": "DOLLAR"}, "format_error", "currency"),
-    ({"currency": "ZZZ"}, "format_error", "currency"),
-    ({"currency": 5}, "format_error", "currency"),
-    ({"order_url": 5}, "format_error", "order_url"),
-    ({"order_public_id": []}, "format_error", "order_public_id"),
-    ({"items": {}}, "format_error", "items"),
-    ({"items": "x"}, "format_error", "items"),
-    ({"items": [5]}, "format_error", "items[0]"),
-    ({"items": [None]}, "format_error", "items[0]"),
-    ({"items": [{"name": "a", "price": 1}]}, "presence_error", "items[0].product_id"),
-    ({"items": [{"product_id": "a", "price": 1}]}, "presence_error", "items[0].name"),
-    ({"items": [{"product_id": "a", "name": "a"}]}, "presence_error", "items[0].price"),
-    ({"items": [{"product_id": "a", "name": "a", "price": "x"}]}, "format_error", "items[0].price"),
-    ({"items": [{"product_id": "a", "name": "a", "price": 1, "quantity": "x"}]}, "format_error", "items[0].quantity"),
-    ({"items": [{"product_id": "a", "name": "a", "price": 1, "discounts": "x"}]}, "format_error", "items[0].discounts"),
-    (
-        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 5, "discounts": "x"}]},
-        "format_error",
-        "items[0].discounts",
-    ),
-    (
-        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": "x", "discounts": 5}]},
-        "format_error",
-        "items[0].discount",
-    ),
-    (
-        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 5, "discounts": "5.01"}]},
-        "format_error",
-        "items[0].discount",
-    ),
-    (
-        {"items": [{"product_id": "a", "name": "a", "price": 1, "discount": 1, "discounts": True}]},
-        "format_error",
-        "items[0].discounts",
-    ),
-    (
-        {"items": [{"product_id": "a", "name": "a", "price": 1, "categories": "x"}]},
-        "format_error",
-        "items[0].categories",
-    ),
-    ({"items": [{"product_id": "a", "name": "a", "price": 1, "total": 10**15}]}, "range_error", "items[0].total"),
-    ({"billing_address": [1]}, "format_error", "billing_address"),
-    ({"shipping_address": {"city": {"a": 1}}}, "format_error", "shipping_address.city"),
-    ({"shipping_address": {"city": "x" * 1001}}, "length_error", "shipping_address.city"),
-]
-
-
-@pytest.mark.parametrize(("changes", "code", "attribute"), FIELD_ERRORS)
-def test_a_bad_field_is_named_with_its_code_and_nothing_is_queued(
-    shop: Shop, changes: dict[str, Any], code: str, attribute: str
-) -> None:
-    answer = shop.send(event(**changes))
-    assert answer.status == 422
-    assert answer.errors == {(code, attribute)}
-    assert all(error["message"] for error in answer.body["errors"])
-    assert shop.receive() == []
-    assert shop.items("LedgerTable") == []
-
-
-def test_the_published_form_of_an_error(shop: Shop) -> None:
-    answer = shop.send(event(email=...))
-    assert answer.status == 422
-    assert answer.body == {"errors": [{"code": "presence_error", "attribute": "email", "message": "Email is required"}]}
-
-
-def test_all_errors_at_once(shop: Shop) -> None:
-    answer = shop.send(
-        {
-            "provider": "Bad Provider",
-            "action": "eaten",
-            "occurred_at": "2999-01-01",
-            "grand_total": -1,
-            "currency": "ZZZ",
-            "refund_amount": "x",
-            "order_id": "a" * 256,
-            "items": [
-                {"price": "x"},
-                {"product_id": "p", "name": "n", "price": 1, "discount": 1, "discounts": "y", "taxes": "x"},
-            ],
-        }
-    )
-    assert answer.status == 422
-    assert answer.errors >= {
-        ("presence_error", "email"),
-        ("format_error", "provider"),
-        ("format_error", "action"),
-        ("time_error", "occurred_at"),
-        ("range_error", "grand_total"),
-        ("format_error", "currency"),
-        ("format_error", "refund_amount"),
-        ("length_error", "order_id"),
-        ("presence_error", "items[0].product_id"),
-        ("presence_error", "items[0].name"),
-        ("format_error", "items[0].price"),
-        ("format_error", "items[1].taxes"),
-    }
-
-
-@pytest.mark.parametrize("body", ["[]", "5", "null", '"x"'])
-def test_an_event_that_is_no_object(shop: Shop, body: str) -> None:
-    answer = shop.send(body)
-    assert answer.status == 422
-    assert [error["code"] for error in answer.body["errors"]] == ["format_error"]
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "",
-        "{",
-        '{"a":1,}',
-        "NaN",
-        '{"grand_total": NaN}',
-        '{"grand_total": Infinity}',
-        '{"x": 1e99999999999999999999}',
-        '{"a":1,"a":2}',
-        '{"x":"\\ud800"}',
-        '{"x":"\x01"}',
-        "[" * 100_000,
-        '{"x":' * 5_000 + "1" + "}" * 5_000,
-        "\ufeff",
-    ],
-)
-def test_a_body_that_is_no_json(shop: Shop, body: str) -> None:
-    answer = shop.send(body)
-    assert 400 <= answer.status < 500
-    assert answer.body["errors"][0]["message"]
-    assert shop.receive() == []
-
-
-def test_bytes_that_are_no_utf_8(shop: Shop) -> None:
-    answer = shop.send(None, raw={"body": base64.b64encode(b'{"provider":"\xff"}').decode(), "isBase64Encoded": True})
-    assert answer.status == 400
-
-
-@pytest.mark.parametrize("depth", [1, 50, 90, 94, 95, 96, 97, 98, 99, 100, 101, 150, 800, 990, 3_000])
-def test_what_is_accepted_nested_is_also_applied(shop: Shop, depth: int) -> None:
-    body = json.dumps(event())[:-1] + ', "custom": ' + "[" * depth + "]" * depth + "}"
-    answer = shop.send(body)
-    assert answer.status in (202, 400, 422)
-    if answer.status == 202:
-        shop.drain(6)
-        assert shop.status(answer.body["request_id"])["status"] == "applied"
-        assert shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}/activity").status == 200
-
-
-def test_an_error_answer_never_outgrows_what_can_be_sent(shop: Shop) -> None:
-    """Lambda sends back 6 MB at most (checked on each call); all the errors of a full body would be more."""
-    assert shop.send(event(items=[0] * 80_000)).status == 422
-    assert shop.send_batch([event(items=[{}] * 1_000)] * 60).status == 422
-
-
 # --------------------------------------------------------------- occurred_at
 
 
@@ -447,8 +220,9 @@ def test_the_same_email_in_v1_and_v3_is_the_same_person(shop: Shop) -> None:
     shop.drain()
     assert shop.person(EMAIL)["lifetime_value"] == {"USD": "105.00"}
     assert shop.person(EMAIL)["lifetime_value_by_source"] == {
-        "shopper_activity": {"USD": "100.00"}, "orders_api": {"USD": "5.00"},
-    }  # fmt: skip
+        "shopper_activity": {"USD": "100.00"},
+        "orders_api": {"USD": "5.00"},
+    }
 
 
 # ------------------------------------------------------- custom attributes
@@ -552,44 +326,6 @@ def test_a_packed_batch_is_applied(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
     assert {shop.status(i)["status"] for i in ids} == {"applied"}
 
 
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        ({}, "presence_error"),
-        ({"orders": []}, "presence_error"),
-        ({"orders": None}, "presence_error"),
-        ({"orders": {}}, "presence_error"),
-        ({"orders": "x"}, "format_error"),
-        ({"orders": [{}] * 1_001}, "length_error"),
-    ],
-)
-def test_a_batch_that_is_none(shop: Shop, body: Any, code: str) -> None:
-    answer = shop.send_batch(body)
-    assert answer.status == 422
-    assert (code, "orders") in answer.errors
-
-
-@pytest.mark.parametrize("body", ["[]", "null", "5", "[{}]"])
-def test_a_batch_that_is_no_object(shop: Shop, body: str) -> None:
-    assert shop.send_batch(body).status == 422
-
-
-def test_errors_of_a_batch_name_the_order_and_nothing_is_queued(shop: Shop) -> None:
-    orders: list[Any] = [event(order_id=n) for n in range(6)]
-    orders[3] = event(email=...)
-    orders[5] = event(items=[{"product_id": "a", "name": "a", "price": "x"}], grand_total=-1)
-    orders.append(7)
-    answer = shop.send_batch(orders)
-    assert answer.status == 422
-    assert answer.errors == {
-        ("presence_error", "orders[3].email"),
-        ("format_error", "orders[5].items[0].price"),
-        ("range_error", "orders[5].grand_total"),
-        ("format_error", "orders[6]"),
-    }
-    assert shop.receive() == []
-
-
 def test_if_only_part_could_be_queued_503_and_sending_again_is_safe(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -633,173 +369,6 @@ def test_a_queue_that_does_not_answer_is_503(shop: Shop, batch: bool) -> None:
     assert "sqs" not in answer.text
 
 
-# --------------------------------------------------------------------- sizes
-
-
-def test_sizes(shop: Shop) -> None:
-    fits, too_big = event(note="x" * 260_000), event(note="x" * 262_144)
-    assert shop.send(fits).status == 202
-    for answer in (
-        shop.send(too_big),
-        shop.send_batch([event(), too_big]),
-        shop.send_batch([event(note="x" * 250_000)] * 17),
-    ):
-        assert answer.status == 413
-        assert answer.body["errors"][0]["message"]
-    assert shop.send_batch([event(note="x" * 250_000, order_id=n) for n in range(16)]).status == 202
-    shop.drain()
-    assert shop.person(EMAIL)["orders_count"] == 17
-
-
-# ---------------------------------------------------------------------- gzip
-
-
-def gzipped(shop: Shop, data: bytes, **options: Any) -> Any:
-    """As a gateway that knows the body to be binary hands it on: base64 of the gzip."""
-    raw = {"body": base64.b64encode(data).decode(), "isBase64Encoded": True}
-    return shop.send(None, raw=raw, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"} | options)
-
-
-def test_gzip_as_base64(shop: Shop) -> None:
-    assert gzipped(shop, gzip.compress(json.dumps(event()).encode(), mtime=0)).status == 202
-
-
-def test_gzip_already_inflated_under_a_stale_header(shop: Shop) -> None:
-    assert shop.send(event(), headers={"Content-Encoding": "gzip"}).status == 202
-    assert gzipped(shop, json.dumps(event()).encode()).status == 202
-
-
-def test_plain_json_as_base64(shop: Shop) -> None:
-    raw = {"body": base64.b64encode(json.dumps(event()).encode()).decode(), "isBase64Encoded": True}
-    assert shop.send(None, raw=raw).status == 202
-
-
-def test_gzip_of_several_members(shop: Shop) -> None:
-    text = json.dumps(event()).encode()
-    assert gzipped(shop, gzip.compress(text[:20], mtime=0) + gzip.compress(text[20:], mtime=0)).status == 202
-
-
-@pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
-def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, status: int) -> None:
-    """Accepted, it would be applied never, and kept as a dead letter neither."""
-    body = json.dumps(event() | {f"{n:x}": f"{n:x}@b.co" for n in range(count)}, separators=(",", ":"))
-    assert len(body) < 256 * 1024
-    answer = shop.send(body)
-    assert answer.status == status
-    shop.drain()
-    if status == 202:
-        assert shop.status(answer.body["request_id"])["status"] == "applied"
-    else:
-        assert "e-mail addresses" in answer.body["errors"][0]["message"]
-    assert shop.receive() == []
-
-
-def test_a_bomb_is_413(shop: Shop) -> None:
-    assert gzipped(shop, gzip.compress(b" " * 200_000_000, 1, mtime=0)).status == 413
-
-
-@pytest.mark.parametrize(
-    "data",
-    [gzip.compress(b'{"provider": "a"}', mtime=0)[:-9], gzip.compress(b"{}", mtime=0)[:12], b"\x1f\x8b",
-     b"\x1f\x8b" + b"\x00" * 50, gzip.compress(b"{}", mtime=0)[:-4] + b"abcd", b""],
-)  # fmt: skip
-def test_gzip_that_is_none_or_cut_short_is_400(shop: Shop, data: bytes) -> None:
-    answer = gzipped(shop, data)
-    assert answer.status == 400
-    assert answer.body["errors"][0]["message"]
-
-
-def test_a_body_of_a_hundred_thousand_empty_members_is_given_up_after_a_few(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each of them would copy all that comes behind it."""
-    inflated = []
-    make = zlib.decompressobj
-
-    def counted(*arguments: Any) -> Any:
-        inflated.append(arguments)
-        return make(*arguments)
-
-    monkeypatch.setattr(zlib, "decompressobj", counted)
-    assert 400 <= gzipped(shop, gzip.compress(b"", mtime=0) * 100_000).status < 500
-    assert 0 < len(inflated) < 100
-
-
-def test_other_encodings_are_refused(shop: Shop) -> None:
-    assert 400 <= shop.send(event(), headers={"Content-Encoding": "br"}).status < 500
-
-
-def test_base64_that_is_none(shop: Shop) -> None:
-    assert shop.send(None, raw={"body": "???", "isBase64Encoded": True}).status == 400
-
-
-# ------------------------------------------------------------ authentication
-
-
-def basic(text: str) -> str:
-    return "Basic " + base64.b64encode(text.encode()).decode()
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        basic(f"{ADMIN}:"),
-        basic(ADMIN),
-        basic(f"{ADMIN}:") + "\n",
-        basic(f"{ADMIN}:")[:12] + "\n" + basic(f"{ADMIN}:")[12:],
-        f"Bearer {ADMIN}",
-        basic(f"{INGEST}:"),
-    ],
-)
-def test_forms_of_authentication(shop: Shop, header: str) -> None:
-    assert shop.send(event(), key=None, headers={"Authorization": header}).status == 202
-
-
-@pytest.mark.parametrize(
-    "header", [None, "", "Basic", "Basic !!!", "Basic /w==", basic("wrong:"), basic(":"), "Bearer wrong", "Digest x"]
-)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", PATH),
-        ("POST", f"{PATH}/batch"),
-        ("GET", f"/v3/{ACCOUNT}/people/x"),
-        ("GET", f"/v2/{ACCOUNT}/subscribers/x"),
-        ("GET", f"/v3/{ACCOUNT}/requests/x"),
-    ],
-)
-def test_without_a_valid_key_401(shop: Shop, header: str | None, method: str, path: str) -> None:
-    answer = shop.request(method, path, "{", key=None, headers={} if header is None else {"Authorization": header})
-    assert answer.status == 401
-    assert answer.body["errors"][0]["code"] == "authentication_error"
-    assert answer.body["errors"][0]["message"]
-    assert "basic" in {name.lower(): v for name, v in answer.headers.items()}["www-authenticate"].lower()
-
-
-def test_the_key_of_another_account_or_role_is_403(shop: Shop) -> None:
-    for answer in (
-        shop.send(event(), key=OTHER_ADMIN),
-        shop.send_batch([event()], key=OTHER_ADMIN),
-        shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}", key=OTHER_ADMIN),
-        shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}", key=INGEST),
-        shop.get(f"/v2/{ACCOUNT}/subscribers/{EMAIL}", key=INGEST),
-        shop.get(f"/v3/{ACCOUNT}/requests/x", key=INGEST),
-    ):
-        assert answer.status == 403
-        assert answer.body["errors"][0]["code"] == "authorization_error"
-
-
-def test_the_day_of_last_use_is_noted(shop: Shop) -> None:
-    shop.send(event(), key=INGEST)
-    keys = {
-        item["role"]: item
-        for item in shop.items("RecordsTable")
-        if str(item["pk"]).startswith("#key/") and item["account"] == ACCOUNT
-    }
-    assert keys["ingest"]["used"] == datetime.now(UTC).date().isoformat()
-    assert INGEST not in str(keys)
-
-
 # ------------------------------------------------------------------- privacy
 
 
@@ -819,15 +388,6 @@ def test_no_email_field_is_kept_or_queued_or_logged(shop: Shop, capsys: pytest.C
     said = capsys.readouterr()
     for text in (queued, kept, said.out, said.err):
         assert "somebody.private" not in text.lower()
-
-
-def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
-    for answer in (
-        shop.send(event(grand_total="secret-value")),
-        shop.send(event(email="secret-value")),
-        shop.send("{secret-value"),
-    ):
-        assert not re.search("secret-value|Traceback|pydantic|boto", answer.text)
 
 
 def test_a_text_that_is_an_email_is_kept_as_its_hash_whatever_it_is_called(shop: Shop) -> None:
@@ -854,38 +414,3 @@ def test_a_text_that_is_an_email_is_kept_as_its_hash_whatever_it_is_called(shop:
         assert queued.body["properties"]["new_email"] == kept_as
         shop.drain()
     assert EMAIL not in repr(shop.items("LedgerTable")).lower()
-
-
-# ------------------------------------------------------------- unknown routes
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", PATH, 405),
-        ("DELETE", f"{PATH}/batch", 405),
-        ("PUT", "/v1/order", 405),
-        ("PATCH", "/v1/order/5", 405),
-        ("GET", "/v1/order", 405),
-        ("POST", f"/v3/{ACCOUNT}/people/x", 405),
-        ("GET", "/pages", 404),
-        ("GET", "/v4/order", 404),
-        ("GET", "/v3", 404),
-        ("POST", "/v1/orders", 404),
-        ("POST", "/v1/order/", 404),
-        ("POST", f"{PATH}/", 404),
-        ("GET", f"/v3/{ACCOUNT}/people", 404),
-        ("OPTIONS", "/nothing", 404),
-        ("GET", "/v1", 404),
-    ],
-)
-def test_unknown_routes_and_methods(shop: Shop, method: str, path: str, status: int) -> None:
-    answer = shop.request(method, path, key=None)
-    assert answer.status == status
-    if path.startswith("/v1"):
-        assert answer.body["error"]["message"]
-    else:
-        assert answer.body["errors"][0]["message"]
-    if status == 405:
-        assert method not in answer.headers["allow"]
-        assert answer.headers["allow"]

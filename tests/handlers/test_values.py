@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.events import EMAIL, SHA, event
 from tests.handlers.shop import ACCOUNT, ADMIN, Shop
-from tests.handlers.test_shopper_activity import EMAIL, SHA, event
 from tillbook.rules.packing import unpack
 
 ADDRESS = {"address_1": "1 Main St", "city": "Boston", "state": "MA", "postal_code": "02139"}
@@ -37,11 +37,11 @@ def v1_notes(shop: Shop) -> list[str]:
 def test_two_guests_of_one_id_are_two_people(shop: Shop, nobody: Any) -> None:
     for name in ("ann", "bob"):
         request = shop.send(event(order_id=name, person_id=nobody, email=f"{name}@example.com", grand_total=5)).body
-        assert notes(shop, request["request_id"]) == [f"person_id {nobody} stands for nobody and was ignored"]
+        assert notes(shop, request["request_id"]) == [f"person_id {nobody} identifies nobody and was ignored"]
         assert shop.ltv(f"{name}@example.com") == {"USD": "5.00"}
         v1 = order(order_id=name, customer_id=nobody, customer_email=f"{name}@example.com")
         assert shop.submit(v1).body["customer"]["id"] is None
-        assert v1_notes(shop) == [f"customer_id {nobody} stands for nobody and was ignored"]
+        assert v1_notes(shop) == [f"customer_id {nobody} identifies nobody and was ignored"]
     assert shop.get(f"/v3/{ACCOUNT}/people/{nobody}").status == 404
 
 
@@ -58,14 +58,17 @@ def test_an_edit_to_nobody_leaves_the_customer(shop: Shop) -> None:
     shop.submit(order(customer_email=None, customer_id="c-7", billing_address=ADDRESS))
     answer = shop.edit("o-1", {"customer_id": "guest", "total": 7})
     assert (answer.body["customer"]["id"], answer.body["total"]) == ("c-7", "7.0")
-    assert v1_notes(shop) == ["customer_id guest stands for nobody and was ignored"]
+    assert v1_notes(shop) == ["customer_id guest identifies nobody and was ignored"]
     assert shop.edit("o-1", {"customer_id": None}).body["customer"]["id"] is None
 
 
 def test_nobody_matches_nobody(shop: Shop) -> None:
     path = "/v1/audience/customers-orders-api/match"
     answer = shop.request("POST", path, {"people": [{"customer_id": "guest", "email": EMAIL}]})
-    assert answer.body == {"results": [{"customer": False}]}
+    assert answer.body == {
+        "results": [{"customer": False}],
+        "notes": ["customer_id guest identifies nobody and was ignored"],
+    }
     assert shop.request("POST", path, {"people": [{"customer_id": 0}]}).fields == {"people[0]"}
 
 
@@ -98,13 +101,24 @@ def test_an_edit_to_an_address_that_says_nothing_leaves_it(shop: Shop, nothing: 
 # ------------------------------------------------------------------ e-mail addresses
 
 
-@pytest.mark.parametrize("pasted", [f"\u200b{EMAIL}", f"{EMAIL}\ufeff", EMAIL.replace("@", "\u200d@"), f" {EMAIL} "])
-def test_an_email_with_invisible_characters_is_the_same_person(shop: Shop, pasted: str) -> None:
+PASTED = [
+    f"\u200b{EMAIL}", f"{EMAIL}\ufeff", EMAIL.replace("@", "\u200d@"), f" {EMAIL} ", f"{EMAIL}\0", f"<{EMAIL}>",
+    f'"{EMAIL}"', f"'{EMAIL}", f"“{EMAIL}”", f"mailto:{EMAIL}", f"MAILTO:{EMAIL}?subject=Hi", f"{EMAIL},", f"{EMAIL} ;",
+    f"Ann Miller <{EMAIL}>", f'"Miller, Ann" <mailto:{EMAIL}>;', f"{EMAIL}.", f"({EMAIL.upper()})", f"\\'{EMAIL}\\'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("pasted", PASTED)
+def test_an_email_with_what_was_copied_along_is_the_same_person(shop: Shop, pasted: str) -> None:
     shop.send(event(email=pasted, grand_total=5))
     shop.submit(order(customer_email=pasted))
     shop.submit(order(order_id="o-2", customer_email=None, customer_id=pasted, billing_address=ADDRESS))
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "205.00"}
+    path = "/v1/audience/customers-orders-api/match"
+    people = [{"email": pasted}, {"customer_id": pasted}]
+    assert shop.request("POST", path, {"people": people}).body == {"results": [{"customer": True}] * 2}
+    assert shop.submit(order(order_id="o-3", metadata={"contact": pasted})).body["metadata"] == {"contact": SHA}
 
 
 def test_no_text_that_is_an_email_is_kept_in_v1(shop: Shop) -> None:
@@ -136,7 +150,7 @@ def _texts(value: Any) -> list[str]:
 
 
 def test_a_reason_that_is_an_email_is_not_kept(shop: Shop) -> None:
-    from tests.handlers.test_processing import poisoned
+    from tests.handlers.deadletters import poisoned
 
     request_id = shop.send(event()).body["request_id"]
     with shop.faults.injected(poisoned("o-1")):
@@ -177,9 +191,9 @@ def test_totals_and_refunds_are_not_negative(shop: Shop, field: str) -> None:
         ({"action": "updated", "refund_amount": 5}, "refund_amount on updated was ignored"),
     ],
 )
-def test_what_may_cost_money_without_an_error_is_noted(shop: Shop, sent: dict[str, Any], note: str) -> None:
+def test_values_that_may_cost_money_without_an_error_are_noted(shop: Shop, sent: dict[str, Any], note: str) -> None:
     placed = shop.send(event(grand_total=50, occurred_at="2026-01-17")).body["request_id"]
-    request = shop.send(event(**sent)).body["request_id"]
+    request = shop.send(event(grand_total=50, **sent)).body["request_id"]
     assert notes(shop, request) == [note]
     assert notes(shop, placed) == []
 
@@ -193,9 +207,167 @@ def test_what_may_cost_money_without_an_error_is_noted(shop: Shop, sent: dict[st
         ({"new_buyer": "0"}, []),
         ({"new_buyer": "yes"}, ["metadata.new_buyer is neither true nor false: reports do not count it"]),
         ({"promo_code": True}, ["metadata.promo_code is not a code: reports do not count it"]),
+        ({"promo_code": "false"}, ["metadata.promo_code is not a code: reports do not count it"]),
     ],
 )
-def test_what_reports_cannot_count_is_kept_and_noted(shop: Shop, metadata: dict[str, Any], noted: list[str]) -> None:
+def test_values_that_reports_cannot_count_are_kept_and_noted(
+    shop: Shop, metadata: dict[str, Any], noted: list[str]
+) -> None:
     answer = shop.submit(order(metadata=metadata))
     assert answer.body["metadata"].keys() == metadata.keys()
     assert v1_notes(shop) == noted
+
+
+def test_an_edit_that_leaves_metadata_does_not_repeat_their_note(shop: Shop) -> None:
+    shop.submit(order(metadata={"new_buyer": "yes"}))
+    assert len(v1_notes(shop)) == 1
+    shop.edit("o-1", {"total": 7})
+    assert v1_notes(shop) == []
+    shop.edit("o-1", {"total": 8, "metadata": {"new_buyer": "yes"}})
+    assert v1_notes(shop) == []
+    shop.edit("o-1", {"metadata": {"new_buyer": "no"}})
+    assert v1_notes(shop) == ["metadata.new_buyer is neither true nor false: reports do not count it"]
+
+
+def test_a_new_buyer_of_1_counts_as_true(shop: Shop) -> None:
+    shop.submit(order(metadata={"new_buyer": 1, "promo_code": True}))
+    shop.submit(order(order_id="o-2", metadata={"new_buyer": "0"}))
+    shop.keep_book()
+    found = shop.get("/v1/orders").body["orders"]
+    assert {(o["order_id"], o["new_buyer"], o["promo_code"]) for o in found} == {
+        ("o-1", True, None),
+        ("o-2", False, None),
+    }
+
+
+# ------------------------------------------------- what PHP answers for what it did not find
+
+
+def test_false_counts_as_absent_where_it_costs_nothing(shop: Shop) -> None:
+    """WP Fusion sends such an order for a platform that it does not know, with a product without a picture."""
+    item = {"product_id": "7", "name": "Shirt", "price": 20, "image_url": False, "categories": False, "gift": False}
+    sent = event(provider=False, person_id=False, order_public_id=False, grand_total=20, items=[item])
+    request = shop.send(sent | {"shipping_address": False, "subscribed": False})
+    assert request.status == 202
+    assert notes(shop, request.body["request_id"]) == [
+        "provider false was taken as unknown", "person_id false was ignored", "order_public_id false was ignored",
+        "categories false was ignored", "image_url false was ignored",
+    ]  # fmt: skip
+    assert shop.ltv(EMAIL) == {"USD": "20.00"}
+    kept = shop.get(f"/v3/{ACCOUNT}/orders/unknown/o-1").body
+    assert kept["items"] == [
+        {"product_id": "7", "name": "Shirt", "price": "20.00", "quantity": 1, "properties": {"gift": False}}
+    ]
+    assert kept["properties"] == {"subscribed": False}
+
+
+@pytest.mark.parametrize("field", ["grand_total", "refund_amount", "occurred_at", "action", "currency", "order_id"])
+def test_false_is_refused_where_it_decides(shop: Shop, field: str) -> None:
+    assert {attribute for _, attribute in shop.send(event(**{field: False})).errors} == {field}
+
+
+# ------------------------------------------------------- notes, wherever a request or an order is shown
+
+
+def of_order(shop: Shop, order_id: str = "o-1") -> list[tuple[str, list[str]]]:
+    """(action, notes) of the requests about an order, newest first."""
+    rows = shop.get("/v1/transactions", query={"order_id": order_id}).body["transactions"]
+    return [(row["action"], row["notes"]) for row in rows]
+
+
+def test_notes_show_with_the_requests_and_the_order_in_v3(shop: Shop) -> None:
+    shop.send(event(grand_total="50.00001", occurred_at="2026-01-17"))
+    request = shop.send(event(action="refunded", grand_total=20, occurred_at="2026-01-18")).body["request_id"]
+    found = ["refunded without refund_amount: LTV is unchanged", "grand_total on refunded was ignored"]
+    assert notes(shop, request) == found
+    assert of_order(shop) == [("refunded", found), ("placed", ["grand_total was rounded to 50"])]
+    path = f"/v3/{ACCOUNT}/orders/shopify/o-1"
+    assert shop.get(path).body["notes"] == ["grand_total was rounded to 50", *found]
+    history = shop.get(f"{path}/history").body["history"]
+    assert [entry["notes"] for entry in history] == [["grand_total was rounded to 50"], found]
+    (listed,) = shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}/orders").body["orders"]
+    assert listed["notes"] == ["grand_total was rounded to 50", *found]
+
+
+def test_notes_show_with_the_requests_and_the_order_in_v1(shop: Shop) -> None:
+    shop.submit(order(total="1.00001", customer_id="guest"))
+    shop.edit("o-1", {"colour": "red"} | {"total": "2.00001"})
+    shop.drain()
+    submitted = ["total was rounded to 1", "customer_id guest identifies nobody and was ignored"]
+    edited = ["total was rounded to 2", "colour is not a known field"]
+    assert of_order(shop) == [("edited", edited), ("submitted", submitted)]
+    for _, request in zip("12", shop.get("/v1/transactions").body["transactions"], strict=True):
+        assert shop.status(request["request_id"])["notes"] == request["notes"] != []
+    assert shop.get("/v1/order/o-1", key=ADMIN).body["notes"] == submitted + edited
+    assert [entry["notes"] for entry in shop.get("/v1/order/o-1/history").body["history"]] == [submitted, edited]
+    shop.request("DELETE", "/v1/order/o-1")
+    shop.submit(order(total=3))
+    assert "notes" not in shop.get("/v1/order/o-1", key=ADMIN).body, "of another order, under the same id"
+
+
+@pytest.mark.parametrize("later", ["placed", "paid"])
+def test_a_refund_s_total_is_ignored_by_an_order_whose_total_became_known_later(shop: Shop, later: str) -> None:
+    shop.send(event(action="canceled", grand_total=20, refund_amount=20, occurred_at="2026-01-18"))
+    shop.drain()
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["notes"] == []
+    shop.send(event(action=later, grand_total=50, occurred_at="2026-01-17"))
+    shop.drain()
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["notes"] == ["grand_total on canceled was ignored"]
+
+
+def test_a_refund_that_repeats_the_total_as_published_is_not_noted(shop: Shop) -> None:
+    shop.send(event(grand_total=50, occurred_at="2026-01-17"))
+    request = shop.send(event(action="refunded", grand_total="50.0", refund_amount=20)).body["request_id"]
+    assert notes(shop, request) == []
+
+
+def test_an_erasure_takes_the_notes_with_it(shop: Shop) -> None:
+    shop.send(event(person_id="guest", occurred_at="2026-01-17"))
+    shop.drain()
+    assert any("notes" in item for item in shop.items("LedgerTable"))
+    shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}", key=ADMIN)
+    shop.settle()
+    assert not any("notes" in item for item in shop.items("LedgerTable"))
+
+
+def test_a_usual_order_carries_no_notes(shop: Shop) -> None:
+    shop.send(event(grand_total=5))
+    shop.submit(order())
+    shop.drain()
+    assert not any("notes" in item for item in shop.items("LedgerTable"))
+
+
+def test_an_edit_that_changes_nothing_is_a_duplicate(shop: Shop) -> None:
+    shop.submit(order())
+    shop.edit("o-1", {"total": "100.00"})
+    shop.drain()
+    (row, _) = shop.get("/v1/transactions").body["transactions"]
+    assert (row["action"], row["status"]) == ("edited", "duplicate")
+    assert shop.status(row["request_id"])["status"] == "duplicate"
+
+
+# ------------------------------------------------------------------------- places
+
+PUERTO_RICO = {"address_1": "12 Calle Luna", "city": "San Juan", "postal_code": "00901"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "asked"),
+    [
+        (PUERTO_RICO | {"country": "PR"}, PUERTO_RICO | {"state": "PR", "country": "US"}),
+        (PUERTO_RICO | {"state": "PR", "country": "USA"}, PUERTO_RICO | {"country": "Puerto Rico"}),
+        (PUERTO_RICO | {"state": "PR"}, PUERTO_RICO | {"country": "PRI", "postal_code": 901}),
+        (ADDRESS, ADDRESS | {"postal_code": 2139}),
+        (ADDRESS, ADDRESS | {"postal_code": "2139-1234"}),
+        (ADDRESS | {"postal_code": 2139.0}, ADDRESS),
+        (ADDRESS | {"postal_code": "'02139"}, ADDRESS | {"postal_code": '="02139"'}),
+    ],
+)
+def test_a_customer_is_found_however_a_list_has_the_place(shop: Shop, stored: dict[str, Any], asked: Any) -> None:
+    assert shop.submit(order(customer_email=None, shipping_address=stored)).status == 201
+    assert shop.send(event(shipping_address=stored)).status == 202
+    shop.drain()
+    for audience in ("customers-orders-api", "customers-shopper-activity"):
+        people = [{"address": asked}, {"address": asked | {"address_2": "Apt 2"}}]
+        answer = shop.request("POST", f"/v1/audience/{audience}/match", {"people": people})
+        assert answer.body == {"results": [{"customer": True}, {"customer": False}]}

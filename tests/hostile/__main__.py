@@ -1,7 +1,8 @@
-"""python -m tests.hostile --requests 200000 --seed 1: that many hostile requests, straight into the functions.
+"""python -m tests.hostile --requests 200000 --seed 1: calls the functions with that many hostile requests.
 
-With `--through http://127.0.0.1:8000` they go over HTTP to what `make run` serves. Exit code 1 if any is not answered
-as it should be, or leaves something behind. `--only N` makes the Nth request of a seed alone, and shows it.
+With `--through http://127.0.0.1:8000` the requests are sent over HTTP to the stack of `make run`. The exit code is 1 if
+an answer breaks the contract, or if a request leaves data behind. `--only N` sends only the Nth request of a seed, and
+prints it.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from pathlib import Path
 if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
-from tests.hostile.attacks import Attack, attack
+from tests.hostile.attacks import attack
 from tests.hostile.straight import ROUND, SHOP, handlers
-from tests.hostile.wire import Wire
+from tests.hostile.targets import Attack
+from tests.hostile.wire import HttpClient
 from tests.simulation.progress import Progress
 
 _SHOWN = 10
 
 
 def straight(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
-    """(number, request, what is wrong) of each that failed."""
+    """Calls the functions. Returns (number, request, description of the fault) of each request that failed."""
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
     with handlers() as made:
@@ -39,19 +41,19 @@ def straight(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[in
     return failed
 
 
-def through(wire: Wire, seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
-    """(number, request, what is wrong) of each that failed. Raises AssertionError if something was left behind."""
+def through(client: HttpClient, seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
+    """Sends over HTTP. Returns as `straight` does; raises AssertionError if the requests left data behind."""
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
-    before = wire.stands()
+    before = client.state()
     for number in numbers:
-        sent = attack(wire.shop, seed, number)
-        wrong = wire.run(sent)
+        sent = attack(client.shop, seed, number)
+        wrong = client.run(sent)
         if wrong:
             failed.append((number, sent, wrong))
         progress.add(1, f"{len(failed)} failed" if failed else "")
-    after = wire.stands()
-    assert before == after, f"something was left behind:\n{before}\n{after}"
+    after = client.state()
+    assert before == after, f"the requests left data behind:\n{before}\n{after}"
     return failed
 
 
@@ -74,14 +76,14 @@ def main() -> int:
     if options.only is not None:
         print(attack(SHOP, options.seed, options.only))
     if options.through:
-        with Wire.to_local(options.through) as wire:
-            failures = through(wire, options.seed, numbers)
+        with HttpClient.to_local(options.through) as client:
+            failures = through(client, options.seed, numbers)
     else:
         failures = straight(options.seed, numbers)
     print(shown(failures))
     for wrong, count in Counter(wrong[:60] for _, _, wrong in failures).most_common(_SHOWN):
         print(f"{count:7,} {wrong}")
-    print(f"{len(numbers):,} requests of seed {options.seed}: {len(failures):,} not taken as they should be")
+    print(f"{len(numbers):,} requests of seed {options.seed}: {len(failures):,} failed")
     return 1 if failures else 0
 
 

@@ -1,229 +1,168 @@
-"""Hostile requests on every route, and how the contract says that each is to be answered."""
+"""Hostile requests on every route, each with the statuses and the fields that its answer must have."""
 
 from __future__ import annotations
 
 import gzip
-import json
 import struct
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from tests.handlers import template
 from tests.hostile import payloads
 from tests.hostile.payloads import MARKER, NO_OBJECTS, Fault, Raw, render
+from tests.hostile.targets import BATCH_LIMIT, BODY_LIMITS, ORDER_LIMIT, UNKNOWN_ID, Attack, Route, Shop, routes
 
-ORDER_LIMIT, BATCH_LIMIT = 256 * 1024, 4 * 1024 * 1024
-AUDIENCE = "customers-orders-api"
-
-
-@dataclass(frozen=True)
-class Shop:
-    """Whom the requests are made to: an account with its keys, another one's key, and an order that stands."""
-
-    account: str
-    ingest: str
-    admin: str
-    order_id: str
-    other_admin: str = ""
-    revoked: str = ""
-
-
-@dataclass(frozen=True)
-class Attack:
-    """One request as it goes over the wire, and what is expected.
-
-    `faults`: exactly these fields are to be named, each with its code; None where no field is at fault.
-    `recorded`: whether a note of it may be left. `gateway`: the gateway may answer first, in its own words.
-    """
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes | None
-    statuses: frozenset[int]
-    what: str
-    faults: tuple[Fault, ...] | None = None
-    recorded: bool = False
-    gateway: bool = False
-
-    @property
-    def v1(self) -> bool:
-        return self.path.startswith("/v1/")
-
-
-@dataclass(frozen=True)
-class Route:
-    key: str
-    method: str = field(init=False)
-    pattern: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        method, _, pattern = self.key.partition(" ")
-        object.__setattr__(self, "method", method)
-        object.__setattr__(self, "pattern", pattern)
-
-    @property
-    def v1(self) -> bool:
-        return self.pattern.startswith("/v1/")
-
-    @property
-    def ingest(self) -> bool:
-        return self.key in _INGEST
-
-    def path(self, shop: Shop, **parameters: str) -> str:
-        """With parameters as they go over the wire; by default those of what stands."""
-        known = {
-            "account_id": shop.account, "order_id": quote(shop.order_id, safe=""), "audience_id": AUDIENCE,
-            "job_id": _NO_UUID, "deadletter_id": _NO_UUID, "request_id": _NO_UUID, "id_or_email": "nobody",
-            "provider": "my_shop",
-        } | parameters  # fmt: skip
-        out = self.pattern
-        for name, value in known.items():
-            out = out.replace("{" + name + "}", value)
-        return out
-
-
-_NO_UUID = "01890000-0000-4000-8000-000000000000"
-_INGEST = {
-    "POST /v1/order", "POST /v1/order/{order_id}", "DELETE /v1/order/{order_id}",
-    "POST /v3/{account_id}/shopper_activity/order", "POST /v3/{account_id}/shopper_activity/order/batch",
+# For each route of settings: a wrong body, the field that is named, and its code.
+_SETTINGS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
+    "PATCH /v1/account": [
+        ({"currency": wrong}, "currency", "format_error") for wrong in ("XXQ", 5, True, [], {}, "US", "usdd")
+    ]
+    + [({"time_zone": wrong}, "time_zone", "format_error") for wrong in ("Mars", 5, True, [], "../UTC", "\x00", "/etc")]
+    + [({"sources": wrong}, "sources", "format_error") for wrong in ([], "orders_api", 5, {}, ["x"], [None], [["x"]])]
+    + [({"name": wrong}, "name", code) for wrong, code in (
+        ("x" * 101, "length_error"), (MARKER, "format_error"), ([], "format_error"), (True, "format_error"))]
+    + [({name: "x"}, name, "format_error") for name in ("Name", "id", "account_id", "", "\x00", "a.b")],
+    "POST /v1/keys": [({"role": wrong}, "role", "format_error") for wrong in ("root", None, 5, [], {}, "", "Admin")]
+    + [({}, "role", "presence_error")]
+    + [({"role": "admin", "label": wrong}, "label", code) for wrong, code in (
+        ("x" * 101, "length_error"), (MARKER, "format_error"), ([], "format_error"), ({}, "format_error"))]
+    + [({"role": "admin", name: "x"}, name, "format_error") for name in ("account", "secret", "created_by", "id")],
+    "POST /v1/connections": [
+        ({"platform": wrong, "secret": "s"}, "platform", "format_error") for wrong in ("magento", 5, [], {}, "", None)
+    ]
+    + [({"platform": "shopify"}, "secret", ""), ({"platform": "woocommerce", "secret": "s"}, "secret", "")]
+    + [({"platform": "shopify", "secret": "s", "name": wrong}, "name", "format_error")
+       for wrong in ("A", "a/b", "", "x" * 65, 5, [], "a\n", "\u0000")]
+    + [({"platform": "shopify", "secret": "s", "provider": wrong}, "provider", "format_error")
+       for wrong in ("My", "a-b", "x" * 256, 5, [], "a\n")],
 }  # fmt: skip
-_PUBLIC = {"GET /openapi.json", "GET /", "GET /page/{file}"}
-# Routes that read a body, and how much of one.
-_BODIES = {
-    "POST /v1/order": ORDER_LIMIT, "POST /v1/order/{order_id}": ORDER_LIMIT,
-    "POST /v3/{account_id}/shopper_activity/order": ORDER_LIMIT,
-    "POST /v3/{account_id}/shopper_activity/order/batch": BATCH_LIMIT,
-    "POST /v1/audience/{audience_id}/match": BATCH_LIMIT, "DELETE /v1/transactions": ORDER_LIMIT,
-    "DELETE /v1/deadletters/{deadletter_id}": ORDER_LIMIT,
-}  # fmt: skip
-
-
-@cache
-def routes() -> list[Route]:
-    return [Route(key) for key in template.named_routes() if key not in _PUBLIC]
 
 
 @cache
 def _reading(*names: str) -> list[Route]:
-    return [route for route in routes() if route.key in _BODIES and (not names or route.key in names)]
+    return [route for route in routes() if route.key in BODY_LIMITS and (not names or route.key in names)]
 
 
-def _headers(route: Route, shop: Shop, chance: Random, key: str | None = None) -> dict[str, str]:
-    secret = key or (shop.ingest if route.ingest and chance.random() < 0.7 else shop.admin)
-    if route.v1 or chance.random() < 0.3:
+def _headers(route: Route, shop: Shop, rng: Random, key: str | None = None) -> dict[str, str]:
+    secret = key or (shop.ingest if route.ingest and rng.random() < 0.7 else shop.admin)
+    if route.v1 or rng.random() < 0.3:
         authorization = f"Bearer {secret}"
     else:
-        authorization = "Basic " + b64encode(f"{secret}{chance.choice([':', '', ':x'])}".encode()).decode()
+        authorization = "Basic " + b64encode(f"{secret}{rng.choice([':', '', ':x'])}".encode()).decode()
     headers = {"authorization": authorization}
-    if chance.random() < 0.9:
+    if rng.random() < 0.9:
         kinds = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"]
-        headers["content-type"] = chance.choice(kinds)
+        headers["content-type"] = rng.choice(kinds)
     return headers
 
 
-def _right(route: Route, chance: Random) -> dict[str, Any]:
-    """A body that the route would take."""
+def _right(route: Route, rng: Random) -> dict[str, Any]:
+    """A valid body for the route."""
     if route.key.endswith("/batch"):
-        return {"orders": [payloads.activity(chance) for _ in range(chance.randint(1, 3))]}
+        return {"orders": [payloads.activity(rng) for _ in range(rng.randint(1, 3))]}
     if route.pattern.endswith("shopper_activity/order"):
-        return payloads.activity(chance)
+        return payloads.activity(rng)
     if route.pattern.endswith("/match"):
         return {"people": [{"email": MARKER}, {"customer_id": "c"}]}
     if route.key == "DELETE /v1/transactions":
         return {"confirm": "purge"}
     if route.key.startswith("DELETE /v1/deadletters"):
         return {"reason": "a test"}
-    return payloads.order(chance)
+    if route.key in _SETTINGS:
+        return {"POST /v1/keys": {"role": "ingest"}, "PATCH /v1/account": {"name": "a shop"}}.get(
+            route.key, {"platform": "shopify", "secret": "s"}
+        )
+    return payloads.order(rng)
 
 
 # ------------------------------------------------------------------ the attacks
 
 
-def fields(shop: Shop, chance: Random) -> Attack:
+def fields(shop: Shop, rng: Random) -> Attack:
     """Wrong values in fields."""
-    route = chance.choice(_reading())
+    route = rng.choice(_reading())
     statuses, body, faults = 400 if route.v1 else 422, {}, []
     if route.key == "POST /v1/order":
-        body, faults = payloads.bad_order(chance)
+        body, faults = payloads.bad_order(rng)
     elif route.key == "POST /v1/order/{order_id}":
-        body, faults = payloads.bad_order(chance, edit=True)
+        body, faults = payloads.bad_order(rng, edit=True)
     elif route.pattern.endswith("shopper_activity/order"):
-        body, faults = payloads.bad_activity(chance)
+        body, faults = payloads.bad_activity(rng)
     elif route.pattern.endswith("/batch"):
-        body, faults = _batch(chance)
+        body, faults = _batch(rng)
     elif route.pattern.endswith("/match"):
-        body, faults = _match(chance)
+        body, faults = _match(rng)
     elif route.key == "DELETE /v1/transactions":
-        body, faults = _purge(chance)
+        body, faults = _purge(rng)
+    elif route.key in _SETTINGS:
+        body, name, code = rng.choice(_SETTINGS[route.key])
+        faults = [Fault((name,), code, render(body)[:80])]
     else:
-        body = chance.choice([{}, {"reason": None}, {"reason": ""}, {"reason": " "}, {"reason": 5}, {"reason": ["a"]},
+        body = rng.choice([{}, {"reason": None}, {"reason": ""}, {"reason": " "}, {"reason": 5}, {"reason": ["a"]},
                               {"reason": "x" * 501}, {"reason": True}, {"reason": {}}])  # fmt: skip
         faults = [Fault(("reason",), "presence_error", "the reason")]
     data = render(body).encode()
-    headers = _headers(route, shop, chance)
-    if chance.random() < 0.1:
-        data, headers["content-encoding"] = gzip.compress(data, 1, mtime=0), chance.choice(["gzip", "GZIP", "x-gzip"])
-    elif chance.random() < 0.05:
+    headers = _headers(route, shop, rng)
+    if rng.random() < 0.1:
+        data, headers["content-encoding"] = gzip.compress(data, 1, mtime=0), rng.choice(["gzip", "GZIP", "x-gzip"])
+    elif rng.random() < 0.05:
         data = b"\xef\xbb\xbf" + data
     what = "; ".join(fault.what for fault in faults)
-    if chance.random() < 0.05:
+    if rng.random() < 0.05:
         headers["idempotency-key"] = "k-1"
     return Attack(
         route.method, route.path(shop), headers, data, frozenset({statuses}), what, tuple(faults), route.ingest
     )
 
 
-def _batch(chance: Random) -> tuple[Any, list[Fault]]:
-    kind = chance.random()
+def _batch(rng: Random) -> tuple[Any, list[Fault]]:
+    kind = rng.random()
     if kind < 0.08:
-        return {"orders": chance.choice([None, [], {}])}, [Fault(("orders",), "presence_error", "no orders")]
+        return {"orders": rng.choice([None, [], {}])}, [Fault(("orders",), "presence_error", "no orders")]
     if kind < 0.14:
-        wrong = chance.choice([5, "x", True, {"a": {}}, Raw("1e999"), {"-1": {}}])
+        wrong = rng.choice([5, "x", True, {"a": {}}, Raw("1e999"), {"-1": {}}])
         return {"orders": wrong}, [Fault(("orders",), "format_error", "orders is no array")]
     if kind < 0.16:
-        one = Raw(render(payloads.activity(chance)))
+        one = Raw(render(payloads.activity(rng)))
         return {"orders": [one] * 1001}, [Fault(("orders",), "length_error", "1,001 orders")]
     if kind < 0.2:
         return {}, [Fault(("orders",), "presence_error", "orders left out")]
-    orders: list[Any] = [payloads.activity(chance) for _ in range(chance.randint(1, 4))]
+    orders: list[Any] = [payloads.activity(rng) for _ in range(rng.randint(1, 4))]
     faults: list[Fault] = []
     for index in range(len(orders)):
-        if chance.random() < 0.4 or (index == len(orders) - 1 and not faults):
-            if chance.random() < 0.1:
-                orders[index] = chance.choice(["x", 5, [], True, Raw("1e999")])
+        if rng.random() < 0.4 or (index == len(orders) - 1 and not faults):
+            if rng.random() < 0.1:
+                orders[index] = rng.choice(["x", 5, [], True, Raw("1e999")])
                 faults.append(Fault(("orders", index), "format_error", "no object"))
                 continue
-            orders[index], found = payloads.bad_activity(chance)
+            orders[index], found = payloads.bad_activity(rng)
             faults += [Fault(("orders", index, *fault.path), fault.code, fault.what) for fault in found]
     return {"orders": orders}, faults
 
 
-def _match(chance: Random) -> tuple[Any, list[Fault]]:
-    kind = chance.random()
+def _match(rng: Random) -> tuple[Any, list[Fault]]:
+    kind = rng.random()
     if kind < 0.2:
-        wrong = chance.choice([None, [], 5, "x", {}, True, Raw("1e999")])
+        wrong = rng.choice([None, [], 5, "x", {}, True, Raw("1e999")])
         return {"people": wrong}, [Fault(("people",), "", "people is no array")]
     if kind < 0.25:
         return {}, [Fault(("people",), "", "people left out")]
     if kind < 0.27:
         return {"people": [{"email": MARKER}] * 1001}, [Fault(("people",), "", "1,001 people")]
-    people: list[Any] = [{"email": MARKER} for _ in range(chance.randint(1, 3))]
-    index = chance.randrange(len(people))
+    people: list[Any] = [{"email": MARKER} for _ in range(rng.randint(1, 3))]
+    index = rng.randrange(len(people))
     if kind < 0.4:
-        people[index] = chance.choice([None, 5, "x", [], True, {}, {"email": ""}, {"address": {}}, {"x": 1}])
-        return {"people": people}, [Fault(("people", index), "", "says nobody")]
-    name, inner = chance.choice(
+        people[index] = rng.choice([None, 5, "x", [], True, {}, {"email": ""}, {"address": {}}, {"x": 1}])
+        return {"people": people}, [Fault(("people", index), "", "names nobody")]
+    name, inner = rng.choice(
         [("email", "email"), ("email_sha256", "sha256"), ("customer_id", "person"), ("address", "object"),
          ("address_1", "line"), ("postal_code", "line"), ("city", "line"), ("country", "line")]
     )  # fmt: skip
-    value, _ = payloads.bad(inner, False, chance)
+    value, _ = payloads.bad(inner, False, rng)
     path = (
         ("people", index, name)
         if inner in ("email", "sha256", "person", "object")
@@ -235,29 +174,29 @@ def _match(chance: Random) -> tuple[Any, list[Fault]]:
     return {"people": people}, [Fault(path, "", f"{name} = {render(value)[:60]}")]
 
 
-def _purge(chance: Random) -> tuple[Any, list[Fault]]:
+def _purge(rng: Random) -> tuple[Any, list[Fault]]:
     body: dict[str, Any] = {"confirm": "purge"}
     faults = []
-    if chance.random() < 0.5:
-        body["confirm"] = chance.choice([None, "", "yes", True, 1, [], {}, "PURGE", "purge "])
+    if rng.random() < 0.5:
+        body["confirm"] = rng.choice([None, "", "yes", True, 1, [], {}, "PURGE", "purge "])
         faults.append(Fault(("confirm",), "", "the confirmation"))
-    if chance.random() < 0.5:
-        body["source"] = chance.choice(["", "shopify", 5, True, [], {}, ["orders_api"]])
+    if rng.random() < 0.5:
+        body["source"] = rng.choice(["", "shopify", 5, True, [], {}, ["orders_api"]])
         faults.append(Fault(("source",), "", "the source"))
-    if chance.random() < 0.5 or not faults:
-        # A purge that was to be narrower must not take everything: no other field is known, whatever it says.
-        name = chance.choice(["before", "Source", "sources", "account", "person", "dry_run", "", "\x00", "a.b"])
-        body[name] = chance.choice(["2019-01-01", "orders_api", None, True, 5, [], {}, Raw("1e999")])
+    if rng.random() < 0.5 or not faults:
+        # An unknown field may be meant to narrow the purge, which must then be refused, not purge everything.
+        name = rng.choice(["before", "Source", "sources", "account", "person", "dry_run", "", "\x00", "a.b"])
+        body[name] = rng.choice(["2019-01-01", "orders_api", None, True, 5, [], {}, Raw("1e999")])
         faults.append(Fault((name,), "", f"{name} = {render(body[name])[:60]}"))
     return body, faults
 
 
-def bodies(shop: Shop, chance: Random) -> Attack:
-    """Bodies that cannot be read, or are no objects."""
-    route = chance.choice(_reading())
-    headers = _headers(route, shop, chance)
-    if chance.random() < 0.2:
-        data, what = chance.choice(NO_OBJECTS).encode(), "no object"
+def bodies(shop: Shop, rng: Random) -> Attack:
+    """Bodies that cannot be parsed, or are no JSON objects."""
+    route = rng.choice(_reading())
+    headers = _headers(route, shop, rng)
+    if rng.random() < 0.2:
+        data, what = rng.choice(NO_OBJECTS).encode(), "no object"
         if route.pattern.endswith("/batch"):
             faults = (Fault(("orders",), "presence_error", what),)
         elif route.pattern.endswith("/match"):
@@ -270,50 +209,50 @@ def bodies(shop: Shop, chance: Random) -> Attack:
             route.method, route.path(shop), headers, data, frozenset({400 if route.v1 else 422}), what, faults,
             route.ingest,
         )  # fmt: skip
-    data, what = payloads.unreadable(_right(route, chance), chance)
+    data, what = payloads.unreadable(_right(route, rng), rng)
     if not data and route.method == "DELETE":
         data = b"{"
     return Attack(route.method, route.path(shop), headers, data, frozenset({400}), what, recorded=route.ingest)
 
 
-def encodings(shop: Shop, chance: Random) -> Attack:
+def encodings(shop: Shop, rng: Random) -> Attack:
     """gzip that is cut short, broken or a bomb; other encodings and content types."""
-    route = chance.choice(_reading())
-    headers = _headers(route, shop, chance)
+    route = rng.choice(_reading())
+    headers = _headers(route, shop, rng)
     headers["content-encoding"] = "gzip"
-    data = gzip.compress(render(_right(route, chance)).encode(), 1, mtime=0)
-    kind, status, what = chance.randrange(9), 400, ""
+    data = gzip.compress(render(_right(route, rng)).encode(), 1, mtime=0)
+    kind, status, what = rng.randrange(9), 400, ""
     if kind == 0:
-        data, what = data[: chance.randrange(2, len(data) - 1)], "gzip cut short"
+        data, what = data[: rng.randrange(2, len(data) - 1)], "gzip cut short"
     elif kind == 1:
         data, what = data[:-8] + struct.pack("<II", 0, 0), "gzip of a wrong checksum"
     elif kind == 2:
-        data, what = data[:12] + chance.randbytes(len(data)), "gzip of noise"
+        data, what = data[:12] + rng.randbytes(len(data)), "gzip of noise"
     elif kind == 3:
-        data, what, status = _bomb(chance.choice([2, 60])), "a bomb", 413
+        data, what, status = _bomb(rng.choice([2, 60])), "a bomb", 413
     elif kind == 4:
         data, what = gzip.compress(b" ", mtime=0) * 40 + data, "gzip of many members"
     elif kind == 5:
         data, what, status = _wide_bomb(), "a bomb in many members", 413
     elif kind == 6:
-        encoding = chance.choice(["br", "deflate", "zstd", "gzip, gzip", "gzip;q=1", "compress", "\x7f", "x" * 2000])
+        encoding = rng.choice(["br", "deflate", "zstd", "gzip, gzip", "gzip;q=1", "compress", "\x7f", "x" * 2000])
         headers["content-encoding"], what, status = encoding, "another encoding", 415
     elif kind == 7:
-        data, what = zlib.compress(render(_right(route, chance)).encode()), "zlib that says it is gzip"
+        data, what = zlib.compress(render(_right(route, rng)).encode()), "zlib that says it is gzip"
     else:
         del headers["content-encoding"]
-        data = render(_right(route, chance)).encode()
+        data = render(_right(route, rng)).encode()
         wrong = ["text/plain", "application/xml", "multipart/form-data; boundary=x",
                  "application/x-www-form-urlencoded",
                  "application/jsonx", "json", "application/json,text/plain", "text/html", "*/*",
                  "image/png"]  # fmt: skip
-        headers["content-type"], what, status = chance.choice(wrong), "another content type", 415
+        headers["content-type"], what, status = rng.choice(wrong), "another content type", 415
     return Attack(route.method, route.path(shop), headers, data, frozenset({status}), what, recorded=route.ingest)
 
 
 @cache
 def _bomb(mebibytes: int) -> bytes:
-    """Of that many times 4 MiB."""
+    """A gzip that inflates to that many times 4 MiB."""
     return gzip.compress(b'{"a":"' + b"a" * (mebibytes * BATCH_LIMIT) + b'"}', 9, mtime=0)
 
 
@@ -322,35 +261,35 @@ def _wide_bomb() -> bytes:
     return gzip.compress(b" " * (BATCH_LIMIT // 8), 9, mtime=0) * 12
 
 
-def sizes(shop: Shop, chance: Random) -> Attack:
-    """Bodies just over what a route takes. The gateway has a limit of its own, beyond ours."""
-    route = chance.choice(_reading())
-    limit = _BODIES[route.key]
-    body = _right(route, chance) | {"padding": "x" * (limit + chance.choice([1, 1000]))}
+def sizes(shop: Shop, rng: Random) -> Attack:
+    """Bodies just over the limit of a route. The gateway has a higher limit of its own."""
+    route = rng.choice(_reading())
+    limit = BODY_LIMITS[route.key]
+    body = _right(route, rng) | {"padding": "x" * (limit + rng.choice([1, 1000]))}
     what = "a body that is too large"
-    if route.pattern.endswith("/batch") and chance.random() < 0.7:
+    if route.pattern.endswith("/batch") and rng.random() < 0.7:
         orders = body["orders"]
         orders[-1]["padding"] = "é" * (ORDER_LIMIT // 2)
         del body["padding"]
         what = "an order of a batch that is too large"
     return Attack(
-        route.method, route.path(shop), _headers(route, shop, chance), render(body).encode(), frozenset({413}), what,
+        route.method, route.path(shop), _headers(route, shop, rng), render(body).encode(), frozenset({413}), what,
         recorded=route.ingest, gateway=True,
     )  # fmt: skip
 
 
-def keys(shop: Shop, chance: Random) -> Attack:
-    """No key, garbage, revoked, another account's, or one of the wrong role, with any body."""
-    route = chance.choice(routes())
-    headers = _headers(route, shop, chance)
-    if route.key in _BODIES:
-        data = render(chance.choice([payloads.order, payloads.activity])(chance)).encode()
-        if chance.random() < 0.3:
-            data, _ = payloads.unreadable(payloads.order(chance), chance)
+def keys(shop: Shop, rng: Random) -> Attack:
+    """Requests without a key, or with a wrong, a revoked or another account's key, or one of the wrong role."""
+    route = rng.choice(routes())
+    headers = _headers(route, shop, rng)
+    if route.key in BODY_LIMITS:
+        data = render(rng.choice([payloads.order, payloads.activity])(rng)).encode()
+        if rng.random() < 0.3:
+            data, _ = payloads.unreadable(payloads.order(rng), rng)
     else:
         data = b""
     status, what = 403 if route.v1 else 401, "garbage for a key"
-    kind = chance.randrange(6)
+    kind = rng.randrange(6)
     path = route.path(shop)
     if kind == 0:
         del headers["authorization"]
@@ -361,17 +300,17 @@ def keys(shop: Shop, chance: Random) -> Attack:
                    "Bearer " + "x" * 5000, "Basic " + "QUFB" * 1500, "Basic /////w==", "bearer nobody", "Basic Og==",
                    "Bearer a b", f"Bearer {shop.admin} x", "Token x", "\xff\xfe",
                    f"Bearer {shop.admin.upper()}"]  # fmt: skip
-        headers["authorization"] = chance.choice(garbage)
+        headers["authorization"] = rng.choice(garbage)
     elif kind == 2:
-        secret = "".join(chance.choices("abcdef0123456789:._-", k=chance.randint(1, 60)))
+        secret = "".join(rng.choices("abcdef0123456789:._-", k=rng.randint(1, 60)))
         headers["authorization"] = f"Bearer {secret}"
     elif kind == 3 and shop.revoked:
         headers["authorization"], what = f"Bearer {shop.revoked}", "a revoked key"
     elif kind == 4 and not route.v1:
-        other = chance.choice(["0", "other-shop", "%2e%2e", "1234567%00", "%31234568", quote(MARKER), "x" * 2000])
+        other = rng.choice(["0", "other-shop", "%2e%2e", "1234567%00", "%31234568", quote(MARKER), "x" * 2000])
         path, status, what = route.path(shop, account_id=other), 403, "a path of another account"
     elif not route.ingest:
-        headers = _headers(route, shop, chance, key=shop.ingest)
+        headers = _headers(route, shop, rng, key=shop.ingest)
         status, what = 403, "an ingest key"
     else:
         headers["authorization"] = "Bearer nobody"
@@ -388,89 +327,90 @@ _ODD_SEGMENTS = [
 ]  # fmt: skip
 
 
-def paths(shop: Shop, chance: Random) -> Attack:
-    """Odd segments where an id is expected: nothing is known by them."""
+def paths(shop: Shop, rng: Random) -> Attack:
+    """Odd path segments in place of an id: nothing has such an id, so the answer is 404."""
     taking = [route for route in routes() if "{" in route.pattern.replace("{account_id}", "")]
-    # Who is not known may be in the queue: their erasure is no refusal.
-    route = chance.choice([one for one in taking if one.key != "DELETE /v3/{account_id}/people/{id_or_email}"])
+    # An unknown person may be in the queue, so their erasure is not refused.
+    route = rng.choice([one for one in taking if one.key != "DELETE /v3/{account_id}/people/{id_or_email}"])
     names = [name for name in ("order_id", "audience_id", "job_id", "deadletter_id", "request_id", "id_or_email",
                                "provider") if "{" + name + "}" in route.pattern]  # fmt: skip
-    segments = {name: chance.choice(_ODD_SEGMENTS) for name in names}
-    data = render(_right(route, chance) | {"order_id": None}).encode() if route.key in _BODIES else None
+    segments = {name: rng.choice(_ODD_SEGMENTS) for name in names}
+    data = render(_right(route, rng) | {"order_id": None}).encode() if route.key in BODY_LIMITS else None
     return Attack(
-        route.method, route.path(shop, **segments), _headers(route, shop, chance), data, frozenset({404}),
+        route.method, route.path(shop, **segments), _headers(route, shop, rng), data, frozenset({404}),
         f"an odd path {segments}", gateway=True,
     )  # fmt: skip
 
 
-def queries(shop: Shop, chance: Random) -> Attack:
-    """Wrong parameters of lists."""
+def queries(shop: Shop, rng: Random) -> Attack:
+    """Invalid query parameters of lists."""
     lists = {
-        "GET /v1/audience/{audience_id}": ("limit", "cursor", "format"), "GET /v1/deadletters": ("limit", "cursor"),
+        "GET /v1/audience/{audience_id}": ("limit", "cursor", "format"),
+        "GET /v1/deadletters": ("limit", "cursor"),
         "GET /v1/transactions": ("limit", "cursor", "status", "source"),
-    }  # fmt: skip
-    key = chance.choice(list(lists))
-    name = chance.choice(lists[key])
+    }
+    key = rng.choice(list(lists))
+    name = rng.choice(lists[key])
     wrong = {
         "limit": ["0", "201", "-1", "1.5", "x", "", "%D9%A3", "1e2", "99999", "NaN", "%00", "1&limit=2",
                   "9" * 5000],
         "cursor": ["", "x", "%00", "%ff", "a" * 5000, "%3D%3D%3D", "AAAA", "null", "..%2F", "MDAwMDAwMDAwMDAwMDAwMDAw",
-                   _NO_UUID, "%F0%9F%8D%95", "ffffffff-ffff-7fff-bfff-ffffffffffff"],
+                   UNKNOWN_ID, "%F0%9F%8D%95", "ffffffff-ffff-7fff-bfff-ffffffffffff"],
         "status": ["", "x", "Applied", "%00", "applied,failed", "applied&status=failed", "9" * 3000],
         "format": ["", "xml", "CSV", "csv,json", "null"],
         "source": ["", "x", "shopify", "%00", "orders_api%20", "9" * 3000],
     }  # fmt: skip
     route = Route(key)
-    path = f"{route.path(shop)}?{name}={chance.choice(wrong[name])}"
+    path = f"{route.path(shop)}?{name}={rng.choice(wrong[name])}"
     return Attack(
-        "GET", path, _headers(route, shop, chance), None, frozenset({400}), f"a wrong {name}",
+        "GET", path, _headers(route, shop, rng), None, frozenset({400}), f"a wrong {name}",
         (Fault((name,), "", name),),
     )  # fmt: skip
 
 
-def lookups(shop: Shop, chance: Random) -> Attack:
-    """Parameters that find nothing: an empty list, whatever they are."""
-    value = chance.choice([s for s in _ODD_SEGMENTS if s != "%"] + ["", _NO_UUID])
-    name = chance.choice(["request_id", "order_id"])
+def lookups(shop: Shop, rng: Random) -> Attack:
+    """Odd query parameters that are valid but find nothing: the answer is an empty list."""
+    value = rng.choice([s for s in _ODD_SEGMENTS if s != "%"] + ["", UNKNOWN_ID])
+    name = rng.choice(["request_id", "order_id"])
     route = Route("GET /v1/transactions")
     return Attack(
-        "GET", f"{route.path(shop)}?{name}={value}", _headers(route, shop, chance), None, frozenset({200}),
+        "GET", f"{route.path(shop)}?{name}={value}", _headers(route, shop, rng), None, frozenset({200}),
         f"{name}={value[:40]}",
     )  # fmt: skip
 
 
-def methods(shop: Shop, chance: Random) -> Attack:
-    """Methods that a path does not take, and paths that are not there."""
-    headers = {} if chance.random() < 0.3 else {"authorization": f"Bearer {shop.admin}"}
+def methods(shop: Shop, rng: Random) -> Attack:
+    """Methods that a path does not support, and paths that do not exist."""
+    headers = {} if rng.random() < 0.3 else {"authorization": f"Bearer {shop.admin}"}
     odd = ["PUT", "PATCH", "OPTIONS", "TRACE", "HEAD", "PROPFIND", "BREW", "get", "M-SEARCH", "DELETE", "POST", "GET"]
-    if chance.random() < 0.5:
-        route = chance.choice(routes())
+    if rng.random() < 0.5:
+        route = rng.choice(routes())
         known = {r.method for r in routes() if r.pattern == route.pattern}
-        if route.pattern == "/v1/order/{order_id}/history":  # which is also the path of an order
+        if route.pattern == "/v1/order/{order_id}/history":  # also the path of an order whose id ends in /history
             known = {"POST", "DELETE", "GET"}
-        method = chance.choice([m for m in odd if m not in known])
+        method = rng.choice([m for m in odd if m not in known])
         return Attack(method, route.path(shop), headers, None, frozenset({405}), "a method it does not take")
-    nowhere = ["/v1", "/v1/", "/v1/orders", "/v1/order/", "/v1//order", "/v2", "/v3/",
+    nowhere = ["/v1", "/v1/", "/v1/orderly", "/v1/order/", "/v1//order", "/v2", "/v3/",
                "/v3/1234567", "/.env",
                f"/v3/{shop.account}/people/", f"/v3/{shop.account}/people/a/b", "/%2e%2e/v1/order",
                "/V1/order", "/v1/order%2F", "//", "/v1/audience", "/v1/audience//match", "/favicon.ico",
                "/v1/order;a", "/v1/" + "x" * 4000, "/v1/deadletters//replay", "/v3//people/a", "/v4/a",
                "/%00"]  # fmt: skip
-    return Attack(chance.choice(odd), chance.choice(nowhere), headers, None, frozenset({404}), "nothing is there")
+    return Attack(rng.choice(odd), rng.choice(nowhere), headers, None, frozenset({404}), "nothing is there")
 
 
-def headers(shop: Shop, chance: Random) -> Attack:
-    """Odd and giant headers around a body that is wrong, and idempotency keys that are none."""
-    if chance.random() < 0.4:
-        route = chance.choice(_reading("POST /v3/{account_id}/shopper_activity/order",
+def headers(shop: Shop, rng: Random) -> Attack:
+    """Odd and giant headers of an invalid body, and invalid idempotency keys."""
+    if rng.random() < 0.4:
+        route = rng.choice(_reading("POST /v3/{account_id}/shopper_activity/order",
                                        "POST /v3/{account_id}/shopper_activity/order/batch"))  # fmt: skip
-        key = chance.choice(["", " ", "k" * 256, "k" * 4000])
+        key = rng.choice(["", " ", "k" * 256, "k" * 4000])
         return Attack(
-            route.method, route.path(shop), _headers(route, shop, chance) | {"idempotency-key": key},
-            render(_right(route, chance)).encode(), frozenset({422}), "an idempotency key that is none",
+            route.method, route.path(shop), _headers(route, shop, rng) | {"idempotency-key": key},
+            render(_right(route, rng)).encode(), frozenset({422}), "an invalid idempotency key",
             (Fault(("Idempotency-Key",), "length_error" if key.strip() else "presence_error", ""),), True,
         )  # fmt: skip
-    attack = fields(shop, chance)
+    attack = fields(shop, rng)
     names = ["x-forwarded-for", "cookie", "accept", "user-agent", "x-http-method-override", "x-confirm", "referer",
              "range",
              "if-none-match", "x-amzn-trace-id", "expect-ct"]  # fmt: skip
@@ -485,7 +425,7 @@ def headers(shop: Shop, chance: Random) -> Attack:
         "x" * 60_000,
         "\x7f",
     ]
-    added = {chance.choice(names): chance.choice(values) for _ in range(3)}
+    added = {rng.choice(names): rng.choice(values) for _ in range(3)}
     added = {name: value for name, value in added.items() if not (name == "range" and len(value) > 9000)}
     giant = sum(map(len, added.values())) > 9000
     return Attack(
@@ -501,83 +441,12 @@ _KINDS: list[tuple[int, Callable[[Shop, Random], Attack]]] = [
 
 
 def attack(shop: Shop, seed: int, number: int) -> Attack:
-    """The same one for the same seed and number."""
-    chance = Random(f"{seed}/{number}")
-    (make,) = chance.choices([kind for _, kind in _KINDS], [weight for weight, _ in _KINDS])
-    return make(shop, chance)
+    """The attack with this number; the same for the same seed."""
+    rng = Random(f"{seed}/{number}")
+    (make,) = rng.choices([kind for _, kind in _KINDS], [weight for weight, _ in _KINDS])
+    return make(shop, rng)
 
 
 def attacks(shop: Shop, seed: int, count: int) -> Iterator[tuple[int, Attack]]:
     for number in range(count):
         yield number, attack(shop, seed, number)
-
-
-# ------------------------------------------------------------------ the answers
-
-_V1_NAMES = {
-    400: "ValidationError", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "TooLarge",
-    415: "UnsupportedMediaType",
-}  # fmt: skip
-
-
-def complaint(attack: Attack, status: int, headers: dict[str, str], text: str) -> str:
-    """What is wrong with an answer, empty if nothing is."""
-    if attack.gateway and status in (400, 413, 431) and not text.startswith('{"err'):
-        return ""
-    if status not in attack.statuses:
-        return f"{status} instead of {sorted(attack.statuses)}: {text[:300]}"
-    if attack.method == "HEAD" and not text:
-        return ""
-    try:
-        body = json.loads(text)
-    except ValueError:
-        return f"the answer is no JSON: {text[:200]}"
-    if status == 200:
-        # Other attacks may have named the same order, and were refused.
-        found = {entry["status"] for entry in body["transactions"]}
-        return "" if found <= {"rejected"} else f"found something: {text[:200]}"
-    if MARKER in text or "Traceback" in text or 'File "' in text:
-        return f"tells too much: {text[:300]}"
-    if headers.get("content-type") != "application/json":
-        return f"content type {headers.get('content-type')}"
-    if status == 405 and not headers.get("allow"):
-        return "405 without Allow"
-    return _v1(attack, status, body) if attack.v1 or attack.path == "/v1" else _v3(attack, status, headers, body)
-
-
-def _v1(attack: Attack, status: int, body: Any) -> str:
-    if status == 403:
-        return "" if body == {"error": "Unauthorized"} else f"not as v1 refuses: {body}"
-    error = body.get("error")
-    if not isinstance(error, dict) or set(error) != {"name", "message", "details"}:
-        return f"not as v1 tells errors: {body}"
-    if error["name"] != _V1_NAMES[status] or not error["message"]:
-        return f"named {error['name']}"
-    if attack.faults is None:
-        return ""
-    told = {detail["field"] or "" for detail in error["details"]}
-    wanted = {fault.field for fault in attack.faults}
-    return "" if told == wanted else f"names {sorted(told)} instead of {sorted(wanted)}"
-
-
-def _v3(attack: Attack, status: int, headers: dict[str, str], body: Any) -> str:
-    told = body.get("errors")
-    if not isinstance(told, list) or not told:
-        return f"not as v3 tells errors: {body}"
-    if not all({"code", "message"} <= set(error) and error["message"] for error in told):
-        return f"not as v3 tells errors: {body}"
-    codes = {error["code"] for error in told}
-    if status == 401:
-        good = codes == {"authentication_error"} and "www-authenticate" in headers
-        return "" if good else f"401 with {codes}, {headers}"
-    alone = {403: "authorization_error", 404: "not_found_error", 413: "length_error", 415: "format_error",
-             400: "format_error", 405: "method_not_allowed_error"}  # fmt: skip
-    if attack.faults is None:
-        return "" if codes == {alone[status]} else f"{status} with {codes}"
-    named = {error.get("attribute") or "" for error in told}
-    wanted = {fault.field for fault in attack.faults}
-    if named != wanted:
-        return f"names {sorted(named)} instead of {sorted(wanted)}"
-    pairs = {(error.get("attribute") or "", error["code"]) for error in told}
-    missing = {(fault.field, fault.code) for fault in attack.faults if fault.code} - pairs
-    return f"lacks {sorted(missing)}: {sorted(pairs)}" if missing else ""

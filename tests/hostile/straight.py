@@ -1,4 +1,4 @@
-"""Straight into the handlers: the template's functions on a store in memory, and what each request left behind."""
+"""Calls the template's functions on a store in memory, without HTTP, and checks what each request left behind."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ from local import template as templates
 from tests.audience_run.costs import INDEXES
 from tests.handlers import template
 from tests.handlers.shop import Context, forget_clients, forget_keys
-from tests.hostile.attacks import Attack, Shop, complaint
-from tests.hostile.payloads import MARKER, STANDING
-from tests.simulation.store import SQS, DynamoDB
+from tests.hostile.answers import complaint
+from tests.hostile.payloads import EXISTING_ORDER, MARKER
+from tests.hostile.targets import Attack, Shop
+from tests.simulation.queues import SQS
+from tests.simulation.store import DynamoDB
 from tillbook.aws import clients, telemetry
 from tillbook.records import rejections
 from tillbook.records.accounts import Account, Accounts
@@ -28,23 +30,23 @@ from tillbook.records.keys import Keys
 from tillbook.web import endpoint
 
 ACCOUNT, OTHER = "1234567", "other-shop"
-SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", "stands #1", "other-secret", "revoked-secret")
+SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", str(EXISTING_ORDER["order_id"]), "other-secret", "revoked-secret")
 LEDGER, RECORDS, QUEUE = "LedgerTable", "RecordsTable", "https://sqs.test/OrdersQueue"
 MAX_RECORD_BYTES = 8 * 1024
-# After as many a store is thrown away: its rejections are bounded a day, and it grows.
+# Number of requests on one store. A new store starts a new daily limit of recorded rejections, and is small.
 ROUND = 500
 
 
 @dataclass
 class Left:
-    """What requests left behind: writes as (table, pk), and messages."""
+    """Traces of the requests: writes as (table, pk, new item), and messages."""
 
     writes: list[tuple[str, str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
 
 
 class Handlers:
-    """The functions on one store."""
+    """The functions on one store, which `open` replaces by a new one."""
 
     def __init__(self) -> None:
         self.left = Left()
@@ -56,7 +58,7 @@ class Handlers:
         }
 
     def open(self) -> None:
-        """A new store, with an order that stands."""
+        """Opens a new store that has one order."""
         self.dynamodb = DynamoDB()
         self.dynamodb.add_table(LEDGER, **INDEXES)
         self.dynamodb.add_table(RECORDS)
@@ -71,7 +73,7 @@ class Handlers:
         keys.create(ACCOUNT, "admin", secret=SHOP.admin)
         keys.create(OTHER, "admin", secret=SHOP.other_admin)
         keys.revoke(ACCOUNT, keys.create(ACCOUNT, "admin", secret=SHOP.revoked)[0].id)
-        order = json.dumps(STANDING).encode()
+        order = json.dumps(EXISTING_ORDER).encode()
         made = self.call("POST", "/v1/order", {"authorization": f"Bearer {SHOP.ingest}"}, order)
         assert made["statusCode"] == 201, made
         seen = self.call("GET", "/v1/transactions", {"authorization": f"Bearer {SHOP.admin}"}, None)
@@ -83,7 +85,7 @@ class Handlers:
         self.left.writes.append((name, key[0], new))
 
     def call(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> dict[str, Any]:
-        """As it comes through the front door."""
+        """Calls the route's function with the event that the gateway makes of a request."""
         raw_path, _, query = path.partition("?")
         route = front_door.match(self.routes, method, raw_path)
         assert route is not None
@@ -98,7 +100,7 @@ class Handlers:
         return answer
 
     def run(self, attack: Attack) -> str:
-        """What is wrong with how it was taken, empty if nothing is."""
+        """Runs one attack. Describes the first difference from the contract; empty if there is none."""
         self.left.writes.clear()
         self.left.messages.clear()
         try:
@@ -113,18 +115,18 @@ class Handlers:
         if any(name == LEDGER for name, _, _ in self.left.writes):
             return "the ledger was written"
         records = [(pk, item) for _, pk, item in self.left.writes if pk != f"{ACCOUNT}/l"]
-        noted = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/t/rejected/")]
-        beside = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/x/")]
-        if len(records) != len(noted) + len(beside) or len(noted) > 1 or len(beside) > len(noted):
+        rejected = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/t/rejected/")]
+        by_order = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/x/")]
+        if len(records) != len(rejected) + len(by_order) or len(rejected) > 1 or len(by_order) > len(rejected):
             return f"left {[pk for pk, _ in records]}"
-        if noted and not attack.recorded:
-            return "a note was left"
-        if attack.recorded and not noted:
-            return "no note was left"
+        if rejected and not attack.recorded:
+            return "a rejection was recorded"
+        if attack.recorded and not rejected:
+            return "no rejection was recorded"
         for _, item in records:
             text = str(item)
             if len(text.encode()) > MAX_RECORD_BYTES:
-                return f"a note of {len(text.encode())} bytes was left"
+                return f"a record of {len(text.encode())} bytes was left"
             if MARKER in text:
                 return "an e-mail was left"
         return ""
@@ -132,12 +134,15 @@ class Handlers:
 
 @contextmanager
 def handlers() -> Iterator[Handlers]:
-    environment = template.environment({LEDGER: LEDGER, RECORDS: RECORDS}, {"OrdersQueue": QUEUE})
+    tables = {name: name for name in template.resources("AWS::DynamoDB::Table")}
+    environment = template.environment(tables, {"OrdersQueue": QUEUE, "JobsQueue": QUEUE})
     made = Handlers()
     with (
         patch.dict(os.environ, environment),
         patch.object(clients, "dynamodb", lambda: made.dynamodb),
         patch.object(clients, "sqs", lambda: made.sqs),
+        # Every hostile request is refused before a secret would be read.
+        patch.object(clients, "ssm", SimpleNamespace),
         patch.object(telemetry, "metrics", SimpleNamespace(add_metric=lambda **_: None)),
         patch.object(telemetry.logger.handlers[0], "stream", io.StringIO()),
     ):

@@ -1,4 +1,4 @@
-"""A slice of the hostile requests; all of them by `python -m tests.hostile --requests 200000 --seed 1`."""
+"""3,000 hostile requests; `python -m tests.hostile --requests 200000 --seed 1` makes more."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hostile.__main__ import shown, straight
-from tests.hostile.attacks import attacks, routes
+from tests.hostile.attacks import attacks
 from tests.hostile.straight import ACCOUNT, ROUND, SHOP, Handlers, handlers
+from tests.hostile.targets import routes
 from tillbook.contract import orders_api, shopper_activity
 from tillbook.records import rejections
 from tillbook.rules import times
@@ -24,13 +25,13 @@ REQUESTS = int(os.environ.get("REQUESTS", "3000"))
 SEED = int(os.environ.get("SEED", "1"))
 
 
-def test_each_is_refused_as_its_api_refuses_and_leaves_nothing_behind() -> None:
+def test_each_request_is_refused_as_its_api_demands_and_leaves_no_data() -> None:
     print(f"seed {SEED}")
     failures = straight(SEED, range(REQUESTS), quiet=True)
     assert not failures, shown(failures)
 
 
-def test_every_route_is_attacked_and_every_refusal_is_expected_of_some() -> None:
+def test_every_route_is_attacked_and_every_status_is_expected() -> None:
     seen: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
     for _, attack in attacks(SHOP, SEED, 3000):
@@ -46,11 +47,11 @@ def test_every_route_is_attacked_and_every_refusal_is_expected_of_some() -> None
     assert set(statuses) == {200, 400, 401, 403, 404, 405, 413, 415, 422}
 
 
-def test_a_seed_is_the_same_requests_every_time() -> None:
+def test_a_seed_gives_the_same_requests_every_time() -> None:
     assert list(attacks(SHOP, 7, 200)) == list(attacks(SHOP, 7, 200))
 
 
-def test_notes_of_a_client_in_a_loop_are_bounded() -> None:
+def test_recorded_rejections_of_a_client_in_a_loop_are_bounded() -> None:
     with handlers() as made:
         made.open()
         for _ in range(rejections.A_DAY + 200):
@@ -62,12 +63,11 @@ def test_notes_of_a_client_in_a_loop_are_bounded() -> None:
         assert len(noted) == rejections.A_DAY
 
 
-def test_a_check_that_finds_nothing_would_show() -> None:
-    """Each kind of thing that may be left behind is noticed."""
+def test_each_kind_of_data_that_a_request_leaves_is_noticed() -> None:
     with handlers() as made:
         (attack,) = [a for _, a in attacks(SHOP, SEED, ROUND) if a.what == "no key"][:1]
         assert made.run(attack) == ""
-        for spoil, told in (
+        for spoil, wanted in (
             (lambda: made.sqs.send_message(QueueUrl=made.sqs.url, MessageBody="x"), "something was queued"),
             (lambda: _put(made, "LedgerTable"), "the ledger was written"),
             (lambda: _put(made, "RecordsTable"), "left ["),
@@ -75,7 +75,7 @@ def test_a_check_that_finds_nothing_would_show() -> None:
             made.left.writes.clear()
             made.left.messages.clear()
             spoil()
-            assert made._left(attack).startswith(told)
+            assert made._left(attack).startswith(wanted)
 
 
 def _put(made: Handlers, table: str) -> None:
@@ -86,7 +86,7 @@ def _put(made: Handlers, table: str) -> None:
 
 
 def numbers() -> st.SearchStrategy[str]:
-    """As JSON writes them."""
+    """Numbers in JSON's syntax."""
     digits = st.text("0123456789", max_size=25)
     whole = st.one_of(st.just("0"), st.builds(lambda first, rest: first + rest, st.sampled_from("123456789"), digits))
     fraction = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=25).map(lambda text: f".{text}"))
@@ -103,7 +103,7 @@ def no_float(value: Any) -> None:
 
 
 @given(number=numbers())
-def test_numbers_are_read_exactly_and_no_float_is_on_the_way_to_an_amount(number: str) -> None:
+def test_numbers_are_parsed_exactly_and_never_become_floats(number: str) -> None:
     read = loads(f'{{"a":[{number},{{"b":{number}}}]}}')
     no_float(read)
     assert read["a"][0] == Decimal(number) == read["a"][1]["b"]
@@ -130,7 +130,7 @@ def test_numbers_are_read_exactly_and_no_float_is_on_the_way_to_an_amount(number
     assert document.total == body["grand_total"] == amount
     assert body["properties"]["note"] == Decimal(number)
     assert bool(notes) == bool(envelope["notes"]) == rounded
-    # And as it comes out of the queue and out of the table.
+    # The queue and the table store the body as JSON, which must not change the numbers.
     again = loads(dumps(body), ours=True)
     no_float(again)
     assert again == body

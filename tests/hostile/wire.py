@@ -1,4 +1,4 @@
-"""Over HTTP, through the front door, as a hostile client speaks it."""
+"""Sends hostile requests over HTTP to a running stack, and checks the answers."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ import json
 import time
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from tests.hostile.attacks import Attack, Shop, complaint
-from tests.hostile.payloads import MARKER, STANDING
+from tests.hostile.answers import complaint
+from tests.hostile.payloads import EXISTING_ORDER, MARKER
+from tests.hostile.targets import Attack, Shop
 
-_SETTLED_SECONDS = 180
-_APPLIED = "/v1/transactions?status=applied&limit=200"
+_RECORDED_SECONDS = 180
 
 
-class Wire:
-    """A context manager: one connection to `host`:`port`, kept while it is kept there."""
+class HttpClient:
+    """A context manager that sends requests over one connection, and connects again if the server closes it."""
 
     def __init__(self, shop: Shop, host: str, port: int) -> None:
         self.shop, self._host, self._port = shop, host, port
         self._connection = self._connect()
 
     @classmethod
-    def to_local(cls, url: str) -> Wire:
-        """To what `make run` serves."""
+    def to_local(cls, url: str) -> HttpClient:
+        """Connects to the stack of `make run`."""
         parts = urlsplit(url)
-        shop = Shop("1234567", "local-ingest-key", "local-admin-key", "stands #1")
+        shop = Shop("1234567", "local-ingest-key", "local-admin-key", str(EXISTING_ORDER["order_id"]))
         return cls(shop, parts.hostname or "127.0.0.1", parts.port or 80)
 
-    def __enter__(self) -> Wire:
-        status, _, text = self.send("POST", "/v1/order", self._as(self.shop.ingest), json.dumps(STANDING).encode())
+    def __enter__(self) -> HttpClient:
+        order = json.dumps(EXISTING_ORDER | {"order_id": self.shop.order_id}).encode()
+        status, _, text = self.send("POST", "/v1/order", self._bearer(self.shop.ingest), order)
         assert status == 201, text
-        end = time.monotonic() + _SETTLED_SECONDS
-        while '"order_id":"stands #1"' not in str(self.stands()[_APPLIED]):  # its outcome is noted by way of the queue
-            assert time.monotonic() < end, "the order that stands was not noted"
+        end = time.monotonic() + _RECORDED_SECONDS
+        while not self._order_is_recorded():  # the outcome is recorded a little later, through the stream
+            assert time.monotonic() < end, "the outcome of the first order was not recorded"
             time.sleep(0.2)
         return self
 
@@ -47,7 +48,14 @@ class Wire:
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._host, self._port, timeout=120)
 
-    def _as(self, key: str) -> dict[str, str]:
+    def _order_is_recorded(self) -> bool:
+        """Whether the outcome of the first order is recorded. On a stack that had the order, it is a duplicate."""
+        path = f"/v1/transactions?order_id={quote(self.shop.order_id, safe='')}&limit=200"
+        status, _, text = self.send("GET", path, self._bearer(self.shop.admin), None)
+        assert status == 200, text
+        return any(entry["status"] in ("applied", "duplicate") for entry in json.loads(text)["transactions"])
+
+    def _bearer(self, key: str) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"}
 
     def send(
@@ -56,7 +64,7 @@ class Wire:
         try:
             return self._send(method, path, headers, body)
         except (http.client.HTTPException, OSError):
-            # The other side closed the connection after what it could not read.
+            # The server closes the connection after a request that it cannot read. The request is sent once more.
             self._connection.close()
             self._connection = self._connect()
             return self._send(method, path, headers, body)
@@ -76,31 +84,30 @@ class Wire:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
 
     def run(self, attack: Attack) -> str:
-        """What is wrong with the answer, empty if nothing is."""
+        """Runs one attack. Describes the first difference from the contract; empty if there is none."""
         if not _can_be_sent(attack):
             return ""
         try:
             answer = self.send(attack.method, attack.path, attack.headers, attack.body)
         except (http.client.HTTPException, OSError) as error:
-            # Too many headers: the connection is closed on us.
+            # The server closed the connection again, for example because of too many headers.
             self._connection.close()
             self._connection = self._connect()
             return "" if attack.gateway else f"no answer: {error!r}"
         return complaint(attack, *answer)
 
-    def stands(self) -> Any:
-        """What of an account can be seen from outside, and what nobody may have made."""
-        admin = self._as(self.shop.admin)
-        asked = (
-            "/v1/order/stands%20%231", "/v1/audiences", _APPLIED,
-            "/v1/transactions?status=failed&limit=200", "/v1/transactions?status=duplicate&limit=200",
-            "/v1/deadletters", f"/v3/{self.shop.account}/people/{MARKER}", f"/v3/{self.shop.account}/people/c-1",
-            f"/v3/{self.shop.account}/people/p-1",
-        )  # fmt: skip
-        return {path: self.send("GET", path, admin, None)[::2] for path in asked}
+    def state(self) -> Any:
+        """All readable data of the account, and people whom no attack may create: compared before and after attacks."""
+        admin = self._bearer(self.shop.admin)
+        transactions = [f"/v1/transactions?status={name}&limit=200" for name in ("applied", "failed", "duplicate")]
+        people = [f"/v3/{self.shop.account}/people/{name}" for name in (MARKER, "c-1", "p-1")]
+        order = f"/v1/order/{quote(self.shop.order_id, safe='')}"
+        paths = [order, "/v1/audiences", "/v1/deadletters", *transactions, *people]
+        # (status, text), without the headers
+        return {path: self.send("GET", path, admin, None)[::2] for path in paths}
 
 
 def _can_be_sent(attack: Attack) -> bool:
-    """Control characters in a header end a connection, not a request."""
+    """Whether the headers can be sent: no value has control characters, or white space at its ends."""
     odd = any(ord(c) < 32 or ord(c) == 127 for value in attack.headers.values() for c in value)
-    return not odd and not any(len(value) != len(value.strip()) for value in attack.headers.values())
+    return not odd and all(value == value.strip() for value in attack.headers.values())

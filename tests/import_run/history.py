@@ -1,6 +1,7 @@
 """A shop's history in the form of Shopify's export, made from a seed, and what must come of it.
 
-Sums are kept in cents, by rules that are written down here once more: nothing of the importer is asked.
+Sums are kept in cents, by rules that are written down here once more: nothing of the importer is asked. Of every fifth
+order a webhook says more than the export: a later state, with less left of the order, as a connector sends it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from random import Random
+from typing import Any
 
 COLUMNS = (
     "Name", "Email", "Financial Status", "Paid at", "Currency", "Subtotal", "Shipping", "Taxes", "Total",
@@ -26,11 +28,15 @@ _ZONE = timezone(timedelta(hours=-5))
 
 @dataclass
 class Expected:
-    """Contributions in cents by order id; by (e-mail's SHA-256, currency); events by order id."""
+    """Contributions in cents by order id; by (e-mail's SHA-256, currency); events by order id.
+
+    `webhooks` are events of Order Activity, two for an order: that it was placed, without money, and its later state.
+    """
 
     orders: dict[str, int] = field(default_factory=dict)
     events: dict[str, int] = field(default_factory=dict)
     people: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
+    webhooks: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write(path: Path, count: int, seed: int, people: int, domain: str) -> Expected:
@@ -51,8 +57,20 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
     total = sum(quantity * price for quantity, price in lines)
     placed = _START + timedelta(seconds=random.randrange(3 * 365 * 86_400))
     currency = random.choice(("USD", "USD", "USD", "EUR"))
-    status, refunded, canceled, events, kept = _fate(random, total)
-    expected.orders[order_id], expected.events[order_id] = kept, events
+    status, refunded, canceled, kept = _fate(random, total)
+    expected.events[order_id] = 1
+    if random.random() < 0.2:
+        kept = random.randrange(kept + 1)
+        who = {"provider": "shopify", "order_id": order_id, "email": buyer, "currency": currency}
+        expected.webhooks += [
+            who | {"action": "placed", "occurred_at": placed.isoformat()},
+            who | {
+                "action": "updated", "grand_total": _money(kept),
+                "occurred_at": (placed + timedelta(days=random.randrange(1, 60))).isoformat(),
+            },
+        ]  # fmt: skip
+        expected.events[order_id] += 2
+    expected.orders[order_id] = kept
     expected.people[hashlib.sha256(buyer.encode()).hexdigest(), currency] += kept
     for position, (quantity, price) in enumerate(lines):
         row = {
@@ -72,23 +90,23 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
         yield row
 
 
-def _fate(random: Random, total: int) -> tuple[str, int, bool, int, int]:
-    """(financial status, refunded, canceled, events, what counts)."""
+def _fate(random: Random, total: int) -> tuple[str, int, bool, int]:
+    """(financial status, refunded, canceled, what counts)."""
     kind = random.random()
     if kind < 0.80:
-        return "paid", 0, False, 1, total
+        return "paid", 0, False, total
     if kind < 0.88:
         part = random.randrange(1, total)
-        return "partially_refunded", part, False, 2, total - part
+        return "partially_refunded", part, False, total - part
     if kind < 0.92:
-        return "refunded", total, False, 2, 0
+        return "refunded", total, False, 0
     if kind < 0.95:
-        return "refunded", total, True, 3, 0
+        return "refunded", total, True, 0
     if kind < 0.97:
-        return "voided", 0, True, 2, 0
+        return "voided", 0, True, 0
     if kind < 0.98:
-        return "pending", 0, True, 2, 0
-    return "paid", 0, True, 2, total
+        return "pending", 0, True, 0
+    return "paid", 0, True, total
 
 
 def _money(cents: int) -> str:

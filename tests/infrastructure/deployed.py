@@ -1,11 +1,12 @@
-"""What CloudFormation is given: template.yaml after its SAM transform, with parameters and conditions put in.
+"""The template as CloudFormation gets it: template.yaml after its SAM transform, parameters and conditions resolved.
 
-A reference to another resource stands as text: `${LedgerTable}`, `${LedgerTable.Arn}`.
+A reference to another resource is kept as text: `${LedgerTable}`, `${LedgerTable.Arn}`.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from local.stack import ROOT
 from local.template import CODE
 
 Properties = dict[str, Any]
+SWITCHED_ON = {
+    "Announcements": "event-bus", "MonthlyBudget": "50", "BudgetEmail": "ops@example.org", "SurgeOfRequests": "3000",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,16 +53,28 @@ def source() -> dict[str, Any]:
     return copy.deepcopy(_source())
 
 
-def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Deployed:
-    """Of that template, which is used up; `given` are parameters besides the stage."""
-    parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
-    parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"} | given
+def translated_of(template: dict[str, Any]) -> dict[str, Any]:
+    """The template after its SAM transform, with parameters and conditions unresolved. Changes `template`."""
     for resource in template["Resources"].values():
         if resource["Type"] in CODE:  # as `sam package` leaves it
             name = CODE[resource["Type"]][0]
             resource["Properties"][name] = {"Bucket": "code", "Key": resource["Properties"][name]}
     session = boto3.session.Session(region_name="us-east-1")
-    translated = Translator({}, Parser(), boto_session=session).translate(template, {})
+    found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(template, {})
+    return found
+
+
+def processed() -> dict[str, Any]:
+    """template.yaml as CloudFormation's GetTemplate returns its stage Processed."""
+    found: dict[str, Any] = json.loads(json.dumps(translated_of(source())))
+    return found
+
+
+def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Deployed:
+    """The template with all optional resources and its parameters resolved. Changes it. `given`: other parameters."""
+    parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
+    parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"} | SWITCHED_ON | given
+    translated = translated_of(template)
     resolver = _Resolver(parameters, translated.get("Conditions", {}))
     return Deployed(
         stage,
@@ -75,13 +91,18 @@ def as_deployed(stage: str = "prod") -> Deployed:
     return deployed(source(), stage)
 
 
+def resolved(value: Any, parameters: dict[str, str], conditions: dict[str, Any]) -> Any:
+    """Any part of a template, with parameters and conditions put in."""
+    return _Resolver(parameters, conditions).resolve(value)
+
+
 class _Resolver:
     def __init__(self, parameters: dict[str, str], conditions: dict[str, Any]) -> None:
         self._parameters, self._conditions = parameters, conditions
 
     def resolve(self, value: Any) -> Any:
         if isinstance(value, list):
-            return [self.resolve(entry) for entry in value]
+            return [entry for entry in map(self.resolve, value) if entry != "${AWS::NoValue}"]
         if not isinstance(value, dict):
             return value
         if len(value) == 1:

@@ -1,4 +1,4 @@
-"""What a role may do: (action, resource) of what the template says and what SAM adds, within the role's boundary."""
+"""Rights of a role: (action, resource) from the template and from SAM, within the role's boundary."""
 
 from __future__ import annotations
 
@@ -14,19 +14,37 @@ _XRAY = (
     "PutTraceSegments", "PutTelemetryRecords",
     "GetSamplingRules", "GetSamplingTargets", "GetSamplingStatisticSummaries",
 )  # fmt: skip
-# What AWS's own policies say that SAM attaches. One that is not here is a finding: nobody has looked into it.
+# The contents of AWS's own policies that SAM attaches. A policy that is missing here is a finding.
 MANAGED: dict[str, set[Right]] = {
     "service-role/AWSLambdaBasicExecutionRole": {(action, "*") for action in _LOGS},
     "service-role/AWSLambdaSQSQueueExecutionRole": {
         (action, "*") for action in (*_LOGS, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
     },
-    # In the translator that stands here, and in CloudFormation's own.
+    "service-role/AWSLambdaDynamoDBExecutionRole": {
+        (action, "*")
+        for action in (
+            *_LOGS,
+            "dynamodb:DescribeStream",
+            "dynamodb:GetRecords",
+            "dynamodb:GetShardIterator",
+            "dynamodb:ListStreams",
+        )
+    },
+    # In the translator that is installed here, and in CloudFormation's own.
     "AWSXrayWriteOnlyAccess": {(f"xray:{action}", "*") for action in _XRAY},
     "AWSXRayDaemonWriteAccess": {(f"xray:{action}", "*") for action in _XRAY},
 }
 _POLICY = "arn:aws:iam::aws:policy/"
 # X-Ray knows no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 WITHOUT_RESOURCES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
+_HERE = "${AWS::Region}:${AWS::AccountId}"
+# Secrets of connections, under a path of the stack's own. Systems Manager's own key has
+# no name that a template could know: test_keys_are_used_through_systems_manager_alone.
+OF_CONNECTIONS = {
+    (f"ssm:{action}", f"arn:${{AWS::Partition}}:ssm:{_HERE}:parameter/tillbook/${{AWS::StackName}}/*")
+    for action in ("GetParameter", "PutParameter", "DeleteParameter")
+} | {(f"kms:{action}", f"arn:${{AWS::Partition}}:kms:{_HERE}:key/*") for action in ("Encrypt", "Decrypt")}
+ARGUED = WITHOUT_RESOURCES | OF_CONNECTIONS
 
 
 def as_list(value: Any) -> list[Any]:
@@ -53,7 +71,7 @@ def documents(role: Properties) -> Iterator[Properties]:
 
 
 def inline(role: Properties) -> set[Right]:
-    """What the template itself gives."""
+    """Rights that the template itself grants."""
     return set().union(*(_allowed(document) for document in documents(role)))
 
 
@@ -73,7 +91,7 @@ def boundary(stack: Deployed, role: Properties) -> set[Right] | None:
 
 
 def effective(stack: Deployed, role: Properties) -> set[Right]:
-    """What is left within the boundary. Its actions are written out, so they are compared as they are."""
+    """Rights within the boundary. Its actions are written out, so they are compared as they are."""
     wanted, limit = inline(role) | managed(role), boundary(stack, role)
     if limit is None:
         return wanted
@@ -92,5 +110,5 @@ def role_of(stack: Deployed, function: str) -> Properties:
 
 
 def of_function(stack: Deployed, function: str) -> set[Right]:
-    """What the template itself gives a function: that of SAM is for Lambda's own logs, traces and polling."""
+    """Rights that the template itself grants a function: those of SAM are for Lambda's own logs, traces and polling."""
     return inline(role_of(stack, function))

@@ -1,4 +1,4 @@
-"""What holds for all that is deployed. Each rule yields what is wrong, as `LedgerTable: why`."""
+"""Rules for all deployed resources. Each yields its violations, as `LedgerTable: why`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from typing import Any
 
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import Deployed, Properties
+from tillbook.web.routes import PAGES, ROUTES
 
 # An HTTP API answers 503 after 30 s, whatever the function still does.
 GATEWAY_SECONDS = 30
-# Of the access log: nothing that the caller wrote. A path or a query may carry an e-mail address.
+# Fields of the access log: none that the caller wrote, because a path or a query may carry an e-mail address.
 LOGGED = {
     "requestId", "routeKey", "status", "responseLatency", "integrationLatency", "integrationStatus",
     "integrationErrorMessage", "protocol", "responseLength", "requestTimeEpoch", "requestTime", "httpMethod", "stage",
-    "apiId", "error.responseType",
+    "apiId", "error.responseType", "identity.sourceIp",
 }  # fmt: skip
+# Anybody may call these.
+WITHOUT_A_KEY = {*PAGES, *(key for key, route in ROUTES.items() if not route.role), "$default"}
 # Nothing here costs by the hour: what is idle is paid for what it stores. A version does where it has a snapshot.
 FREE_WHEN_IDLE = {
-    "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "CloudWatch::Alarm", "CloudWatch::Dashboard", "DynamoDB::Table",
+    "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "Budgets::Budget", "CloudWatch::Alarm", "CloudWatch::Dashboard",
+    "DynamoDB::Table", "Events::EventBus",
     "IAM::ManagedPolicy", "IAM::Role", "Lambda::Alias", "Lambda::EventSourceMapping", "Lambda::Function",
     "Lambda::LayerVersion", "Lambda::Permission", "Lambda::Version", "Logs::LogGroup", "Logs::MetricFilter",
     "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy", "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
 }  # fmt: skip
+# Resources with a monthly price, which exist only if a parameter asks for them: docs/cost.md.
+ASKED_FOR = {"CloudWatch::InsightRule"}
 
 Rule = Callable[[Deployed], Iterator[str]]
 
@@ -51,7 +57,7 @@ def rights_name_what_they_are_for(stack: Deployed) -> Iterator[str]:
         for unknown in set(rights.managed_names(role)) - set(rights.MANAGED):
             yield f"{name}: nobody has looked into the managed policy {unknown}"
         for action, resource in sorted(rights.effective(stack, role)):
-            if "*" in action + resource and (action, resource) not in rights.WITHOUT_RESOURCES:
+            if "*" in action + resource and (action, resource) not in rights.ARGUED:
                 yield f"{name}: {action} on {resource}"
         limit = rights.boundary(stack, role)
         if limit is not None:
@@ -67,7 +73,7 @@ def _statements(name: str, document: Properties) -> Iterator[str]:
             yield f"{name}: a right by exclusion"
         for action in rights.as_list(statement.get("Action", [])):
             for resource in rights.as_list(statement.get("Resource", [])):
-                if "*" in f"{action}{resource}" and (action, resource) not in rights.WITHOUT_RESOURCES:
+                if "*" in f"{action}{resource}" and (action, resource) not in rights.ARGUED:
                     yield f"{name}: {action} on {resource}"
 
 
@@ -103,7 +109,7 @@ def tables_are_kept(stack: Deployed) -> Iterator[str]:
 
 
 def nothing_is_left_behind(stack: Deployed) -> Iterator[str]:
-    """Only the tables of prod outlive their stack. What AWS itself would create and keep is created here."""
+    """Tables of prod alone outlive their stack. Resources that AWS would create and keep are created here."""
     for name, resource in stack.resources.items():
         if stack.stage == "prod" and resource["Type"] == "AWS::DynamoDB::Table":
             continue
@@ -121,10 +127,16 @@ def queues_are_safe(stack: Deployed) -> Iterator[str]:
     nets = {
         _target(queue["RedrivePolicy"]["deadLetterTargetArn"]) for queue in queues.values() if "RedrivePolicy" in queue
     }
+    nets |= {
+        _target(mapping["DestinationConfig"]["OnFailure"]["Destination"])
+        for _, mapping in stack.of("Lambda::EventSourceMapping")
+        if "DestinationConfig" in mapping
+    }
     alarmed = {
         dimension["Value"][2:-1].partition(".")[0]
         for _, alarm in stack.of("CloudWatch::Alarm")
-        for dimension in alarm.get("Dimensions", [])
+        for watched in [alarm, *(metric.get("MetricStat", {}).get("Metric", {}) for metric in alarm.get("Metrics", []))]
+        for dimension in watched.get("Dimensions", [])
         if dimension["Name"] == "QueueName"
     }
     for name, queue in queues.items():
@@ -189,18 +201,30 @@ def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
         for limit in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
             if any(not 0 < int(each.get(limit, 0)) <= 10_000 for each in settings):
                 yield f"{name}: no {limit}"
+        usual, own = stage.get("DefaultRouteSettings", {}), stage.get("RouteSettings", {})
+        for limit in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
+            for route in sorted(WITHOUT_A_KEY):
+                if 5 * int(own.get(route, usual).get(limit, 0)) > int(usual.get(limit, 0)):
+                    yield f"{name}: {route} needs no key, and its {limit} is more than a fifth of all others'"
+        for route in own.keys() - WITHOUT_A_KEY:
+            yield f"{name}: a limit for {route}, which needs a key or does not exist"
         log = stage.get("AccessLogSettings", {})
         if _target(log.get("DestinationArn", "${}")) not in dict(stack.of("Logs::LogGroup")):
             yield f"{name}: no access log"
         for variable in re.findall(r"\$context\.([\w.]+)", log.get("Format", "")):
             if variable not in LOGGED:
                 yield f"{name}: the access log holds {variable}"
+        if "$context.identity.sourceIp" not in log.get("Format", ""):
+            yield f"{name}: the access log does not say where requests came from"
 
 
 def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
     queues, functions = dict(stack.of("SQS::Queue")), stack.functions()
     for name, mapping in stack.of("Lambda::EventSourceMapping"):
-        queue, function = queues[_target(mapping["EventSourceArn"])], functions[_target(mapping["FunctionName"])]
+        source, function = _target(mapping["EventSourceArn"]), functions[_target(mapping["FunctionName"])]
+        if source not in queues:
+            continue
+        queue = queues[source]
         if int(mapping.get("ScalingConfig", {}).get("MaximumConcurrency", 0)) < 2:
             yield f"{name}: no MaximumConcurrency"
         if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
@@ -215,6 +239,28 @@ def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
                 yield f"{name}: a message may be too old for the dead letters when it gets there"
 
 
+def triggers_of_streams_lose_nothing(stack: Deployed) -> Iterator[str]:
+    tables = dict(stack.of("DynamoDB::Table"))
+    for name, mapping in stack.of("Lambda::EventSourceMapping"):
+        source = _target(mapping["EventSourceArn"])
+        if source not in tables:
+            continue
+        if tables[source].get("StreamSpecification", {}).get("StreamViewType") != "NEW_AND_OLD_IMAGES":
+            yield f"{name}: a change does not say what was there before"
+        if mapping.get("StartingPosition") != "TRIM_HORIZON":
+            yield f"{name}: what changed before it was there is left out"
+        if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
+            yield f"{name}: no ReportBatchItemFailures: one failure repeats all"
+        if mapping.get("BisectBatchOnFunctionError") is not True:
+            yield f"{name}: one change that ends the function holds up a whole batch"
+        if int(mapping.get("MaximumRetryAttempts", -1)) != -1:
+            yield f"{name}: gives up while the stream still has the change"
+        if not 0 < int(mapping.get("MaximumRecordAgeInSeconds", -1)) < 86400:
+            yield f"{name}: the stream forgets a change before anybody hears of it"
+        if "DestinationConfig" not in mapping:
+            yield f"{name}: nobody hears of a change that is given up"
+
+
 def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:
     for name, alarm in stack.of("CloudWatch::Alarm"):
         if not alarm.get("AlarmActions"):
@@ -222,22 +268,22 @@ def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:
 
 
 def alarms_end(stack: Deployed) -> Iterator[str]:
-    """On metrics of DynamoDB an alarm ignores what is missing, whatever TreatMissingData says: it stays as it is."""
+    """Alarms on metrics of DynamoDB ignore missing data, whatever TreatMissingData says: they keep their state."""
     for name, alarm in stack.of("CloudWatch::Alarm"):
         if alarm.get("Namespace") == "AWS/DynamoDB":
             yield f"{name}: what is missing is not filled"
         parts = alarm.get("Metrics", [])
-        told = " ".join(part["Expression"] for part in parts if "Expression" in part).replace(" ", "")
+        expressions = " ".join(part["Expression"] for part in parts if "Expression" in part).replace(" ", "")
         for part in parts:
             of_dynamodb = part.get("MetricStat", {}).get("Metric", {}).get("Namespace") == "AWS/DynamoDB"
-            filled = "FILL(METRICS()," in told or f"FILL({part['Id']}," in told
+            filled = "FILL(METRICS()," in expressions or f"FILL({part['Id']}," in expressions
             if of_dynamodb and not filled:
                 yield f"{name}: what is missing of {part['Id']} is not filled"
 
 
 def idle_it_costs_what_it_stores(stack: Deployed) -> Iterator[str]:
     for name, resource in stack.resources.items():
-        if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE:
+        if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE | ASKED_FOR:
             yield f"{name}: what does an idle {resource['Type']} cost?"
     for name in sorted(with_snap_start(stack)):
         yield f"{name}: a snapshot is paid by the second"
@@ -252,6 +298,7 @@ RULES: tuple[Rule, ...] = (
     functions_can_be_followed,
     the_api_is_bounded,
     triggers_of_queues_are_bounded,
+    triggers_of_streams_lose_nothing,
     alarms_reach_somebody,
     alarms_end,
     idle_it_costs_what_it_stores,

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.deployed import as_deployed, deployed, source
+from tests.infrastructure import rights
+from tests.infrastructure.deployed import SWITCHED_ON, as_deployed, deployed, source
 from tests.infrastructure.rights import of_function
-from tests.infrastructure.rules import RULES, Rule
+from tests.infrastructure.rules import ASKED_FOR, RULES, Rule
 
 Resources = dict[str, Any]
 
@@ -18,6 +19,21 @@ Resources = dict[str, Any]
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_template_keeps_to_the_rule(rule: Rule, stage: str) -> None:
     assert list(rule(as_deployed(stage))) == []
+
+
+def test_optional_resources_exist_only_on_request() -> None:
+    defaults = {name: str(source()["Parameters"][name]["Default"]) for name in SWITCHED_ON}
+    usual, all_of_it = deployed(source(), **defaults), as_deployed()
+    added = {name for name in all_of_it.resources if name not in usual.resources}
+    assert {
+        "AnnounceChanges", "AnnounceChangesLogs", "EventBus", "AnnouncementsDeadLetters", "AnnouncementsBehindAlarm",
+        "AnnouncementsLostAlarm", "RequestsByKey", "SurgeAlarm", "Budget",
+    } <= added  # fmt: skip
+    assert {resource["Type"].removeprefix("AWS::") for resource in usual.resources.values()} & ASKED_FOR == set()
+    # No stream that nobody reads, and no right on what is not there.
+    assert "StreamSpecification" not in dict(usual.of("DynamoDB::Table"))["RecordsTable"]
+    assert not any("AnnouncementsDeadLetters" in str(resource) for resource in usual.resources.values())
+    assert not any("events:PutEvents" in str(resource) for resource in usual.resources.values())
 
 
 def test_the_transform_gives_what_the_rules_look_at() -> None:
@@ -32,7 +48,7 @@ LATE_SECONDS = 30  # a write may arrive that much later than its function ends
 
 
 def test_the_job_of_a_purge_begins_when_no_writer_is_alive_that_was_before() -> None:
-    """Whatever is chosen. SQS holds a message back no longer than 900 s."""
+    """Checks every value of the parameter. SQS delays a message 900 s at most."""
     stack, settle = as_deployed(), source()["Parameters"]["SettleSeconds"]
     writers = {
         name: int(function["Timeout"])
@@ -88,12 +104,22 @@ LEDGER = {"Fn::GetAtt": ["LedgerTable", "Arn"]}
 _TABLE, _RECORDS = "LedgerTable.Properties.", "RecordsTable.Properties."
 _QUEUE, _NET = "OrdersQueue.Properties.", "OrdersDeadLetters.Properties."
 _TRIGGER = "ProcessOrders.Properties.Events.Queue.Properties."
+_FOLLOWS = "KeepBook.Properties.Events.Changes.Properties."
 _BOUNDARY = "FunctionBoundary.Properties.PolicyDocument.Statement."
 _API = "Api.Properties."
 _PATH = '{"path":"$context.path","routeKey":"$context.routeKey"}'
 _IF_PROD = {"Fn::If": ["IsProd", "Retain", "Delete"]}
 
-# What is planted, the stage it shows in, and what is to be found.
+
+def test_keys_are_used_through_systems_manager_alone() -> None:
+    stack = as_deployed()
+    documents = [policy["PolicyDocument"] for _, policy in stack.of("IAM::ManagedPolicy")]
+    documents += [document for _, role in stack.of("IAM::Role") for document in rights.documents(role)]
+    found = [s for d in documents for s in rights.statements(d) if "kms:Decrypt" in rights.as_list(s.get("Action", []))]
+    assert [s["Condition"] for s in found] == [{"StringEquals": {"kms:ViaService": "ssm.${AWS::Region}.amazonaws.com"}}]
+
+
+# A planted fault, the stage that shows it, and the expected finding.
 FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "an action of all": (_allow("dynamodb:*", LEDGER), "prod", "SubmitOrderRole: dynamodb:*"),
     "any action": (_allow("*", LEDGER), "prod", "SubmitOrderRole: * on"),
@@ -119,9 +145,9 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "FunctionBoundary: logs:CreateLogStream on *",
     ),
     "a wide right of another role": (
-        _set("NightlyRebuildRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
+        _set("JobsScheduleRole.Properties.Policies.0.PolicyDocument.Statement.0.Resource", "*"),
         "prod",
-        "NightlyRebuildRole: sqs:SendMessage on *",
+        "JobsScheduleRole: sqs:SendMessage on *",
     ),
     "a managed policy": (
         lambda r: r["Read"]["Properties"]["Policies"].append("AmazonDynamoDBFullAccess"),
@@ -130,9 +156,9 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     ),
     "no boundary": (_set("Read.Properties.PermissionsBoundary", {"Ref": "AWS::NoValue"}), "prod", "Read: no boundary"),
     "a role for everybody": (
-        _set("NightlyRebuildRole.Properties.AssumeRolePolicyDocument.Statement.0.Principal", "*"),
+        _set("JobsScheduleRole.Properties.AssumeRolePolicyDocument.Statement.0.Principal", "*"),
         "prod",
-        "NightlyRebuildRole: * may become it",
+        "JobsScheduleRole: * may become it",
     ),
     "no recovery": (_drop(_TABLE + "PointInTimeRecoverySpecification"), "prod", "LedgerTable: no point-in-time"),
     "recovery off": (
@@ -201,6 +227,22 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "no rate": (_drop(_API + "DefaultRouteSettings.ThrottlingRateLimit"), "prod", "no ThrottlingRateLimit"),
     "no burst": (_drop(_API + "DefaultRouteSettings.ThrottlingBurstLimit"), "prod", "no ThrottlingBurstLimit"),
     "no throttling": (_drop(_API + "DefaultRouteSettings"), "prod", "no ThrottlingRateLimit"),
+    "no limit for unknown routes": (_drop(_API + "RouteSettings.$default"), "prod", "$default needs no key"),
+    "a wide limit for the page": (
+        lambda r: r["Api"]["Properties"]["RouteSettings"]["GET /"].update(ThrottlingRateLimit=101),
+        "prod",
+        "GET / needs no key, and its ThrottlingRateLimit",
+    ),
+    "a limit for a route that is not there": (
+        lambda r: r["Api"]["Properties"]["RouteSettings"].update({"GET /pages": {}}),
+        "prod",
+        "a limit for GET /pages",
+    ),
+    "no source in the access log": (
+        _set(_API + "AccessLogSettings.Format", '{"routeKey":"$context.routeKey"}'),
+        "prod",
+        "does not say where requests came from",
+    ),
     "no access log": (_drop(_API + "AccessLogSettings"), "prod", "no access log"),
     "paths in the access log": (_set(_API + "AccessLogSettings.Format", _PATH), "prod", "the access log holds path"),
     "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
@@ -209,6 +251,17 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "a loop that is stopped": (_drop("ProcessOrders.Properties.RecursiveLoop"), "prod", "takes for a loop"),
     "old dead letters": (_set(_QUEUE + "MessageRetentionPeriod", 1209600), "prod", "too old for the dead letters"),
     "a longer function": (_set("ProcessOrders.Properties.Timeout", 71), "prod", "less than six times"),
+    "changes without what was before": (
+        _set(_TABLE + "StreamSpecification.StreamViewType", "NEW_IMAGE"),
+        "prod",
+        "does not say what was there before",
+    ),
+    "a late start of the book": (_set(_FOLLOWS + "StartingPosition", "LATEST"), "prod", "is left out"),
+    "all or nothing of a stream": (_drop(_FOLLOWS + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
+    "a batch that is held up": (_drop(_FOLLOWS + "BisectBatchOnFunctionError"), "prod", "holds up a whole batch"),
+    "a change that is given up": (_set(_FOLLOWS + "MaximumRetryAttempts", 3), "prod", "gives up while"),
+    "a change that is forgotten": (_drop(_FOLLOWS + "MaximumRecordAgeInSeconds"), "prod", "before anybody hears"),
+    "a change that nobody hears of": (_drop(_FOLLOWS + "DestinationConfig"), "prod", "nobody hears of a change"),
     "an alarm that nobody hears": (
         _drop("OldestMessageAlarm.Properties.AlarmActions"),
         "prod",

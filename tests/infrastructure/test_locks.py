@@ -1,4 +1,4 @@
-"""What the functions run on is pinned, with hashes, and is what the tests run on."""
+"""Packages of the functions are pinned with hashes, and are the ones that the tests run on."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def test_a_known_weakness_fails(audit: ModuleType, monkeypatch: Any, capsys: Any
     weakness = {"id": "CVE-1", "fix_versions": ["2.0"]}
     answering(monkeypatch, {"dependencies": [{"name": "a", "version": "1.0", "vulns": [weakness]}]})
     assert audit.audit("x.lock") is False
-    assert "a 1.0: CVE-1, mended in 2.0" in capsys.readouterr().out
+    assert "a 1.0: CVE-1, fixed in 2.0" in capsys.readouterr().out
 
 
-def test_what_was_not_looked_up_is_told(audit: ModuleType, monkeypatch: Any, capsys: Any) -> None:
+def test_packages_that_were_not_looked_up_are_reported(audit: ModuleType, monkeypatch: Any, capsys: Any) -> None:
     found = [{"name": "a", "version": "1.0", "vulns": []}, {"name": "b", "skip_reason": "not found"}]
     answering(monkeypatch, {"dependencies": found})
     assert audit.audit("x.lock") is True

@@ -22,7 +22,7 @@ REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)?\}")
 OF_AWS = {
     "AWS/SQS": ("QueueName", "SQS::Queue", {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}),
     "AWS/ApiGateway": ("ApiId", "ApiGatewayV2::Api", {"Count", "4xx", "5xx", "Latency"}),
-    "AWS/Lambda": ("FunctionName", "Lambda::Function", {"Errors", "Throttles", "ConcurrentExecutions"}),
+    "AWS/Lambda": ("FunctionName", "Lambda::Function", {"Errors", "Throttles", "ConcurrentExecutions", "IteratorAge"}),
     "AWS/DynamoDB": (
         "TableName",
         "DynamoDB::Table",
@@ -70,7 +70,7 @@ def body() -> dict[str, Any]:
 
 
 def of_dashboard() -> Iterator[tuple[str, Metric]]:
-    """With the dots that repeat what stands above put in."""
+    """Metrics of the dashboard; a dot, which repeats the entry above, is replaced by it."""
     for widget in body()["widgets"]:
         above: list[Any] = []
         for row in widget["properties"].get("metrics", []):
@@ -125,10 +125,10 @@ def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
     entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert set(entries) == {name for name, _ in as_deployed().of("CloudWatch::Alarm")}
     for name, entry in entries.items():
-        assert re.search(r"\*\*Means:\*\* .+\n\*\*Do:\*\* .+\n```sh\n.+\n```", entry, re.DOTALL), name
+        assert re.search(r"\*\*Means:\*\* .+\n\*\*Do:\*\* .+\n```sh( proof=aws)?\n.+\n```", entry, re.DOTALL), name
 
 
-def test_what_the_runbook_names_is_there() -> None:
+def test_names_in_the_runbook_exist() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     template = source()
     named = set(re.findall(r"\$\(name (\w+)\)", text))
@@ -145,7 +145,7 @@ def test_what_the_runbook_names_is_there() -> None:
     assert not [block for block in blocks if "sam deploy" in block]
 
 
-def test_who_overrides_parameters_names_what_samconfig_names() -> None:
+def test_parameter_overrides_include_those_of_samconfig() -> None:
     """The option replaces the list of samconfig.toml; without a default a stage that is left out ends a deployment."""
     assert "Default" not in source()["Parameters"]["Stage"]
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text())
@@ -177,17 +177,49 @@ def test_the_shell_of_the_runbook_can_be_read() -> None:
         assert ran.returncode == 0, block + ran.stderr
 
 
+def _logged() -> tuple[set[str], set[str]]:
+    """The messages that the package logs, and the names of their fields."""
+    messages, fields = set(), {"level", "message", "timestamp"}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+                if ast.unparse(node.func) in ("logger.info", "logger.warning"):
+                    messages |= {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+                    fields |= {keyword.arg for keyword in node.keywords if keyword.arg}
+                elif node.func.attr == "append_keys":
+                    fields |= {keyword.arg for keyword in node.keywords if keyword.arg}
+    return messages, fields
+
+
+def test_the_log_patterns_of_the_runbook_match_what_is_logged() -> None:
+    text = (ROOT / "docs/runbook.md").read_text()
+    messages, fields = _logged()
+    # Lambda itself writes a line for a function that ran out of time.
+    quoted = {*re.findall(r"--filter-pattern '\"(.+?)\"'", text), *re.findall(r"filter message = \"(.+?)\"", text)}
+    assert quoted - {"Task timed out"}
+    assert quoted - {"Task timed out"} <= messages
+    words = set(re.findall(r"--filter-pattern (\w+)", text))
+    assert words - {"WARNING"} <= {word for message in messages for word in message.split()}
+    of_functions = re.findall(r"\$\(name (\w+)Logs\)[^\n]*--filter-pattern '\{ \$\.(\w+)", text)
+    assert {field for name, field in of_functions if name != "Api"} <= fields
+    access_log = json.dumps(source()["Resources"])
+    assert {field for name, field in of_functions if name == "Api"} <= set(
+        re.findall(r'\\"(\w+)\\": *\\"\$', access_log)
+    )
+
+
 def test_alarms_take_no_more_than_cloudwatch_lets_them() -> None:
     for name, alarm in as_deployed().of("CloudWatch::Alarm"):
         metrics = [m for m in alarm.get("Metrics", []) if "MetricStat" in m]
         assert len(metrics) <= 10, name
-        period = alarm.get("Period") or metrics[0]["MetricStat"]["Period"]
+        of_metrics = [m["MetricStat"]["Period"] for m in metrics] or [m.get("Period") for m in alarm.get("Metrics", [])]
+        period = alarm.get("Period") or of_metrics[0]
         assert int(period) * int(alarm["EvaluationPeriods"]) <= (7 if int(period) >= 3600 else 1) * 86400, name
         returned = [m for m in alarm.get("Metrics", []) if m.get("ReturnData", True)]
-        assert len(returned) == (1 if metrics else 0), name
+        assert len(returned) == (1 if "Metrics" in alarm else 0), name
 
 
-def test_what_waits_for_others_is_not_delivered_again_meanwhile() -> None:
+def test_a_waiting_message_is_not_delivered_again_meanwhile() -> None:
     resources = source()["Resources"]
     longest = int(source()["Parameters"]["BatchingWindowSeconds"]["MaxValue"])
     timeout = int(resources["ProcessOrders"]["Properties"]["Timeout"])

@@ -1,4 +1,4 @@
-"""SnapStart: off unless it is asked for, for three functions, whose routes never call an old version."""
+"""SnapStart: off unless it is asked for, for four functions, whose routes never call an old version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.infrastructure.rules import called, with_snap_start
 
 ON = "PublishedVersions"
 # Those that check bodies.
-CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity"}
+CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity", "ReceiveWebhook"}
 
 Template = dict[str, Any]
 
@@ -27,7 +27,7 @@ def test_it_is_off_by_default() -> None:
 def test_the_parameter_switches_it_on_for_what_checks_bodies() -> None:
     stack = deployed(source(), SnapStart=ON)
     assert with_snap_start(stack) == CHECKING
-    # What Lambda takes it for: Python from 3.12, files of 512 MB at most, no file system, no concurrency kept ready.
+    # Lambda's conditions: Python from 3.12, files of 512 MB at most, no file system, no provisioned concurrency.
     for name in CHECKING:
         function = stack.functions()[name]
         assert function["Runtime"] in ("python3.12", "python3.13", "python3.14")
@@ -36,7 +36,7 @@ def test_the_parameter_switches_it_on_for_what_checks_bodies() -> None:
 
 
 def integrations(stack: Deployed) -> dict[str, str]:
-    """What each route calls: `POST /v1/order` -> `SubmitOrderAliaslive`."""
+    """The function that each route calls: `POST /v1/order` -> `SubmitOrderAliaslive`."""
     found = {}
     for _, api in stack.of("ApiGatewayV2::Api"):
         for path, methods in api["Body"]["paths"].items():
@@ -59,6 +59,7 @@ def test_routes_call_the_alias_of_the_newest_version_and_may(value: str) -> None
     for route, target in routes.items():
         assert (target in aliases) is (called(stack, f"${{{target}}}") in CHECKING), route
     assert {route for route, target in routes.items() if target in aliases} == {
+        "POST /connect/{account_id}/{connection}",
         "POST /v1/order",
         "POST /v1/order/{order_id+}",
         "POST /v3/{account_id}/shopper_activity/order",
@@ -70,7 +71,7 @@ def test_routes_call_the_alias_of_the_newest_version_and_may(value: str) -> None
 
 
 def published(stack: Deployed) -> dict[str, tuple[Any, ...]]:
-    """By function what makes CloudFormation publish: another logical id, or another value of any property."""
+    """The values, by function, that make CloudFormation publish a version: another logical id, or another property."""
     return {v["FunctionName"][2:-1]: (name, sorted(v.items())) for name, v in stack.of("Lambda::Version")}
 
 
@@ -88,7 +89,7 @@ def of_all(name: str, value: Any) -> Callable[[Template], None]:
     return change
 
 
-# What changes, and the functions that are to be published for it.
+# A change, and the functions that must be published for it.
 CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
     "code": (property_of("SubmitOrder", "CodeUri", "functions/other"), {"SubmitOrder"}),
     "the layer's content": (property_of("LayerArm64", "ContentUri", "layers/other"), CHECKING),

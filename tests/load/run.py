@@ -1,4 +1,4 @@
-"""More requests than the stack carries: what it accepts is counted once, what it refuses is told honestly.
+"""More requests than the stack can process: each accepted one counts once, each refused one is answered so.
 
 First the stack is measured: how many requests a second it answers 2xx when each connection waits for its answer. Then
 a multiple of that is sent at fixed times, whether answers came or not, by a bounded number of connections. The API's
@@ -19,8 +19,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from tests.concurrency.books import V1, V3, check_counters, check_people, parts, scope_of, source_of
-from tests.end_to_end.privacy import LEDGER, RECORDS, table_items
+from tests.concurrency.books import V1, V3, behind, check_people, parts, scope_of, source_of
+from tests.end_to_end.privacy import BOOK, LEDGER, RECORDS, table_items
 from tests.end_to_end.shop import Shop, basic
 from tests.simulation.progress import Progress
 from tillbook.rules.identity import Person, email_sha256
@@ -29,10 +29,10 @@ PROVIDER = "load_shop"
 PEOPLE = 500
 BATCH = 10
 MEASURING_CONNECTIONS = 16
-# Of the front door under load: four for each function that it calls at once.
+# Threads of the front door under load: four for each function that it calls at once.
 CAPACITY = 32
 WARM_UP_SECONDS = 2.0
-# Who is that far behind is not sent any more: the rate would be another one.
+# A request that is so late is not sent any more: it would change the rate.
 LATE_SECONDS = 2.0
 DRAIN_SECONDS = 600.0
 GATEWAY = {429: "Too Many Requests", 503: "Service Unavailable"}
@@ -202,7 +202,7 @@ def run(shop: Shop, *, seconds: float, times: float, seed: int, connections: int
         result.carried = sum(1 for reply in client.replies if 200 <= reply.status < 300) / length
     if not quiet:
         print(f"The local stack carries {result.carried:.0f} requests/s.", flush=True)
-    shop.stack.throttle((result.carried, result.carried / 4), CAPACITY)
+    shop.stack.throttle((result.carried, result.carried / 4), capacity=CAPACITY)
     result.offered = result.carried * times
     progress = Progress(int(result.offered * seconds), "requests", quiet=quiet)
     client = Client(shop, requests(shop, seed, "load"), connections)
@@ -221,7 +221,7 @@ def run(shop: Shop, *, seconds: float, times: float, seed: int, connections: int
 
 
 def drain(shop: Shop) -> float:
-    """Until nothing is queued, under way or waiting. Returns how long it took."""
+    """Waits until nothing is queued, under way or waiting. Returns how long it took."""
     sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     empty = 0
@@ -238,10 +238,10 @@ def drain(shop: Shop) -> float:
 
 
 def dishonest(reply: Reply) -> str:
-    """What is wrong with an answer, if anything."""
+    """Describes the fault of an answer; empty if there is none."""
     request, status = reply.request, reply.status
     if status == 0:
-        return ""  # nothing was told: what became of it is looked at
+        return ""  # no answer: the outcome is looked up
     try:
         body = json.loads(reply.text)
     except ValueError:
@@ -276,7 +276,7 @@ def check(shop: Shop, replies: list[Reply], result: Result) -> None:
     heads = {(source_of(item), str(item["order_id"])): item for item in found["heads"]}
     result.orders = len(heads)
     result.faults += check_people(found["people"], found["heads"])
-    result.faults += check_counters(found["counters"], found["heads"])
+    result.faults += behind(lambda: table_items(shop.stack, BOOK), found["heads"])
     result.faults += list(_orders(found["events"], heads, replies, result))
     result.faults += list(_sums(shop, found["people"], heads, replies))
     result.faults += list(_outcomes(records, replies))
@@ -333,7 +333,7 @@ def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], re
 
 
 def _outcomes(records: list[Item], replies: list[Reply]) -> Iterator[str]:
-    """What became of each accepted request is known, and nothing is a dead letter."""
+    """Checks that each accepted request has an outcome, and that nothing is a dead letter."""
     known: dict[str, set[str]] = defaultdict(set)
     for item in records:
         _, kind, *more = str(item["pk"]).split("/")

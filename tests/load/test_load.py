@@ -1,4 +1,4 @@
-"""What the load run looks at, without the load: `python -m tests.load` is the run itself, and takes minutes."""
+"""The checks of the load run, without the load: `python -m tests.load` is the run itself, and takes minutes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from local.front_door import Throttle
-from tests.end_to_end.privacy import LEDGER, RECORDS
+from tests.concurrency import books
+from tests.end_to_end.privacy import BOOK, LEDGER, RECORDS
 from tests.load import run as load
 from tests.load.run import V1, V3, Order, Reply, Request, Result, dishonest
 from tillbook.ledger.items import Scope
@@ -60,13 +61,13 @@ SCOPE = Scope(ACCOUNT, "shopper_activity")
 
 
 def order_items(order_id: str = "1", amount: int = 5) -> list[dict[str, Any]]:
-    """Head, event, counter."""
+    """Head, event, card."""
     key = order_key(V3, "load_shop", order_id)
     head = {"order_id": order_id, "person": PERSON, "contribution": Decimal(amount), "records": Decimal(1)}
     return [
         SCOPE.head_key(key) | head,
         SCOPE.event_key(key, "e"),
-        SCOPE.counter_key(key) | {"records": Decimal(1), "orders": Decimal(1)},
+        {"pk": f"{SCOPE.name}/cards/201901", "sk": key, "status": "placed", "records": Decimal(1)},
     ]
 
 
@@ -103,18 +104,19 @@ GOOD = [*order_items(), person(), outcome()]
         ([*order_items()[:1], *order_items()[2:], person(), outcome()], [ACCEPTED], "does not have one event"),
         ([*GOOD, order_items()[1] | {"sk": order_items()[1]["sk"] + "2"}], [ACCEPTED], "does not have one event"),
         ([*order_items()[1:2]], [LOST], "without an order"),
-        ([*order_items()[:2], person(), outcome()], [ACCEPTED], "counter"),
+        ([*order_items()[:2], person(), outcome()], [ACCEPTED], "the cards of"),
         ([*order_items(), person()], [ACCEPTED], "r is unknown"),
         ([*order_items(), person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
         ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
-def test_what_is_not_right_is_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
-    of_ledger = [len(str(item["pk"]).split("/")) > 2 and "/t/" not in item["pk"] for item in items]
-    tables = {
-        name: [item for item, mine in zip(items, of_ledger, strict=True) if mine == (name == LEDGER)]
-        for name in (LEDGER, RECORDS)
-    }
+def test_faults_are_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
+    def table(item: dict[str, Any]) -> str:
+        kind = [*str(item["pk"]).split("/"), ""][2]
+        return BOOK if kind == "cards" else LEDGER if kind in ("h", "e", "p") else RECORDS
+
+    tables = {name: [item for item in items if table(item) == name] for name in (BOOK, LEDGER, RECORDS)}
+    monkeypatch.setattr(books, "BOOK_SECONDS", 0.0)
     monkeypatch.setattr(load, "table_items", lambda _stack, name: tables[name])
     result = Result(1)
     shop: Any = SimpleNamespace(account=ACCOUNT, stack=None)

@@ -58,7 +58,7 @@ def test_it_is_made_once_and_again_when_something_changed(project: Path) -> None
     assert setup(project, "--exact", "run").splitlines()[0] == (f"Making .venv again: it has Python 3.99, not {here}.")
 
 
-def test_an_old_python_is_told_so_in_one_line() -> None:
+def test_an_old_python_is_reported_in_one_line() -> None:
     pretend = f"import sys; sys.version_info = (3, 9, 2); exec(open({str(SCRIPT)!r}).read())"
     result = subprocess.run([sys.executable, "-c", pretend], capture_output=True, text=True, check=False)
     assert result.returncode == 1

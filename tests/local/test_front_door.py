@@ -1,4 +1,4 @@
-"""What goes in over HTTP and comes out as an event, and the other way round."""
+"""Translation of HTTP requests into events, and of answers into HTTP responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from local.front_door import FunctionFailed, match, response
-from local.template import Route
+from local.stack import ROOT
+from local.template import Route, load, throttling
 from tests.local.conftest import Client
 
 ORDER = Route("POST", "/v1/order/{order_id+}", "edit")
@@ -25,6 +26,23 @@ ROUTES = [
     Route("GET", "/v1/order/{order_id}", "read"),
     Route("ANY", "/v1/order/{order_id+}", "any"),
 ]
+
+
+def test_limits_of_routes_are_those_of_the_template() -> None:
+    usual, own = throttling(load(ROOT / "template.yaml"))
+    assert usual == (500, 1000)
+    assert own["$default"] == (10, 40)
+
+
+def test_a_route_with_a_limit_of_its_own_is_held_back_alone(client: Client) -> None:
+    client.stack.throttle((500, 1000), {"ANY /items/{id+}": (0.001, 1)})
+    try:
+        statuses = [client("GET", path).status for path in ("/items/1", "/items/2", "/parts")]
+        posted = client("POST", "/do/answer", '"x"').status
+    finally:
+        client.stack.throttle(None)
+    assert (statuses[:2], posted) == ([200, 429], 200)
+    assert statuses[2] != 429
 
 
 @pytest.mark.parametrize(
@@ -131,7 +149,7 @@ def test_a_body_is_text_or_base64(client: Client, body: bytes, headers: dict[str
 
 
 @pytest.mark.parametrize("size", [10 * 1024 * 1024 + 1, 7 * 1024 * 1024])
-def test_what_is_too_large_for_the_gateway_or_the_function_is_refused(client: Client, size: int) -> None:
+def test_a_request_too_large_for_the_gateway_or_the_function_is_refused(client: Client, size: int) -> None:
     reply = client("POST", "/items/1", b"x" * size)
     assert (reply.status, reply.json) == (413, {"message": "Request Entity Too Large"})
 
@@ -161,7 +179,7 @@ def test_a_function_that_fails_or_times_out(
     assert client.failures[-1][0] == function
 
 
-def test_a_failure_tells_the_developer_where(client: Client) -> None:
+def test_a_failure_shows_the_developer_where(client: Client) -> None:
     client("POST", "/do/fail", "on purpose")
     assert "raise ValueError(body)" in client.failures[-1][1]
     assert "on purpose" in client.failures[-1][1]

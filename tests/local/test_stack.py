@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,13 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from local import stack as stack_module
 from local.deploy import DeployError
 from local.reload import Reloader
+from local.seed import ACCOUNT, ADMIN_KEY, seed
+from local.snapshots import Snapshots, newest
 from local.stack import ROOT, PortTaken, Stack
 from tests.local.conftest import PROJECT, Client
 
@@ -34,7 +40,7 @@ def eventually(check: Callable[[], bool], seconds: float = 60) -> bool:
 
 
 def test_a_queued_message_is_worked_on_at_once(client: Client) -> None:
-    """By itself the poller looks once a second: a message sent right behind another would wait for nearly as long.
+    """The poller looks once a second by itself: a message right after another would wait for nearly as long.
 
     One of many that does not wait is enough. Any of them may be held up by what else runs on the machine.
     """
@@ -65,7 +71,7 @@ def test_batches_come_as_the_template_says_and_fail_in_part(client: Client) -> N
 
 
 def test_slow_batches_run_side_by_side(client: Client) -> None:
-    """As many as the stack's parameter says: it reaches the queue's poller as a number."""
+    """The stack's parameter limits them: it reaches the queue's poller as a number."""
     functions = client.stack.boto3_client("lambda")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
@@ -89,7 +95,7 @@ def test_functions_may_do_what_the_template_allows_and_no_more(client: Client) -
 
 def test_logs_of_all_functions_can_be_read(client: Client) -> None:
     client("POST", "/do/answer", '"find me"')
-    # What a function prints may come a moment after its answer.
+    # A function's output may arrive a moment after its answer.
     assert eventually(lambda: 'asked for "find me"' in client.stack.logs())
 
 
@@ -123,7 +129,7 @@ def test_edited_code_and_template_are_served_without_starting_over(
         assert eventually(lambda: "Not reloaded" in capsys.readouterr().out)
         assert client("GET", "/items/1").status == 200
 
-        # What is under way at an update fails, on MiniStack.
+        # A call during an update fails, on MiniStack.
         route = "GET /parts/{part}"
         template.write_text(whole.replace("/items/{id}/parts/{part}", "/parts/{part}"))
         assert eventually(lambda: client("GET", "/parts/1").json.get("event", {}).get("routeKey") == route)
@@ -134,6 +140,33 @@ def test_edited_code_and_template_are_served_without_starting_over(
         template.write_text(whole.replace("  Echo:", "  Echo2:"))
         assert eventually(lambda: client("GET", "/items/1").status == 200 and "Echo2" in stack.resources)
         assert eventually(lambda: "Reloaded template.yaml" in capsys.readouterr().out)
+
+
+def kill(stack: Stack) -> None:
+    """MiniStack and its functions, as a power cut does."""
+    process = stack.aws._process
+    assert process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def snapshot(state: Path) -> int:
+    """The number of the last complete one; 0 before the first."""
+    last = newest(state / "snapshots")
+    return int(last.name) if last else 0
+
+
+def wait_for_a_quiet_second(state: Path) -> None:
+    """Waits until no file has changed for three seconds: one of them was quiet, and its snapshot is complete."""
+    seen: list[object] = []
+
+    def is_settled() -> bool:
+        now = [snapshot(state), list((state / "snapshots").glob("*.partial"))]
+        if not now[0] or now[1] or now != seen[1:]:
+            seen[:] = [time.monotonic(), *now]
+        return time.monotonic() - float(str(seen[0])) > 3
+
+    assert eventually(is_settled)
 
 
 def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
@@ -150,9 +183,84 @@ def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
         client = Client(stack)
         assert stack.outputs == outputs
         assert client("POST", "/do/get", "kept").json["pk"] == {"S": "kept"}
-        assert client("POST", "/do/get", "slow").json["pk"] == {"S": "slow"}
+        # From the beginning, and at once, though it was received before.
+        assert eventually(lambda: client("POST", "/do/get", "slow").json is not None)
         client("POST", "/do/queue", "new")
         assert eventually(lambda: client("POST", "/do/get", "new").json is not None)
+
+
+@pytest.mark.parametrize(
+    ("moment", "delay_seconds"), [("at once", 3), ("after a quiet second", 8), ("without a quiet second", 15)]
+)
+def test_acknowledged_writes_survive_a_kill(tmp_path: Path, moment: str, delay_seconds: int) -> None:
+    """Checks stored items, and messages that are queued and not processed yet."""
+    template = PROJECT / "template.yaml"
+    with Stack(template=template, state=tmp_path) as stack:
+        client = Client(stack)
+        client("POST", "/do/queue", "stored")
+        assert eventually(lambda: client("POST", "/do/get", "stored").json is not None)
+        queue = {"QueueUrl": stack.outputs["QueueUrl"], "MessageBody": "queued", "DelaySeconds": delay_seconds}
+        stack.boto3_client("sqs").send_message(**queue)
+        if moment == "after a quiet second":
+            wait_for_a_quiet_second(tmp_path)
+            assert (newest(tmp_path / "snapshots") or tmp_path).with_suffix(".journal").read_bytes() == b""
+        elif moment == "without a quiet second":
+            before = snapshot(tmp_path)
+            assert eventually(lambda: client("POST", "/do/get", "x").status == 200 and snapshot(tmp_path) > before + 1)
+        kill(stack)
+    with Stack(template=template, state=tmp_path) as stack:
+        client = Client(stack)
+        assert client("POST", "/do/get", "stored").json["pk"] == {"S": "stored"}
+        assert eventually(lambda: client("POST", "/do/get", "queued").json is not None)
+
+
+def test_accepted_orders_survive_a_kill(tmp_path: Path) -> None:
+    orders = [
+        {"provider": "my_shop", "email": "ann@example.com", "action": "placed", "order_id": f"o-{number}",
+         "grand_total": 1, "occurred_at": "2026-01-01T00:00:00Z"}
+        for number in range(200)
+    ]  # fmt: skip
+    v1 = {"order_id": "v-1", "order_date": "2026-01-01", "customer_email": "ann@example.com", "total": 50}
+    with Stack(state=tmp_path) as stack:
+        seed(stack)
+        client = partial(Client(stack), authorization=f"Bearer {ADMIN_KEY}")
+        sent = client("POST", f"/v3/{ACCOUNT}/shopper_activity/order/batch", json.dumps({"orders": orders}))
+        submitted = client("POST", "/v1/order", json.dumps(v1))
+        assert (sent.status, submitted.status) == (202, 201)
+        kill(stack)
+    with Stack(state=tmp_path) as stack:
+        client = partial(Client(stack), authorization=f"Bearer {ADMIN_KEY}")
+
+        def person() -> dict[str, Any]:
+            found: dict[str, Any] = client("GET", f"/v3/{ACCOUNT}/people/ann@example.com").json
+            return found
+
+        assert eventually(lambda: person().get("orders_count") == 201), person()
+        assert person()["lifetime_value"] == {"USD": "250.00"}
+
+
+def test_the_last_complete_snapshot_is_loaded(tmp_path: Path) -> None:
+    for name in ("9", "10", "11.partial"):
+        (tmp_path / name).mkdir()
+    assert newest(tmp_path) == tmp_path / "10"
+    assert newest(tmp_path / "nothing") is None
+
+
+def test_journals_are_replayed_from_the_last_snapshot_on(tmp_path: Path) -> None:
+    """Journals are replayed in order, without a line that was cut short."""
+    (tmp_path / "3").mkdir()
+    for number in (2, 3, 4):
+        line = {"service": "sqs", "target": "AmazonSQS.SendMessage", "body": f"of {number}"}
+        (tmp_path / f"{number}.journal").write_text(json.dumps(line) + "\n" + '{"service": "sq')
+    replayed: list[bytes] = []
+
+    async def handle(_method: str, _path: str, _headers: dict[str, str], body: bytes, _query: object) -> None:
+        replayed.append(body)
+
+    snapshots = Snapshots(tmp_path)
+    snapshots._handlers["sqs"] = handle
+    snapshots._replay()
+    assert replayed == [b"of 3", b"of 4"]
 
 
 def test_a_template_that_cannot_be_deployed_says_why_and_leaves_nothing(project: Callable[[], Path]) -> None:
@@ -163,7 +271,7 @@ def test_a_template_that_cannot_be_deployed_says_why_and_leaves_nothing(project:
     assert not running(str(template.parent))
 
 
-def test_a_taken_port_is_told_in_one_line() -> None:
+def test_a_taken_port_is_reported_in_one_line() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -180,6 +288,41 @@ def test_a_taken_port_is_told_in_one_line() -> None:
         )
     assert result.returncode == 1
     assert result.stderr == f"Port {port} is taken; choose another: make run PORT={port + 1}\n"
+
+
+@pytest.mark.parametrize("port", ["80000", "65536", "-1", "http", "", "8000.5", "\u0668"])
+def test_an_invalid_port_is_reported_in_one_line(port: str) -> None:
+    result = _local(f"--port={port}")
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"PORT must be a number from 0 to 65535, not {port!r}: make run PORT=8001\n"
+
+
+def test_a_state_that_is_no_directory_is_reported_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for state in (file, file / "below"):
+        result = _local(f"--state={state}")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"STATE must be a directory that can be written: {state}: ")
+        assert result.stderr.count("\n") == 1
+
+
+def _local(option: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", option], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_highest_port_has_no_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(error: OSError) -> None:
+        monkeypatch.setattr(socket.socket, "bind", lambda *_: (_ for _ in ()).throw(error))
+
+    refuse(OSError())
+    with pytest.raises(PortTaken, match="Port 65535 is taken; choose another: make run PORT=8001"):
+        stack_module._listen(65535)
+    refuse(PermissionError())
+    with pytest.raises(PortTaken, match="Port 80 needs root's rights; choose another: make run PORT=8001"):
+        stack_module._listen(80)
 
 
 SERVE = """
@@ -239,7 +382,7 @@ def make_run(port: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        # As a terminal has it: Ctrl-C goes to the whole group.
+        # As in a terminal, where Ctrl-C signals the whole process group.
         start_new_session=True,
     )
     try:

@@ -29,7 +29,25 @@ _NO_END = 124  # as `timeout` has it
 # Those that find most of what the simulation does not.
 _FIRST = [
     f"tests/handlers/test_{name}.py"
-    for name in ("lost_answers", "together", "processing", "rules", "erase", "purge", "audiences", "summary", "records")
+    for name in (
+        "lost_answers",
+        "together",
+        "processing",
+        "rules",
+        "rules_of_marks",
+        "erase",
+        "erase_v1",
+        "purge",
+        "audiences",
+        "audience_match",
+        "audience_rebuild",
+        "summary",
+        "records",
+        "jobs",
+        "order_full",
+        "person_orders",
+        "messages_in_groups",
+    )
 ]
 
 
@@ -42,7 +60,7 @@ class Verdict:
 
 
 def mismatches(faults: list[Fault]) -> list[str]:
-    """What no longer fits the code, or is no Python any more."""
+    """Describes faults that no longer fit the code or are no valid Python."""
     found = []
     for fault in faults:
         texts: dict[str, str] = {}
@@ -63,7 +81,7 @@ def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
         shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
         for edit in fault.edits:
             (copy / edit.file).write_text(edit.apply((copy / edit.file).read_text()))
-        # What is quick first: most faults are found by few histories, and most others by few tests.
+        # The quick stages first: few histories find most faults, and few tests most others.
         stages = [
             *(partial(_tested, directory, [test]) for test in fault.tests),
             partial(_simulated, directory, histories // 5, seed),
@@ -133,7 +151,7 @@ def main() -> int:
     if wrong:
         print(*wrong, sep="\n")
         return 2
-    # What fails without any fault would pass for a kill: also of the tests that are run by themselves.
+    # A test that fails without any fault would pass for a kill, also one that is run by itself.
     alike = Fault("none at all", [], tuple(sorted({test for fault in faults for test in fault.tests})))
     progress = Progress(len(faults) + 1, "deliberate faults")
     verdicts: list[Verdict] = []

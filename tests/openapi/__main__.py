@@ -45,7 +45,7 @@ def main() -> int:
     parts = [
         (["--phases", "examples,fuzzing"], options.seconds // 3),
         (["--phases", "coverage", "--exclude-checks", "negative_data_rejection", *_but(_NAMING)], options.seconds // 4),
-        # It looks at one field at a time: "0" as an id stands for nobody, and 1,000 events exceed 4 MiB.
+        # It looks at one field at a time: "0" as an id names nobody, and 1,000 events exceed 4 MiB.
         (
             [
                 "--phases",
@@ -61,6 +61,7 @@ def main() -> int:
     ended = 0
     with Stack() as stack:
         seed(stack)
+        stack.throttle(None)
         for arguments, seconds in parts:
             command = [
                 options.program, "--config-file", str(CONFIGURATION), "run", f"{stack.url}/openapi.json", *arguments,

@@ -1,4 +1,4 @@
-"""What a schema cannot say, for schemathesis: times lie in the past."""
+"""Rules for schemathesis that a schema cannot state: times lie in the past."""
 
 from __future__ import annotations
 

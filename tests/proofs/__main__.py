@@ -1,4 +1,4 @@
-"""python -m tests.proofs [scenario ...] [--without RULE]: explores scenarios; exit code 1 if anything goes wrong."""
+"""python -m tests.proofs [scenario ...] [--without RULE]: explores scenarios; exit code 1 if any fails."""
 
 from __future__ import annotations
 

@@ -11,17 +11,17 @@ from tests.proofs.removals import ACCOUNT, PURGES, RemovalWorld
 from tests.proofs.store import Items, Key, Writes, writes_of
 from tillbook.ledger.activities import ERASED, KEY_REUSED, Activity, plan_apply, plan_move, result_of_repeat
 from tillbook.ledger.items import ActivityHead, EventItem, Scope
-from tillbook.records.transactions import PURGED
+from tillbook.records.outcomes import PURGED
 from tillbook.rules.identity import Person
 from tillbook.rules.order import OrderState, fold
 
 
 class Sent(NamedTuple):
-    """What a shop sends. `content` is a hash, where the event has an idempotency key."""
+    """An event of a shop; `by` None is voided. `content` is a hash, if the event has an idempotency key."""
 
     event: str
     request: str
-    by: Person
+    by: Person | None
     occurred: int
     total: int | None = None
     refund: int = 0
@@ -37,9 +37,9 @@ class Sent(NamedTuple):
 
 class Message(NamedTuple):
     """Attributes:
-    received: when, once it was. began: of the delivery. erased: whether an erasure takes it, as the delivery knows.
-    seen: the head or the person as read. stored: the event as it is in the ledger. writes: planned from them.
-    told: what became of it. kills, again: how many deliveries may be killed or repeated yet.
+    received: time of receipt, if received. began: of the delivery. erased: whether an erasure seen by the delivery
+    takes it. seen: the head or the person as read. stored: the event as read. writes: planned from them.
+    outcome: the recorded one. kills, again: how many more deliveries may be killed or repeated.
     """
 
     sent: Sent
@@ -50,21 +50,21 @@ class Message(NamedTuple):
     seen: Any = None
     stored: EventItem | None = None
     writes: Writes = Writes()
-    told: str = ""
+    outcome: str = ""
     kills: int = 0
     again: int = 0
 
     @property
     def person(self) -> str:
-        return self.sent.by.id_in(ACCOUNT)
+        return self.sent.by.id_in(ACCOUNT) if self.sent.by else ""
 
     @property
     def activity(self) -> Activity:
         return self.sent.activity(self.received)
 
     def waiting(self, step: str) -> Message:
-        """Without what a delivery knows."""
-        return Message(self.sent, self.received, step, told=self.told, kills=self.kills, again=self.again)
+        """The message without the knowledge of a delivery."""
+        return Message(self.sent, self.received, step, outcome=self.outcome, kills=self.kills, again=self.again)
 
     def forgotten(self) -> Message:
         return self.waiting("done")
@@ -94,7 +94,7 @@ class ActivityWorld(RemovalWorld):
         """Reads the marks. The head of an order that begins is not read."""
         marks, message = self.marks(turn.items), turn.actor
         if marks.purged(self.source, message.received):
-            yield turn.then("purged", step="done", told=PURGED)
+            yield turn.then("purged", step="done", outcome=PURGED)
             return
         erased = marks.erased(message.person, message.received)
         step = "apply" if message.sent.action == "placed" else "head"
@@ -108,21 +108,23 @@ class ActivityWorld(RemovalWorld):
         yield turn.then("read", step=step, seen=turn.items.head(turn.actor.began.generation))
 
     def _apply(self, turn: Turn) -> Steps:
-        """A new event. If refused, goes on from what is handed back: the event, or the head of another writer."""
+        """Applies a new event. If refused, continues from the returned item: the event or another writer's head."""
         message: Message = turn.actor
         scope = self.scope(turn.actor.began)
-        planned, told = self._applying(message.sent, message.received, scope, message.seen, message.erased)
+        planned, outcome = self._applying(message.sent, message.received, scope, message.seen, message.erased)
 
         def refused(failed: dict[Key, Any]) -> Message:
             if stored := failed.get(Key("event", scope.generation, message.sent.event)):
                 return self._repeat(message, stored)
             return message._replace(seen=failed.get(Key("head", scope.generation)) or message.seen)
 
-        yield from self.attempt(turn, planned, written=self._ended(message, told), unanswered=message, refused=refused)
+        written = self._ended(message, outcome)
+        yield from self.attempt(turn, planned, written=written, unanswered=message, refused=refused)
 
-    def _ended(self, message: Message, told: str) -> Message:
-        """Who applies an erased event forgets its person, if that is all there was of them."""
-        message = message._replace(told=told, seen=None, stored=None, writes=Writes())
+    def _ended(self, message: Message, outcome: str) -> Message:
+        """The next step after an event: the writer of an erased one forgets its person, if nothing else is left of
+        them."""
+        message = message._replace(outcome=outcome, seen=None, stored=None, writes=Writes())
         forgets = message.erased and self.keeps("forget at delivery")
         return message._replace(step="forget") if forgets else message.waiting("done")
 
@@ -144,11 +146,11 @@ class ActivityWorld(RemovalWorld):
         """All events, read after the head: see ledger.activities.plan_move."""
         message, scope = turn.actor, self.scope(turn.actor.began)
         seen = message.seen, tuple(turn.items.events(scope.generation).items()), message.stored
-        planned, told = self._moving(message.sent, message.received, scope, *seen, message.erased)
-        yield turn.then("read", step="move", seen=None, stored=None, writes=planned, told=told)
+        planned, outcome = self._moving(message.sent, message.received, scope, *seen, message.erased)
+        yield turn.then("read", step="move", seen=None, stored=None, writes=planned, outcome=outcome)
 
     def _move(self, turn: Turn) -> Steps:
-        again, moved = turn.actor._replace(step="event", writes=Writes()), self._ended(turn.actor, turn.actor.told)
+        again, moved = turn.actor._replace(step="event", writes=Writes()), self._ended(turn.actor, turn.actor.outcome)
         yield from self.attempt(turn, turn.actor.writes, written=moved, unanswered=again, refused=lambda failed: again)
 
     # --------------------------------------------------------- what must hold
@@ -162,7 +164,7 @@ class ActivityWorld(RemovalWorld):
         return super()._wrong_items(items)
 
     def wrong_at_end(self, state: State) -> str:
-        """What is left follows from the messages that no purge took: each event as first received."""
+        """Describes a difference from the messages that no purge took: each event must be as first received."""
         messages, marks = [a for a in state.actors if isinstance(a, Message)], self.marks(state.items)
         if problem := self.wrong_removals(state, [message.received for message in messages]):
             return problem
@@ -177,15 +179,17 @@ class ActivityWorld(RemovalWorld):
 
     def _wrong_event(self, state: State, event: EventItem, messages: list[Message]) -> str:
         copies = [m for m in messages if m.sent.content == event.hash]
-        if not copies or any(m.told != KEY_REUSED for m in messages if m not in copies):
+        if not copies or any(m.outcome != KEY_REUSED for m in messages if m not in copies):
             return "of two contents under a key not the second was refused"
         first = min(copies, key=lambda m: m.received)
         if self.marks(state.items).erased(first.person, first.received):
             return "an erased event is there" if event.stamp else ""
         if (event.stamp, event.person) != (first.activity.stamp, first.person):
             return "an event is not there as it was first received"
-        told = sorted(m.told for m in copies)
-        return "" if told == ["applied", *["duplicate"] * (len(copies) - 1)] else f"of copies was recorded: {told}"
+        outcomes = sorted(m.outcome for m in copies)
+        if outcomes == ["applied", *["duplicate"] * (len(copies) - 1)]:
+            return ""
+        return f"the outcomes of the copies are {outcomes}"
 
 
 def _applying(sent: Sent, received: str, scope: Scope, head: ActivityHead | None, erased: bool) -> tuple[Writes, str]:

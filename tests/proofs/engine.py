@@ -74,12 +74,12 @@ class Turn(NamedTuple):
 
 
 def moment(clock: int) -> str:
-    """As a stamp (rules.times)."""
+    """A number as a stamp (rules.times)."""
     return f"{clock:020d}"
 
 
 class World:
-    """Who may do what next: the method `_apply` yields all that may come of a step `apply`."""
+    """The possible next steps: the method `_apply` yields all results of a step `apply`."""
 
     def __init__(self, rules_left_out: tuple[str, ...]) -> None:
         self.left_out = frozenset(rules_left_out)
@@ -102,7 +102,7 @@ class World:
         yield from getattr(self, f"_{turn.actor.step}")(turn)
 
     def _wrong_items(self, items: Items) -> str:
-        """What must hold always and does not; empty if all does."""
+        """Describes a violated invariant; empty if all hold."""
         raise NotImplementedError
 
     def wrong_at_end(self, state: State) -> str:

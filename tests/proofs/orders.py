@@ -25,7 +25,7 @@ Versions = tuple[tuple[str, EventItem], ...]
 
 
 class Asked(NamedTuple):
-    """What a client asks for. `by` None in an edit: the person stays."""
+    """A request of a client. `by` None in an edit: the person stays."""
 
     action: str
     request: str
@@ -106,7 +106,7 @@ class OrderWorld(RemovalWorld):
         yield turn.become("read", call._replace(step="look") if look else self._judging(call))
 
     def _look(self, turn: Turn) -> Steps:
-        """For its own version, after a try that was not answered."""
+        """Looks for its own version, after a try that was not answered."""
         call = turn.actor
         mine = self._own_version(turn.state, call, self.scope(call.began))
         if mine and self.keeps("look back"):
@@ -146,7 +146,7 @@ class OrderWorld(RemovalWorld):
     ) -> tuple[Writes, int, str]:
         """The code's plan: what to write, or a status; and our own id of the order."""
         cuts = {ANN_ID: cut} if cut else {}
-        operation = asked.operation(V1Request(scope, asked.request, received, lambda people: cuts, lambda: None))
+        operation = asked.operation(V1Request(scope, asked.request, received, lambda people: cuts))
         operation.key, operation.store, operation.retries = ORDER, cast(Store, _Read(versions)), _RETRIES
         try:
             change = operation.change(head)
@@ -244,7 +244,7 @@ def _as_received(change: Change, received: str) -> Change:
 
 
 class _Read(NamedTuple):
-    """Stands for the ledger's Store: what a call has read of the order's versions."""
+    """Replaces the ledger's Store: the versions of the order that a call has read."""
 
     versions: Versions
 

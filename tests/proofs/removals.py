@@ -100,7 +100,7 @@ class RemovalWorld(World):
         )  # fmt: skip
 
     def _answer(self, turn: Turn) -> Steps:
-        """When the cut has passed. A purge notes that; a refusal says that a later one has."""
+        """Answers when the cut has passed. A purge notes that; a refusal says that a later one has."""
         removal, clock = turn.actor, max(turn.state.clock, int(turn.actor.cut))
         answered = removal._replace(step="job", ended=removal.ended or moment(clock))
         write = Write(removal.key, scopes.ANSWER_IS_LATER, removal.cut, mark=Mark(answered=removal.cut))
@@ -178,7 +178,7 @@ class RemovalWorld(World):
         if seen and not self.keeps("emptying counts"):
             head = head._replace(writes=seen.writes)
         if isinstance(head, OrderHead) and isinstance(seen, OrderHead) and not head.deleted:
-            head = head if self.keeps("digest goes") else head._replace(digest=seen.digest)
+            head = head if self.keeps("digest is removed") else head._replace(digest=seen.digest)
         kept = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
         planned = writes_of(change._replace(head=head))
         return Writes(write if kept[write.key.kind] else write._replace(item=None) for write in planned)

@@ -32,10 +32,10 @@ RULES = {
     "head before look": "A call looks for its own version before it reads the head.",
     "pass emptied": "Looking for its own version, a call stops at an emptied one.",
     "monotone receipts": "A version may count as received before the one that it follows.",
-    "refused by a purge": "A call goes on that was received before a purge that it sees.",
-    "refused by an erasure": "A call goes on that was received before an erasure that it sees.",
+    "refused by a purge": "A call continues that was received before a purge that it sees.",
+    "refused by an erasure": "A call continues that was received before an erasure that it sees.",
     "erased is gone": "An order of an erased person is there until it is emptied.",
-    "digest goes": "An order keeps the digest of a submission that was emptied.",
+    "digest is removed": "An order keeps the digest of a submission that was emptied.",
 }
 
 

@@ -1,4 +1,4 @@
-"""Who meets whom. Those in `FAST` are run by pytest, all by `python -m tests.proofs`."""
+"""Scenarios of a few requests that interleave. Those in `FAST` are run by pytest, all by `python -m tests.proofs`."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Scenario(NamedTuple):
 
 
 def _killed(actor: Any) -> Any:
-    """It may be, once."""
+    """The request, whose function may be killed once."""
     return actor._replace(kills=1)
 
 
 def _again(message: Message) -> Message:
-    """It may be delivered again, once."""
+    """The request, whose message may be delivered once more."""
     return message._replace(again=1)
 
 
@@ -49,6 +49,7 @@ BOBS = Message(Sent("b", "b1", BOB, occurred=5, total=70))
 REFUND = Message(Sent("r", "r1", BOB, occurred=5, refund=30, action="refunded"))
 UPDATE = Message(Sent("u", "u1", ANN, occurred=6, total=40, action="updated"))
 LATEST = Message(Sent("l", "l1", BOB, occurred=9, total=70))
+VOID, VOID_AGAIN = (Message(Sent("v", request, None, occurred=6, action="voided")) for request in ("v1", "v2"))
 EARLIER = Message(Sent("e", "e1", ANN, occurred=4, total=20))
 K1, K3 = (Message(Sent("k", request, ANN, occurred=5, total=100, content="x")) for request in ("k1", "k3"))
 K2 = Message(Sent("k", "k2", BOB, occurred=5, total=70, content="y"))
@@ -75,11 +76,12 @@ FAST = {
     "two events, an erasure": Scenario((A1, UPDATE, ERASE), finds=("PERSON_AS_READ",)),
     "an order of Bob, two events, an erasure": Scenario(
         (LATEST, _again(A1), EARLIER, ERASE), before=1, finds=("new token", "current index")),
+    "an event, a voided one, an erasure": Scenario((A1, VOID, ERASE)),
     "submit twice, an erasure": Scenario(
         (SUBMIT, SAME, ERASE), 1, finds=("emptying counts", "pass emptied", "erased is gone", "HEAD_AS_READ")),
     "submit, hand on, an erasure": Scenario(
         (SUBMIT, HAND_ON, ERASE), 1,
-        finds=("heads stay", "monotone receipts", "refused by an erasure", "digest goes")),
+        finds=("heads stay", "monotone receipts", "refused by an erasure", "digest is removed")),
     "submit, delete, edit": Scenario((SUBMIT, DELETE, HAND_ON), 2, finds=("look back", "head before look")),
     "submit, edit, a purge that dies": Scenario((SUBMIT, HAND_ON, _killed(PURGE)), 1, finds=("refused by a purge",)),
 }  # fmt: skip
@@ -90,6 +92,7 @@ SCENARIOS = FAST | {
     "copies, another event, an erasure": Scenario((A1, A2, BOBS, ERASE)),
     "copies, a purge, an erasure": Scenario((A1, A2, PURGE, ERASE)),
     "two events, an erasure, a lost answer": Scenario((A1, _again(UPDATE), ERASE), 1),
+    "an event, two copies of a voided one, an erasure": Scenario((A1, VOID, VOID_AGAIN, ERASE)),
     "copies, two purges": Scenario((A1, A2, PURGE, PURGE)),
     "an event, two purges, one dies": Scenario((A1, _killed(PURGE), PURGE), 1),
     "two contents of a key, a purge, a lost answer": Scenario((K1, K2, K3, PURGE), 1),

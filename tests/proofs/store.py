@@ -19,7 +19,8 @@ _TERM = re.compile(r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<name>#?\w+) (
 
 @cache
 def condition(text: str) -> Holds:
-    """As far as the code needs it; an empty one holds. Raises ValueError for others, so that nothing passes unseen."""
+    """Parses a condition, as far as the code needs it; an empty one holds. Raises ValueError for others, so that
+    nothing passes unseen."""
     terms = [_term(term) for term in text.split(" OR ") if text]
     return lambda item, value: not text or any(term(item, value) for term in terms)
 
@@ -105,7 +106,7 @@ def writes_of(change: Change) -> Writes:
         if item := plain_item(request.get("Item", {})):
             event_id = item["sk"].partition("!")[2]
             key = Key("event" if event_id else "head", generation, event_id)
-            stored = event_of(item)._replace(effects="", moves="", flags="") if event_id else head_of(item)
+            stored = event_of(item)._replace(effects="", flags="") if event_id else head_of(item)
             done.append(Write(key, request["ConditionExpression"], values.get(":seen"), stored))
         elif "/p/" in (place := plain_item(request["Key"]))["pk"]:
             named = {name: values[f":{mark[1:]}"] for mark, name in request["ExpressionAttributeNames"].items()}
@@ -115,7 +116,7 @@ def writes_of(change: Change) -> Writes:
 
 
 class Items(dict[Key, Any]):
-    """What is stored. Never changed: `written` makes another one."""
+    """Stored items. Never changed: `written` makes another one."""
 
     @cached_property
     def _hash(self) -> int:
@@ -128,7 +129,7 @@ class Items(dict[Key, Any]):
         return self.get(Key("head", generation))
 
     def events(self, generation: int) -> dict[str, EventItem]:
-        """By id, emptied ones too."""
+        """Events by id, emptied ones too."""
         return self._by_name.get(("event", generation), {})
 
     def people(self, generation: int) -> dict[str, Sums]:
@@ -145,7 +146,7 @@ class Items(dict[Key, Any]):
         return found
 
     def written(self, writes: Writes, token: int) -> tuple[Items, dict[Key, Any] | None]:
-        """What is stored then, and None; or what the conditions failed on, by key."""
+        """The items after the writes, and None; or the items on which the conditions failed, by key."""
         failed = {w.key: self.get(w.key) for w in writes if not condition(w.condition)(self.get(w.key), w.seen)}
         if failed:
             return self, failed

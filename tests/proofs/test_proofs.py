@@ -16,9 +16,10 @@ from tillbook.ledger.commit import Retries, Store
 from tillbook.ledger.items import PersonItem, Scope
 from tillbook.ledger.orders import Document, Submit, V1Request
 from tillbook.records import scopes
-from tillbook.records.jobs import Step
+from tillbook.records.jobs import Job
 from tillbook.records.scopes import Mark, Marks, Scopes
 from tillbook.rules import times
+from tillbook.work.jobs import Page
 from tillbook.work.purge import PURGE, Purges
 
 FINDS = {rule: name for name, scenario in FAST.items() for rule in scenario.finds}
@@ -90,6 +91,9 @@ def test_the_code_keeps_the_rule_of_one_reading() -> None:
             cut = next(self.cuts)
             return Marks(account, {"orders_api": Mark(2 if cut > "2021" else 1, cut, cut)}, {})
 
+        def partitions(self, *_: Any) -> list[str]:
+            return []
+
         def sweep(self, partition: str, *_: Any) -> tuple[int, bool]:
             swept.append(partition)
             return 0, True
@@ -98,8 +102,9 @@ def test_the_code_keeps_the_rule_of_one_reading() -> None:
             return lambda *_, **__: True
 
     parts = cast(Any, Parts())
-    purges = Purges(parts, parts, parts, parts, parts, parts, settle_seconds=120)
-    purges.run(Step(ACCOUNT, "job", PURGE, ["orders_api"]), lambda: 0.0, 1e9)
+    purges = Purges(parts, parts, parts, parts, parts, parts, parts, settle_seconds=120)
+    job = Job(PURGE, "running", "2020", "orders_api")
+    purges.page(Page(ACCOUNT, "job", job, 0, "", lambda: True, 1e9))
     assert {Scope.of(partition).generation for partition in swept} == {0}
 
 
@@ -111,7 +116,7 @@ def test_the_code_keeps_the_rule_of_the_head_before_the_look() -> None:
             calls.append(name)
             return lambda *_, **__: [] if name == "events" else None
 
-    request = V1Request(Scope(ACCOUNT, "orders_api"), "r", moment(1), lambda people: {}, lambda: None)
+    request = V1Request(Scope(ACCOUNT, "orders_api"), "r", moment(1), lambda people: {})
     call = Submit(request, Document("1", {}, moment(0)), "id", "digest")
     call.store, call.retries, call.unanswered = cast(Store, Reads()), cast(Retries, None), True
     call.plan({})

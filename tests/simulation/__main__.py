@@ -7,84 +7,20 @@ again with every call that it makes.
 from __future__ import annotations
 
 import argparse
-import gc
-import multiprocessing
-import multiprocessing.queues
 import os
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from importlib.util import find_spec
 from pathlib import Path
 
 if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
-from tests.simulation.progress import Progress
-from tests.simulation.simulate import Failure, Seams, shortened, simulate, trace
+from tests.simulation.pool import CHUNK, run, settle
+from tests.simulation.seams import Seams
+from tests.simulation.simulate import shortened, trace
 
-_CHUNK = 50
 _SHOWN = 5
-
-
-def _settle(cpus: multiprocessing.queues.SimpleQueue[int] | None = None) -> None:
-    """One processor for one worker: its threads take turns, and would only chase each other over many."""
-    gc.disable()  # a history leaves little, and `_run` clears it away
-    if cpus is not None and hasattr(os, "sched_setaffinity"):
-        available = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {available[cpus.get() % len(available)]})
-
-
-def _run(first: int, count: int, stop: bool) -> list[Failure]:
-    failures = []
-    with Seams() as seams:
-        for seed in range(first, first + count):
-            failure = simulate(seed, seams)
-            if failure:
-                failures.append(failure)
-                if stop:
-                    break
-    gc.collect()
-    return failures
-
-
-def _seeds(failures: list[Failure]) -> str:
-    """So that one can look into them before the end."""
-    return f"{len(failures)} failed: {[f.plan.seed for f in failures[:5]]}" if failures else ""
-
-
-def _chunks(seed: int, histories: int) -> Iterator[tuple[int, int]]:
-    for start in range(0, histories, _CHUNK):
-        yield seed + start, min(_CHUNK, histories - start)
-
-
-def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: bool = False) -> list[Failure]:
-    """The failures, at most the first one if `stop`."""
-    progress = Progress(histories, "histories", quiet=quiet)
-    failures: list[Failure] = []
-    if workers == 1:
-        for first, count in _chunks(seed, histories):
-            failures += _run(first, count, stop)
-            progress.add(count, _seeds(failures))
-            if failures and stop:
-                break
-        return failures
-    cpus: multiprocessing.queues.SimpleQueue[int] = multiprocessing.SimpleQueue()
-    for number in range(workers):
-        cpus.put(number)
-    with ProcessPoolExecutor(workers, initializer=_settle, initargs=(cpus,)) as pool:
-        chunks = _chunks(seed, histories)
-        counts: dict[Future[list[Failure]], int] = {}
-        while True:
-            while len(counts) < 2 * workers and not (failures and stop) and (chunk := next(chunks, None)):
-                counts[pool.submit(_run, *chunk, stop)] = chunk[1]
-            if not counts:
-                return failures
-            done, _ = wait(counts, return_when=FIRST_COMPLETED)
-            for future in done:
-                failures += future.result()
-                progress.add(counts.pop(future), _seeds(failures))
 
 
 def main() -> int:
@@ -96,9 +32,9 @@ def main() -> int:
     parser.add_argument("--brief", action="store_true", help="no progress bar, and a failure as it was found")
     parser.add_argument("--trace", action="store_true", help="every call of each failure")
     options = parser.parse_args()
-    workers = min(options.workers, -(-options.histories // _CHUNK))
+    workers = min(options.workers, -(-options.histories // CHUNK))
     if workers == 1:
-        _settle()
+        settle()
     start = time.monotonic()
     failures = run(options.seed, options.histories, workers=workers, stop=options.stop, quiet=options.brief)
     seconds = time.monotonic() - start

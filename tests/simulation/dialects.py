@@ -1,8 +1,8 @@
-"""Another version of the code at work beside ours, as while a deployment goes on, told by what it sends and writes.
+"""Another version of the code beside ours, as during a deployment, simulated by the messages and items that it writes.
 
-`newer`: its messages, entries of messages and items have fields that ours does not know. `older`: it leaves out what
-came later, which is whatever has a default. Both are applied to the calls of a worker on their way to the store, so
-that what one version wrote the other must read: workers of all versions take what comes.
+`newer`: its messages, entries of messages and items have fields that ours does not know. `older`: it leaves out fields
+that were added later, which are those with a default. Both are applied to the calls of a worker on their way to the
+store, so each version must read the other's writes; workers of all versions take any message.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 Arguments = dict[str, Any]
-_PARTS = ("orders", "writes", "steps")
-# What a field is when it was not sent, by the documents of the format (messages.py, jobs.py); numbers as texts.
+_PARTS = ("orders", "steps")
+# Defaults of fields, by the documents of the format (messages.py, jobs.py); numbers as texts.
 _DEFAULTS: dict[str, Any] = {
-    "content_hash": "", "notes": [], "page": "0", "cursor": None, "done": "0", "asked": "", "person": "",
+    "content_hash": "", "notes": [], "chain": "0", "page": "0",
 }  # fmt: skip
 _UNKNOWN = "newer_field"
 

@@ -47,11 +47,11 @@ NUMBERS = Context(prec=38, traps=[Inexact])
 
 
 class Unknown(BaseException):
-    """Asked for something that this store does not know: not an Exception, so that no retry can hide it."""
+    """A call uses something that this store does not implement. Not an Exception, so that no retry can hide it."""
 
 
 class Refused(Exception):
-    """What DynamoDB answers with a ValidationException."""
+    """A call that DynamoDB answers with a ValidationException."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class KeyCondition:
 
 
 def number(text: str) -> str:
-    """As DynamoDB gives it back: no exponent, no zeros that say nothing."""
+    """The number as DynamoDB returns it: no exponent, no superfluous zeros."""
     value = NUMBERS.create_decimal(text)
     if not value:
         return "0"
@@ -94,7 +94,7 @@ def number(text: str) -> str:
 
 
 def _attribute(token: str, text: str) -> str:
-    """An attribute's name that stands in an expression as it is. A reserved word needs a placeholder (#name)."""
+    """An attribute's name that an expression contains literally. A reserved word needs a placeholder (#name)."""
     if not (token[0].isalpha() or token[0] == "_") or token in _WORDS:
         raise Unknown(f"{token!r} is no attribute in {text!r}")
     if token.upper() in RESERVED:

@@ -1,4 +1,4 @@
-"""What shops send in one history, made from a seed: few people, few orders, few times, so that everything collides."""
+"""Requests of one history, made from a seed: few people, few orders, few times, so that everything collides."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ADDRESSES = (
     '{"address_1":"22 Hill Road","address_2":"Apt 3","postal_code":"94110"}',
     '{"address_1":"5 Mill Lane","postal_code":"SW1A 1AA","city":"London","country":"GB"}',
 )
-# Names nobody: the whole batch it stands in is refused.
+# It names nobody, so the whole batch is refused.
 _REFUSED = '{"action":"placed","provider":"shop","order_id":"o-1"}'
 
 
@@ -48,7 +48,7 @@ class Step:
 
     id: int
     at: float
-    kind: str  # activity, batch, submitted, edited, deleted, rebuild, purge, erase, replay
+    kind: str  # activity, batch, voided, submitted, edited, deleted, rebuild, purge, erase, replay
     account: str
     bodies: tuple[str, ...]
     attempts: int
@@ -79,12 +79,14 @@ class History:
     spread: float  # seconds that a slow call takes
     max_orders: int  # orders in a message
     compress_from: int  # characters
-    page_orders: int  # in a page of a job
+    page_seconds: float  # of work in a page of a job
+    orders_a_chain: int
     together: int  # events in a transaction
     emptied_together: int  # events that one transaction empties
     currency: str  # of the accounts
     others: float  # how likely a worker runs another version of the code than ours
     reads: bool  # whether all that can be read is compared in the end
+    window: float  # seconds that a change waits at most until it is followed
 
 
 @dataclass
@@ -101,6 +103,7 @@ class _World:
     repeats: float = 0.0
     keyed: float = 0.0
     timed: float = 0.0
+    voids: float = 0.0
     memory: int = 4  # how many requests back a repeat may go
     requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
@@ -110,8 +113,8 @@ class _World:
         return self.random.sample(source, self.random.randint(1, min(most, len(source))))
 
 
-def history(seed: int) -> History:
-    random = Random(seed)
+def _world(random: Random) -> _World:
+    """Few people, orders, moments and amounts, so that requests of a history collide."""
     world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
     world.people = [f'"email":"{e}"' for e in world.some(EMAILS, 2)]
     world.people += [f'"person_id":"{p}"' for p in world.some(_PERSON_IDS, 2)]
@@ -124,12 +127,19 @@ def history(seed: int) -> History:
     world.moments = world.some(_MOMENTS, 3)
     world.amounts = world.some(_AMOUNTS, 4)
     world.currencies = world.some(_CURRENCIES, 3)
-    # What a history is about: what collides with what.
+    return world
+
+
+def history(seed: int) -> History:
+    random = Random(seed)
+    world = _world(random)
+    # The theme of a history decides which requests collide.
     theme = random.choice(("all", "all", "v1", "v3", "copies"))
     v1_share = {"all": 0.3, "v1": 0.95, "v3": 0.05, "copies": 0.0}[theme]
     world.repeats = 0.9 if theme == "copies" else random.choice((0.1, 0.3, 0.8))
     world.keyed = random.choice((0.0, 0.9) if theme == "copies" else (0.0, 0.1, 0.3, 0.9))
     world.timed = random.choice((0.9, 0.75, 0.3))
+    world.voids = random.choice((0.0, 0.0, 0.1, 0.3))
     world.memory = 2 if theme == "copies" else 4
     window = random.choice((0.0, 0.05, 0.5, 3.0, 60.0))
     patience = random.choice((1, 2, 4))
@@ -156,7 +166,8 @@ def history(seed: int) -> History:
             at = random.choice((window, 400.0, 1500.0)) * random.random()
             steps.append(Step(len(steps), at, "replay", random.choice(world.accounts), (), patience, "all"))
     return History(
-        seed, steps,
+        seed,
+        steps,
         faults=random.choice((0.0, 0.02, 0.05, 0.1, 0.1, 0.25)),
         slots=6 if theme == "copies" else random.choice((1, 2, 3, 6)),
         short_lives=random.choice((0.0, 0.0, 0.05, 0.3)),
@@ -164,13 +175,15 @@ def history(seed: int) -> History:
         spread=random.choice((0.02, 0.3, 3.0)),
         max_orders=random.choice((100, 100, 2, 1)),
         compress_from=random.choice((48_000, 48_000, 100)),
-        page_orders=random.choice((50, 50, 2, 1)),
+        page_seconds=random.choice((20.0, 20.0, 1.0, 0.2)),
+        orders_a_chain=random.choice((5000, 5000, 5000, 2)),
         together=random.choice((16, 16, 3, 1)),
         emptied_together=random.choice((90, 2, 1)),
         currency=random.choice(("USD", "USD", "EUR", "JPY")),
         others=random.choice((0.0, 0.0, 0.5)),
         reads=random.random() < 0.2,
-    )  # fmt: skip
+        window=random.choice((0.1, 10.0, 300.0)),
+    )
 
 
 def _take_out(world: _World, steps: list[Step], window: float) -> None:
@@ -198,6 +211,8 @@ def _take_out(world: _World, steps: list[Step], window: float) -> None:
 
 def _v3(world: _World, number: int, at: float, account: str, patience: int) -> Step:
     random = world.random
+    if random.random() < world.voids:
+        return Step(number, at, "voided", account, (_voided(world),), patience)
     key = random.choice(("k-1", "k-2", "k-3")) if random.random() < world.keyed else None
     if world.requests and random.random() < world.repeats:
         earlier, bodies = random.choice(world.requests[-world.memory :])
@@ -214,6 +229,17 @@ def _v3(world: _World, number: int, at: float, account: str, patience: int) -> S
         bodies = (_activity(world),)
     world.requests.append((key, bodies))
     return Step(number, at, "activity" if len(bodies) == 1 else "batch", account, bodies, patience, key=key)
+
+
+def _voided(world: _World) -> str:
+    """The event of a connector for an order in the trash; `delivery_id` distinguishes one time from the next."""
+    random = world.random
+    parts = ['"provider":"shop"', f'"order_id":"{random.choice(world.orders)}"', '"action":"voided"']
+    if random.random() < 0.6:
+        parts.append(f'"occurred_at":"{random.choice(world.moments)}"')
+    elif random.random() < 0.5:
+        parts.append(f'"delivery_id":"d-{random.randint(1, 2)}"')
+    return "{" + ",".join(parts) + "}"
 
 
 def _activity(world: _World) -> str:
@@ -268,7 +294,7 @@ def _submission(world: _World, order_id: str) -> str:
         f'"order_id":"{order_id}"',
         f'"order_date":"{random.choice(world.moments)}"',
         f'"billing_address":{ADDRESSES[0]}',
-    ]  # fmt: skip
+    ]
     if random.random() < 0.2:
         parts.append(f'"shipping_address":{random.choice(ADDRESSES)}')
     parts += [part for part in [random.choice(world.v1_people)] if part]

@@ -30,7 +30,7 @@ class Progress:
         sys.stderr.flush()
 
     def clear(self) -> None:
-        """So that something else can be printed."""
+        """Clears the line, so that something else can be printed."""
         if self._terminal and not self._quiet:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""All that can be read over HTTP, asked for when a history is over and compared with what the auditor has worked out.
+"""Reads everything over HTTP when a history is over, and compares it with the auditor's books.
 
 Page by page, with small pages, through the functions that answer the routes.
 """
@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
-from tests.simulation.auditor import V1, V3, Books, Order, Person, email_hash, is_email
+from tests.simulation.facts import V1, V3, Books, Order, Person
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS, EMAILS
+from tests.simulation.values import email_hash, is_email
 
-# (route, account, what stands in its path, its query, its body) -> (status, body)
+# (route, account, path parameters, query, body) -> (status, body)
 Ask = Callable[[str, str, dict[str, str], dict[str, str], Any], tuple[int, Any]]
 _AUDIENCES = {V1: "customers-orders-api", V3: "customers-shopper-activity"}
 
@@ -28,7 +29,7 @@ def differences(
             found.append(f"{what} as it is read:\n  must be {must}\n  but is  {have}")
 
     for person in sorted(books.people):
-        # A person_id goes before a customer id of the same letters.
+        # A person_id has precedence over the same customer id.
         if person[1] != "customer" or (person[0], "person", person[2]) not in books.people:
             _person(ask, books, person, currency, compare)
     for account in accounts:
@@ -89,6 +90,12 @@ def _person(ask: Ask, books: Books, person: Person, account_currency: str, compa
     )
     entries = _pages(ask, f"{route}/orders", account, path, "orders", 2)
     compare(f"orders of {person}", owned, sorted(map(_order, entries)))
+    dates = [entry.get("first_occurred_at") or entry["order_date"] for entry in entries]
+    compare(
+        f"dates of the orders of {person}",
+        sorted((d.replace(".", "") for d in dates), reverse=True),
+        [d.replace(".", "") for d in dates],
+    )
     timeline = [(entry.name, entry.order_id) for entry in reversed(books.timelines.get(person, []))]
     entries = _pages(ask, f"{route}/activity", account, path, "activity", 3)
     compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in entries])

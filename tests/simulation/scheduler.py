@@ -1,7 +1,7 @@
 """Many workers of blocking code in one process, one running at a time, in virtual time.
 
-Each task runs in a thread, but only the one that holds the baton: whoever pauses hands it to the task whose time is
-next. So a run is the same whenever its delays are, and nothing waits for real.
+Each task has a thread, but only one thread runs at a time: a task that pauses starts the task whose time is next. So
+runs with the same delays are identical, and nothing really sleeps.
 """
 
 from __future__ import annotations
@@ -15,29 +15,30 @@ FOREVER = float("inf")
 
 
 class Killed(BaseException):
-    """The process that the task runs in ends at this point: nothing may catch it but the scheduler."""
+    """Raised where the task's process is killed. The code under test must not catch it; the simulation may."""
 
 
 class Abandoned(BaseException):
-    """The whole run was given up."""
+    """Raised in every paused task after another task failed, to end the run."""
 
 
 class Task:
-    """`kill_at`: the time at which the platform ends its process, if it still runs."""
+    """A piece of work. `kill_at`: the virtual time at which Lambda kills its process, if it still runs."""
 
-    __slots__ = ("calls", "dialect", "faults", "kill_at", "luck", "name", "random", "stuck", "thread", "work")
+    __slots__ = ("calls", "dialect", "fault_factor", "faults", "kill_at", "name", "random", "stuck", "thread", "work")
 
     def __init__(self, name: str, work: Callable[[], None], random: Any = None) -> None:
         self.name, self.work, self.random = name, work, random
-        self.calls = self.faults = self.stuck = 0
+        self.calls = self.faults = 0  # numbers of its calls, and of the faults that they met
+        self.stuck = 0  # number of coming batch writes that will write nothing
         self.kill_at = FOREVER
-        self.dialect: Any = None  # which version of the code it runs, where that is not ours
-        self.luck = 1.0  # how likely a fault strikes it, against others
+        self.dialect: Any = None  # changes its calls to those of another version of the code; None: the current version
+        self.fault_factor = 1.0  # multiplies the probability of a fault
         self.thread: _Thread | None = None
 
 
 class _Thread:
-    """A thread that lives on for the next task: the lock is its call to go on."""
+    """A thread that is reused for later tasks. Releasing `lock` lets it continue."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -51,9 +52,8 @@ class _Thread:
             job, self.job = self.job, None
             assert job is not None
             scheduler, task = job
-            del job
             scheduler._drive(self, task)
-            del scheduler, task
+            del job, scheduler, task  # an idle thread must not keep a scheduler in memory
 
 
 _idle: list[_Thread] = []
@@ -72,19 +72,19 @@ class Scheduler:
         self._abandoned = False
 
     def at(self, when: float, what: Task | Callable[[], None]) -> None:
-        """`what`: a task to begin, or a call that takes no time."""
+        """Schedules `what` for `when`: a task to begin, or a function that takes no virtual time."""
         self._count += 1
         heapq.heappush(self._heap, (when, self._count, what))
 
     def pause(self, seconds: float) -> None:
-        """The current task goes on when its time is next. Raises Killed if its process does not live that long."""
+        """Pauses the current task for `seconds`. Raises Killed if its process is killed before that."""
         task = self.current
         assert task is not None
         if self._abandoned:
             raise Abandoned
         when = self.now + seconds
         if when >= task.kill_at:
-            seconds, when = 0.0, max(self.now, task.kill_at)
+            when = max(self.now, task.kill_at)
         heap = self._heap
         if heap and heap[0][0] <= when:
             self._count += 1
@@ -104,7 +104,7 @@ class Scheduler:
             raise Killed
 
     def run(self) -> None:
-        """Until nothing is left to do. Raises what a task raised, other than Killed."""
+        """Runs until nothing is left to do. Raises the first exception of a task, other than Killed."""
         following = self._next()
         if following is not None:
             self._hand_to(following)
@@ -120,7 +120,7 @@ class Scheduler:
     # ------------------------------------------------------------------------
 
     def _next(self) -> Task | None:
-        """The task whose time is next; calls that come before it are made here."""
+        """The task whose time is next. Scheduled functions that come before it are called here."""
         heap = self._heap
         while heap and not self._abandoned:
             when, _, what = heapq.heappop(heap)
@@ -136,6 +136,7 @@ class Scheduler:
         return None
 
     def _hand_to(self, task: Task) -> None:
+        """Continues a task in its thread, or begins it in an idle or new one."""
         self.current = task
         if task.thread is None:
             task.thread = _idle.pop() if _idle else _Thread()
@@ -143,7 +144,7 @@ class Scheduler:
         task.thread.lock.release()
 
     def _drive(self, thread: _Thread, task: Task) -> None:
-        """Runs a task to its end, and then those that are not begun yet, as long as it is their turn."""
+        """Runs a task to its end, then following tasks in the same thread, until the next one has a thread already."""
         following: Task | None = task
         while following is not None:
             task = following

@@ -1,23 +1,22 @@
-"""DynamoDB and SQS in memory: deterministic, in one thread, for exactly the calls that the code makes.
+"""DynamoDB in memory: deterministic, in one thread, for exactly the calls that the code makes.
 
-Calls and answers are those of botocore's clients. An argument, an expression or a type that is not known here raises
+Calls and answers are those of botocore's client. An argument, an expression or a type that is not known here raises
 Unknown. `test_store.py` compares this with real engines, call by call.
 """
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import DecimalException
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from tests.simulation.errors import ConditionalCheckFailed, cancelled, client_error, refuse_unknown, validation_error
 from tests.simulation.expressions import (
     Condition,
     Item,
+    KeyCondition,
     Names,
     Refused,
     Unknown,
@@ -35,18 +34,8 @@ MAX_TRANSACTION = 100
 LAG_SECONDS = 2.0  # DynamoDB says "usually within one second"
 
 
-class ConditionalCheckFailed(ClientError):
-    """Also the client's `exceptions.ConditionalCheckFailedException`."""
-
-
 class _Exceptions:
     ConditionalCheckFailedException = ConditionalCheckFailed
-
-
-def client_error(code: str, operation: str, message: str = "", **more: Any) -> ClientError:
-    kind = ConditionalCheckFailed if code == "ConditionalCheckFailedException" else ClientError
-    response: Any = {"Error": {"Code": code, "Message": message or code}, **more}
-    return kind(response, operation)
 
 
 @dataclass
@@ -75,7 +64,7 @@ class Table:
     indexes: dict[str, Index] = field(default_factory=dict)
     items: dict[Key, Item] = field(default_factory=dict)
     partitions: dict[str, list[str]] = field(default_factory=dict)
-    # What stood there before the latest write and when that was, for reads that are not consistent.
+    # The item before the latest write, and the time of that write: for reads that are not consistent.
     before: dict[Key, tuple[Item | None, float]] = field(default_factory=dict)
     clock: Callable[[], float] = lambda: 0.0
     key_names: frozenset[str] = frozenset()
@@ -108,7 +97,7 @@ class Table:
 
 @dataclass
 class Write:
-    """One write of a transaction, worked out but not made."""
+    """One write of a transaction, computed but not made."""
 
     table: Table
     key: Key
@@ -116,7 +105,7 @@ class Write:
 
 
 class DynamoDB:
-    """`watch` is told of each write that was made (table name, key, old item, new item), `committed` after each call.
+    """`watch` is called after each write (table name, key, old item, new item), `committed` after each call that wrote.
 
     `lagging` says whether a read that did not ask for consistency finds an item as it was before its latest write,
     which is no longer than LAG_SECONDS ago by `clock`.
@@ -140,32 +129,32 @@ class DynamoDB:
     # ------------------------------------------------------------------ reads
 
     def get_item(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "TableName", "Key", "ConsistentRead")
+        refuse_unknown(arguments, "TableName", "Key", "ConsistentRead")
         table = self._table(arguments)
         item = self._read(table, _key(arguments["Key"]), bool(arguments.get("ConsistentRead")))
         return {} if item is None else {"Item": item}
 
     def batch_get_item(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "RequestItems")
+        refuse_unknown(arguments, "RequestItems")
         responses: dict[str, list[Item]] = {}
         seen: set[tuple[str, Key]] = set()
         for name, request in arguments["RequestItems"].items():
-            _known(request, "Keys", "ConsistentRead")
+            refuse_unknown(request, "Keys", "ConsistentRead")
             responses[name] = []
             for raw_key in request["Keys"]:
                 key = _key(raw_key)
                 if (name, key) in seen:
-                    raise _invalid("BatchGetItem", "Provided list of item keys contains duplicates")
+                    raise validation_error("BatchGetItem", "Provided list of item keys contains duplicates")
                 seen.add((name, key))
                 item = self._read(self.tables[name], key, bool(request.get("ConsistentRead")))
                 if item is not None:
                     responses[name].append(item)
         if not 1 <= len(seen) <= 100:
-            raise _invalid("BatchGetItem", "Too many items requested for the BatchGetItem call")
+            raise validation_error("BatchGetItem", "Too many items requested for the BatchGetItem call")
         return {"Responses": responses, "UnprocessedKeys": {}}
 
     def query(self, **arguments: Any) -> dict[str, Any]:
-        _known(
+        refuse_unknown(
             arguments, "TableName", "IndexName", "KeyConditionExpression", "ExpressionAttributeValues",
             "ConsistentRead", "ScanIndexForward", "Limit", "ExclusiveStartKey", "ProjectionExpression",
             "ExpressionAttributeNames", "Select",
@@ -180,38 +169,22 @@ class DynamoDB:
         if "IndexName" in arguments:
             index = table.indexes.get(arguments["IndexName"])
             if index is None or consistent:
-                raise _invalid("Query", "Consistent reads are not supported on global secondary indexes")
+                raise validation_error("Query", "Consistent reads are not supported on global secondary indexes")
         names = index.names if index else ("pk", "sk")
         if wanted.hash != names[0] or wanted.range not in ("", *names[1:]):
-            raise _invalid("Query", "Query condition missed key schema element")
+            raise validation_error("Query", "Query condition missed key schema element")
         partition = values[wanted.hash_value]["S"]
-        entries: list[tuple[str, ...]]
-        if index:
-            entries = [e for e in index.entries.get(partition, []) if wanted.holds(e[0], values)]
-        else:
-            sort_keys = table.partitions.get(partition, [])
-            if wanted.prefix:
-                start = values[wanted.prefix]["S"]
-                first = last = bisect_left(sort_keys, start)
-                while last < len(sort_keys) and sort_keys[last].startswith(start):
-                    last += 1
-                entries = [(sk,) for sk in sort_keys[first:last]]
-            else:
-                entries = [(sk,) for sk in sort_keys if wanted.holds(sk, values)]
         forward = arguments.get("ScanIndexForward", True)
+        entries = _entries(table, index, wanted, values)
         if not forward:
             entries.reverse()
         after = arguments.get("ExclusiveStartKey")
         if after is not None:
-            if set(after) != {"pk", "sk", *names} or after[names[0]]["S"] != partition:
-                raise _invalid("Query", "The provided starting key is invalid")
-            mark: tuple[str, ...] = (after["sk"]["S"],)
-            if index:
-                mark = (after[index.range]["S"] if index.range else "", after["pk"]["S"], after["sk"]["S"])
+            mark = _mark(after, index, names, partition)
             entries = [entry for entry in entries if (entry > mark if forward else entry < mark)]
         limit = arguments.get("Limit")
         if limit is not None and limit < 1:
-            raise _invalid("Query", "Limit must be greater than or equal to 1")
+            raise validation_error("Query", "Limit must be greater than or equal to 1")
         page = entries if limit is None else entries[:limit]
         items: list[Item] = []
         for entry in page:
@@ -231,7 +204,7 @@ class DynamoDB:
         return answer
 
     def cut(self, answer: dict[str, Any], arguments: dict[str, Any], count: int) -> dict[str, Any]:
-        """The answer of `query` as it is when its page ends after `count` items (pages end after 1 MB)."""
+        """The answer of `query` if its page ends after `count` items (pages end after 1 MB)."""
         items = answer["Items"][:count]
         index = self._table(arguments).indexes.get(arguments.get("IndexName", ""))
         names = ("pk", "sk", *(index.names if index else ()))
@@ -258,29 +231,29 @@ class DynamoDB:
         return self._single("DeleteItem", "Delete", arguments)
 
     def batch_write_item(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "RequestItems")
+        refuse_unknown(arguments, "RequestItems")
         writes: list[Write] = []
         for name, requests in arguments["RequestItems"].items():
             for request in requests:
                 ((kind, body),) = request.items()
                 if kind == "PutRequest":
-                    _known(body, "Item")
+                    refuse_unknown(body, "Item")
                     item = self._valid("BatchWriteItem", self.tables[name], body["Item"])
                     writes.append(Write(self.tables[name], _key_of(item), item))
                 elif kind == "DeleteRequest":
-                    _known(body, "Key")
+                    refuse_unknown(body, "Key")
                     writes.append(Write(self.tables[name], _key(body["Key"]), None))
                 else:
                     raise Unknown(kind)
         if not 1 <= len(writes) <= 25:
-            raise _invalid("BatchWriteItem", "Member must have length less than or equal to 25")
+            raise validation_error("BatchWriteItem", "Member must have length less than or equal to 25")
         if len({(id(w.table), w.key) for w in writes}) != len(writes):
-            raise _invalid("BatchWriteItem", "Provided list of item keys contains duplicates")
+            raise validation_error("BatchWriteItem", "Provided list of item keys contains duplicates")
         self._commit(writes)
         return {"UnprocessedItems": {}}
 
     def transact_write_items(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "TransactItems")
+        refuse_unknown(arguments, "TransactItems")
         outcome = self.transaction(arguments["TransactItems"])
         if isinstance(outcome[0], Write):
             self._commit(outcome)
@@ -288,10 +261,10 @@ class DynamoDB:
         raise cancelled(outcome)
 
     def transaction(self, actions: list[dict[str, Any]]) -> list[Write] | list[dict[str, Any]]:
-        """What the transaction would write; or, where a condition fails, its cancellation reasons."""
+        """The writes of the transaction, not made yet; or, if a condition fails, its cancellation reasons."""
         operation = "TransactWriteItems"
         if not 1 <= len(actions) <= MAX_TRANSACTION:
-            raise _invalid(operation, "Member must have length less than or equal to 100")
+            raise validation_error(operation, "Member must have length less than or equal to 100")
         writes: list[Write] = []
         reasons: list[dict[str, Any]] = []
         failed = False
@@ -306,14 +279,14 @@ class DynamoDB:
             reasons.append(reason)
             failed = failed or reason["Code"] != "None"
         if len({(id(write.table), write.key) for write in writes}) != len(writes):
-            raise _invalid(operation, "Transaction request cannot include multiple operations on one item")
+            raise validation_error(operation, "Transaction request cannot include multiple operations on one item")
         return reasons if failed else writes
 
     def _single(self, operation: str, kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             write, reason = self._work_out(operation, kind, arguments)
         except Refused as refused:
-            raise _invalid(operation, str(refused)) from None
+            raise validation_error(operation, str(refused)) from None
         if reason["Code"] != "None":
             item = {"Item": reason["Item"]} if "Item" in reason else {}
             raise client_error("ConditionalCheckFailedException", operation, reason["Message"], **item)
@@ -321,7 +294,7 @@ class DynamoDB:
         return {}
 
     def _work_out(self, operation: str, kind: str, arguments: dict[str, Any]) -> tuple[Write, dict[str, Any]]:
-        """The write, and the reason it gives. Raises Refused for an update that does not fit what stands there."""
+        """The write, and its cancellation reason. Raises Refused for an update that does not fit the stored item."""
         if not arguments.keys() <= _ARGUMENTS[kind]:
             raise Unknown(f"arguments {set(arguments) - _ARGUMENTS[kind]}")
         table = self.tables[arguments["TableName"]]
@@ -341,7 +314,7 @@ class DynamoDB:
             if change is not None:
                 new = change.apply(current or {"pk": {"S": key[0]}, "sk": {"S": key[1]}}, names, values)
                 if _key_of(new) != key:
-                    raise _invalid(operation, "This attribute is part of the key")
+                    raise validation_error(operation, "This attribute is part of the key")
                 new = self._valid(operation, table, new)
             return Write(table, key, new), _HOLDS
         reason: dict[str, Any] = {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
@@ -359,7 +332,7 @@ class DynamoDB:
         self.committed()
 
     def _valid(self, operation: str, table: Table, item: Item) -> Item:
-        """The item as it is kept: its numbers in their one form."""
+        """The item as it is stored: each number in its canonical form."""
         size, kept = 0, item
         for name, value in item.items():
             ((kind, content),) = value.items()
@@ -373,13 +346,37 @@ class DynamoDB:
             elif kind != "BOOL" or (content is not True and content is not False):
                 raise Unknown(f"{name}: {value}")
             if name in table.key_names and (kind != "S" or not content):
-                raise _invalid(operation, f"{name} is a key: it must be a string, and not empty")
+                raise validation_error(operation, f"{name} is a key: it must be a string, and not empty")
         if size * 4 > MAX_ITEM_BYTES - 10_000 and _exact_size(item) > MAX_ITEM_BYTES:
-            raise _invalid(operation, "Item size has exceeded the maximum allowed size")
+            raise validation_error(operation, "Item size has exceeded the maximum allowed size")
         return kept
 
     def _table(self, arguments: dict[str, Any]) -> Table:
         return self.tables[arguments["TableName"]]
+
+
+def _entries(table: Table, index: Index | None, wanted: KeyCondition, values: Values) -> list[tuple[str, ...]]:
+    """Entries of one partition, in order: of an index (its sort key, pk, sk), of a table (sk,)."""
+    partition = values[wanted.hash_value]["S"]
+    if index:
+        return [e for e in index.entries.get(partition, []) if wanted.holds(e[0], values)]
+    sort_keys = table.partitions.get(partition, [])
+    if not wanted.prefix:
+        return [(sk,) for sk in sort_keys if wanted.holds(sk, values)]
+    start = values[wanted.prefix]["S"]
+    first = last = bisect_left(sort_keys, start)
+    while last < len(sort_keys) and sort_keys[last].startswith(start):
+        last += 1
+    return [(sk,) for sk in sort_keys[first:last]]
+
+
+def _mark(after: Item, index: Index | None, names: tuple[str, ...], partition: str) -> tuple[str, ...]:
+    """The entry of an ExclusiveStartKey."""
+    if set(after) != {"pk", "sk", *names} or after[names[0]]["S"] != partition:
+        raise validation_error("Query", "The provided starting key is invalid")
+    if index:
+        return (after[index.range]["S"] if index.range else "", after["pk"]["S"], after["sk"]["S"])
+    return (after["sk"]["S"],)
 
 
 _COMMON = {
@@ -396,41 +393,24 @@ _numbers: dict[str, dict[str, str]] = {}
 
 
 def _number(operation: str, text: str) -> dict[str, str]:
-    """Of a text that is used again and again: an item's numbers are mostly the same few."""
+    """The canonical form, cached: numbers of items are mostly the same few."""
     known = _numbers.get(text)
     if known is None:
         try:
             known = {"N": number(text)}
         except DecimalException:
-            raise _invalid(operation, "Attempting to store more than 38 significant digits in a Number") from None
+            raise validation_error(
+                operation, "Attempting to store more than 38 significant digits in a Number"
+            ) from None
         if len(_numbers) > 20_000:
             _numbers.clear()
         _numbers[text] = known
     return known
 
 
-def cancelled(reasons: list[dict[str, Any]]) -> ClientError:
-    codes = ", ".join(reason["Code"] for reason in reasons)
-    return client_error(
-        "TransactionCanceledException", "TransactWriteItems",
-        f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
-        CancellationReasons=reasons,
-    )  # fmt: skip
-
-
-def _invalid(operation: str, message: str) -> ClientError:
-    return client_error("ValidationException", operation, message)
-
-
-def _known(arguments: dict[str, Any], *names: str) -> None:
-    for name in arguments:
-        if name not in names:
-            raise Unknown(f"argument {name}")
-
-
 def _key(raw: Item) -> Key:
     if set(raw) != {"pk", "sk"}:
-        raise _invalid("", "The provided key element does not match the schema")
+        raise validation_error("", "The provided key element does not match the schema")
     return _key_of(raw)
 
 
@@ -438,9 +418,9 @@ def _key_of(item: Item) -> Key:
     try:
         key = item["pk"]["S"], item["sk"]["S"]
     except KeyError:
-        raise _invalid("", "The provided key element does not match the schema") from None
+        raise validation_error("", "The provided key element does not match the schema") from None
     if not key[0] or not key[1] or len(key[0].encode()) > 2048 or len(key[1].encode()) > 1024:
-        raise _invalid("", "One or more parameter values are not valid: the size of a key")
+        raise validation_error("", "One or more parameter values are not valid: the size of a key")
     return key
 
 
@@ -456,7 +436,7 @@ def _exact_size(item: Item) -> int:
 def _defined(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
     for token in used:
         if token not in (names if token[0] == "#" else values):
-            raise _invalid(operation, f"An expression attribute used in expression is not defined: {token}")
+            raise validation_error(operation, f"An expression attribute used in expression is not defined: {token}")
 
 
 def _all_used(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
@@ -464,123 +444,5 @@ def _all_used(operation: str, used: frozenset[str], names: Names, values: Values
         return
     for token in (*names, *values):
         if token not in used:
-            raise _invalid(operation, f"Value provided in ExpressionAttribute unused in expressions: {token}")
+            raise validation_error(operation, f"Value provided in ExpressionAttribute unused in expressions: {token}")
     _defined(operation, used, names, values)
-
-
-# ------------------------------------------------------------------------ SQS
-
-# What SQS takes in a message: XML's characters.
-_REFUSED_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-MAX_MESSAGE_BYTES = 1024 * 1024
-
-
-@dataclass
-class QueuedMessage:
-    id: int
-    body: str
-    visible_at: float
-    receives: int = 0
-    handle: int = 0  # a receipt is good for the latest receive only
-
-
-class SQS:
-    """One queue and its dead-letter queue. `clock` in seconds. `sent` is told of each message that was taken."""
-
-    def __init__(
-        self, clock: Callable[[], float], *, url: str, visibility_seconds: float = 360, max_receives: int = 5
-    ) -> None:
-        self.clock, self.url = clock, url
-        self.visibility_seconds, self.max_receives = visibility_seconds, max_receives
-        self.messages: dict[int, QueuedMessage] = {}
-        self.dead: list[QueuedMessage] = []
-        self.sent: Callable[[QueuedMessage], None] = lambda message: None
-        self._next = 0
-
-    # ------------------------------------------------- as botocore's client
-
-    def send_message(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "QueueUrl", "MessageBody", "DelaySeconds")
-        self._queue(arguments)
-        return {"MessageId": str(self._take("SendMessage", arguments).id)}
-
-    def send_message_batch(self, **arguments: Any) -> dict[str, Any]:
-        _known(arguments, "QueueUrl", "Entries")
-        self._queue(arguments)
-        entries = arguments["Entries"]
-        if not 1 <= len(entries) <= 10:
-            raise client_error("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "SendMessageBatch")
-        if len({entry["Id"] for entry in entries}) != len(entries):
-            raise client_error("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "SendMessageBatch")
-        if sum(len(entry["MessageBody"].encode()) for entry in entries) > MAX_MESSAGE_BYTES:
-            raise client_error("AWS.SimpleQueueService.BatchRequestTooLong", "SendMessageBatch")
-        successful = []
-        for entry in entries:
-            _known(entry, "Id", "MessageBody", "DelaySeconds")
-            successful.append({"Id": entry["Id"], "MessageId": str(self._take("SendMessageBatch", entry).id)})
-        return {"Successful": successful}
-
-    def _queue(self, arguments: dict[str, Any]) -> None:
-        if arguments["QueueUrl"] != self.url:
-            raise client_error("QueueDoesNotExist", "SendMessage")
-
-    def _take(self, operation: str, entry: dict[str, Any]) -> QueuedMessage:
-        body, delay = entry["MessageBody"], entry.get("DelaySeconds", 0)
-        if not body or _REFUSED_CHARACTERS.search(body):
-            raise client_error("InvalidMessageContents", operation)
-        if len(body.encode()) > MAX_MESSAGE_BYTES or not 0 <= delay <= 900:
-            raise client_error("InvalidParameterValue", operation)
-        self._next += 1
-        message = QueuedMessage(self._next, body, self.clock() + delay)
-        self.messages[message.id] = message
-        self.sent(message)
-        return message
-
-    # --------------------------------------- as the event source mapping has it
-
-    def visible(self) -> list[QueuedMessage]:
-        now = self.clock()
-        return [message for message in self.messages.values() if message.visible_at <= now]
-
-    def receive(
-        self, messages: list[QueuedMessage], *, again: Callable[[], bool] = lambda: False
-    ) -> list[dict[str, Any]]:
-        """Records as a function gets them. What was received too often goes to the dead letters instead.
-
-        `again` says whether a message stays visible all the same: a standard queue may deliver it twice at once.
-        """
-        records = []
-        for message in messages:
-            if message.receives >= self.max_receives:
-                del self.messages[message.id]
-                self.dead.append(message)
-                continue
-            message.receives += 1
-            message.handle += 1
-            if not again():
-                message.visible_at = self.clock() + self.visibility_seconds
-            records.append(
-                {
-                    "messageId": str(message.id), "body": message.body,
-                    "receiptHandle": f"{message.id}/{message.handle}",
-                    "attributes": {"ApproximateReceiveCount": str(message.receives)},
-                }
-            )  # fmt: skip
-        return records
-
-    def delete(self, record: dict[str, Any]) -> None:
-        """Acknowledged: gone, even if it was delivered again meanwhile (the newest receipt may be another's)."""
-        self.messages.pop(int(record["messageId"]), None)
-
-    def change_visibility(self, record: dict[str, Any], seconds: float) -> None:
-        message = self.messages.get(int(record["messageId"]))
-        if message is not None:
-            message.visible_at = self.clock() + seconds
-
-    def redrive(self) -> int:
-        """Dead letters back into the queue, as new messages."""
-        count = len(self.dead)
-        for message in self.dead:
-            self._take("StartMessageMoveTask", {"MessageBody": message.body})
-        self.dead.clear()
-        return count

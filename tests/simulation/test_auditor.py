@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.simulation.auditor import V1, V3, Books, Call, Event, Mark, Purge, Seen, Version, email_hash, expected
+from tests.simulation.auditor import expected
+from tests.simulation.facts import V1, V3, Books, Call, Event, Mark, Purge, Seen, Version
+from tests.simulation.values import email_hash
 
 ANN = ("acme", "email", email_hash("ann@shop.example"))
 
@@ -41,7 +43,7 @@ def _books(
         ([("refunded", {"grand_total": 20}), ("placed", {"grand_total": 50})], "50"),
         ([("placed", {"grand_total": "19.989999999999998"})], "19.99"),
     ],
-)  # fmt: skip
+)
 def test_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
     books, faults = _books(*(_event(n, action, **more) for n, (action, more) in enumerate(events)))
     assert faults == []
@@ -58,7 +60,7 @@ def _purge(cut: int, person: tuple[str, str, str] | None = None) -> tuple[list[M
     return marks, [Purge("acme", sources, asked, person, 49.0, 51.0, True, target=target)]
 
 
-def test_what_was_received_up_to_a_cut_is_gone() -> None:
+def test_events_received_up_to_a_cut_are_purged() -> None:
     marks, purges = _purge(2)
     events = [_event(n, "placed", grand_total=n, occurred_at="2026-01-01") for n in (1, 2, 3)]
     books, faults = _books(*events[2:], marks=marks, purges=purges)
@@ -107,7 +109,7 @@ def test_one_copy_is_applied_and_the_others_are_duplicates(statuses: dict[str, s
     assert faults
 
 
-def test_under_a_key_the_content_that_was_applied_stands() -> None:
+def test_under_a_key_the_applied_content_counts() -> None:
     events = [_event(n, "placed", grand_total=n, key="k") for n in (1, 2)]
     books, faults = _books(*events, statuses={"r1": "failed"})
     assert faults == []

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
-from tests.simulation.__main__ import run
+from local.stack import ROOT
 from tests.simulation.histories import EVENTS, history
-from tests.simulation.simulate import Failure, Run, Seams, shortened, simulate, trace
+from tests.simulation.pool import CHUNK, run
+from tests.simulation.seams import Seams
+from tests.simulation.simulate import Failure, Run, shortened, simulate, trace
 from tillbook.ledger import writes
 
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
@@ -17,10 +21,17 @@ SEED = int(os.environ.get("SEED", "1"))
 
 
 @pytest.mark.slow
-def test_whatever_strikes_all_ends_as_the_auditor_says() -> None:
+def test_histories_with_faults_end_as_the_auditor_says() -> None:
     failures = run(SEED, HISTORIES, workers=os.cpu_count() or 1, quiet=True)
     with Seams() as seams:
         assert not failures, "\n\n".join(str(shortened(failure, seams)) for failure in failures[:3])
+
+
+def test_the_command_runs_histories_in_two_processes() -> None:
+    command = [sys.executable, "-m", "tests.simulation", "--histories", str(CHUNK + 1), "--workers", "2", "--brief"]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert "all as they must be" in ran.stdout
 
 
 def test_histories_are_long_enough_and_use_all_there_is() -> None:
@@ -31,7 +42,18 @@ def test_histories_are_long_enough_and_use_all_there_is() -> None:
         assert sum(len(step.bodies) or 1 for step in steps) >= EVENTS
         kinds |= {step.kind for step in steps}
         texts += "".join(step.body for step in steps)
-    assert kinds == {"activity", "batch", "submitted", "edited", "deleted", "rebuild", "purge", "erase", "replay"}
+    assert kinds == {
+        "activity",
+        "batch",
+        "submitted",
+        "edited",
+        "deleted",
+        "rebuild",
+        "purge",
+        "erase",
+        "replay",
+        "voided",
+    }
     for action in ("placed", "updated", "paid", "fulfilled", "refunded", "canceled"):
         assert f'"action":"{action}"' in texts
 
@@ -40,14 +62,14 @@ def test_a_seed_is_the_same_history_every_time() -> None:
     def calls() -> list[str]:
         with Seams() as seams:
             made = Run(seams, history(5))
-            made.trace = []
+            made.network.trace = []
             assert made.run() == []
-            return made.trace
+            return made.network.trace
 
     assert calls() == calls()
 
 
-def test_a_failure_is_found_shortened_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_found_shortened_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     original = writes._put_event
 
     def without_condition(table: str, change: Any, write: Any) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from random import Random
 from typing import Any
 
 import pytest
@@ -14,9 +13,11 @@ from botocore.exceptions import ClientError
 from local import template
 from local.stack import ROOT
 from tests.concurrency.engine import ENDPOINT, Engine, engine
+from tests.simulation.calls import RandomCalls
+from tests.simulation.deployment import LEDGER, LEDGER_INDEXES
 from tests.simulation.expressions import RESERVED, Unknown, number
-from tests.simulation.simulate import LEDGER, LEDGER_INDEXES
-from tests.simulation.store import SQS, DynamoDB
+from tests.simulation.queues import SQS
+from tests.simulation.store import DynamoDB
 
 OPERATIONS = 1000
 
@@ -47,146 +48,8 @@ def test_the_store_has_the_indexes_of_the_template() -> None:
 # ------------------------------------------------------------- any calls at all
 
 
-class _Calls:
-    """Random calls over few keys, so that conditions hold and fail about as often."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = Random(seed)
-        self.pks = [f"a{seed}/o/1", f"a{seed}/p/2"]
-        self.sks = ["x!1", "x!2", "x~", "y!1", "y~", "é!", "😀~"]
-
-    def key(self) -> dict[str, Any]:
-        return {"pk": {"S": self.random.choice(self.pks)}, "sk": {"S": self.random.choice(self.sks)}}
-
-    def value(self) -> dict[str, Any]:
-        return self.random.choice(
-            [
-                {"S": "w1"}, {"S": "w2"}, {"N": "1"}, {"N": "1.50"}, {"N": "-7.0"}, {"N": "999999999999999.9999"},
-                {"N": "1e3"}, {"BOOL": True}, {"B": b"\x00\x01"},
-            ]
-        )  # fmt: skip
-
-    def item(self) -> dict[str, Any]:
-        item = self.key()
-        for name in ("w", "n", "k"):
-            if self.random.random() < 0.6:
-                item[name] = self.value()
-        if self.random.random() < 0.6:
-            item |= {"timeline": {"S": self.random.choice(self.pks)}, "stamp": {"S": self.random.choice("123") * 3}}
-        if self.random.random() < 0.3:
-            item["gx"] = {"S": self.random.choice(self.pks)}
-        return item
-
-    def condition(self) -> dict[str, Any]:
-        choices: list[dict[str, Any]] = [
-            {},
-            {"ConditionExpression": "attribute_not_exists(pk)"},
-            {"ConditionExpression": "attribute_exists(pk)"},
-            {"ConditionExpression": "w = :seen", "ExpressionAttributeValues": {":seen": self.value()}},
-            {
-                "ConditionExpression": "attribute_exists(pk) AND (attribute_not_exists(w) OR w < :seen)",
-                "ExpressionAttributeValues": {":seen": {"S": "w2"}},
-            },
-            {
-                "ConditionExpression": "attribute_exists(pk) AND #w <> :seen",
-                "ExpressionAttributeNames": {"#w": "w"}, "ExpressionAttributeValues": {":seen": {"S": "w2"}},
-            },
-            {
-                "ConditionExpression": "NOT begins_with(stamp, :seen) OR n >= :n",
-                "ExpressionAttributeValues": {":seen": {"S": "1"}, ":n": {"N": "1.5"}},
-            },
-        ]  # fmt: skip
-        chosen = dict(self.random.choice(choices))
-        if chosen and self.random.random() < 0.5:
-            chosen["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-        return chosen
-
-    def update(self) -> dict[str, Any]:
-        condition = self.condition()
-        update, names, values = self.random.choice(
-            [
-                ("SET w = :a", {}, {":a": self.value()}),
-                ("ADD #a0 :a0, m :a1 SET k = :kind", {"#a0": "o.USD"},
-                 {":a0": {"N": "10.5"}, ":a1": {"N": "-1"}, ":kind": {"S": "e"}}),
-                ("ADD c :a", {}, {":a": {"N": "0.0001"}}),
-                ("SET stamp = :a REMOVE k", {}, {":a": {"S": self.random.choice("123")}}),
-            ]
-        )  # fmt: skip
-        merged_names = condition.pop("ExpressionAttributeNames", {}) | names
-        merged = condition | {
-            "UpdateExpression": update,
-            "ExpressionAttributeValues": condition.get("ExpressionAttributeValues", {}) | values,
-        }
-        return merged | ({"ExpressionAttributeNames": merged_names} if merged_names else {})
-
-    def write(self) -> dict[str, Any]:
-        kind = self.random.choice(("Put", "Put", "Update", "Delete"))
-        if kind == "Put":
-            return {kind: {"TableName": LEDGER, "Item": self.item(), **self.condition()}}
-        if kind == "Update":
-            return {kind: {"TableName": LEDGER, "Key": self.key(), **self.update()}}
-        return {kind: {"TableName": LEDGER, "Key": self.key(), **self.condition()}}
-
-    def query(self) -> dict[str, Any]:
-        partition = {"S": self.random.choice(self.pks)}
-        condition, index, values = self.random.choice(
-            [
-                ("pk = :p", None, {}),
-                ("pk = :p AND begins_with(sk, :v)", None, {":v": {"S": self.random.choice("xyé")}}),
-                ("pk = :p AND sk > :v", None, {":v": {"S": self.random.choice(self.sks)}}),
-                ("pk = :p AND sk BETWEEN :v AND :w", None, {":v": {"S": "x!2"}, ":w": {"S": "y!1"}}),
-                ("timeline = :p", "timeline", {}),
-                ("timeline = :p AND stamp < :v", "timeline", {":v": {"S": "222"}}),
-                ("timeline = :p AND stamp > :v", "timeline", {":v": {"S": "111"}}),
-                ("gx = :p", "shipping", {}),
-            ]
-        )  # fmt: skip
-        arguments: dict[str, Any] = {
-            "TableName": LEDGER, "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": {":p": partition, **values},
-        }  # fmt: skip
-        if index:
-            arguments["IndexName"] = index
-        else:
-            arguments["ConsistentRead"] = True
-        if self.random.random() < 0.7 and index != "shipping":
-            arguments["ScanIndexForward"] = self.random.random() < 0.5
-            arguments["Limit"] = self.random.randint(1, 4)
-        if self.random.random() < 0.2:
-            arguments |= {"ProjectionExpression": "pk, #s", "ExpressionAttributeNames": {"#s": "sk"}}
-        return arguments
-
-    def next(self) -> tuple[str, dict[str, Any]]:
-        roll = self.random.random()
-        if roll < 0.4:
-            writes = [self.write() for _ in range(self.random.choice((1, 1, 2, 3, 4)))]
-            # One item twice is refused by all of them (see below), but not by all before its conditions.
-            by_key = {_key_of(next(iter(write.values()))): write for write in writes}
-            return "transact_write_items", {"TransactItems": list(by_key.values())}
-        if roll < 0.55:
-            ((kind, arguments),) = self.write().items()
-            return {"Put": "put_item", "Update": "update_item", "Delete": "delete_item"}[kind], arguments
-        if roll < 0.65:
-            return "get_item", {"TableName": LEDGER, "Key": self.key(), "ConsistentRead": True}
-        if roll < 0.7:
-            keys = [self.key() for _ in range(self.random.randint(1, 4))]
-            return "batch_get_item", {"RequestItems": {LEDGER: {"Keys": keys, "ConsistentRead": True}}}
-        if roll < 0.78:
-            puts: list[dict[str, Any]] = [
-                {"PutRequest": {"Item": self.item()}} for _ in range(self.random.randint(1, 3))
-            ]
-            puts += [{"DeleteRequest": {"Key": self.key()}} for _ in range(self.random.randint(0, 1))]
-            return "batch_write_item", {"RequestItems": {LEDGER: puts}}
-        return "query", self.query()
-
-
-def _key_of(arguments: dict[str, Any]) -> tuple[str, str]:
-    named = arguments.get("Item") or arguments["Key"]
-    return named["pk"]["S"], named["sk"]["S"]
-
-
 def _retargeted(arguments: Any, name: str) -> Any:
-    """For the engine's table, whose name is its own."""
+    """The calls for the engine's table, whose name is its own."""
     if isinstance(arguments, dict):
         return {(name if k == LEDGER else k): _retargeted(v, name) for k, v in arguments.items()}
     if isinstance(arguments, list):
@@ -222,7 +85,7 @@ def _numbers_by_value(value: Any) -> Any:
 
 
 def test_any_calls_are_answered_as_by_a_real_engine(real: Engine, store: DynamoDB) -> None:
-    calls = _Calls(int(os.environ.get("SEED", "1")))
+    calls = RandomCalls(int(os.environ.get("SEED", "1")))
     for count in range(OPERATIONS):
         operation, arguments = calls.next()
         theirs = _outcome(getattr(real.client, operation), _retargeted(arguments, real.table), real.table)
@@ -270,7 +133,7 @@ def _unordered(answer: Any) -> Any:
         ("get_item", {"Key": {"pk": {"S": "a"}}}),
     ],
 )  # fmt: skip
-def test_what_dynamodb_refuses_is_refused(
+def test_calls_that_dynamodb_refuses_are_refused(
     real: Engine, store: DynamoDB, operation: str, arguments: dict[str, Any]
 ) -> None:
     assert _outcome(getattr(store, operation), {"TableName": LEDGER, **arguments}, LEDGER)[0] == "ValidationException"
@@ -308,7 +171,7 @@ def test_placeholders_must_be_defined_and_used(real: Engine, store: DynamoDB, mo
         ("query", {"KeyConditionExpression": "pk = :a AND sk BETWEEN :b OR :c", "ExpressionAttributeValues": {}}),
     ],
 )
-def test_what_the_store_does_not_know_it_says_aloud(store: DynamoDB, operation: str, arguments: dict[str, Any]) -> None:
+def test_unknown_arguments_raise_unknown(store: DynamoDB, operation: str, arguments: dict[str, Any]) -> None:
     with pytest.raises(Unknown):
         getattr(store, operation)(TableName=LEDGER, **arguments)
 
@@ -326,11 +189,11 @@ _ITEM_KEY = {"pk": {"S": "a/o/1"}, "sk": {"S": "x~"}}
         ("delete_item", {"ConditionExpression": "{} = :a"}),
         ("query", {"KeyConditionExpression": "pk = :a", "ProjectionExpression": "sk, {}"}),
     ],
-)  # fmt: skip
+)
 def test_a_reserved_word_needs_a_placeholder(
     store: DynamoDB, word: str, operation: str, expressions: dict[str, str]
 ) -> None:
-    """As AWS answers; MiniStack takes some of them, so that they are not compared with it."""
+    """AWS refuses these words; MiniStack takes some, so they are not compared with it."""
 
     def call(name: str, names: dict[str, Any]) -> Any:
         arguments: dict[str, Any] = {kind: text.format(name) for kind, text in expressions.items()}
@@ -400,7 +263,7 @@ class _Clock:
         return self.now
 
 
-def test_a_message_waits_for_its_delay_and_comes_again_after_the_visibility_time_out() -> None:
+def test_a_message_waits_for_its_delay_and_is_visible_again_after_the_time_out() -> None:
     clock = _Clock()
     queue = SQS(clock, url="q", visibility_seconds=30)
     queue.send_message(QueueUrl="q", MessageBody="m", DelaySeconds=2)
@@ -417,7 +280,7 @@ def test_a_message_waits_for_its_delay_and_comes_again_after_the_visibility_time
     assert queue.visible() == []
 
 
-def test_what_is_received_too_often_is_a_dead_letter_that_can_be_sent_again() -> None:
+def test_a_message_received_too_often_is_a_dead_letter_that_can_be_redriven() -> None:
     clock = _Clock()
     queue = SQS(clock, url="q", visibility_seconds=1, max_receives=2)
     queue.send_message(QueueUrl="q", MessageBody="m")
@@ -432,6 +295,6 @@ def test_what_is_received_too_often_is_a_dead_letter_that_can_be_sent_again() ->
 
 
 @pytest.mark.parametrize("body", ["", "\x00", "\ufffe", "x" * (1024 * 1024 + 1)])
-def test_what_sqs_does_not_take_is_refused(body: str) -> None:
+def test_calls_that_sqs_refuses_are_refused(body: str) -> None:
     with pytest.raises(ClientError):
         SQS(_Clock(), url="q").send_message(QueueUrl="q", MessageBody=body)

@@ -122,14 +122,14 @@ def test_more_than_fifteen_digits_are_out_of_range(sent: object) -> None:
         "1\n2",
     ],
 )
-def test_what_is_no_number_is_refused(sent: object) -> None:
+def test_text_that_is_no_number_is_refused(sent: object) -> None:
     with pytest.raises(AmountError) as caught:
         parse_amount(sent)
     assert caught.value.code == "format_error"
 
 
 @given(st.decimals(min_value="-999999999999999.9999", max_value="999999999999999.9999", places=4))
-def test_every_amount_of_the_contract_comes_out_as_it_went_in(amount: Decimal) -> None:
+def test_every_amount_of_the_contract_survives_a_round_trip(amount: Decimal) -> None:
     for sent in (amount, str(amount), f"{amount:f}", loads(f"{amount:f}")):
         kept, rounded = parse_amount(sent)
         assert kept == amount

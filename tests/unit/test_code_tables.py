@@ -82,12 +82,12 @@ COUNTRIES = """
 
 def test_a_code_that_was_taken_once_is_taken_for_ever() -> None:
     for code in CURRENCIES.split():
-        assert currency(code) == code, "what iso4217 drops goes into WITHDRAWN_UNITS"
+        assert currency(code) == code, "a code that iso4217 drops belongs into WITHDRAWN_UNITS"
     for code in COUNTRIES.split():
-        assert country(code) == code, "what iso3166 drops goes into WITHDRAWN_COUNTRIES"
+        assert country(code) == code, "a code that iso3166 drops belongs into WITHDRAWN_COUNTRIES"
 
 
-def test_what_is_withdrawn_is_not_what_there_is() -> None:
+def test_withdrawn_codes_are_not_current_ones() -> None:
     assert not codes.MINOR_UNITS.keys() & codes.WITHDRAWN_UNITS.keys()
     assert not codes.ALPHA2_TO_ALPHA3.keys() & codes.WITHDRAWN_COUNTRIES.keys()
     assert not codes.ALPHA3 & set(codes.WITHDRAWN_COUNTRIES.values())

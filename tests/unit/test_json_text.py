@@ -59,7 +59,7 @@ def test_numbers_are_read_without_a_float() -> None:
         b'"\xed\xa0\x80"',
     ],
 )
-def test_what_is_not_json_is_malformed(body: str | bytes) -> None:
+def test_text_that_is_not_json_is_malformed(body: str | bytes) -> None:
     with pytest.raises(Malformed):
         loads(body)
 
@@ -67,7 +67,7 @@ def test_what_is_not_json_is_malformed(body: str | bytes) -> None:
 @pytest.mark.parametrize("depth", [500, 900, 990, 1_000, 2_000, 5_000, 20_000, 200_000])
 @pytest.mark.parametrize("brackets", ["[]", '{"a":}'])
 def test_depth_is_either_refused_or_survives_being_written_again(depth: int, brackets: str) -> None:
-    """What is read is written again (hashed, queued, packed): never read what cannot be written."""
+    """Parsed text is written again (hashed, queued, packed), so text that cannot be written must not be read."""
     opening, closing = brackets[:-1], brackets[-1]
     body = opening * depth + "1" + closing * depth
     try:
@@ -78,8 +78,8 @@ def test_depth_is_either_refused_or_survives_being_written_again(depth: int, bra
 
 
 @given(st.text(alphabet='"\\\\[]{}a\n\u0131', max_size=40))
-def test_strings_are_found_as_a_pattern_that_goes_back_finds_them(text: str) -> None:
-    """Also strings without an end, and escapes that are cut short."""
+def test_strings_are_found_as_a_backtracking_pattern_finds_them(text: str) -> None:
+    """Strings without an end and truncated escapes are included."""
     plain = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
     assert [found.span() for found in _STRING.finditer(text)] == [found.span() for found in plain.finditer(text)]
 
@@ -101,10 +101,10 @@ def test_numbers_beyond_all_bounds_are_malformed(number: str) -> None:
         loads(f'{{"x":{number}}}')
 
 
-def test_a_key_that_stands_twice_is_named_unless_it_may_be_an_address() -> None:
-    with pytest.raises(Malformed, match="the key 'total' stands twice"):
+def test_a_duplicate_key_is_named_unless_it_may_be_an_address() -> None:
+    with pytest.raises(Malformed, match="the key 'total' appears twice"):
         loads('{"total":1,"total":2}')
-    with pytest.raises(Malformed, match="a key stands twice"):
+    with pytest.raises(Malformed, match="a key appears twice"):
         loads('{"x":{"ann@example.com":1,"ann@example.com":2}}')
 
 
@@ -118,13 +118,13 @@ def test_surrogate_pairs_are_one_character() -> None:
 
 
 @given(JSON)
-def test_what_is_written_reads_the_same(value: Any) -> None:
+def test_written_text_reads_the_same(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert json.loads(dumps(value), parse_float=Decimal) == value
 
 
 def spelled(value: Any, canonical: bool) -> str:
-    """What is to be written, letter by letter, without a care for speed."""
+    """The expected text, letter by letter, without a care for speed."""
     if isinstance(value, dict):
         names = sorted(value) if canonical else list(value)
         return "{" + ",".join(f"{spelled(n, canonical)}:{spelled(value[n], canonical)}" for n in names) + "}"
@@ -145,7 +145,7 @@ def test_every_letter_is_as_spelled(value: Any, canonical: bool) -> None:
 
 
 class Word(str):
-    """As an enumeration's member would be."""
+    """A string subclass, like the member of an enumeration."""
 
 
 @pytest.mark.parametrize("canonical", [False, True])

@@ -71,7 +71,7 @@ def test_base64_broken_into_lines() -> None:
         "Bearer\tkey",
     ],
 )
-def test_what_holds_no_key(header: str | None) -> None:
+def test_headers_without_a_key(header: str | None) -> None:
     with pytest.raises(Unauthenticated):
         secret_of(header, basic=True)
 

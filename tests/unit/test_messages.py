@@ -1,4 +1,4 @@
-"""What goes through the queue: bounded, versioned, readable again."""
+"""Messages of the queue: bounded, versioned, and readable by other versions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.records.jobs import Step
-from tillbook.records.messages import Message, Queue, QueuedOrder, QueuedWrite, decode, encode
+from tillbook.records.messages import Message, Queue, QueuedOrder, Step, decode, encode
 from tillbook.rules.errors import Unavailable
 
 SQS_LIMIT = 1_048_576
-# What SQS takes: https://www.w3.org/TR/REC-xml/#charsets
+# Characters that SQS accepts: https://www.w3.org/TR/REC-xml/#charsets
 REFUSED = re.compile("[^\u0009\u000a\u000d\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 # A message as version 1 wrote it: a function meets those of the version before its own.
@@ -92,16 +91,14 @@ def test_another_version_is_refused() -> None:
 
 
 @pytest.mark.parametrize("body", ["", "z", "zzzz", "{", "[]", "null", "1", "{}"])
-def test_what_is_no_message_raises(body: str) -> None:
+def test_text_that_is_no_message_raises(body: str) -> None:
     with pytest.raises(Exception):  # noqa: B017, PT011 - whichever: the record is left to the queue
         decode(body)
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()), st.integers(0, 9))
-def test_what_is_encoded_decodes_and_sqs_takes_it(custom: dict[str, Any], tries: int) -> None:
-    message = Message(
-        orders=[order(1, custom=custom)], writes=[QueuedWrite("a", "k", "id", "submitted", "r", "t")], tries=tries
-    )
+def test_an_encoded_message_decodes_and_sqs_accepts_it(custom: dict[str, Any], tries: int) -> None:
+    message = Message(orders=[order(1, custom=custom)], tries=tries)
     body = encode(message)
     assert not REFUSED.search(body)
     assert decode(body) == message
@@ -146,7 +143,7 @@ def test_orders_of_full_size_that_do_not_compress_stay_within_the_limits() -> No
 
 
 def test_a_message_is_bounded_also_as_it_is_unpacked() -> None:
-    """What compresses well: ten messages are unpacked at once, in a function of 1 GB."""
+    """The bound covers text that compresses well: ten messages are unpacked at once, in a function of 1 GB."""
     sqs, sent = Sqs(), [order(n, x=[Decimal("1.5")] * 50_000) for n in range(16)]
     Queue(sqs, "url").send_orders(sent)
     assert sqs.orders == sent
@@ -160,7 +157,7 @@ def test_emoji_count_by_their_bytes() -> None:
     assert len(sqs.orders) == 12
 
 
-def test_what_the_queue_refused_once_is_sent_again_alone() -> None:
+def test_messages_that_the_queue_refused_are_sent_again_alone() -> None:
     sqs = Sqs(failing={1, 3})
     orders = [order(n) for n in range(500)]
     Queue(sqs, "url").send_orders(orders)
@@ -168,7 +165,7 @@ def test_what_the_queue_refused_once_is_sent_again_alone() -> None:
     assert sqs.batches == [5, 2]
 
 
-def test_what_the_queue_never_takes_is_never_answered_as_queued() -> None:
+def test_a_message_that_the_queue_never_accepts_is_never_answered_as_queued() -> None:
     with pytest.raises(Unavailable):
         Queue(Sqs(failing={0}, for_ever=True), "url").send_orders([order(n) for n in range(500)])
 
@@ -177,13 +174,11 @@ def test_a_message_is_json_with_its_version() -> None:
     assert json.loads(encode(Message([order()])))["v"] == 1
 
 
-def test_what_a_newer_version_added_is_left_out() -> None:
+def test_fields_of_a_newer_version_are_left_out() -> None:
     order = '{"account":"acme","request_id":"r","received":"2","position":0,"event_id":"e","occurred":"1",'
     message = decode(
         '{"v":1,"new":1,"orders":[' + order + '"person":["person","p"],"body":{},"new":[1]}],'
-        '"writes":[{"account":"acme","order_key":"k","order_id":"o","action":"edited","request_id":"r",'
-        '"received":"2","new":{}}],"steps":[{"account":"acme","job":"j","kind":"purge","plan":["orders_api"],"new":1}]}'
+        '"steps":[{"account":"acme","job":"j","chain":2,"new":1}]}'
     )
     assert message.orders == [QueuedOrder("acme", "r", "2", 0, "e", "1", ["person", "p"], {})]
-    assert message.writes == [QueuedWrite("acme", "k", "o", "edited", "r", "2")]
-    assert message.steps == [Step("acme", "j", "purge", ["orders_api"])]
+    assert message.steps == [Step("acme", "j", 2)]

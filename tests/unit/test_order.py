@@ -1,4 +1,4 @@
-"""What an event does to an order: every rule of SPEC "What an event does to a v3 order", one by one, in any order."""
+"""Effects of an event on an order: every rule of SPEC "What an event does to a v3 order", one by one, in any order."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_cancelation_without_a_refund_leaves_the_contribution() -> None:
     assert total_and_contribution(event(1, "placed", "100"), event(2, "canceled")) == (100, 100)
 
 
-def test_the_latest_total_of_a_refund_stands_in_where_no_other_event_carries_one() -> None:
+def test_the_latest_total_of_a_refund_counts_if_no_other_event_carries_one() -> None:
     assert total_and_contribution(event(1, "refunded", "80", "30")) == (80, 50)
     assert total_and_contribution(event(1, "refunded", "80", "30"), event(2, "canceled", "90")) == (90, 60)
     assert total_and_contribution(event(2, "refunded", "80", "30"), event(1, "canceled", "90")) == (80, 50)
@@ -118,7 +118,7 @@ def test_an_unknown_total_contributes_nothing_until_it_is_known() -> None:
     assert total_and_contribution(refund, event(1, "placed", "100")) == (100, 70)
 
 
-def test_more_refunded_than_the_total_goes_below_and_is_flagged() -> None:
+def test_more_refunded_than_the_total_is_negative_and_flagged() -> None:
     state = fold([event(1, "placed", "100"), event(2, "refunded", refund="130")])
     assert state.contribution == -30
     assert state.flags
@@ -152,6 +152,40 @@ def test_ties_go_by_receipt_then_by_position() -> None:
     assert sorted(stamps) == stamps
 
 
+# ---------------------------------------------------------------- voided
+
+
+def voided(day: int) -> Event:
+    return event(day, "voided", person="")
+
+
+def test_a_voided_order_counts_nothing_and_keeps_its_person() -> None:
+    events = [event(1, "placed"), event(2, "paid", "100"), event(3, "refunded", refund="30"), voided(4)]
+    for order in itertools.permutations(events):
+        state = fold(list(order))
+        assert (state.known_total, state.contribution, state.person) == (0, 0, "alice")
+        assert (state.action, state.ordered_at[:8], state.events, state.flags) == (
+            "refunded",
+            "20190101",
+            4,
+            ["voided"],
+        )
+
+
+def test_a_later_total_counts_again() -> None:
+    """Restored from the trash, or paid at the second try."""
+    events = [event(1, "paid", "100"), voided(2), event(3, "updated", "90"), event(4, "fulfilled")]
+    assert {fold(list(order)).contribution for order in itertools.permutations(events)} == {90}
+    late = [voided(2), event(1, "paid", "100"), event(3, "placed")]
+    assert {fold(list(order)).contribution for order in itertools.permutations(late)} == {0}
+
+
+def test_an_order_of_voided_events_alone_is_no_order() -> None:
+    state = fold([voided(1), voided(2)])
+    assert (state.standing, state.customer.records, state.events) == (None, 0, 2)
+    assert step(state, event(1, "paid", "5")).standing == ("alice", "", 0)
+
+
 # ------------------------------------------------ against a second recipe
 
 AMOUNTS = st.decimals(min_value=0, max_value="999999999999999.9999", places=4)
@@ -167,11 +201,10 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 f"2019010{draw(st.integers(1, 4))}000000000000", f"2019020{draw(st.integers(1, 2))}000000000000",
                 draw(st.integers(0, 2)), f"id{n}",
             ),
-            draw(st.sampled_from(ACTIONS)),
-            draw(st.sampled_from(["alice", "bob", "carol"])),
-            draw(st.none() | AMOUNTS),
-            draw(AMOUNTS),
-            draw(st.sampled_from(["", "USD", "EUR"])),
+            *draw(st.just(("voided", "")) | st.tuples(
+                st.sampled_from(ACTIONS), st.sampled_from(["alice", "bob", "carol"]), st.none() | AMOUNTS, AMOUNTS,
+                st.sampled_from(["", "USD", "EUR"]),
+            )),
         )
         for n in range(size)
     ]  # fmt: skip
@@ -179,7 +212,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
 
 def by_the_book(events: list[Event]) -> dict[str, Any]:
     """The rules of the spec, read from the whole set at once and as literally as can be."""
-    ordered = sorted(events, key=lambda e: e.stamp)
+    everything = sorted(events, key=lambda e: e.stamp)
+    ordered = [e for e in everything if e.action != "voided"]
     four = [e for e in ordered if e.action in ("placed", "updated", "paid", "fulfilled")]
     two = [e for e in ordered if e.action in ("refunded", "canceled")]
     total = None
@@ -190,26 +224,33 @@ def by_the_book(events: list[Event]) -> dict[str, Any]:
     elif four:
         total = Decimal(0)
     refunds = sum((e.refund for e in two), Decimal(0))
+    deciding = [e.action for e in everything if e.action == "voided" or (e in four and e.total is not None)]
+    voided = deciding[-1:] == ["voided"]
+    total = Decimal(0) if voided else total
+    over = total is not None and refunds > total
     currencies = [e.currency for e in ordered if e.currency]
     return {
         "known_total": total,
         "refunds": refunds,
-        "contribution": Decimal(0) if total is None else total - refunds,
-        "person": ordered[-1].person,
-        "action": ordered[-1].action,
+        "contribution": Decimal(0) if total is None or voided else total - refunds,
+        "voided": voided,
+        "person": ordered[-1].person if ordered else "",
+        "action": ordered[-1].action if ordered else "",
         "currency": currencies[-1] if currencies else "",
         "events": len(events),
-        "ordered_at": ordered[0].stamp[:20],
-        "added_at": min(e.stamp[20:40] for e in events),
-        "flagged": total is not None and refunds > total,
+        "ordered_at": ordered[0].stamp[:20] if ordered else "",
+        "added_at": min((e.stamp[20:40] for e in ordered), default=""),
+        "flags": ["voided"] if voided else ["refunded_more_than_total"] * over,
+        "is_order": bool(ordered),
     }
 
 
 @given(histories(), st.randoms(use_true_random=False))
 def test_the_outcome_is_the_books_and_hangs_on_the_set_of_events_only(events: list[Event], random: Any) -> None:
     state = fold(events)
-    told = {name: getattr(state, name) for name in by_the_book(events) if name != "flagged"}
-    assert told | {"flagged": bool(state.flags)} == by_the_book(events)
+    computed = {name: getattr(state, name) for name in by_the_book(events) if name != "is_order"}
+    assert computed | {"is_order": state.standing is not None} == by_the_book(events)
+    assert (state.customer.records > 0) == (state.standing is not None)
     shuffled = list(events)
     random.shuffle(shuffled)
     assert fold(shuffled) == state

@@ -20,7 +20,7 @@ BODY = {
     "currency": "USD",
     "items": [{"product_id": "B01J4SWO1G", "name": "Bottle 😀", "price": Decimal("11.16"), "tags": [1, True, None]}],
 }
-# What version 1 wrote for it. Never to be made anew: this is what stands in tables.
+# The bytes that version 1 wrote for it. Never regenerate them: tables contain them.
 VERSION_1 = bytes.fromhex(
     "01ab460e75ace18b194f4829c2c4d4ccc4c4d4dcc40c3d411919e9595aea60a63a1c91e16460e865121cee6fe88e0875"
     "a7fc92929c54850ff3673428c103d6d050cfd00c1454e920530c7540f5890ea8c488ad8dad0500"
@@ -32,7 +32,7 @@ def test_an_item_packed_by_version_1_stays_readable() -> None:
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
-def test_what_is_packed_unpacks(body: dict[str, Any]) -> None:
+def test_packed_bodies_unpack(body: dict[str, Any]) -> None:
     assert unpack(pack(body)) == body
 
 

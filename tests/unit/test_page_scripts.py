@@ -21,20 +21,12 @@ pytestmark = [
 ]
 
 BROWSER = """
-globalThis.location = { origin: "https://shop.example" };
-globalThis.sessionStorage = { getItem: () => "key" };
-const shown = (node) => (typeof node === "string" ? node : node.children.map(shown).join(""));
-const element = (name) => ({
-  name, children: [], attributes: {}, addEventListener() {},
-  append(...more) { this.children.push(...more); },
-  replaceChildren(...more) { this.children = more; },
-  setAttribute(attribute, value) { this.attributes[attribute] = value; },
-  all(wanted) {
-    const below = this.children.flatMap((child) => (typeof child === "string" ? [] : child.all(wanted)));
-    return this.name === wanted ? [this, ...below] : below;
-  },
-});
-globalThis.document = { createElement: element, createElementNS: (_, name) => element(name) };
+globalThis.location = { origin: "https://shop.example", hash: "" };
+const kept = new Map();
+globalThis.sessionStorage = {
+  getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value),
+  removeItem: (name) => kept.delete(name),
+};
 """
 
 
@@ -43,7 +35,8 @@ def scripts(tmp_path: Path) -> Path:
     """The scripts where Node finds them."""
     (tmp_path / "package.json").write_text('{"type": "module"}')
     for script in PAGE.glob("*.js"):
-        (tmp_path / script.name).write_text(script.read_text().replace('from "/page/', 'from "./'))
+        text = script.read_text().replace('from "/page/', 'from "./').replace('import("/page/', 'import("./')
+        (tmp_path / script.name).write_text(text)
     return tmp_path
 
 
@@ -54,6 +47,14 @@ def ran(scripts: Path, source: str) -> Any:
     done = subprocess.run([NODE, "test.js"], capture_output=True, text=True, check=False, cwd=scripts, timeout=240)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def shown(scripts: Path, module: str, expressions: list[str], first: str = "") -> Any:
+    """The value of each expression, with the exports of a module as `m`."""
+    return ran(
+        scripts,
+        f'const m = await import("./{module}");{first}\nconsole.log(JSON.stringify([{",".join(expressions)}]));',
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,46 +69,199 @@ def test_json_is_indented_as_the_browser_would(scripts: Path, shape: Any) -> Non
     texts = [json.dumps(shape, ensure_ascii=False), json.dumps(shape, separators=(",", ":"), ensure_ascii=False)]
     texts.append(json.dumps(shape, indent=1, ensure_ascii=False).replace("{}", "{ }").replace("[]", "[\n]"))
     source = """
-    const { pretty } = await import("./dom.js");
+    const { pretty } = await import("./format.js");
     console.log(JSON.stringify(TEXTS.map((text) => [pretty(text), JSON.stringify(JSON.parse(text), null, 2)])));
     """
     for found, wanted in ran(scripts, source.replace("TEXTS", json.dumps(texts))):
         assert found == wanted
 
 
-def test_an_order_s_numbers_are_shown_as_the_api_tells_them(scripts: Path) -> None:
-    answers = {
-        "/v1/transactions?order_id=W%2B%201&limit=200": json.dumps(
-            {"transactions": [{"status": "applied", "source": "orders_api", "provider": None}], "next_cursor": None}
-        ),
-        "/v1/order/W%2B%201/history": json.dumps(
-            {"history": [{
-                "action": "submitted", "name": "Submitted", "person": "p", "request_id": "r", "late": False,
-                "lifetime_value": {"amount": "1.00", "currency": "USD"}, "before": None,
-                "occurred_at": "2026-01-01T00:00:00Z", "received_at": "2026-01-01T00:00:00Z",
-            }]}
-        ),
-        "/v1/order/W%2B%201": '{"total":"1.00","points":9007199254740993,"rate":12345678901234567.89,"tax":1.10}',
-    }  # fmt: skip
+def test_an_order_s_numbers_are_shown_as_the_api_wrote_them(scripts: Path) -> None:
+    answer = '{"total":"1.00","points":9007199254740993,"rate":12345678901234567.89,"tax":1.10}'
     source = """
-    const answers = ANSWERS;
-    globalThis.fetch = async (path) => new Response(answers[path] ?? "{}", { status: answers[path] ? 200 : 404 });
-    const { order } = await import("./orders.js");
-    const main = element("main");
-    await order(main, "W+ 1", () => true);
-    const details = main.all("details").find((one) => shown(one).startsWith("As the API tells it"));
-    console.log(JSON.stringify(shown(details.all("pre")[0])));
+    globalThis.fetch = async () => new Response(ANSWER);
+    const { get, textOf } = await import("./api.js");
+    const { pretty } = await import("./format.js");
+    console.log(JSON.stringify(pretty(textOf(await get("/v1/order/1")))));
     """
-    told = ran(scripts, source.replace("ANSWERS", json.dumps(answers)))
-    assert told == (
+    assert ran(scripts, source.replace("ANSWER", json.dumps(answer))) == (
         '{\n  "total": "1.00",\n  "points": 9007199254740993,\n  "rate": 12345678901234567.89,\n  "tax": 1.10\n}'
     )
 
 
-def test_what_is_no_json_is_told_by_its_status(scripts: Path) -> None:
+def test_an_answer_that_is_no_json_is_reported_by_its_status(scripts: Path) -> None:
     source = """
     globalThis.fetch = async () => new Response("<html>", { status: 502 });
     const { get } = await import("./api.js");
     console.log(JSON.stringify(await get("/x").catch((error) => [error.status, error.message])));
     """
-    assert ran(scripts, source) == [502, "The API answered 502."]
+    assert ran(scripts, source) == [502, "Tillbook answered with an error (status 502). Try again in a moment."]
+
+
+@pytest.mark.parametrize("how", ["get", "look"])
+def test_an_answer_that_was_not_finished_is_asked_for_again(scripts: Path, how: str) -> None:
+    source = """
+    let asked = 0;
+    globalThis.setTimeout = (go) => { queueMicrotask(go); };
+    const unfinished = () => new Response("{}", { status: 503, headers: { "retry-after": "1" } });
+    globalThis.fetch = async () => ((asked += 1) < 3 ? unfinished() : new Response('{"a":1}'));
+    const { HOW } = await import("./api.js");
+    console.log(JSON.stringify([await HOW("/x"), asked]));
+    """
+    assert ran(scripts, source.replace("HOW", how)) == [{"a": 1}, 3]
+
+
+def test_a_look_at_what_did_not_change_is_the_same_answer(scripts: Path) -> None:
+    source = """
+    const tags = [];
+    globalThis.fetch = async (path, { headers }) => {
+      tags.push(headers["if-none-match"] ?? null);
+      if (tags.length === 2) return new Response(null, { status: 304 });
+      return new Response(tags.length < 3 ? '{"a":1}' : '{"a":2}', { headers: { etag: `"${tags.length}"` } });
+    };
+    const { look } = await import("./api.js");
+    const [first, second, third] = [await look("/x"), await look("/x"), await look("/x")];
+    console.log(JSON.stringify([first === second, third.a, tags]));
+    """
+    assert ran(scripts, source) == [True, 2, [None, '"1"', '"1"']]
+
+
+def test_amounts_are_exact_and_padded(scripts: Path) -> None:
+    found = shown(
+        scripts, "format.js",
+        ['m.money("109.9","USD")', 'm.money("-12345678901234567.1234","CAD")', 'm.money("5","EUR",{sign:true})',
+         'm.money("123456.78","USD",{whole:true})', 'm.money("12.78","USD",{whole:true})', 'm.money("-0.00","USD")',
+         'm.money("1200","JPY")', 'm.sum(["0.1","0.2","-5"])', 'm.minus("1","2.5")', 'm.shortMoney(30000,"USD")'],
+    )  # fmt: skip
+    assert found == [
+        "$109.90", "−CA$12,345,678,901,234,567.1234", "+€5.00", "$123,457", "$12.78", "$0.00", "¥1,200",
+        "-4.70", "-1.50", "$30K",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Pacific/Kiritimati"])
+def test_a_date_without_a_time_is_that_date_in_every_zone(scripts: Path, zone: str) -> None:
+    found = shown(
+        scripts,
+        "format.js",
+        ['m.moment("2025-11-06T00:00:00Z",{dated:true})', 'm.dayOf("2025-11-06T00:00:00Z")', 'm.date("2025-11-06")'],
+        f'm.setZone("{zone}");',
+    )
+    assert found == ["Nov 6, 2025", "2025-11-06", "Nov 6, 2025"]
+
+
+def test_a_moment_is_shown_in_the_account_s_zone(scripts: Path) -> None:
+    found = shown(
+        scripts,
+        "format.js",
+        ['m.moment("2025-11-06T02:30:00Z")', 'm.dayOf("2025-11-06T02:30:00Z")', 'm.zoneNote(new Date("2025-07-01"))'],
+        'm.setZone("America/New_York");',
+    )
+    assert found == ["Nov 5, 2025, 9:30 PM", "2025-11-05", "New York time (UTC−4)"]
+
+
+def test_a_zone_that_the_browser_does_not_know_is_utc(scripts: Path) -> None:
+    assert shown(scripts, "format.js", ["m.zoneNote()"], 'm.setZone("Mars/Olympus");') == ["UTC"]
+
+
+def test_a_line_to_match_is_what_it_looks_like(scripts: Path) -> None:
+    found = shown(
+        scripts, "audiences.js",
+        ['m.personOf(" ann@example.com ")', f'm.personOf("{"a" * 64}")', 'm.personOf("cus_1")',
+         'm.personOf("12 Alder St, Apt 4, Portland ME 04101")', 'm.personOf("12 Alder St, 02139-1234")',
+         'm.personOf("1 High St, London SW1A 1AA")', r'm.linesOf("email\r\n\"a@b.c\"\n\n d ")'],
+    )  # fmt: skip
+    assert found == [
+        {"email": "ann@example.com"}, {"email_sha256": "a" * 64}, {"customer_id": "cus_1"},
+        {"address": {"address_1": "12 Alder St", "address_2": "Apt 4", "postal_code": "04101"}},
+        {"address": {"address_1": "12 Alder St", "postal_code": "02139-1234"}},
+        {"address": {"address_1": "1 High St", "postal_code": "SW1A 1AA"}}, ["a@b.c", "d"],
+    ]  # fmt: skip
+
+
+def test_every_request_is_explained(scripts: Path) -> None:
+    base = {"notes": [], "effects": [], "fields": [], "source": "shopper_activity"}
+    cases = [
+        ({"status": "applied"}, "changed no amount"),
+        ({"status": "duplicate"}, "its own occurred_at"),
+        ({"status": "duplicate", "source": "orders_api"}, "edit it"),
+        ({"status": "rejected", "reason": "email is required", "fields": ["email"]}, "Correct email"),
+        ({"status": "rejected", "reason": "not valid JSON"}, "could not be read"),
+        ({"status": "failed", "reason": "idempotency_key_reused"}, "one key for one event"),
+        ({"status": "failed", "reason": "purged"}, "before a purge"),
+        ({"status": "failed", "reason": "erased"}, "was erased"),
+        ({"status": "failed", "reason": "order_full"}, "1,000 events"),
+        ({"status": "failed", "reason": "discarded: a test"}, "Send it again"),
+        ({"status": "failed", "reason": "could not be applied (X)"}, "Dead letters"),
+        ({"status": "queued"}, "on its way"),
+    ]
+    asked = [f"m.explain({json.dumps(base | case)}).lines.join(' ')" for case, _ in cases]
+    for lines, (case, wanted) in zip(shown(scripts, "words.js", asked), cases, strict=True):
+        assert wanted in lines, case
+
+
+def test_a_cell_that_a_spreadsheet_would_compute_is_a_text(scripts: Path) -> None:
+    source = """
+    let saved = "";
+    globalThis.Blob = class { constructor(parts) { saved = parts.join(""); } };
+    globalThis.URL = { createObjectURL: () => "", revokeObjectURL() {} };
+    const node = () => ({ append() {}, setAttribute() {}, addEventListener() {}, click() {}, remove() {} });
+    globalThis.document = { createElement: node, createElementNS: node, getElementById: node };
+    globalThis.setTimeout = () => {};
+    const { saveRows } = await import("./table.js");
+    const columns = [{ name: "a", csv: (row) => row }, { name: "shown only" }];
+    saveRows("x.csv", columns, ["=1+1", "-5.00", "+1", 'a "b", c', null, "@x"]);
+    console.log(JSON.stringify(saved));
+    """
+    assert ran(scripts, source) == 'a\r\n\'=1+1\r\n-5.00\r\n\'+1\r\n"a ""b"", c"\r\n\r\n\'@x\r\n'
+
+
+def test_twelve_months_begin_on_the_day_after_this_date_a_year_ago(scripts: Path) -> None:
+    clock = (
+        "const Plain = Date; let now;"
+        "globalThis.Date = class extends Plain { constructor(...given) { super(...(given.length ? given : [now])); } };"
+        'const from = (day) => { now = `${day}T12:00:00Z`; return m.presets()["12m"].slice(1).join(".."); };'
+    )
+    days = ["2026-11-30", "2027-01-31", "2027-02-28", "2028-02-28", "2028-02-29", "2029-02-28", "2028-12-31"]
+    assert shown(scripts, "filters.js", [f'from("{day}")' for day in days], clock) == [
+        "2025-12-01..2026-11-30", "2026-02-01..2027-01-31", "2026-03-01..2027-02-28", "2027-03-01..2028-02-28",
+        "2027-03-01..2028-02-29", "2028-02-29..2029-02-28", "2028-01-01..2028-12-31",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-99-99..2026-99-99", "2026-02-30..2026-03-01", "2026-11-01", "..", "", "soon", "constructor"]
+)
+def test_a_mistyped_period_is_the_usual_one(scripts: Path, value: str) -> None:
+    assert shown(scripts, "filters.js", [f'm.period("{value}","30d").text']) == ["Last 30 days"]
+
+
+def test_a_period_is_two_dates_or_all_time(scripts: Path) -> None:
+    periods = ['m.period("2026-11-01..2026-11-30","30d")', 'm.period("all","30d")']
+    dates, all_time = shown(scripts, "filters.js", periods)
+    assert (dates["from"], dates["to"]) == ("2026-11-01", "2026-11-30")
+    assert all_time == {"text": "All time", "from": None, "to": None}
+
+
+def test_a_url_has_the_parameters_that_are_not_as_usual(scripts: Path) -> None:
+    view = (
+        'const view = m.state("orders", { dates: "30d", status: "", text: "" },'
+        ' new URLSearchParams("status=paid&dates=30d&other=1"));'
+    )
+    asked = ["view.status", "view.dates", 'view.urlWith({ text: "a b" })', 'view.urlWith({ status: "", dates: "all" })']
+    assert shown(scripts, "filters.js", asked, view) == [
+        "paid", "30d", "#/orders?status=paid&text=a+b", "#/orders?dates=all",
+    ]  # fmt: skip
+
+
+def test_a_range_is_shown_by_its_ends(scripts: Path) -> None:
+    asked = ['m.rangeText("","")', 'm.rangeText("-5","")', 'm.rangeText("","10")', 'm.rangeText("-5","10")']
+    assert shown(scripts, "filters.js", asked) == ["", "-5 or more", "up to 10", "-5 – 10"]
+
+
+def test_a_module_is_at_most_400_lines() -> None:
+    assert {
+        script.name: len(script.read_text().splitlines())
+        for script in PAGE.glob("*.js")
+        if len(script.read_text().splitlines()) > 400
+    } == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.handlers import template
-from tillbook.web import managing, reading, routes
+from tillbook.web import configuring, managing, reading, routes
 
 APPS = sorted((template.ROOT / "functions").glob("*/app.py"))
 
@@ -77,12 +77,15 @@ def test_the_routes_are_those_of_the_template() -> None:
     assert {*routes.ROUTES, *routes.PAGES} == {route.replace("+}", "}") for route in template.routes()}
     assert set(reading._ROUTES) == _of_template("Read")
     assert set(managing._ROUTES) == _of_template("Manage")
+    assert set(configuring._ROUTES) == _of_template("Configure")
 
 
 def test_the_order_routes_serve_ingest_keys_and_the_others_admin_keys() -> None:
     ingest = _of_template("SubmitOrder", "EditOrder", "DeleteOrder", "RecordActivity")
     assert {route for route, one in routes.ROUTES.items() if one.role == "ingest"} == ingest
-    assert {route for route, one in routes.ROUTES.items() if not one.role} == {"GET /openapi.json"}
+    assert {route for route, one in routes.ROUTES.items() if not one.role} == {
+        "GET /openapi.json", "POST /connect/{account_id}/{connection}",
+    }  # fmt: skip
     assert {one.role for one in routes.ROUTES.values()} == {"ingest", "admin", ""}
 
 
@@ -90,7 +93,8 @@ def test_every_environment_variable_that_is_read_is_set_in_the_template() -> Non
     package = template.ROOT / "layers/shared/tillbook"
     read = set(re.findall(r'env(?:iron)?\["(\w+)"\]', (package / "aws/settings.py").read_text()))
     # Before anything is imported, one is read elsewhere: whether to start as everybody does. Two are of packages.
-    assert read | {"PLAIN_START", "POWERTOOLS_SERVICE_NAME", "PYDANTIC_DISABLE_PLUGINS"} == set(
+    own = {name for f in template.functions().values() for name in f.get("Environment", {}).get("Variables", {})}
+    assert read | {"PLAIN_START", "POWERTOOLS_SERVICE_NAME", "PYDANTIC_DISABLE_PLUGINS"} == own | set(
         template.load()["Globals"]["Function"]["Environment"]["Variables"]
     )
     for path in package.rglob("*.py"):

@@ -1,4 +1,4 @@
-"""What is logged and counted; and that nothing of what was in flight leaves a handler with an error."""
+"""Logs and metrics; an error takes no customer data out of a handler."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENVIRONMENT = {"PYTHONPATH": f"{template.ROOT}:{template.ROOT / 'layers/shared'}
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The log goes where this test looks, and nothing is left of what was counted before."""
+    """Writes the log where this test reads it, and clears the metrics of earlier tests."""
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
     follow_stdout()
     metrics.provider.clear_metrics()
@@ -42,7 +42,7 @@ def test_an_answer_passes() -> None:
     assert observed(lambda event, _context: event)({"a": 1}, Context()) == {"a": 1}
 
 
-def test_of_an_error_kind_and_place_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+def test_kind_and_place_of_an_error_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
     @observed
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         try:
@@ -104,7 +104,7 @@ def test_the_service_is_the_stack_s_name() -> None:
     assert "AWS::StackName" in str(variables["POWERTOOLS_SERVICE_NAME"])
 
 
-def test_what_is_shaped_like_an_address_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_shaped_like_an_address_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     logger.info("request", order_id=SECRET, notes=[SECRET], account="a")
     logger.warning("failed", exc_info=ValueError(SECRET), order_id=SECRET)
     first, second = lines(capsys)
@@ -124,9 +124,9 @@ def test_metrics_are_of_the_embedded_format(capsys: pytest.CaptureFixture[str]) 
     (line,) = [line for line in lines(capsys) if "Applied" in line]
     stamp = line["_aws"].pop("Timestamp")
     assert abs(stamp / 1000 - time.time()) < 3600
-    ((told),) = line["_aws"]["CloudWatchMetrics"]
-    assert (told["Namespace"], told["Dimensions"]) == ("Tillbook", [["service"]])
-    assert told["Metrics"] == [
+    ((directive),) = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("Tillbook", [["service"]])
+    assert directive["Metrics"] == [
         {"Name": "Applied", "Unit": "Count"},
         {"Name": "AgeAtApplying", "Unit": "Milliseconds"},
         {"Name": "Rejected", "Unit": "Count"},
@@ -162,8 +162,8 @@ def test_no_line_has_more_values_than_the_format_takes(capsys: pytest.CaptureFix
     assert sum(len(line.get("Age", [])) for line in sent) == 250
     assert sum(sum(value) for line in sent for name, value in line.items() if name.startswith("Name")) == 250
     for line in sent:
-        (told,) = line["_aws"]["CloudWatchMetrics"]
-        assert len(told["Metrics"]) <= 100
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert len(directive["Metrics"]) <= 100
         assert len(line.get("Age", [])) <= 100
 
 

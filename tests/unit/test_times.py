@@ -1,4 +1,4 @@
-"""Times: what counts as ISO 8601, and how it sorts."""
+"""Times: parsing of ISO 8601, stamps that sort by time, and UUIDv7."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tillbook.rules import times
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"),
     ],
 )
-def test_iso_8601_in_iso_8601_out(sent: str, shown: str) -> None:
+def test_a_time_is_shown_in_utc(sent: str, shown: str) -> None:
     assert times.iso(times.parse_iso(sent)) == shown
 
 
@@ -78,19 +78,19 @@ def test_iso_8601_in_iso_8601_out(sent: str, shown: str) -> None:
         "2026-01-01T20:50:",
     ],
 )
-def test_what_is_no_iso_8601_time_is_refused(sent: str) -> None:
+def test_a_time_that_is_not_iso_8601_is_refused(sent: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         times.parse_iso(sent)
 
 
 @given(st.text("0123456789", max_size=24).filter(lambda digits: len(digits) != 8))
-def test_digits_are_no_time_unless_they_are_a_date(digits: str) -> None:
+def test_digits_other_than_a_date_are_refused(digits: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         times.parse_iso(digits)
 
 
 @given(st.integers(min_value=10**8, max_value=4 * 10**9), st.sampled_from([1, 1_000, 1_000_000]))
-def test_an_epoch_as_text_is_no_time(seconds: int, unit: int) -> None:
+def test_a_unix_time_as_text_is_refused(seconds: int, unit: int) -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         times.parse_iso(str(seconds * unit + seconds % unit))
 
@@ -101,15 +101,15 @@ _OFFSETS = ("", "Z", "+02", "-0530", "+05:45", "+00:00", "-03:30:15", "+013020")
 
 
 @given(
-    st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1000 < moment.year < 9999),  # %Y of 999 is three digits
+    st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1000 < moment.year < 9999),  # %Y does not pad a year
     st.sampled_from(_DATES), st.sampled_from(("", "T", " ")), st.sampled_from(_CLOCKS), st.sampled_from(_OFFSETS),
 )  # fmt: skip
-def test_legal_forms_are_what_the_library_makes_of_them(
-    moment: datetime, date: str, between: str, clock: str, offset: str
+def test_valid_forms_are_parsed_as_the_standard_library_parses_them(
+    moment: datetime, date: str, separator: str, clock: str, offset: str
 ) -> None:
-    text = moment.strftime(f"{date}T{clock}").replace("T", between) + offset if between else moment.strftime(date)
-    read = datetime.fromisoformat(text)
-    assert times.to_datetime(times.parse_iso(text)) == (read if read.tzinfo else read.replace(tzinfo=UTC))
+    text = moment.strftime(f"{date}T{clock}").replace("T", separator) + offset if separator else moment.strftime(date)
+    parsed = datetime.fromisoformat(text)
+    assert times.to_datetime(times.parse_iso(text)) == (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC))
 
 
 @given(
@@ -117,16 +117,16 @@ def test_legal_forms_are_what_the_library_makes_of_them(
     st.datetimes(timezones=st.just(UTC)),
     st.integers(min_value=-23 * 60, max_value=23 * 60),
 )
-def test_stamps_sort_as_moments_do(one: datetime, other: datetime, offset: int) -> None:
+def test_stamps_sort_by_time(one: datetime, other: datetime, offset: int) -> None:
     a, b = times.stamp(one), times.stamp(other)
     assert len(a) == times.STAMP_LENGTH
     assert (a < b) == (one < other)
     assert times.to_datetime(a) == one
     try:
-        elsewhere = one.astimezone(timezone(timedelta(minutes=offset)))
+        local = one.astimezone(timezone(timedelta(minutes=offset)))
     except OverflowError:
         return
-    assert times.parse_iso(elsewhere.isoformat()) == a
+    assert times.parse_iso(local.isoformat()) == a
 
 
 def test_now_is_now() -> None:
@@ -148,7 +148,8 @@ def test_uuid7() -> None:
         assert before // 1_000_000 <= parsed.int >> 80 <= after // 1_000_000
 
 
-def _made(seconds_ago: float) -> str:
+def _uuid7(seconds_ago: float) -> str:
+    """A UUIDv7 that was made some seconds ago."""
     digits = f"{int((time.time() - seconds_ago) * 1000):012x}{times.uuid7().replace('-', '')[12:]}"
     return str(uuid.UUID(digits))
 
@@ -156,9 +157,9 @@ def _made(seconds_ago: float) -> str:
 def test_the_age_of_a_uuid7(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
-    assert times.uuid7_age(_made(0)) == pytest.approx(0, abs=0.001)
-    assert times.uuid7_age(_made(1_000)) == pytest.approx(1_000, abs=0.001)
-    assert times.uuid7_age(_made(-3_600)) is None, "made an hour from now"
+    assert times.uuid7_age(_uuid7(0)) == pytest.approx(0, abs=0.001)
+    assert times.uuid7_age(_uuid7(1_000)) == pytest.approx(1_000, abs=0.001)
+    assert times.uuid7_age(_uuid7(-3_600)) is None, "of the future"
 
 
 @pytest.mark.parametrize(
@@ -174,5 +175,5 @@ def test_the_age_of_a_uuid7(monkeypatch: pytest.MonkeyPatch) -> None:
         "01-90a0b0c0d0-7123-8123-45678901234-",
     ],
 )
-def test_what_is_no_uuid7_has_no_age(text: str) -> None:
+def test_an_id_that_is_no_uuid7_has_no_age(text: str) -> None:
     assert times.uuid7_age(text) is None

@@ -104,20 +104,20 @@ def test_an_integer_is_kept_as_its_digits(sent: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize("nobody", [0, "0", -1, "-1", " Guest ", "NULL", "undefined", "none", "NaN", "anonymous"])
-def test_an_id_that_stands_for_nobody_counts_as_absent_and_is_noted(nobody: Any) -> None:
+def test_an_id_that_names_nobody_counts_as_absent_and_is_noted(nobody: Any) -> None:
     context = Context([])
     assert validated(Tree, {"who": nobody}, context).who is None
-    assert context.notes == [f"who {str(nobody).strip()} stands for nobody and was ignored"]
+    assert context.notes == [f"who {str(nobody).strip()} identifies nobody and was ignored"]
 
 
 def test_a_query_names_the_parameter_that_is_wrong() -> None:
-    from tillbook.contract.queries import Page, Requests, Transactions
+    from tillbook.contract.queries import Page, RequestPage, Transactions
 
     assert validated_query(Page, {"page": "1", "limit": "7"}).limit == 7
     for model, query, message in (
         (Page, {"limit": "201"}, "limit must be a number from 1 to 200."),
         (Page, {"limit": "many"}, "limit must be a number from 1 to 200."),
-        (Requests, {"cursor": "x"}, "cursor is not one of ours."),
+        (RequestPage, {"cursor": "x"}, "cursor is not valid."),
         (Transactions, {"status": "late"}, "status must be one of applied, duplicate, failed, rejected."),
     ):
         with pytest.raises(Malformed, match=message.replace(".", "\\.")) as found:

@@ -1,6 +1,7 @@
-// The API, with the key of who is signed in. The key lives in this tab's session storage and nowhere else.
+// Requests to the API, with the key of the signed-in user. The key is kept in this tab's session storage only.
 
-const KEY = "tillbook.key";
+const KEY = "tillbook.key",
+  ACCOUNT = "tillbook.account";
 
 export class Refused extends Error {
   constructor(status, message) {
@@ -10,32 +11,74 @@ export class Refused extends Error {
 }
 
 export const session = {
-  account: null, // {account_id, currency, sources, key}
-  get key() { return sessionStorage.getItem(KEY); },
-  enter(key) { sessionStorage.setItem(KEY, key); },
-  leave() { sessionStorage.removeItem(KEY); this.account = null; },
-  refused() {}, // what to do when the key no longer works
+  get key() {
+    return sessionStorage.getItem(KEY);
+  },
+  // The account as last read, {account_id, currency, sources, time_zone, key}: views use it without a request.
+  get account() {
+    return JSON.parse(sessionStorage.getItem(ACCOUNT) ?? "null");
+  },
+  set account(account) {
+    sessionStorage.setItem(ACCOUNT, JSON.stringify(account));
+  },
+  names: new Map(), // of customers, by Tillbook's ids; cleared when the user signs out
+  enter(key) {
+    sessionStorage.setItem(KEY, key);
+  },
+  leave() {
+    for (const name of [KEY, ACCOUNT]) sessionStorage.removeItem(name);
+    remembered.clear();
+    this.names.clear();
+  },
+  refused() {}, // called when the API refuses the key; set by app.js
 };
 
 export const encode = encodeURIComponent;
 export const v3 = (path) => `/v3/${encode(session.account.account_id)}${path}`;
 
-export async function call(method, path, body) {
-  const headers = { authorization: `Bearer ${session.key}` };
-  if (body !== undefined) headers["content-type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(path, { method, headers, body: body && JSON.stringify(body), cache: "no-store",
-      credentials: "omit", redirect: "error", referrerPolicy: "no-referrer" });
-  } catch {
-    throw new Refused(0, "The API cannot be reached. Is the stack running?");
+// A path with its query string. Empty parameters are left out; a list gives one parameter for each of its values.
+export function query(path, parameters) {
+  const found = new URLSearchParams();
+  for (const [name, values] of Object.entries(parameters)) {
+    for (const value of [values].flat()) if (value !== null && value !== undefined && value !== "") found.append(name, value);
   }
+  return found.size ? `${path}?${found}` : path;
+}
+
+const texts = new WeakMap();
+const remembered = new Map(); // path: [ETag, answer] of the polled paths
+
+// The text of a parsed answer. Parsing rounds numbers of many digits.
+export const textOf = (answer) => texts.get(answer);
+
+async function fetched(method, path, body, more = {}) {
+  const headers = { authorization: `Bearer ${session.key}`, ...more };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  try {
+    return await fetch(path, {
+      method,
+      headers,
+      body: body && JSON.stringify(body),
+      cache: "no-store",
+      credentials: "omit",
+      redirect: "error",
+      referrerPolicy: "no-referrer",
+    });
+  } catch {
+    throw new Refused(0, "Tillbook cannot be reached. Check your connection, then try again.");
+  }
+}
+
+async function read(response) {
   const text = await response.text().catch(() => "");
   const answer = parsed(text);
   if (answer instanceof Object) texts.set(answer, text);
   if (response.ok) return answer;
   if (response.status === 401 || response.status === 403) session.refused();
-  throw new Refused(response.status, reason(answer) ?? `The API answered ${response.status}.`);
+  throw new Refused(
+    response.status,
+    reason(answer) ?? `Tillbook answered with an error (status ${response.status}). Try again in a moment.`,
+  );
 }
 
 function parsed(text) {
@@ -46,18 +89,46 @@ function parsed(text) {
   }
 }
 
-const texts = new WeakMap();
-
-// An answer as it came: what was parsed has rounded the numbers of many digits.
-export const textOf = (answer) => texts.get(answer);
-
 function reason(answer) {
   if (answer.errors) return answer.errors.map((error) => error.message).join("; ");
   if (answer.error?.details?.length) return answer.error.details.map((detail) => detail.message).join("; ");
-  return answer.error?.message ?? answer.message;
+  return answer.error?.message;
 }
 
-export const get = (path) => call("GET", path);
+export const call = async (method, path, body) => read(await fetched(method, path, body));
+
+// The API answers 503 if it could not finish a report in time. A retry continues where it stopped.
+async function asked(path, headers) {
+  for (let times = 0; ; times += 1) {
+    const response = await fetched("GET", path, undefined, headers);
+    if (response.status !== 503 || times === 20) return response;
+    await pause(1000 * Math.min(5, Number(response.headers.get("retry-after")) || 1));
+  }
+}
+
+export const get = async (path) => read(await asked(path));
+
+// Polls a path. Returns the same object as before if nothing changed; then only headers are transferred.
+export async function look(path) {
+  const [tag, before] = remembered.get(path) ?? [];
+  const response = await asked(path, tag && { "if-none-match": tag });
+  if (response.status === 304) {
+    await response.text(); // otherwise the browser treats the request as canceled
+    return before;
+  }
+  const answer = await read(response),
+    fresh = response.headers.get("etag");
+  if (before && textOf(before) === textOf(answer)) return before;
+  if (fresh) remembered.set(path, [fresh, answer]);
+  return answer;
+}
+
+// {text, cursor}: a page of CSV, and the cursor of the next page.
+export async function csvPage(path) {
+  const response = await asked(path);
+  if (!response.ok) await read(response);
+  return { text: await response.text(), cursor: response.headers.get("x-next-cursor") };
+}
 
 export async function orNothing(promise) {
   try {
@@ -68,28 +139,32 @@ export async function orNothing(promise) {
   }
 }
 
-// Runs until `done`, a second between two looks. `told` gets each state of the job.
-export async function followJob(id, told, alive) {
+export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
+
+// Polls a job every second until it is done or failed. `shown` is called with each state.
+export async function followJob(id, shown, alive) {
   for (let failures = 0; alive();) {
     try {
       const job = await get(`/v1/jobs/${encode(id)}`);
       failures = 0;
-      told(job);
+      shown(job);
       if (job.status === "done" || job.status === "failed") return job;
     } catch (error) {
       if (error.status === 401 || error.status === 403 || (failures += 1) > 5) throw error;
     }
-    await new Promise((wake) => setTimeout(wake, 1000));
+    await pause(1000);
   }
   return null;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
-// The key is never written out: it comes from the shell's environment.
+// The command reads the key from the shell's environment, so that it never contains the key itself.
 export function curl(method, path, body) {
-  const lines = [`curl ${method === "GET" ? "" : `-X ${method} `}${quoted(location.origin + path)}`,
-    `  -H "Authorization: Bearer $TILLBOOK_KEY"`];
+  const lines = [
+    `curl ${method === "GET" ? "" : `-X ${method} `}${quoted(location.origin + path)}`,
+    `  -H "Authorization: Bearer $TILLBOOK_KEY"`,
+  ];
   if (body !== undefined) lines.push("  -H 'Content-Type: application/json'", `  -d ${quoted(JSON.stringify(body))}`);
   return lines.join(" \\\n");
 }

@@ -1,125 +1,165 @@
-// Who is signed in, which view is shown, and the search.
+// The start of the page: signing in, showing the view that the URL names, searching, and polling.
 
-import { failed } from "/page/dom.js";
-import { encode, get, orNothing, session, v3 } from "/page/api.js";
-import { request, transactions } from "/page/transactions.js";
-import { order } from "/page/orders.js";
-import { person, search } from "/page/people.js";
-import { audiences, deadletters, purge } from "/page/upkeep.js";
+import { h } from "/page/dom.js";
+import { setZone } from "/page/format.js";
+import { get, look, pause, session } from "/page/api.js";
+import { door, frame, markSection, showAccount, showWaiting, theme } from "/page/frame.js";
+import { failed, toast } from "/page/ui.js";
 
+// Name in the URL: [section of the navigation, title, module, its function]. A module is loaded when first shown.
 const VIEWS = {
-  "": ["transactions", "Transactions", transactions],
-  request: ["transactions", "Request", request],
-  order: ["transactions", "Order", order],
-  people: ["people", "People", search],
-  person: ["people", "Person", person],
-  audiences: ["audiences", "Audiences", audiences],
-  deadletters: ["deadletters", "Dead letters", deadletters],
-  purge: ["purge", "Purge", purge],
+  "": ["overview", "Overview", () => import("/page/overview.js"), "overview"],
+  orders: ["orders", "Orders", () => import("/page/orders.js"), "orders"],
+  order: ["orders", "Order", () => import("/page/order.js"), "order"],
+  customers: ["customers", "Customers", () => import("/page/customers.js"), "customers"],
+  customer: ["customers", "Customer", () => import("/page/customer.js"), "customer"],
+  audiences: ["audiences", "Audiences", () => import("/page/audiences.js"), "audiences"],
+  requests: ["requests", "Requests", () => import("/page/requests.js"), "requests"],
+  deadletters: ["deadletters", "Dead letters", () => import("/page/deadletters.js"), "deadletters"],
+  connections: ["connections", "Connections", () => import("/page/connections.js"), "connections"],
+  settings: ["settings", "Settings", () => import("/page/settings.js"), "settings"],
 };
+const LOOKS_EVERY = 10_000; // milliseconds between two polls
 
-const by = (id) => document.getElementById(id);
-let turn = 0, searches = 0; // the latest view and the latest search; an answer to an earlier one is too late
+const app = document.getElementById("app");
+let turn = 0,
+  searches = 0; // numbers of the latest view and search; answers to earlier ones are dropped
+let watched = null; // the polling function of the view
 
-function showDoor(message) {
+function leave(message) {
   session.leave();
   turn += 1;
   searches += 1;
-  by("bar").hidden = by("frame").hidden = true;
-  by("door").hidden = false;
-  by("main").replaceChildren();
-  by("refused").hidden = !message;
-  by("refused").textContent = message ?? "";
-  by("key").value = "";
-  document.title = "Sign in – Tillbook";
-  by("key").focus();
+  watched = null;
+  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
+  document.title = "Sign in · Tillbook";
+  door(app, message, enter);
 }
 
-async function enter(message) {
+async function enter(key) {
+  session.enter(key);
   try {
     session.account = await get("/v1/account");
   } catch (error) {
-    showDoor(error.status === 401 || error.status === 403 ? message : error.message);
-    return;
+    session.leave();
+    if (error.status !== 401 && error.status !== 403) throw error;
+    throw new Error("This key is not valid, was revoked, or can only send orders. Sign in with an admin key.", { cause: error });
   }
-  by("account").textContent = `Account ${session.account.account_id}`;
-  by("door").hidden = true;
-  by("bar").hidden = by("frame").hidden = false;
-  await show();
+  begin();
+}
+
+function begin() {
+  setZone(session.account.time_zone);
+  frame(app, find, () => leave());
+  return show();
 }
 
 async function show() {
-  if (!session.account) return;
-  const mine = (turn += 1);
+  if (!session.account || location.hash === "#main") return;
+  const mine = (turn += 1),
+    alive = () => mine === turn;
   searches += 1;
-  const alive = () => mine === turn;
-  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...rest] = path.split("/");
-  const [section, title, view] = VIEWS[name] ?? VIEWS[""];
-  for (const link of by("nav").children) {
-    if (link.dataset.section === section) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-  document.title = `${title} – Tillbook`;
-  const main = by("main");
+  watched = null;
+  const [name, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const main = document.getElementById("main");
+  const [section, title, load, view] = VIEWS[name] ?? [];
   main.replaceChildren();
-  try {
-    const drawn = view(main, rest.length ? decodeURIComponent(rest.join("/")) : new URLSearchParams(query), alive);
-    main.querySelector("h1")?.focus({ preventScroll: true });
-    window.scrollTo(0, 0);
-    await drawn;
-  } catch (error) {
-    if (alive()) main.append(failed(error, show));
-  }
-}
-
-const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
-
-async function find(text) {
-  if (REQUEST.test(text)) return `#/request/${encode(text.toLowerCase())}`;
-  if (!text.includes("@") && (await get(`/v1/transactions?order_id=${encode(text)}&limit=1`)).transactions.length) return `#/order/${encode(text)}`;
-  const known = await orNothing(get(v3(`/people/${encode(text)}`)));
-  if (known) return `#/person/${encode(known.id)}`;
-  // An e-mail in the address would stay in the browser's history.
-  return text.includes("@") ? "#/person/" : `#/order/${encode(text)}`;
-}
-
-by("signin").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const key = by("key").value.trim();
-  if (!/^[\x21-\x7e]+$/.test(key)) {
-    showDoor("That is no key.");
+  main.className = `view-${name || "overview"}`;
+  markSection(section);
+  document.title = `${title ?? "Not found"} · Tillbook`;
+  if (!load) {
+    main.append(
+      h(
+        "div",
+        { class: "empty" },
+        h("h1", { tabindex: "-1" }, "Page not found"),
+        h("p", {}, "This address does not exist. It may have been mistyped."),
+        h("a", { class: "btn", href: "#/" }, "Go to Overview"),
+      ),
+    );
     return;
   }
-  session.enter(key);
-  enter("This key is unknown, revoked, or no admin key.");
-});
-by("leave").addEventListener("click", () => showDoor());
-by("search").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const text = by("query").value.trim();
-  if (!text) return;
+  try {
+    const module = await load();
+    if (!alive()) return;
+    const drawn = module[view](main, new URLSearchParams(query), {
+      alive,
+      watch: (again) => {
+        watched = again;
+      },
+    });
+    scrollTo(0, 0);
+    main.querySelector("h1")?.focus({ preventScroll: true });
+    await drawn;
+  } catch (error) {
+    if (!alive()) return;
+    for (const grey of main.querySelectorAll(".skeleton, .bone, .arrived")) grey.remove();
+    main.append(failed(error, show));
+  }
+}
+
+async function find(text, input) {
   const mine = (searches += 1);
   try {
-    const where = await find(text);
+    const { search } = await import("/page/search.js");
+    const where = await search(text);
     if (mine !== searches) return;
-    by("query").value = "";
-    if (location.hash === where) show();
-    else location.hash = where;
+    if (where.message) {
+      toast(where.message);
+      return;
+    }
+    input.value = "";
+    input.blur();
+    if (location.hash === where.address) show();
+    else location.hash = where.address;
   } catch (error) {
-    if (mine !== searches) return;
-    turn += 1; // the view is replaced
-    by("main").replaceChildren(failed(error));
+    if (mine === searches) toast(error.message);
   }
+}
+
+// Every few seconds, while the tab is visible: polls for the view, and for the number of dead letters.
+async function keepLooking() {
+  for (;;) {
+    if (session.account && !document.hidden) {
+      try {
+        await watched?.();
+        showWaiting(await look("/v1/deadletters/count"));
+      } catch {
+        // the next poll may succeed; a view shows its own errors
+      }
+    }
+    await pause(LOOKS_EVERY);
+  }
+}
+
+session.refused = () => {
+  if (session.account) leave("This key is no longer valid. Sign in with another one.");
+};
+addEventListener("hashchange", () => {
+  if (location.hash !== "#main") show();
+});
+addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
+  event.preventDefault();
+  document.getElementById("query")?.focus();
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
-  event.preventDefault(); // #main is no view
-  by(by("frame").hidden ? "key" : "main").focus();
+  event.preventDefault(); // #main in the URL would not name a view
+  document.getElementById("main").focus();
 });
-session.refused = () => {
-  if (session.account) showDoor("The key works no longer. Sign in with another one.");
-};
-addEventListener("hashchange", show);
 
-if (session.key) enter("The key works no longer. Sign in with another one.");
-else showDoor();
+// After a reload the view is shown at once, with the settings as last read; they are read again after it.
+async function goOn() {
+  const before = session.account;
+  await begin();
+  session.account = await get("/v1/account");
+  setZone(session.account.time_zone);
+  showAccount();
+  if (before.time_zone !== session.account.time_zone) show();
+}
+
+theme();
+if (session.key && session.account)
+  goOn().catch(() => {}); // a view shows its own errors
+else leave();
+pause(1500).then(keepLooking);

@@ -1,92 +1,234 @@
-// Bars and steps, drawn by hand: each has its numbers as a table beneath, for who cannot see or wants to copy them.
+// Charts drawn by hand as SVG, at the size they are shown: a line or steps with a crosshair, sparks and bars.
+// The arrow keys move the crosshair, what it shows is read aloud, and the numbers are there as a table.
 
-import { h, svg, table, digits } from "/page/dom.js";
+import { h, svg } from "/page/dom.js";
+import { disclose } from "/page/ui.js";
+import { csvButton, table } from "/page/table.js";
 
-const HEIGHT = 160, LEFT = 46, BOTTOM = 20, TOP = 8;
-let WIDTH = 640;
+const LEFT = 56,
+  RIGHT = 12,
+  TOP = 10,
+  BOTTOM = 26;
 
-// As wide as it will be shown, so that its letters are as large as the others; `parts` charts stand beside each other.
-function fit(parts) {
-  const room = document.getElementById("main").clientWidth;
-  WIDTH = Math.max(280, Math.min(1000, Math.round(room / (room > 760 ? parts : 1)) - 60));
+function ticks(low, high, wanted = 4) {
+  const rough = (high - low || 1) / wanted,
+    power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 2.5, 5, 10].map((size) => size * power).find((size) => size >= rough);
+  const found = [];
+  for (let at = Math.floor(low / step) * step; at < high + step * 0.999; at += step) found.push(at);
+  return found;
 }
 
-function frame(label, top, shown, ...marks) {
-  const lines = [0, 0.5, 1].map((part) => {
-    const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - part);
-    return [svg("line", { x1: LEFT, x2: WIDTH, y1: y, y2: y, class: "grid" }),
-      svg("text", { x: LEFT - 6, y: y + 4, class: "axis end" }, shown(top * part))];
+const path = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
+
+// A figure. `points`: [{label, axis, at (0 to 1, if uneven), values: [now, before], titles, texts: [now, before],
+// note}]. Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the
+// period of the last point is not over. `step`: a value holds until the next point. `marks`: [[place 0 to 1, text]],
+// shown on the axis instead of the points' texts.
+export function line({ label, points, names, short, height = 260, step = false, open = false, dots = false, marks, file }) {
+  const holder = h("div", {
+    class: "plot",
+    tabindex: "0",
+    role: "group",
+    "aria-roledescription": "chart",
+    "aria-label": `${label}. The left and right arrow keys read each point.`,
   });
-  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart" }, lines, marks);
-}
+  holder.style.minHeight = `${height}px`;
+  const tip = h("div", { class: "tip", hidden: true }),
+    spoken = h("div", { class: "hidden", role: "status" });
+  const cross = svg("line", { class: "cross", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
+  const rings = names.map((_, number) => svg("circle", { r: 4.5, class: `ring ${number ? "before" : ""}`, visibility: "hidden" }));
+  let x = () => 0,
+    y = () => 0,
+    width = 0,
+    index = null;
 
-function round(top) {
-  const power = 10 ** Math.floor(Math.log10(top || 1));
-  return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= top) || 1;
-}
+  function draw() {
+    width = holder.clientWidth;
+    if (!width) return;
+    const wide = width - LEFT - RIGHT,
+      tall = height - TOP - BOTTOM,
+      values = points.flatMap((point) => point.values).filter((value) => value !== null);
+    const grid = ticks(Math.min(0, ...values), Math.max(1e-9, ...values));
+    x = (place) => LEFT + wide * (points[place].at ?? (points.length > 1 ? place / (points.length - 1) : 0.5));
+    y = (value) => TOP + tall * (1 - (value - grid[0]) / (grid.at(-1) - grid[0]));
+    holder.querySelector("svg")?.remove();
+    holder.prepend(
+      svg(
+        "svg",
+        { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+        grid.map((value) => [
+          svg("line", { x1: LEFT, x2: LEFT + wide, y1: y(value), y2: y(value), class: value === 0 ? "grid zero" : "grid" }),
+          svg("text", { x: LEFT - 10, y: y(value) + 4, class: "axis end" }, short(value)),
+        ]),
+        labels(wide).map(([place, text]) =>
+          svg("text", { x: place, y: height - 6, class: `axis ${place > LEFT + wide - 20 ? "end" : "middle"}` }, text),
+        ),
+        names.map((_, number) => shape(number, LEFT + wide, y(Math.max(grid[0], 0)))).reverse(),
+        dots &&
+          points.map((point, place) =>
+            svg("circle", { cx: x(place), cy: y(point.values[0]), r: points.length > 40 ? 2.2 : 3.2, class: "spot" }),
+          ),
+        cross,
+        rings,
+      ),
+    );
+    if (index !== null) show(index, false);
+  }
 
-const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+  function labels(wide) {
+    const size = marks?.length ?? points.length,
+      every = Math.max(1, Math.ceil(size / Math.max(2, Math.floor(wide / 80))));
+    const all = marks?.map(([part, text]) => [LEFT + part * wide, text]) ?? points.map((point, place) => [x(place), point.axis]);
+    return all.filter((_, place) => (size - 1 - place) % every === 0);
+  }
 
-function numbers(label, columns, rows) {
-  return h("details", { class: "numbers" }, h("summary", {}, "Numbers"), table(label, columns, rows));
-}
+  function shape(number, end, floor) {
+    let corners = points
+      .map((point, place) => [x(place), point.values[number]])
+      .filter(([, value]) => value !== null && value !== undefined)
+      .map(([place, value]) => [place, y(value)]);
+    if (!corners.length) return null;
+    if (step)
+      corners = [
+        ...corners.flatMap(([a, b], place) =>
+          place
+            ? [
+                [a, corners[place - 1][1]],
+                [a, b],
+              ]
+            : [[a, b]],
+        ),
+        [end, corners.at(-1)[1]],
+      ];
+    if (number) return svg("path", { d: path(corners), class: "line before" });
+    const dotted = open && corners.length > 2;
+    return [
+      svg("path", { d: `${path(corners)}V${floor}H${corners[0][0]}Z`, class: "area" }),
+      svg("path", { d: path(dotted ? corners.slice(0, -1) : corners), class: "line now" }),
+      dotted && svg("path", { d: path(corners.slice(-2)), class: "line now open" }),
+    ];
+  }
 
-// `series` is [[name, class, {day: count}], ...]; the bars of one day stand on each other.
-export function dailyBars(title, days, series) {
-  fit(2);
-  const of = (day) => series.reduce((sum, [, , counts]) => sum + (counts[day] ?? 0), 0);
-  const top = Math.max(2, round(Math.max(...days.map(of))));
-  const step = (WIDTH - LEFT) / days.length, height = HEIGHT - TOP - BOTTOM;
-  const every = Math.ceil(days.length / 7);
-  const bars = days.map((day, index) => {
-    const x = LEFT + index * step;
-    let y = HEIGHT - BOTTOM;
-    const stack = series.map(([name, kind, counts]) => {
-      const tall = ((counts[day] ?? 0) / top) * height;
-      y -= tall;
-      return tall > 0 && svg("rect", { x: x + step * 0.15, y, width: step * 0.7, height: tall, rx: 2, class: kind },
-        svg("title", {}, `${day}: ${counts[day]} ${name}`));
+  function show(wanted, speak = true) {
+    index = Math.max(0, Math.min(points.length - 1, wanted));
+    const point = points[index],
+      at = x(index);
+    for (const end of ["x1", "x2"]) cross.setAttribute(end, at);
+    cross.setAttribute("visibility", "visible");
+    const rows = names.map((_, number) => number).filter((number) => point.values[number] !== null && point.values[number] !== undefined);
+    rings.forEach((ring, number) => {
+      ring.setAttribute("visibility", rows.includes(number) ? "visible" : "hidden");
+      if (rows.includes(number)) {
+        ring.setAttribute("cx", at);
+        ring.setAttribute("cy", y(point.values[number]));
+      }
     });
-    const text = (days.length - 1 - index) % every === 0 &&
-      svg("text", { x: x + step / 2, y: HEIGHT - 4, class: "axis middle" }, day.slice(5));
-    return [stack, text];
+    tip.replaceChildren(
+      ...rows.map((number) =>
+        h(
+          "div",
+          { class: "tip-row" },
+          h("span", { class: `swatch ${number ? "before" : ""}` }),
+          h("span", {}, point.titles[number]),
+          h("strong", {}, point.texts[number]),
+        ),
+      ),
+      ...(point.note ? [h("div", { class: "tip-foot" }, point.note())] : []),
+    );
+    tip.hidden = false;
+    const beside = at + tip.offsetWidth + 20 > width ? at - tip.offsetWidth - 14 : at + 14;
+    tip.style.transform = `translate(${Math.max(4, Math.min(beside, width - tip.offsetWidth - 4))}px, 12px)`;
+    if (speak) spoken.textContent = rows.map((number) => `${point.titles[number]}: ${point.texts[number]}`).join(". ");
+  }
+
+  function hide() {
+    index = null;
+    tip.hidden = true;
+    for (const element of [cross, ...rings]) element.setAttribute("visibility", "hidden");
+  }
+
+  holder.append(tip, spoken);
+  holder.addEventListener("pointermove", (event) => {
+    const mouse = event.clientX - holder.getBoundingClientRect().left;
+    const nearest = points.reduce((best, _, place) => (Math.abs(x(place) - mouse) < Math.abs(x(best) - mouse) ? place : best), 0);
+    if (nearest !== index) show(nearest, false);
   });
-  const sums = series.map(([name, , counts]) => `${days.reduce((sum, day) => sum + (counts[day] ?? 0), 0)} ${name}`);
-  return h("figure", {},
-    h("figcaption", {}, h("span", { class: "title" }, title), h("span", { class: "legend" },
-      series.map(([name, kind]) => h("span", { class: `key ${kind}` }, name)))),
-    frame(`${title}: ${sums.join(", ")}, ${days[0]} to ${days.at(-1)}`, top, (n) => short.format(n), bars),
-    numbers(title, [["Day"], ...series.map(([name]) => [name, "number"])],
-      [...days].reverse().map((day) => [day, ...series.map(([, , counts]) => String(counts[day] ?? 0))])));
+  holder.addEventListener("pointerleave", hide);
+  holder.addEventListener("blur", hide);
+  holder.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (event.key === "Escape") hide();
+    if (!move) return;
+    event.preventDefault();
+    show(index === null ? (move === -Infinity ? 0 : points.length - 1) : index + move);
+  });
+  new ResizeObserver(draw).observe(holder);
+  return h("figure", { class: "chart" }, holder, numbers(label, points, names, file));
 }
 
-// `points` is [{at: iso, amount: text, text}], the oldest first; the value holds until the next one.
-export function steps(title, currency, points) {
-  fit(1);
-  const values = points.map((point) => Number(point.amount));
-  const high = Math.max(0, ...values), low = Math.min(0, ...values);
-  const top = round(Math.max(high, -low)), span = (high > 0 ? top : 0) + (low < 0 ? top : 0) || 1;
-  const floor = low < 0 ? -top : 0;
-  const first = Date.parse(points[0].at), last = Math.max(Date.now(), Date.parse(points.at(-1).at));
-  const x = (iso) => LEFT + ((Date.parse(iso) - first) / (last - first || 1)) * (WIDTH - LEFT - 8) + 2;
-  const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - (value - floor) / span);
-  let path = "";
-  points.forEach((point, index) => {
-    path += index ? `H${x(point.at).toFixed(1)}V${y(values[index]).toFixed(1)}` : `M${x(point.at)} ${y(values[0])}`;
+function numbers(label, points, names, file) {
+  const columns = [
+    { key: "when", name: "When", cell: (point) => point.label, csv: (point) => point.day ?? point.label },
+    ...names.map((name, number) => ({
+      key: `s${number}`,
+      name,
+      number: true,
+      cell: (point) => point.texts[number] ?? "–",
+      csv: (point) => point.exact?.[number] ?? point.texts[number],
+    })),
+  ];
+  const body = h("div", { class: "scroll short", tabindex: "0", role: "region", "aria-label": `${label}, as a table` });
+  const details = disclose("View as table", body, csvButton(file, columns, points, "Export CSV"));
+  details.addEventListener("toggle", () => {
+    if (details.open && !body.firstChild) body.append(table({ caption: label, layout: "plain", columns, rows: [...points].reverse() }));
   });
-  const zero = y(0).toFixed(1), end = `${path}H${WIDTH - 6}`;
-  const dots = points.map((point, index) => svg("circle", { cx: x(point.at), cy: y(values[index]), r: 3.5, class: "dot" },
-    svg("title", {}, `${point.at}: ${digits(point.amount)} ${currency} (${point.text})`)));
-  const grid = [floor, floor + span / 2, floor + span].map((value) => [
-    svg("line", { x1: LEFT, x2: WIDTH, y1: y(value), y2: y(value), class: "grid" }),
-    svg("text", { x: LEFT - 6, y: y(value) + 4, class: "axis end" }, short.format(value))]);
-  const ends = [[points[0].at, "start", LEFT], [new Date(last).toISOString(), "end", WIDTH - 2]].map(([iso, kind, at]) =>
-    svg("text", { x: at, y: HEIGHT - 4, class: `axis ${kind}` }, iso.slice(0, 10)));
-  return h("figure", {}, h("figcaption", {}, h("span", { class: "title" }, title)),
-    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", class: "chart",
-      "aria-label": `${title}: ${digits(points.at(-1).amount)} ${currency} after ${points.length} steps` },
-    grid, svg("path", { d: `${end}V${zero}H${x(points[0].at).toFixed(1)}Z`, class: "area" }),
-    svg("path", { d: end, class: "line" }), dots, ends),
-    numbers(title, [["When"], ["What"], [currency, "number"]],
-      [...points].reverse().map((point) => [point.at, point.text, digits(point.amount)])));
+  return details;
+}
+
+export function spark(values, kind = "") {
+  const [width, height] = [96, 28],
+    high = Math.max(...values),
+    low = Math.min(0, ...values);
+  const points = values.map((value, place) => [
+    1 + (place / (values.length - 1 || 1)) * (width - 2),
+    2 + (height - 4) * (1 - (value - low) / (high - low || 1)),
+  ]);
+  return svg(
+    "svg",
+    { class: `spark ${kind}`, viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" },
+    values.length > 1 && [
+      svg("path", { d: `${path(points)}V${height}H1Z`, class: "area" }),
+      svg("path", { d: path(points), class: "line", "vector-effect": "non-scaling-stroke" }),
+    ],
+  );
+}
+
+// A bar that fills `part` of its width, from 0 to 1.
+export function bar(part) {
+  const element = svg(
+    "svg",
+    { class: "bar", "aria-hidden": "true", preserveAspectRatio: "none", viewBox: "0 0 100 6" },
+    svg("rect", { width: 100, height: 6, class: "track" }),
+    svg("rect", { height: 6, class: "fill" }),
+  );
+  setBar(element, part);
+  return element;
+}
+
+export const setBar = (element, part) => element.lastChild.setAttribute("width", Math.max(0.8, Math.min(1, part) * 100));
+
+// One bar that is divided into parts, [[share from 0 to 1, class], ...].
+export function split(parts) {
+  let x = 0;
+  return svg(
+    "svg",
+    { class: "splitbar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
+    parts.map(([part, kind], place) => {
+      const gap = place ? 0.4 : 0,
+        rectangle = svg("rect", { x: x + gap, width: Math.max(0, part * 100 - gap), height: 10, class: kind });
+      x += part * 100;
+      return rectangle;
+    }),
+  );
 }

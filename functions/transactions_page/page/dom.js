@@ -1,111 +1,55 @@
-// Elements, texts and times. Text goes in as text nodes only, so nothing that a shop sent is ever markup.
+// Elements and icons. Text is inserted as text nodes only, so nothing that a shop sent is ever markup.
 
 const SVG = "http://www.w3.org/2000/svg";
 
-export function h(name, attributes = {}, ...children) {
-  return fill(document.createElement(name), attributes, children);
-}
-
-export function svg(name, attributes = {}, ...children) {
-  return fill(document.createElementNS(SVG, name), attributes, children);
-}
+export const h = (name, attributes, ...children) => fill(document.createElement(name), attributes, children);
+export const svg = (name, attributes, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
 function fill(element, attributes, children) {
-  for (const [name, value] of Object.entries(attributes)) {
+  for (const [name, value] of Object.entries(attributes ?? {})) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...some(children));
   return element;
 }
 
-// "1234567.5" as "1,234,567.50": digit by digit, for an amount may have more digits than a number holds.
-export function digits(amount) {
-  const [, sign, whole, rest] = /^(-?)(\d+)(\.\d+)?$/.exec(amount) ?? [null, "", amount, ""];
-  return `${sign ? "−" : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${rest ?? ""}`;
-}
+// The children as one flat list, without null, undefined and false.
+export const some = (children) => [children].flat(9).filter((child) => child !== null && child !== undefined && child !== false);
 
-export function money(amount, currency, signed = false) {
-  const plus = signed && !amount.startsWith("-") && Number(amount) !== 0 ? "+" : "";
-  return `${plus}${digits(amount)} ${currency}`;
-}
+const PATHS = {
+  overview: "M4 19V10M10 19V5M16 19v-7M21 19H3",
+  orders: "M6 3h12v18l-3-2-3 2-3-2-3 2zM9 8h6M9 12h6",
+  customers: "M9 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM2 21c.6-4 3.4-6 7-6s6.4 2 7 6M16 3.5a4 4 0 0 1 0 7M18 15.5c2.2.7 3.6 2.5 4 5.5",
+  audiences: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 8a4 4 0 1 0 0 8 4 4 0 0 0 0-8z",
+  requests: "M4 6h16M4 12h16M4 18h10",
+  deadletters: "M12 4 2.5 20h19zM12 10v4.5M12 17.3v.2",
+  connections: "M9 7V3M15 7V3M6 7h12v4a6 6 0 0 1-12 0zM12 17v4",
+  settings: "M4 7h9M19 7h1M4 17h1M11 17h9M16 4.5v5M8 14.5v5",
+  more: "M5 11.9v.2M12 11.9v.2M19 11.9v.2",
+  search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14zM16 16l4.5 4.5",
+  down: "M6 9l6 6 6-6",
+  right: "M9 6l6 6-6 6",
+  left: "M15 6l-6 6 6 6",
+  close: "M6 6l12 12M18 6 6 18",
+  up: "M12 19V6M6 11l6-6 6 6",
+  fall: "M12 5v13M6 13l6 6 6-6",
+  out: "M14 4h6v6M20 4l-9 9M18 14v6H4V6h6",
+  copy: "M9 9h11v11H9zM5 15H4V4h11v1",
+  csv: "M12 4v11M7 10.5l5 5 5-5M4 20h16",
+  check: "M5 12.5l4.5 4.5L19 7",
+  calendar: "M4 6h16v14H4zM4 10.5h16M8 3.5v4M16 3.5v4",
+  plus: "M12 5v14M5 12h14",
+  clock: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4.5l3 2",
+  replay: "M4 5v5h5M4.5 10A8 8 0 1 1 4 13",
+  info: "M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 11v5M12 8v.1",
+  trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13",
+  signout: "M10 4H4v16h6M15 8l4 4-4 4M19 12H9",
+};
 
-// JSON on lines of its own, each text and number as it stands.
-export function pretty(json) {
-  let depth = 0;
-  const line = () => `\n${"  ".repeat(depth)}`;
-  const tokens = json.match(/"[^"\\]*(?:\\.[^"\\]*)*"|[[{]\s*[\]}]|[^\s"[\]{}:,]+|[[\]{}:,]/g) ?? [];
-  return tokens.map((token) => {
-    if (token === "{" || token === "[") { depth += 1; return token + line(); }
-    if (token === "}" || token === "]") { depth -= 1; return line() + token; }
-    if (token === ",") return token + line();
-    return token === ":" ? ": " : token.replace(/^([[{])\s+/, "$1");
-  }).join("");
-}
+export const icon = (name) =>
+  svg("svg", { viewBox: "0 0 24 24", class: `icon i-${name}`, "aria-hidden": "true" }, svg("path", { d: PATHS[name] }));
 
-export function when(iso, long = false) {
-  const moment = new Date(iso);
-  const today = moment.toDateString() === new Date().toDateString();
-  const day = { year: long ? "numeric" : undefined, month: "short", day: "numeric" };
-  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  const text = moment.toLocaleString("en", today && !long ? time : { ...day, ...time });
-  return h("time", { datetime: iso, title: iso }, text);
-}
-
-export function plural(count, one, many = `${one}s`) {
-  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
-}
-
-export const SOURCES = { orders_api: "Orders API", shopper_activity: "Shopper Activity" };
-
-export function badge(status) {
-  return h("span", { class: `badge ${status}` }, status);
-}
-
-export function say(text) {
-  const said = document.getElementById("said");
-  said.textContent = text;
-  clearTimeout(said.timer);
-  said.timer = setTimeout(() => { said.textContent = ""; }, 5000);
-}
-
-export function heading(title, ...beside) {
-  return h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, title), h("div", { class: "beside" }, beside));
-}
-
-export function loading(what) {
-  return h("p", { class: "loading", role: "status" }, `Loading ${what} …`);
-}
-
-export function failed(error, again) {
-  return h("div", { class: "card error", role: "alert" }, h("p", {}, error.message),
-    again && h("button", { type: "button", onclick: again }, "Try again"));
-}
-
-export function empty(title, ...lines) {
-  return h("div", { class: "card empty" }, h("h2", {}, title), lines);
-}
-
-export function facts(pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
-}
-
-// `columns` is [[name, kinds], ...], `cells` a row in their order. The roles are said, for a phone shows a row as a block
-// and a browser then forgets that it is one.
-export function line(columns, cells, attributes = {}) {
-  return h("tr", { role: "row", ...attributes }, cells.map((cell, index) => {
-    const [name, kind] = columns[index];
-    return h("td", { role: "cell", class: kind || "main", "data-label": kind?.includes("number") && cell?.length > 0 && name }, cell);
-  }));
-}
-
-// A wide table scrolls in a box of its own, which the keyboard reaches.
-export function table(label, columns, rows, body = h("tbody", { role: "rowgroup" }, rows.map((cells) => line(columns, cells)))) {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label },
-    h("table", { role: "table" }, h("caption", { class: "hidden" }, label),
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-        columns.map(([name, kind]) => h("th", { role: "columnheader", scope: "col", class: kind }, name || h("span", { class: "hidden" }, "Actions"))))),
-      body));
-}
+export const hidden = (text) => h("span", { class: "hidden" }, text);

@@ -1,112 +1,265 @@
-// One order id: whether it counts, for whom, and how it came to its amount.
+// Orders of both APIs: what was sold, to whom, and what of it counts. Newest first; a number search shows exact matches
+// first.
 
-import { SOURCES, badge, facts, h, heading, loading, money, pretty, table, when } from "/page/dom.js";
-import { encode, get, orNothing, textOf, v3 } from "/page/api.js";
-import { steps } from "/page/charts.js";
-import { explain } from "/page/reasons.js";
-import { COLUMNS, copyAsCurl, row, verdict } from "/page/transactions.js";
+import { h } from "/page/dom.js";
+import { count, isZero, money, plural, sum } from "/page/format.js";
+import { csvPage, get, look, query } from "/page/api.js";
+import { badge, button, empty, failed, heading, skeleton, soft, under, when } from "/page/ui.js";
+import { csvOfPages, table } from "/page/table.js";
+import { chip, choiceField, choosePeriod, period, rangeField, rangeText, searchBox, state, textField } from "/page/filters.js";
+import { SOURCES, providerName, statusOf } from "/page/words.js";
+import { customerLink, orderAddress, orderLink } from "/page/links.js";
+import { showNames } from "/page/names.js";
 
-const pathOf = (place) => (place.source === "orders_api" ? `/v1/order/${encode(place.id)}`
-  : v3(`/orders/${encode(place.provider)}/${encode(place.id)}`));
+const PAGE = 50;
+const TABS = [
+  ["", "All"],
+  ["placed", "Placed"],
+  ["paid", "Paid"],
+  ["fulfilled", "Fulfilled"],
+  ["refunded", "Refunded"],
+  ["canceled", "Canceled"],
+  ["submitted", "Submitted"],
+  ["voided", "Voided"],
+];
+const DEFAULTS = {
+  dates: "30d",
+  status: "",
+  source: "",
+  provider: "",
+  currency: "",
+  promo_code: "",
+  min_total: "",
+  max_total: "",
+  text: "",
+  name: "",
+};
 
-// The newest requests about it, and behind them all that were applied: an order may count however many came after it.
-async function requests(path, alive) {
-  const page = await get(path);
-  const found = page.transactions;
-  for (let cursor = page.next_cursor; cursor !== null && alive();) {
-    const older = await get(`${path}&status=applied&cursor=${encode(cursor)}`);
-    found.push(...older.transactions);
-    cursor = older.next_cursor;
-  }
-  return { found, whole: page.next_cursor === null };
-}
+export const COLUMNS = [
+  {
+    key: "order",
+    name: "Order",
+    cell: (order) => [orderLink(order), under(h("span", { class: "narrow-only" }, providerName(order.provider)))],
+  },
+  { key: "date", name: "Placed", cell: (order) => when(order.ordered_at, { dated: true }) },
+  {
+    key: "customer",
+    name: "Customer",
+    cell: (order) =>
+      order.person
+        ? [customerLink({ id: order.person }), order.new_buyer && h("span", { class: "tag" }, "First order")]
+        : soft("No customer"),
+  },
+  { key: "status", name: "Status", cell: (order) => badge(...statusOf(order)) },
+  {
+    key: "items",
+    name: "Items",
+    number: true,
+    cell: (order) => count(order.items.reduce((total, item) => total + Number(item.quantity), 0)),
+  },
+  { key: "source", name: "Source", cell: (order) => providerName(order.provider) },
+  { key: "total", name: "Total", number: true, cell: (order) => money(order.total, order.currency) },
+  {
+    key: "refunded",
+    name: "Refunded",
+    number: true,
+    cell: (order) => (isZero(order.refunds) ? soft("–") : money(`-${order.refunds}`, order.currency)),
+  },
+  {
+    key: "net",
+    name: "Net",
+    number: true,
+    cell: (order) => h("strong", { class: isZero(order.net) ? "soft" : null }, money(order.net, order.currency)),
+  },
+];
 
-export async function order(main, id, alive) {
-  main.append(heading(`Order ${id}`), loading("the order"));
-  const path = `/v1/transactions?order_id=${encode(id)}&limit=200`;
-  const { found, whole } = await requests(path, alive);
-  if (!alive()) return;
-  const places = [...new Map(found.filter((t) => t.status === "applied")
-    .map((t) => [`${t.source}/${t.provider}`, { source: t.source, provider: t.provider, id }])).values()];
-  const told = await Promise.all(places.map(async (place) => {
-    const history = (await orNothing(get(`${pathOf(place)}/history`)))?.history ?? [];
-    const gone = !history.length || history.at(-1).action === "deleted";
-    return { place, history, order: gone ? null : await orNothing(get(pathOf(place))) };
-  }));
-  if (!alive()) return;
-  main.replaceChildren(heading(`Order ${id}`));
-  for (const entry of told) main.append(...standing(entry));
-  const refused = found.filter((t) => t.status !== "applied");
-  if (!told.length) main.append(refused.length ? notCounted(refused) : unknown());
-  if (refused.length) {
-    main.append(h("section", { class: "card" }, h("h2", {}, "Requests about it that did not count"),
-      table("Requests that did not count", COLUMNS, refused.map(row)),
-      !whole && h("p", { class: "hint" }, "The latest are shown.")));
-  }
-  main.append(copyAsCurl("GET", path));
-}
-
-function notCounted(refused) {
-  const { lines } = explain(refused[0]);
-  return verdict("It does not count.", "bad", [`The latest request about it was ${refused[0].status}: ${refused[0].reason ?? "see below"}.`, ...lines]);
-}
-
-function unknown() {
-  return verdict("No request about this order is known.", "bad", [
-    "Was it sent? A request without a valid key leaves no trace: its answer was 401 or 403. Neither does one that the gateway refused (413, 429, 503).",
-    "Was it sent under another order_id, for example with a prefix?",
-    "Was it sent to this account and this address?",
-    "If it was sent a moment ago, it may still be queued: look up its request_id.",
-    "Requests that did not count are kept for 30 days; orders that count stay.",
-  ]);
-}
-
-function standing({ place, order, history }) {
-  const last = history.at(-1);
-  const value = last && last.lifetime_value;
-  const title = place.provider ? `${SOURCES[place.source]}, ${place.provider}` : SOURCES[place.source];
-  const person = last?.person;
-  const lines = [];
-  let kind = "";
-  if (!order) {
-    kind = "bad";
-    lines.push("It was deleted; its amount went with it. Its order_id is free for a new order.");
-  } else {
-    if (!person) { kind = "warn"; lines.push("It names nobody: no e-mail and no customer id, so it counts towards no person's LTV."); }
-    if (order.grand_total === null) { kind = "warn"; lines.push("No event has told its total yet: it counts as 0 until one does."); }
-    if (order.flags?.includes("refunded_more_than_total")) { kind = "warn"; lines.push("More was refunded than its total, so it takes away from LTV."); }
-    if (history.some((step) => step.late)) lines.push("Some of its events came late. They stand in their own time and set nothing back.");
-    if (new Set(history.map((step) => step.person)).size > 1) lines.push("It moved from one person to another with an event.");
-  }
-  const verdictTitle = order ? `It counts: ${money(value.amount, value.currency)}` : "It does not count any more.";
-  const points = history.filter((step) => step.lifetime_value.currency === value?.currency)
-    .map((step) => ({ at: step.occurred_at, amount: step.lifetime_value.amount, text: step.name }));
-  const change = (step) => {
-    const before = step.before?.currency === step.lifetime_value.currency ? step.before.amount : "0";
-    return money(minus(step.lifetime_value.amount, before), step.lifetime_value.currency, true);
+export async function orders(main, parameters, { alive, watch }) {
+  const view = state("orders", DEFAULTS, parameters),
+    dates = period(view.dates, "30d");
+  const filters = {
+    from: dates.from,
+    to: dates.to,
+    ...Object.fromEntries(
+      Object.keys(DEFAULTS)
+        .filter((name) => name !== "dates")
+        .map((name) => [name, view[name]]),
+    ),
   };
-  return [
-    verdict(`${verdictTitle} (${title})`, kind, lines),
-    h("section", { class: "card" }, facts([
-      ["Person", person && h("a", { href: `#/person/${encode(person)}` }, person)],
-      ["Status", order?.status && badge(order.status)], ["Total", order && (order.grand_total ?? order.total)],
-      ["Refunded", order?.refund_amount], ["Currency", order?.currency], ["Id", order?.id],
-    ])),
-    history.length > 0 && h("section", { class: "card" }, h("h2", {}, "Its way to LTV, step by step"),
-      points.length > 1 && steps(`What order ${place.id} adds to LTV`, value.currency, points),
-      table("History of the order", [["Happened", "time"], ["What", "full"], ["Change", "number"], ["Adds to LTV", "number"], ["Received", "time wide"]],
-        history.map((step) => [when(step.occurred_at, true),
-          [h("a", { href: `#/request/${encode(step.request_id)}` }, step.name), step.late && [" ", h("span", { class: "badge late" }, "late")]],
-          change(step), money(step.lifetime_value.amount, step.lifetime_value.currency), when(step.received_at, true)]))),
-    order && h("details", { class: "card" }, h("summary", {}, "As the API tells it"), h("pre", { tabindex: "0" }, pretty(textOf(order)))),
-    copyAsCurl("GET", pathOf(place)),
-  ].filter(Boolean);
+  const path = (more) => query("/v1/orders", { ...filters, ...more });
+  const live = h("span", { class: "live" }, "Live");
+  const box = h("div", { class: "card flush" }, skeleton("the orders", 12)),
+    totals = h("p", { class: "totals" }, "\u00a0");
+  main.append(
+    heading("Orders", {
+      actions: [
+        live,
+        csvOfPages(`orders-${dates.from ?? "all"}-${dates.to ?? ""}.csv`, (cursor) =>
+          csvPage(path({ format: "csv", limit: 200, cursor })),
+        ),
+      ],
+    }),
+    h(
+      "div",
+      { class: "tabsbar", role: "group", "aria-label": "Status" },
+      TABS.map(([status, text]) =>
+        h("button", { type: "button", "aria-pressed": String(view.status === status), onclick: () => view.go({ status }) }, text),
+      ),
+    ),
+    filterBar(view, dates),
+    totals,
+    box,
+  );
+
+  const shown = [];
+  let cursor = null;
+  const list = table({ caption: `Orders, ${dates.text}`, columns: COLUMNS, rows: [], layout: "orders", href: orderAddress, sticky: true });
+  const summary = h("span", {}),
+    more = button("Show more", { kind: "small", onclick: () => next() }),
+    wrong = h("div", {});
+  const footer = h("footer", { class: "pager" }, summary, more);
+
+  // A page may be short or empty although more follow, so pages are read until PAGE more orders are shown.
+  async function next() {
+    more.disabled = true;
+    try {
+      const before = shown.length;
+      do {
+        const page = await get(path({ limit: PAGE, cursor }));
+        if (!alive()) return;
+        cursor = page.next_cursor;
+        shown.push(...page.orders);
+        list.add(page.orders);
+        if (cursor && shown.length - before < PAGE) summary.textContent = `${plural(shown.length, "order")} so far, looking further…`;
+      } while (cursor && shown.length - before < PAGE);
+      wrong.replaceChildren();
+      draw();
+    } catch (error) {
+      if (!alive()) return;
+      if (list.isConnected) {
+        wrong.replaceChildren(failed(error));
+        draw(); // a part of the pages may have been read
+      } else box.replaceChildren(failed(error, () => next()));
+    }
+    more.disabled = false;
+  }
+
+  function draw() {
+    more.hidden = cursor === null;
+    summary.textContent = cursor === null ? plural(shown.length, "order") : `${plural(shown.length, "order")} shown so far`;
+    totals.replaceChildren(...(cursor === null ? sums(shown) : [soft("Sums appear once all matching orders are shown.")]));
+    if (!shown.length) box.replaceChildren(nothing(view));
+    else if (!list.isConnected) box.replaceChildren(list, wrong, footer);
+    showNames(list);
+  }
+
+  await next();
+  if (!alive()) return;
+  // New orders are announced; the list does not move while it is read.
+  const first = () => JSON.stringify(shown[0] ?? null);
+  watch(async () => {
+    const page = await look(path({ limit: 1 }));
+    if (alive() && page.orders.length && JSON.stringify(page.orders[0]) !== first()) {
+      live.replaceChildren(
+        button("Show what is new", {
+          kind: "small primary",
+          icon: "replay",
+          onclick: () => {
+            dispatchEvent(new HashChangeEvent("hashchange")); // draws the view again
+          },
+        }),
+      );
+      live.className = "live new";
+    }
+  });
 }
 
-// Exactly, by whole units of the fourth decimal: a number would round amounts of many digits.
-function minus(a, b) {
-  const units = (text) => { const [whole, rest = ""] = text.replace("-", "").split("."); return BigInt(whole + rest.padEnd(4, "0")) * (text.startsWith("-") ? -1n : 1n); };
-  const difference = units(a) - units(b), size = (difference < 0n ? -difference : difference).toString().padStart(5, "0");
-  const rest = size.slice(-4).replace(/0{1,2}$/, "");
-  return `${difference < 0n ? "-" : ""}${size.slice(0, -4)}.${rest}`;
+function filterBar(view, dates) {
+  const filtered = Object.keys(DEFAULTS).some((name) => name !== "status" && view[name] !== DEFAULTS[name]);
+  return h(
+    "div",
+    { class: "filterbar", role: "group", "aria-label": "Filters" },
+    searchBox(view.name, "Order number", "Beginning of the order number", (name) => view.go({ name, dates: name ? "all" : "30d" })),
+    chip(
+      "Placed",
+      dates.text,
+      choosePeriod(view.dates, (dates) => view.go({ dates }), { all: true }),
+      view.dates === "30d" ? null : () => view.go({ dates: "30d" }),
+    ),
+    chip("Source", view.provider ? providerName(view.provider) : (SOURCES[view.source] ?? ""), sourceMenu(view), () =>
+      view.go({ source: "", provider: "" }),
+    ),
+    chip(
+      "Total",
+      rangeText(view.min_total, view.max_total),
+      rangeField("Order total", view.min_total, view.max_total, (min_total, max_total) => view.go({ min_total, max_total })),
+      () => view.go({ min_total: "", max_total: "" }),
+    ),
+    chip(
+      "Promo code",
+      view.promo_code,
+      textField("Promo code", view.promo_code, (promo_code) => view.go({ promo_code }), { placeholder: "SPRING20" }),
+      () => view.go({ promo_code: "" }),
+    ),
+    chip(
+      "Currency",
+      view.currency,
+      textField("Currency", view.currency, (text) => view.go({ currency: text.toUpperCase() }), {
+        placeholder: "USD",
+        hint: "The three-letter code.",
+      }),
+      () => view.go({ currency: "" }),
+    ),
+    chip(
+      "Contains",
+      view.text,
+      textField("Text", view.text, (text) => view.go({ text }), {
+        placeholder: "HP-JKT-101",
+        hint: "In the order number, promo code, item or category.",
+      }),
+      () => view.go({ text: "" }),
+    ),
+    filtered && h("a", { class: "btn ghost small", href: "#/orders" }, "Clear all"),
+  );
+}
+
+const sourceMenu = (view) => (close) =>
+  h(
+    "div",
+    {},
+    choiceField(SOURCES, view.source, (source) => view.go({ source, provider: "" }))(close),
+    textField("Shop or channel", view.provider, (provider) => view.go({ provider, source: "" }), {
+      placeholder: "shopify",
+      hint: "The value that your shop sends in the field provider.",
+    })(close),
+  );
+
+function sums(shown) {
+  const currencies = [...new Set(shown.map((order) => order.currency))];
+  return currencies.flatMap((currency) => {
+    const own = shown.filter((order) => order.currency === currency),
+      of = (field) => sum(own.map((order) => order[field]));
+    const total = (amount, text) => h("span", {}, h("strong", {}, money(amount, currency)), ` ${text}`);
+    return [
+      total(of("total"), "total"),
+      !isZero(of("refunds")) && total(`-${of("refunds")}`, "refunded"),
+      total(of("net"), currencies.length > 1 ? `net in ${currency}` : "net"),
+    ].filter(Boolean);
+  });
+}
+
+function nothing(view) {
+  const filtered = Object.keys(DEFAULTS).some((name) => view[name] !== DEFAULTS[name]);
+  return filtered
+    ? empty(
+        "No orders match these filters",
+        "Try a longer date range or remove a filter.",
+        h("a", { class: "btn", href: "#/orders" }, "Clear filters"),
+      )
+    : empty(
+        "No orders in the last 30 days",
+        "Orders appear here a few seconds after your shop sends them. Nothing is connected yet? Start with Connections.",
+        h("a", { class: "btn", href: "#/connections" }, "Connect a shop"),
+        " ",
+        h("a", { class: "btn", href: "#/orders?dates=all" }, "Show all orders"),
+      );
 }

@@ -1,4 +1,4 @@
-"""Tillbook: orders in, exact lifetime value, complete timelines and audiences out."""
+"""Tillbook takes orders, and keeps exact lifetime values, complete timelines and customer audiences."""
 
 from tillbook.aws import start
 

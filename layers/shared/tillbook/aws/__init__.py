@@ -1,1 +1,1 @@
-"""AWS: clients, items, retries, settings, logging and metrics."""
+"""AWS: clients, items, reads, writes, retries, settings, logging and metrics."""

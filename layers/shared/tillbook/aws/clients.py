@@ -1,4 +1,4 @@
-"""boto3's clients of DynamoDB and SQS, made on first use and kept."""
+"""boto3 clients of DynamoDB, SQS, Systems Manager and EventBridge, created on first use and kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,16 @@ import botocore.session
 from botocore.config import Config
 
 from tillbook.aws import start
+
+# The services answer within a few milliseconds, and a transaction of 100 items within tens of milliseconds. A later
+# answer is most likely lost, so a second try on another connection is better than a longer wait.
+CONNECT_SECONDS, READ_SECONDS = 0.25, 0.75  # limits of each try
+TRIES = 2
+_LONGEST_PAUSE_SECONDS = 1.0  # botocore pauses up to this long, at random, before a second try
+# The longest time that a call without any answer takes to fail. Every function has time for three such calls (a test
+# compares this with template.yaml). Deadlines are at least this long before the time-out of the function, since a call
+# may begin just before the deadline.
+SLOWEST_CALL_SECONDS = TRIES * (CONNECT_SECONDS + READ_SECONDS) + _LONGEST_PAUSE_SECONDS
 
 
 @cache
@@ -23,6 +33,16 @@ def sqs() -> Any:
 
 
 @cache
+def ssm() -> Any:
+    return _client("ssm")
+
+
+@cache
+def events() -> Any:
+    return _client("events")
+
+
+@cache
 def _session() -> Any:
     session = botocore.session.Session()
     start.trim(session)
@@ -33,12 +53,12 @@ def _client(service: str) -> Any:
     return _session().client(
         service,
         config=Config(
-            connect_timeout=1,
-            read_timeout=4,
-            retries={"mode": "standard", "total_max_attempts": 2},
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": TRIES},
             max_pool_connections=16,
             tcp_keepalive=True,
-            parameter_validation=False,  # our own code is the only caller; saves a tenth of each call
-            user_agent="tillbook",  # a fixed one: botocore would compose it again for each call
+            parameter_validation=False,  # saves a tenth of each call; our own code is the only caller
+            user_agent="tillbook",  # fixed, since botocore would build one for each call
         ),
     )

@@ -1,6 +1,6 @@
-"""DynamoDB items to Python values and back, by boto3's own (de)serializer.
+"""Conversion of DynamoDB items to Python values and back, by boto3's serializer and deserializer.
 
-Numbers are Decimal, bytes are bytes. An attribute whose value is None is left out of an item.
+Numbers are Decimal. An attribute whose value is None is left out of the item.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 
 Value = str | int | Decimal | bytes | bool | None
 Item = dict[str, Any]  # plain Python values
-Raw = dict[str, dict[str, Any]]  # DynamoDB's typed values
+Raw = dict[str, dict[str, Any]]  # DynamoDB's typed values, as {"S": "text"}
 
 raw_value: Callable[[Value], dict[str, Any]] = TypeSerializer().serialize  # type: ignore[assignment]
 _deserialize: Callable[[Any], Any] = TypeDeserializer().deserialize
@@ -36,12 +36,12 @@ Record = TypeVar("Record")
 
 
 def attributes(record: Any) -> Item:
-    """The attributes of a NamedTuple: its fields, without those that have their default."""
+    """A NamedTuple as attributes of an item: its fields, without those that have their default value."""
     defaults = record._field_defaults
     return {name: value for name, value in record._asdict().items() if name not in defaults or value != defaults[name]}
 
 
 def record_of(kind: type[Record], item: Mapping[str, Any]) -> Record:
-    """The other way round. DynamoDB's numbers are Decimal: those whose default is an int become one."""
+    """The NamedTuple of an item. DynamoDB's numbers are Decimal; a field whose default is an int becomes an int."""
     defaults, names = kind._field_defaults, kind._fields  # type: ignore[attr-defined]
     return kind(**{n: int(item[n]) if type(defaults.get(n)) is int else item[n] for n in names if n in item})

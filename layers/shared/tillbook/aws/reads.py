@@ -1,24 +1,48 @@
-"""Reads that several modules share."""
+"""DynamoDB reads that several modules share."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tillbook.aws.items import Item, Raw, plain_item
+from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.rules.errors import Unavailable
 
 
 def batch_get(client: Any, table: str, keys: list[Raw]) -> list[Item]:
-    """The items that exist, in no order, read consistently. Raises Unavailable."""
+    """Reads the items that exist, in no order, consistently. Raises Unavailable."""
     items: list[Item] = []
     for start in range(0, len(keys), 100):
         request: dict[str, Any] = {table: {"Keys": keys[start : start + 100], "ConsistentRead": True}}
-        for _ in range(20):  # a big page comes in several answers of 16 MB
+        for _ in range(20):  # DynamoDB splits a large result into several answers of 16 MB
             answer = client.batch_get_item(RequestItems=request)
             items += [plain_item(item) for item in answer["Responses"].get(table, [])]
             request = answer.get("UnprocessedKeys") or {}
             if not request:
                 break
         else:
-            raise Unavailable("Not all of it could be read. Please try again.")
+            raise Unavailable("Not all of the data could be read. Please try again.")
     return items
+
+
+def pages(call: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
+    """The answers of a query or a scan, page by page; the next page is read when it is asked for."""
+    while True:
+        page = call(**arguments)
+        yield page
+        if "LastEvaluatedKey" not in page:
+            return
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def query_items(client: Any, table: str, condition: str, values: Mapping[str, Any], **arguments: Any) -> Iterator[Item]:
+    """The items that meet the key condition, on all pages, read consistently."""
+    for page in pages(
+        client.query,
+        TableName=table,
+        ConsistentRead=True,
+        KeyConditionExpression=condition,
+        ExpressionAttributeValues=raw(values),
+        **arguments,
+    ):
+        yield from map(plain_item, page["Items"])

@@ -1,18 +1,18 @@
-"""Which of AWS's refusals pass by themselves."""
+"""Classification of AWS errors: which are temporary, and after which a write may have happened."""
 
 from __future__ import annotations
 
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as ConnectionFailure
 
-# "Not now": nothing was written.
+# Refused for now: nothing was written.
 REFUSED = frozenset(
     {
         "ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
         "LimitExceededException", "RequestThrottled", "OverLimit",
     }
 )  # fmt: skip
-# The write may have taken effect all the same.
+# Unknown outcome: the write may have happened.
 UNSURE = frozenset(
     {"InternalServerError", "ServiceUnavailable", "RequestTimeout", "InternalFailure", "TransactionInProgressException"}
 )
@@ -24,8 +24,11 @@ def error_code(error: BaseException) -> str:
 
 
 def is_unsure(error: BaseException) -> bool:
-    """Whether a write may have taken effect all the same. Something before the service answers 5xx without a code that
-    it knows: then the status stands for one (`"503"`)."""
+    """Whether a write may have happened in spite of the error.
+
+    A load balancer in front of a service answers 5xx without one of the service's codes; botocore then uses the status
+    as the code (`"503"`).
+    """
     if not isinstance(error, ClientError):
         return isinstance(error, LOST)
     code = error_code(error)
@@ -34,5 +37,5 @@ def is_unsure(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether another try may go through."""
+    """Whether the error is temporary: another try may succeed."""
     return is_unsure(error) or error_code(error) in REFUSED

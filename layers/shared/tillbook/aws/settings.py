@@ -1,6 +1,7 @@
-"""The environment, typed, read once. Every name here is set in template.yaml.
+"""Settings from the environment, typed and read once. template.yaml sets every variable.
 
-No pydantic model: every function reads these, and importing pydantic takes a third of a cold start (`make bench`).
+They are no pydantic model, since every function reads them and importing pydantic takes a third of a cold start
+(`make bench`).
 """
 
 from __future__ import annotations
@@ -13,21 +14,34 @@ from typing import NamedTuple
 class Settings(NamedTuple):
     ledger_table: str
     records_table: str
+    book_table: str
+    removals_table: str
     orders_queue_url: str
+    jobs_queue_url: str
     queue_retention_seconds: int
     max_tries: int
     settle_seconds: int
+    stack_name: str
 
 
 @cache
 def settings() -> Settings:
-    """Raises KeyError naming the variable that is missing, ValueError where a number is expected."""
+    """The settings. Raises KeyError for a missing variable, ValueError for one that must be a number."""
     env = os.environ
     return Settings(
         ledger_table=env["LEDGER_TABLE"],
         records_table=env["RECORDS_TABLE"],
+        book_table=env["BOOK_TABLE"],
+        removals_table=env["REMOVALS_TABLE"],
         orders_queue_url=env["ORDERS_QUEUE_URL"],
+        jobs_queue_url=env["JOBS_QUEUE_URL"],
         queue_retention_seconds=int(env["QUEUE_RETENTION_SECONDS"]),
         max_tries=int(env["MAX_TRIES"]),
         settle_seconds=int(env["SETTLE_SECONDS"]),
+        stack_name=env["POWERTOOLS_SERVICE_NAME"],
     )
+
+
+def event_bus() -> str:
+    """The name of the event bus. Only announce_changes has this variable."""
+    return os.environ["EVENT_BUS"]

@@ -1,7 +1,8 @@
-"""Logs and metrics by Powertools: JSON lines on stdout that never hold a person, a body or an e-mail address.
+"""Logs and metrics by Powertools: JSON lines on stdout, without persons, bodies and e-mail addresses.
 
-Metrics are in CloudWatch's embedded metric format: CloudWatch reads them from the log, so no call is made for them.
-The service is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml); alarms and the dashboard name it, too.
+Metrics use CloudWatch's embedded metric format: CloudWatch reads them from the log, so publishing them needs no call.
+Their dimension `service` is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml), which alarms and the dashboard
+use, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 class PrivateFormatter(LambdaPowertoolsFormatter):
-    """Logs an error's type and place without its text, which may quote a body, and no value that contains an `@`."""
+    """Logs an error's type and place without its text, which may quote a body. Values with an `@` are left out."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.exc_info and record.exc_info[1] is not None:
@@ -43,16 +44,16 @@ def _described(error: BaseException) -> dict[str, str]:
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
     place = f"{frame.tb_frame.f_code.co_name}:{frame.tb_lineno}" if frame else ""
-    # botocore's time-outs have a response too, and it is None.
+    # The `response` of botocore's time-outs is None.
     code = (getattr(error, "response", None) or {}).get("Error", {}).get("Code", "")
     return {"error": type(error).__name__, "error_code": code, "error_at": place}
 
 
-# ASCII, since an order id may hold characters that stdout cannot encode.
+# Logs are ASCII, since an order id may hold characters that stdout cannot encode.
 _to_json: Any = partial(json.dumps, default=str, separators=(",", ":"))
 logger = Logger(logger_formatter=PrivateFormatter(json_serializer=_to_json, utc=True, use_rfc3339=True))
 metrics = Metrics(namespace="Tillbook")
-# A function that serves files has nothing to count but its cold starts.
+# The function that serves files publishes no metric but its cold starts.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
@@ -65,11 +66,11 @@ def measure(name: str, milliseconds: float) -> None:
 
 
 class Crashed(Exception):
-    """Raised instead of an unexpected error: Lambda logs the text of whatever a handler raises."""
+    """Raised in place of an unexpected error, since Lambda logs the text of the error that a handler raises."""
 
 
 def observed(handler: Handler) -> Handler:
-    """Adds Lambda's context to each log line, sends the metrics, and lets no error's text leave the handler."""
+    """Adds Lambda's context to each log line, publishes metrics, and keeps the texts of errors inside the handler."""
     inner: Handler = logger.inject_lambda_context(clear_state=True)(
         metrics.log_metrics(capture_cold_start_metric=True)(handler)
     )
@@ -83,7 +84,7 @@ def observed(handler: Handler) -> Handler:
             crashed = Crashed(type(error).__name__)
         finally:
             start.done()
-        # Raised out here, where no other error is its context: Lambda would print that as well.
+        # Raised outside the except block, so that the error has no context: Lambda would print the context, too.
         raise crashed
 
     return guarded

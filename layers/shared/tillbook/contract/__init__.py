@@ -1,1 +1,1 @@
-"""The contract: the bodies of both APIs as pydantic models, and what is kept and shown of them."""
+"""The contract: the bodies of both APIs as pydantic models, and the forms in which they are kept and shown."""

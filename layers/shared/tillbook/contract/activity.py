@@ -1,11 +1,12 @@
-"""A v3 event as it is kept: what the ledger needs of its body, and how it is shown.
+"""The body of a v3 event as it is kept: the values that the ledger needs, and the form in which it is shown.
 
-The body holds the published fields, and the custom attributes of the event and of each item under `properties`. What a
-shop may send is defined in shopper_activity.py; processing and reading need none of it, and so no pydantic.
+The body holds the published fields; `properties` holds the custom attributes of the event and of each item. The fields
+that a shop may send are defined in shopper_activity.py. Processing and reading do not import it, and so no pydantic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from tillbook.rules.amounts import text as amount_text
@@ -14,19 +15,19 @@ from tillbook.rules.order import SETS_TOTAL
 
 
 def order_of(body: dict[str, Json]) -> dict[str, Json]:
-    """The published fields of an event's body, amounts as decimal strings."""
+    """The published fields of an event's body, with amounts as decimal strings."""
     return {name: _shown(name, value) for name, value in body.items() if name != "properties"}
 
 
 def _shown(name: str, value: Json) -> Json:
     if name == "items":
         return [{"quantity": 1} | {part: _shown(part, entry) for part, entry in item.items()} for item in value]
-    # All numbers of the contract but this one are amounts.
+    # Every number in the contract except `quantity` is an amount.
     return amount_text(Decimal(value)) if isinstance(value, int | Decimal) and name != "quantity" else value
 
 
 def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
-    """An order as its events make it, oldest first: of each field the latest event that carries it."""
+    """An order's body, merged from those of its events (oldest first): each field has its latest value."""
     out: dict[str, Json] = {}
     properties: dict[str, Json] = {}
     for body in bodies:
@@ -35,13 +36,19 @@ def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
     return out | {"properties": properties}
 
 
+def notes_of(action: str, notes: Sequence[str], flags: Sequence[str]) -> list[str]:
+    """The notes of a request: those of its body, and the flags of its event (rules.order.flags_of)."""
+    found = [f"grand_total on {action} was ignored" if flag == "grand_total_ignored" else flag for flag in flags]
+    return [*notes, *found]
+
+
 def properties_of(body: dict[str, Json]) -> dict[str, Json]:
     """The custom attributes of an event, with their JSON types."""
     return body.get("properties") or {}
 
 
 def amounts_of(body: dict[str, Json]) -> tuple[Decimal | None, Decimal, str]:
-    """(total it carries, refund, currency): what the ledger needs of a body."""
+    """(total or None, refund, currency) of a body."""
     total = body.get("grand_total")
     refund = body.get("refund_amount") if body["action"] not in SETS_TOTAL else None
     return (

@@ -1,7 +1,7 @@
-"""A v1 order as it is kept: the body that the ledger takes, and the answer in the published shape.
+"""The body of a v1 order as it is kept, the document for the ledger, and the answer in the published shape.
 
-The body is the normalised order: published names, amounts as Decimal, times as stamps, the e-mail as its hash. What a
-shop may send is the concern of orders_api.py; a deletion or a read needs nothing of it.
+The body is the normalised order: published names, amounts as Decimal, times as stamps, the e-mail as its hash. The
+fields that a shop may send are defined in orders_api.py, which deletions and reads do not import.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tillbook.rules.amounts import ZERO
 from tillbook.rules.amounts import text as amount_text
 from tillbook.rules.identity import Person, person_of, short_hash
 from tillbook.rules.json_text import Json, dumps
-from tillbook.rules.order import customer_of
+from tillbook.rules.order import audience_records_of
 
 
 def document_of(body: dict[str, Json]) -> Document:
@@ -34,7 +34,7 @@ def document_of(body: dict[str, Json]) -> Document:
         person=person,
         currency=body["currency"],
         total=body.get("total", ZERO),
-        customer=customer_of(
+        customer=audience_records_of(
             *match_keys(body.get("shipping_address"), body.get("billing_address")),
             customer_match_key(customer_id) if customer_id and person and person.kind == "email" else "",
         ),
@@ -46,7 +46,7 @@ def customer_match_key(customer_id: str) -> str:
 
 
 def digest(body: dict[str, Json]) -> str:
-    """Tells whether a submission is the same again. Frozen, like the identities of identity.py."""
+    """The hash by which a repeated submission is recognised. Frozen, like the identities of identity.py."""
     return hashlib.sha256(f"submission-1\n{dumps(body, canonical=True)}".encode()).hexdigest()[:32]
 
 
@@ -63,10 +63,20 @@ def shown(order: str, body: dict[str, Json]) -> dict[str, Json]:
         "customer": {"id": body.get("customer_id"), "email_sha256": body.get("email_sha256")},
         "metadata": body.get("metadata", {}),
         "order_items": [_shown_item(item) for item in body.get("order_items", [])],
-        "shipping_address": _shown_address(body.get("shipping_address")),
-        "billing_address": _shown_address(body.get("billing_address")),
+        "shipping_address": _shown_address(body["shipping_address"]) if body.get("shipping_address") else None,
+        "billing_address": _shown_address(body["billing_address"]) if body.get("billing_address") else None,
         "order_date": times.iso(body["order_date"][:14] + "000000"),
     }
+
+
+def whole(order: str, body: dict[str, Json]) -> dict[str, Json]:
+    """An order as reads show it: with name and country of its addresses, which answers to submissions leave out."""
+    addresses = {
+        kind: _shown_address(address) | {"name": address.get("name"), "country": address.get("country")}
+        for kind in ("shipping_address", "billing_address")
+        if (address := body.get(kind))
+    }
+    return shown(order, body) | addresses
 
 
 def _amount(value: Any) -> str:
@@ -85,9 +95,7 @@ def _shown_item(item: dict[str, Json]) -> dict[str, Json]:
     }
 
 
-def _shown_address(address: dict[str, Json] | None) -> dict[str, Json] | None:
-    if address is None:
-        return None
+def _shown_address(address: dict[str, Json]) -> dict[str, Json]:
     return {
         "company": address.get("company"),
         "address_1": address["address_1"],

@@ -1,8 +1,8 @@
-"""Types of fields that both APIs share; models of bodies are made of them.
+"""Types of fields that the models of both APIs share.
 
-pydantic's own constraints where it has the rule. A function of ours where the contract has its own: amounts, moments,
-codes, e-mail addresses, ids that stand for nobody. Values come from json_text.loads: numbers are int or Decimal. A null
-is an absent field.
+They use pydantic's own constraints where these exist, and functions of this module for rules of the contract: amounts,
+moments, codes, e-mail addresses, ids that identify nobody. Values are the result of json_text.loads, so numbers are int
+or Decimal. A null is an absent field.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Info = ValidationInfo[Context]
 
 
 def digits(value: Any) -> Any:
-    """Texts take integers, too, and keep their digits; 5.0 is one, as in JSON Schema."""
+    """Text fields accept integers, whose digits are kept. As in JSON Schema, 5.0 is an integer."""
     if isinstance(value, Decimal) and value.adjusted() < 255 and value == value.to_integral_value():
         value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -38,6 +38,14 @@ def trimmed(value: Any) -> Any:
     return value.strip() if isinstance(value, str) else value
 
 
+def unless_false(value: Any, info: Info) -> Any:
+    """Treats false as absent in fields where that is harmless: PHP returns false for a missing value."""
+    if value is not False:
+        return value
+    info.context.notes.append(f"{info.field_name} false was ignored")
+    return None
+
+
 def present(value: Any) -> Any:
     if value is None or (isinstance(value, str) and not value.strip()):
         raise fault("presence_error", "is required")
@@ -45,7 +53,7 @@ def present(value: Any) -> Any:
 
 
 def unless(earlier: str, then: Callable[[Any], Any] = lambda value: value) -> BeforeValidator:
-    """Ignores a field, whatever it holds, where the `earlier` one was sent; a wrong one is not in `info.data`."""
+    """Ignores a field if the field `earlier` was sent. A wrong value counts as sent, though `info.data` lacks it."""
 
     def validate(value: Any, info: Info) -> Any:
         return then(value) if info.data.get(earlier, "wrong") is None else None
@@ -64,9 +72,9 @@ def one_of(*words: str) -> AfterValidator:
 
 def _fits_a_path(value: str) -> str:
     if value in (".", ".."):
-        raise fault("format_error", "must not be . or .., which cannot stand in a path")
+        raise fault("format_error", "must not be . or .., which a URL path cannot carry")
     if "?" in value:
-        raise fault("format_error", "must not contain ?, which cannot stand in a path")
+        raise fault("format_error", "must not contain ?, which a URL path cannot carry")
     if any(ord(c) < 32 or 127 <= ord(c) < 160 for c in value):
         raise fault("format_error", "must not contain control characters")
     return value
@@ -80,7 +88,7 @@ def _somebody(value: str, info: Info) -> str | None:
 
 
 def nobody_note(name: str | None, value: str) -> str:
-    return f"{name} {value} stands for nobody and was ignored"
+    return f"{name} {value} identifies nobody and was ignored"
 
 
 # --------------------------------------------------------------- amounts
@@ -118,7 +126,7 @@ def _required(check: Callable[..., Any]) -> Callable[[Any, Info], Any]:
 
 
 def _code(value: Any) -> str:
-    """In upper case; empty for what is none. Of other letters some would turn into ASCII: \u0131 is I, \u00df is SS."""
+    """The code in upper case; empty if the value is no ASCII text: \u0131 would become I, and \u00df SS."""
     code = value.strip() if isinstance(value, str) else ""
     return code.upper() if code.isascii() else ""
 
@@ -163,7 +171,7 @@ def _sha256(value: Any) -> str | None:
 
 
 def _moment(value: Any, _: Info) -> str | None:
-    """A stamp (times.py)."""
+    """The moment as a stamp (rules.times)."""
     if value is None or value == "":
         return None
     try:
@@ -183,26 +191,32 @@ def _past_moment(value: Any, info: Info) -> str | None:
 
 # ------------------------------------------- the types, and as JSON Schema
 
-# Amounts as text may also carry an exponent or white space around them: that is forgiven, not promised.
+# Texts of amounts may also have an exponent or surrounding white space: the code accepts these, the schema does not.
 _AMOUNT_TEXT = r"^([+-]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
 _TOTAL_TEXT = r"^([+]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
-# Python's white space is more than that of a schema's \s.
+# Python's white space includes characters that a schema's \s does not.
 BLANK = r"\s\u001c-\u001f\u0085"
-SOLID = f"[^{BLANK}]"  # more than white space
+SOLID = f"[^{BLANK}]"  # a text with at least one character that is not white space
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _ORDER_ID = rf"^[^?{_CONTROL}]*[^?\s{_CONTROL}][^?{_CONTROL}]*$"
-# Format characters are removed: an address of nothing else is none, and those within are forgiven, not promised.
+# Format characters are removed from addresses. The code accepts addresses that contain them, the schema does not.
 _UNSEEN = BLANK + (
     r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb"
 )
-_EMAIL = rf"^$|^[^@{_UNSEEN}]+@[^@{_UNSEEN}.]+(\.[^@{_UNSEEN}.]+)+$"
+# The same holds for quotes and brackets around an address.
+_MAIL = rf"[^@{_UNSEEN}\u0000-\u001f\u007f-\u009f<>()\[\]\u0022'`\\,;:.“”„‘’‚«»‹›]"
+_EMAIL = rf"^$|^{_MAIL}([.'`]?{_MAIL})*@{_MAIL}+(\.{_MAIL}+)+$"
 _COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
 
 
 def says(*types: str, **more: Any) -> WithJsonSchema:
-    """Describes a field in the OpenAPI document, where pydantic cannot know what its validator accepts."""
+    """Describes a field in the OpenAPI document, since pydantic cannot know which values a validator accepts."""
     return WithJsonSchema({"type": list(types) if len(types) > 1 else types[0], **more})
+
+
+def says_or_false(*types: str, **more: Any) -> WithJsonSchema:
+    return says(*types, "boolean", **more, **{"not": {"const": True}})
 
 
 def _says_amount(*types: str, minimum: int | None = None, pattern: str = _AMOUNT_TEXT) -> WithJsonSchema:
@@ -214,8 +228,8 @@ def _says_moment(*others: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")] + list(others)})
 
 
-# Of several BeforeValidators the last one runs first. A length is put next to its type: behind a validator pydantic
-# would take it for one of a value of any type.
+# The last of several BeforeValidators runs first. A length must be next to its type: after a validator, pydantic would
+# apply it to values of any type.
 OrderId = Annotated[
     str, Field(max_length=255), BeforeValidator(present), BeforeValidator(digits), AfterValidator(_fits_a_path),
     says("string", "integer", maxLength=255, pattern=_ORDER_ID, **{"not": {"enum": [".", ".."]}}),
@@ -226,17 +240,20 @@ RequiredLine = Annotated[
 ]  # fmt: skip
 Line = Annotated[
     Annotated[str, Field(max_length=1000), BeforeValidator(digits)] | None,
-    says("string", "integer", "null", maxLength=1000),
-]
+    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=1000),
+]  # fmt: skip
 Text = Annotated[
     Annotated[str, Field(max_length=10_000), BeforeValidator(digits)] | None,
-    says("string", "integer", "null", maxLength=10_000),
-]
+    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=10_000),
+]  # fmt: skip
 PersonId = Annotated[
     Annotated[str, Field(max_length=255), BeforeValidator(trimmed), AfterValidator(_somebody)] | None,
-    says("string", "integer", "null", maxLength=255),
-]
-Url = Annotated[str, Field(max_length=8192)] | None
+    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=255),
+]  # fmt: skip
+Url = Annotated[
+    Annotated[str, Field(max_length=8192)] | None,
+    BeforeValidator(unless_false), says_or_false("string", "null", maxLength=8192),
+]  # fmt: skip
 Total = Annotated[Decimal | None, PlainValidator(_total), _says_amount("null", minimum=0, pattern=_TOTAL_TEXT)]
 Amount = Annotated[Decimal | None, PlainValidator(_amount), _says_amount("null")]
 RequiredAmount = Annotated[
@@ -252,8 +269,13 @@ Email = Annotated[
 ]  # fmt: skip
 Sha256 = Annotated[str | None, PlainValidator(_sha256), says("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$")]
 PastMoment = Annotated[str | None, PlainValidator(_past_moment), _says_moment({"const": ""}, {"type": "null"})]
+Moment = Annotated[str | None, PlainValidator(_moment)]
 RequiredMoment = Annotated[str, PlainValidator(_required(_moment)), _says_moment()]
-Texts = Annotated[list[str], one_fault("format_error", "must be an array of strings")]
+# WordPress's get_the_terms returns false if there are no terms.
+Texts = Annotated[
+    Annotated[list[str], one_fault("format_error", "must be an array of strings")] | None,
+    BeforeValidator(unless_false), says_or_false("array", "null", items={"type": "string"}),
+]  # fmt: skip
 Part = TypeVar("Part")
-# An address that says nothing counts as absent.
+# An empty address counts as absent (says_something).
 Address = Annotated[Part | None, BeforeValidator(lambda value: value if says_something(value) else None)]

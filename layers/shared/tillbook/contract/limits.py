@@ -1,12 +1,15 @@
-"""How much of everything the contract takes; apart from the models, so that nothing needs pydantic to know it."""
+"""Limits of the contract. They are separate from the models, so that code without pydantic can use them."""
 
 MAX_ORDER_BYTES = 256 * 1024
 MAX_BATCH_BYTES = 4 * 1024 * 1024
-MAX_BATCH = 1000  # orders of a batch
-MAX_ITEMS = 5000  # of one order
-MAX_MATCH = 1000  # people of one match
+MAX_WEBHOOK_BYTES = 5 * 1024 * 1024  # Lambda accepts 6 MB
+MAX_BATCH = 1000  # orders in a batch
+MAX_ITEMS = 5000  # items of one order
+MAX_MATCH = 1000  # people in one match
+MAX_MATCH_ORDERS = 100  # orders of each person in a match
 MAX_LIMIT = 200  # entries of a page
-MAX_ERRORS = 1000  # of one answer; with more it would be too large to be sent
-MAX_NOTES = 50  # of one request; with more, a list of requests would be too large to be read
+PAGE_BYTES = 4 * 1024 * 1024  # size of a page, as it is sent
+MAX_ERRORS = 1000  # errors in one answer; Lambda limits its size
+MAX_NOTES = 50  # notes of one request; they bound the size of a list of requests
 MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 10, 40, 200
 AHEAD_HOURS = 24  # how far in the future an event may lie

@@ -1,14 +1,34 @@
-"""A question to an audience: who of these people is a customer."""
+"""The body of a match: a list of people. The answer says for each whether they are a customer."""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, model_validator
 
 from tillbook.contract import fields
-from tillbook.contract.limits import MAX_MATCH
-from tillbook.contract.validation import Model, fault
+from tillbook.contract.limits import MAX_MATCH, MAX_MATCH_ORDERS
+from tillbook.contract.validation import Model, fault, one_fault
+
+
+def _day(value: Any) -> Any:
+    if value is None or value == "":
+        return None
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise fault("format_error", "must be a date, as 2026-11-29") from None
+
+
+def _whole(value: Any) -> Any:
+    """The value as an int if it is a whole number; as in JSON Schema, 5.0 is one."""
+    is_whole = isinstance(value, Decimal) and value.adjusted() < 9 and value == value.to_integral_value()
+    return int(value) if is_whole else value
+
+
+Day = Annotated[date | None, BeforeValidator(_day), fields.says("string", "null", format="date")]
 
 
 class MatchAddress(Model):
@@ -21,9 +41,9 @@ class MatchAddress(Model):
 
 
 class MatchPerson(Model):
-    """Somebody who may be a customer. Who is named in several ways is a customer if any of them matches."""
+    """Somebody who may be a customer. With several identifiers, one match is enough."""
 
-    address: fields.Address[MatchAddress] = Field(None, description="An address; it is compared after normalisation.")
+    address: fields.Address[MatchAddress] = Field(None, description="An address. It is compared after normalisation.")
     email: fields.Email = Field(None, description="An e-mail address.")
     email_sha256: fields.Sha256 = Field(None, description="SHA-256 of the trimmed, lower-cased e-mail address.")
     customer_id: fields.PersonId = Field(None, description="The customer_id of the Orders API.")
@@ -38,5 +58,14 @@ class MatchPerson(Model):
 
 class MatchQuery(Model):
     people: Annotated[list[MatchPerson], Field(min_length=1, max_length=MAX_MATCH)] = Field(
-        description="Up to 1,000 people; the results come in the same order."
+        description="Up to 1,000 people. The results have the same order."
     )
+    orders: Annotated[StrictBool, one_fault("format_error", "must be true or false")] = Field(
+        False, description="Whether each result lists its orders."
+    )
+    first: Day = Field(None, alias="from", description="Only orders from this date on, in the account's time zone.")
+    last: Day = Field(None, alias="to", description="Only orders up to this date.")
+    limit: Annotated[
+        StrictInt, Field(ge=1, le=MAX_MATCH_ORDERS), BeforeValidator(_whole),
+        one_fault("format_error", f"must be a number from 1 to {MAX_MATCH_ORDERS}"),
+    ] = Field(20, description="Most orders listed for each person. The newest are listed.")  # fmt: skip

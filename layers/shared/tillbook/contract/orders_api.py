@@ -1,4 +1,4 @@
-"""v1 on the wire: the Orders API as a shop sends it. What is kept of it, and shown again: document.py."""
+"""The Orders API (v1) as a shop sends it. The form in which orders are kept and shown is in document.py."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tillbook.rules.addresses import says_something
 from tillbook.rules.errors import FieldError, Invalid
 from tillbook.rules.identity import email_sha256, is_email, is_nobody, is_sha256, without_emails
 from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.labels import new_buyer_of, promo_code_of
 
 _INTEGER = re.compile(r"\s*-?\d{1,16}\s*", re.ASCII)
 
@@ -47,11 +48,13 @@ def _metadata(value: Any) -> dict[str, str] | None:
 
 
 def _order_metadata(value: Any, info: fields.Info) -> dict[str, str] | None:
-    """Notes what reports cannot count: a `new_buyer` that is neither true nor false, a `promo_code` that is no code."""
+    """Notes values that reports cannot count: a `new_buyer` that is no boolean, a `promo_code` that is no code."""
     metadata = _metadata(value) or {}
-    if metadata.get("new_buyer", "true").strip().lower() not in ("true", "false", "1", "0"):
+    if metadata == info.context.unchanged:
+        return metadata or None
+    if new_buyer_of(metadata.get("new_buyer", "true")) is None:
         info.context.notes.append("metadata.new_buyer is neither true nor false: reports do not count it")
-    if metadata and isinstance(value.get("promo_code"), bool):
+    if promo_code_of(metadata.get("promo_code", "")) is None:
         info.context.notes.append("metadata.promo_code is not a code: reports do not count it")
     return metadata or None
 
@@ -83,9 +86,9 @@ Quantity = Annotated[
     fields.says("integer", "string", "null", exclusiveMinimum=-1e15, exclusiveMaximum=1e15, pattern="^-?[0-9]{1,15}$"),
 ]
 Category = Annotated[
-    fields.Texts | None,
+    fields.Texts,
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    fields.says("array", "string", "null", items={"type": "string"}),
+    fields.says_or_false("array", "string", "null", items={"type": "string"}),
 ]
 
 
@@ -97,7 +100,7 @@ class OrderAddress(Model):
     city: fields.Line = Field(None, description="City.")
     state: fields.Line = Field(None, description="State.")
     state_name: Annotated[fields.Line, fields.unless("state")] = Field(
-        None, description="What answers call `state`; used where there is no `state`."
+        None, description="The state, under the name that answers use. Ignored if `state` is sent."
     )
     postal_code: fields.RequiredLine = Field(description="ZIP or postal code.")
     country: fields.Country = Field(None, description="ISO 3166 code of two or three letters. USA if absent.")
@@ -114,10 +117,11 @@ class OrderItem(Model):
     quantity: Quantity = Field(1, description="Number of units, 1 if absent.")
     total: fields.RequiredAmount = Field(description="Price of all units together.")
     price: fields.Amount = Field(None, description="Price of one unit.")
-    category: Category = Field(None, description="Categories, the topmost first. A string is a list of one.")
+    category: Category = Field(None, description="Categories, the topmost first. A string counts as a list of one.")
     metadata: Metadata = Field(None, description="Up to 10 keys with strings, numbers or booleans.")
 
     def kept(self) -> dict[str, Json]:
+        # An absent price and a price of 0 are equal (see _normalised).
         return {n: value for n, value in super().kept().items() if value not in ({}, []) and (value or n != "price")}
 
 
@@ -128,23 +132,25 @@ class Order(Model):
     """An order as a shop submits it. Unknown fields are accepted, and noted with the request."""
 
     order_id: fields.OrderId = Field(
-        description="Your unique identifier of this order. It goes into paths, percent-encoded, so ?, control "
-        "characters, . and .. alone are refused."
+        description="Your unique identifier of this order. It is used in URL paths, percent-encoded, so it must not "
+        "contain ? or control characters, and must not be . or .. alone."
     )
-    order_date: fields.RequiredMoment = Field(description="When it was purchased: a date or a date-time.")
+    order_date: fields.RequiredMoment = Field(description="Date or date-time of the purchase.")
     total: fields.Total = Field(None, description="The order's total value, 0 if absent. You may leave out taxes.")
     currency: fields.Currency = Field(None, description="ISO 4217 code, in any case. USD if absent.")
     customer_id: fields.PersonId = Field(None, description="Your id of the customer. An e-mail address is hashed.")
-    customer_email: fields.Email = Field(None, description="The customer's. Hashed on arrival, never stored.")
+    customer_email: fields.Email = Field(None, description="The customer's e-mail. Hashed on arrival, never stored.")
     customer_email_sha256: fields.Sha256 = Field(None, description="SHA-256 of the trimmed, lower-cased e-mail.")
     metadata: OrderMetadata = Field(None, description="Up to 10 keys with strings, numbers or booleans.")
-    order_items: Items = Field(None, description="What was bought.")
-    billing_address: fields.Address[OrderAddress] = Field(None, description="Whom it is billed to.")
-    shipping_address: fields.Address[OrderAddress] = Field(None, validate_default=True, description="Delivered there.")
+    order_items: Items = Field(None, description="The items of the order.")
+    billing_address: fields.Address[OrderAddress] = Field(None, description="The billing address.")
+    shipping_address: fields.Address[OrderAddress] = Field(
+        None, validate_default=True, description="The shipping address."
+    )
 
     @field_validator("customer_email_sha256")
     @classmethod
-    def _is_of_the_email(cls, sha256: str | None, info: fields.Info) -> str | None:
+    def _matches_email(cls, sha256: str | None, info: fields.Info) -> str | None:
         email = info.data.get("customer_email")
         if email and sha256 and email_sha256(email) != sha256:
             raise fault("format_error", "is not the hash of customer_email")
@@ -152,29 +158,30 @@ class Order(Model):
 
     @field_validator("shipping_address")
     @classmethod
-    def _names_somebody(cls, address: OrderAddress | None, info: fields.Info) -> OrderAddress | None:
-        """One that was sent and is wrong is missing in `info.data`, and counts as sent."""
+    def _requires_address_or_email(cls, address: OrderAddress | None, info: fields.Info) -> OrderAddress | None:
+        """Requires an address or an e-mail. A field with an error is not in `info.data`, but counts as sent."""
         others = ("billing_address", "customer_email_sha256", "customer_email")
         if address is None and not any(info.data.get(name, True) for name in others):
             raise fault(
                 "presence_error",
-                "is required where there is no billing_address, customer_email or customer_email_sha256",
+                "is required if there is no billing_address, customer_email or customer_email_sha256",
             )
         return address
 
 
-def document(payload: Json) -> tuple[Document, list[str]]:
-    """A submission as the ledger takes it, with notes on what was rounded, ignored or not understood.
+def document(payload: Json, metadata: dict[str, Json] | None = None) -> tuple[Document, list[str]]:
+    """A submission as the ledger takes it, with notes on values that were rounded, ignored or not understood.
 
-    Raises Invalid with every fault.
+    `metadata` is the order's metadata before an edit; unchanged metadata is not noted again. Raises Invalid with every
+    fault.
     """
     notes: list[str] = []
-    order = validated(Order, payload, Context(notes))
+    order = validated(Order, payload, Context(notes, unchanged=metadata))
     notes += [f"{name} is not a known field" for name in _unknown(order)]
     return document_of(_normalised(order)), bounded(notes)
 
 
-# Where "" is an absent field.
+# Fields in which "" counts as absent.
 _MAY_BE_EMPTY = frozenset({"total", "currency", "customer_email", "customer_email_sha256"})
 
 
@@ -190,16 +197,17 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
     whole = _as_sent(body)
     customer_id = given.get("customer_id")
     if {"customer_email", "customer_email_sha256"} & given.keys() or (
-        # An e-mail comes before an id, but the one of the order as it was may be of such an id itself.
+        # A new e-mail replaces the stored hash. So does a new customer_id shaped like an e-mail, unless the order has a
+        # customer_id: then the hash is from an e-mail field, which takes precedence.
         isinstance(customer_id, str) and is_email(customer_id) and "customer_id" not in body
     ):
         whole.pop("customer_email_sha256", None)
-    changed, found = document(whole | given)
+    changed, found = document(whole | given, body.get("metadata"))
     return changed, bounded(notes + found)
 
 
 def _counts_as_absent(name: str, entry: Json, notes: list[str]) -> bool:
-    """Only null clears a field: what a submission takes as absent leaves it as it is."""
+    """Whether an edit leaves a field unchanged: null clears it, but other values that count as absent do not."""
     if entry is None:
         return False
     if name in ("shipping_address", "billing_address"):
@@ -223,7 +231,7 @@ def _as_sent(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _unknown(order: Order) -> list[str]:
-    """Names of fields that no model knows; one that is an e-mail address is not kept in clear."""
+    """The names of unknown fields. A name that is an e-mail address is replaced by its hash."""
     names = list(order.model_extra or ())
     parts: list[tuple[str, Model | None]] = [
         ("shipping_address", order.shipping_address),
@@ -235,15 +243,15 @@ def _unknown(order: Order) -> list[str]:
 
 
 def _normalised(order: Order) -> dict[str, Json]:
-    """Known fields only, defaults applied where they decide (currency, country, quantity), e-mails hashed.
+    """The order's known fields with defaults for currency, country and quantity, and e-mails hashed.
 
-    This is what submissions are compared by, so an absent amount and one of 0 must not differ: neither is kept.
+    Submissions are compared by this form. An absent amount and an amount of 0 must be equal, so neither is kept.
     """
     body: dict[str, Json] = {"currency": "USD"} | order.kept()
     email, sha256 = body.pop("customer_email", None), body.pop("customer_email_sha256", None)
     sha256 = email_sha256(email) if email else sha256
     if is_email(body.get("customer_id", "")):
-        # Treated as that e-mail, and so not kept in clear; an e-mail given as such comes first.
+        # A customer_id that is an e-mail address is kept as its hash only. customer_email takes precedence over it.
         sha256 = sha256 or email_sha256(body["customer_id"])
         del body["customer_id"]
     body |= {"email_sha256": sha256}
@@ -252,13 +260,15 @@ def _normalised(order: Order) -> dict[str, Json]:
 
 # ------------------------------------------------------------------------ size
 
-_BARE = re.compile(r"true|false|-?\d+(\.\d+)?(E[+-]?\d+)?", re.ASCII)  # texts that may have been sent without quotes
-_SMALL = re.compile(r"-?0\.0{1,5}[1-9]\d*", re.ASCII)
+_UNQUOTABLE = re.compile(
+    r"true|false|-?\d+(\.\d+)?(E[+-]?\d+)?", re.ASCII
+)  # texts that may have been sent without quotes
+_SMALL = re.compile(r"-?0\.0{1,5}[1-9]\d*", re.ASCII)  # may have been sent with an exponent: 0.001 as 1E-3
 
 
-def sent_size(body: dict[str, Json]) -> int:
-    """Bytes of the shortest JSON that is kept as this body: what normalising adds or spells out is not counted."""
-    # These are a few bytes at most.
+def least_sent_size(body: dict[str, Json]) -> int:
+    """A lower bound of the bytes of any JSON that normalises to this body."""
+    # Fields that normalisation may have added or changed are left out. If they were sent, they took few bytes.
     sent = {name: entry for name, entry in body.items() if name not in ("currency", "email_sha256", "order_date")}
     for name in ("shipping_address", "billing_address"):
         if name in sent:
@@ -279,7 +289,7 @@ def _shortest(value: Json) -> int:
     if not isinstance(value, str):
         return min(len(dumps(value)), len(dumps(value, canonical=True)))
     if is_sha256(value):
-        return 7  # what was sent for it may have been an e-mail address of five letters
-    if not _BARE.fullmatch(value):
+        return 7  # the shortest e-mail address that may have been sent, of five characters, in quotes
+    if not _UNQUOTABLE.fullmatch(value):
         return len(dumps(value).encode())
     return _shortest(Decimal(value)) if _SMALL.fullmatch(value) else len(value.replace("+", ""))

@@ -1,4 +1,4 @@
-"""v3 on the wire: Order Activity as a shop sends it. What is kept of it, and shown again: activity.py.
+"""Order Activity (v3) as a shop sends it. The form in which events are kept and shown is in activity.py.
 
 Contract: the published Order Activity API (`POST /v3/:account_id/shopper_activity/order`).
 """
@@ -23,10 +23,18 @@ def _snake_case(value: str) -> str:
     return value
 
 
+def _named(value: Any, info: fields.Info) -> Any:
+    """WP Fusion sends false if it does not know the platform. A provider `unknown` is better than a lost order."""
+    if value is not False:
+        return value
+    info.context.notes.append("provider false was taken as unknown")
+    return "unknown"
+
+
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 Provider = Annotated[
-    str, Field(max_length=255), BeforeValidator(fields.present), AfterValidator(_snake_case),
-    fields.says("string", maxLength=255, pattern="^[a-z0-9][a-z0-9_]*$"),
+    str, Field(max_length=255), BeforeValidator(fields.present), BeforeValidator(_named), AfterValidator(_snake_case),
+    fields.says_or_false("string", maxLength=255, pattern="^[a-z0-9][a-z0-9_]*$"),
 ]  # fmt: skip
 Action = Annotated[
     str, Field(max_length=64), BeforeValidator(fields.present), fields.one_of(*ACTIONS),
@@ -40,15 +48,15 @@ class ActivityItem(WithProperties):
     sku: fields.Line = Field(None, description="SKU.")
     name: fields.RequiredLine = Field(description="Name of the product.")
     brand: fields.Line = Field(None, description="Brand, vendor or manufacturer.")
-    categories: fields.Texts | None = Field(None, description="Categories of the product.")
+    categories: fields.Texts = Field(None, description="Categories of the product.")
     price: fields.RequiredAmount = Field(description="Price of a single product.")
     quantity: fields.Amount = Field(None, description="How many were ordered, 1 if absent.")
     discounts: fields.Amount = Field(None, description="Another name of `discount`.")
-    discount: fields.Amount = Field(None, description="Discount on all of them.")
-    taxes: fields.Amount = Field(None, description="Taxes on all of them.")
-    fees: fields.Amount = Field(None, description="Fees on all of them.")
-    shipping: fields.Amount = Field(None, description="Shipping of all of them.")
-    total: fields.Amount = Field(None, description="The line's total: all of the above taken together.")
+    discount: fields.Amount = Field(None, description="Discount on all units.")
+    taxes: fields.Amount = Field(None, description="Taxes on all units.")
+    fees: fields.Amount = Field(None, description="Fees on all units.")
+    shipping: fields.Amount = Field(None, description="Shipping of all units.")
+    total: fields.Amount = Field(None, description="The line's total, with discount, taxes, fees and shipping.")
     product_url: fields.Url = Field(None, description="Link to the product.")
     image_url: fields.Url = Field(None, description="Link to an image of the product.")
 
@@ -58,7 +66,7 @@ class ActivityItem(WithProperties):
         """The published example has `discounts`, the published table `discount`."""
         discounts = info.data.get("discounts")
         if discount is not None and discounts is not None and discount != discounts:
-            raise fault("format_error", "must be the same as discounts, where both are sent")
+            raise fault("format_error", "must be the same as discounts, if both are sent")
         return discount
 
     def kept(self) -> dict[str, Json]:
@@ -68,7 +76,7 @@ class ActivityItem(WithProperties):
 
 
 class ActivityAddress(Model):
-    label: fields.Line = Field(None, description="What the address is called.")
+    label: fields.Line = Field(None, description="Name of the address, as Home.")
     first_name: fields.Line = Field(None, description="First name.")
     last_name: fields.Line = Field(None, description="Last name.")
     company: fields.Line = Field(None, description="Company.")
@@ -90,54 +98,57 @@ Items = Annotated[list[ActivityItem], Field(max_length=MAX_ITEMS)] | None
 class OrderActivity(WithProperties):
     """One event of an order. Unknown fields, here and on items, are kept as custom attributes."""
 
-    provider: Provider = Field(description="Where the order comes from, in lower snake case, as shopify or my_store.")
+    provider: Provider = Field(description="The shop system of the order, in lower snake case, as shopify or my_store.")
     person_id: fields.PersonId = Field(None, description="Your id of the person. With it, `email` is ignored.")
     email: Annotated[fields.Email, fields.unless("person_id", fields.present)] = Field(
         None, validate_default=True, description="Required without a person_id. Hashed on arrival, never stored."
     )
     action: Action = Field(description="What happened to the order.")
     occurred_at: fields.PastMoment = Field(
-        None, description="ISO 8601, at most 24 hours ahead; the time of receipt if absent. Makes repeats harmless."
+        None,
+        description="ISO 8601, at most 24 hours ahead. The time of receipt if absent. With it, an event that is sent "
+        "again counts once.",
     )
     order_id: fields.OrderId = Field(description="Unique identifier of the order at the provider.")
     order_public_id: fields.Line = Field(None, description="The identifier that the customer sees.")
     grand_total: fields.Total = Field(
-        None, description="The order's total, discounts taken off. A later event without it leaves the total as it is."
+        None, description="The order's total after discounts. A later event without it leaves the total unchanged."
     )
     total_discounts: fields.Total = Field(None, description="Discounts on the whole order.")
     total_taxes: fields.Total = Field(None, description="Taxes on the whole order.")
     total_fees: fields.Total = Field(None, description="Fees on the whole order.")
     total_shipping: fields.Total = Field(None, description="Shipping of the whole order.")
-    refund_amount: fields.Total = Field(None, description="What is given back. Leave grand_total unchanged.")
+    refund_amount: fields.Total = Field(None, description="The refunded amount. Leave grand_total unchanged.")
     currency: fields.Currency = Field(None, description="ISO 4217 code. The account's if no event carries one.")
     order_url: fields.Url = Field(None, description="Link to the order.")
-    items: Items = Field(None, description="What was ordered.")
-    billing_address: fields.Address[ActivityAddress] = Field(None, description="Whom it is billed to.")
-    shipping_address: fields.Address[ActivityAddress] = Field(None, description="Where it is delivered.")
+    items: Items = Field(None, description="The items of the order.")
+    billing_address: fields.Address[ActivityAddress] = Field(None, description="The billing address.")
+    shipping_address: fields.Address[ActivityAddress] = Field(None, description="The shipping address.")
 
 
 def _values(value: Any) -> Any:
-    """A PHP array whose keys do not start at 0 arrives as an object: drip-php sends a second chunk so."""
+    """The values of an array. PHP encodes an array whose keys do not start at 0 as an object, as drip-php does with
+    the second part of a batch."""
     is_array = isinstance(value, dict) and all(key.isdecimal() for key in value)
     return list(value.values()) if is_array else fields.present(value)
 
 
 class Batch(Model):
-    """Up to 1,000 events, at most 4 MiB in all."""
+    """A batch of up to 1,000 events, at most 4 MiB in all."""
 
-    # Each is checked by itself, as an OrderActivity.
+    # Each entry is checked separately, as an OrderActivity.
     orders: Annotated[list[Any], Field(min_length=1, max_length=MAX_BATCH), BeforeValidator(_values)]
 
 
 _IN_ENVELOPE = frozenset({"person_id", "email", "occurred_at"})
-_AS_SENT = frozenset({"order_id", "order_public_id"})  # the shop's own affair, even if shaped like an e-mail address
+_AS_SENT = frozenset({"order_id", "order_public_id"})  # never hashed, even if shaped like an e-mail address
 
 
 def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, Json], dict[str, Json]]:
-    """One event as (envelope, body), both ready for the queue: e-mails hashed, amounts exact, nulls left out.
+    """One event as (envelope, body), ready for the queue: e-mails hashed, amounts exact, nulls left out.
 
-    The envelope says who and when: `person` [kind, value], `occurred` (a stamp), `identified` (whether occurred_at was
-    sent), `hash` (of the payload as sent), `notes`. Raises Invalid with every fault, as `{prefix}.items[0].price`.
+    The envelope has `person` [kind, value], `occurred` (a stamp), `identified` (whether occurred_at was sent), `hash`
+    (of the payload as sent) and `notes`. Raises Invalid with every fault; fields are like `{prefix}.items[0].price`.
     """
     notes: list[str] = []
     event = validated(OrderActivity, payload, Context(notes, received), prefix)
@@ -157,7 +168,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
 
 
 def _refund_notes(event: OrderActivity) -> list[str]:
-    """What may cost a shop money without an error."""
+    """Warnings about refund amounts that are missing or ignored: the shop's numbers may be wrong without an error."""
     refunds = event.action in ("refunded", "canceled")
     if refunds and event.refund_amount is None:
         return [f"{event.action} without refund_amount: LTV is unchanged"]

@@ -1,4 +1,4 @@
-"""How a body is checked against a pydantic model, and how what pydantic finds is put into the contract's words."""
+"""Validation of bodies by pydantic models, and translation of pydantic's errors into those of the contract."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from tillbook.rules.json_text import Json
 
 
 class Context(NamedTuple):
-    """Passed to validators, which append warnings to `notes`. `received` is the stamp of the body's receipt."""
+    """Passed to validators, which append warnings to `notes`.
+
+    `received` is the stamp of the body's receipt; `unchanged` is the metadata of an order before an edit.
+    """
 
     notes: list[str]
     received: str = "9"
+    unchanged: dict[str, Json] | None = None
 
 
 class Model(BaseModel):
@@ -30,7 +34,7 @@ class Model(BaseModel):
 
 
 class WithProperties(Model):
-    """One whose unknown fields are custom attributes: kept as they were sent, under `properties`."""
+    """A body whose unknown fields are custom attributes. They are kept as sent, under `properties`."""
 
     def kept(self) -> dict[str, Json]:
         return super().kept() | ({"properties": self.model_extra} if self.model_extra else {})
@@ -43,12 +47,12 @@ def _kept(value: Any) -> Json:
 
 
 def fault(code: str, message: str) -> PydanticCustomError:
-    """For a validator to raise. `code` is one of FieldError's; `message` is a predicate."""
+    """The error that a validator raises. `code` and `message` are as in FieldError."""
     return PydanticCustomError(code, message)
 
 
 def one_fault(code: str, message: str) -> WrapValidator:
-    """Reports whatever is wrong within a field as this one fault of the field."""
+    """Replaces all errors within a field by one error of the field."""
 
     def validate(value: Any, handler: Any) -> Any:
         try:
@@ -59,7 +63,7 @@ def one_fault(code: str, message: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
-# pydantic's own types of errors -> the contract's code, and a predicate that may use the error's context.
+# pydantic's types of errors -> the contract's code, and a predicate that may use the error's context.
 _FAULTS = {
     "missing": ("presence_error", "is required"),
     "too_short": ("presence_error", "is required"),
@@ -75,7 +79,10 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], value: Json, context: Context, prefix: str = "") -> M:
-    """Raises Invalid with every fault there is (at most MAX_ERRORS), each with its path: `{prefix}.items[0].price`."""
+    """The validated body. Raises Invalid with all faults, at most MAX_ERRORS, each with its path in the body.
+
+    `prefix` is put before the paths: `{prefix}.items[0].price`.
+    """
     try:
         return model.model_validate(value, context=context)
     except ValidationError as error:
@@ -84,7 +91,7 @@ def validated(model: type[M], value: Json, context: Context, prefix: str = "") -
 
 
 def validated_query(model: type[M], query: dict[str, str]) -> M:
-    """Query parameters. Raises Malformed naming the first that is wrong."""
+    """The validated query parameters. Raises Malformed naming the first that is wrong."""
     try:
         return validated(model, query, Context([]))
     except Invalid as invalid:
@@ -103,5 +110,5 @@ def _field_error(path: str, entry: Any) -> FieldError:
 
 
 def bounded(notes: list[str]) -> list[str]:
-    """The first MAX_NOTES of them, and how many more there are."""
+    """The first MAX_NOTES notes, and a note with the number of the others."""
     return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more"]

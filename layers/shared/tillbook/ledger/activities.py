@@ -1,4 +1,4 @@
-"""v3 events: one or many of a scope in one transaction, each once, for ever."""
+"""v3 events: a transaction applies one or many events of a scope, each exactly once."""
 
 from __future__ import annotations
 
@@ -9,30 +9,42 @@ from typing import NamedTuple, cast
 from botocore.exceptions import ClientError
 
 from tillbook.ledger.commit import Found, Operation
-from tillbook.ledger.items import ActivityHead, EventItem, Scope, event_name, event_of, head_of
+from tillbook.ledger.items import (
+    MOST_BYTES_OF_ORDER,
+    ActivityHead,
+    EventItem,
+    Scope,
+    counted_bytes,
+    event_name,
+    event_of,
+    head_of,
+)
 from tillbook.ledger.writes import Change, EventWrite, Transaction
 from tillbook.rules.amounts import ZERO
-from tillbook.rules.effects import Effect, effects_in, effects_of, effects_of_move, effects_text, moves_text
+from tillbook.rules.effects import Effect, effects_in, effects_of, effects_text
 from tillbook.rules.identity import Person, order_key
-from tillbook.rules.json_text import Json
-from tillbook.rules.order import Event, OrderState, fold, place_of, stamp_of, step
+from tillbook.rules.json_text import Json, dumps
+from tillbook.rules.order import Event, OrderState, flags_of, fold, place_of, stamp_of, step
 from tillbook.rules.packing import pack
 
-# Events of a transaction, each with its order's head and at most two persons: DynamoDB takes 100 items.
+# Most events of a transaction. Each writes its order's head and at most two persons; DynamoDB's limit is 100 items.
 MAX_TOGETHER = 16
 _TRIES_TOGETHER = 3
 ERASED = "erased: received before the erasure of the person"
-KEY_REUSED = "idempotency_key_reused: another content came first under the same key"
+ORDER_FULL = "order_full: the order has reached the limit of 1,000 events or 4 MB"
+KEY_REUSED = "idempotency_key_reused: an event with other content was applied under the same key"
 
 
 class Activity(NamedTuple):
     """A v3 event on its way into the ledger.
 
     Attributes:
-        event_id: its identity within the order (rules.identity). request_id: of the request that brought it.
-        occurred, received: stamps (rules.times). position: in the batch.
-        total, refund: currency units. shipping, billing: match keys of its addresses, None where it carries none.
-        content_hash: of an event with an idempotency key, whose copies may differ in content.
+        event_id: its identity within the order (rules.identity). request_id: id of the request that sent it.
+        occurred, received: stamps (rules.times). position: its index in the batch.
+        total, refund: in currency units. shipping, billing: match keys of its addresses; None if it has none.
+        person: None if it is voided (rules.order).
+        content_hash: hash of the content, if the event has an idempotency key: copies may then differ in content.
+        notes: warnings about its body.
     """
 
     account: str
@@ -44,7 +56,7 @@ class Activity(NamedTuple):
     received: str
     position: int
     action: str
-    person: Person
+    person: Person | None
     body: dict[str, Json]
     total: Decimal | None = None
     refund: Decimal = ZERO
@@ -52,6 +64,7 @@ class Activity(NamedTuple):
     shipping: str | None = None
     billing: str | None = None
     content_hash: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def stamp(self) -> str:
@@ -59,10 +72,10 @@ class Activity(NamedTuple):
 
     @property
     def event(self) -> Event:
+        person = self.person.id_in(self.account) if self.person else ""
         return Event(
-            self.stamp, self.action, self.person.id_in(self.account), self.total, self.refund, self.currency,
-            self.shipping, self.billing,
-        )  # fmt: skip
+            self.stamp, self.action, person, self.total, self.refund, self.currency, self.shipping, self.billing
+        )
 
     @property
     def order_key(self) -> str:
@@ -70,21 +83,31 @@ class Activity(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Sort key of its item."""
+        """The sort key of the event's item."""
         return event_name(self.order_key, self.event_id)
 
     def item(self, scope: Scope) -> EventItem:
         event = self.event
         return EventItem(
-            self.request_id, self.content_hash, event.stamp, scope.timeline(event.person), event.action, event.total,
-            event.refund, event.currency, event.shipping, event.billing, body=pack(self.body),
-        )  # fmt: skip
+            self.request_id,
+            self.content_hash,
+            event.stamp,
+            scope.timeline(event.person),
+            event.action,
+            event.total,
+            event.refund,
+            event.currency,
+            event.shipping,
+            event.billing,
+            body=pack(self.body),
+            notes=dumps(self.notes) if self.notes else "",
+        )
 
 
 class Result(NamedTuple):
-    """What became of an event: `applied`, `duplicate` (of the request `original`) or `failed` with a reason.
+    """The result of an event: `applied`, `duplicate` (of the request `original`) or `failed` with a reason.
 
-    `state` is the order's after it; `effects` what it did to the sums; `flags` the order's, as the event left it.
+    `state` is the order's state after the event, `effects` are the changes of LTV; `flags` as in rules.order.flags_of.
     """
 
     status: str
@@ -95,7 +118,7 @@ class Result(NamedTuple):
     flags: Sequence[str] = ()
 
 
-Erased = Callable[[Activity], bool]  # whether an erasure of its person takes it
+Erased = Callable[[Activity], bool]  # whether an erasure of its person removes the event
 
 
 # ------------------------------------------------------------------ plans
@@ -104,37 +127,46 @@ Erased = Callable[[Activity], bool]  # whether an erasure of its person takes it
 def plan_apply(
     scope: Scope, heads: Mapping[str, ActivityHead], activities: Sequence[Activity], erased: Erased
 ) -> tuple[list[Change], list[Result]]:
-    """New events of any orders. An erased one leaves its identity alone, so that it stays erased when sent again."""
+    """Plans the writes of new events of one or several orders.
+
+    Of an erased event only the identity is written, so that the event stays erased when it is sent again.
+    """
     changes: dict[str, Change] = {}
     results: list[Result] = []
     for activity in activities:
         key, event = activity.order_key, activity.event
         change = changes.get(key) or _unchanged(scope, key, heads.get(key), activity)
         head, item, people = cast(ActivityHead, change.head), activity.item(scope), dict(change.people)
+        size = head.bytes + counted_bytes(item.body, len(dumps(activity.body)))
+        if size > MOST_BYTES_OF_ORDER:
+            results.append(Result("failed", ORDER_FULL))
+            continue
         if erased(activity):
             item, result = item.emptied(), Result("failed", ERASED)
         else:
             before, after = head.state, step(head.state, event)
-            effects = effects_of(before.standing if before.events else None, after.standing)
-            item = item._replace(effects=effects_text(effects), flags=" ".join(after.flags))
-            # Who is moved nothing to becomes known by the activity on their timeline.
-            if before.standing != after.standing or event.person != after.person:
+            effects = effects_of(before.standing, after.standing)
+            flags = flags_of(after, event)
+            item = item._replace(effects=effects_text(effects), flags=" ".join(flags))
+            # The event is on its person's timeline, so the person becomes known even if no amount moves to them.
+            if activity.person and (before.standing != after.standing or event.person != after.person):
                 people[event.person] = activity.person
-            result = Result("applied", state=after, effects=effects, flags=after.flags)
+            result = Result("applied", state=after, effects=effects, flags=flags)
             head = head._replace(state=after)
-        events = [*change.events, EventWrite(activity.event_id, item)]
+        head, events = head._replace(bytes=size), [*change.events, EventWrite(activity.event_id, item)]
         changes[key] = change._replace(head=head, events=events, people=people)
         results.append(result)
     return list(changes.values()), results
 
 
 def _unchanged(scope: Scope, order_key: str, seen: ActivityHead | None, activity: Activity) -> Change:
-    state, writes = (seen.state, seen.writes) if seen else (OrderState(), 0)
-    return Change(scope, order_key, seen, ActivityHead(activity.provider, activity.order_id, writes + 1, state))
+    head = seen or ActivityHead("", "")
+    named = head._replace(provider=activity.provider, order_id=activity.order_id, writes=head.writes + 1)
+    return Change(scope, order_key, seen, named)
 
 
 def result_of_repeat(stored: EventItem, activity: Activity, *, erased: bool) -> Result | None:
-    """What becomes of an event that is in the ledger already; None if its item has to change (plan_move)."""
+    """The result of an event that is in the ledger already; None if its item has to change (plan_move)."""
     if stored.hash != activity.content_hash:
         return Result("failed", KEY_REUSED, original=stored.request)
     if not stored.stamp:
@@ -145,28 +177,31 @@ def result_of_repeat(stored: EventItem, activity: Activity, *, erased: bool) -> 
         return Result(
             "applied", original=stored.request, effects=effects_in(stored.effects), flags=stored.flags.split()
         )
-    return Result("duplicate", original=stored.request, effects=effects_of_move(stored.moves, activity.request_id))
+    return Result("duplicate", original=stored.request)
 
 
 def plan_move(
-    scope: Scope, head: ActivityHead, events: Mapping[str, EventItem], stored: EventItem, activity: Activity, *,
+    scope: Scope,
+    head: ActivityHead,
+    events: Mapping[str, EventItem],
+    stored: EventItem,
+    activity: Activity,
+    *,
     erased: bool,
-) -> tuple[Change, Result]:  # fmt: skip
-    """A copy of `stored` that was received before it takes its place; one that is erased empties it.
+) -> tuple[Change, Result]:
+    """Plans the move of `stored` to the earlier receipt of its copy `activity`, or its emptying if the copy is erased.
 
-    `events` must have been read after `head`: every write of an event is one of the head too, so with the head as it
-    was read, they are as they were read.
+    `events` must have been read after `head`. Every write of an event also writes the head, so the condition that the
+    head is unchanged guarantees that the events are, too.
     """
     moved = stored.emptied() if erased else stored._replace(stamp=activity.stamp)
     after = fold(event.event for event in {**events, activity.event_id: moved}.values() if event.stamp)
-    effects = effects_of(head.standing, after.standing)
     if erased:
         result = Result("failed", ERASED)
     else:
-        if effects:
-            moved = moved._replace(moves=moves_text(stored.moves, activity.request_id, effects))
-        result = Result("duplicate", original=stored.request, state=after, effects=effects, flags=after.flags)
-    people = {} if erased else {activity.event.person: activity.person}
+        effects, flags = effects_of(head.standing, after.standing), flags_of(after, moved.event)
+        result = Result("duplicate", original=stored.request, state=after, effects=effects, flags=flags)
+    people = {activity.event.person: activity.person} if activity.person and not erased else {}
     write = EventWrite(activity.event_id, moved, stored)
     return Change(scope, activity.order_key, head, _with_state(head, after), [write], people), result
 
@@ -174,7 +209,7 @@ def plan_move(
 def plan_empty(
     scope: Scope, order_key: str, head: ActivityHead, events: Mapping[str, EventItem], doomed: Sequence[str]
 ) -> Change:
-    """Events of an erased person are emptied, by id; `events` as in plan_move."""
+    """Plans the emptying of an erased person's events, whose ids are `doomed`. `events` is as in plan_move."""
     gone = set(doomed)
     after = fold(event.event for event_id, event in events.items() if event.stamp and event_id not in gone)
     writes = [EventWrite(event_id, events[event_id].emptied(), events[event_id]) for event_id in doomed]
@@ -189,7 +224,7 @@ def _with_state(head: ActivityHead, state: OrderState) -> ActivityHead:
 
 
 class Apply(Operation):
-    """Applies events of one scope, up to MAX_TOGETHER in a transaction. `results` holds what became of each."""
+    """Applies events of one scope, up to MAX_TOGETHER in a transaction. `results` holds the result of each."""
 
     def __init__(self, scope: Scope, activities: Sequence[Activity], erased: Erased):
         self.scope, self.activities, self.erased = scope, activities, erased
@@ -207,18 +242,29 @@ class Apply(Operation):
         raced = {name: cast(ActivityHead, head_of(item)) for name, item in found.items() if "!" not in name}
         self._heads = (self._read_heads() if self._heads is None else self._heads) | raced
         if tried := [number for number in self._group if number in self._left]:
-            # An order that others are writing all the time holds up nobody: each by itself, in turn.
+            # After several conflicts each event is tried alone, the others first: one busy order delays no other.
             self._refused += 1
             if self._refused >= _TRIES_TOGETHER:
                 self._most = 1
                 self._left = [number for number in self._left if number not in tried] + tried
+        self._plan_group()
+        while self._left and not self._changes:  # every event of the group is settled without a write
+            self._plan_group()
+        return self.store.transaction(self._changes)
+
+    def _plan_group(self) -> None:
         group: dict[str, int] = {}
         for number in self._left[: self._most]:
-            group.setdefault(self.activities[number].name, number)  # a transaction takes an item once
-        self._group = list(group.values())
-        activities = [self.activities[number] for number in self._group]
-        self._changes, self._planned = plan_apply(self.scope, self._heads, activities, self.erased)
-        return self.store.transaction(self._changes)
+            group.setdefault(self.activities[number].name, number)  # a transaction may hold an item only once
+        activities = [self.activities[number] for number in group.values()]
+        self._changes, planned = plan_apply(self.scope, self._heads or {}, activities, self.erased)
+        self._group, self._planned = [], []
+        for number, result in zip(group.values(), planned, strict=True):
+            if result.reason == ORDER_FULL:
+                self._done(number, self._repeat_or(result, self.activities[number]))
+            else:
+                self._group.append(number)
+                self._planned.append(result)
 
     def written(self) -> None:
         for number, result in zip(self._group, self._planned, strict=True):
@@ -227,7 +273,7 @@ class Apply(Operation):
         self._group, self._refused = [], 0
 
     def failed(self, error: ClientError) -> None:
-        """One of the group can never be written (an item too large): each by itself shows which."""
+        """One event of the group can never be written (its item is too large). Trying each alone finds it."""
         if len(self._group) == 1:
             self._done(self._group[0], error)
         self._most, self._group = 1, []
@@ -237,17 +283,28 @@ class Apply(Operation):
         self._left.remove(number)
 
     def _read_heads(self) -> dict[str, ActivityHead]:
-        """A placed event mostly begins its order: its head is not read, and handed back if there is one."""
+        """Reads the orders' heads, except those of placed events, which mostly begin their order.
+
+        If such an order has a head after all, the failed condition returns it.
+        """
         keys = dict.fromkeys(activity.order_key for activity in self.activities if activity.action != "placed")
         return cast(dict[str, ActivityHead], self.store.heads(self.scope, list(keys), self.retries))
+
+    def _repeat_or(self, full: Result, activity: Activity) -> Result:
+        """The result of an event for a full order, which may contain the event already."""
+        stored = self.store.event(self.scope, activity.order_key, activity.event_id, self.retries)
+        return self._repeat(activity, stored) if stored else full
 
     def _repeat(self, activity: Activity, stored: EventItem) -> Result:
         return self.store.run(Repeat(self.scope, activity, stored, self.erased(activity)), self.retries).result
 
 
 class Repeat(Operation):
-    """An event that is in the ledger already. Nothing changes, but that its first receipt decides its place, and that
-    it is erased if any of its copies is."""
+    """Handles a copy of an event that is in the ledger already.
+
+    Two things can change: the copy that was received first decides the event's place in the order of events, and the
+    event is erased if any copy is.
+    """
 
     result: Result
 
@@ -260,7 +317,7 @@ class Repeat(Operation):
         if self._done:
             return None
         place = self.scope, self.activity.order_key
-        # Nothing is deleted in a live scope, so event and head are there. Both are read again where a move is refused.
+        # A current scope deletes nothing, so event and head exist. Both are read again if a move is refused.
         stored = self._stored or cast(EventItem, self.store.event(*place, self.activity.event_id, self.retries))
         self._stored = None
         if result := result_of_repeat(stored, self.activity, erased=self.erased):

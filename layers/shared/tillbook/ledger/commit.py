@@ -1,4 +1,4 @@
-"""The one loop that changes the ledger: an operation reads and plans, the loop writes, and starts again if it must."""
+"""The one loop that changes the ledger: an operation reads and plans, the loop writes and retries."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tillbook.ledger.items import EventItem, Head, Scope, event_name, event_of, 
 from tillbook.ledger.writes import Change, Transaction, transaction
 from tillbook.rules.errors import Unavailable
 
-# Reasons of a cancelled transaction that another try may not meet again.
+# Reasons of a cancelled transaction after which another try may succeed.
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None", "ConditionalCheckFailed"}
-# An order is computed from its events without their bodies.
-_LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "moves", "flags")))
-Found = Mapping[str, Item]  # what conditions failed on, by sort key
+# The attributes of events from which an order's state is computed: bodies and notes are not needed.
+_LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "flags", "notes")))
+Found = Mapping[str, Item]  # the stored items for which conditions failed, by sort key
 
 
 class Pace(NamedTuple):
-    """Time and chance, so that a simulation can hold both."""
+    """Sources of time and randomness, which a simulation can replace."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -33,19 +33,22 @@ class Pace(NamedTuple):
 
 
 class Retries:
-    """Pauses with full jitter, as long as there is time. `deadline` in seconds of the pace's clock."""
+    """Pauses between tries, with full jitter, until `deadline` (seconds of the pace's clock)."""
 
     def __init__(self, pace: Pace, deadline: float) -> None:
         self._pace, self._deadline, self._count = pace, deadline, 0
 
     def at_once(self) -> None:
-        """No pause before the first retry: a failed condition has handed back what it failed on. Raises Unavailable."""
+        """Allows a first retry without a pause, since a failed condition returned the current item.
+
+        Later retries wait. Raises Unavailable.
+        """
         if self._count:
             self.wait()
         self._count += 1
 
     def wait(self) -> None:
-        """Raises Unavailable if the time does not suffice."""
+        """Pauses. Raises Unavailable if the pause would end after the deadline."""
         self._count += 1
         pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
         if self._pace.clock() + pause >= self._deadline:
@@ -54,25 +57,25 @@ class Retries:
 
 
 class Unanswered(Exception):
-    """The transaction was written, or will be, or never: there was no answer."""
+    """There was no answer: the transaction may have been written, may be written later, or never."""
 
 
 class Operation:
-    """Something to be done in as many transactions as it takes. `store` and `retries` are set by Store.run."""
+    """A change of the ledger that takes one or several transactions. Store.run sets `store` and `retries`."""
 
     store: Store
     retries: Retries
-    unanswered = False  # whether an earlier try may have been written, or may be yet
+    unanswered = False  # whether an earlier try may have been written, or may still be
 
     def plan(self, found: Found) -> Transaction | None:
-        """The next transaction; None if all is done. `found`: what the last try's conditions failed on."""
+        """The next transaction; None when all is done. `found`: items for which conditions of the last try failed."""
         raise NotImplementedError
 
     def written(self) -> None:
-        """The last plan was written."""
+        """Called when the last plan was written."""
 
     def failed(self, error: ClientError) -> None:
-        """The last plan can never be written, or raises."""
+        """Called when the last plan can never be written. Raises the error unless the operation can continue."""
         raise error
 
 
@@ -81,17 +84,17 @@ O = TypeVar("O", bound=Operation)  # noqa: E741 - of an operation
 
 @dataclass
 class Store:
-    """The ledger table. Thread-safe, as far as its client is."""
+    """The ledger table. Thread-safe if its client is."""
 
     client: Any
     table: str
     pace: Pace = field(default_factory=Pace)
-    on_conflict: Callable[[], None] = lambda: None  # called for each head that another writer came before
+    on_conflict: Callable[[], None] = lambda: None  # called when another writer changed a head first
 
     def run(self, operation: O, deadline: float | Retries) -> O:
-        """To its end. Raises Unavailable if the time does not suffice; running it again is then safe.
+        """Runs an operation to its end. Raises Unavailable if there is not enough time; it may then be run again.
 
-        `deadline` in seconds of the pace's clock, or the retries of the operation that this one is a part of.
+        `deadline` is in seconds of the pace's clock, or is the Retries of the operation that this one is part of.
         """
         retries = deadline if isinstance(deadline, Retries) else Retries(self.pace, deadline)
         operation.store, operation.retries = self, retries
@@ -119,9 +122,9 @@ class Store:
         return transaction(self.table, changes) if changes else None
 
     def transact(self, writes: list[dict[str, Any]]) -> list[Item | None] | None:
-        """None if written; else, for each write, the item that its condition failed on.
+        """Writes a transaction. Returns None if it was written, else the item for which each write's condition failed.
 
-        Raises Unanswered, and ClientError for what no retry can write.
+        Raises Unanswered, and ClientError for a transaction that no retry can write.
         """
         try:
             self.client.transact_write_items(TransactItems=writes)
@@ -142,7 +145,7 @@ class Store:
     # ----------------------------------------------------------------- reads
 
     def read(self, retries: Retries, call: Callable[..., Any], **arguments: Any) -> Any:
-        """A read, repeated while the time lasts."""
+        """The answer to a read, which is repeated after temporary errors until the deadline."""
         while True:
             try:
                 return call(**arguments)
@@ -171,7 +174,7 @@ class Store:
     def events(
         self, scope: Scope, order_key: str, retries: Retries, *, light: bool = False, **options: Any
     ) -> Iterator[tuple[str, EventItem]]:
-        """(event id, event) of an order, emptied ones too; `light`: without their bodies."""
+        """(event id, event) of each event of an order, emptied ones too; `light` leaves out the bodies."""
         values = {":pk": scope.event_key(order_key, "")["pk"], ":order": event_name(order_key, "")}
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :order)",
@@ -184,7 +187,7 @@ class Store:
             yield str(item["sk"]).partition("!")[2], event_of(item)
 
     def query(self, retries: Retries, arguments: dict[str, Any]) -> Iterator[Item]:
-        """The items of all pages, read on as they are taken."""
+        """The items of all pages; the next page is read when its first item is needed."""
         while True:
             page = self.read(retries, self.client.query, **arguments)
             yield from map(plain_item, page["Items"])

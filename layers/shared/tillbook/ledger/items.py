@@ -1,10 +1,10 @@
-"""The items of the ledger table. Every key and every attribute of it is declared here.
+"""The items of the ledger table. Every key and every attribute of the table is declared here.
 
-A scope `{account}/{o|s}{generation}` is a whole ledger: all orders of one source of an account, since its last purge.
+A scope `{account}/{o|s}{generation}` is a separate ledger: all orders of one source of an account since its last purge.
 
-The docstring of each item's class says under which key it is.
-16 buckets spread the orders of a scope (16 x 1,000 write units a second before DynamoDB splits them further), and let
-all of them be read without an index. A walk over heads reads no event.
+The docstring of each item's class gives its key. The orders of a scope are spread over 16 buckets, which allow
+16 x 1,000 write units a second before DynamoDB splits them further, and let all orders be read without an index.
+Reading the heads of orders reads no events.
 """
 
 from __future__ import annotations
@@ -15,13 +15,17 @@ from typing import NamedTuple
 
 from tillbook.aws.items import Item, attributes, record_of
 from tillbook.rules.amounts import EXACT, ZERO
-from tillbook.rules.identity import Source
-from tillbook.rules.order import NO_CUSTOMER, Customer, Event, OrderState, Standing, event_id_of
+from tillbook.rules.identity import SOURCE_LETTER, Source
+from tillbook.rules.json_text import loads
+from tillbook.rules.order import NO_RECORDS, AudienceRecords, Event, OrderState, Standing, event_id_of
+from tillbook.rules.times import uuid7
 
 BUCKETS, PERSON_PARTITIONS = 16, 256
-SOURCE_LETTER: dict[str, str] = {"orders_api": "o", "shopper_activity": "s"}
-SOURCES: tuple[Source, ...] = ("orders_api", "shopper_activity")
 TIMELINE = "timeline"  # index over events: `timeline`, `stamp`
+PERSON = "person"  # index over heads: `person_key`, `ordered_at`
+# The limit of an order: 4 MB of events. Each event counts as 4 KiB or more, so an order has at most 1,000 events.
+MOST_BYTES_OF_ORDER, LEAST_BYTES_OF_EVENT = 4_096_000, 4096
+_JSON_PER_BYTE = 8  # bytes of JSON that one stored byte may hold before the length of the JSON counts instead
 MATCH_INDEXES = {"shipping": "shipping_key", "billing": "billing_key", "customer": "customer_key"}  # over heads
 
 
@@ -31,12 +35,12 @@ def bucket_of(order_key: str) -> int:
 
 
 def version_name(version: int) -> str:
-    """Event id of a v1 order's version; sorts by number."""
+    """The event id of a v1 order's version; such ids sort by number."""
     return f"{version:08d}"
 
 
 class Scope(NamedTuple):
-    """All orders of one source of an account since its last purge, which began this `generation`."""
+    """All orders of one source of an account since its last purge, which started this `generation`."""
 
     account: str
     source: Source
@@ -48,7 +52,7 @@ class Scope(NamedTuple):
 
     @classmethod
     def of(cls, pk: str) -> Scope:
-        """The scope of an item, by its partition key."""
+        """The scope that an item's partition key names."""
         account, scope, *_ = pk.split("/")
         source: Source = "orders_api" if scope[0] == "o" else "shopper_activity"
         return cls(account, source, int(scope[1:]))
@@ -69,24 +73,18 @@ class Scope(NamedTuple):
         return {"pk": f"{self.name}/p/{person[:2]}", "sk": person}
 
     def timeline(self, person: str) -> str:
-        """Partition key of a person in the index of events; empty for nobody."""
+        """The partition key of a person in the indexes over events and heads; empty for nobody."""
         return f"{self.name}/p/{person}" if person else ""
 
-    def counters(self) -> str:
-        return f"{self.name}/n"
-
-    def counter_key(self, order_key: str) -> Item:
-        """One of 256, so that hundreds of orders a second seldom meet at one."""
-        return {"pk": self.counters(), "sk": f"{ord(order_key[0]) % 16:x}{ord(order_key[1]) % 16:x}"}
-
     def match(self, match_key: str) -> str:
-        """Partition key of an address or a customer id in the indexes of heads."""
+        """The partition key of an address or a customer id in the indexes over heads."""
         return f"{self.name}/{match_key}"
 
-    def partitions(self) -> list[str]:
-        """All partition keys: orders, events, people, counters."""
-        orders = [f"{self.name}/{kind}/{bucket:x}" for kind in "eh" for bucket in range(BUCKETS)]
-        return orders + [self.people(n) for n in range(PERSON_PARTITIONS)] + [self.counters()]
+    def partitions(self, part: int = 0, parts: int = 1) -> list[str]:
+        """The partition keys of events, heads and people; all of them, or the `part`-th of `parts` equal parts."""
+        orders = [f"{self.name}/{kind}/{bucket:x}" for kind in "eh" for bucket in range(part, BUCKETS, parts)]
+        people = [self.people(number) for number in range(part, PERSON_PARTITIONS, parts)]
+        return orders + people
 
 
 def event_name(order_key: str, event_id: str) -> str:
@@ -94,74 +92,90 @@ def event_name(order_key: str, event_id: str) -> str:
 
 
 def order_key_of(sk: str) -> str:
-    """The order of a head or an event, by its sort key."""
+    """The order key in the sort key of a head or an event."""
     return sk.partition("!")[0]
 
 
-def _indexed(scope: Scope, customer: Customer) -> Item:
-    """What makes an order's records countable and findable. An address that is both is indexed once."""
+def counted_bytes(body: bytes, json_length: int) -> int:
+    """Bytes of an event that count towards MOST_BYTES_OF_ORDER. `body` is packed, `json_length` its length unpacked."""
+    return max(LEAST_BYTES_OF_EVENT, len(body), json_length // _JSON_PER_BYTE)
+
+
+def _indexed(scope: Scope, customer: AudienceRecords, person: str) -> Item:
+    """The attributes of a head that are indexed. An address that is both shipping and billing is indexed once."""
     keys = {"shipping_key": customer.shipping, "billing_key": customer.billing, "customer_key": customer.customer}
     if customer.billing == customer.shipping:
         keys["billing_key"] = ""
-    return {"records": customer.records} | {name: scope.match(key) for name, key in keys.items() if key}
+    found = {name: scope.match(key) for name, key in keys.items() if key}
+    return {"records": customer.records} | found | ({"person_key": scope.timeline(person)} if person else {})
 
 
 class ActivityHead(NamedTuple):
-    """Head of a v3 order.
+    """The head of a v3 order: its current state.
 
     Key: `{scope}/h/{bucket}`, `{order key}`.
 
     Attributes:
-        provider, order_id: as the shop has them.
-        writes: how often this head was written. It only grows, since a head is never deleted in a live scope.
-        The fields of rules.order.OrderState. With nothing left of the order: `writes` only.
+        provider, order_id: as the shop sent them.
+        writes: how often this head was written. It only grows, since a current scope deletes no head.
+        bytes: size of the events, emptied ones too (counted_bytes).
+        The fields of rules.order.OrderState. An order without any event left has `writes` and `bytes` only.
         contribution: total minus refunds, in currency units.
-        records, shipping_key, billing_key: the order in its audience.
+        records, shipping_key, billing_key: index the order in its audience. person_key: indexes it by its person.
     """
 
     provider: str
     order_id: str
     writes: int = 0
+    bytes: int = 0
     state: OrderState = OrderState()
 
     @property
     def standing(self) -> Standing | None:
-        return self.state.standing if self.state.events else None
+        return self.state.standing
 
     @property
-    def customer(self) -> Customer:
-        return self.state.customer if self.state.events else NO_CUSTOMER
+    def customer(self) -> AudienceRecords:
+        return self.state.customer
 
     @property
     def person(self) -> str:
         return self.state.person
 
+    @property
+    def ordered_at(self) -> str:
+        return self.state.ordered_at
+
     def item(self, scope: Scope, order_key: str) -> Item:
-        item = scope.head_key(order_key) | {"writes": self.writes}
+        item = scope.head_key(order_key) | {"writes": self.writes, "bytes": self.bytes}
         if not self.state.events:
             return item
-        item |= {"provider": self.provider, "order_id": self.order_id, "contribution": self.state.contribution}
-        return item | attributes(self.state) | _indexed(scope, self.customer)
+        item |= {"provider": self.provider, "order_id": self.order_id} | attributes(self.state)
+        if self.standing is None:
+            return item
+        return item | {"contribution": self.standing.amount} | _indexed(scope, self.customer, self.person)
 
 
 class OrderHead(NamedTuple):
-    """Head of a v1 order.
+    """The head of a v1 order: its current state.
 
     Key: `{scope}/h/{bucket}`, `{order key}`.
 
     Attributes:
-        order_id: as the shop has it. id: our own, of this submission.
-        writes: as in ActivityHead. version: number of the newest version. born: of the order's first version.
-        received: when the newest version was received, or the one before it if that was later.
+        order_id: as the shop sent it. id: our own id of this submission.
+        writes, bytes: as in ActivityHead. version: number of the newest version. born: number of the first version.
+        received: when the newest version was received, or an earlier version if that was received later.
         digest: hash of the submission. deleted: whether the order was deleted or erased.
-        ordered_at: its date. added_at: when it was submitted.
-        person: our own id, empty for nobody. currency, contribution: what it adds to their LTV.
-        records, shipping_key, billing_key, customer_key: the order in its audience.
+        ordered_at: the order's date. added_at: when it was submitted.
+        person: our own id, empty for nobody. currency, contribution: the amount that the order adds to their LTV.
+        records, shipping_key, billing_key, customer_key: index the order in its audience.
+        person_key: indexes it by its person.
     """
 
     order_id: str = ""
     id: str = ""
     writes: int = 0
+    bytes: int = 0
     version: int = 0
     born: int = 0
     received: str = ""
@@ -172,44 +186,51 @@ class OrderHead(NamedTuple):
     person: str = ""
     currency: str = ""
     contribution: Decimal = ZERO
-    customer: Customer = NO_CUSTOMER
+    customer: AudienceRecords = NO_RECORDS
 
     @property
     def standing(self) -> Standing | None:
         return None if self.deleted else Standing(self.person, self.currency, self.contribution)
 
     def item(self, scope: Scope, order_key: str) -> Item:
-        known = attributes(self._replace(customer=NO_CUSTOMER))
+        known = attributes(self._replace(customer=NO_RECORDS))
         if not self.deleted:
-            known |= {"contribution": self.contribution} | _indexed(scope, self.customer)
+            known |= {"contribution": self.contribution} | _indexed(scope, self.customer, self.person)
         return scope.head_key(order_key) | known
 
 
 Head = ActivityHead | OrderHead
 
+# The attributes that heads may have. A newer version of this code may have added others.
+HEAD_ATTRIBUTES = frozenset(
+    {"pk", "sk", "records", "person_key", *MATCH_INDEXES.values()}
+    | {*ActivityHead._fields, *OrderHead._fields, *OrderState._fields}
+)
+
 
 def head_of(item: Item) -> Head:
     if Scope.of(item["pk"]).source == "orders_api":
         keys = (str(item.get(name, "")).rpartition("/")[2] for name in MATCH_INDEXES.values())
-        return record_of(OrderHead, item)._replace(customer=Customer(int(item.get("records", 0)), *keys))
+        return record_of(OrderHead, item)._replace(customer=AudienceRecords(int(item.get("records", 0)), *keys))
     state = record_of(OrderState, item)
-    return ActivityHead(item.get("provider", ""), item.get("order_id", ""), int(item["writes"]), state)
+    writes, size = int(item["writes"]), int(item.get("bytes", 0))
+    return ActivityHead(item.get("provider", ""), item.get("order_id", ""), writes, size, state)
 
 
 class EventItem(NamedTuple):
-    """An event of a v3 order, or a version of a v1 order. One that was emptied has `request` and `hash` only.
+    """An event of a v3 order, or a version of a v1 order. An emptied event has `request` and `hash` only.
 
     Key: `{scope}/e/{bucket}`, `{order key}!{event id or version}`.
 
     Attributes:
         request: id of the request that wrote it.
-        hash: of a v3 event with an idempotency key: hash of its content.
-        stamp: place in the timeline (rules.order.stamp_of). timeline: whose timeline; absent for nobody.
+        hash: hash of the content of a v3 event with an idempotency key.
+        stamp: place in the timeline (rules.order.stamp_of). timeline: the person's timeline; absent for nobody.
         action: as in rules.order.ACTIVITY_NAMES. body: packed (rules.packing).
         total, refund, currency, shipping, billing: of a v3 event, as in rules.order.Event.
-        id: of a v1 version: our own id of the order.
-        effects: what it did to the sums as it was applied (rules.effects). moves: the same of its copies, by request.
-        flags: of the order, as the event left it, separated by spaces.
+        id: our own id of the order, in a version of a v1 order.
+        effects: the changes of LTV when it was applied (rules.effects).
+        flags: rules.order.flags_of when it was applied, separated by spaces. notes: warnings about its body, as JSON.
     """
 
     request: str
@@ -224,8 +245,8 @@ class EventItem(NamedTuple):
     billing: str | None = None
     id: str = ""
     effects: str = ""
-    moves: str = ""
     flags: str = ""
+    notes: str = ""
     body: bytes = b""
 
     @property
@@ -238,8 +259,12 @@ class EventItem(NamedTuple):
             self.stamp, self.action, self.person, self.total, self.refund, self.currency, self.shipping, self.billing
         )
 
+    @property
+    def noted(self) -> list[str]:
+        return list(loads(self.notes)) if self.notes else []
+
     def emptied(self) -> EventItem:
-        """What stays, so that the same event again changes nothing."""
+        """The event without its content. Its identity is kept, so that a copy of the event changes nothing."""
         return EventItem(self.request, self.hash)
 
     def item(self, scope: Scope, order_key: str, event_id: str) -> Item:
@@ -251,7 +276,7 @@ def event_of(item: Item) -> EventItem:
 
 
 def event_key_of(scope: Scope, order_key: str, stamp: str) -> Item:
-    """Key of the v3 event of an order that has this stamp."""
+    """The key of the v3 event of an order that has a stamp."""
     return scope.event_key(order_key, event_id_of(stamp))
 
 
@@ -262,8 +287,9 @@ class PersonItem(NamedTuple):
 
     Attributes:
         kind, value: as in rules.identity.Person.
-        token: new with each write.
-        `USD`: sum of the contributions of their orders in USD. `#USD`: how many. `*` is the account's currency.
+        token: new with each write; contains the cause of the write (token_of).
+        `USD`: sum of the contributions of their orders in USD. `#USD`: number of those orders. `*` is used in place of
+            a currency for orders in the account's currency.
     """
 
     kind: str
@@ -273,7 +299,7 @@ class PersonItem(NamedTuple):
 
     @property
     def orders(self) -> dict[str, int]:
-        """By currency, those in which the person has orders."""
+        """The number of orders by currency, without currencies in which the person has none."""
         return {name[1:]: int(count) for name, count in self.cells.items() if name[0] == "#" and count}
 
     def amount(self, currency: str) -> Decimal:
@@ -289,19 +315,24 @@ def person_of(item: Item) -> PersonItem:
 
 
 def cells_of(standing: Standing, sign: int) -> Iterator[tuple[str, Decimal]]:
-    """The attributes of a person to which an order adds, and what; `sign` -1 takes it away."""
+    """(attribute, amount) that an order adds to its person's item; with `sign` -1, that it subtracts."""
     currency = standing.currency or "*"
     yield currency, EXACT.multiply(standing.amount, Decimal(sign))
     yield f"#{currency}", Decimal(sign)
 
 
-class CounterItem(NamedTuple):
-    """Part of the counts of an audience.
+def token_of(order_key: str, event_id: str) -> str:
+    """A new token of a person: the order and event that caused the write (the last of several), and 48 random bits."""
+    return f"{event_name(order_key, event_id)}!{uuid7()[-12:]}"
 
-    Key: `{scope}/n`, `{shard}`.
 
-    Attributes: records, orders.
-    """
+class Cause(NamedTuple):
+    """The cause of a write of a person. `event_id` is empty if an order was corrected without an event."""
 
-    records: int = 0
-    orders: int = 0
+    order_key: str
+    event_id: str
+
+
+def cause_of(token: str) -> Cause:
+    order_key, event_id, _ = token.split("!")
+    return Cause(order_key, event_id)

@@ -1,4 +1,5 @@
-"""Erasing a person from an order, forgetting who has nothing left, computing an order's head again."""
+"""Maintenance of the ledger: erasing a person from an order, deleting a person without orders, computing an order's
+head again from its events, and deleting purged scopes."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.ledger import activities, orders
 from tillbook.ledger.commit import Found, Operation, Retries, Store
 from tillbook.ledger.items import (
+    HEAD_ATTRIBUTES,
     TIMELINE,
     ActivityHead,
     EventItem,
@@ -26,14 +28,17 @@ from tillbook.rules.json_text import Json
 from tillbook.rules.order import fold, received_of
 from tillbook.rules.packing import unpack
 
-MOST_EVENTS = 90  # of a transaction: DynamoDB takes 100 items
-MOST_BYTES = 3_000_000  # of bodies: a transaction takes 4 MB
+MOST_EVENTS = 90  # most events of a transaction, whose limit is 100 items
+MOST_BYTES = 3_000_000  # most bytes of bodies in a transaction, whose limit is 4 MB
 DocumentOf = Callable[[dict[str, Json]], Document]
 
 
 class Empty(Operation):
-    """Empties what names a person and was received up to `cut` (a stamp). The order is read once, and again where
-    another write came between. `may_go_on` is asked before each transaction; `through` says whether nothing is left."""
+    """Empties the events of an order that name a person and were received up to `cut` (a stamp).
+
+    The order is read once, and again if another write came first. `may_go_on` is called before each transaction;
+    `through` says whether no such event is left.
+    """
 
     def __init__(self, scope: Scope, order_key: str, person: str, cut: str, may_go_on: Callable[[], bool]):
         self.scope, self.key, self.person, self.cut, self.may_go_on = scope, order_key, person, cut, may_go_on
@@ -67,7 +72,7 @@ class Empty(Operation):
 
 
 class Forget(Operation):
-    """Deletes a person who has no order and no activity. `result` says whether they are gone."""
+    """Deletes a person without orders and activities. `result` says whether the person is deleted."""
 
     def __init__(self, scope: Scope, person: str):
         self.scope, self.person, self.result = scope, person, False
@@ -83,7 +88,7 @@ class Forget(Operation):
         self.result = True
 
     def _has_activity(self) -> bool:
-        # The index runs a moment behind the table: what it lists is looked up, and may be empty already.
+        # The index is slightly behind the table, so each listed event is read: it may be emptied already.
         timeline = self.scope.timeline(self.person)
         arguments: dict[str, Any] = {
             "TableName": self.store.table, "IndexName": TIMELINE, "Limit": 25,
@@ -97,9 +102,9 @@ class Forget(Operation):
 
 
 class Rebuild(Operation):
-    """Computes an order's head again from its events, and writes it if it is another. `changed` says whether it was.
+    """Computes an order's head again from its events, and writes the head if it differs. `changed` says whether it did.
 
-    Mostly there is nothing to do: it corrects what an older version of this code wrote.
+    Usually nothing differs: a rebuild corrects heads that an older version of this code wrote.
     """
 
     def __init__(self, scope: Scope, order_key: str, document_of: DocumentOf):
@@ -113,8 +118,9 @@ class Rebuild(Operation):
         change = self._activities(head) if isinstance(head, ActivityHead) else self._order(head)
         if change is None:
             return None
-        # By value: DynamoDB keeps 10.0 as 10.
-        same = plain_item(raw(change.head.item(self.scope, self.key))) | {"writes": item["writes"]} == item
+        # Both are compared as DynamoDB returns them: it keeps 10.0 as 10.
+        fresh = plain_item(raw(change.head.item(self.scope, self.key))) | {"writes": item["writes"]}
+        same = fresh == {name: value for name, value in item.items() if name in HEAD_ATTRIBUTES}
         return None if same and not change.events else self.store.transaction([change])
 
     def written(self) -> None:
@@ -133,13 +139,13 @@ class Rebuild(Operation):
         state = fold(event.event for event in renewed.values())
         writes = [EventWrite(i, new, events[i]) for i, new in renewed.items() if new != events[i]]
         fitting = _fitting(writes)
-        # The head follows when the last of its events is renewed.
+        # The head is changed together with the last of its events.
         fresh = head._replace(state=state) if len(fitting) == len(writes) else head
         return Change(self.scope, self.key, head, fresh._replace(writes=head.writes + 1), fitting)
 
 
 def _fitting(writes: list[EventWrite]) -> list[EventWrite]:
-    """The longest prefix that fits one transaction; at least one."""
+    """The longest prefix of `writes` that fits one transaction; at least one write."""
     size = 0
     for index, write in enumerate(writes[:MOST_EVENTS]):
         size += len(write.event.body)
@@ -155,7 +161,10 @@ def _with_match_keys(event: EventItem) -> EventItem:
 
 
 def sweep(store: Store, partition: str, may_go_on: Callable[[], bool], retries: Retries) -> tuple[int, bool]:
-    """Deletes a partition of a dead scope, where nobody writes any more. Returns how many items, and whether all."""
+    """Deletes a partition of a purged scope, which nobody writes any more.
+
+    Returns the number of deleted items, and whether none is left.
+    """
     arguments: dict[str, Any] = {
         "TableName": store.table, "KeyConditionExpression": "pk = :pk", "ProjectionExpression": "pk, sk",
         "ExpressionAttributeValues": raw({":pk": partition}), "Limit": 500,

@@ -1,7 +1,7 @@
-"""Every write of the ledger with its condition, and the race that the condition closes.
+"""Every write of the ledger with its condition, and the race that the condition prevents.
 
-A change of an order is one TransactWriteItems: the order's head, its events, the LTV of each person that it moves, and
-the audience's counter. All of it is written or none of it, so LTV equals the sum over orders in every snapshot.
+A change of an order is one TransactWriteItems with the order's head, its events, and the LTV of each person concerned.
+All of these are written or none, so LTV equals the sum over orders in every snapshot.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tillbook.aws.items import Item, Raw, raw, raw_value
-from tillbook.ledger.items import EventItem, Head, PersonItem, Scope, cells_of
+from tillbook.ledger.items import EventItem, Head, PersonItem, Scope, cells_of, token_of
 from tillbook.rules.amounts import EXACT, ZERO
 from tillbook.rules.identity import Person
-from tillbook.rules.order import NO_CUSTOMER
-from tillbook.rules.times import uuid7
 
 # A: reads no head         B: reads no head
 # A: writes a first head   B: writes a first head -> refused, or A's event would be missing from the head.
@@ -30,13 +28,13 @@ EVENT_IS_NEW = "attribute_not_exists(pk)"
 # A: moves an event to its earlier receipt   B: moves it to an earlier receipt still, or empties it
 # A: writes it -> refused, or the earlier receipt would be lost, or what was erased would be back.
 EVENT_AS_READ = "stamp = :seen"
-# A: finds a person without orders and activities   B: adds an order of theirs
-# A: deletes the person -> refused, or B's LTV would go with them.
+# A: finds a person without orders and activities   B: adds an order of that person
+# A: deletes the person -> refused, or the LTV that B added would be deleted, too.
 PERSON_AS_READ = "#token = :seen"
 
 
 class EventWrite(NamedTuple):
-    """`event` is new, or takes the place of `seen`."""
+    """The write of an event, which is new or replaces `seen`."""
 
     event_id: str
     event: EventItem
@@ -47,9 +45,10 @@ class Change(NamedTuple):
     """One order's part of a transaction.
 
     Attributes:
-        seen, head: the order's head as it was read, and as it becomes.
-        events: what is written of its events.
-        people: who becomes known, or gets a new token, besides those whose LTV changes; by our own id.
+        seen, head: the order's head as it was read, and as it is written.
+        events: the writes of its events.
+        people: persons, by our own id, whose items are written even if their LTV does not change: they become known,
+            or get a new token.
     """
 
     scope: Scope
@@ -61,36 +60,35 @@ class Change(NamedTuple):
 
 
 class Transaction(NamedTuple):
-    """`names` are the sort keys of the first of `writes`, which are those with conditions."""
+    """`writes` begin with those that have conditions, whose sort keys are `names`."""
 
     names: list[str]
     writes: list[dict[str, Any]]
 
 
 def transaction(table: str, changes: Sequence[Change]) -> Transaction:
-    """What several orders of one scope add to one person, or to the counter, is added at once."""
+    """The transaction of changes of one scope. Amounts that several orders add to one person are added in one write."""
     scope = changes[0].scope
     writes = [_put_head(table, change) for change in changes]
     writes += [_put_event(table, change, write) for change in changes for write in change.events]
     names = [str(write["Put"]["Item"]["sk"]["S"]) for write in writes]
     people: dict[str, Person] = {}
     cells: dict[str, dict[str, Decimal]] = {}
-    records = orders = 0
+    causes: dict[str, Change] = {}  # the last change that concerns each person
     for change in changes:
         people |= change.people
+        causes |= dict.fromkeys(change.people, change)
         before, after = change.seen.standing if change.seen else None, change.head.standing
         for standing, sign in ((before, -1), (after, 1)) if before != after else ():
             if standing is not None and standing.person:
                 own = cells.setdefault(standing.person, {})
+                causes[standing.person] = change
                 for name, amount in cells_of(standing, sign):
                     own[name] = EXACT.add(own.get(name, ZERO), amount)
-        seen_customer = change.seen.customer if change.seen else NO_CUSTOMER
-        records += change.head.customer.records - seen_customer.records
-        orders += (after is not None) - (before is not None)
     for person in {**cells, **people}:
-        writes.append(_add_to_person(table, scope, person, cells.get(person, {}), people.get(person)))
-    if records or orders:
-        writes.append(_count(table, scope, changes[0].order_key, records, orders))
+        cause = causes[person]
+        token = token_of(cause.order_key, cause.events[-1].event_id if cause.events else "")
+        writes.append(_add_to_person(table, scope, person, cells.get(person, {}), people.get(person), token))
     return Transaction(names, writes)
 
 
@@ -105,7 +103,7 @@ def _put_event(table: str, change: Change, write: EventWrite) -> dict[str, Any]:
 
 
 def _put(table: str, item: Item, condition: str, seen: int | str | None = None) -> dict[str, Any]:
-    # What a condition failed on is handed back, so that the next try need not read it.
+    # A failed condition returns the stored item, so that the next try need not read it.
     put = {
         "TableName": table, "Item": raw(item), "ConditionExpression": condition,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -114,11 +112,11 @@ def _put(table: str, item: Item, condition: str, seen: int | str | None = None) 
 
 
 def _add_to_person(
-    table: str, scope: Scope, person: str, cells: Mapping[str, Decimal], named: Person | None
+    table: str, scope: Scope, person: str, cells: Mapping[str, Decimal], named: Person | None, token: str
 ) -> dict[str, Any]:
-    """ADD needs no condition: sums commute, and that each contribution moves once is what the head's condition says."""
+    """ADD needs no condition: sums commute, and the head's condition ensures that each contribution is added once."""
     adds = {name: amount for name, amount in cells.items() if amount}
-    sets = {"token": uuid7()} | ({"kind": named.kind, "value": named.value} if named else {})
+    sets = {"token": token} | ({"kind": named.kind, "value": named.value} if named else {})
     written: dict[str, Decimal | str] = {**adds, **sets}
     names = {f"#{n}": name for n, name in enumerate(written)}
     values = {f":{n}": raw_value(value) for n, value in enumerate(written.values())}
@@ -128,16 +126,6 @@ def _add_to_person(
         "Update": {
             "TableName": table, "Key": raw(scope.person_key(person)), "UpdateExpression": update,
             "ExpressionAttributeNames": names, "ExpressionAttributeValues": values,
-        }
-    }  # fmt: skip
-
-
-def _count(table: str, scope: Scope, order_key: str, records: int, orders: int) -> dict[str, Any]:
-    return {
-        "Update": {
-            "TableName": table, "Key": raw(scope.counter_key(order_key)),
-            "UpdateExpression": "ADD records :records, orders :orders",
-            "ExpressionAttributeValues": {":records": raw_value(records), ":orders": raw_value(orders)},
         }
     }  # fmt: skip
 

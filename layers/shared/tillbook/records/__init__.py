@@ -1,1 +1,1 @@
-"""Everything that is stored besides orders: outcomes, dead letters, jobs, messages, accounts, keys."""
+"""Records besides orders: accounts, keys, connections, outcomes of requests, dead letters, jobs and messages."""

@@ -1,31 +1,39 @@
-"""Accepted orders that could not be applied: kept with the reason and the message as it was queued."""
+"""Dead letters: accepted events that could not be applied, with the reason and the message as it was queued."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
-from tillbook.aws.items import Item, attributes, plain_item, raw
+from tillbook.aws.items import Item, attributes, plain_item, raw, record_of
+from tillbook.contract.limits import PAGE_BYTES
 from tillbook.records.messages import Message, Queue, decode, encode
 from tillbook.records.scopes import Marks
 from tillbook.rules import times
+from tillbook.rules.amounts import text
 from tillbook.rules.errors import NotFound
-from tillbook.rules.json_text import Json
+from tillbook.rules.json_text import Json, dumps
+
+_MOST_COUNTED = 1000
 
 
 class DeadLetter(NamedTuple):
-    """An accepted order that could not be applied.
+    """An accepted event that could not be applied.
 
     Key: `{account}/d`, `{request id}`.
 
     Attributes:
-        reason: why. failed_at: a stamp. message: as it was queued (records.messages).
+        reason: the reason of the failure. failed_at: a stamp. message: as it was queued (records.messages).
+        attempts: number of tries.
     """
 
     reason: str
     failed_at: str
     message: str
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,54 +41,99 @@ class DeadLetters:
     client: Any
     table: str
 
-    def erase(self, account: str, person: str, cut: str, queue: Queue, may_go_on: Callable[[], bool]) -> bool:
-        """Queues again those received up to `cut` that name a person (our own id): they come to nothing, but that the
-        same event is known as erased. False where it is to be called again."""
-        for item in self._all(account):
-            if any(order.person_id() == person and order.received <= cut for order in decode(item["message"]).orders):
-                self._replay(account, item, queue)
-                if not may_go_on():
-                    return False
-        return True
+    def erase(
+        self, account: str, person: str, cut: str, queue: Queue, after: str, may_go_on: Callable[[], bool]
+    ) -> str | None:
+        """Queues the dead letters again that name a person (our own id) and were received up to `cut`.
 
-    def purge(self, account: str, source: str, cut: str, may_go_on: Callable[[], bool]) -> bool:
-        """Discards those of a source that were received up to `cut`. False where it is to be called again."""
-        for item in self._all(account):
-            if _is_of(decode(item["message"]), source, cut):
-                self._remove(account, item["sk"])
-                if not may_go_on():
-                    return False
-        return True
+        Processing then records each of their events as erased. Returns the id after which the next call continues,
+        None at the end.
+        """
 
-    def listed(self, marks: Marks, limit: int, after: str | None) -> tuple[list[Json], str | None]:
-        """Newest first, without those that were purged, with the id to go on behind."""
+        def names_them(message: Message) -> bool:
+            return any(order.person_id() == person and order.received <= cut for order in message.orders)
+
+        return self._walk(account, after, may_go_on, names_them, lambda item: self._replay(account, item, queue))
+
+    def purge(self, marks: Marks, after: str, may_go_on: Callable[[], bool]) -> str | None:
+        """Discards purged dead letters. Returns the id after which the next call continues, None at the end."""
+
+        def purged(message: Message) -> bool:
+            return _is_purged(message, marks)
+
+        return self._walk(marks.account, after, may_go_on, purged, lambda i: self._remove(marks.account, i["sk"]))
+
+    def _walk(
+        self,
+        account: str,
+        after: str,
+        may_go_on: Callable[[], bool],
+        concerned: Callable[[Message], bool],
+        work: Callable[[Item], None],
+    ) -> str | None:
+        for item in self._all(account, after or None):
+            if concerned(decode(item["message"])):
+                work(item)
+            if not may_go_on():
+                return str(item["sk"])
+        return None
+
+    def listed(
+        self, marks: Marks, limit: int, after: str | None, *, payload: bool = True
+    ) -> tuple[list[Json], str | None]:
+        """Dead letters, newest first, without purged ones, and the id after which the next page begins.
+
+        The page is shorter if the letters are large.
+        """
         account = marks.account
         answer = self.client.query(
-            TableName=self.table, KeyConditionExpression="pk = :pk AND sk < :after",
-            Limit=limit, ScanIndexForward=False,
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk AND sk < :after",
+            Limit=limit,
+            ScanIndexForward=False,
             ExpressionAttributeValues={":pk": {"S": f"{account}/d"}, ":after": {"S": after or "~"}},
-        )  # fmt: skip
-        items = [plain_item(item) for item in answer["Items"]]
-        shown = [_shown(item) for item in items if not _is_purged(decode(item["message"]), marks)]
-        return shown, items[-1]["sk"] if "LastEvaluatedKey" in answer else None
+        )
+        shown: list[Json] = []
+        size, last = 0, after
+        for item in map(plain_item, answer["Items"]):
+            if not _is_purged(decode(item["message"]), marks):
+                letter = _shown(item, payload=payload)
+                size += len(dumps(dumps(letter)).encode())  # the answer is JSON inside a JSON string
+                if shown and size > PAGE_BYTES:
+                    return shown, last
+                shown.append(letter)
+            last = item["sk"]
+        return shown, last if "LastEvaluatedKey" in answer else None
+
+    def one(self, marks: Marks, request_id: str) -> Json:
+        """The dead letter of a request. Raises NotFound."""
+        return _shown(self._get(marks, request_id))
+
+    def count(self, marks: Marks) -> Json:
+        """The number of dead letters, counted up to a limit, without those that a running purge will discard."""
+        found, last, more = 0, "", True
+        while more and found < _MOST_COUNTED:
+            letters, cursor = self.listed(marks, _MOST_COUNTED, last or None, payload=False)
+            found, last, more = found + len(letters), cursor or "", cursor is not None
+        return {"count": found, "more": more}
 
     def replay(self, marks: Marks, request_id: str, queue: Queue) -> None:
-        """Raises NotFound."""
+        """Queues a dead letter again. Raises NotFound."""
         self._replay(marks.account, self._get(marks, request_id), queue)
 
     def _replay(self, account: str, item: Item, queue: Queue) -> None:
-        """Queued again first, then removed: a crash in between leaves a dead letter whose replay changes nothing."""
-        queue.send(decode(item["message"])._replace(tries=0, replayed=True))
+        """Queues the message first, then removes the letter: if only the first happens, another replay is harmless."""
+        queue.send(account, decode(item["message"])._replace(tries=0, replayed=True))
         self._remove(account, item["sk"])
 
     def discard(self, marks: Marks, request_id: str) -> Json:
-        """Returns what it was. Raises NotFound."""
+        """Removes a dead letter and returns it. Raises NotFound."""
         item = self._get(marks, request_id)
         self._remove(marks.account, request_id)
         return _shown(item)
 
     def ids(self, account: str, after: str | None = None) -> Iterator[str]:
-        """Oldest first, read on as they are taken."""
+        """The ids of dead letters, oldest first; pages are read as needed."""
         for item in self._all(account, ProjectionExpression="sk", after=after):
             yield item["sk"]
 
@@ -98,9 +151,10 @@ class DeadLetters:
 
     def _all(self, account: str, after: str | None = None, **options: Any) -> Iterator[Item]:
         arguments: dict[str, Any] = {
-            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk > :after",
+            "TableName": self.table,
+            "KeyConditionExpression": "pk = :pk AND sk > :after",
             "ExpressionAttributeValues": {":pk": {"S": f"{account}/d"}, ":after": {"S": after or " "}},
-        } | options  # fmt: skip
+        } | options
         while True:
             page = self.client.query(**arguments)
             yield from map(plain_item, page["Items"])
@@ -109,25 +163,34 @@ class DeadLetters:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
-        letter = DeadLetter(reason, times.now(), encode(message))
+        """Stores a dead letter. `message` is that of the last try, with its number of tries."""
+        again = message._replace(tries=0, replayed=False)
+        letter = DeadLetter(reason, times.now(), encode(again), message.tries)
         item = {"pk": f"{account}/d", "sk": request_id} | attributes(letter)
         self.client.put_item(TableName=self.table, Item=raw(item))
 
 
-def _is_of(message: Message, source: str, cut: str) -> bool:
-    kept = message.orders if source == "shopper_activity" else message.writes
-    return any(entry.received <= cut for entry in kept)
-
-
 def _is_purged(message: Message, marks: Marks) -> bool:
-    return any(_is_of(message, source, mark.cut) for source, mark in marks.sources.items())
+    return any(marks.purged("shopper_activity", order.received) for order in message.orders)
 
 
-def _shown(item: Item) -> Json:
-    message = decode(item["message"])
-    subject: Json = {"action": None, "provider": None, "order_id": None}
-    for order in message.orders:
-        subject = {name: order.body.get(name) for name in subject}
-    for write in message.writes:
-        subject = {"action": write.action, "provider": None, "order_id": write.order_id}
-    return {"id": item["sk"], "reason": item["reason"], "failed_at": times.iso(item["failed_at"])} | subject
+def _shown(item: Item, *, payload: bool = True) -> Json:
+    letter = record_of(DeadLetter, item)
+    (order,) = decode(item["message"]).orders
+    body, (kind, value) = order.body, order.person or (None, None)
+    sent = {"occurred_at": times.iso(order.occurred), "person": {"kind": kind, "value": value} if kind else None}
+    return {
+        "id": item["sk"], "reason": letter.reason, "failed_at": times.iso(letter.failed_at),
+        "attempts": letter.attempts, "source": "shopper_activity", "received_at": times.iso(order.received),
+        "action": body.get("action"), "provider": body.get("provider"), "order_id": body.get("order_id"),
+        "currency": body.get("currency"), "amount": _amount(body.get("grand_total")),
+        "refund_amount": _amount(body.get("refund_amount")),
+        "payload": body | sent if payload else None,
+    }  # fmt: skip
+
+
+def _amount(value: Json) -> Json:
+    """The amount as text; None if it is no amount, which may be the reason of the failure."""
+    with suppress(InvalidOperation, ValueError, TypeError):
+        return None if value is None else text(Decimal(value))
+    return None

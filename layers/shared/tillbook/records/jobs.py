@@ -1,154 +1,229 @@
-"""Long work, page by page through the queue: each page is a message that sends the next one before it is acknowledged.
+"""Jobs: purges, erasures and rebuilds, each split into chains of pages that run in parallel.
 
-A page may run twice: its work is idempotent, and `page` in the job's item sees to it that only one chain goes on.
+A message names one page of a chain. The worker does the page's work, moves the chain to the next page, sends that page,
+and only then acknowledges the message. The last chain closes the job; it starts when all others are done. Pages may be
+delivered twice, so their work is idempotent, and a chain moves on only from its current page.
 """
 
 from __future__ import annotations
 
 import time
-from decimal import Decimal
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
-
-from tillbook.aws.items import attributes, plain_item, raw, record_of
-from tillbook.aws.retries import error_code
+from tillbook.aws.items import Item, attributes, plain_item, raw, record_of
+from tillbook.aws.writes import write_if
+from tillbook.records.messages import Step
 from tillbook.rules import times
 from tillbook.rules.errors import NotFound
 from tillbook.rules.identity import Source
 from tillbook.rules.json_text import Json
 
 KEPT_SECONDS = 30 * 24 * 3600
-_NOT_BEYOND = "page <= :page AND #status <> :end"
-
-
-class Step(NamedTuple):
-    """One page of a job, as it goes through the queue.
-
-    Attributes:
-        plan: sources that are left to walk through; this page is of the first.
-        page: its number. cursor: where it begins. done: what was done before it.
-        asked: of a purge or an erasure, when it was asked for (a stamp). person: whom an erasure takes, by our own id.
-        failed, reason: of a rebuild, how many orders could not be computed, and why the first could not.
-    """
-
-    account: str
-    job: str
-    kind: str
-    plan: list[Source]
-    page: int = 0
-    cursor: str | None = None
-    done: int = 0
-    asked: str = ""
-    person: str = ""
-    failed: int = 0
-    reason: str = ""
-
-    @property
-    def source(self) -> Source:
-        return self.plan[0]
-
-    def then(self, cursor: str | None, done: int) -> Step | None:
-        """The next page's step: of the same part of the plan if there is a cursor; None at the end of the plan."""
-        plan = self.plan if cursor is not None else self.plan[1:]
-        if not plan:
-            return None
-        return self._replace(plan=plan, page=self.page + 1, cursor=cursor, done=self.done + done)
+MOST_CHAINS = 16  # for each source: one for each bucket
+_ORDERS_A_CHAIN = 5000
+_OPEN = "jobs"  # partition of the list of jobs that have not ended
+# A: does page 3   B: does page 3, which was delivered twice
+# A: moves the chain to page 4   B: moves it to page 4 -> refused, or B would send page 4 a second time.
+_PAGE_IS_CURRENT = "attribute_not_exists(page) OR page = :page"
+# A: fails the job after a page's last try   B: closes the job, since a copy of that page succeeded -> refused.
+_IS_OPEN = "#status = :queued OR #status = :running"
 
 
 class Job(NamedTuple):
-    """How far a purge, an erasure or a rebuild is, kept for 30 days.
+    """A purge, an erasure or a rebuild, kept for 30 days.
 
     Key: `{account}/j`, `{job id}`.
 
     Attributes:
-        kind; status: queued, running, done or failed. page: the next one. done, total: orders, or events of an erasure.
-        asked_at: a stamp. error: why it failed. ttl.
+        kind; status: queued, running, done or failed. asked_at: stamp of receipt of the request.
+        sources: separated by spaces. parts: number of chains for each source. person: id of the person to erase (ours).
+        total: number of orders, or of events in an erasure. error: reason of the failure. ttl.
     """
 
     kind: str
     status: str
-    page: Decimal | int  # no default: updates compare it
-    done: Decimal | int
-    total: Decimal | int
     asked_at: str
-    ttl: int = 0
+    sources: str
+    parts: int = 1
+    person: str = ""
+    total: int = 0
     error: str = ""
+    ttl: int = 0
+
+    @property
+    def chains(self) -> int:
+        """The number of chains without the one that closes the job. It is also the number of that chain."""
+        return len(self.sources.split()) * self.parts
+
+    @property
+    def is_open(self) -> bool:
+        return self.status in ("queued", "running")
+
+    def part(self, chain: int) -> tuple[Source, int]:
+        """(source, part) that a chain works on, with part from 0 to `parts` - 1."""
+        return self.sources.split()[chain // self.parts], chain % self.parts  # type: ignore[return-value]
+
+
+class Chain(NamedTuple):
+    """The progress of a chain. A chain that has not begun has no item.
+
+    Key: `{account}/j`, `{job id}/{number, two digits}`.
+
+    Attributes:
+        page: number of the next page. cursor: place where it begins, in the worker's own form; empty for the start.
+        ended: whether there is no next page.
+        done: number of orders, or of events in an erasure.
+        failed, reason: number of orders that a rebuild could not compute, and the reason for the first of them.
+        touched_at: stamp of the last end of a page, or of its last resending. resent: number of resendings since a
+            page ended.
+    """
+
+    page: int = 0
+    cursor: str = ""
+    ended: bool = False
+    done: int = 0
+    failed: int = 0
+    reason: str = ""
+    touched_at: str = ""
+    resent: int = 0
+    ttl: int = 0
+
+
+class OpenJob(NamedTuple):
+    """An entry in the list of open jobs, which is searched for jobs without progress.
+
+    Key: `jobs`, `{account}/{job id}`.
+
+    Attributes: ttl.
+    """
+
+    ttl: int = 0
+
+
+class Progress(NamedTuple):
+    """The result of a page, with the fields of Chain. `done` and `failed` are those of this page alone."""
+
+    cursor: str = ""
+    ended: bool = False
+    done: int = 0
+    failed: int = 0
+    reason: str = ""
+
+
+def parts_for(orders: int) -> int:
+    """The number of chains for a number of orders."""
+    return min(MOST_CHAINS, 1 + orders // _ORDERS_A_CHAIN)
 
 
 class Jobs:
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
 
-    def start(self, step: Step, total: int) -> bool:
-        """Notes the job before its first message is sent. False if it stands already."""
-        job = Job(step.kind, "queued", 0, 0, total, times.now(), int(time.time()) + KEPT_SECONDS)
-        item = {"pk": f"{step.account}/j", "sk": step.job} | attributes(job)
-        try:
-            # A schedule that fires twice names the same job.
-            self.client.put_item(TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
+    def start(self, account: str, job_id: str, job: Job) -> bool:
+        """Stores a job, before its first messages are sent. Returns False if a job with the id exists."""
+        ttl = int(time.time()) + KEPT_SECONDS
+        open_job = {"pk": _OPEN, "sk": f"{account}/{job_id}"} | attributes(OpenJob(ttl))
+        self.client.put_item(TableName=self.table, Item=raw(open_job))
+        item = {"pk": f"{account}/j", "sk": job_id} | attributes(job._replace(ttl=ttl))
+        return write_if(
+            self.client.put_item, TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk)"
+        )
 
-    def advance(self, step: Step, done: int, *, finished: bool, error: str = "") -> bool:
-        """After a page. False if another delivery of it has gone on already, or has come to the end.
+    def read(self, account: str, job_id: str) -> tuple[Job | None, dict[int, Chain]]:
+        """A job (None if unknown) and its chains by number, by one consistent query."""
+        answer = self.client.query(
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :job)",
+            ConsistentRead=True,
+            ExpressionAttributeValues=raw({":pk": f"{account}/j", ":job": job_id}),
+        )
+        items = {item["sk"][len(job_id) :]: item for item in map(plain_item, answer["Items"])}
+        job = record_of(Job, items.pop("")) if "" in items else None
+        chains = {int(name[1:]): record_of(Chain, item) for name, item in items.items() if name[0] == "/"}
+        if job is None:
+            return None, {}
+        return job, {number: chains.get(number, Chain()) for number in range(job.chains + 1)}
 
-        With an `error` a finished job has failed. Another chain of its pages may still go on: it ends by what it found.
-        """
-        status = ("failed" if error else "done") if finished else "running"
-        total = (
-            ", #total = :done" if finished else ""
-        )  # orders came and went meanwhile: what was done is what there was
-        total += ", #error = :error" if error else " REMOVE #error"  # of a try that failed before
-        return self._update(
-            # A: ends page 0, one of two      B: meanwhile finds nothing more behind page 0: done
-            # A's page 1 ends -> refused, or the job would be running for ever.
-            step, f"SET page = :next, done = :done, #status = :status{total}", _NOT_BEYOND,
-            {":next": step.page + 1, ":page": step.page, ":done": step.done + done, ":status": status, ":end": "done"}
-            | ({":error": error} if error else {}),
-        )  # fmt: skip
+    def move(self, step: Step, chain: Chain, progress: Progress) -> Chain | None:
+        """Moves a chain to its next page and returns it. None if another delivery of the page moved it first."""
+        moved = Chain(
+            step.page + 1,
+            progress.cursor,
+            progress.ended,
+            chain.done + progress.done,
+            chain.failed + progress.failed,
+            chain.reason or progress.reason,
+            times.now(),
+            ttl=int(time.time()) + KEPT_SECONDS,
+        )
+        return moved if self._put(step, moved) else None
 
-    def fail(self, step: Step, reason: str) -> None:
-        """Where no other delivery of the page has gone on. One that does so later makes it a running job again."""
-        self._update(
-            step, "SET #status = :status, #error = :error", _NOT_BEYOND,
-            {":status": "failed", ":error": reason, ":end": "done", ":page": step.page},
-        )  # fmt: skip
+    def resend(self, step: Step, chain: Chain) -> bool:
+        """Notes that a page is sent again. Returns False if the chain has moved on."""
+        ttl = int(time.time()) + KEPT_SECONDS
+        return self._put(step, chain._replace(touched_at=times.now(), resent=chain.resent + 1, ttl=ttl))
 
-    def is_current(self, step: Step) -> bool:
-        """False where another delivery of this page has gone on. A page may come before the one that sent it ends."""
-        job = self._get(step.account, step.job)
-        return job is not None and job.page <= step.page and job.status != "done"
+    def _put(self, step: Step, chain: Chain) -> bool:
+        place: Item = {"pk": f"{step.account}/j", "sk": f"{step.job}/{step.chain:02d}", "page": 0}
+        item = place | attributes(chain)
+        return write_if(
+            self.client.put_item,
+            TableName=self.table,
+            Item=raw(item),
+            ConditionExpression=_PAGE_IS_CURRENT,
+            ExpressionAttributeValues=raw({":page": step.page}),
+        )
+
+    def running(self, account: str, job_id: str) -> None:
+        self._set(account, job_id, "running", "")
+
+    def end(self, account: str, job_id: str, error: str = "") -> bool:
+        """Ends a job, as failed if there is an `error`. Returns False if it had ended before."""
+        # The id of an erased person is removed.
+        written = self._set(account, job_id, "failed" if error else "done", error, " REMOVE person")
+        self.forget_open(account, job_id)
+        return written
+
+    def _set(self, account: str, job_id: str, status: str, error: str, more: str = "") -> bool:
+        values = {":status": status, ":error": error, ":queued": "queued", ":running": "running"}
+        return write_if(
+            self.client.update_item,
+            TableName=self.table,
+            Key=raw({"pk": f"{account}/j", "sk": job_id}),
+            UpdateExpression=f"SET #status = :status, #error = :error{more}",
+            ConditionExpression=_IS_OPEN,
+            ExpressionAttributeNames={"#status": "status", "#error": "error"},
+            ExpressionAttributeValues=raw(values),
+        )
+
+    def forget_open(self, account: str, job_id: str) -> None:
+        self.client.delete_item(TableName=self.table, Key=raw({"pk": _OPEN, "sk": f"{account}/{job_id}"}))
+
+    def open(self, after: str) -> Iterator[tuple[str, str]]:
+        """(account, job id) of jobs that have not ended, after one; pages are read as needed."""
+        arguments: dict[str, Any] = {
+            "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk > :after", "ConsistentRead": True,
+            "ExpressionAttributeValues": raw({":pk": _OPEN, ":after": after}),
+        }  # fmt: skip
+        while True:
+            page = self.client.query(**arguments)
+            for item in map(plain_item, page["Items"]):
+                account, _, job_id = item["sk"].partition("/")
+                yield account, job_id
+            if "LastEvaluatedKey" not in page:
+                return
+            arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def shown(self, account: str, job_id: str) -> Json:
-        """Raises NotFound."""
-        job = self._get(account, job_id)
+        """A job in the published shape. Raises NotFound."""
+        job, chains = self.read(account, job_id)
         if job is None:
             raise NotFound("There is no such job.")
+        done = sum(chain.done for chain in chains.values())
+        # Orders are added and deleted while the job runs, so at its end the total is the number done.
+        total = done if job.status == "done" else max(job.total, done)
         return {
-            "job_id": job_id, "kind": job.kind, "status": job.status, "done": int(job.done),
-            "total": int(max(job.total, job.done)), "error": job.error or None,
+            "job_id": job_id, "kind": job.kind, "status": job.status, "done": done, "total": total,
+            "error": job.error or None,
         }  # fmt: skip
-
-    def _get(self, account: str, job_id: str) -> Job | None:
-        answer = self.client.get_item(
-            TableName=self.table, Key=raw({"pk": f"{account}/j", "sk": job_id}), ConsistentRead=True
-        )
-        return record_of(Job, plain_item(answer["Item"])) if answer.get("Item") else None
-
-    def _update(self, step: Step, update: str, condition: str, values: dict[str, Any]) -> bool:
-        names = {f"#{name}": name for name in ("status", "total", "error") if f"#{name}" in update + condition}
-        try:
-            self.client.update_item(
-                TableName=self.table, Key=raw({"pk": f"{step.account}/j", "sk": step.job}),
-                UpdateExpression=update, ConditionExpression=condition, ExpressionAttributeNames=names,
-                ExpressionAttributeValues=raw(values),
-            )  # fmt: skip
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True

@@ -1,4 +1,4 @@
-"""API keys: secrets of an account, of which only the SHA-256 is kept."""
+"""API keys: secrets of an account. Only their SHA-256 is stored."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from typing import Any, NamedTuple
 
 from tillbook.aws.items import attributes, plain_item, raw, record_of
 from tillbook.rules import times
-from tillbook.rules.errors import NotFound, Unauthenticated
+from tillbook.rules.errors import Conflict, NotFound, Unauthenticated
 
 ROLES = ("ingest", "admin")
+MOST_KEYS = 1000  # in an account, including revoked keys; they are listed on one page
 CACHE_SECONDS = 60.0
 _CACHE_SIZE = 1000
 
 
 class ApiKey(NamedTuple):
-    """What may be shown of a key; the secret is nowhere.
+    """An API key without its secret, which is not stored.
 
     Key: `#key/{sha256}`, `k`.
 
     Attributes:
-        id, label: how it is named. account, role: what it is for. created: a time. used: the day of last use
-        (YYYY-MM-DD). revoked: whether it is.
+        id, label: its names. account, role: its permissions. created: time of creation. used: day of last use
+        (YYYY-MM-DD). revoked: whether it is revoked. created_by: id of the key that created it; empty for the command
+        line.
     """
 
     id: str
@@ -35,13 +37,18 @@ class ApiKey(NamedTuple):
     created: str
     used: str = ""
     revoked: bool = False
+    created_by: str = ""
 
     def may(self, role: str) -> bool:
         return role == self.role or self.role == "admin"
 
+    def shown(self) -> dict[str, Any]:
+        """The key as an answer to its own request shows it."""
+        return {"id": self.id, "label": self.label or None, "role": self.role}
+
 
 class KeyEntry(NamedTuple):
-    """Lists the keys of an account.
+    """An entry in the list of an account's keys.
 
     Key: `{account}/k`, `{key id}`.
 
@@ -56,14 +63,14 @@ def sha256_of(secret: str) -> str:
 
 
 class Keys:
-    """Looked up by hash; a found key is kept for a minute, so a revoked one works for at most that long."""
+    """The API keys, which are found by hash. They are cached for a minute, so a revoked key works up to a minute."""
 
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
         self._cache: dict[str, tuple[float, ApiKey]] = {}
 
     def authenticate(self, secret: str) -> ApiKey:
-        """Raises Unauthenticated for an unknown or revoked key."""
+        """The key of a secret. Raises Unauthenticated for an unknown or revoked key."""
         digest = sha256_of(secret)
         until, key = self._cache.get(digest, (0.0, None))
         if key is None or until < time.monotonic():
@@ -77,16 +84,22 @@ class Keys:
             self._note_use(digest, key)
         return key
 
-    def create(self, account: str, role: str, label: str = "", *, secret: str | None = None) -> tuple[ApiKey, str]:
-        """A new key and its secret, which is told this once. Raises ValueError for an unknown role."""
-        if role not in ROLES:
-            raise ValueError(f"role must be one of {', '.join(ROLES)}")
+    def create(
+        self, account: str, role: str, label: str = "", *, secret: str | None = None, created_by: str = ""
+    ) -> tuple[ApiKey, str]:
+        """Creates a key with role and label that `contract.management.new_key` checked.
+
+        Returns it with its secret, which is not available later. Raises Conflict if the account has too many keys.
+        """
+        if len(self._digests(account)) >= MOST_KEYS:
+            raise Conflict(f"The account has {MOST_KEYS} keys, which is the limit.")
         if secret is None:
-            import secrets  # here, since no function makes keys
+            import secrets  # imported here, since few functions create keys
 
             secret = f"tb_{secrets.token_urlsafe(32)}"
         digest = sha256_of(secret)
-        key = ApiKey(digest[:12], account, role, label, times.iso(times.now()[:14] + "000000"))
+        created = times.iso(times.now()[:14] + "000000")
+        key = ApiKey(digest[:12], account, role, label, created, created_by=created_by)
         item = {"pk": f"#key/{digest}", "sk": "k"} | attributes(key)
         entry = {"pk": f"{account}/k", "sk": key.id} | attributes(KeyEntry(digest))
         self.client.transact_write_items(
@@ -98,19 +111,24 @@ class Keys:
         return key, secret
 
     def of(self, account: str) -> list[ApiKey]:
-        return [key for digest in self._digests(account) if (key := self._read(digest))]
+        """All keys of an account, newest first."""
+        from tillbook.aws.reads import batch_get  # imported here, since few functions list keys
+
+        places = [raw({"pk": f"#key/{digest}", "sk": "k"}) for digest in self._digests(account)]
+        found = [record_of(ApiKey, item) for item in batch_get(self.client, self.table, places)]
+        return sorted(found, key=lambda key: (key.created, key.id), reverse=True)
 
     def revoke(self, account: str, key_id: str) -> ApiKey:
-        """Raises NotFound. Warm functions notice within a minute."""
+        """Revokes a key for ever. Warm functions apply this within a minute. Raises NotFound."""
         for digest in self._digests(account):
-            if digest.startswith(key_id) and len(key_id) >= 12:
+            if digest[:12] == key_id:
                 self.client.update_item(
-                    TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
+                    TableName=self.table,
+                    Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
                     UpdateExpression="SET revoked = :yes",
                     ExpressionAttributeValues={":yes": {"BOOL": True}},
-                )  # fmt: skip
-                key = self._read(digest)
-                if key:
+                )
+                if key := self._read(digest, consistent=True):
                     return key
         raise NotFound(f"Account {account} has no key {key_id}.")
 
@@ -127,35 +145,38 @@ class Keys:
                 return digests
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
-    def _read(self, digest: str) -> ApiKey | None:
-        answer = self.client.get_item(TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}))
+    def _read(self, digest: str, *, consistent: bool = False) -> ApiKey | None:
+        answer = self.client.get_item(
+            TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}), ConsistentRead=consistent
+        )
         if not answer.get("Item"):
             return None
         return record_of(ApiKey, plain_item(answer["Item"]))
 
     def _note_use(self, digest: str, key: ApiKey) -> None:
-        """The day of last use: one write a day for each warm function."""
+        """Notes the day of last use, by one write a day for each warm function."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         today = times.iso(times.now())[:10]
         if key.used >= today:
             return
-        # Where it fails another function noted it, or will: no order waits for a note.
+        # A failure is ignored: another function has noted the day, or will, and the request must not fail.
         with suppress(ClientError, BotoCoreError):
             self.client.update_item(
-                TableName=self.table, Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
+                TableName=self.table,
+                Key=raw({"pk": f"#key/{digest}", "sk": "k"}),
                 UpdateExpression="SET used = :today",
-                # Only a key that stands, and never back to an earlier day.
+                # The key must exist, and the day must not move back.
                 ConditionExpression="attribute_exists(pk) AND (attribute_not_exists(used) OR used < :today)",
                 ExpressionAttributeValues={":today": {"S": today}},
-            )  # fmt: skip
+            )
 
 
 def secret_of(authorization: str | None, *, basic: bool) -> str:
-    """The key of an Authorization header: Bearer, or (v3) Basic with the key as the user name.
+    """The secret in an Authorization header: Bearer, or (if `basic`) Basic with the secret as the user name.
 
-    Clients in use send the user name with and without the colon, and some break the base64 by a newline.
-    Raises Unauthenticated.
+    Real clients send the user name with and without the colon, and some put a newline into the base64. Raises
+    Unauthenticated.
     """
     scheme, _, credentials = (authorization or "").strip().partition(" ")
     secret = ""

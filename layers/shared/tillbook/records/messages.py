@@ -1,7 +1,7 @@
-"""What goes through the queue: versioned, bounded, e-mails hashed before anything gets here.
+"""Messages of the queues: versioned and bounded in size. E-mail addresses are hashed before they get here.
 
-A message is JSON, or `z` and the base64 of its zlib where that makes it smaller or the text has characters that SQS
-refuses. Version 1. A function may still meet messages of the version before its own: keep reading them.
+A message is JSON, or `z` and the base64 of the zlib-compressed JSON if it is large or has characters that SQS refuses.
+The version is 1. During a deployment a function may receive messages of the previous version, which it must accept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tillbook.records.jobs import Step
 from tillbook.rules.errors import Unavailable
 from tillbook.rules.identity import Person
 from tillbook.rules.json_text import Json, dumps, loads
@@ -20,13 +19,14 @@ if TYPE_CHECKING:
     from tillbook.ledger.activities import Activity
 
 VERSION = 1
-MAX_BYTES = 1_000_000  # a message and a SendMessageBatch: 1 MiB each, less the envelope
-MAX_ORDERS = 100  # a packed message fails, is retried and times out as one
-_COMPRESS_FROM = 48_000  # SQS bills by 64 KiB
+MAX_BYTES = 1_000_000  # of a message and of a SendMessageBatch: SQS allows 1 MiB each, including the envelope
+MAX_ORDERS = 100  # in a message, which fails, is retried and times out as a whole
+_COMPRESS_FROM = 48_000  # bytes; SQS bills units of 64 KiB
+_ALL_ACCOUNTS = "*"  # cannot be an account's id
 
 
 class QueuedOrder(NamedTuple):
-    """One accepted v3 event. Times are stamps; `event_id` is its identity; `person` is [kind, value]."""
+    """One accepted v3 event. Times are stamps; `event_id` is its identity; `person` is [kind, value], or []."""
 
     account: str
     request_id: str
@@ -40,49 +40,63 @@ class QueuedOrder(NamedTuple):
     notes: Sequence[str] = ()
 
     def person_id(self) -> str:
-        """Our own, also where the rest of it cannot be read."""
-        return Person(*self.person).id_in(self.account)  # type: ignore[arg-type]
+        """Our own id of the person, empty for nobody. It works even if the rest of the event cannot be read."""
+        named = self._person()
+        return named.id_in(self.account) if named else ""
+
+    def _person(self) -> Person | None:
+        return Person(*self.person) if self.person else None  # type: ignore[arg-type]
 
     def activity(self) -> Activity:
         from tillbook.contract.activity import amounts_of
         from tillbook.ledger.activities import Activity
-        from tillbook.rules.addresses import match_keys  # here, since who queues an order does not apply it
+        from tillbook.rules.addresses import match_keys  # imported here, since functions that queue do not need it
 
         total, refund, currency = amounts_of(self.body)
         shipping, billing = match_keys(self.body.get("shipping_address"), self.body.get("billing_address"))
         return Activity(
-            account=self.account, provider=self.body["provider"], order_id=self.body["order_id"],
-            event_id=self.event_id, request_id=self.request_id, occurred=self.occurred, received=self.received,
-            position=self.position, action=self.body["action"], person=Person(*self.person),  # type: ignore[arg-type]
-            body=self.body, total=total, refund=refund, currency=currency, content_hash=self.content_hash,
-            shipping=shipping, billing=billing,
-        )  # fmt: skip
+            account=self.account,
+            provider=self.body["provider"],
+            order_id=self.body["order_id"],
+            event_id=self.event_id,
+            request_id=self.request_id,
+            occurred=self.occurred,
+            received=self.received,
+            position=self.position,
+            action=self.body["action"],
+            person=self._person(),
+            body=self.body,
+            total=total,
+            refund=refund,
+            currency=currency,
+            content_hash=self.content_hash,
+            shipping=shipping,
+            billing=billing,
+            notes=self.notes,
+        )
 
 
-class QueuedWrite(NamedTuple):
-    """A v1 write that is about to be made. Sent before the write, so that what hangs on it survives any crash."""
+class Step(NamedTuple):
+    """One page of a chain of a job, as a message names it. `page` counts from 0."""
 
     account: str
-    order_key: str
-    order_id: str
-    action: str
-    request_id: str
-    received: str
-    notes: Sequence[str] = ()
+    job: str
+    chain: int = 0
+    page: int = 0
 
 
 class Message(NamedTuple):
-    """`tries` counts the tries that were made before this message was sent (it may be a second one)."""
+    """The content of a message. `tries` counts the tries before this message was sent: it may be a resent one."""
 
     orders: Sequence[QueuedOrder] = ()
-    writes: Sequence[QueuedWrite] = ()
     steps: Sequence[Step] = ()
-    nightly: Sequence[str] = ()  # account id to go on behind; a space for the start
+    nightly: Sequence[str] = ()  # start rebuilds of all accounts after this one; a space for the start
+    watch: Sequence[str] = ()  # check open jobs for progress, after this account and job; a space for the start
     tries: int = 0
-    replayed: bool = False  # was a dead letter, whose request is noted as failed
+    replayed: bool = False  # whether it is a replayed dead letter, whose request has the outcome `failed`
 
 
-_PARTS = {"orders": QueuedOrder, "writes": QueuedWrite, "steps": Step}
+_PARTS = {"orders": QueuedOrder, "steps": Step}
 
 
 def encode(message: Message) -> str:
@@ -91,7 +105,7 @@ def encode(message: Message) -> str:
         if value:
             content[name] = [_fields(entry) for entry in value] if name in _PARTS else value
     text = dumps(content)
-    # XML's non-characters may not stand in a message.
+    # SQS refuses messages with characters that XML does not allow.
     if len(text) >= _COMPRESS_FROM or "\ufffe" in text or "\uffff" in text:
         return "z" + b64encode(zlib.compress(text.encode(), 6)).decode()
     return text
@@ -102,7 +116,7 @@ def _fields(entry: Any) -> dict[str, Json]:
 
 
 def decode(text: str) -> Message:
-    """Raises ValueError for a version this code does not know."""
+    """The content of a message's text. Raises ValueError for an unknown version."""
     if text.startswith("z"):
         text = zlib.decompress(b64decode(text[1:])).decode()
     content = loads(text, ours=True)
@@ -115,45 +129,55 @@ def decode(text: str) -> Message:
 
 
 def _known(kind: Any, content: dict[str, Json]) -> Any:
-    # What a newer version of this code added is left out: while a deployment goes on, both take from the queue.
+    # Unknown fields are ignored: during a deployment, a newer version of this code may have sent the message.
     return kind(**{name: content[name] for name in kind._fields if name in content})
 
 
 class Queue:
-    """The orders queue."""
+    """The queue of orders or that of jobs.
+
+    Both are fair queues: a message carries its account as MessageGroupId, and SQS delivers messages of other accounts
+    before those of an account with a backlog.
+    """
 
     def __init__(self, client: Any, url: str) -> None:
         self.client, self.url = client, url
 
-    def send(self, message: Message, *, delay_seconds: int = 0) -> None:
-        """Raises Unavailable if the queue did not take it."""
-        self._call(self.client.send_message, MessageBody=encode(message), DelaySeconds=delay_seconds)
+    def send(self, account: str, message: Message, *, delay_seconds: int = 0) -> None:
+        """Sends a message of one account, or with "" of all accounts. Raises Unavailable."""
+        self._call(
+            self.client.send_message,
+            MessageBody=encode(message),
+            DelaySeconds=delay_seconds,
+            MessageGroupId=account or _ALL_ACCOUNTS,
+        )
 
-    def send_orders(self, orders: Sequence[QueuedOrder], *, tries: int = 0) -> None:
-        """Packs many orders into few messages. Raises Unavailable if any of them was not taken."""
+    def send_orders(self, orders: Sequence[QueuedOrder], *, tries: int = 0, replayed: bool = False) -> None:
+        """Packs many orders of one account into few messages. Raises Unavailable if any message was refused."""
         bodies: list[str] = []
         for start in range(0, len(orders), MAX_ORDERS):
-            bodies += _bodies(list(orders[start : start + MAX_ORDERS]), tries)
+            bodies += _bodies(list(orders[start : start + MAX_ORDERS]), tries, replayed)
+        account = orders[0].account
         if len(bodies) == 1:
-            self._call(self.client.send_message, MessageBody=bodies[0])
+            self._call(self.client.send_message, MessageBody=bodies[0], MessageGroupId=account)
             return
         batch: list[str] = []
         for body in [*bodies, None]:
             if body is None or len(batch) == 10 or sum(map(_size, batch)) + _size(body) > MAX_BYTES:
-                self._send_batch(batch)
+                self._send_batch(account, batch)
                 batch = []
             if body is not None:
                 batch.append(body)
 
-    def _send_batch(self, bodies: list[str]) -> None:
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+    def _send_batch(self, account: str, bodies: list[str]) -> None:
+        entries = [{"Id": str(i), "MessageBody": body, "MessageGroupId": account} for i, body in enumerate(bodies)]
         for _ in range(3):
             failed = self._call(self.client.send_message_batch, Entries=entries).get("Failed") or []
             if not failed:
                 return
             again = {entry["Id"] for entry in failed}
             entries = [entry for entry in entries if entry["Id"] in again]
-        raise Unavailable("Not all of it could be queued. Sending it again is safe.")
+        raise Unavailable("Only part of the orders could be queued. It is safe to send all of them again.")
 
     def _call(self, call: Any, **arguments: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -168,11 +192,11 @@ def _size(body: str) -> int:
     return len(body.encode())
 
 
-def _bodies(orders: list[QueuedOrder], tries: int) -> list[str]:
-    # Bounded also as it is unpacked: ten messages are unpacked at once.
+def _bodies(orders: list[QueuedOrder], tries: int, replayed: bool) -> list[str]:
+    # The uncompressed size is bounded, too: a function unpacks ten messages at once.
     if len(orders) == 1 or sum(len(dumps(order.body)) for order in orders) <= MAX_BYTES:
-        body = encode(Message(orders=orders, tries=tries))
+        body = encode(Message(orders=orders, tries=tries, replayed=replayed))
         if _size(body) <= MAX_BYTES or len(orders) == 1:
             return [body]
     middle = len(orders) // 2
-    return _bodies(orders[:middle], tries) + _bodies(orders[middle:], tries)
+    return _bodies(orders[:middle], tries, replayed) + _bodies(orders[middle:], tries, replayed)

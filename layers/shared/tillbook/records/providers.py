@@ -1,6 +1,6 @@
-"""Which providers an account's v3 orders come from, so that an order is found by its id alone.
+"""The providers of an account's v3 orders, so that an order can be found by its id alone.
 
-Noted by each warm function the first time it meets one.
+Each warm function notes a provider when it first sees it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tillbook.aws.items import raw
 
-# An order id is looked for at this many; more providers than a shop has, and a bound on what a look-up costs.
+# Most providers at which an order id is searched: more than a shop has. It bounds the cost of a search.
 MOST = 50
 
 
@@ -36,9 +36,11 @@ class Providers:
         self._met.add((account, provider))
 
     def of(self, account: str) -> list[str]:
-        """The first of them by name, at most MOST."""
+        """The first MOST providers of an account, by name."""
         answer = self.client.query(
-            TableName=self.table, KeyConditionExpression="pk = :pk", Limit=MOST,
+            TableName=self.table,
+            KeyConditionExpression="pk = :pk",
+            Limit=MOST,
             ExpressionAttributeValues={":pk": {"S": f"{account}/v"}},
-        )  # fmt: skip
+        )
         return [item["sk"]["S"] for item in answer["Items"]]

@@ -1,7 +1,7 @@
-"""Requests of a valid key that were refused: route, reasons and names of fields, never what was sent.
+"""Rejected requests of a valid key or connection: route, reasons and names of fields, but no values that were sent.
 
-Bounded, so that a client which loops on a bad request cannot run up a bill: at most 1,000 a key and day, and a warm
-function that met the end of that asks again only after ten minutes.
+At most 1,000 rejections of a key are recorded each day, so that a client that repeats a bad request causes no large
+bill. A warm function that reaches this limit checks it again after ten minutes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tillbook.aws.items import raw
-from tillbook.aws.retries import error_code
 from tillbook.aws.telemetry import logger
+from tillbook.aws.writes import write_if
+from tillbook.records.connections import Connection
 from tillbook.records.keys import ApiKey
-from tillbook.records.transactions import Transaction, Transactions
+from tillbook.records.outcomes import Outcome, Outcomes
 from tillbook.rules.errors import Invalid, Problem
 from tillbook.rules.identity import is_email
 
@@ -25,11 +26,13 @@ _MAX_FIELDS = 20
 _KEPT_SECONDS = 2 * 24 * 3600
 _RECORDED = frozenset({400, 409, 413, 415, 422})
 
+Sender = ApiKey | Connection
+
 _paused_until: dict[str, float] = {}
 
 
 class RejectionCount(NamedTuple):
-    """How many requests of a key were refused and noted on a day.
+    """The number of rejections that were recorded for a key on a day.
 
     Key: `{account}/l`, `{yyyymmdd}/{key id}`.
 
@@ -40,9 +43,17 @@ class RejectionCount(NamedTuple):
     ttl: int = 0
 
 
-def note(client: Any, records_table: str, key: ApiKey, route: str, request_id: str, received: str, problem: Problem,
-         order_id: object) -> None:  # fmt: skip
-    """Never fails: an answer does not hang on it."""
+def note(
+    client: Any,
+    records_table: str,
+    key: Sender,
+    route: str,
+    request_id: str,
+    received: str,
+    problem: Problem,
+    order_id: object,
+) -> None:
+    """Records a rejection. An error is logged only, since the answer must not depend on it."""
     if problem.status not in _RECORDED or _paused_until.get(key.id, 0.0) > time.monotonic():
         return
     names, reason = [], problem.code
@@ -52,30 +63,36 @@ def note(client: Any, records_table: str, key: ApiKey, route: str, request_id: s
     elif problem.status in (413, 415, 400):
         reason = problem.message
     named = order_id if isinstance(order_id, str) and len(order_id) <= 255 and not is_email(order_id) else ""
-    rejected = Transaction(
-        key.account, "orders_api" if " /v1/" in route else "shopper_activity", request_id, "rejected", received,
-        "rejected", "", named, reason=reason[:2000], route=route, key_label=key.label or key.id, fields=names,
-    )  # fmt: skip
+    rejected = Outcome(
+        key.account,
+        "orders_api" if " /v1/" in route else "shopper_activity",
+        request_id,
+        "rejected",
+        received,
+        "rejected",
+        "",
+        named,
+        reason=reason[:2000],
+        route=route,
+        key_label=key.label or key.id,
+        fields=names,
+    )
     try:
         if _is_within_the_day(client, records_table, key, received[:8]):
-            Transactions(client, records_table).record([rejected])
+            Outcomes(client, records_table).record([rejected])
         else:
             _paused_until[key.id] = time.monotonic() + _PAUSE_SECONDS
     except (ClientError, BotoCoreError) as error:
         logger.warning("rejection not noted", exc_info=error, account=key.account)
 
 
-def _is_within_the_day(client: Any, records_table: str, key: ApiKey, day: str) -> bool:
-    try:
-        client.update_item(
-            TableName=records_table, Key=raw({"pk": f"{key.account}/l", "sk": f"{day}/{key.id}"}),
-            UpdateExpression="ADD requests :one SET #ttl = :ttl",
-            ConditionExpression="attribute_not_exists(requests) OR requests < :most",
-            ExpressionAttributeNames={"#ttl": "ttl"},
-            ExpressionAttributeValues=raw({":one": 1, ":most": A_DAY, ":ttl": int(time.time()) + _KEPT_SECONDS}),
-        )  # fmt: skip
-    except ClientError as error:
-        if error_code(error) == "ConditionalCheckFailedException":
-            return False
-        raise
-    return True
+def _is_within_the_day(client: Any, records_table: str, key: Sender, day: str) -> bool:
+    return write_if(
+        client.update_item,
+        TableName=records_table,
+        Key=raw({"pk": f"{key.account}/l", "sk": f"{day}/{key.id}"}),
+        UpdateExpression="ADD requests :one SET #ttl = :ttl",
+        ConditionExpression="attribute_not_exists(requests) OR requests < :most",
+        ExpressionAttributeNames={"#ttl": "ttl"},
+        ExpressionAttributeValues=raw({":one": 1, ":most": A_DAY, ":ttl": int(time.time()) + _KEPT_SECONDS}),
+    )

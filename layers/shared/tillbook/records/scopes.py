@@ -1,9 +1,10 @@
-"""Which scope of an account's source is current, and which people were erased.
+"""The current scope of each source of an account, and the erased people.
 
-A purge begins a new generation of its source; what was received up to its `cut` belongs to none. An erasure takes what
-names its person and was received up to its cut. Both are one conditional write, and are answered only when the write
-was acknowledged before its cut and the cut has passed (commit wait). So whoever holds something that was received after
-a cut, and reads the mark then, sees it; and nothing that is received after the answer is up to the cut.
+A purge starts a new generation of its source, and removes everything received up to its `cut`. An erasure removes
+everything that names its person and was received up to its cut. Each is one conditional write of a mark. It is answered
+only if the write was acknowledged before its cut, and after the cut has passed (commit wait). Hence a reader that reads
+the mark after it received something later than a cut sees the cut; and anything received after the answer is later than
+the cut.
 """
 
 from __future__ import annotations
@@ -14,17 +15,18 @@ from typing import Any, NamedTuple
 
 from tillbook.aws.items import raw, record_of
 from tillbook.aws.reads import batch_get
-from tillbook.aws.retries import error_code, is_passing
-from tillbook.ledger.items import SOURCE_LETTER, SOURCES, Scope
+from tillbook.aws.retries import is_passing
+from tillbook.aws.writes import write_if
+from tillbook.ledger.items import Scope
 from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
-from tillbook.rules.identity import Source
+from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Source
 
-COMMIT_WAIT_SECONDS = 1.0  # longer than clocks differ and a write takes, as a rule
-# A: marks a purge with cut 1, the write is late   B: marks one with cut 2, which is acknowledged
-# A's write arrives -> refused: a cut never goes back.
+COMMIT_WAIT_SECONDS = 1.0  # usually longer than a write takes and clocks differ
+# A: marks a purge with cut 1, and the write is late   B: marks a purge with cut 2, which is acknowledged
+# A's write arrives -> refused: a cut never moves back.
 CUT_IS_LATER = "attribute_not_exists(cut) OR cut < :cut"
-# A: answers a purge with cut 1   B: answers one with cut 2   A's write arrives after B's -> refused.
+# A: answers a purge with cut 1   B: answers a purge with cut 2   A's write arrives after B's -> refused.
 ANSWER_IS_LATER = "attribute_not_exists(answered) OR answered < :cut"
 _ERASURE_SECONDS = 30 * 24 * 3600  # longer than the queue keeps a message
 
@@ -35,9 +37,9 @@ class Mark(NamedTuple):
     Key: `{account}/u`, `{o|s}`.
 
     Attributes:
-        generation: of the current scope. cut: what was received up to it (a stamp) is purged.
+        generation: that of the current scope. cut: a stamp; everything received up to it is purged.
         answered: the cut of the last purge whose mark was acknowledged in time.
-        swept: generations below it are deleted.
+        swept: earlier generations than this are deleted.
     """
 
     generation: int = 0
@@ -52,7 +54,8 @@ class Erasure(NamedTuple):
     Key: `{account}/u`, `p{person id}`.
 
     Attributes:
-        cut: what names them and was received up to it (a stamp) is erased. ttl: 30 days after the last of them.
+        cut: a stamp; everything received up to it that names the person is erased.
+        ttl: 30 days after the last erasure.
     """
 
     cut: str = ""
@@ -60,7 +63,7 @@ class Erasure(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """The marks of one account, as far as they were asked for."""
+    """Marks of one account: those of the sources and people that were read."""
 
     account: str
     sources: Mapping[str, Mark]
@@ -84,31 +87,52 @@ class Scopes:
         self.client, self.table = client, table
 
     def read(self, account: str, people: Iterable[str] = (), sources: Iterable[Source] = SOURCES) -> Marks:
-        """Consistently. Never to be kept longer than an invocation or a request. Raises Unavailable."""
+        """Reads marks consistently. They must not be used beyond a request or an invocation. Raises Unavailable."""
         names = [*(SOURCE_LETTER[s] for s in sources), *(f"p{person}" for person in sorted(set(people)))]
         items = {i["sk"]: i for i in batch_get(self.client, self.table, [self._key(account, n) for n in names])}
         found: dict[str, Mark] = {source: record_of(Mark, items.get(SOURCE_LETTER[source], {})) for source in sources}
         return Marks(account, found, {name[1:]: item["cut"] for name, item in items.items() if name[0] == "p"})
 
     def purge(self, account: str, sources: Iterable[Source], deadline: float) -> str:
-        """Begins a new generation of each. Returns the cut when it has passed. Raises Unavailable.
+        """Starts a new generation of each source. Returns the cut after it has passed. Raises Unavailable.
 
-        `deadline` in seconds of time.monotonic().
+        `deadline` is in seconds of time.monotonic().
         """
         letters = [SOURCE_LETTER[source] for source in sources]
         begin = "SET cut = :cut ADD generation :one"
         cut = self._mark(account, letters, begin, {":one": 1}, deadline)
-        # Where this is not written the job purges again: the mark may have come so late that others missed it.
+        # If this is not written, the job purges again: the mark may have been so late that others missed it.
         for letter in letters:
             while not self._update(account, letter, "SET answered = :cut", {":cut": cut}, ANSWER_IS_LATER):
                 self._check_time(deadline)
         return cut
 
     def erase(self, account: str, people: Iterable[str], deadline: float) -> str:
-        """As `purge`, of people by our own id."""
+        """Erases people (our own ids). Returns the cut after it has passed, as `purge` does. Raises Unavailable."""
         ttl = int(time.time()) + _ERASURE_SECONDS
         return self._mark(
             account, [f"p{one}" for one in people], "SET cut = :cut, #ttl = :ttl", {":ttl": ttl}, deadline
+        )
+
+    def repeat(self, account: str, name: str, cut: str) -> None:
+        """Writes a mark again after the tables were restored to a moment before it. An existing mark is unchanged.
+
+        `name` is the letter of a source for a purge, or `p` and our own id of the person for an erasure.
+        """
+        values: dict[str, Any]
+        if name in SOURCE_LETTER.values():
+            update, values = "SET cut = :cut, answered = :cut ADD generation :one", {":cut": cut, ":one": 1}
+        else:
+            update, values = "SET cut = :cut, #ttl = :ttl", {":cut": cut, ":ttl": int(time.time()) + _ERASURE_SECONDS}
+        options: dict[str, Any] = {"ExpressionAttributeNames": {"#ttl": "ttl"}} if "#ttl" in update else {}
+        write_if(
+            self.client.update_item,
+            TableName=self.table,
+            Key=self._key(account, name),
+            UpdateExpression=update,
+            ConditionExpression=CUT_IS_LATER,
+            ExpressionAttributeValues=raw(values),
+            **options,
         )
 
     def _mark(self, account: str, names: list[str], update: str, values: dict[str, Any], deadline: float) -> str:
@@ -122,30 +146,36 @@ class Scopes:
 
     def _check_time(self, deadline: float) -> None:
         if time.monotonic() > deadline - 2 * COMMIT_WAIT_SECONDS:
-            raise Unavailable("It could not be begun in time. Please try again.")
+            raise Unavailable("The purge or erasure could not be started in time. Please try again.")
 
     def _update(self, account: str, name: str, update: str, values: dict[str, Any], condition: str) -> bool:
-        """Whether the mark is there: written now, or refused because a later answer is."""
+        """Whether the mark is written, or was refused because the mark of a later answer exists."""
         options: dict[str, Any] = {"ExpressionAttributeNames": {"#ttl": "ttl"}} if "#ttl" in update else {}
         try:
-            self.client.update_item(
-                TableName=self.table, Key=self._key(account, name), UpdateExpression=update,
-                ConditionExpression=condition, ExpressionAttributeValues=raw(values), **options,
-            )  # fmt: skip
+            written = write_if(
+                self.client.update_item,
+                TableName=self.table,
+                Key=self._key(account, name),
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues=raw(values),
+                **options,
+            )
         except Exception as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return condition == ANSWER_IS_LATER
             if not is_passing(error):
                 raise
             return False
-        return True
+        return written or condition == ANSWER_IS_LATER
 
     def swept(self, account: str, source: Source, generation: int) -> None:
-        """Generations below it are deleted. May go back where two jobs end: then they are looked at once more."""
+        """Notes that earlier generations are deleted. If two jobs end at once the number may decrease, which is
+        harmless: a later purge then checks those generations again."""
         self.client.update_item(
-            TableName=self.table, Key=self._key(account, SOURCE_LETTER[source]),
-            UpdateExpression="SET swept = :generation", ExpressionAttributeValues=raw({":generation": generation}),
-        )  # fmt: skip
+            TableName=self.table,
+            Key=self._key(account, SOURCE_LETTER[source]),
+            UpdateExpression="SET swept = :generation",
+            ExpressionAttributeValues=raw({":generation": generation}),
+        )
 
     @staticmethod
     def _key(account: str, name: str) -> Any:

@@ -1,8 +1,9 @@
-"""Whether two addresses are the same one: each becomes a match key, and keys are compared.
+"""Match keys of addresses: two addresses are the same if their keys are equal.
 
-Rather a miss than a false match: different apartments never share a key. Addresses in the US are parsed into their
-components (doorplate: case, punctuation, USPS abbreviations, directions, PO boxes); what is not understood whole, and
-all other countries, are compared as words. Frozen under a tag: another rule needs another tag and a rebuild.
+A missed match is better than a false one, so different apartments never share a key. Addresses are compared as words.
+In the US and other countries whose streets have English names, street_words.py normalises the words: Street and St are
+equal, and so are North Main and N Main, or Apt 4 and #4. The rules are frozen under a version tag: a change needs
+a new tag and a rebuild of every audience.
 """
 
 from __future__ import annotations
@@ -12,65 +13,106 @@ import unicodedata
 from typing import Any
 
 from tillbook.rules.codes import ALPHA2_TO_ALPHA3, ALPHA3, COMMON_COUNTRY_NAMES, COUNTRY_NAMES
-from tillbook.rules.identity import short_hash
+from tillbook.rules.identity import short_hash, without_invisible
 
-# Written in turn for the same door: Apt 4, Unit 4, # 4. A suite or a floor of that number is another place.
-_SAME_DOOR = frozenset({"APT", "UNIT", "#", None})
-# Said of what was not given to the parser, or of what does not matter to a match.
-_HARMLESS = frozenset({"missing_city", "missing_state", "city_is_county"})
+# Countries whose streets have English names.
+_ENGLISH = frozenset({"USA", "CAN", "GBR", "IRL", "AUS", "NZL"})
+# Countries to which the USPS delivers under US ZIP codes, as if each were a state of the US.
+_USPS_COUNTRIES = frozenset({"PRI", "VIR", "GUM", "ASM", "MNP", "FSM", "MHL", "PLW"})
 _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
-_ZIP = re.compile(r"(\d{5})(-?\d{4})?", re.ASCII)
+# Spreadsheets damage ZIP codes: they drop the leading zero, and write them as formulas, decimals or thousands.
+_ZIP_SIGNS = re.compile(r"[\s'’\"=,]+|\.0+$")
+_ZIP = re.compile(r"(?:[A-Z]{2}-?(?=\d{5}))?([5-9]\d\d|\d{4,5})(-?\d{4})?-?", re.ASCII | re.IGNORECASE)
+_BETWEEN = re.compile(r"[,;\r\n]+")
+_BOXES = frozenset({"po", "rr", "hc", "psc", "cmr", "apt"})  # a US address begins with one of these or with a number
 
 
 def says_something(address: Any) -> bool:
-    """Whether it counts as an address at all. Clients send `{}`, `[]`, `""` or one of blank fields for none."""
+    """Whether the value holds an address at all: clients send `{}`, `[]`, `""` or blank fields for a missing one."""
     return not all(map(_is_blank, address.values())) if isinstance(address, dict) else not _is_blank(address)
 
 
 def _is_blank(value: Any) -> bool:
-    return value is None or value in ({}, []) or (isinstance(value, str) and not value.strip())
+    if isinstance(value, str):
+        return not without_invisible(value).strip()
+    return value is None or value is False or value in ({}, [])
 
 
 def match_key(address: dict[str, Any] | None) -> str | None:
-    """22 characters; empty if the address says too little to be matched; None if there is no address.
+    """The match key (22 characters); empty if the address is too vague to be matched; None if there is no address.
 
-    Takes `address_1`, `address_2`, `city`, `state`, `postal_code` and `country` of either API.
+    Reads `address_1`, `address_2`, `city`, `state`, `postal_code` and `country`, as either API sends them.
     """
     if address is None or not says_something(address):
         return None
     lines = [_text(address.get(name)) for name in ("address_1", "address_2")]
     city, state, postal_code = (_text(address.get(name)) for name in ("city", "state", "postal_code"))
-    country = _country(address)
-    zip_code = _ZIP.fullmatch(postal_code) if country == "USA" else None
-    key = _us_key(lines, zip_code[1]) if zip_code else None
-    if key is None:
-        words, where = (
-            _words(" ".join(lines)),
-            _where(zip_code[1] if zip_code else "", postal_code, city, state, country),
-        )
-        if not where or not _says_enough(words, country):
-            return ""
-        key = f"words|{words}|{where}|{country}"
-    return short_hash(f"address-1\n{key}")
+    country = _country(address.get("country"))
+    if country in _USPS_COUNTRIES:
+        state, country = country, "USA"
+    elif country == "USA" and (region := _country(state)) in _USPS_COUNTRIES:
+        state = region
+    zip5 = _zip5(postal_code) if country == "USA" else ""
+    if country in _ENGLISH:
+        from tillbook.rules.street_words import street_words  # imported here, since few routes compare addresses
+
+        street, units = street_words(_parts(lines, [city, state, zip5]))
+        enough = _says_enough(street) if country == "USA" else _says_enough_abroad(" ".join(street))
+    else:
+        street, units = _words(" ".join(lines)).split(), []
+        enough = _says_enough_abroad(" ".join(street))
+    if zip5 and (street[:1] and (street[0] in _BOXES or any(map(str.isdigit, street[0])))):
+        where = zip5
+    else:
+        where = _where(zip5 or postal_code, city, state, country)
+    if not where or not enough:
+        return ""
+    return short_hash(f"address-2\n{' '.join(street)}|{'|'.join(units)}|{where}|{country}")
 
 
 def match_keys(shipping: dict[str, Any] | None, billing: dict[str, Any] | None) -> tuple[str | None, str | None]:
-    """Of an order's two addresses, which often are the same."""
+    """The match keys of an order's two addresses, which are often the same."""
     key = match_key(shipping)
     return key, key if billing == shipping else match_key(billing)
 
 
-def _says_enough(words: str, country: str) -> bool:
-    """Not so a placeholder, or an apartment without a street: people who have nothing in common would share it."""
-    if country == "USA":
-        return len(words.split()) >= 3 and any(c.isdigit() for c in words)
+def _zip5(postal_code: str) -> str:
+    """The first five digits of a ZIP or ZIP+4 code; empty if the text is not a ZIP code."""
+    code = _ZIP_SIGNS.sub("", unicodedata.normalize("NFKC", without_invisible(postal_code)))
+    found = _ZIP.fullmatch(code.replace("\u2013", "-").replace("\u2010", "-"))
+    return found[1].zfill(5) if found else ""
+
+
+def _parts(lines: list[str], place: list[str]) -> list[str]:
+    """The lines, split at commas, without the parts that repeat the city, the state or the ZIP code."""
+    city, state, zip5 = map(_words, place)
+    again = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
+    again.discard("ne")  # NE is also a direction (northeast), in Nebraska too
+    parts: list[str] = []
+    for text in _BETWEEN.split("\n".join(lines).replace("'", "").replace("’", "")):
+        words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")
+        if words and not (parts and words in again):
+            parts.append(words)
+    return parts
+
+
+# A placeholder, or an apartment without a street, is not enough: unrelated people would share its key.
+
+
+def _says_enough(street: list[str]) -> bool:
+    has_name = len(street) >= 3 or any(len(word) > 1 and word.isalpha() for word in street)
+    return has_name and any(map(str.isdigit, "".join(street)))
+
+
+def _says_enough_abroad(words: str) -> bool:
     return len(words.split()) >= 2 or (len(words) >= 6 and any(c.isdigit() for c in words))
 
 
-def _where(zip5: str, postal_code: str, city: str, state: str, country: str) -> str:
-    """A ZIP code says it all; abroad one code covers villages that have the same streets, so the city goes with it."""
-    if zip5:
-        return zip5
+def _where(postal_code: str, city: str, state: str, country: str) -> str:
+    """The place as part of a key: postal code and city, or city and state.
+
+    One code may cover several villages that have streets of the same name, so the city is part of the key, too.
+    """
     code, town = "".join(c for c in _words(postal_code) if c.isalnum()), _words(city)
     if code:
         return f"{code}|{town}"
@@ -78,41 +120,21 @@ def _where(zip5: str, postal_code: str, city: str, state: str, country: str) -> 
     return "" if not town or (country == "USA" and not region) else f"{town}|{region}"
 
 
-def _us_key(lines: list[str], zip5: str) -> str | None:
-    """None where the parser did not account for every word."""
-    import doorplate
-
-    try:
-        # City and state follow from the ZIP code; with them a differently spelled city would be a miss.
-        parsed = doorplate.parse_fields(line1=lines[0], line2=lines[1] or None, zip=zip5)
-    except ValueError:
-        return None
-    if parsed.unparsed or parsed.attention or parsed.building or set(parsed.warnings) - _HARMLESS:
-        return None
-    box = "box" in _words(" ".join(lines)).split()
-    if box != bool(parsed.po_box) or not (parsed.po_box or (parsed.street_number and parsed.street_name)):
-        return None
-    units = [(parsed.unit_type, parsed.unit_number), (parsed.second_unit_type, parsed.second_unit_number)]
-    doors = [_door(kind, number) for kind, number in units if kind or number]
-    return f"us|{parsed.key()}|{'|'.join(doors)}"
-
-
-def _door(kind: str | None, number: str | None) -> str:
-    return number if kind in _SAME_DOOR and number else f"{kind} {number or ''}"
-
-
 def _text(value: Any) -> str:
     return str(value).strip() if value is not None else ""
 
 
 def _words(text: str) -> str:
-    """Letters, digits and what makes them other letters; `-`, `/` and `.` only between digits, where they tell."""
-    if text.isascii():  # the same in one go
+    """The text in lower case as words of letters, digits and combining marks.
+
+    `-`, `/` and `.` are kept between digits only, where they separate one number from another.
+    """
+    if text.isascii():  # a faster way to the same result
         return " ".join(_ASCII_SIGN.sub(lambda sign: f" {sign[1] or ''} ", text.lower()).split())
-    # A fraction is a word of its own, else 12½ would become 121/2.
+    # A fraction becomes a separate word; otherwise 12½ would become 121/2.
     spaced = "".join(f" {c} " if unicodedata.category(c) == "No" else c for c in text)
     folded = unicodedata.normalize("NFKD", spaced).casefold().replace("\u2044", "/")
-    # Accents of Latin, Greek and Cyrillic go; signs that make another syllable elsewhere stay.
+    # Accents of Latin, Greek and Cyrillic are removed; marks that change the syllable in other scripts are kept.
     plain = unicodedata.normalize("NFC", "".join(c for c in folded if not "\u0300" <= c <= "\u036f"))
     out: list[str] = []
     for before, c, after in zip(f" {plain}", plain, f"{plain[1:]} ", strict=False):
@@ -123,9 +145,9 @@ def _words(text: str) -> str:
     return " ".join("".join(out).split())
 
 
-def _country(address: dict[str, Any]) -> str:
-    """Alpha-3 where it is a code or an English name, else its words."""
-    text = _text(address.get("country"))
+def _country(value: Any) -> str:
+    """The country's alpha-3 code if the value is a code or an English name, otherwise its words."""
+    text = _text(value)
     code = ALPHA2_TO_ALPHA3.get(text.upper(), text.upper())
     if code in ALPHA3:
         return code

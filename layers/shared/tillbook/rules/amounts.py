@@ -9,7 +9,7 @@ from tillbook.rules.codes import MINOR_UNITS, WITHDRAWN_UNITS
 
 ZERO = Decimal(0)
 _PLACES = Decimal("0.0001")
-_EXACT_PLACES = frozenset(range(-4, 1))  # exponents of what has at most four decimals
+_EXACT_PLACES = frozenset(range(-4, 1))  # exponents of amounts with at most four decimals
 _LIMIT = Decimal(10) ** 15
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 # Sums of amounts of 19 digits stay exact far beyond any account's number of orders; DynamoDB keeps 38 digits.
@@ -27,8 +27,8 @@ class AmountError(ValueError):
 def parse_amount(value: object) -> tuple[Decimal, bool]:
     """An amount from a JSON number (int or Decimal) or a numeric string, in currency units.
 
-    Returns (amount, rounded): what has more than 4 decimals, as tax arithmetic does, is rounded half to even.
-    Raises AmountError: not a finite number, more than 15 digits before the point.
+    Returns (amount, rounded). An amount with more than 4 decimals, as tax arithmetic produces, is rounded half to even.
+    Raises AmountError if the value is not a finite number, or has more than 15 digits before the point.
     """
     if isinstance(value, str):
         text = value.strip()
@@ -42,7 +42,7 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
             raise AmountError("range_error", "must have at most 15 digits before the point")
         value = Decimal(value)
     _, digits, exponent = value.as_tuple()
-    if exponent in _EXACT_PLACES and len(digits) + int(exponent) <= 15:  # nearly every one: nothing to round
+    if exponent in _EXACT_PLACES and len(digits) + int(exponent) <= 15:  # nearly every amount: nothing to round
         is_plain = digits[-1] or (exponent == 0 and value)
         return value if is_plain else plain(value), False
     if not value.is_finite():
@@ -57,7 +57,7 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
 
 
 def plain(value: Decimal) -> Decimal:
-    """The same value without trailing zeros, exponent or sign of zero: what is hashed, stored and compared."""
+    """The value without trailing zeros, exponent or sign of zero: the form that is hashed, stored and compared."""
     if not value:
         return ZERO
     value = value.normalize(EXACT)
@@ -65,14 +65,22 @@ def plain(value: Decimal) -> Decimal:
 
 
 def text(value: Decimal, decimals: int = 2) -> str:
-    """`105` as "105.00"; more decimals are kept where there are any. At least `decimals` of them."""
+    """The amount as text with at least `decimals` decimals: `105` is "105.00", `105.1234` is "105.1234"."""
     value = plain(value)
     places = max(decimals, -int(value.as_tuple().exponent))
     return f"{value:.{places}f}"
 
 
 def minor_units(value: Decimal, currency: str) -> int:
-    """LTV as an integer of the currency's smallest unit (cents for USD, yen for JPY), half to even."""
-    places = MINOR_UNITS.get(currency, WITHDRAWN_UNITS.get(currency, 2))
+    """The amount in the currency's smallest unit (cents for USD, yen for JPY), rounded half to even."""
     with localcontext(EXACT):
-        return int(value.scaleb(places).to_integral_value(ROUND_HALF_EVEN))
+        return int(value.scaleb(_places(currency)).to_integral_value(ROUND_HALF_EVEN))
+
+
+def rounded(value: Decimal, currency: str) -> Decimal:
+    """The amount rounded half to even to the currency's smallest unit."""
+    return value.quantize(Decimal(1).scaleb(-_places(currency)), context=EXACT)
+
+
+def _places(currency: str) -> int:
+    return MINOR_UNITS.get(currency, WITHDRAWN_UNITS.get(currency, 2))

@@ -1,4 +1,4 @@
-"""What can go wrong, by type. Each API's dialect turns these into its own answers (see http.py)."""
+"""Errors by type. Each API answers them in its own dialect (web.answers)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class FieldError(NamedTuple):
-    """One thing wrong with one field. `field` is a path (`items[0].price`), empty for the whole body.
+    """One error in one field. `field` is a path (`items[0].price`), empty for the whole body.
 
     `code` is one of presence_error, email_error, format_error, time_error, range_error, length_error;
     `message` is a predicate that reads after the field's name ("is required").
@@ -18,7 +18,7 @@ class FieldError(NamedTuple):
 
 
 class Problem(Exception):
-    """An answer other than success. Messages are for the caller: never internals, never values sent."""
+    """An answer other than success. Its message is shown to the caller: it never holds internals or values sent."""
 
     status = 500
     code = "internal_error"
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
-    """Fields that break the contract: 400 in v1, 422 in v3."""
+    """One or more fields that break the contract: 400 in v1, 422 in v3."""
 
     status = 422
     code = "validation_error"
@@ -40,7 +40,7 @@ class Invalid(Problem):
 
 
 class Malformed(Problem):
-    """A body or a parameter that cannot be read at all."""
+    """A body or a parameter that cannot be parsed."""
 
     status = 400
     code = "format_error"
@@ -90,7 +90,7 @@ class UnsupportedType(Problem):
 
 
 class Unavailable(Problem):
-    """Nothing was changed, or repeating is safe: the caller should try again."""
+    """A temporary failure. The caller should try again: nothing was changed, or a repeat is safe."""
 
     status = 503
     code = "unavailable_error"

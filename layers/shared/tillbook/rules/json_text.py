@@ -1,4 +1,4 @@
-"""JSON read and written exactly: numbers are int or Decimal, never float."""
+"""Exact JSON: numbers are read and written as int or Decimal, never as float."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                # A second value would silently win over the first: an order must not hang on that.
-                named = "a key" if "@" in key else f"the key {key[:64]!r}"  # what may be an address is not kept
-                raise Malformed(f"The body is not valid JSON: {named} stands twice in one object.")
+                # Python's parser would silently take the last value, which may not be the one that the client meant.
+                named = "a key" if "@" in key else f"the key {key[:64]!r}"  # a possible e-mail address is not shown
+                raise Malformed(f"The body is not valid JSON: {named} appears twice in one object.")
             seen.add(key)
     return result
 
 
 MAX_DEPTH = 100
-# Possessive: what was matched is never tried again, and so not remembered; a long string would take 100 times its size.
+# Possessive quantifiers remember no backtracking points, which would take 100 times the size of a long string.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _check_depth(text: str) -> None:
-    # Told here and not by a RecursionError, whose limit differs between Pythons and between reading and writing.
+    # Checked here, since the limit of RecursionError differs between Pythons and between reading and writing.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
@@ -52,9 +52,10 @@ _decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant, ob
 
 
 def loads(body: bytes | str, *, ours: bool = False) -> Json:
-    """`ours` is what this code wrote: it was checked when it came in, and wraps it a few levels deeper.
+    """Parses JSON. `ours`: the text was written by this code, which checked the depth before it wrapped the body.
 
-    Raises Malformed: not UTF-8, not JSON, a key that stands twice, a lone surrogate, nested too deeply."""
+    Raises Malformed if the text is not UTF-8 or not JSON, repeats a key, has a lone surrogate, or is nested too deeply.
+    """
     try:
         text = body.decode() if isinstance(body, bytes) else body
         if text.startswith("\ufeff"):
@@ -63,7 +64,7 @@ def loads(body: bytes | str, *, ours: bool = False) -> Json:
             _check_depth(text)
         value = _decoder.decode(text)
         if "\\u" in text:
-            dumps(value).encode()  # lone surrogates can come only from escapes
+            dumps(value).encode()  # fails for a lone surrogate, which only an escape can produce
         return value
     except UnicodeDecodeError:
         raise Malformed("The body is not valid UTF-8.") from None
@@ -73,21 +74,21 @@ def loads(body: bytes | str, *, ours: bool = False) -> Json:
         raise Malformed(
             f"The body is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}."
         ) from None
-    except (ValueError, ArithmeticError):  # an int of thousands of digits, an exponent out of all bounds
+    except (ValueError, ArithmeticError):  # an int of thousands of digits, or an exponent that Decimal cannot hold
         raise Malformed("The body is not valid JSON: a number is out of range.") from None
 
 
 def dumps(value: Json, *, canonical: bool = False) -> str:
-    """Compact JSON. `canonical` sorts the keys and writes numbers by value (1, 1.0 and 1e0 alike).
+    """Compact JSON. `canonical` sorts the keys and writes numbers by value: 1, 1.0 and 1e0 give the same text.
 
-    The canonical form feeds the identity of events and is frozen: see identity.py.
+    The canonical form is hashed into the identities of events and is frozen (identity.py).
     """
     writers = _CANONICAL if canonical else _PLAIN
     return writers[type(value)](value)
 
 
 class _Writers(dict[type, Callable[[Any], str]]):
-    """By exact type, so that text and numbers go straight to what is written in C; a subclass as what it is of."""
+    """Writers by exact type, so that texts and numbers are written in C at once; a subclass uses its base's writer."""
 
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         for base in kind.__mro__:
@@ -120,14 +121,14 @@ def _canonical_decimal(value: Decimal) -> str:
     text = str(value)
     whole, _, fraction = text.lstrip("-").partition(".")
     digits = whole + fraction
-    if digits.isdecimal():  # not so with an exponent
+    if digits.isdecimal():  # false if the text has an exponent
         return _number(text[0] == "-", digits, -len(fraction))
     sign, parts, exponent = value.as_tuple()
     return _number(sign, "".join(map(str, parts)), int(exponent))
 
 
 def _number(sign: int, digits: str, exponent: int) -> str:
-    """By value: 100, 100.0 and 1e2 are all "1e2"."""
+    """A number by value: 100, 100.0 and 1e2 are all written as "1e2"."""
     stripped = digits.rstrip("0")
     exponent += len(digits) - len(stripped)
     stripped = stripped.lstrip("0")

@@ -1,7 +1,8 @@
-"""What an event does to an order. Pure: no clock, no store, no account.
+"""The effect of an event on an order: a pure function, without clock, store or account.
 
-The state keeps, for each thing an event may say, what the latest event said (ordered by stamp) and sums what adds up.
-Each part is a maximum or a sum, so the outcome depends only on the set of events, never on the order they arrive in.
+The state holds the latest value of each field that events set (ordered by stamp), the earliest times, and the sum of
+refunds. Each part is a minimum, a maximum or a sum, so the state depends only on the set of events, not on the order in
+which they arrive.
 """
 
 from __future__ import annotations
@@ -21,15 +22,19 @@ ACTIVITY_NAMES: dict[str, str] = {
     "fulfilled": "Fulfilled an order",
     "refunded": "Refunded an order",
     "canceled": "Canceled an order",
+    "voided": "Voided an order",
     "submitted": "Submitted an order",
     "edited": "Edited an order",
     "deleted": "Deleted an order",
 }
 SETS_TOTAL = frozenset({"placed", "updated", "paid", "fulfilled"})
+# The action of an event that makes an order count nothing: it was trashed or deleted, or its payment failed. Only
+# connectors of platforms create such events, which name no person and carry no total; the APIs refuse the action.
+VOIDED = "voided"
 
 
 def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
-    """Sorts events by (occurred_at, time of receipt, position in the batch); the id breaks the last ties."""
+    """The stamp that sorts events by occurred_at, time of receipt and position in the batch; the id breaks ties."""
     return f"{occurred}{received}{position:04d}{event_id}"
 
 
@@ -42,7 +47,8 @@ def received_of(stamp: str) -> str:
 
 
 def place_of(stamp: str) -> str:
-    """Receipt and position in the batch: of the copies of one event the lowest counts."""
+    """Time of receipt and position in the batch. Of several copies of an event, the one with the lowest
+    place gives the event its stamp."""
     return stamp[20:44]
 
 
@@ -51,9 +57,13 @@ def event_id_of(stamp: str) -> str:
 
 
 class Event(NamedTuple):
-    """`stamp` orders it; amounts are in currency units; `person` is our own id of the person it names.
+    """An event of an order, reduced to the fields that its effect depends on.
 
-    `shipping` and `billing` are match keys of the addresses it carries (see addresses.py), None where it carries none.
+    Attributes:
+        stamp: sorts the event among the events of its order (stamp_of).
+        person: our own id of the person that the event names; empty for a voided event.
+        total, refund: in currency units.
+        shipping, billing: match keys of its addresses (rules.addresses); None if it has no such address.
     """
 
     stamp: str
@@ -66,25 +76,31 @@ class Event(NamedTuple):
     billing: str | None = None
 
 
-class Customer(NamedTuple):
-    """An order's records in its audience: one an address, or one with just the person. Match keys may be empty."""
+class AudienceRecords(NamedTuple):
+    """An order's part of its audience: the number of its records and their match keys.
+
+    There is a record for each address, and at least one. A key is empty if there is no such address, or a vague one.
+    """
 
     records: int = 0
     shipping: str = ""
     billing: str = ""
-    customer: str = ""  # v1: match key of a customer id that is not the person already
+    customer: str = ""  # v1: match key of the customer id, if the person is identified by e-mail
 
 
-NO_CUSTOMER = Customer()
+NO_RECORDS = AudienceRecords()
 
 
-def customer_of(shipping: str | None, billing: str | None, customer: str = "") -> Customer:
+def audience_records_of(shipping: str | None, billing: str | None, customer: str = "") -> AudienceRecords:
     records = (shipping is not None) + (billing is not None)
-    return Customer(max(records, 1), shipping or "", billing or "", customer)
+    return AudienceRecords(max(records, 1), shipping or "", billing or "", customer)
 
 
 class Standing(NamedTuple):
-    """What one order adds to whose LTV. `currency` is empty where no event carried one: the account's, on reading."""
+    """The contribution of one order to the LTV of a person.
+
+    An empty currency means the account's currency; readers fill it in.
+    """
 
     person: str
     currency: str
@@ -92,19 +108,21 @@ class Standing(NamedTuple):
 
 
 class OrderState(NamedTuple):
-    """All that must be known of an order's events to apply the next one.
+    """The state of an order: all that is needed to apply its next event.
 
     Attributes:
-        events: how many there are.
-        ordered_at: when the earliest of them occurred. added_at: when the first of them was received.
-        latest_at: stamp of the latest event, which names `action` and `person`.
-        total_at: stamp of the latest placed, updated, paid or fulfilled event that carries a total.
-        fallback_at: stamp of the latest refunded or canceled event that carries a total.
-        opened: whether any placed, updated, paid or fulfilled event came.
+        events: number of events.
+        ordered_at: when the earliest event occurred. added_at: when the first event was received.
+        latest_at: stamp of the latest event that names a person; `action` and `person` are those of that event.
+        total_at: stamp of the latest placed, updated, paid or fulfilled event with a total, which is `total`.
+        voided_at: stamp of the latest voided event. Such events count among `events`, and change nothing else.
+        fallback_at: stamp of the latest refunded or canceled event with a total, which is `fallback`.
+        opened: whether there is any placed, updated, paid or fulfilled event.
         refunds: sum of the refund amounts.
         shipping, billing: match keys of the latest addresses.
+        currency_at, shipping_at, billing_at: stamps of the latest event with a currency, or with such an address.
 
-    Times and stamps are empty where there is no such event.
+    Times and stamps are empty if there is no such event.
     """
 
     events: int = 0
@@ -125,10 +143,18 @@ class OrderState(NamedTuple):
     shipping: str = ""
     billing_at: str = ""
     billing: str = ""
+    voided_at: str = ""
+
+    @property
+    def voided(self) -> bool:
+        """Whether the order counts nothing. A later event with a total ends this."""
+        return self.voided_at > self.total_at
 
     @property
     def known_total(self) -> Decimal | None:
-        """The total, or None while no event has told it."""
+        """The total. 0 if the order is voided, or opened without a total; None with refunds or cancellations only."""
+        if self.voided:
+            return ZERO
         if self.total_at:
             return self.total
         if self.fallback_at:
@@ -137,26 +163,46 @@ class OrderState(NamedTuple):
 
     @property
     def contribution(self) -> Decimal:
-        """Total minus refunds, in currency units; 0 until a total is known. Below 0 if more was refunded."""
+        """Total minus refunds, in currency units, which may be below 0. 0 if voided, or if known_total is None."""
         total = self.known_total
-        return ZERO if total is None else EXACT.subtract(total, self.refunds)
+        return ZERO if total is None or self.voided else EXACT.subtract(total, self.refunds)
 
     @property
-    def standing(self) -> Standing:
-        return Standing(self.person, self.currency, self.contribution)
+    def standing(self) -> Standing | None:
+        """The order's contribution. None if no event names a person: without events, or with voided events only."""
+        return Standing(self.person, self.currency, self.contribution) if self.latest_at else None
 
     @property
-    def customer(self) -> Customer:
-        return customer_of(self.shipping if self.shipping_at else None, self.billing if self.billing_at else None)
+    def customer(self) -> AudienceRecords:
+        if not self.latest_at:
+            return NO_RECORDS
+        return audience_records_of(
+            self.shipping if self.shipping_at else None, self.billing if self.billing_at else None
+        )
 
     @property
     def flags(self) -> list[str]:
+        if self.voided:
+            return [VOIDED]
         total = self.known_total
         return ["refunded_more_than_total"] if total is not None and self.refunds > total else []
 
 
+def flags_of(state: OrderState, event: Event) -> list[str]:
+    """The flags of an event that led to `state`: those of the order, and whether the event's total was ignored."""
+    return [*state.flags, *(["grand_total_ignored"] if ignores_total(state, event) else [])]
+
+
+def ignores_total(state: OrderState, event: Event) -> bool:
+    """Whether the event is a refund or a cancellation with another total than the order's. It changes nothing."""
+    is_other = event.total is not None and event.total != state.total
+    return event.action not in SETS_TOTAL and bool(state.total_at) and is_other
+
+
 def step(state: OrderState, event: Event) -> OrderState:
-    """The state after one more event. The caller sees to it that no event is stepped twice."""
+    """The state after one more event. The caller must apply no event twice."""
+    if event.action == VOIDED:
+        return state._replace(events=state.events + 1, voided_at=max(state.voided_at, event.stamp))
     sets_total = event.action in SETS_TOTAL
     changes: dict[str, object] = {"events": state.events + 1}
     occurred, received = occurred_of(event.stamp), received_of(event.stamp)
@@ -183,7 +229,7 @@ def step(state: OrderState, event: Event) -> OrderState:
 
 
 def fold(events: Iterable[Event]) -> OrderState:
-    """The state after all of them, in any order."""
+    """The state after all events, whatever their order."""
     state = OrderState()
     for event in events:
         state = step(state, event)

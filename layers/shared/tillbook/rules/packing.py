@@ -1,7 +1,7 @@
-"""Bodies as compressed bytes: zlib with a dictionary of the words that orders are made of.
+"""Compressed bodies: zlib with a dictionary of texts that are frequent in orders.
 
-The first byte names the dictionary, so that old items stay readable when a better one comes. A dictionary is frozen
-once it was released.
+The first byte identifies the dictionary, so that old items stay readable when a better dictionary is added. A released
+dictionary is frozen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import zlib
 
 from tillbook.rules.json_text import Json, dumps, loads
 
-# What is likeliest stands last: zlib reaches it with the shortest distances.
+# The most frequent texts are at the end, where zlib's back references are shortest.
 _DICTIONARY_1 = (
     b'"metadata":{"new_buyer":"true","promo_code":"firstTimeOrder":"false"},"category":["description":"identifier":"'
     b'"kind":"customer"email"person"value":"person_id":"customer_id":"email_sha256":"state_name":"order_date":"'
@@ -35,7 +35,7 @@ def pack(value: Json) -> bytes:
 
 
 def unpack(data: bytes) -> Json:
-    """Raises ValueError for a form this version does not know."""
+    """The body of packed bytes. Raises ValueError if they use an unknown dictionary."""
     if data[:1] != b"\x01":
         raise ValueError("a packed body of an unknown version")
     return loads(zlib.decompressobj(-15, zdict=_DICTIONARY_1).decompress(data[1:]), ours=True)

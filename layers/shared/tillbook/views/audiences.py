@@ -1,28 +1,27 @@
-"""Customer audiences, read from the orders themselves: no second copy that could fall out of step.
+"""Customer audiences, read from the orders themselves, so that there is no copy that could differ.
 
-An order's head carries how many records it gives, is counted in the audience's counters and indexed by the match keys
-of its addresses, all in the transaction that writes the order. So counts and matches hold in every snapshot, and the
-members are the orders: heads, bucket by bucket, and of each order that is shown the events that carry its addresses.
+An order's head has the number of its records, and is indexed by the match keys of its addresses. A list of members
+reads heads, bucket by bucket, and the events that have the addresses of the orders on the page. Members are counted
+from the book, which is a few seconds behind.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from tillbook.aws.items import plain_item, raw, record_of
+from tillbook.aws.items import plain_item, raw
 from tillbook.aws.reads import batch_get
+from tillbook.contract.limits import PAGE_BYTES
 from tillbook.ledger.items import (
     BUCKETS,
-    CounterItem,
     EventItem,
     Head,
     OrderHead,
+    Scope,
     bucket_of,
     event_key_of,
     event_of,
@@ -30,7 +29,7 @@ from tillbook.ledger.items import (
     order_key_of,
     person_of,
     version_name,
-)  # fmt: skip
+)
 from tillbook.records.scopes import Marks
 from tillbook.rules import times
 from tillbook.rules.errors import Malformed, NotFound
@@ -38,7 +37,7 @@ from tillbook.rules.identity import Source
 from tillbook.rules.json_text import Json, dumps
 from tillbook.rules.order import OrderState
 from tillbook.rules.packing import unpack
-from tillbook.views.people import PAGE_BYTES
+from tillbook.views.csv_pages import csv_of
 
 _NAMES = {"orders_api": "Customers (Orders API)", "shopper_activity": "Customers (Shopper Activity)"}
 _IDS: dict[str, Source] = {"customers-orders-api": "orders_api", "customers-shopper-activity": "shopper_activity"}
@@ -50,7 +49,7 @@ _PAGE_ORDERS, _MAX_READ = 100, 1000
 
 
 def source_of(audience_id: str) -> Source:
-    """Raises NotFound."""
+    """The source of an audience. Raises NotFound."""
     if audience_id not in _IDS:
         raise NotFound("There is no such audience.")
     return _IDS[audience_id]
@@ -58,27 +57,13 @@ def source_of(audience_id: str) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """`cursor` says behind which order to go on, None at the end."""
+    """A page of members. `cursor` names the last order of the page, None on the last page."""
 
     records: list[Json]
     cursor: str | None
 
     def csv(self) -> str:
-        """With a header row: each page is a file of its own."""
-        out = io.StringIO()
-        writer = csv.DictWriter(out, _COLUMNS, lineterminator="\r\n")
-        writer.writeheader()
-        writer.writerows([{name: _cell(record[name]) for name in _COLUMNS} for record in self.records])
-        return out.getvalue()
-
-
-# Of a cell that a spreadsheet would run; full-width ones are read as the others where such are typed.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-
-
-def _cell(value: Any) -> str:
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
+        return csv_of(_COLUMNS, self.records)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +72,24 @@ class Audiences:
     table: str
     marks: Marks
 
-    def all(self) -> list[Json]:
+    def all(self, records: Callable[[Scope], int]) -> list[Json]:
+        """Shows both audiences. `records` returns the number of records in a scope."""
         return [
             {
                 "id": audience,
                 "name": _NAMES[source],
-                "description": "Everybody who ordered: one record for each address of each order. "
+                "description": "Everybody who ordered, with one record for each address of each order. "
                 "For suppression; it cannot be mailed.",
-                "member_count": self.counts(source)[0],
+                "member_count": records(self.marks.scope(source)),
                 "mailable": False,
             }
             for audience, source in _IDS.items()
         ]
 
-    def counts(self, source: Source) -> tuple[int, int]:
-        """(records, orders) of an audience, in one query of at most 256 small items."""
-        pk = self.marks.scope(source).counters()
-        answer = self.client.query(
-            TableName=self.table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues={":pk": {"S": pk}},
-            ConsistentRead=True,
-        )  # fmt: skip
-        counters = [record_of(CounterItem, plain_item(item)) for item in answer["Items"]]
-        return sum(c.records for c in counters), sum(c.orders for c in counters)
-
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """The records of whole orders, until there are `limit` or the page is full: at most one more than that."""
+        """The records of whole orders, until there are `limit` records (or one more), or the page is full."""
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)
@@ -126,19 +102,22 @@ class Audiences:
                 found = _records(head, bodies.get(key, [])) if head.standing else []
                 size += sum(len(dumps(dumps(record)).encode()) for record in found)
                 records += found
-                # Deleted orders give no record, but are read: a page ends among them, too.
+                # Deleted orders have no records, but must be read, so their number also ends a page.
                 if len(records) >= limit or size > PAGE_BYTES or read >= _MAX_READ:
                     return Members(self._with_people(source, records), encode_cursor(key))
             if len(page) < size_of_page:
                 return Members(self._with_people(source, records), None)
 
-    def heads(self, source: Source, after: str = "", page: int = 200) -> Iterator[tuple[str, Head]]:
-        """(order key, head) of each order behind one, deleted ones too; by bucket, then by key."""
-        scope = self.marks.scope(source)
-        for bucket in range(bucket_of(after) if after else 0, BUCKETS):
+    def heads(
+        self, source: Source, after: str = "", page: int = 200, buckets: Iterable[int] = range(BUCKETS)
+    ) -> Iterator[tuple[str, Head]]:
+        """(order key, head) of each order after one, deleted orders too, sorted by bucket and key."""
+        scope, first = self.marks.scope(source), bucket_of(after) if after else 0
+        for bucket in (bucket for bucket in buckets if bucket >= first):
+            behind = after if after and bucket == first else " "
             arguments: dict[str, Any] = {
                 "TableName": self.table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk AND sk > :after",
-                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": after or " "}), "Limit": page,
+                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": behind}), "Limit": page,
             }  # fmt: skip
             while True:
                 answer = self.client.query(**arguments)
@@ -147,16 +126,15 @@ class Audiences:
                 if "LastEvaluatedKey" not in answer:
                     break
                 arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-            after = ""
 
     def _bodies(self, source: Source, page: list[tuple[str, Head]]) -> dict[str, list[dict[str, Json]]]:
-        """By order key, the bodies that carry its addresses, oldest first: of v1 that of the newest version."""
+        """The bodies that have an order's addresses (oldest first), by order key. In v1 this is the newest version."""
         scope, keys = self.marks.scope(source), []
         for order_key, head in page:
             if isinstance(head, OrderHead):
                 keys += [scope.event_key(order_key, version_name(head.version))] if head.standing else []
             elif head.standing:
-                # The stamps name the events.
+                # The stamps of the addresses identify their events.
                 stamps = {head.state.shipping_at, head.state.billing_at} - {""}
                 keys += [event_key_of(scope, order_key, stamp) for stamp in stamps]
         items = batch_get(self.client, self.table, [raw(key) for key in keys])
@@ -169,7 +147,7 @@ class Audiences:
         }
 
     def _with_people(self, source: Source, records: list[Json]) -> list[Json]:
-        """v3 heads name their person by our own id: the hash or the shop's id is with the person."""
+        """Adds e-mail hashes and person ids to records of v3 orders, whose heads have only our own id of the person."""
         ids = sorted({r["person"] for r in records if r["person"] and not r["email_sha256"] and not r["customer_id"]})
         keys = [raw(self.marks.scope(source).person_key(i)) for i in ids]
         people = {str(item["sk"]): person_of(item) for item in batch_get(self.client, self.table, keys)}
@@ -183,11 +161,11 @@ class Audiences:
 
 
 def _records(head: Head, bodies: list[dict[str, Json]]) -> list[Json]:
-    """One of each address of an order; one with just the person where there is none."""
+    """One record for each address of an order, or one with the person only if it has no address."""
     if isinstance(head, OrderHead):
         known = addresses = bodies[0] if bodies else {}
     else:
-        # A custom attribute of v3 may have any name: its person is in the head.
+        # In v3 these fields could be custom attributes, so the person is taken from the head.
         known, addresses = {}, _addresses(head.state, bodies)
     added = head.added_at if isinstance(head, OrderHead) else head.state.added_at
     base = {
@@ -195,15 +173,15 @@ def _records(head: Head, bodies: list[dict[str, Json]]) -> list[Json]:
         "customer_id": known.get("customer_id"), "person": head.person, "added_at": times.iso(added),
     }  # fmt: skip
     records = [
-        {**base, "kind": kind, **_address(addresses[f"{kind}_address"])}
+        {**base, "kind": kind, **address_of(addresses[f"{kind}_address"])}
         for kind in ("shipping", "billing")
         if addresses.get(f"{kind}_address")
     ]
-    return records or [{**base, "kind": "person", **_address({})}]
+    return records or [{**base, "kind": "person", **address_of({})}]
 
 
 def _addresses(state: OrderState, bodies: list[dict[str, Json]]) -> dict[str, Json]:
-    """Of the bodies that carry them, what the latest says."""
+    """The latest shipping and billing address in the bodies."""
     return {
         name: body[name]
         for body in bodies
@@ -212,9 +190,9 @@ def _addresses(state: OrderState, bodies: list[dict[str, Json]]) -> dict[str, Js
     }
 
 
-def _address(address: dict[str, Json]) -> dict[str, Json]:
+def address_of(address: dict[str, Json]) -> dict[str, Json]:
     name = address.get("name")
-    if not isinstance(name, str) or not name:  # of v3 it is a custom attribute, and may be anything
+    if not isinstance(name, str) or not name:  # in v3 `name` is a custom attribute and may be any JSON value
         name = " ".join(str(address[part]) for part in ("first_name", "last_name") if address.get(part))
     lines = ("company", "address_1", "address_2", "city", "state", "postal_code", "country")
     return {"name": name or None} | {line: address.get(line) for line in lines}
@@ -225,7 +203,7 @@ def encode_cursor(order_key: str) -> str:
 
 
 def decode_cursor(text: str | None) -> str:
-    """An order key, empty for the start. Raises Malformed."""
+    """The order key in a cursor, empty for the start. Raises Malformed."""
     if text is None:
         return ""
     try:
@@ -234,4 +212,4 @@ def decode_cursor(text: str | None) -> str:
             raise ValueError
         return plain
     except ValueError:
-        raise Malformed("cursor is not one of ours.", "cursor") from None
+        raise Malformed("cursor is not valid.", "cursor") from None

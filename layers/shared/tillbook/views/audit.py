@@ -1,7 +1,7 @@
-"""The self-audit: adds up a person's orders and compares with what stands with the person.
+"""The self-audit: adds up a person's orders and compares the sums with those stored for the person.
 
-It shares no arithmetic with the ledger: the ledger moves differences of decimals, this adds whole contributions as
-fractions. Only the names of keys and attributes are common (ledger/items.py).
+It shares no arithmetic with the ledger: the ledger adds differences as decimals, the audit adds whole contributions as
+fractions. Both share the names of keys and attributes only (ledger/items.py).
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ from tillbook.aws.retries import error_code, is_passing
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, observed
 from tillbook.ledger.items import TIMELINE, Scope, order_key_of
+from tillbook.records.book import Book
 from tillbook.records.scopes import Marks, Scopes
+from tillbook.views.book_audit import BookAuditor, Difference
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
 _HEADS = 99  # a transaction takes 100 items, and the person is one
-# A difference must stand through both pauses (seconds) while nobody writes the person: the index runs a moment behind
-# the table. Where somebody writes, it begins again.
+# A difference counts only if it persists through two pauses (seconds) in which nobody writes the person, since the
+# index is slightly behind the table. A write starts the comparison again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
 _SEEN_AGAIN = 2
 _TRIES = 8
@@ -45,7 +47,7 @@ Cells = dict[tuple[str, str, str], Fraction]  # (source, currency or `*`, `#` fo
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What differs: `amount` (currency units) or number of `orders`; currency `*` is the account's, whichever it is."""
+    """A difference of an `amount` (currency units) or of the number of `orders`. `*` is the account's currency."""
 
     source: str
     currency: str
@@ -56,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """`status`: exact, drift, or unsettled where the person was written all the time or the time ran out."""
+    """The result for a person. `status`: exact, drift, or unsettled if constant writes or lack of time prevented it."""
 
     account: str
     person: str
@@ -66,12 +68,15 @@ class Audited:
 
 
 class _Moved(Exception):
-    """Something was written between two reads that had to be one."""
+    """Raised if a write happened between two reads that must be consistent."""
 
 
 @dataclass(frozen=True)
 class Auditor:
-    """Reads only. `client` is of DynamoDB; `place` gives a random place in the ledger, 32 hex digits."""
+    """Compares stored sums with orders; reads only.
+
+    `client` is a DynamoDB client; `place` returns a random place in the ledger, as 32 hexadecimal digits.
+    """
 
     client: Any
     ledger_table: str
@@ -83,7 +88,7 @@ class Auditor:
     # ---------------------------------------------------------- one person
 
     def audit(self, account: str, person: str, deadline: float = math.inf) -> Audited:
-        """`person` is our own id. `deadline` in seconds of `clock()`."""
+        """Audits a person (our own id). `deadline` is in seconds of `clock()`."""
         before, again, orders = None, 0, 0
         for pause in _PAUSES:
             if self.clock() + pause >= deadline:
@@ -103,10 +108,10 @@ class Auditor:
         return Audited(account, person, orders, UNSETTLED)
 
     def _compared(self, account: str, person: str, deadline: float) -> tuple[Any, int, tuple[Finding, ...]]:
-        """The person's tokens, the number of their orders, and what differs. Raises _Moved.
+        """The person's tokens, the number of their orders, and the differences. Raises _Moved.
 
-        One transaction reads the person with 99 orders. Where there are more, each part reads the person along: every
-        change of what an order gives them sets a new token, so with the same token in all parts nothing moved.
+        One transaction reads the person with up to 99 orders. With more orders, each transaction reads the person
+        again: every change of an order's contribution sets a new token, so equal tokens prove that nothing changed.
         """
         computed: Cells = {}
         stored: Cells = {}
@@ -124,7 +129,7 @@ class Auditor:
                 token = item.get("token")
                 stored |= _cells(scope.source, item)
                 for head in heads:
-                    if head.get("person") == person:  # not handed on, not deleted
+                    if head.get("person") == person:  # not moved to another person, not deleted
                         orders += 1
                         _add(computed, scope.source, head)
             tokens.append(token)
@@ -134,7 +139,7 @@ class Auditor:
         return Scopes(self.client, self.records_table).read(account)
 
     def _orders(self, scope: Scope, person: str) -> list[str]:
-        """Keys of all orders that ever named the person: the latest event of theirs is on the timeline."""
+        """The keys of all orders on the person's timeline, which has every event that names the person."""
         arguments: dict[str, Any] = {
             "TableName": self.ledger_table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
             "ExpressionAttributeValues": raw({":person": scope.timeline(person)}),
@@ -149,14 +154,14 @@ class Auditor:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _snapshot(self, scope: Scope, person: str, order_keys: list[str]) -> tuple[Item, list[Item]]:
-        """Person (empty if there is none) and heads as they were at one moment. Raises _Moved."""
+        """The person (empty if unknown) and the heads, as of one moment. Raises _Moved."""
         wanted = [scope.person_key(person), *(scope.head_key(key) for key in order_keys)]
         gets = [{"Get": {"TableName": self.ledger_table, "Key": raw(key)}} for key in wanted]
         for attempt in range(_TRIES):
             try:
                 answers = self.client.transact_get_items(TransactItems=gets)["Responses"]
             except (ClientError, BotoCoreError) as error:
-                # Cancelled: one of them was being written.
+                # A transaction is cancelled if one of the items is being written.
                 if not is_passing(error) and error_code(error) != "TransactionCanceledException":
                     raise
                 self.sleep(0.02 * 2**attempt)
@@ -168,11 +173,10 @@ class Auditor:
     # ---------------------------------------------------------------- picks
 
     def people(self, pages: int, account: str = "") -> Iterator[tuple[str, str]]:
-        """(account, person) from `pages` random places of the ledger, none twice; of one account if it is named.
+        """(account, person) from `pages` random places of the ledger, without repeats; of one account if it is given.
 
-        A scan begins behind a random key, which need not exist: one of a person, of the account's scopes in turn or of
-        a scope that was met, so that it lies among people. After 40 places in a row without anybody new there are
-        hardly any left.
+        Each scan begins after a random key, which need not exist. It is a key of a person in a known scope, so that the
+        scan begins among people. The search ends after 40 places in a row without a new person.
         """
         scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
         seen, barren = set[tuple[str, str]](), 0
@@ -192,7 +196,7 @@ class Auditor:
                     yield one
 
     def everybody(self, account: str = "") -> Iterator[tuple[str, str]]:
-        """(account, person) of the whole ledger. Reads all of the table."""
+        """(account, person) of everybody in the ledger. Reads the whole table."""
         arguments: dict[str, Any] = {}
         seen: set[tuple[str, str]] = set()
         while True:
@@ -210,12 +214,15 @@ class Auditor:
         if account:
             condition, values = f"{condition} AND begins_with(pk, :account)", values | {":account": f"{account}/"}
         return self.client.scan(
-            TableName=self.ledger_table, FilterExpression=condition, ProjectionExpression="pk, sk",
-            ExpressionAttributeValues=raw(values), **arguments,
-        )  # fmt: skip
+            TableName=self.ledger_table,
+            FilterExpression=condition,
+            ProjectionExpression="pk, sk",
+            ExpressionAttributeValues=raw(values),
+            **arguments,
+        )
 
     def _current(self, page: Any) -> Iterator[tuple[str, str]]:
-        """Who of a page is in a current scope: others were purged, and are being deleted."""
+        """The people on a page who are in a current scope. Others are purged, and being deleted."""
         marks: dict[str, Marks] = {}
         for item in map(plain_item, page["Items"]):
             scope = Scope.of(item["pk"])
@@ -232,13 +239,13 @@ def _add(cells: Cells, source: str, head: Item) -> None:
 
 
 def _cells(source: str, person: Item) -> Cells:
-    """The sums of a person, whose other attributes have other names."""
+    """The sums among a person's attributes."""
     found = ((_CELL.fullmatch(name), value) for name, value in person.items())
     return {(source, cell[2], cell[1]): Fraction(value) for cell, value in found if cell}
 
 
 def _differences(stored: Cells, computed: Cells) -> tuple[Finding, ...]:
-    """What stands nowhere is 0."""
+    """The cells that differ. A missing cell is 0."""
     return tuple(
         Finding(cell[0], cell[1], _KINDS[cell[2]], _text(one), _text(other))
         for cell in sorted(stored.keys() | computed.keys())
@@ -247,21 +254,29 @@ def _differences(stored: Cells, computed: Cells) -> tuple[Finding, ...]:
 
 
 def _text(value: Fraction) -> str:
-    """Exact: what is summed has a few decimals."""
+    """The exact decimal text: sums of amounts with few decimals need no rounding."""
     with localcontext(prec=60):
         return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
 
 # ------------------------------------------------------------------ the function
 
-_PLACES = 40  # 100 items each: about a dollar a year, however large the ledger is
+_PLACES = 40  # scans of 100 items each: about a dollar a year, however large the ledger is
+_PEOPLE_IN_THE_BOOK = 20  # number of people whose orders are compared with the book
+_KEEPER_SECONDS = 60.0  # longest time that keep_book takes for a batch
 
 
 @observed
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Audits `people` people at random, as far as the time goes. Metrics tell, and each finding is logged."""
+    """Audits `people` random people and a day of the book, as far as time allows. Logs findings, and counts in metrics.
+
+    `window`: seconds for which changes may be collected before they reach the book.
+    """
     wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
-    auditor = Auditor(clients.dynamodb(), settings().ledger_table, settings().records_table)
+    client, env = clients.dynamodb(), settings()
+    auditor = Auditor(client, env.ledger_table, env.records_table)
+    book = BookAuditor(Book(client, env.book_table), env.ledger_table)
+    suspects, scopes = set[Difference](), list[Scope]()
     deadline = auditor.clock() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
     try:
         for account, person in auditor.people(_PLACES):
@@ -269,7 +284,17 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 break
             audited = auditor.audit(account, person, deadline)
             done[audited.status] += 1
-            _tell(audited)
+            _log_findings(audited)
+            if sum(done.values()) <= _PEOPLE_IN_THE_BOOK:
+                for scope in auditor._marks(account).scopes():
+                    places = book.places_of_orders(scope, auditor._orders(scope, person))
+                    suspects, scopes = suspects | book.differences(places), [*scopes, scope]
+        if scopes:
+            choice = int(auditor.place(), 16)
+            first = choice % len(scopes)
+            days = (book.places_of_day(scope, choice) for scope in scopes[first:] + scopes[:first])
+            suspects |= book.differences(next(filter(None, days), []))
+        _settle(auditor, book, suspects, float(event["window"]) + _KEEPER_SECONDS, deadline)
         count("AuditRuns")
     finally:
         count("AuditedPeople", done[EXACT] + done[DRIFT])
@@ -279,10 +304,27 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return done
 
 
-def _tell(audited: Audited) -> None:
+def _settle(auditor: Auditor, book: BookAuditor, suspects: set[Difference], seconds: float, deadline: float) -> None:
+    """Counts differences that last longer than the book is behind, which raises an alarm."""
+    if suspects and auditor.clock() + seconds < deadline:
+        auditor.sleep(seconds)
+        lasting = suspects & book.differences(suspect.place for suspect in suspects)
+        for place, writes in sorted(lasting):
+            logger.warning("change skipped", account=place.scope.account, order_key=place.order_key, writes=writes)
+        if lasting:
+            count("BookSkipped", len(lasting))
+
+
+def _log_findings(audited: Audited) -> None:
     for finding in audited.findings:
         logger.warning(
-            "audit drift", account=audited.account, person=audited.person, orders=audited.orders,
-            source=finding.source, currency=finding.currency, what=finding.what, stored=finding.stored,
+            "audit drift",
+            account=audited.account,
+            person=audited.person,
+            orders=audited.orders,
+            source=finding.source,
+            currency=finding.currency,
+            what=finding.what,
+            stored=finding.stored,
             computed=finding.computed,
-        )  # fmt: skip
+        )

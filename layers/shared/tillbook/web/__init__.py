@@ -1,1 +1,1 @@
-"""HTTP in and out: requests, answers, refusals, and what each route does."""
+"""HTTP: requests, answers, refusals, and the calls behind each route."""

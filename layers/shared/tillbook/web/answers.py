@@ -1,6 +1,6 @@
-"""Answers, and each API's dialect of refusing.
+"""Answers, and the forms in which each API reports errors.
 
-v1 writes `{"error": {...}}` and answers 403 without a valid key; v2 and v3 write `{"errors": [...]}` and answer 401.
+v1 answers `{"error": {...}}`, and 403 without a valid key; v2 and v3 answer `{"errors": [...]}`, and 401.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tillbook.rules.json_text import Json, dumps
 
 @dataclass(frozen=True)
 class Response:
-    """`body` is JSON; or, with a content-type among the headers, text as it is."""
+    """An answer. `body` is a JSON value or, if the headers have a content-type, a text that is sent unchanged."""
 
     status: int
     body: Json
     headers: dict[str, str] = field(default_factory=dict)
 
 
-# What v1 calls a problem, and with which status; all others are an InternalError, 500.
+# The status and name of each problem in v1; all others are an InternalError with status 500.
 _V1: dict[type[Problem], tuple[int, str]] = {
     errors.Invalid: (400, "ValidationError"),
     errors.Malformed: (400, "ValidationError"),
@@ -38,13 +38,13 @@ _V1: dict[type[Problem], tuple[int, str]] = {
 
 
 def is_v1(event: APIGatewayProxyEventV2) -> bool:
-    # By the route, since a custom domain's base path may precede the path. Where no route fits there is only the path.
+    # The route is used, since a custom domain's base path may precede the path. Without a route only the path is known.
     path = str(event.get("routeKey") or "").partition(" ")[2] or str(event.get("rawPath", ""))
     return path.startswith("/v1/") or path == "/v1"
 
 
 def answer(response: Response) -> dict[str, Any]:
-    """As a Lambda proxy integration returns it."""
+    """The answer in the form of a Lambda proxy integration."""
     headers = {"content-type": "application/json", "cache-control": "no-store"} | response.headers
     body = response.body if "content-type" in response.headers else dumps(response.body)
     return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": False}
@@ -89,6 +89,6 @@ def _v3_refusal(problem: Problem, headers: dict[str, str]) -> Response:
 
 
 def _label(path: str) -> str:
-    """`items[0].product_id` as "Items[0] product id": how a Rails API names an attribute."""
+    """The name of a field in messages, as a Rails API has it: `items[0].product_id` is "Items[0] product id"."""
     words = path.replace(".", " ").replace("_", " ")
     return words[:1].upper() + words[1:] or "Body"

@@ -1,4 +1,4 @@
-"""Makes a Lambda handler of a call: authenticates, calls, answers in the API's dialect, and logs and counts it."""
+"""Turns a call into a Lambda handler, which authenticates, calls, answers in the API's form, logs and counts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tillbook.web.answers import Response, answer, is_v1, refusal
 from tillbook.web.request import Request, route_of
 from tillbook.web.routes import ROUTES
 
-# What is left of a function's time to answer an honest 503.
-_MARGIN_SECONDS = 1.0
+# Time that remains after the deadline: for a call that begins just before it and gets no answer, and then a 503.
+_MARGIN_SECONDS = clients.SLOWEST_CALL_SECONDS + 0.5
 
 
 @cache
@@ -31,7 +31,7 @@ def _keys() -> Keys:
 
 
 def endpoint(call: Callable[[Request], Response]) -> Handler:
-    """Each route's role is what a key must have (routes.py)."""
+    """The Lambda handler of a call. The key of a request needs the role of its route (routes.py)."""
 
     @observed
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -44,19 +44,24 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
         refused: Problem | None = None
         try:
             key = _authenticate(sent, role, v1)
-            logger.append_keys(account=key.account, key_id=key.id)
-            deadline = started + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
+            deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS
             request = Request(sent, key, received, request_id, deadline)
             response = call(request)
         except Problem as problem:
             response, refused = refusal(problem, v1), problem
-            if request is not None and role == "ingest":
-                from tillbook.records import rejections  # here, since few requests are refused
+            if request is not None and role == "ingest" and time.monotonic() < request.deadline:
+                from tillbook.records import rejections  # imported here, since few requests are rejected
 
                 rejections.note(
-                    clients.dynamodb(), settings().records_table, key, request.route, request_id, received, problem,
+                    clients.dynamodb(),
+                    settings().records_table,
+                    key,
+                    request.route,
+                    request_id,
+                    received,
+                    problem,
                     _order_id(request),
-                )  # fmt: skip
+                )
         except Exception as error:
             logger.warning("unexpected", exc_info=error)
             response = refusal(Unavailable("Please try again.") if is_passing(error) else Problem(), v1)
@@ -65,13 +70,19 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
         count(f"Status{response.status // 100}xx")
         if role == "ingest":
             _count_order(response.status, refused, known=request is not None)
+        if response.status == 200 and sent.http_method == "GET":
+            from tillbook.web.conditional import conditional  # imported here, since only reads need it
+
+            return conditional(sent.headers, answer(response))
         return answer(response)
 
     return handler
 
 
 def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
+    """The key of a request. Later log lines name it, even if the request is refused."""
     key = _keys().authenticate(secret_of(event.headers.get("authorization"), basic=not v1))
+    logger.append_keys(account=key.account, key_id=key.id)
     if event.path_parameters.get("account_id", key.account) != key.account:
         raise Forbidden("The API key belongs to another account.")
     if not key.may(role):
@@ -80,9 +91,10 @@ def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
 
 
 def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
-    """Requests of the order routes, for the share that is rejected. Reasons are the types of errors.py: a few.
+    """Counts requests of the order routes, so that an alarm can watch the share of rejections.
 
-    Without a valid key it is not a shop's order, and counts apart. 5xx count as the API's own.
+    The reasons are types of rules.errors, so there are few metrics. Requests without a valid key are not orders of a
+    shop, and are counted separately. 5xx are faults of the API, not rejections.
     """
     if status < 400:
         count("Accepted")
@@ -94,7 +106,7 @@ def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
 
 
 def _order_id(request: Request) -> Json:
-    """Which order a refused request was about: that of the path, whatever the body of an edit says."""
+    """The order id of a rejected request: that of the path if there is one, otherwise that of the body."""
     if "order_id" in request.event.path_parameters:
         return request.path("order_id")
     try:
@@ -102,5 +114,5 @@ def _order_id(request: Request) -> Json:
     except Problem:
         return None
     order_id = body.get("order_id") if isinstance(body, dict) else None
-    # An integer is kept as its digits, as an order's own is.
+    # An integer is kept as its digits, as in an order.
     return str(order_id) if isinstance(order_id, int) and not isinstance(order_id, bool) else order_id

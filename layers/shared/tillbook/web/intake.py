@@ -1,4 +1,4 @@
-"""Accepting v3 orders: validated, hashed, queued, and only then answered 202."""
+"""Accepts v3 events: they are validated, hashed and queued, and only then answered with 202."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _queue() -> Queue:
 
 
 def accept(request: Request) -> Response:
-    """One order, or with the route's `/batch` up to 1,000. Raises Invalid with every fault of every order."""
+    """Accepts one event or, at the route `/batch`, up to 1,000. Raises Invalid with every fault of every event."""
     payload = request.json()
     batch = request.route.endswith("/batch")
     payloads = _orders(payload) if batch else [payload]
@@ -44,7 +44,7 @@ def accept(request: Request) -> Response:
         raise Invalid(faults[:MAX_ERRORS])
     _queue().send_orders(orders)
     ids = [order.request_id for order in orders]
-    # A batch has one id of its own in the log, and the first of its orders'.
+    # The log line of a batch names the id of the HTTP request and that of the first event.
     logger.append_keys(orders=len(orders), order_request=ids[0])
     if not batch:
         logger.append_keys(order_id=orders[0].body["order_id"])
@@ -59,7 +59,7 @@ def _queued(request: Request, key: str | None, payload: Json, position: int, pre
     envelope, body = parse(payload, request.received, prefix=prefix)
     if prefix and len(dumps(payload).encode()) > MAX_ORDER_BYTES:
         raise TooLarge(f"{prefix} must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
-    # Hashes are longer than addresses.
+    # E-mail addresses are replaced by hashes, which are longer.
     if len(dumps(body)) > MAX_ORDER_BYTES and len(pack(body)) > MAX_ORDER_BYTES:
         raise TooLarge(f"{prefix or 'The body'} has too many e-mail addresses: their hashes do not fit.")
     request_id = uuid7()
@@ -68,10 +68,17 @@ def _queued(request: Request, key: str | None, payload: Json, position: int, pre
     else:
         event_id = envelope["hash"] if envelope["identified"] else request_event_id(request_id)
     return QueuedOrder(
-        account=request.account, request_id=request_id, received=request.received, position=position,
-        event_id=event_id, occurred=envelope["occurred"], person=envelope["person"], body=body,
-        content_hash=envelope["hash"] if key is not None else "", notes=envelope["notes"],
-    )  # fmt: skip
+        account=request.account,
+        request_id=request_id,
+        received=request.received,
+        position=position,
+        event_id=event_id,
+        occurred=envelope["occurred"],
+        person=envelope["person"],
+        body=body,
+        content_hash=envelope["hash"] if key is not None else "",
+        notes=envelope["notes"],
+    )
 
 
 def _idempotency_key(request: Request) -> str | None:

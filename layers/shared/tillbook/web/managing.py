@@ -1,4 +1,4 @@
-"""What an admin sets going: rebuilds, purges and erasures (202 and a job), replay and discarding of dead letters."""
+"""Operations by admins: rebuilds, purges and erasures (202 and a job), replaying and discarding dead letters."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from dataclasses import replace
 
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
-from tillbook.ledger.items import SOURCES
 from tillbook.rules.errors import NotFound
-from tillbook.rules.identity import without_emails
+from tillbook.rules.identity import SOURCES, without_emails
 from tillbook.rules.json_text import Json
 from tillbook.views.audiences import source_of
 from tillbook.views.people import People
@@ -20,12 +19,12 @@ from tillbook.web.request import Request
 from tillbook.work.processing import processor
 
 CONFIRMATION = "purge"
-# What is left to end the replay of a dead letter that has been begun.
+# Time that remains to finish the replay of a dead letter that has begun.
 _ANSWER_SECONDS = 2.0
 
 
 def start(request: Request) -> Response:
-    """Raises NotFound, Invalid."""
+    """Starts an operation and answers its request. Raises NotFound, Invalid."""
     return _ROUTES[request.route](request)
 
 
@@ -38,12 +37,12 @@ def _job(job_id: str) -> Response:
 
 
 def _rebuild(request: Request) -> Response:
-    return _job(processor().rebuilds.start(request.account, source_of(request.path("audience_id"))))
+    return _job(processor().rebuilds.start(processor().jobs, request.account, source_of(request.path("audience_id"))))
 
 
 def _purge(request: Request) -> Response:
-    """Needs the word in the header `x-confirm` or as `confirm` in the body."""
-    from tillbook.contract.queries import Purge  # here, since few requests need pydantic
+    """Starts a purge. It must be confirmed by the word in the header `x-confirm`, or as `confirm` in the body."""
+    from tillbook.contract.queries import Purge  # imported here, since few requests need pydantic
     from tillbook.contract.validation import Context, validated
 
     asked = _body(request)
@@ -51,28 +50,30 @@ def _purge(request: Request) -> Response:
         asked |= {"confirm": CONFIRMATION}
     purge = validated(Purge, asked, Context([]))
     sources = [purge.source] if purge.source else list(SOURCES)
-    return _job(processor().purges.start_purge(request.account, sources, request.received, request.deadline))
+    started = processor().purges.start(processor().jobs, request.account, sources, request.received, request.deadline)
+    return _job(started)
 
 
 def _erase(request: Request) -> Response:
-    """Also of whom nothing is known: the queue or a dead letter may name them."""
-    account, marks = processor().rebuilds.accounts.get(request.account), processor().scopes.read(request.account)
+    """Starts an erasure. The person may be unknown, since the queue or a dead letter may name them."""
+    account, marks = processor().accounts.get(request.account), processor().scopes.read(request.account)
     people, asked = People(clients.dynamodb(), settings().ledger_table, account, marks), request.path("id_or_email")
     try:
         found = people.find(asked).id
-        # Whoever would be found before, once the queue is through, is unknown yet: nothing else of theirs stands.
+        # The identifier may also mean people with a higher precedence whose first events are still queued.
         ids = people.ids(asked)
         persons = [found, *ids[: ids.index(found)]]
     except NotFound:
         persons = people.may_be(asked)
-    return _job(processor().purges.start_erasure(request.account, persons, request.received, request.deadline)[0])
+    erasures, jobs = processor().erasures, processor().jobs
+    return _job(erasures.start(jobs, request.account, persons, request.received, request.deadline)[0])
 
 
 def _replay(request: Request) -> Response:
-    """One, or with `all` as the id every one there is now, but what somebody else replays or discards meanwhile.
+    """Replays one dead letter or, with `all` as the id, all that exist now, oldest first.
 
-    As many as there is time for, oldest first; the cursor says behind which to go on. One that fails again keeps its
-    place, so whoever goes on comes to an end.
+    If time runs out, the cursor says where the next request continues. Letters that are replayed or discarded by others
+    at the same time are skipped. A letter that fails again keeps its place, so following the cursor always ends.
     """
     letters, queue, asked = processor().dead_letters, processor().queue, request.id_in_path("deadletter_id")
     marks = processor().scopes.read(request.account)
@@ -90,7 +91,7 @@ def _replay(request: Request) -> Response:
 
 
 def _discard(request: Request) -> Response:
-    """The reason, from the body, stays with what became of the request."""
+    """Discards a dead letter. The reason in the body is added to the outcome of its request."""
     from tillbook.contract.queries import Discard
     from tillbook.contract.validation import Context, validated
 
@@ -100,9 +101,9 @@ def _discard(request: Request) -> Response:
     request_id = request.id_in_path("deadletter_id")
     discarded = processor().dead_letters.discard(processor().scopes.read(request.account), request_id)
     for source in SOURCES:
-        found = processor().transactions.find(request.account, source, request_id)
+        found = processor().outcomes.find(request.account, source, request_id)
         if found is not None and found.status == "failed":
-            processor().transactions.record([replace(found, reason=f"{found.reason}; discarded: {reason}")])
+            processor().outcomes.record([replace(found, reason=f"{found.reason}; discarded: {reason}")])
     return Response(200, discarded)
 
 

@@ -1,4 +1,4 @@
-"""Files as they stand in a function's folder: a page, a document. They hold no data, so no key is asked for."""
+"""Serves the files in a function's folder: the page or the OpenAPI document. They hold no data, so no key is needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TYPES = {
     ".svg": "image/svg+xml; charset=utf-8",
     ".json": "application/json",
 }
-# Nothing from other hosts, nothing inline, in no frame; the key goes to this host alone.
+# Nothing is loaded from other hosts or inline, frames are forbidden, and the key is sent to this host only.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -39,7 +39,7 @@ _SAFETY = {
 @dataclass(frozen=True, slots=True)
 class _File:
     text: str
-    zipped: str  # base64 of its gzip
+    zipped: str  # base64 of the gzipped text
     headers: dict[str, str]
 
 
@@ -47,7 +47,7 @@ def _read(path: Path) -> _File:
     content = path.read_bytes()
     headers = {
         "content-type": _TYPES[path.suffix],
-        # Asked for again each time, and sent again only where it changed: a new version shows at once.
+        # Browsers ask each time, and get the file again only if it changed, so a new version shows at once.
         "cache-control": "no-cache",
         "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         "vary": "accept-encoding",
@@ -57,7 +57,7 @@ def _read(path: Path) -> _File:
 
 
 def files(folder: Path, index: str = "index.html") -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """A Lambda handler: `index` at the route without parameters, the others under their names."""
+    """A Lambda handler that serves `index` at the route without parameters, and the other files by name."""
     known = {path.name: _read(path) for path in sorted(folder.iterdir()) if path.suffix in _TYPES}
 
     @observed

@@ -1,4 +1,4 @@
-"""A request as API Gateway hands it on (HTTP API, payload 2.0): who sent it, and its parts, read and bounded."""
+"""A request of an HTTP API (payload format 2.0): its key, its parameters, and its body, which is bounded in size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JSON_TYPES = frozenset({"", "application/json", "application/vnd.api+json"})
 
 @dataclass(frozen=True)
 class Request:
-    """`received` is the stamp of receipt, `id` a new UUIDv7, `deadline` in seconds of time.monotonic()."""
+    """A request. `received` is a stamp, `id` a new UUIDv7, `deadline` is in seconds of time.monotonic()."""
 
     event: APIGatewayProxyEventV2
     key: ApiKey
@@ -42,22 +42,26 @@ class Request:
         return route_of(self.event)
 
     def path(self, name: str) -> str:
-        """A path parameter. The gateway has decoded it, once: a second time would change `%2F`."""
+        """A path parameter. The gateway has decoded it once; decoding it again would change `%2F`."""
         return str(self.event.path_parameters[name])
 
     def id_in_path(self, name: str) -> str:
-        """A path parameter that is an id of ours. Raises NotFound for a longer one, which might not fit a key."""
+        """A path parameter that is one of our own ids. Raises NotFound if it is too long, and might not fit a key."""
         value = self.path(name)
         if len(value) > _MAX_ID:
-            raise NotFound("There is nothing by this id.")
+            raise NotFound("There is nothing with this id.")
         return value
 
     @cached_property
     def query(self) -> Any:
-        """The query parameters, as the model that routes.py names. Raises Malformed."""
-        from tillbook.contract import queries, validation  # here, since only some reads need pydantic
+        """The query parameters as the model that routes.py names. Raises Malformed."""
+        return self.query_as(ROUTES[self.route].query)
 
-        model = getattr(queries, ROUTES[self.route].query)
+    def query_as(self, name: str) -> Any:
+        """The query parameters as a model of contract/queries.py. Raises Malformed."""
+        from tillbook.contract import queries, validation  # imported here, since only some reads need pydantic
+
+        model = getattr(queries, name)
         return validation.validated_query(model, self.event.query_string_parameters)
 
     def header(self, name: str) -> str | None:
@@ -68,7 +72,7 @@ class Request:
         return _read_body(self.event, MAX_BATCH_BYTES if self.route.endswith(_LARGE_ROUTES) else MAX_ORDER_BYTES)
 
     def json(self) -> Json:
-        """Raises TooLarge, UnsupportedType or Malformed."""
+        """The JSON body. Raises TooLarge, UnsupportedType or Malformed."""
         kind = (self.header("content-type") or "").partition(";")[0].strip().lower()
         if kind not in _JSON_TYPES:
             raise UnsupportedType("Content-Type must be application/json.")
@@ -76,12 +80,12 @@ class Request:
 
 
 def route_of(event: APIGatewayProxyEventV2) -> str:
-    """As routes.py names it, where no variable is marked as taking slashes."""
+    """The route as routes.py names it, without the `+` of variables that accept slashes."""
     return event.route_key.replace("+}", "}")
 
 
 def _read_body(event: APIGatewayProxyEventV2, limit: int) -> bytes:
-    """The body's bytes, inflated. A gateway hands gzip on as base64, or inflated already under a stale header."""
+    """The decompressed body. Gateways pass gzip on as base64, or decompress it but keep the content-encoding header."""
     body = event.body or ""
     try:
         data = b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
@@ -98,19 +102,19 @@ def _read_body(event: APIGatewayProxyEventV2, limit: int) -> bytes:
 
 
 def _inflate(data: bytes, limit: int) -> bytes:
-    """At most limit + 1 bytes of it, so that a bomb is never inflated whole."""
+    """The first limit + 1 bytes of decompressed data, so that a decompression bomb is never expanded in full."""
     out, members = b"", 0
     try:
         while data and len(out) <= limit:
             members += 1
             if members > _MAX_GZIP_MEMBERS:
-                raise Malformed("The body is gzip of too many members.")
+                raise Malformed("The body is gzip with too many members.")
             member = zlib.decompressobj(31)
             out += member.decompress(data, limit + 1 - len(out))
             if len(out) > limit:
                 break
             if not member.eof:
-                raise Malformed("The body is gzip that was cut short.")
+                raise Malformed("The body is truncated gzip.")
             data = member.unused_data.lstrip(b"\0")
     except zlib.error:
         raise Malformed("The body is not valid gzip.") from None

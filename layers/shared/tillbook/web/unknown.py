@@ -1,4 +1,4 @@
-"""What no route fits: 405 for a known path with another method, 404 for all others."""
+"""Answers requests without a route: 405 for a known path with another method, 404 for any other."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _TAKES_SLASHES = "{order_id}"  # at the end of a path
 
 def _allowed(path: str) -> str:
     """The methods of a path, as `Allow` lists them; empty for an unknown path."""
-    routes = (route.partition(" ") for route in (*ROUTES, *PAGES))
+    routes = [route.partition(" ") for route in (*ROUTES, *PAGES)]
     parts = path.split("/")
+    # As in the gateway, a route without variables takes precedence over one with variables.
+    if methods := [method for method, _, pattern in routes if pattern == path]:
+        return ", ".join(methods)
     return ", ".join(dict.fromkeys(method for method, _, pattern in routes if _fits(pattern.split("/"), parts)))
 
 

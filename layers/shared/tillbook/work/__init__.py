@@ -1,1 +1,1 @@
-"""Work that queues and schedules start: processing, purge, erasure, rebuild."""
+"""Work that queues, streams and schedules start: processing, jobs, the book, announcements."""

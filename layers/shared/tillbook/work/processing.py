@@ -1,145 +1,207 @@
-"""The queue's side: applies what was accepted, and records what became of it.
+"""Processes the queues: applies accepted events, records their outcomes, and runs pages of jobs.
 
-A message is acknowledged only when each order in it is applied, or queued again, or a dead letter. Any order may be
-delivered again at any point of this: all of it may run twice.
+A message is acknowledged only after each order in it is applied, queued again, or stored as a dead letter. Any order
+may be delivered again at any point, so every step may run twice.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from tillbook.aws import clients
 from tillbook.aws.retries import is_passing
 from tillbook.aws.settings import Settings, settings
 from tillbook.aws.telemetry import count, logger, measure, observed
+from tillbook.contract.activity import notes_of
 from tillbook.ledger.activities import ERASED, MAX_TOGETHER, Activity, Result
 from tillbook.ledger.ledger import Ledger
 from tillbook.records.accounts import Accounts
+from tillbook.records.book import Book
 from tillbook.records.deadletters import DeadLetters
-from tillbook.records.jobs import Jobs, Step
-from tillbook.records.messages import Message, Queue, QueuedOrder, QueuedWrite, decode
+from tillbook.records.jobs import Jobs
+from tillbook.records.messages import Message, Queue, QueuedOrder, decode
+from tillbook.records.outcomes import PURGED, Outcome, Outcomes
 from tillbook.records.providers import Providers
+from tillbook.records.removals import Removals
 from tillbook.records.scopes import Marks, Scopes
-from tillbook.records.transactions import PURGED, Transaction, Transactions
 from tillbook.rules import times
 from tillbook.rules.errors import Problem, Unavailable
 from tillbook.work import rebuild
-from tillbook.work.purge import Purges
+from tillbook.work.book import Keeper
+from tillbook.work.jobs import JobRunner, Worker
+from tillbook.work.purge import ERASE, PURGE, Erasures, Purges
 from tillbook.work.rebuild import Rebuilds
 
-# Left of the invocation's time to report what became of its messages.
-_MARGIN_SECONDS = 6.0
-# No writer of v1 lives longer than its function's time-out (10 s); what it sent is settled well within the rest.
-_WRITER_LIFE_SECONDS = 45
+# Time that remains after the deadline, for a call without an answer, and then to record and to queue again.
+_MARGIN_SECONDS = 3 * clients.SLOWEST_CALL_SECONDS + 1
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
 
 
 class Waits(Unavailable):
-    """An order that is erased, or may be, and could not be applied: a dead letter would name who was erased."""
+    """Raised for an order that is, or may be, erased and could not be applied. It must be retried, since a dead letter
+    would name the erased person."""
 
 
-Found = dict[int, Result | Exception]  # what became of an order, by its `id`; of a late one there is nothing
+@dataclass
+class Delivery:
+    """A received message. `orders` are those that have not begun; with an `error` it must be delivered again."""
+
+    id: str
+    message: Message
+    receives: int
+    orders: list[QueuedOrder]
+    error: Exception | None = None
+
+    @property
+    def tries(self) -> int:
+        """The number of tries, including this one."""
+        return self.message.tries + self.receives
+
+
+Delivered = tuple[Delivery, QueuedOrder]
 
 
 @dataclass
 class Processor:
     ledger: Ledger
-    transactions: Transactions
+    outcomes: Outcomes
     dead_letters: DeadLetters
     queue: Queue
+    jobs: JobRunner
     rebuilds: Rebuilds
     purges: Purges
+    erasures: Erasures
+    accounts: Accounts
     scopes: Scopes
     providers: Providers
     max_tries: int
     clock: Any = field(default=time.monotonic)
 
     def run(self, records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-        """SQS records in, `batchItemFailures` out: those that must be delivered again."""
-        deadline = self.clock() + seconds - _MARGIN_SECONDS
-        messages: list[tuple[SQSRecord, Message]] = []
-        failures = []
+        """Processes SQS records. Returns `batchItemFailures` with those that must be delivered again.
 
-        def failed(record: SQSRecord, error: Exception) -> None:
-            # Delivered again after the visibility time-out, and in the end left to the dead-letter queue.
-            logger.warning("message failed", exc_info=error, message_id=record.message_id)
-            failures.append({"itemIdentifier": record.message_id})
-
+        `seconds` is the remaining time of the invocation.
+        """
+        end = self.clock() + seconds
+        deadline = end - _MARGIN_SECONDS
+        deliveries, failures = [], []
         for record in SQSEvent({"Records": records}).records:
             try:
-                messages.append((record, decode(record.body)))
-            except Exception as error:
-                failed(record, error)
-        found = self._apply([order for _, message in messages for order in message.orders], deadline)
-        done: list[tuple[SQSRecord, Message, list[Transaction]]] = []
-        for record, message in messages:
-            try:
-                begun = any(id(order) in found for order in message.orders)
-                if self.clock() >= deadline and not begun:
-                    raise Unavailable("The function's time ran out.")
+                message = decode(record.body)
                 receives = int(record.attributes.approximate_receive_count)
-                done.append((record, message, self._message(message, receives, found, deadline)))
+                deliveries.append(Delivery(record.message_id, message, receives, list(message.orders)))
             except Exception as error:
-                failed(record, error)
-        try:
-            self._record(done)
-        except Exception as error:
-            for record, _, outcomes in done:
-                if outcomes:
-                    failed(record, error)
+                logger.warning("message not read", exc_info=error, message_id=record.message_id)
+                failures.append({"itemIdentifier": record.message_id})
+        for delivery in deliveries:
+            with self._handed_back_on_error([delivery]):
+                self._job(delivery, deadline)
+        for marks, group in self._groups(deliveries):
+            if self.clock() >= deadline:
+                break
+            with self._handed_back_on_error([delivery for delivery, _ in group]):
+                self._group(marks, group, deadline)
+        for delivery in deliveries:
+            # Orders that have not begun are sent again unchanged, which does not count as a try.
+            if delivery.orders and delivery.error is None:
+                with self._handed_back_on_error([delivery]):
+                    message = delivery.message
+                    if self.clock() >= end - clients.SLOWEST_CALL_SECONDS:
+                        raise Unavailable("There is no time left to queue the orders again.")
+                    self.queue.send_orders(delivery.orders, tries=message.tries, replayed=message.replayed)
+            if delivery.error is not None:
+                failures.append({"itemIdentifier": delivery.id})
         return {"batchItemFailures": failures}
 
-    def _record(self, done: list[tuple[SQSRecord, Message, list[Transaction]]]) -> None:
-        self.transactions.record([outcome for _, _, outcomes in done for outcome in outcomes])
-        for _, message, outcomes in done:
-            for outcome in outcomes if message.replayed else []:
-                if outcome.status != "failed":
-                    self.transactions.replaces_failure(outcome)
+    @contextmanager
+    def _handed_back_on_error(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
+        """Marks the messages as failed after an error. SQS delivers them again after their visibility time-out, and in
+        the end moves them to the dead-letter queue."""
+        try:
+            yield
+        except Exception as error:
+            for delivery in deliveries:
+                logger.warning("message failed", exc_info=error, message_id=delivery.id)
+                delivery.error = error
 
     # ---------------------------------------------------------------- orders
 
-    def _apply(self, orders: list[QueuedOrder], deadline: float) -> Found:
-        """What became of the orders, as far as the time goes: accounts in turn, many orders in one transaction."""
-        found: Found = {}
-        accounts: dict[str, list[QueuedOrder]] = {}
-        for order in orders:
-            accounts.setdefault(order.account, []).append(order)
-        for account, own in accounts.items():
-            try:
-                # Read after the messages were received, and never kept: a purge relies on that.
-                marks = self.scopes.read(account, {order.person_id() for order in own}, ["shopper_activity"])
-            except Exception as error:
-                logger.warning("marks not read", exc_info=error, account=account)
-                found |= {id(order): Waits("What was purged could not be read.") for order in own}
-                continue
-            readable: list[tuple[QueuedOrder, Activity]] = []
-            for order in own:
-                if marks.purged("shopper_activity", order.received):
-                    found[id(order)] = Result("failed", PURGED)
-                    continue
-                try:
-                    readable.append((order, order.activity()))
-                except Exception as error:  # no dead letter keeps what is erased
-                    gone = marks.erased(order.person_id(), order.received)
-                    found[id(order)] = Result("failed", ERASED) if gone else error
-            for start in range(0, len(readable), MAX_TOGETHER):
-                if self.clock() >= deadline:
-                    break
-                found |= self._apply_group(marks, readable[start : start + MAX_TOGETHER], deadline)
-        return found
+    def _groups(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[Marks | None, list[Delivered]]]:
+        """(marks, orders) to apply together: accounts in turn, each with as many orders as fit one transaction.
 
-    def _apply_group(self, marks: Marks, group: list[tuple[QueuedOrder, Activity]], deadline: float) -> Found:
+        Marks are None if they could not be read.
+        """
+        accounts: dict[str, list[Delivered]] = {}
+        for delivery in deliveries:
+            for order in delivery.message.orders:
+                accounts.setdefault(order.account, []).append((delivery, order))
+        known: dict[str, Marks | None] = {}
+        while accounts:
+            for account, waiting in list(accounts.items()):
+                if account not in known:
+                    known[account] = self._marks(account, [order for _, order in waiting])
+                yield known[account], waiting[:MAX_TOGETHER]
+                accounts[account] = waiting[MAX_TOGETHER:]
+                if not accounts[account]:
+                    del accounts[account]
+
+    def _marks(self, account: str, orders: Sequence[QueuedOrder]) -> Marks | None:
+        """Reads the marks after the messages were received. They are never cached, which purges rely on."""
+        try:
+            return self.scopes.read(account, {order.person_id() for order in orders} - {""}, ["shopper_activity"])
+        except Exception as error:
+            logger.warning("marks not read", exc_info=error, account=account)
+            return None
+
+    def _group(self, marks: Marks | None, group: list[Delivered], deadline: float) -> None:
+        """Applies a group and records its outcomes at once: a function that is cut off repeats one group only."""
+        found: list[Result | Exception] = [Waits("The marks of purges could not be read.")] * len(group)
+        if marks is not None:
+            found = self._apply(marks, [order for _, order in group], deadline)
+        outcomes, replayed = [], []
+        for (delivery, order), result in zip(group, found, strict=True):
+            outcome = self._ended(delivery, order, result)
+            delivery.orders = [other for other in delivery.orders if other is not order]
+            if outcome is not None:
+                outcomes.append(outcome)
+                replayed += [outcome] if delivery.message.replayed else []
+        self.outcomes.record(outcomes)
+        for outcome in replayed:
+            if outcome.status != "failed":
+                self.outcomes.replaces_failure(outcome)
+
+    def _apply(self, marks: Marks, orders: Sequence[QueuedOrder], deadline: float) -> list[Result | Exception]:
+        found: list[Result | Exception | None] = [None] * len(orders)
+        readable: list[tuple[int, Activity]] = []
+        for number, order in enumerate(orders):
+            if marks.purged("shopper_activity", order.received):
+                found[number] = Result("failed", PURGED)
+                continue
+            try:
+                readable.append((number, order.activity()))
+            except Exception as error:  # an erased event must not become a dead letter
+                gone = marks.erased(order.person_id(), order.received)
+                found[number] = Result("failed", ERASED) if gone else error
+        applied = self._apply_readable(marks, [activity for _, activity in readable], deadline)
+        for (number, _), result in zip(readable, applied, strict=True):
+            found[number] = result
+        return [result for result in found if result is not None]
+
+    def _apply_readable(
+        self, marks: Marks, activities: Sequence[Activity], deadline: float
+    ) -> list[Result | Exception]:
         def erased(activity: Activity) -> bool:
             return marks.erased(activity.event.person, activity.received)
 
-        scope, activities = marks.scope("shopper_activity"), [activity for _, activity in group]
-        results: list[Result | Exception] = self.ledger.apply(scope, activities, deadline, erased)
+        scope = marks.scope("shopper_activity")
+        results: list[Result | Exception] = self.ledger.apply(scope, activities, deadline, erased) if activities else []
         for number, activity in enumerate(activities):
             if erased(activity):
                 try:
@@ -149,88 +211,55 @@ class Processor:
                 except Exception as error:
                     passing = isinstance(error, Unavailable) or is_passing(error)
                     results[number] = Waits(str(error)) if passing else Result("failed", ERASED)
-        return {id(order): result for (order, _), result in zip(group, results, strict=True)}
+        return results
 
-    def _message(self, message: Message, receives: int, found: Found, deadline: float) -> list[Transaction]:
-        """What is to be recorded of it."""
-        tries, done = message.tries + receives, list[Transaction]()
-        for write in message.writes:
-            try:
-                done += self._write(write, tries, deadline)
-            except Exception as error:
-                self._again("write", Message(writes=[write], tries=tries), write, error)
-        for step in message.steps:
-            self._step(step, tries, deadline)
-        for after in message.nightly:
-            self.rebuilds.nightly(after)
-        for order in message.orders:
-            result = found.get(id(order))
-            if isinstance(result, Exception):
-                # Deliveries that ended with the function are no tries of an order that was refused for now.
-                own = message.tries if isinstance(result, Waits) else message.tries + 1
-                own = own if isinstance(result, Unavailable) else tries
-                again = Message(orders=[order], tries=own, replayed=message.replayed)
-                if reason := self._again("order", again, order, result):
-                    done.append(_transaction(order, Result("failed", reason)))
-            elif result is not None:
-                done.append(_transaction(order, result))
-                _measure(order, result)
-                if result.status == "applied":
-                    self.providers.note(order.account, order.body["provider"])
-        if late := [order for order in message.orders if id(order) not in found]:
-            self.queue.send_orders(late, tries=message.tries)
-        return done
+    def _ended(self, delivery: Delivery, order: QueuedOrder, result: Result | Exception) -> Outcome | None:
+        """The outcome of an order; None if it is tried again."""
+        if isinstance(result, Exception):
+            # For temporary failures, deliveries in which the function was cut off do not count as tries.
+            own = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
+            own = own if isinstance(result, Unavailable) else delivery.tries
+            again = Message(orders=[order], tries=own, replayed=delivery.message.replayed)
+            reason = self._again(again, order, result)
+            return _outcome(order, Result("failed", reason)) if reason else None
+        _measure(order, result)
+        if result.status == "applied":
+            self.providers.note(order.account, order.body["provider"])
+        return _outcome(order, result)
 
-    def _again(self, what: str, message: Message, entry: QueuedOrder | QueuedWrite, error: Exception) -> str:
-        """Queued again alone, so that it holds up nobody; on the last try a dead letter, whose reason is returned."""
-        order_id = entry.body["order_id"] if isinstance(entry, QueuedOrder) else entry.order_id
+    def _again(self, message: Message, order: QueuedOrder, error: Exception) -> str:
+        """Queues an order again in a message of its own, so that it delays no other.
+
+        After the last try it becomes a dead letter, whose reason is returned.
+        """
         logger.warning(
-            f"{what} failed", exc_info=error, request_id=entry.request_id, account=entry.account, order_id=order_id,
+            "order failed",
+            exc_info=error,
+            request_id=order.request_id,
+            account=order.account,
+            order_id=order.body["order_id"],
             tries=message.tries,
-        )  # fmt: skip
+        )
         if isinstance(error, Waits) or message.tries < self.max_tries:
             pause = _BACK_OFF_SECONDS[-1] if isinstance(error, Waits) else _pause(message.tries)
-            self.queue.send(message, delay_seconds=pause)
+            self.queue.send(order.account, message, delay_seconds=pause)
             return ""
         reason = _reason(error)
-        self.dead_letters.keep(entry.account, entry.request_id, reason, message._replace(tries=0, replayed=False))
+        self.dead_letters.keep(order.account, order.request_id, reason, message)
         count("DeadLettered")
         return reason
 
-    # ---------------------------------------------------------- v1 and jobs
+    # ------------------------------------------------------------------ jobs
 
-    def _step(self, step: Step, tries: int, deadline: float) -> None:
-        try:
-            worker = self.rebuilds if step.kind == rebuild.KIND else self.purges
-            worker.run(step, self.clock, deadline)
-        except Exception as error:
-            logger.warning(
-                "step failed", exc_info=error, account=step.account, job=step.job, page=step.page, tries=tries
-            )
-            if tries < self.max_tries:
-                self.queue.send(Message(steps=[step], tries=tries), delay_seconds=_pause(tries))
-            else:
-                self.rebuilds.jobs.fail(step, _reason(error))
-                count("JobsFailed")
-
-    def _write(self, write: QueuedWrite, tries: int, deadline: float) -> list[Transaction]:
-        """Records a v1 write. The message was sent before the write, which may be still to be made, or never be."""
-        marks = self.scopes.read(write.account, (), ["orders_api"])
-        if marks.purged("orders_api", write.received):
-            return []
-        scope = marks.scope("orders_api")
-        effects = self.ledger.written(scope, write.order_key, write.request_id, write.received, deadline)
-        if effects is not None:
-            count("Applied")
-            return [
-                Transaction(
-                    write.account, "orders_api", write.request_id, "applied", write.received, write.action, "",
-                    write.order_id, notes=list(write.notes), effects=effects,
-                )
-            ]  # fmt: skip
-        if times.now() < times.shift(write.received, seconds=_WRITER_LIFE_SECONDS):
-            self.queue.send(Message(writes=[write], tries=tries), delay_seconds=_WRITER_LIFE_SECONDS)
-        return []
+    def _job(self, delivery: Delivery, deadline: float) -> None:
+        """Runs the job pages of a message. They are on a separate queue, which delivers one in a batch."""
+        message = delivery.message
+        for step in message.steps:
+            self.jobs.run(step, delivery.tries, delivery.receives, self.clock, deadline)
+        for after in message.nightly:
+            self.rebuilds.nightly(self.jobs, self.accounts, after, lambda: self.clock() < deadline)
+        for after in message.watch:
+            self.jobs.watch(after, self.clock, deadline)
 
 
 def _measure(order: QueuedOrder, result: Result) -> None:
@@ -249,34 +278,60 @@ def _reason(error: Exception) -> str:
     return error.message if isinstance(error, Problem) else f"could not be applied ({type(error).__name__})"
 
 
-def _transaction(order: QueuedOrder, result: Result) -> Transaction:
-    return Transaction(
-        order.account, "shopper_activity", order.request_id, result.status, order.received, order.body["action"],
-        order.body["provider"], order.body["order_id"], result.reason, result.original, [*order.notes, *result.flags],
+def _outcome(order: QueuedOrder, result: Result) -> Outcome:
+    return Outcome(
+        order.account,
+        "shopper_activity",
+        order.request_id,
+        result.status,
+        order.received,
+        order.body["action"],
+        order.body["provider"],
+        order.body["order_id"],
+        result.reason,
+        result.original,
+        notes_of(order.body["action"], order.notes, result.flags),
         effects=list(result.effects),
-    )  # fmt: skip
+    )
 
 
 @observed
 def process(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The SQS-triggered function's whole work."""
+    """The handler of the function."""
     return processor().run(event["Records"], context.get_remaining_time_in_millis() / 1000)
 
 
 @cache
 def processor() -> Processor:
-    """Made once a process. What an admin starts (web/managing.py) uses its parts."""
+    """The processor, which is created once in a process. web/managing.py uses its parts, too."""
     return _build(settings())
 
 
 def _build(env: Settings) -> Processor:
     client, records = clients.dynamodb(), env.records_table
     ledger = Ledger(client, env.ledger_table, on_conflict=lambda: count("ConflictsRetried"))
-    queue, jobs = Queue(clients.sqs(), env.orders_queue_url), Jobs(client, records)
-    dead_letters, transactions = DeadLetters(client, records), Transactions(client, records)
-    scopes = Scopes(client, records)
+    queue, scopes = Queue(clients.sqs(), env.orders_queue_url), Scopes(client, records)
+    dead_letters, outcomes = DeadLetters(client, records), Outcomes(client, records)
+    book, removals = Book(client, env.book_table), Removals(client, env.removals_table)
+    removal = ledger, scopes, removals, dead_letters, outcomes, queue, book, env.settle_seconds
+    rebuilds, purges, erasures = (
+        Rebuilds(ledger, scopes, Keeper(ledger, book, scopes, outcomes)),
+        Purges(*removal),
+        Erasures(*removal),
+    )
+    workers: dict[str, Worker] = {rebuild.KIND: rebuilds, PURGE: purges, ERASE: erasures}
+    jobs = JobRunner(Jobs(client, records), Queue(clients.sqs(), env.jobs_queue_url), workers, env.max_tries)
     return Processor(
-        ledger, transactions, dead_letters, queue, Rebuilds(ledger, jobs, Accounts(client, records), scopes, queue),
-        Purges(ledger, scopes, jobs, queue, dead_letters, transactions, env.settle_seconds), scopes,
-        Providers(client, records), env.max_tries,
-    )  # fmt: skip
+        ledger,
+        outcomes,
+        dead_letters,
+        queue,
+        jobs,
+        rebuilds,
+        purges,
+        erasures,
+        Accounts(client, records),
+        scopes,
+        Providers(client, records),
+        env.max_tries,
+    )

@@ -1,173 +1,221 @@
-"""Purges and erasures: a mark is written and answered at once; what it took is deleted by a job, page by page.
+"""Purges and erasures. The request writes a mark, and is answered at once; a job deletes the data.
 
-The job begins when nothing is alive any more that may have read the marks before (SettleSeconds), and walks once.
+The job begins after SettleSeconds, when no function is running that may have read the marks earlier. It then reads the
+data once.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tillbook.aws.items import raw
-from tillbook.ledger.commit import Retries
-from tillbook.ledger.items import SOURCES, TIMELINE, Scope, order_key_of
+from tillbook.ledger.commit import Retries, Store
+from tillbook.ledger.items import TIMELINE, Scope, order_key_of
 from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.upkeep import sweep
+from tillbook.records.book import Book
 from tillbook.records.deadletters import DeadLetters
-from tillbook.records.jobs import Jobs, Step
-from tillbook.records.messages import Message, Queue
+from tillbook.records.jobs import Chain, Job, Progress, parts_for
+from tillbook.records.messages import Queue
+from tillbook.records.outcomes import Outcomes
+from tillbook.records.removals import Removals
 from tillbook.records.scopes import Mark, Marks, Scopes
-from tillbook.records.transactions import Transactions
 from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
-from tillbook.rules.identity import Source
+from tillbook.rules.identity import SOURCES, Source
 from tillbook.rules.order import received_of
-from tillbook.views.audiences import Audiences
+from tillbook.work.jobs import JobRunner, NotYet, Page, wait_for
 
 PURGE, ERASE = "purge", "erase"
-_MARGIN_SECONDS = 20  # left of a page's time, for what else is in the batch
-_PAGE_EVENTS = 200
-_MOST_PAGES_COUNTED = 10
-MayGoOn = Callable[[], bool]
+_TIMELINE_PAGE = 200  # entries of a timeline that a query reads
+_MOST_COUNT_QUERIES = 10
+
+
+class NotBegun(Unavailable):
+    """Raised in a job whose request ended before it wrote its mark."""
+
+    def __init__(self) -> None:
+        super().__init__("the request ended before anything was removed")
 
 
 @dataclass(frozen=True, slots=True)
-class Purges:
+class RemovalWorker:
+    """Common parts of the workers of purge jobs and erasure jobs."""
+
     ledger: Ledger
     scopes: Scopes
-    jobs: Jobs
-    queue: Queue
+    removals: Removals
     dead_letters: DeadLetters
-    transactions: Transactions
+    outcomes: Outcomes
+    queue: Queue
+    book: Book
     settle_seconds: int
 
-    def start_purge(self, account: str, sources: list[Source], asked: str, deadline: float) -> str:
-        """Takes all of these sources that was received until it returns. Returns a job's id. Raises Unavailable."""
-        marks = self.scopes.read(account)
-        orders = sum(Audiences(self.ledger.client, self.ledger.table, marks).counts(source)[1] for source in sources)
-        step = Step(account, times.uuid7(), PURGE, sources, asked=asked)
-        self._announce(step, orders)
-        self.scopes.purge(account, sources, deadline)
-        return step.job
-
-    def start_erasure(self, account: str, people: list[str], asked: str, deadline: float) -> list[str]:
-        """Takes all of people (our own ids) that was received until it returns. Returns jobs' ids."""
-        marks = self.scopes.read(account)
-        steps = [Step(account, times.uuid7(), ERASE, list(SOURCES), asked=asked, person=person) for person in people]
-        for step in steps:
-            self._announce(step, sum(self._count_events(scope, step.person) for scope in marks.scopes()))
-        self.scopes.erase(account, people, deadline)
-        return [step.job for step in steps]
-
-    def _announce(self, step: Step, total: int) -> None:
-        """Before the mark is written: what it takes is deleted whatever becomes of this function."""
-        self.jobs.start(step, total)
-        self.queue.send(Message(steps=[step]), delay_seconds=self.settle_seconds)
-
-    def run(self, step: Step, clock: Callable[[], float], deadline: float) -> None:
-        """One page, then the next message, then the job's progress: in this order, a crash loses nothing."""
-        if not self.jobs.is_current(step):
-            return
-        marks = self.scopes.read(step.account, [step.person] if step.person else [])  # once: see _wait
-        if wait := self._wait(step, marks, deadline):
-            self.queue.send(Message(steps=[step]), delay_seconds=wait)
-            return
-        page = self._purge_page if step.kind == PURGE else self._erase_page
-        cursor, done = page(step, marks, lambda: clock() < deadline - _MARGIN_SECONDS, deadline)
-        following = step.then(cursor, done)
-        if following is not None:
-            self.queue.send(Message(steps=[following]))
-        self.jobs.advance(step, done, finished=following is None)
-
-    def _wait(self, step: Step, marks: Marks, deadline: float) -> int:
-        """Seconds until nobody is alive who may not have seen the marks; also that of a purge that was asked for later,
-        since a page sweeps what both of them ended. Raises NotBegun."""
-        mark = Mark(0, marks.people.get(step.person, "")) if step.kind == ERASE else marks.sources[step.source]
-        if mark.cut < step.asked:
+    def check_settled(self, cut: str, asked: str) -> None:
+        """Raises NotYet until SettleSeconds have passed since the cut, or NotBegun if this request wrote no mark."""
+        if cut < asked:
             raise NotBegun
-        age = (times.to_datetime(times.now()) - times.to_datetime(mark.cut)).total_seconds()
-        if age >= self.settle_seconds and step.kind == PURGE and mark.answered < mark.cut:
-            # A: purges, its mark is late, it dies    B: receives an order after the cut, applies it
-            # A's mark arrives -> B's order would be in a dead scope: so all of it is purged.
-            self.scopes.purge(step.account, [step.source], deadline)
-            age = 0.0
-        return min(max(math.ceil(self.settle_seconds - age), 0), 900)
+        age = (times.to_datetime(times.now()) - times.to_datetime(cut)).total_seconds()
+        if age < self.settle_seconds:
+            raise NotYet(wait_for(self.settle_seconds - age))
 
-    # ----------------------------------------------------------------- purge
 
-    def _purge_page(
-        self, step: Step, marks: Marks, may_go_on: MayGoOn, deadline: float
-    ) -> tuple[str | None, int]:  # fmt: skip
-        """Deletes the dead scopes of a source, then outcomes and dead letters. The cursor is the partition."""
-        account, source = step.account, step.source
-        mark, done = marks.sources[source], 0
-        dead = [Scope(account, source, number) for number in range(mark.swept, mark.generation)]
-        partitions = [partition for scope in dead for partition in scope.partitions()]
-        first = partitions.index(step.cursor) if step.cursor in partitions else 0
-        for partition in partitions[first:]:
-            deleted, through = self.ledger.sweep(partition, may_go_on, deadline)
-            done += deleted if "/h/" in partition else 0
-            if not through or not may_go_on():
-                return partition, done
-        self.scopes.swept(account, source, mark.generation)
-        through = self.dead_letters.purge(account, source, mark.cut, may_go_on)
-        through = through and self.transactions.purge(account, source, mark.cut, may_go_on)
-        return None if through else _BEHIND, done
+@dataclass(frozen=True, slots=True)
+class Purges(RemovalWorker):
+    """The worker of purge jobs. The chains of a source divide the partitions of its purged scopes and of its outcomes.
 
-    # --------------------------------------------------------------- erasure
+    A chain's cursor holds the generation that was current when the chain began, and the partition to continue with.
+    """
 
-    def _erase_page(
-        self, step: Step, marks: Marks, may_go_on: MayGoOn, deadline: float
-    ) -> tuple[str | None, int]:  # fmt: skip
-        """Empties a page of the person's timeline in one scope. The cursor is the stamp of the last event done."""
-        cut, scope, done = marks.people[step.person], marks.scope(step.source), 0
-        cursor = step.cursor or " "
+    def start(self, runner: JobRunner, account: str, sources: list[Source], asked: str, deadline: float) -> str:
+        """Purges all that these sources receive before this method returns. Returns the id of the job.
+
+        Raises Unavailable.
+        """
+        marks, job_id = self.scopes.read(account), times.uuid7()
+        orders = [self.book.about(marks.scope(source)) for source in sources]
+        job = Job(PURGE, "queued", asked, " ".join(sources), parts_for(max(orders)), total=sum(orders))
+        # The job is started before the mark is written, so that it runs even if this function is cut off.
+        runner.start(account, job_id, job, self.settle_seconds)
+        self._purge(account, sources, deadline)
+        return job_id
+
+    def page(self, page: Page) -> Progress:
+        """Deletes partitions while time is left, and at least a part of one partition."""
+        source, part = page.job.part(page.chain)
+        mark, done = self._settled_mark(page, source), 0
+        begun_with, _, current = page.cursor.partition(" ")
+        generation = int(begun_with) if begun_with else mark.generation
+        dead = [Scope(page.account, source, earlier) for earlier in range(mark.swept, generation)]
+        ledger = [partition for scope in dead for partition in scope.partitions(part, page.job.parts)]
+        outcomes = self.outcomes.partitions(page.account, [source])[part :: page.job.parts]
+        partitions = [*ledger, *outcomes]
+        start = partitions.index(current) if current in partitions else 0
+        for index, partition in enumerate(partitions[start:]):
+            if index and not page.may_go_on():
+                break
+            if partition in outcomes:
+                through = self.outcomes.purge(partition, mark.cut, page.may_go_on)
+            else:
+                deleted, through = self.ledger.sweep(partition, page.may_go_on, page.deadline)
+                done += deleted if "/h/" in partition else 0  # only heads are counted: an order has one
+            if not through:
+                break
+        else:
+            return Progress(str(generation), ended=True, done=done)
+        return Progress(f"{generation} {partition}", done=done)
+
+    def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
+        """Discards the dead letters, deletes the books of purged scopes, and notes that these scopes are swept."""
+        marks, sources = self.scopes.read(page.account), page.job.sources.split()
+        for source in sources:
+            self.check_settled(marks.sources[source].cut, page.job.asked_at)
+        if "shopper_activity" in sources:
+            cursor = self.dead_letters.purge(marks, page.cursor, page.may_go_on)
+            if cursor is not None:
+                return Progress(cursor)
+        swept: dict[Source, int] = {}
+        for number in range(page.job.chains):
+            source, _ = page.job.part(number)
+            generation = int(chains[number].cursor)
+            swept[source] = min(generation, swept.get(source, generation))
+        store, retries = (
+            Store(self.book.client, self.book.table, self.ledger.pace),
+            Retries(self.ledger.pace, page.deadline),
+        )
+        for source, generation in swept.items():
+            for earlier in range(marks.sources[source].swept, generation):
+                for partition in self.book.partitions(Scope(page.account, source, earlier)):
+                    _, through = sweep(store, partition, page.may_go_on, retries)
+                    if not through:
+                        return Progress(page.cursor)
+        for source, generation in swept.items():
+            self.scopes.swept(page.account, source, generation)
+        return Progress(ended=True)
+
+    def _settled_mark(self, page: Page, source: Source) -> Mark:
+        # A page deletes the scopes of all purges whose marks it sees, so it waits for the last of them.
+        mark = self.scopes.read(page.account, (), [source]).sources[source]
+        self.check_settled(mark.cut, page.job.asked_at)
+        if mark.answered < mark.cut:
+            # The last mark was written too late, so some functions may have missed it:
+            # A: purges, its mark is late, it is cut off   B: receives an order after the cut, and applies it
+            # A's mark arrives -> B's order is in a purged scope. The source is purged again, with a later cut.
+            self._purge(page.account, [source], page.deadline)
+            raise NotYet(self.settle_seconds)
+        return mark
+
+    def _purge(self, account: str, sources: list[Source], deadline: float) -> None:
+        self.removals.purged(account, sources, self.scopes.purge(account, sources, deadline))
+
+
+@dataclass(frozen=True, slots=True)
+class Erasures(RemovalWorker):
+    """The worker of erasure jobs: one chain for each source, whose cursor is the stamp of the last finished event."""
+
+    def start(self, runner: JobRunner, account: str, people: list[str], asked: str, deadline: float) -> list[str]:
+        """Erases all that names these people (our own ids), received before this returns. Returns ids of jobs."""
+        marks, ids = self.scopes.read(account), []
+        for person in people:
+            ids.append(times.uuid7())
+            total = sum(self._count_events(scope, person) for scope in marks.scopes())
+            job = Job(ERASE, "queued", asked, " ".join(SOURCES), person=person, total=total)
+            runner.start(account, ids[-1], job, self.settle_seconds)
+        self.removals.erased(account, people, self.scopes.erase(account, people, deadline))
+        return ids
+
+    def page(self, page: Page) -> Progress:
+        """Empties the person's events in one scope, by the timeline, while time is left. Then deletes the person."""
+        marks, (source, _), person = self._settled(page), page.job.part(page.chain), page.job.person
+        cut, scope, done, cursor = marks.people[person], marks.scope(source), 0, page.cursor
         emptied: set[str] = set()
-        for listed in self._timeline(scope, step.person, cursor, deadline):
+        for listed in self._timeline(scope, person, page.cursor or " ", page.deadline):
             key = order_key_of(listed["sk"])
             if received_of(listed["stamp"]) <= cut and key not in emptied:
-                count, through = self.ledger.empty(scope, key, step.person, cut, may_go_on, deadline)
+                count, through = self.ledger.empty(scope, key, person, cut, page.may_go_on, page.deadline)
                 done += count
                 if not through:
-                    return cursor, done
+                    return Progress(cursor, done=done)
                 emptied.add(key)
             cursor = listed["stamp"]
-            if not may_go_on():
-                return cursor, done
-        self.ledger.forget(scope, step.person, deadline)
-        through = self.dead_letters.erase(step.account, step.person, cut, self.queue, may_go_on)
-        return None if through else _BEHIND, done
+            if not page.may_go_on():
+                return Progress(cursor, done=done)
+        self.ledger.forget(scope, person, page.deadline)
+        return Progress(ended=True, done=done)
+
+    def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
+        """Queues again the dead letters that name the person; processing then records them as erased."""
+        marks, person = self._settled(page), page.job.person
+        cut = marks.people[person]
+        cursor = self.dead_letters.erase(page.account, person, cut, self.queue, page.cursor, page.may_go_on)
+        return Progress(cursor or "", ended=cursor is None)
+
+    def _settled(self, page: Page) -> Marks:
+        marks = self.scopes.read(page.account, [page.job.person])
+        self.check_settled(marks.people.get(page.job.person, ""), page.job.asked_at)
+        return marks
 
     def _timeline(self, scope: Scope, person: str, after: str, deadline: float) -> Any:
         values = {":person": scope.timeline(person), ":after": after}
         arguments = {
-            "TableName": self.ledger.table, "IndexName": TIMELINE, "Limit": _PAGE_EVENTS,
+            "TableName": self.ledger.table, "IndexName": TIMELINE, "Limit": _TIMELINE_PAGE,
             "KeyConditionExpression": "timeline = :person AND stamp > :after", "ExpressionAttributeValues": raw(values),
         }  # fmt: skip
         return self.ledger.query(Retries(self.ledger.pace, deadline), arguments)
 
     def _count_events(self, scope: Scope, person: str) -> int:
-        """How many events the timeline lists, or the first tens of thousands of them."""
+        """The number of events on the timeline. At most ten queries count it, so a very large number is too low."""
         arguments: dict[str, Any] = {
             "TableName": self.ledger.table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
             "ExpressionAttributeValues": raw({":person": scope.timeline(person)}), "Select": "COUNT",
         }  # fmt: skip
         count = 0
-        for _ in range(_MOST_PAGES_COUNTED):
+        for _ in range(_MOST_COUNT_QUERIES):
             page = self.ledger.client.query(**arguments)
             count += page["Count"]
             if "LastEvaluatedKey" not in page:
                 break
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
         return count
-
-
-_BEHIND = "~"  # a cursor behind all partitions and stamps: records are left
-
-
-class NotBegun(Unavailable):
-    """The request ended before it had written its mark."""
-
-    def __init__(self) -> None:
-        super().__init__("it was not begun: the request ended early. Please ask again")

@@ -1,90 +1,117 @@
-"""Computes an audience again from the orders: every head from its events, corrected where it differs.
+"""Computes an audience again from the orders: each head is computed from its events, and corrected if it differs.
 
-Live writes go on meanwhile: each correction is a ledger transaction on the condition that nobody wrote the head since
-it was read, and an audience is at no moment emptied. Where nothing is wrong nothing is written. An order that cannot be
-computed stays as it is and holds up nobody: the job goes on to its end, and ends as failed.
+A rebuild that an admin requests also writes every order's card again, in case the book missed changes.
+
+Orders are written at the same time. Each correction is a ledger transaction with the condition that the head is
+unchanged since it was read, and an audience is never emptied. Heads that are correct are not written. An order that
+cannot be computed is left as it is; the job continues to its end, and ends as failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tillbook.aws.retries import error_code, is_passing
-from tillbook.aws.telemetry import count, logger
+from tillbook.aws.telemetry import logger
 from tillbook.contract.document import document_of
-from tillbook.ledger.items import SOURCE_LETTER, SOURCES
+from tillbook.ledger.items import BUCKETS
 from tillbook.ledger.ledger import Ledger
 from tillbook.records.accounts import Accounts
-from tillbook.records.jobs import Jobs, Step
-from tillbook.records.messages import Message, Queue
+from tillbook.records.jobs import Chain, Job, Progress, parts_for
+from tillbook.records.messages import Message
 from tillbook.records.scopes import Scopes
+from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
-from tillbook.rules.identity import Source
-from tillbook.rules.times import uuid7
-from tillbook.views.audiences import Audiences, decode_cursor, encode_cursor
+from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Source
+from tillbook.views.audiences import Audiences
+from tillbook.work.book import Keeper
+from tillbook.work.jobs import Failed, JobRunner, Page
 
 KIND = "rebuild"
-PAGE_ORDERS = 100
+_NIGHTLY = "nightly-"
+_TIDIED = "~"  # cursor after all cards
+
+
+def _is_nightly(page: Page) -> bool:
+    return page.job_id.startswith(_NIGHTLY)
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilds:
+    """Rebuilds. Chains share the buckets of a source's orders. The cursor is the last order key of the page before."""
+
     ledger: Ledger
-    jobs: Jobs
-    accounts: Accounts
     scopes: Scopes
-    queue: Queue
+    keeper: Keeper
 
-    def start(self, account: str, source: Source, job: str | None = None) -> str:
-        """Returns the job's id. A job of that id that runs already goes on as it does."""
-        step = Step(account, job or uuid7(), KIND, [source])
-        _, orders = self._audiences(account).counts(source)
-        self.jobs.start(step, orders)
-        self.queue.send(Message(steps=[step]))
-        return step.job
+    def start(self, runner: JobRunner, account: str, source: Source, job_id: str | None = None) -> str:
+        """Starts a rebuild, unless a job with the id exists. Returns the job's id."""
+        job_id = job_id or times.uuid7()
+        orders = self.keeper.book.about(self.scopes.read(account).scope(source))
+        runner.start(account, job_id, Job(KIND, "queued", times.now(), source, parts_for(orders), total=orders))
+        return job_id
 
-    def run(self, step: Step, clock: Callable[[], float], deadline: float) -> None:
-        """One page, then the next message, then the job's progress: in this order, a crash loses nothing."""
-        if not self.jobs.is_current(step):
-            return
-        audiences = self._audiences(step.account)
-        scope = audiences.marks.scope(step.source)
-        done, cursor, failed, reason = 0, None, step.failed, step.reason
-        for key, _ in audiences.heads(step.source, decode_cursor(step.cursor)):
+    def page(self, page: Page) -> Progress:
+        audiences = self._audiences(page.account)
+        source, part = page.job.part(page.chain)
+        scope, buckets = audiences.marks.scope(source), range(part, BUCKETS, page.job.parts)
+        cursor, ended, done, failed, reason = page.cursor, False, 0, 0, ""
+        days: set[str] = set()
+        for key, head in audiences.heads(source, page.cursor, buckets=buckets):
             try:
-                self.ledger.rebuild(scope, key, document_of, deadline)
+                self.ledger.rebuild(scope, key, document_of, page.deadline)
+                if not _is_nightly(page):
+                    days |= self.keeper.enter(scope, key, head, page.deadline)
             except Exception as error:
                 if isinstance(error, Unavailable) or is_passing(error):
-                    raise  # the page is tried again
-                logger.warning("step failed at an order", exc_info=error, account=step.account, job=step.job, order=key)
+                    if not done:
+                        raise  # the page is tried again
+                    break
+                logger.warning("order not rebuilt", exc_info=error, account=page.account, job=page.job_id, order=key)
                 failed, reason = failed + 1, reason or error_code(error) or type(error).__name__
-            done += 1
-            # Half of the time is left to those of this page who were slow, and to what else is in the batch.
-            if done == PAGE_ORDERS or clock() > deadline - 20:
-                cursor = encode_cursor(key)
+            cursor, done = key, done + 1
+            if not page.may_go_on():
                 break
-        following = step.then(cursor, done)
-        if following is not None:
-            self.queue.send(Message(steps=[following._replace(failed=failed, reason=reason)]))
-            self.jobs.advance(step, done, finished=False)
-        elif failed:
-            told = f"orders that could not be computed: {failed} (the first: {reason}); the log names them"
-            count("JobsFailed")  # before: a metric told twice is better than none
-            self.jobs.advance(step, done, finished=True, error=told)
         else:
-            self.jobs.advance(step, done, finished=True)
+            ended = True
+        for day in sorted(days):
+            self.keeper.book.mark(scope, day)
+        return Progress(cursor, ended, done, failed, reason)
+
+    def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
+        from tillbook.views.sales import size_of  # imported here, since applying orders does not need it
+
+        source, _ = page.job.part(0)
+        scope = self.scopes.read(page.account).scope(source)
+        if not _is_nightly(page):
+            cursor = self.keeper.tidy(scope, page.cursor, page.may_go_on, page.deadline)
+            if cursor is not None:
+                return Progress(cursor)
+
+        try:  # counts the records now, so that the next request for the audiences does not have to
+            size_of(self.keeper.book, scope, page.may_go_on)
+        except Unavailable:  # the next page continues the count
+            return Progress(_TIDIED)
+        failed = sum(chain.failed for chain in chains.values())
+        if failed:
+            first = next(chain.reason for chain in chains.values() if chain.failed)
+            raise Failed(f"orders that could not be computed: {failed} (first reason: {first}); the log names them")
+        return Progress(ended=True)
 
     def _audiences(self, account: str) -> Audiences:
         return Audiences(self.ledger.client, self.ledger.table, self.scopes.read(account))
 
-    def nightly(self, after: str | None) -> None:
-        """Starts a rebuild of both audiences of a page of accounts; the next page is the next message's."""
+    def nightly(self, runner: JobRunner, accounts: Accounts, after: str, may_go_on: Callable[[], bool]) -> None:
+        """Starts rebuilds of both audiences of each account. If time runs out, a new message continues."""
         day = datetime.now(UTC).date().isoformat()
-        page, following = self.accounts.page(after)
+        page, following = accounts.page(after)
         for account in page:
             for source in SOURCES:
-                self.start(account, source, f"nightly-{day}-{SOURCE_LETTER[source]}")
+                self.start(runner, account, source, f"{_NIGHTLY}{day}-{SOURCE_LETTER[source]}")
+            if not may_go_on():
+                following = account
+                break
         if following:
-            self.queue.send(Message(nightly=[following]))
+            runner.queue.send("", Message(nightly=[following]))

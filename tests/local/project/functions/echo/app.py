@@ -1,4 +1,4 @@
-"""Answers with the event it got, or does as it is told."""
+"""Answers with the event that it got, or does what the event asks for."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def meet(body):
 
 
 def count(body):
-    """How often it was called for that name."""
+    """Counts the calls for that name."""
     answer = dynamodb.update_item(
         TableName=os.environ["TABLE"],
         Key={"pk": {"S": body}},

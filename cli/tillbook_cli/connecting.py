@@ -1,0 +1,130 @@
+"""`tillbook connect`: manages connections to platforms that send webhooks to the stack."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+import click
+
+from tillbook.aws.secrets import Secrets
+from tillbook.contract.management import MAX_OVERLAP_HOURS, OVERLAP_HOURS, new_connection, new_secret
+from tillbook.contract.platforms.signatures import PLATFORMS
+from tillbook.records.connections import Connection, Connections
+from tillbook.views.connecting import SETUP, overlap_of, url_of
+
+from .on_a_stack import Tillbook, on_a_stack
+from .output import table
+
+_ONCE = "The secret is shown only now. "
+secret_option = click.option(
+    "--secret-file",
+    type=click.File("r"),
+    help="File with the secret that the platform shows (Shopify), - for standard input. Without it you are asked.",
+)
+
+
+@click.group()
+def connect() -> None:
+    """Manage connections to shops on WooCommerce and Shopify, which send webhooks."""
+
+
+@connect.command("create")
+@click.argument("account_id")
+@click.argument("platform", type=click.Choice(list(PLATFORMS)))
+@click.option("--name", help="Name of the connection in its URL.  [the platform's]")
+@click.option(
+    "--provider", default="", help="Provider of its orders. A second shop needs a different one.  [the platform's]"
+)
+@secret_option
+@on_a_stack
+def create_connection(
+    book: Tillbook, account_id: str, platform: str, name: str | None, provider: str, secret_file: IO[str] | None
+) -> None:
+    """Connect a shop of ACCOUNT_ID. Prints the URL for its webhooks, and the secret if it is generated here."""
+    book.accounts.get(account_id)
+    entered = _entered(platform, secret_file)
+    asked = new_connection({"platform": platform, "name": name, "provider": provider or None, "secret": entered})
+    made, secret = _connections(book).create(
+        account_id, asked.name or platform, platform, asked.provider or "", asked.secret or ""
+    )
+    book.show(_connection(book, made) | _new(made, secret), note=("" if entered else _ONCE) + SETUP[platform])
+
+
+@connect.command("list")
+@click.argument("account_id")
+@on_a_stack
+def list_connections(book: Tillbook, account_id: str) -> None:
+    """List the connections of ACCOUNT_ID."""
+    book.accounts.get(account_id)
+    found = [_connection(book, one) for one in _connections(book).of(account_id)]
+    if book.as_json:
+        book.show({"connections": found})
+    elif found:
+        click.echo(table(found, without=("account",)))
+    else:
+        click.echo(f"Account {account_id} has no connections.", err=True)
+
+
+@connect.command("rotate")
+@click.argument("account_id")
+@click.argument("name")
+@click.option(
+    "--overlap-hours",
+    type=click.FloatRange(0, MAX_OVERLAP_HOURS),
+    default=OVERLAP_HOURS,
+    show_default=True,
+    help="How long the old secret remains valid.",
+)
+@secret_option
+@on_a_stack
+def rotate_secret(
+    book: Tillbook, account_id: str, name: str, overlap_hours: float, secret_file: IO[str] | None
+) -> None:
+    """Give the connection NAME of ACCOUNT_ID a new secret. The old one is valid until the overlap ends."""
+    known = _connections(book).get(account_id, name)
+    entered = _entered(known.platform, secret_file)
+    asked = new_secret(known.platform, {"secret": entered, "overlap_hours": overlap_hours})
+    made, secret = _connections(book).rotate(known, asked.secret or "", asked.overlap_hours)
+    note = "The new secret applies within a minute." if entered else f"{_ONCE}Enter it in each webhook of the shop."
+    book.show(_connection(book, made) | _new(made, secret), note=note)
+
+
+@connect.command("remove")
+@click.argument("account_id")
+@click.argument("name")
+@on_a_stack
+def remove_connection(book: Tillbook, account_id: str, name: str) -> None:
+    """Remove the connection NAME of ACCOUNT_ID with its secrets. Its orders are kept."""
+    removed = _connections(book).remove(account_id, name)
+    book.show(_connection(book, removed), note="Its webhooks are refused within a minute: delete them in the shop.")
+
+
+def _connections(book: Tillbook) -> Connections:
+    found = book.connection
+    return Connections(found.dynamodb, found.records_table, Secrets(found.client("ssm"), found.stack_name))
+
+
+def _entered(platform: str, file: IO[str] | None) -> str:
+    """The secret that the platform shows; empty if it is generated here.
+
+    It is not an option, since other users of the machine can see command lines.
+    """
+    if PLATFORMS[platform].derived:
+        return ""
+    return (file.read() if file else str(click.prompt(f"Secret of {platform}", hide_input=True, err=True))).strip()
+
+
+def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
+    return {
+        "connection": shown.name,
+        "account": shown.account,
+        "platform": shown.platform,
+        "provider": shown.provider,
+        "url": url_of(book.connection.url, shown),
+        "created": shown.created,
+        "both_valid_until": overlap_of(shown),
+    }
+
+
+def _new(made: Connection, secret: str) -> dict[str, Any]:
+    return {"secret": secret} if PLATFORMS[made.platform].derived else {}

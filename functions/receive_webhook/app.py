@@ -1,0 +1,5 @@
+"""POST /connect/{account_id}/{connection}: receives a webhook of a platform, and queues its events."""
+
+from tillbook.web import webhooks
+
+handler = webhooks.receive

@@ -1,0 +1,310 @@
+// The request log: the outcome of every request, explained.
+
+import { h } from "/page/dom.js";
+import { count, moment, money, plural, pretty } from "/page/format.js";
+import { csvPage, curl, encode, get, look, orNothing, query, textOf, v3 } from "/page/api.js";
+import {
+  badge,
+  button,
+  copyable,
+  disclose,
+  drawer,
+  empty,
+  facts,
+  failed,
+  heading,
+  notice,
+  skeleton,
+  snippet,
+  soft,
+  when,
+} from "/page/ui.js";
+import { csvOfPages, table } from "/page/table.js";
+import { chip, choiceField, choosePeriod, period, searchBox, state } from "/page/filters.js";
+import { ACTIONS, RESULTS, SOURCES, explain, providerName, shortReason } from "/page/words.js";
+import { orderAddress } from "/page/links.js";
+
+const PAGE = 50,
+  KEPT_DAYS = 31;
+const DEFAULTS = { dates: "7d", status: "", source: "", action: "", order: "", request: "" };
+const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+export const effectsOf = (t) =>
+  t.effects.map((effect) => h("div", {}, h("strong", {}, money(effect.amount, effect.currency, { sign: true }))));
+const sourceOf = (t) => (t.provider ? providerName(t.provider) : SOURCES[t.source]);
+const actionOf = (t) => ACTIONS[t.action] ?? "";
+// The order of a rejected request may not exist, so its link leads to all requests about that order.
+const orderOf = (t) => h("a", { href: t.status === "rejected" ? query("#/requests", { order: t.order_id }) : orderAddress(t) }, t.order_id);
+const id = (t) => `${t.request_id}/${t.status}`;
+
+export async function requests(main, asked, { alive, watch }) {
+  const now = state("requests", DEFAULTS, asked),
+    chosen = period(now.dates, "7d"),
+    some = now.order || now.request;
+  const filters = some
+    ? { order_id: now.order, request_id: now.request, status: now.status, source: now.source }
+    : { from: chosen.from, to: chosen.to, status: now.status, source: now.source, action: now.action };
+  const path = (more) => query("/v1/transactions", { ...filters, ...more });
+  const live = h("span", { class: "live" }, "Live"),
+    place = h("div", { class: "card flush" }, skeleton("the requests", 12));
+  const tabs = h("div", { class: "tabsbar", role: "group", "aria-label": "Result" }),
+    counts = {};
+  const drawTabs = () =>
+    tabs.replaceChildren(
+      ...[["", "All"], ...["applied", "duplicate", "rejected", "failed"].map((status) => [status, RESULTS[status][0]])].map(
+        ([status, text]) =>
+          h(
+            "button",
+            { type: "button", "aria-pressed": String(now.status === status), onclick: () => now.go({ status }) },
+            text,
+            counts[status] && h("span", { class: "n" }, `${count(counts[status].count)}${counts[status].more ? "+" : ""}`),
+          ),
+      ),
+    );
+  drawTabs();
+  main.append(
+    heading("Requests", {
+      sub: "Everything your shops sent, and its outcome. Kept for 30 days.",
+      actions: [!some && live, csvOfPages("requests.csv", (cursor) => csvPage(path({ format: "csv", limit: 200, cursor })))],
+    }),
+    tabs,
+    barOf(now, chosen),
+    place,
+  );
+
+  const page = await get(path({ limit: PAGE }));
+  if (!alive()) return;
+  if (now.request) {
+    await openAsked(page.transactions, now, alive);
+    if (!alive()) return;
+  }
+  const list = new Live(place, page, now, path, alive);
+  list.draw();
+  const countAgain = async () => {
+    const found = await look(query("/v1/transactions/counts", { from: chosen.from, to: chosen.to, source: now.source }));
+    if (!alive()) return;
+    for (const one of found.counts) counts[one.status] = one;
+    drawTabs();
+  };
+  if (!some) {
+    watch(async () => {
+      try {
+        await list.again();
+        live.className = "live";
+        live.textContent = "Live";
+      } catch (error) {
+        if (!alive()) return;
+        live.className = "live off";
+        live.textContent = "Not live: " + error.message;
+      }
+      await countAgain();
+    });
+    await countAgain().catch(() => {});
+  }
+}
+
+// The list, to which new requests are added at the top. Rows that stay are not replaced or moved: they keep the focus.
+class Live {
+  constructor(place, page, now, path, alive) {
+    Object.assign(this, { place, now, path, alive, shown: page.transactions, cursor: page.next_cursor });
+    this.lines = new Map();
+    this.fresh = new Set();
+    this.said = h("span", {});
+    this.more = button("Show more", { kind: "small", onclick: () => this.older() });
+    this.table = table({
+      caption: "Requests, newest first",
+      columns: COLUMNS,
+      rows: [],
+      layout: "requests",
+      onrow: open,
+      sticky: true,
+      attributes: (t) => ({ "data-request": t.request_id }),
+    });
+    this.footer = h("footer", { class: "pager" }, this.said, this.more);
+    this.wrong = h("div", {});
+  }
+
+  // Reads the first page again. If it overlaps the shown rows, older rows stay. If not, rows between may be missing, so
+  // older rows are removed.
+  async again() {
+    const page = await look(this.path({ limit: PAGE }));
+    if (!this.alive() || page === this.last) return;
+    this.last = page;
+    const known = new Set(this.shown.map(id)),
+      mine = new Set(page.transactions.map(id));
+    this.fresh = new Set([...mine].filter((one) => !known.has(one)));
+    const joins = page.next_cursor !== null && page.transactions.some((t) => known.has(id(t)));
+    const end = page.transactions.at(-1)?.request_id ?? "";
+    const kept = joins ? this.shown.filter((t) => t.request_id < end && !mine.has(id(t))) : [];
+    if (!kept.length) this.cursor = page.next_cursor;
+    this.shown = [...page.transactions, ...kept];
+    this.draw();
+  }
+
+  async older() {
+    this.more.disabled = true;
+    const from = this.cursor;
+    try {
+      const page = await get(this.path({ limit: PAGE, cursor: from }));
+      if (!this.alive()) return;
+      this.wrong.replaceChildren();
+      if (this.cursor === from) {
+        this.cursor = page.next_cursor;
+        this.shown = [...this.shown, ...page.transactions];
+        this.fresh = new Set();
+        this.draw();
+      }
+    } catch (error) {
+      this.wrong.replaceChildren(failed(error));
+    }
+    this.more.disabled = false;
+  }
+
+  draw() {
+    if (!this.shown.length && this.cursor === null) {
+      this.place.replaceChildren(nothing(this.now));
+      return;
+    }
+    const body = this.table.body;
+    this.lines = new Map(this.shown.map((t) => [id(t), this.lines.get(id(t)) ?? this.table.line(t)]));
+    for (const one of this.fresh) this.lines.get(one)?.classList.add("new");
+    const rows = new Set(this.lines.values());
+    for (const old of [...body.children]) if (!rows.has(old)) old.remove();
+    let next = body.firstChild;
+    for (const row of rows) {
+      if (row === next) next = next.nextSibling;
+      else body.insertBefore(row, next);
+    }
+    this.more.hidden = this.cursor === null;
+    this.said.textContent =
+      this.cursor === null ? plural(this.shown.length, "request") : `The newest ${count(this.shown.length)} are shown`;
+    if (!this.table.isConnected) this.place.replaceChildren(this.table, this.wrong, this.footer);
+  }
+}
+
+const COLUMNS = [
+  {
+    key: "time",
+    name: "Received",
+    cell: (t) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "linklike",
+          onclick: () => open(t),
+          "aria-label": `Details of the request received ${moment(t.received_at, { seconds: true })}`,
+        },
+        when(t.received_at, { seconds: true }),
+      ),
+  },
+  {
+    key: "status",
+    name: "Result",
+    cell: (t) => [badge(...RESULTS[t.status]), t.status === "applied" && t.notes.length > 0 && [" ", badge("Note", "warn")]],
+  },
+  { key: "order", name: "Order", cell: (t) => (t.order_id ? orderOf(t) : soft("Unknown")) },
+  { key: "action", name: "Action", cell: actionOf },
+  { key: "source", name: "Source", cell: sourceOf },
+  { key: "key", name: "API key", kind: "soft", cell: (t) => t.key_label ?? "" },
+  {
+    key: "reason",
+    name: "Reason",
+    cell: (t) => h("span", { class: t.status === "rejected" || t.status === "failed" ? null : "soft" }, shortReason(t)),
+  },
+  { key: "change", name: "LTV change", number: true, cell: (t) => (t.effects.length ? effectsOf(t) : soft("–")) },
+];
+
+function open(t) {
+  const { title, kind, icon, lines } = explain(t);
+  const path = query("/v1/transactions", { request_id: t.request_id });
+  drawer(
+    "Request",
+    null,
+    notice(kind, icon, title, lines),
+    t.status === "failed" && h("p", {}, h("a", { class: "btn", href: query("#/deadletters", { id: t.request_id }) }, "Open Dead letters")),
+    facts([
+      ["Order", t.order_id && orderOf(t)],
+      ["Action", actionOf(t)],
+      ["Source", t.source && (t.provider ? `${providerName(t.provider)}, ${SOURCES[t.source]}` : SOURCES[t.source])],
+      ["Fields", t.fields?.join(", ")],
+      ["Lifetime value", t.effects?.length > 0 && effectsOf(t)],
+      ["API key", t.key_label],
+      ["Route", t.route],
+      ["Received", t.received_at && when(t.received_at, { seconds: true })],
+      ["Request ID", copyable(t.request_id, "the request ID", `${t.request_id.slice(0, 13)}…`)],
+      [
+        "Applied instead",
+        t.original_request_id &&
+          h("a", { href: query("#/requests", { request: t.original_request_id }) }, `${t.original_request_id.slice(0, 13)}…`),
+      ],
+    ]),
+    disclose("Raw JSON", snippet(textOf(t) ? pretty(textOf(t)) : JSON.stringify(t, null, 2), "the JSON")),
+    disclose("Same data with curl", snippet(curl("GET", path), "the command")),
+  );
+}
+
+// Opens the request that the URL names. A queued one is not in the log, so its state is read.
+async function openAsked(found, now, alive) {
+  if (found.length) return open(found[0]);
+  const state_ = await orNothing(get(v3(`/requests/${encode(now.request)}`)));
+  if (alive() && state_?.status === "queued") open({ ...state_, notes: [], effects: [], fields: [] });
+  return undefined;
+}
+
+function barOf(now, chosen) {
+  const find = (text) => now.go(REQUEST.test(text) ? { request: text.toLowerCase(), order: "" } : { order: text, request: "" });
+  const some = now.order || now.request;
+  return h(
+    "div",
+    { class: "filterbar", role: "group", "aria-label": "Filters" },
+    searchBox(now.order || now.request, "Order or request ID", "Requests of an order, or one request", find),
+    !some &&
+      chip(
+        "Received",
+        chosen.text,
+        choosePeriod(now.dates, (dates) => now.go({ dates }), { mostDays: KEPT_DAYS }),
+      ),
+    !some &&
+      chip(
+        "Action",
+        ACTIONS[now.action] ?? "",
+        choiceField(Object.fromEntries(Object.entries(ACTIONS).filter(([action]) => action !== "voided")), now.action, (action) =>
+          now.go({ action }),
+        ),
+        () => now.go({ action: "" }),
+      ),
+    chip(
+      "Source",
+      SOURCES[now.source] ?? "",
+      choiceField(SOURCES, now.source, (source) => now.go({ source })),
+      () => now.go({ source: "" }),
+    ),
+    (some || now.action || now.source) && h("a", { class: "btn ghost small", href: "#/requests" }, "Clear all"),
+  );
+}
+
+function nothing(now) {
+  if (now.request) return empty("No such request", "Outcomes of requests are kept for 30 days. Was it sent to another account?");
+  if (now.order) {
+    return empty(`No request about order ${now.order}`, [
+      "Was it sent? A request without a valid key leaves no trace: its sender got an error (401 or 403).",
+      "Was it sent under another order number, for example with a prefix?",
+      "If it was sent a moment ago, it may still be in the queue.",
+    ]);
+  }
+  if (now.status === "failed") return empty("Nothing failed", "Every accepted request of these dates has been applied.");
+  if (now.status || now.action || now.source || now.dates !== "7d")
+    return empty(
+      "No requests match",
+      "Try a longer date range or remove a filter. Requests are kept for 30 days.",
+      h("a", { class: "btn", href: "#/requests" }, "Clear filters"),
+    );
+  const order = { provider: "my_shop", email: "ann@example.com", action: "placed", order_id: "A-1", grand_total: 42.5 };
+  return empty(
+    "Nothing was sent yet",
+    "Connect a shop, or send a first order and watch it arrive here:",
+    h("a", { class: "btn", href: "#/connections" }, "Connect a shop"),
+    snippet(curl("POST", v3("/shopper_activity/order"), order), "the command"),
+  );
+}

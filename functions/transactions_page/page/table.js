@@ -1,0 +1,132 @@
+// Tables, whose rows are cards on a phone, with arrow keys to move between rows, and exports as CSV.
+
+import { h, hidden, icon } from "/page/dom.js";
+import { button, toast } from "/page/ui.js";
+import { count, plural } from "/page/format.js";
+
+// A column is {key, name, number, kind, sort, cell(row), csv(row)}: `sort` is the sort key of the API or the view; a
+// column without `csv` is not exported. The roles are explicit, because a browser drops a row's role if the style sheet
+// displays the row as a block, as on a phone.
+export function table({ caption, columns, rows, layout = "", sort, onsort, href, onrow, attributes = () => ({}), sticky = false }) {
+  const body = h("tbody", { role: "rowgroup" });
+  const line = (row) =>
+    h(
+      "tr",
+      {
+        role: "row",
+        class: href || onrow ? "linked" : null,
+        ...attributes(row),
+        onclick:
+          (href || onrow) &&
+          ((event) => {
+            if (event.target.closest("a, button, input, label") || getSelection().toString()) return;
+            if (href) location.hash = href(row);
+            else onrow(row);
+          }),
+      },
+      columns.map((column) => h("td", { role: "cell", class: of(column) }, column.cell(row))),
+    );
+  const head = columns.map((column) => {
+    const sorted = column.sort && sort?.key === column.sort;
+    return h(
+      "th",
+      { scope: "col", role: "columnheader", class: of(column), "aria-sort": sorted ? (sort.down ? "descending" : "ascending") : null },
+      column.sort
+        ? h(
+            "button",
+            { type: "button", class: `sorter ${sorted ? "on" : ""}`, onclick: () => onsort(column.sort, sorted ? !sort.down : true) },
+            column.name,
+            icon(sorted && !sort.down ? "up" : "fall"),
+          )
+        : column.name || hidden(column.label ?? "Actions"),
+    );
+  });
+  const element = h(
+    "table",
+    { class: `data ${layout} ${sticky ? "sticky" : ""}`, role: "table", onkeydown: arrows },
+    h("caption", { class: "hidden" }, caption),
+    h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
+    body,
+  );
+  element.add = (more) => body.append(...more.map(line));
+  element.line = line;
+  element.body = body;
+  element.add(rows);
+  return element;
+}
+
+const of = (column) => `c-${column.key} ${column.number ? "number" : ""} ${column.kind ?? ""}`;
+
+// Up, down, Home and End move between the rows' links, within the same column if that has one.
+function arrows(event) {
+  const row = event.target.closest("tbody tr");
+  if (!row || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select, textarea")) return;
+  const rows = [...row.parentElement.children],
+    at = rows.indexOf(row);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
+  if (to === undefined || !rows[to]) return;
+  event.preventDefault();
+  const column = [...row.children].indexOf(event.target.closest("td"));
+  (rows[to].children[column].querySelector("a, button") ?? rows[to].querySelector("a, button"))?.focus();
+}
+
+// CSV ---------------------------------------------------------------------------------------------------------------
+
+// A text that a spreadsheet would take as a formula gets an apostrophe before it.
+function cell(value) {
+  const text = String(value ?? ""),
+    safe = /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+export function save(name, text, rows, type = "text/csv") {
+  const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  if (rows !== undefined) toast(`Saved ${plural(rows, "row")} as ${name}.`);
+}
+
+export function saveRows(name, columns, rows) {
+  const known = columns.filter((column) => column.csv);
+  const lines = [known.map((column) => column.file ?? column.name), ...rows.map((row) => known.map((column) => column.csv(row)))];
+  save(name, lines.map((line) => `${line.map(cell).join(",")}\r\n`).join(""), rows.length);
+}
+
+export const csvButton = (name, columns, rows, text = "Export CSV") =>
+  button(text, {
+    kind: text ? "" : "icon-only tiny",
+    icon: "csv",
+    label: text ? null : `Export ${name} as CSV`,
+    onclick: () => saveRows(name, columns, typeof rows === "function" ? rows() : rows),
+  });
+
+// All pages of a CSV that the API makes: `page(cursor)` is {text, cursor}.
+export function csvOfPages(name, page) {
+  const element = button("Export CSV", {
+    icon: "csv",
+    onclick: async () => {
+      const label = element.querySelector("span"),
+        before = label.textContent,
+        texts = [];
+      element.disabled = true;
+      try {
+        let rows = 0;
+        for (let cursor = ""; cursor !== null;) {
+          const found = await page(cursor);
+          texts.push(texts.length ? found.text.slice(found.text.indexOf("\n") + 1) : found.text);
+          rows += found.text.split("\n").length - 2;
+          cursor = found.cursor || null;
+          if (cursor) label.textContent = `${count(rows)} rows…`;
+          if (!element.isConnected) return;
+        }
+        save(name, texts.join(""), rows);
+      } catch (error) {
+        toast(`The export stopped: ${error.message}`);
+      } finally {
+        label.textContent = before;
+        element.disabled = false;
+      }
+    },
+  });
+  return element;
+}

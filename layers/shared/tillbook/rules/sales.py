@@ -1,0 +1,109 @@
+"""Details of an order for sales reports, from its body: public id, new_buyer, promo code and lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import NamedTuple
+
+from tillbook.rules.amounts import EXACT, ZERO
+from tillbook.rules.json_text import Json
+from tillbook.rules.labels import new_buyer_of, promo_code_of
+
+MOST_LINES = 150
+_LONGEST_TEXT = 255  # characters of a promo code, a category or an identifier
+
+
+class Line(NamedTuple):
+    """One item of an order. `category` is the topmost category; `amount` is in currency units; texts may be empty."""
+
+    identifier: str
+    category: str
+    quantity: Decimal
+    amount: Decimal
+
+
+class Details(NamedTuple):
+    """Details of an order. `new_buyer` is `true`, `false` or empty; `promo_code` is as sent, but trimmed."""
+
+    public_id: str = ""
+    new_buyer: str = ""
+    promo_code: str = ""
+    lines: tuple[Line, ...] = ()
+
+
+def details_of_order(body: dict[str, Json]) -> Details:
+    """Details of a v1 order, from the body of its newest version."""
+    metadata = body.get("metadata") or {}
+    new_buyer = new_buyer_of(metadata.get("new_buyer", "")) or ""
+    promo_code = promo_code_of(metadata.get("promo_code", "")) or ""
+    lines = (
+        Line(item["identifier"], _first(item.get("category")), _number(item.get("quantity", 1)), _number(item["total"]))
+        for item in body.get("order_items") or ()
+    )
+    return Details("", new_buyer, promo_code[:_LONGEST_TEXT], _bounded(lines))
+
+
+def details_of_activity(body: dict[str, Json]) -> Details:
+    """Details of a v3 order, from the body that contract.activity.merged makes of its events.
+
+    `new_buyer`, and `promo_code` or `discount_code`, are custom attributes of events.
+    """
+    properties = body.get("properties") or {}
+    codes = (promo_code_of(_text(properties.get(name))) for name in ("promo_code", "discount_code"))
+    return Details(
+        body.get("order_public_id") or "",
+        new_buyer_of(_text(properties.get("new_buyer"))) or "",
+        next((code[:_LONGEST_TEXT] for code in codes if code), ""),
+        _bounded(_activity_line(item) for item in body.get("items") or ()),
+    )
+
+
+def _activity_line(item: dict[str, Json]) -> Line:
+    """The line of a v3 item. It is identified by its SKU, as in v1, or by its variant, or by its product."""
+    identifier = item.get("sku") or item.get("product_variant_id") or item["product_id"]
+    quantity = _number(item.get("quantity", 1))
+    if item.get("total") is None:
+        price, discount = _number(item["price"]), _number(item.get("discount", ZERO))
+        amount = EXACT.subtract(EXACT.multiply(price, quantity), discount)
+    else:
+        amount = _number(item["total"])
+    return Line(identifier, _first(item.get("categories")), quantity, amount)
+
+
+def _bounded(lines: Iterable[Line]) -> tuple[Line, ...]:
+    """One line for each identifier and category; those beyond MOST_LINES - 1 are summed in a line without either."""
+    sums: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
+    for line in lines:
+        key = line.identifier[:_LONGEST_TEXT], line.category[:_LONGEST_TEXT]
+        if key not in sums and len(sums) >= MOST_LINES - 1:
+            key = "", ""
+        quantity, amount = sums.get(key, (ZERO, ZERO))
+        sums[key] = EXACT.add(quantity, line.quantity), EXACT.add(amount, line.amount)
+    return tuple(Line(*key, *numbers) for key, numbers in sums.items())
+
+
+def rows_of(lines: Iterable[Line]) -> list[list[Json]]:
+    """Lines as JSON, with amounts as text."""
+    return [[line.identifier, line.category, str(line.quantity), str(line.amount)] for line in lines]
+
+
+def lines_of(rows: Iterable[list[Json]]) -> Iterator[Line]:
+    """The lines of JSON that rows_of made."""
+    for identifier, category, quantity, amount in rows:
+        yield Line(identifier, category, Decimal(quantity), Decimal(amount))
+
+
+def _first(categories: Json) -> str:
+    return categories[0] if categories else ""
+
+
+def _text(value: Json) -> str:
+    """The text of a custom attribute, which may be any JSON value."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, str | int | Decimal) else ""
+
+
+def _number(value: Json) -> Decimal:
+    return value if isinstance(value, Decimal) else Decimal(value or 0)

@@ -1,0 +1,43 @@
+"""Pages of a list, and the cursors that lead from one to the next."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+
+from tillbook.rules.errors import Malformed
+from tillbook.rules.json_text import Json, dumps
+
+STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
+PLACE = re.compile(r"\d{20}[os][\w-]{22}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`cursor` is the place of the last entry, None on the last page."""
+
+    entries: list[Json]
+    cursor: str | None
+
+
+def encode_cursor(place: str) -> str:
+    return urlsafe_b64encode(place.encode()).decode().rstrip("=")
+
+
+def decode_cursor(text: str | None, form: re.Pattern[str] = STAMP) -> str | None:
+    """The place in a cursor: a time and a hash, within the data that the caller may read. Raises Malformed."""
+    if text is None:
+        return None
+    try:
+        place = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        place = ""
+    if not form.fullmatch(place):
+        raise Malformed("cursor is not valid.", "cursor")
+    return place
+
+
+def answer_bytes(entry: Json) -> int:
+    """Size of the entry in the function's answer, where JSON is encoded inside a JSON string."""
+    return len(dumps(dumps(entry)).encode())

@@ -1,0 +1,281 @@
+"""Follows the ledger's stream: puts the card of each changed order, marks its days, and records the outcomes of v1
+requests.
+
+Changes may arrive late, repeatedly and in any order. A batch may be cut off anywhere; it is then delivered again.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+from tillbook.aws import clients
+from tillbook.aws.items import Item, plain_item
+from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.settings import settings
+from tillbook.aws.telemetry import count, logger, measure, observed
+from tillbook.contract import activity
+from tillbook.ledger.commit import Retries, Store
+from tillbook.ledger.items import ActivityHead, EventItem, Head, Scope, event_of, head_of, version_name
+from tillbook.records.book import Book, CardItem, Place, card_of, place_of
+from tillbook.records.outcomes import Outcome, Outcomes
+from tillbook.records.scopes import Scopes
+from tillbook.rules import times
+from tillbook.rules.effects import effects_in
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.order import received_of
+from tillbook.rules.packing import unpack
+from tillbook.rules.sales import Details, details_of_activity, details_of_order
+
+_THREADS = 16
+_CARDS_A_PAGE = 100
+# Time that remains after the deadline, for calls that have begun and for the marks.
+_LAST_SECONDS = 3 * clients.SLOWEST_CALL_SECONDS
+# The error of an item that DynamoDB never accepts, as one that is too large.
+_HOPELESS = "ValidationException"
+
+
+def _item(image: Mapping[str, Any]) -> Item:
+    """The item of an image in a Lambda event, which is JSON with bytes in base64."""
+    return plain_item({n: {"B": b64decode(value["B"])} if "B" in value else value for n, value in image.items()})
+
+
+class Image(NamedTuple):
+    """A change of an order's head. `before` is the earlier head, None for a new one."""
+
+    number: int  # its index in the batch
+    scope: Scope
+    order_key: str
+    head: Head
+    before: Head | None
+
+    @classmethod
+    def of(cls, number: int, change: Mapping[str, Any]) -> Image:
+        item, old = _item(change["NewImage"]), change.get("OldImage")
+        before = head_of(_item(old)) if old else None
+        return cls(number, Scope.of(item["pk"]), str(item["sk"]), head_of(item), before)
+
+
+class Version(NamedTuple):
+    """A version that a v1 request wrote."""
+
+    number: int  # its index in the batch
+    scope: Scope
+    event: EventItem
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The keys of the version in logs."""
+        return {"account": self.scope.account, "request_id": self.event.request}
+
+    @property
+    def outcome(self) -> Outcome:
+        event = self.event
+        return Outcome(
+            self.scope.account,
+            self.scope.source,
+            event.request,
+            "applied",
+            received_of(event.stamp),
+            event.action,
+            "",
+            unpack(event.body)["order_id"],
+            notes=event.noted,
+            effects=effects_in(event.effects),
+        )
+
+
+class Task(NamedTuple):
+    """The newest card that a batch has for a place.
+
+    `first` is the number of the first image that concerns the place. `head` is None if the card is to be empty: the
+    order was deleted, or has another place by now.
+    """
+
+    first: int
+    place: Place
+    writes: int
+    head: Head | None
+
+    @property
+    def named(self) -> dict[str, Any]:
+        """The keys of the task in logs."""
+        return {"account": self.place.scope.account, "order_key": self.place.order_key, "writes": self.writes}
+
+
+T = TypeVar("T", Task, Version)
+
+
+def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[list[Image], list[Version]]:
+    """Heads and v1 versions in a batch. The filter of the trigger passes changed heads and inserted versions only."""
+    images, versions = list[Image](), list[Version]()
+    for number, record in enumerate(records):
+        change = record["dynamodb"]
+        if "writes" in change["NewImage"]:
+            images.append(Image.of(number, change))
+        else:
+            item = _item(change["NewImage"])
+            versions.append(Version(number, Scope.of(item["pk"]), event_of(item)))
+    return images, versions
+
+
+def plan(images: Sequence[Image]) -> list[Task]:
+    """One task for each place, in the order of the batch.
+
+    An image concerns the order's place, and the place that the order left, if any. For each place the image with the
+    most writes counts; the places are independent, since an order may return to an earlier one.
+    """
+    tasks: dict[Place, Task] = {}
+    for image in images:
+        present, left = (place_of(image.scope, image.order_key, head) for head in (image.head, image.before))
+        heads: dict[Place, Head | None] = {left: None} if left else {}
+        if present:
+            heads[present] = image.head if image.head.standing is not None else None
+        for place, head in heads.items():
+            known = tasks.get(place)
+            if known is None:
+                tasks[place] = Task(image.number, place, image.head.writes, head)
+            elif known.writes < image.head.writes:
+                tasks[place] = known._replace(writes=image.head.writes, head=head)
+    return list(tasks.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    store: Store
+    book: Book
+    scopes: Scopes
+    outcomes: Outcomes
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self, records: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+        """Keeps as much of a batch as time allows. Returns the first record that must be delivered again."""
+        deadline = self.clock() + seconds - _LAST_SECONDS
+        images, versions = _changes(records)
+        tasks = plan(images)
+        # Read after the batch was received, so that orders received after a purge are never taken for purged ones, and
+        # a late batch does not bring purged orders back.
+        current = self._current({i.scope.account for i in images} | {v.scope.account for v in versions})
+
+        def work(of: Task | Version) -> bool:
+            if isinstance(of, Version):
+                return of.scope not in current or self._tried(self._record, of, deadline)
+            return self._tried(self._put if of.place.scope in current else self._discard, of, deadline)
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            done = list(pool.map(work, [*tasks, *versions]))
+        # Marks are written after the cards, and a report reads them first, so it counts every change that its marks
+        # know. In a purged scope marks name the months that the sweep must delete, even if a card is put late.
+        for scope, day in sorted({(task.place.scope, task.place.day) for task in tasks}):
+            self.book.mark(scope, day)
+        numbers = [*(task.first for task in tasks), *(version.number for version in versions)]
+        undone = [number for number, is_done in zip(numbers, done, strict=True) if not is_done]
+        self._measure(records, min(undone, default=len(records)))
+        if not undone:
+            return {"batchItemFailures": []}
+        return {"batchItemFailures": [{"itemIdentifier": records[min(undone)]["dynamodb"]["SequenceNumber"]}]}
+
+    def _current(self, accounts: set[str]) -> set[Scope]:
+        return {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
+
+    def _tried(self, work: Callable[[T, float], None], of: T, deadline: float) -> bool:
+        """Does the work. Returns whether it is done, or can never be done."""
+        if self.clock() >= deadline:
+            return False
+        try:
+            work(of, deadline)
+            return True
+        except Exception as error:
+            passing = isinstance(error, Unavailable) or is_passing(error) or error_code(error) not in ("", _HOPELESS)
+            logger.warning("change failed" if passing else "change skipped", exc_info=error, **of.named)
+            if not passing:
+                count("BookSkipped")
+            return not passing
+
+    def _record(self, version: Version, deadline: float) -> None:
+        self.outcomes.record([version.outcome])
+        count("Applied")
+
+    def _discard(self, task: Task, deadline: float) -> None:
+        """Deletes the card of a purged order: a batch that was cut off may have put it without marking its day."""
+        self.book.discard(task.place)
+
+    def _put(self, task: Task, deadline: float) -> None:
+        card = CardItem(task.writes)
+        if task.head is not None:
+            card = card_of(task.head, self._details(task.place, task.head, Retries(self.store.pace, deadline)))
+        self.book.put(task.place, card)
+
+    def _details(self, place: Place, head: Head, retries: Retries) -> Details:
+        """Details from the order's current events. If these are newer than the head, a newer image will follow."""
+        scope, key = place.scope, place.order_key
+        if not isinstance(head, ActivityHead):
+            version = self.store.event(scope, key, version_name(head.version), retries)
+            return details_of_order(unpack(version.body)) if version and version.body else Details()
+        events = [event for _, event in self.store.events(scope, key, retries) if event.body]
+        return details_of_activity(activity.merged([unpack(e.body) for e in sorted(events, key=lambda e: e.stamp)]))
+
+    # -------------------------------------------------------------- a rebuild
+
+    def enter(self, scope: Scope, order_key: str, head: Head, deadline: float) -> set[str]:
+        """Puts the card of an order again. Returns the days that the caller must mark."""
+        tasks = plan([Image(0, scope, order_key, head, None)])
+        for task in tasks:
+            self._put(task, deadline)
+        return {task.place.day for task in tasks}
+
+    def tidy(self, scope: Scope, after: str, may_go_on: Callable[[], bool], deadline: float) -> str | None:
+        """Empties cards that remain at places which their orders left, for changes that the stream missed.
+
+        Returns the sort key after which the next call continues; None at the end.
+        """
+        begin = after
+        cards = (
+            card
+            for month in self.book.months(scope)
+            if month >= begin[:6]
+            for card in self.book.cards(scope, f"{begin}~" if begin[:6] == month else month, f"{month}~")
+        )
+        while page := list(islice(cards, _CARDS_A_PAGE)):
+            self._empty_left(scope, [place for place, card in page if card.shows], deadline)
+            after = str(page[-1][0].key["sk"])
+            if len(page) == _CARDS_A_PAGE and not may_go_on():
+                return after
+        return None
+
+    def _empty_left(self, scope: Scope, places: list[Place], deadline: float) -> None:
+        keys = list(dict.fromkeys(place.order_key for place in places))
+        heads = self.store.heads(scope, keys, Retries(self.store.pace, deadline))
+        left = {p: head for p in places if (head := heads.get(p.order_key)) and place_of(scope, p.order_key, head) != p}
+        for place, head in left.items():
+            self.book.put(place, CardItem(head.writes))
+        for day in sorted({place.day for place in left}):
+            self.book.mark(scope, day)
+
+    @staticmethod
+    def _measure(records: Sequence[Mapping[str, Any]], kept: int) -> None:
+        """Publishes how far the book is behind the ledger: the age of the oldest change in the batch."""
+        if kept and records:
+            age = times.to_datetime(times.now()).timestamp() - records[0]["dynamodb"]["ApproximateCreationDateTime"]
+            measure("BookAge", max(age, 0) * 1000)
+
+
+@observed
+def keep(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The handler of the function."""
+    return keeper().run(event["Records"], context.get_remaining_time_in_millis() / 1000)
+
+
+@cache
+def keeper() -> Keeper:
+    """The keeper, which is created once in a process."""
+    env, client = settings(), clients.dynamodb()
+    records = env.records_table
+    store, book = Store(client, env.ledger_table), Book(client, env.book_table)
+    return Keeper(store, book, Scopes(client, records), Outcomes(client, records))

@@ -1,0 +1,371 @@
+"""One history: shops, streams of several shards, announcers that die, a bus that loses answers.
+
+In the end a receiver, who believes of each person the event with the largest sequence, must know what is stored.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from decimal import Decimal
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+from botocore.exceptions import ReadTimeoutError
+
+from tests.simulation.deployment import LEDGER_INDEXES
+from tests.simulation.errors import client_error
+from tests.simulation.store import DynamoDB
+from tillbook.aws.event_bus import EventBus
+from tillbook.aws.items import plain_item, raw
+from tillbook.contract.document import digest, document_of
+from tillbook.ledger.activities import Activity
+from tillbook.ledger.commit import Pace
+from tillbook.ledger.items import Scope, person_of
+from tillbook.ledger.ledger import Ledger
+from tillbook.ledger.orders import V1Request
+from tillbook.records.accounts import Account, Accounts
+from tillbook.records.outcomes import Outcome, Outcomes
+from tillbook.records.scopes import Scopes
+from tillbook.rules import times
+from tillbook.rules.amounts import text
+from tillbook.rules.errors import Conflict, NotFound
+from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Person, Source, order_key
+from tillbook.views.announcements import Announcements
+from tillbook.work import announcing
+from tillbook.work.announcing import Announcer
+
+ACCOUNTS, LEDGER, RECORDS = ("1234567", "other"), "ledger", "records"
+STEPS, LIFE_SECONDS, SHARDS = 40, 60.0, 3
+PEOPLE = ("ann", "bob", "cid")
+
+
+class Failure(AssertionError):
+    """A receiver knows something else than what is stored, or missed something."""
+
+
+class Death(BaseException):
+    """The function ends, as at a time-out."""
+
+
+class Client:
+    """Clients of the store and the bus as an announcer has them: each call takes time, others work meanwhile, and it
+    may fail, lose its answer, or end the function."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        call = self._run.put_events if name == "put_events" else getattr(self._run.store, name)
+        return lambda **arguments: self._run.faulty(name, lambda: call(**arguments))
+
+
+class Run:
+    def __init__(self, seed: int) -> None:
+        self.random, self.seed, self.faults, self.now = random.Random(seed), seed, True, 0.0
+        self.store = DynamoDB(lambda: self.now)
+        self.store.add_table(LEDGER, **LEDGER_INDEXES)
+        self.store.add_table(RECORDS)
+        for account in ACCOUNTS:
+            Accounts(self.store, RECORDS).create(Account(account))
+        self.shards: list[list[dict[str, Any]]] = [[] for _ in range(2 * SHARDS)]
+        self.places, self.busy = [0] * len(self.shards), [False] * len(self.shards)
+        self.written = 0
+        self.generations = {(account, source): 0 for account in ACCOUNTS for source in SOURCES}
+        self.requests: dict[str, str] = {}  # request -> order id
+        self.outcomes: set[tuple[str, str]] = set()  # request, status
+        self.purges: set[tuple[str, str, int]] = set()
+        self.received: list[Any] = []  # by the receiver, in any order, several times
+        self.store.watch = self._watch
+        pace = Pace(lambda: self.now, lambda _: None, self.random.random)
+        self.ledger = Ledger(self.store, LEDGER, pace)
+        self.deaths = self.refused = 0
+
+    # --------------------------------------------------------------- streams
+
+    def _watch(self, table: str, key: tuple[str, str], old: Any, new: Any) -> None:
+        """Feeds both streams, after the filters of their triggers. An item is always on one shard."""
+        if new is None:
+            return
+        outcome = "action" in new and new.get("status", {}).get("S") in ("applied", "failed")
+        if not ("token" in new if table == LEDGER else outcome or "generation" in new):
+            return
+        self.written += 1
+        change = {
+            "NewImage": new, "SequenceNumber": str(10**20 + self.written), "ApproximateCreationDateTime": 1.8e9,
+        } | ({"OldImage": old} if old else {})  # fmt: skip
+        shard = random.Random("/".join(key)).randrange(SHARDS) + (0 if table == LEDGER else SHARDS)
+        self.shards[shard].append({"dynamodb": change})
+
+    # ----------------------------------------------------------------- shops
+
+    def shop(self) -> None:
+        """One thing that a shop does, or an admin."""
+        chance, account = self.random.random(), self.random.choice(ACCOUNTS)
+        if chance < 0.5:
+            self._activities(account)
+        elif chance < 0.8:
+            self._v1(account)
+        elif chance < 0.92:
+            self._erase(account)
+        elif chance < 0.96:
+            self._purge(account)
+        else:
+            self._outcome(account, self._request("nothing"), self.random.choice(SOURCES), "failed", "nothing")
+
+    def _request(self, order_id: str) -> str:
+        request = times.uuid7()
+        self.requests[request] = order_id
+        return request
+
+    def _scope(self, account: str, source: Source) -> Scope:
+        return Scope(account, source, self.generations[account, source])
+
+    def _amount(self) -> Decimal:
+        return Decimal(self.random.randrange(0, 9999)) / 100
+
+    def _activities(self, account: str) -> None:
+        """One, or several in one transaction, of several orders and people."""
+        sent = []
+        for _ in range(self.random.choice([1, 1, 2, 4])):
+            order_id, action = str(self.random.randrange(4)), self.random.choice(["placed", "updated", "refunded"])
+            body: dict[str, Any] = {"provider": "shop", "order_id": order_id, "action": action}
+            body |= {"grand_total": self._amount()} if self.random.random() < 0.7 else {}
+            body |= {"refund_amount": self._amount()} if action == "refunded" else {}
+            body |= {"currency": self.random.choice(["USD", "EUR"])} if self.random.random() < 0.5 else {}
+            request, moment = self._request(order_id), times.now()
+            occurred = times.shift(moment, seconds=-self.random.randrange(100))
+            person = Person("person", self.random.choice(PEOPLE))
+            sent.append(
+                Activity(
+                    account, "shop", order_id, f"event{len(self.requests)}", request, occurred, moment, 0, action,
+                    person, body, body.get("grand_total"), body.get("refund_amount", Decimal(0)),
+                    body.get("currency", ""),
+                )
+            )  # fmt: skip
+        for activity, result in zip(
+            sent, self.ledger.apply(self._scope(account, "shopper_activity"), sent, 1e9), strict=True
+        ):
+            assert not isinstance(result, Exception), result
+            self._outcome(account, activity.request_id, "shopper_activity", result.status, activity.order_id)
+
+    def _v1(self, account: str) -> None:
+        order_id = str(self.random.randrange(3))
+        scope, request_id = self._scope(account, "orders_api"), self._request(order_id)
+        request = V1Request(scope, request_id, times.now(), lambda people: {})
+        body: dict[str, Any] = {
+            "order_id": order_id, "order_date": times.now(), "currency": self.random.choice(["USD", "EUR"]),
+            "customer_id": self.random.choice(PEOPLE), "total": self._amount(),
+        }  # fmt: skip
+        try:
+            if self.random.random() < 0.25:
+                self.ledger.delete(request, order_id, 1e9)
+            elif self.random.random() < 0.5:
+                self.ledger.edit(request, order_id, lambda _: document_of(body), 1e9)
+            else:
+                self.ledger.submit(request, document_of(body), new_id="id", digest=digest(body), deadline=1e9)
+        except (NotFound, Conflict):
+            return
+        self._outcome(account, request_id, "orders_api", "applied", order_id)
+
+    def _outcome(self, account: str, request: str, source: Source, status: str, order_id: str) -> None:
+        made = Outcome(account, source, request, status, times.now(), "placed", "", order_id)
+        for _ in range(self.random.choice([1, 1, 2])):  # a queue's redelivery records it again
+            Outcomes(self.store, RECORDS).record([made])
+        if status in ("applied", "failed"):
+            self.outcomes.add((request, status))
+
+    def _erase(self, account: str) -> None:
+        source, name = self.random.choice(SOURCES), self.random.choice(PEOPLE)
+        person = Person("customer" if source == "orders_api" else "person", name).id_in(account)
+        provider = "" if source == "orders_api" else "shop"
+        for number in range(4):
+            key = order_key(source, provider, str(number))
+            with suppress(NotFound):
+                self.ledger.empty(self._scope(account, source), key, person, times.now(), lambda: True, 1e9)
+        self.ledger.forget(self._scope(account, source), person, 1e9)
+
+    def _purge(self, account: str) -> None:
+        source = self.random.choice(SOURCES)
+        self.generations[account, source] += 1
+        generation = self.generations[account, source]
+        self.purges.add((account, source, generation))
+        mark = {"pk": f"{account}/u", "sk": SOURCE_LETTER[source], "generation": generation, "cut": times.now()}
+        self.store.put_item(TableName=RECORDS, Item=raw(mark))
+
+    # ------------------------------------------------------------ announcers
+
+    def faulty(self, name: str, call: Callable[[], Any]) -> Any:
+        self.now += self.random.random()
+        if not self.faults:
+            return call()
+        if self.random.random() < 0.3:
+            self.step()
+        chance = self.random.random()
+        if chance < 0.04:
+            raise Death
+        if chance < 0.08:
+            raise client_error("ThrottlingException", name)
+        answer = call()
+        if chance < 0.12:
+            raise Death
+        if chance < 0.16:
+            raise ReadTimeoutError(endpoint_url="")
+        return answer
+
+    def put_events(self, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803 - boto3's name
+        """The receiver gets what is taken at once, or not in this order."""
+        results = []
+        for entry in Entries:
+            if self.faults and self.random.random() < 0.1:
+                self.refused += 1
+                results.append({"ErrorCode": "ThrottlingException"})
+                continue
+            place = self.random.randrange(len(self.received) + 1)
+            self.received.insert(place, json.loads(entry["Detail"]))
+            results.append({"EventId": "an id of the bus"})
+        return {"Entries": results}
+
+    def announce(self, shard: int) -> None:
+        """The next batch of a shard; again from where the last one was not acknowledged, or from before that."""
+        if self.busy[shard]:
+            return
+        place = self.places[shard]
+        if self.faults and self.random.random() < 0.1:
+            place = max(place - self.random.randrange(4), 0)
+        batch = self.shards[shard][place : place + self.random.randrange(1, 30)]
+        if not batch:
+            return
+        self.busy[shard] = True
+        try:
+            answer = self.announcer().run(batch, self.random.choice([LIFE_SECONDS, announcing._LAST_SECONDS + 2]))
+            numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
+            failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+            self.places[shard] = max(self.places[shard], place + (numbers.index(failed[0]) if failed else len(batch)))
+        except Death:
+            self.deaths += 1
+        except Exception as error:
+            # As Lambda: the batch is delivered again. What no fault explains is a failure of the code.
+            if not isinstance(error, ReadTimeoutError) and "ThrottlingException" not in str(error):
+                raise
+        finally:
+            self.busy[shard] = False
+
+    def announcer(self) -> Announcer:
+        client = Client(self)
+        return Announcer(
+            client, LEDGER, Accounts(client, RECORDS), Scopes(client, RECORDS), EventBus(client, "bus"),
+            Announcements("stack"), lambda: self.now, lambda _: None,
+        )  # fmt: skip
+
+    def step(self) -> None:
+        if self.random.random() < 0.4:
+            self.shop()
+        else:
+            self.announce(self.random.randrange(len(self.shards)))
+
+    def run(self) -> None:
+        for _ in range(self.random.randrange(STEPS // 2, STEPS)):
+            self.shop() if self.random.random() < 0.5 else self.step()
+        self.faults = False
+        while any(self.places[shard] < len(records) for shard, records in enumerate(self.shards)):
+            for shard in range(len(self.shards)):
+                self.announce(shard)
+        self.check()
+
+    # -------------------------------------------------------------- receiver
+
+    def check(self) -> None:
+        events: dict[str, Any] = {}
+        for one in self.received:
+            before = events.setdefault(one["id"], one)
+            if without_lookup(before) != without_lookup(one):
+                self._fail(f"two events of one id: {before} and {one}")
+        self._check_chains([e for e in events.values() if e["type"] == "lifetime_value.changed"])
+        announced = {
+            (e["subject"], e["type"].partition(".")[2]) for e in events.values() if e["type"].startswith("order.")
+        }
+        if announced != self.outcomes:
+            self._fail(f"outcomes: {announced ^ self.outcomes}")
+        purged = [e["data"] for e in events.values() if e["type"] == "orders.purged"]
+        if sorted((p["account_id"], p["source"]) for p in purged) != sorted(p[:2] for p in self.purges):
+            self._fail(f"purges: {purged}, {self.purges}")
+
+    def _check_chains(self, changes: list[Any]) -> None:
+        chains: dict[tuple[Any, ...], list[Any]] = {}
+        for one in sorted(changes, key=lambda change: change["sequence"]):
+            data = one["data"]
+            generation = int(one["sequence"].partition(".")[0])
+            scope = Scope(data["account_id"], data["source"], generation)
+            chains.setdefault((scope, data["person"]["id"], data["currency"]), []).append(data)
+            cause = data["cause"]
+            if cause and (cause["request_id"] not in self.requests):
+                self._fail(f"a cause that nobody sent: {data}")
+            if cause and data["order"] and self.requests[cause["request_id"]] != data["order"]["order_id"]:
+                self._fail(f"another order than that of the request: {data}")
+        # A purged order is announced no more, so events that the bus refused just before the purge are left out.
+        chains = {place: chain for place, chain in chains.items() if self._lives(place[0])}
+        for place, chain in chains.items():
+            for before, after in zip([{"after": "0.00"}, *chain], chain, strict=False):
+                if before["after"] != after["before"]:
+                    self._fail(f"one is missing, or they are out of order: {place}: {before}, {after}")
+        stored = self._stored()
+        known = {place: chain[-1]["after"] for place, chain in chains.items()}
+        for place in {*stored, *known}:
+            if stored.get(place, "0.00") != known.get(place, "0.00"):
+                self._fail(f"{place}: {stored.get(place)} is stored, and {known.get(place)} was announced")
+
+    def _lives(self, scope: Scope) -> bool:
+        return self.generations[scope.account, scope.source] == scope.generation
+
+    def _stored(self) -> dict[tuple[Any, ...], str]:
+        found: dict[tuple[Any, ...], Decimal] = {}
+        for (pk, sk), item in self.store.tables[LEDGER].items.items():
+            if "/p/" in pk and self._lives(Scope.of(pk)):
+                for name, amount in person_of(plain_item(item)).cells.items():
+                    if name[0] != "#":
+                        place = Scope.of(pk), sk, "USD" if name == "*" else name
+                        found[place] = found.get(place, Decimal(0)) + amount
+        return {place: text(amount) for place, amount in found.items()}
+
+    def _fail(self, what: str) -> None:
+        raise Failure(f"seed {self.seed}: {what}")
+
+
+def without_lookup(one: Any) -> Any:
+    """The event without the data that is read when it is announced: a repeat may find it erased."""
+    return one | {"data": {name: value for name, value in one["data"].items() if name not in ("order", "cause")}}
+
+
+@contextmanager
+def seams(run: Run) -> Iterator[None]:
+    silent = SimpleNamespace(warning=lambda *_, **__: None)
+    began, moments = 1_795_219_200, iter(range(10**9))  # 2026-11-21
+    clock = SimpleNamespace(
+        time=lambda: float(began), time_ns=lambda: began * 10**9 + next(moments) * 1000, sleep=lambda _: None,
+        gmtime=time.gmtime, strftime=time.strftime,
+    )  # fmt: skip
+
+    with (
+        patch.object(announcing, "logger", silent),
+        patch.object(announcing, "count", lambda *_: None),
+        patch.object(announcing, "measure", lambda *_: None),
+        patch.object(times, "time", clock),
+        patch.object(times, "os", SimpleNamespace(urandom=run.random.randbytes)),
+    ):
+        yield
+
+
+def simulate(seed: int) -> str:
+    """Describes the failure; empty if there is none."""
+    run = Run(seed)
+    try:
+        with seams(run):
+            run.run()
+    except Failure as failure:
+        return str(failure)
+    return ""

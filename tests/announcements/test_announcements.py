@@ -1,0 +1,86 @@
+"""A slice of the histories; all of it by `python -m tests.announcements --histories 20000 --seed 1`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.announcements.simulate import Run, seams, simulate
+from tillbook.aws.event_bus import EventBus
+from tillbook.rules import times
+from tillbook.views import announcements
+from tillbook.work.announcing import Announcer
+
+HISTORIES, SEED = int(os.environ.get("ANNOUNCEMENTS_HISTORIES", "100")), int(os.environ.get("SEED", "1"))
+
+
+def failures(histories: int = HISTORIES) -> Iterator[str]:
+    return filter(None, map(simulate, range(SEED, SEED + histories)))
+
+
+def test_a_receiver_knows_what_is_stored_and_misses_nothing() -> None:
+    assert not next(failures(), "")
+
+
+def test_histories_reach_what_they_are_for() -> None:
+    seen: set[str] = set()
+    for seed in range(40):
+        run = Run(seed)
+        with seams(run):
+            run.run()
+        ids = [one["id"] for one in run.received]
+        seen |= {"repeats"} if len(ids) > len(set(ids)) else set()
+        seen |= {"deaths"} if run.deaths else set()
+        seen |= {"refused entries"} if run.refused else set()
+        seen |= {"purges"} if run.purges else set()
+        changes = [one["data"] for one in run.received if one["type"] == "lifetime_value.changed"]
+        seen |= {"several orders in one transaction"} if any(c["orders_count"] > 1 for c in changes) else set()
+        seen |= {"negative"} if any(c["after"][0] == "-" for c in changes) else set()
+    assert seen == {
+        "repeats", "deaths", "refused entries", "purges", "several orders in one transaction", "negative",
+    }  # fmt: skip
+
+
+# ------------------------------------------------------- each fault is found
+
+
+def _all_taken(original: Callable[..., Any]) -> Callable[..., Any]:
+    def put(self: EventBus, events: Sequence[Any]) -> list[Any]:
+        original(self, events)
+        return []
+
+    return put
+
+
+def _acknowledged(original: Callable[..., Any]) -> Callable[..., Any]:
+    def run(self: Announcer, records: Sequence[Any], seconds: float) -> dict[str, Any]:
+        original(self, records, seconds)
+        return {"batchItemFailures": []}
+
+    return run
+
+
+FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
+    "what the bus refuses is forgotten": (EventBus, "put", _all_taken, "missing"),
+    "a batch is acknowledged whatever became of it": (Announcer, "run", _acknowledged, "announced"),
+    "each try has an id of its own": (
+        announcements, "short_hash", lambda _: lambda _text: times.uuid7(), "out of order",
+    ),
+    "one id for all of a person's changes": (
+        announcements, "short_hash", lambda original: lambda text: original("\n".join(text.split("\n")[:3])), "one id",
+    ),
+    "an older image is announced as the newest": (
+        announcements.Image, "of",
+        lambda original: lambda change: original(change)._replace(sequence=change["SequenceNumber"][::-1]), "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, attribute, fault, said = FAULTS[name]
+    monkeypatch.setattr(owner, attribute, fault(getattr(owner, attribute)))
+    assert said in next(failures(60), "nothing was found")

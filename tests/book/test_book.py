@@ -1,0 +1,70 @@
+"""A slice of the histories; all of it by `python -m tests.book --histories 20000`."""
+
+from __future__ import annotations
+
+import os
+
+from tests.book.simulate import Run, seams, simulate
+from tests.book.size import costs, ranked, stops
+
+HISTORIES, SEED = int(os.environ.get("BOOK_HISTORIES", "250")), int(os.environ.get("SEED", "1"))
+
+
+def test_reports_are_what_was_sent_whatever_happens_to_the_stream() -> None:
+    """Ends at the first wrong history, because a deliberate fault is found within few."""
+    assert not next(filter(None, map(simulate, range(SEED, SEED + HISTORIES))), "")
+
+
+def test_histories_reach_what_they_are_for() -> None:
+    """Orders that change their date, purges, refused cards, cut batches, summaries that go on."""
+    seen: set[str] = set()
+    for seed in range(60):
+        with seams():
+            run = Run(seed)
+            run.run()
+        heads = [r["dynamodb"] for r in run.stream.records if "writes" in r["dynamodb"]["NewImage"]]
+        dates = [(h["OldImage"].get("ordered_at"), h["NewImage"].get("ordered_at")) for h in heads if "OldImage" in h]
+        seen |= {"moved" for old, new in dates if old and new and old != new}
+        seen |= {"gone" for old, new in dates if old and not new}
+        seen |= {"purged" for generation in run.generations.values() if generation}
+        book = run.store.tables["book"].items
+        seen |= {"unfinished" for sk in run.summaries if "/unfinished/" in sk}
+        seen |= {"parts" for sk in run.summaries if sk.endswith("/001")}
+        seen |= {
+            "empty card" for (pk, _), item in book.items() if "/cards/" in pk and set(item) == {"pk", "sk", "writes"}
+        }
+    assert seen == {"moved", "gone", "purged", "unfinished", "parts", "empty card"}
+
+
+def test_a_seed_is_the_same_history_every_time() -> None:
+    def book() -> list[object]:
+        with seams():
+            run = Run(7)
+            run.run()
+        return sorted(key for key in run.store.tables["book"].items if "/cards/" in key[0])
+
+    assert book() == book()
+
+
+def test_a_report_reads_what_changed_and_sums_of_the_rest() -> None:
+    """Three years of days; the first report counts all of them."""
+    first_size, size, first, again, _, _, _, changed, size_then, *_, listing = costs(3000, 2000)
+    assert first_size.calls > 1000
+    assert (size.calls, size.writes) == (2, 0)
+    assert size_then.calls < 10
+    assert size_then.reads < size.reads + 400
+    assert first.calls > 1000
+    assert (again.calls, again.writes) == (4, 0)
+    assert changed.calls < 20
+    assert changed.reads < again.reads + 400
+    assert listing.calls <= 10
+
+
+def test_the_first_report_of_a_flood_continues_until_it_is_complete() -> None:
+    assert stops(12_000) == 3
+
+
+def test_a_list_of_people_reads_the_days_that_are_kept() -> None:
+    (answer,) = ranked(20_000)
+    assert answer.writes == 0
+    assert answer.reads < 400

@@ -1,0 +1,55 @@
+"""A shop of its own for each test, and Chromium on the stack of `make run`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.stack import Stack
+from tests.end_to_end.shop import Shop
+
+if TYPE_CHECKING:
+    from tests.browser.chromium import Browser
+
+
+@pytest.fixture
+def shop(stack: Stack) -> Shop:
+    return Shop.open(stack)
+
+
+@pytest.fixture
+def browser(stack: Stack) -> Iterator[Browser]:
+    """A browser whose requests and console are checked after each test."""
+    from tests.browser.chromium import Browser  # here, since Selenium may be absent
+
+    with Browser.open(stack.url) as opened:
+        yield opened
+        origins = {
+            f"{p.scheme}://{p.netloc}" for p in map(urlsplit, opened.asked()) if p.scheme not in ("data", "blob")
+        }
+        assert origins <= {stack.url}
+        assert [one for one in opened.complaints() if not any(part in one for part in opened.expected)] == []
+
+
+@pytest.fixture
+def inside(browser: Browser, shop: Shop) -> Browser:
+    """A browser that is signed in, on Overview."""
+    browser.sign_in(shop.admin_key)
+    browser.says("Overview")
+    browser.settled()
+    return browser
+
+
+@pytest.fixture
+def an_event(shop: Shop) -> Any:
+    """Makes an event of the shop; fields of None are left out."""
+
+    def made(order_id: str, **more: Any) -> dict[str, Any]:
+        event = {"provider": "my_shop", "email": shop.email("ann"), "action": "placed", "order_id": order_id}
+        event |= {"grand_total": "105"} | more
+        return {name: value for name, value in event.items() if value is not None}
+
+    return made

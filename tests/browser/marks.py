@@ -1,0 +1,123 @@
+"""python -m tests.browser.marks: what a first load takes, over a line of 150 ms, and a minute of watching.
+
+The bytes are those on the line, headers included. The largest paint and the layout shift are Chromium's own marks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from local.seed import ACCOUNT, ADMIN_KEY, INGEST_KEY, seed
+from local.stack import Stack
+from tests.browser.chromium import DESKTOP, PHONE, Browser
+from tests.browser.planted import outcomes
+from tests.browser.showcase import play
+from tests.end_to_end.shop import Shop
+
+ROUND_TRIP_MILLISECONDS = 150
+LOOKS_A_MINUTE = 6  # app.js: one each ten seconds
+_MARKS = """
+window.marks = {paint: 0, shift: 0, figures: null};
+new PerformanceObserver((list) => { for (const one of list.getEntries()) marks.paint = one.startTime; })
+  .observe({type: "largest-contentful-paint", buffered: true});
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) if (!one.hadRecentInput) marks.shift += one.value;
+}).observe({type: "layout-shift", buffered: true});
+new MutationObserver(() => { if (document.querySelector(".kpi-value")) marks.figures ??= performance.now(); })
+  .observe(document, {childList: true, subtree: true});
+"""
+
+
+class Load(NamedTuple):
+    """Bytes on the line and number of the page's own files. `requests_for_data`: asked before the first figures were
+    there. Largest paint and figures in seconds; `shift` is Chromium's score."""
+
+    bytes: int
+    files: int
+    requests_for_data: int
+    largest_paint: float
+    figures: float
+    shift: float
+
+
+def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
+    """Measures Overview in a tab that is signed in, with an empty cache."""
+    with Browser.open(url, size) as browser:
+        browser.sign_in(key)
+        browser.settled()
+        cdp = browser.driver.execute_cdp_cmd
+        cdp("Page.enable", {})
+        cdp("Page.addScriptToEvaluateOnNewDocument", {"source": _MARKS})
+        cdp("Network.enable", {})
+        cdp("Network.clearBrowserCache", {})
+        line = {"offline": False, "latency": ROUND_TRIP_MILLISECONDS, "downloadThroughput": -1, "uploadThroughput": -1}
+        cdp("Network.emulateNetworkConditions", line)
+        browser.traffic()
+        browser.go("/?again")
+        browser.until(lambda: browser.driver.execute_script("return marks.figures"), "no figures are shown")
+        browser.settled()
+        time.sleep(1)
+        paint, shift, figures, begun = browser.driver.execute_script(
+            "return [marks.paint, marks.shift, marks.figures,"
+            " performance.getEntriesByType('resource').map((one) => [one.name, one.startTime])]"
+        )
+        data = [name for name, at in begun if ("/v1/" in name or "/v3/" in name) and at < figures]
+        own = [size for name, size in _sizes(browser) if "/page/" in name or name.endswith("/?again")]
+        return Load(sum(own), len(own), len(data), paint / 1000, figures / 1000, shift)
+
+
+def minute(shop: Shop, view: str, *, events: int) -> int:
+    """Bytes of the looks of a minute at a view, while so many requests come in."""
+    with Browser.open(shop.stack.url) as browser:
+        browser.sign_in(shop.admin_key)
+        browser.go(f"/#/{view}")
+        browser.settled()
+        browser.hurry()
+        looks = _looks(browser, 1)[1]  # those before have no ETag yet
+        total = 0
+        for number in range(LOOKS_A_MINUTE):
+            if number < events:
+                outcomes(shop, [f"N-{number}"], "rejected")
+            size, looks = _looks(browser, 1)
+            total += size
+        return total if looks else 0
+
+
+def _looks(browser: Browser, count: int) -> tuple[int, int]:
+    """Bytes until so many looks are over: each ends with the number of dead letters."""
+    total = seen = 0
+    end = time.monotonic() + 120
+    while seen < count and time.monotonic() < end:
+        for name, size in _sizes(browser):
+            total += size
+            seen += name.endswith("/v1/deadletters/count")
+        time.sleep(0.05)
+    assert seen, "it does not look again"
+    return total, seen
+
+
+def _sizes(browser: Browser) -> Iterator[tuple[str, int]]:
+    """(address, bytes on the line) of each answer."""
+    for entry in browser.traffic("Network.requestWillBeSent", "Network.loadingFinished"):
+        if entry["method"] == "Network.requestWillBeSent":
+            browser.names[entry["requestId"]] = entry["request"]["url"]
+        elif entry["requestId"] in browser.names:
+            yield browser.names[entry["requestId"]], int(entry["encodedDataLength"])
+
+
+def main() -> None:
+    with Stack() as stack:
+        seed(stack)
+        shop = Shop(stack, ACCOUNT, INGEST_KEY, ADMIN_KEY)
+        play(shop)
+        for name, size in (("1440 px", DESKTOP), ("390 px", PHONE)):
+            print(f"first load, {name}: {first_load(stack.url, shop.admin_key, size)}", flush=True)
+        for view in ("", "requests", "orders", "deadletters"):
+            quiet, lively = (minute(shop, view, events=events) for events in (0, LOOKS_A_MINUTE))
+            print(f"a minute of #/{view}: {quiet} bytes if nothing happens, {lively} with a change a look", flush=True)
+
+
+if __name__ == "__main__":
+    main()

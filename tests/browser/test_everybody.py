@@ -1,0 +1,131 @@
+"""Every view, wide and narrow, light and dark: no barrier, no sideways scroll, no word cut in two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from local.stack import Stack
+from tests.browser.planted import dead_letter
+from tests.end_to_end.shop import Shop
+
+pytest.importorskip("selenium", reason="the page was not tested: Selenium is not installed")
+
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.chromium import DESKTOP, NEEDED, PHONE, TABLET, Browser
+
+pytestmark = NEEDED
+
+WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1440, 1920)
+
+
+@pytest.fixture
+def views(shop: Shop, an_event: Any) -> dict[str, str]:
+    """Addresses, each with a text of its own, of a shop that has something in each."""
+    item = {"product_id": "p", "sku": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss, size M", "price": "248.00"}
+    public_id = "#1001-with-a-long-number"
+    shop.applied(an_event("X-1", occurred_at="2026-01-01T00:00:01Z", order_public_id=public_id, items=[item]))
+    shop.applied(an_event("X-1", action="paid", occurred_at="2026-01-02T00:00:00Z"))
+    shop.applied(
+        an_event("X-1", action="refunded", refund_amount=5, grand_total=None, occurred_at="2026-01-03T00:00:00Z")
+    )
+    shop.order(an_event("X-1", occurred_at="2026-01-01T00:00:01Z"))
+    shop.submit({"order_id": "X-2", "order_date": "soon"})
+    dead_letter(shop, an_event("X-3"))
+    assert shop.send("POST", "/v1/connections", {"platform": "woocommerce"}).status == 201
+    person = shop.send("GET", shop.person_path(shop.email("ann"))).json["id"]
+    return {
+        "/": "could not be applied", "/#/orders?dates=all": "#1001-with",
+        "/#/order?provider=my_shop&id=X-1": "still counts", "/#/order?id=nothing": "No order nothing",
+        "/#/customers": "Lifetime value", f"/#/customer?id={person}": "Timeline", "/#/requests": "X-1",
+        "/#/requests?order=nothing": "No request about", "/#/deadletters": "Payload", "/#/audiences": "Rebuild",
+        "/#/connections": "Waiting for", "/#/settings": "Danger zone", "/#/nothing": "Page not found",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (TABLET, False), (PHONE, False), (PHONE, True)]
+)
+def test_axe_finds_no_barrier(
+    stack: Stack, shop: Shop, views: dict[str, str], size: tuple[int, int], dark: bool
+) -> None:
+    with Browser.open(stack.url, size, dark=dark) as browser:
+        browser.go()
+        browser.find("#key")
+        found = {"/signin": browser.barriers()}
+        browser.sign_in(shop.admin_key)
+        for path, text in views.items():
+            browser.go(path)
+            browser.says(text)
+            browser.settled()
+            found[path] = browser.barriers()
+        assert {path: faults for path, faults in found.items() if faults} == {}
+        assert all("404" in complaint for complaint in browser.complaints())
+
+
+def test_axe_finds_no_barrier_in_dialogs_and_menus(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
+    opened = {
+        "/": ["#period", "#compare", "#account"], "/#/orders?dates=all": [".chip"],
+        "/#/requests": ["tr[data-request] button"], "/#/deadletters": [".danger-quiet"], "/#/connections": [".primary"],
+        "/#/settings": [".keys .danger-quiet", ".danger-row .danger-quiet"],
+    }  # fmt: skip
+    found = {}
+    with Browser.open(stack.url) as browser:
+        browser.sign_in(shop.admin_key)
+        for path, selectors in opened.items():
+            browser.go(path)
+            browser.says(views[path])
+            browser.settled()
+            for selector in selectors:
+                browser.click(selector)
+                found[path, selector] = browser.barriers()
+                browser.press(Keys.ESCAPE)
+                browser.until(lambda: not browser.all("dialog[open], :popover-open"), f"{selector} stays open")
+    assert {place: faults for place, faults in found.items() if faults} == {}
+
+
+def test_nothing_is_wider_than_the_screen_and_no_word_is_cut(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
+    found = []
+    with Browser.open(stack.url) as browser:
+        browser.sign_in(shop.admin_key)
+        for path, text in views.items():
+            browser.go(path)
+            browser.says(text)
+            browser.settled()
+            for width in WIDTHS:
+                browser.resize(width)
+                wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
+                found += [(path, width, "wide")] if wide > width else []
+                found += [(path, width, word) for word in browser.sliced()]
+    assert found == []
+
+
+def test_the_keyboard_skips_to_the_content_of_the_view(inside: Browser) -> None:
+    inside.click("#nav a", "Settings")
+    inside.says("Danger zone")
+    inside.driver.execute_script("document.querySelector('.skip').focus()")
+    inside.press(Keys.ENTER)
+    assert inside.driver.switch_to.active_element.get_attribute("id") == "main"
+    assert inside.driver.current_url.endswith("#/settings")
+    inside.says("Danger zone")
+
+
+def test_a_chart_is_read_with_the_arrow_keys_and_as_a_table(inside: Browser) -> None:
+    inside.driver.execute_script("document.querySelector('.plot').focus()")
+    inside.press(Keys.HOME, Keys.ARROW_RIGHT)
+    spoken = inside.until(lambda: inside.find(".plot").get_attribute("textContent"), "nothing is read")
+    assert "$0.00" in spoken
+    inside.press(Keys.ESCAPE)
+    inside.click(".chart summary")
+    inside.until(lambda: len(inside.all(".chart tbody tr")) == 30, "the table has not a row for each day")
+
+
+def test_a_dialog_gives_the_focus_back(inside: Browser) -> None:
+    inside.click("#nav a", "Settings")
+    inside.says("Danger zone")
+    inside.click("button", "Purge orders")
+    inside.says("Type purge to confirm")
+    inside.press(Keys.ESCAPE)
+    inside.until(lambda: inside.driver.switch_to.active_element.text.startswith("Purge orders"), "the focus is lost")

@@ -1,0 +1,43 @@
+"""`tillbook import` of one file with a given content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from cli.tillbook_cli.main import tillbook
+from tests.cli.fake_api import KEY, FakeApi, serving
+
+PLAIN = "order_id,email,occurred_at,grand_total,currency"
+
+
+def run(file: Path, text: str | bytes, *options: str, api: FakeApi | None = None) -> Result:
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for beside in file.parent.iterdir():
+        if beside != file and beside.suffix != ".json":
+            beside.unlink()
+    where = ["--url", api.url, "--key", KEY] if api else ["--check"]
+    result = CliRunner().invoke(tillbook, ["import", str(file), *where, *options])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def imported(file: Path, text: str | bytes, *options: str) -> list[dict[str, Any]]:
+    """Imports the text. Returns the orders or events that the API received."""
+    with serving() as api:
+        ran = run(file, text, "--provider", "s", *options, api=api)
+        assert ran.exit_code == 0, ran.output
+        return list(api.orders.values()) if "v1" in options else api.events
+
+
+def refused(file: Path, text: str, said: str, *options: str) -> None:
+    """Asserts that nothing is sent, even with --skip-bad, and that the message names the way out."""
+    with serving() as api:
+        for more in ((), ("--skip-bad",)):
+            ran = run(file, text, "--provider", "s", *options, *more, api=api)
+            assert ran.exit_code == 1, ran.output
+            assert said in ran.stderr
+        assert (api.events, api.orders) == ([], {})

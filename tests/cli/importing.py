@@ -1,0 +1,56 @@
+"""Small files of orders, and `tillbook import` run over them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from cli.tillbook_cli import mappings, records
+from cli.tillbook_cli.checking import checked
+from cli.tillbook_cli.main import tillbook
+from cli.tillbook_cli.rows import Source
+from tests.cli.fake_api import KEY, FakeApi
+
+MARKER = "import-marker.example"
+PLAIN = "order_id,email,occurred_at,grand_total,currency\n"
+
+
+def run(api: FakeApi | None, file: Path, *options: str) -> Result:
+    where = ["--url", api.url, "--key", KEY] if api else ["--check"]
+    result = CliRunner().invoke(tillbook, ["import", str(file), *where, *options])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert MARKER not in result.output
+    for path in file.parent.iterdir():
+        if path != file:
+            assert MARKER not in path.read_text(), path
+    return result
+
+
+def plain(path: Path, count: int, first: int = 0) -> Path:
+    rows = (f"{n},p{n}@{MARKER},2024-01-01T00:00:{n % 60:02d}Z,{n}.50,USD\n" for n in range(first, first + count))
+    path.write_text(PLAIN + "".join(rows))
+    return path
+
+
+def payloads(path: Path, version: str = "v3", **options: Any) -> list[dict[str, Any]]:
+    with Source(path) as source:
+        mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)
+        orders = list(checked(records.entries(source.rows(), mapping), version, mapping, options.get("provider", "")))
+    assert not any(order.rejects for order in orders), orders
+    return [json.loads(body) for order in orders for body in order.bodies]
+
+
+def sent(folder: Path, text: str, version: str = "v3", **options: Any) -> list[dict[str, Any]]:
+    file = folder / "export.csv"
+    file.write_text(text)
+    with Source(file) as source:
+        mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)
+        if "time_zone" in options:
+            mapping = mappings.in_zone(mapping, options["time_zone"])
+        orders = list(checked(records.entries(source.rows(), mapping), version, mapping, ""))
+    assert [order.rejects for order in orders if order.rejects] == []
+    return [json.loads(body) for order in orders for body in order.bodies]

@@ -1,0 +1,123 @@
+"""A mailing whose answers are known, since it is made from them: who orders what after which campaign."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from tillbook.rules.identity import email_sha256
+
+WINDOW = 60
+JANUARY, MARCH = date(2026, 1, 5), date(2026, 3, 2)
+COST = {"January": "0.50", "March": "0.75"}
+
+
+@dataclass
+class Made:
+    """`orders` are v1 bodies and v3 events; `expected`: by campaign, what must come out."""
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    v1: list[dict[str, Any]] = field(default_factory=list)
+    v3: list[dict[str, Any]] = field(default_factory=list)
+    expected: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(self.rows[0]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+
+class _Mailing:
+    """Adds rows and orders to a `Made`."""
+
+    def __init__(self, seed: int, email_of: Callable[[str], str]) -> None:
+        self.chance, self.found, self.email_of = random.Random(seed), Made(), email_of
+        self._numbers = iter(range(10_000))
+
+    def _person(self, number: int) -> dict[str, str]:
+        """One row's columns: an address, an e-mail address or its hash."""
+        email, kind = self.email_of(f"p{number}"), number % 3
+        address = {"Address 1": f"{number} Oak Street", "City": "Salem", "State": "OR", "ZIP": "97301"}
+        return {
+            "Email": email if kind == 1 else "",
+            "Email SHA256": email_sha256(email).upper() if kind == 2 else "",
+            **{name: value if kind == 0 else "" for name, value in address.items()},
+        }
+
+    def listed(self, campaign: str, day: date, number: int, *, held_out: bool) -> None:
+        self.found.rows.append(
+            {"Campaign": campaign, "Mail date": f"{day:%m/%d/%Y}", "Cost": COST[campaign],
+             "Holdout": "yes" if held_out else "no"} | self._person(number)
+        )  # fmt: skip
+
+    def order(self, number: int, day: date, total: int, *, refunded: int = 0, new: bool = False) -> None:
+        """Through v1 with an address and no e-mail address, where the row has an address; else through either API."""
+        order_id, email = f"m-{next(self._numbers)}", self.email_of(f"p{number}")
+        if number % 3 == 0 or self.chance.random() < 0.3:
+            body: dict[str, Any] = {"order_id": order_id, "order_date": day.isoformat(), "total": total}
+            if number % 3 == 0:
+                # Another spelling of the same address, as a shop writes it.
+                door = {"address_1": f"{number} OAK ST.", "postal_code": "97301-1234", "city": "Salem", "state": "OR"}
+                body |= {"shipping_address": door | {"name": "X"}, "billing_address": door | {"name": "X"}}
+            else:
+                body |= {"customer_email": email}
+            self.found.v1.append(body | {"total": total - refunded, "metadata": {"new_buyer": new}})
+            return
+        event = {"provider": "shop", "order_id": order_id, "email": email}
+        placed = {"action": "placed", "grand_total": total, "occurred_at": f"{day}T15:00:00Z", "new_buyer": new}
+        self.found.v3.append(event | placed)
+        if refunded:
+            refund = {"action": "refunded", "refund_amount": refunded, "occurred_at": f"{day}T18:00:00Z"}
+            self.found.v3.append(event | refund)
+
+
+def made(seed: int, email_of: Callable[[str], str]) -> Made:
+    """100 people of January (30 of them held out) and 80 of March (20 held out); 20 are in both."""
+    mailing = _Mailing(seed, email_of)
+    chance, found, listed, order = mailing.chance, mailing.found, mailing.listed, mailing.order
+    for number in range(100):
+        listed("January", JANUARY, number, held_out=number >= 70)
+    for number in (*range(50, 70), *range(100, 160)):
+        listed("March", MARCH, number, held_out=number >= 140)
+    chance.shuffle(found.rows)
+    for number in range(12):  # answer January, two of them twice
+        order(number, JANUARY + timedelta(days=chance.randrange(50)), 40, new=number < 5)
+        if number < 2:
+            order(number, JANUARY + timedelta(days=WINDOW), 10, refunded=4)
+    for number in range(12, 15):  # too late, and too early
+        order(number, JANUARY + timedelta(days=WINDOW + 1), 500)
+        order(number, JANUARY - timedelta(days=1), 500)
+    for number in range(50, 55):  # are in both: before March was mailed, and from the day on
+        order(number, MARCH - timedelta(days=1), 20)
+        order(number, MARCH, 30, new=True)
+    for number in range(100, 103):
+        order(number, MARCH + timedelta(days=WINDOW), 25)
+    for number in (70, 71, 72, 140):  # were held out
+        order(number, MARCH + timedelta(days=1), 60)
+    for number in range(200, 205):  # are on no list
+        order(number, MARCH, 999)
+    found.expected = deepcopy(_EXPECTED)
+    return found
+
+
+_EXPECTED: dict[str, dict[str, Any]] = {
+    "January": {
+        "mailed": 70, "people": 12 + 5, "orders": 12 + 2 + 5, "response_rate": "0.2429", "new_buyers": 5,
+        "revenue": {"USD": f"{12 * 40 + 2 * 6 + 5 * 20}.00"}, "cost": "35.00", "cost_per_order": "1.84",
+        "roas": "16.91",
+    },
+    "March": {
+        "mailed": 60, "people": 5 + 3, "orders": 5 + 3, "response_rate": "0.1333", "new_buyers": 5,
+        "revenue": {"USD": f"{5 * 30 + 3 * 25}.00"}, "cost": "45.00", "cost_per_order": "5.62", "roas": "5.00",
+    },
+}  # fmt: skip
+
+# People of January's list who ordered within its window, whatever else was mailed to them; of each arm, and of March's.
+ORDERED = {"January": (12 + 5, 3), "March": (5 + 3, 1)}

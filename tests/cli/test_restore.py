@@ -1,0 +1,459 @@
+"""tillbook restore: what it asks of AWS, step by step, checked against AWS's own description of each call.
+
+No engine here restores a table to a moment. The rest runs on MiniStack: python -m deploy.drill.
+"""
+
+# ruff: noqa: N803 - arguments are named as AWS names them
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from botocore.validate import ParamValidator
+
+from cli.tillbook_cli import intake, restore, waiting
+from cli.tillbook_cli.connection import Aws
+from cli.tillbook_cli.intake import WRITERS
+from cli.tillbook_cli.restoring import Restoration, planned
+from cli.tillbook_cli.takeover import Table, with_tables, without_tables
+from cli.tillbook_cli.waiting import Stuck
+from tests.cli.conftest import Terminal
+from tests.infrastructure.deployed import processed, source
+
+STACK, REGION, BUCKET = "tillbook-prod", "eu-west-1", "tillbook-prod-artifacts"
+TABLES = ("LedgerTable", "RecordsTable", "BookTable")
+MOMENT = "20261120101500000000"
+NEW = {name: f"{STACK}-{name}-20261120101500" for name in TABLES}
+OLD = {name: f"{STACK}-{name}-1ABC" for name in (*TABLES, "RemovalsTable")}
+_ARN = f"arn:aws:dynamodb:{REGION}:123456789012:table/"
+_DEFAULTS = {name: str(parameter.get("Default")) for name, parameter in source()["Parameters"].items()}
+GIVEN = _DEFAULTS | {"Stage": "prod"}
+TAKEN = {name: Table(table, f"{_ARN}{table}", f"{_ARN}{table}/stream/1") for name, table in NEW.items()}
+
+
+# ------------------------------------------------------------------ the template
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return processed()
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_the_stack_lets_its_tables_go_and_names_the_new_ones(template: dict[str, Any], stage: str) -> None:
+    changed = without_tables(template, TAKEN, GIVEN | {"Stage": stage}, "restore-1")
+    assert template["Resources"].keys() - changed["Resources"].keys() == set(TABLES)
+    text = json.dumps(changed["Resources"]) + json.dumps(changed["Outputs"])
+    for name in TABLES:
+        assert f'"{name}"' not in text, "a Ref or a Fn::GetAtt"
+        assert f"${{{name}" not in text, "a Fn::Sub"
+        assert NEW[name] in text
+    assert changed["Outputs"]["LedgerTableName"]["Value"] == NEW["LedgerTable"]
+    assert changed["Resources"]["KeepBookChanges"]["Properties"]["EventSourceArn"] == TAKEN["LedgerTable"].stream_arn
+    # A policy that takes a condition needs a transform, and this template has none.
+    policies = [r.get("DeletionPolicy", "Delete") for r in changed["Resources"].values()]
+    assert all(isinstance(policy, str) for policy in policies)
+    assert changed["Resources"]["RemovalsTable"]["DeletionPolicy"] == ("Retain" if stage == "prod" else "Delete")
+
+
+def test_an_import_adds_the_tables_and_changes_nothing_else(template: dict[str, Any]) -> None:
+    without = without_tables(template, TAKEN, GIVEN, "restore-1")
+    whole = with_tables(without, template, TAKEN, GIVEN)
+    assert {name: whole["Resources"].pop(name)["DeletionPolicy"] for name in TABLES} == dict.fromkeys(TABLES, "Retain")
+    assert whole == without
+
+
+def test_functions_that_are_called_by_a_version_are_published_again(template: dict[str, Any]) -> None:
+    """Now and when the template is back: both times with another description, and another configuration."""
+    changed = without_tables(template, TAKEN, GIVEN, "restore-1")["Resources"]
+    versions = {name: r for name, r in changed.items() if r["Type"] == "AWS::Lambda::Version"}
+    assert len(versions) >= 4
+    for name, version in versions.items():
+        assert version["Properties"]["Description"] != template["Resources"][name]["Properties"]["Description"]
+        function = version["Properties"]["FunctionName"]["Ref"]
+        assert changed[function]["Properties"]["Environment"]["Variables"]["RESTORE"] == "restore-1"
+
+
+# ------------------------------------------------------------------ what is asked of AWS
+
+
+def _error(code: str, operation: str) -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": code}}, operation)
+
+
+@dataclass
+class Fake:
+    """An AWS that checks what it is asked by botocore's models, notes it, and answers as the real one is documented.
+
+    What the items in tables are is no matter here: every query and scan finds none.
+    """
+
+    template: dict[str, Any]
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=lambda: {f"{name}Name": table for name, table in OLD.items()})
+    tables_in_stack: dict[str, str] = field(default_factory=lambda: dict(OLD))
+    parameters: dict[str, str] = field(default_factory=lambda: dict(GIVEN))
+    enabled: bool = True
+    paused: set[str] = field(default_factory=set)
+    ttl: set[str] = field(default_factory=set)
+    dies_at: str = ""
+    refuses_import: str = ""
+
+    def client(self, service: str) -> Any:
+        return _Client(self, service)
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    def given(self, operation: str) -> list[dict[str, Any]]:
+        return [arguments for name, arguments in self.calls if name == operation]
+
+    # ------------------------------------------------------------------ answers
+
+    def describe_stacks(self, **_: Any) -> Any:
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in self.outputs.items()]
+        parameters = [{"ParameterKey": key, "ParameterValue": value} for key, value in self.parameters.items()]
+        stack = {"StackName": STACK, "StackStatus": "UPDATE_COMPLETE", "Tags": [{"Key": "team", "Value": "shop"}]}
+        return {"Stacks": [stack | {"Outputs": outputs, "Parameters": parameters}]}
+
+    def get_template(self, TemplateStage: str, **_: Any) -> Any:
+        return {"TemplateBody": "Transform: AWS::Serverless" if TemplateStage == "Original" else self.template}
+
+    def describe_stack_resource(self, LogicalResourceId: str, **_: Any) -> Any:
+        physical = self.tables_in_stack.get(LogicalResourceId, f"{STACK}-{LogicalResourceId}-1ABC")
+        if LogicalResourceId in TABLES and LogicalResourceId not in self.tables_in_stack:
+            raise _error("ValidationError", "DescribeStackResource")
+        return {"StackResourceDetail": {"PhysicalResourceId": physical}}
+
+    def update_stack(self, TemplateURL: str, **_: Any) -> Any:
+        if TemplateURL.endswith("without-tables.json"):
+            self.outputs |= {f"{name}Name": table for name, table in NEW.items()}
+            self.tables_in_stack = {"RemovalsTable": OLD["RemovalsTable"]}
+        return {}
+
+    def create_change_set(self, **_: Any) -> Any:
+        return {}
+
+    def describe_change_set(self, **_: Any) -> Any:
+        reason = {"StatusReason": self.refuses_import}
+        return {"Status": "FAILED", **reason} if self.refuses_import else {"Status": "CREATE_COMPLETE"}
+
+    def execute_change_set(self, **_: Any) -> Any:
+        self.tables_in_stack |= NEW
+        return {}
+
+    def get_object(self, Key: str, **_: Any) -> Any:
+        if Key not in self.objects:
+            raise _error("NoSuchKey", "GetObject")
+        return {"Body": io.BytesIO(self.objects[Key].encode())}
+
+    def put_object(self, Key: str, Body: bytes, **_: Any) -> Any:
+        self.objects[Key] = Body.decode()
+        return {}
+
+    def restore_table_to_point_in_time(self, TargetTableName: str, **_: Any) -> Any:
+        return self._made(TargetTableName)
+
+    def create_table(self, TableName: str, **_: Any) -> Any:
+        return self._made(TableName)
+
+    def _made(self, name: str) -> Any:
+        self.tables[name] = {"TableName": name, "TableArn": f"{_ARN}{name}", "TableStatus": "ACTIVE"}
+        return {}
+
+    def describe_table(self, TableName: str) -> Any:
+        if TableName not in self.tables:
+            raise _error("ResourceNotFoundException", "DescribeTable")
+        return {"Table": dict(self.tables[TableName])}
+
+    def update_table(self, TableName: str, **changed: Any) -> Any:
+        if "StreamSpecification" in changed:
+            changed["LatestStreamArn"] = f"{_ARN}{TableName}/stream/1"
+        self.tables[TableName] |= changed
+        return {}
+
+    def describe_time_to_live(self, TableName: str) -> Any:
+        return {"TimeToLiveDescription": {"TimeToLiveStatus": "ENABLED" if TableName in self.ttl else "DISABLED"}}
+
+    def update_time_to_live(self, TableName: str, **_: Any) -> Any:
+        self.ttl.add(TableName)
+        return {}
+
+    def describe_continuous_backups(self, **_: Any) -> Any:
+        recovery = {
+            "PointInTimeRecoveryStatus": "ENABLED",
+            "LatestRestorableDateTime": datetime(2026, 11, 20, 10, 15, 0, 5, UTC),
+        }
+        return {"ContinuousBackupsDescription": {"PointInTimeRecoveryDescription": recovery}}
+
+    def update_continuous_backups(self, **_: Any) -> Any:
+        return {}
+
+    def tag_resource(self, **_: Any) -> Any:
+        return {}
+
+    def query(self, **_: Any) -> Any:
+        return {"Items": []}
+
+    def scan(self, **_: Any) -> Any:
+        return {"Items": []}
+
+    def list_event_source_mappings(self, **_: Any) -> Any:
+        state = "Enabled" if self.enabled else "Disabled"
+        return {"EventSourceMappings": [{"UUID": str(UUID(int=n)), "State": state} for n in range(2)]}
+
+    def update_event_source_mapping(self, Enabled: bool, **_: Any) -> Any:
+        self.enabled = Enabled
+        return {}
+
+    def get_function_configuration(self, **_: Any) -> Any:
+        return {"Timeout": 60}
+
+    def get_function_concurrency(self, FunctionName: str) -> Any:
+        return {"ReservedConcurrentExecutions": 0} if FunctionName in self.paused else {}
+
+    def put_function_concurrency(self, FunctionName: str, **_: Any) -> Any:
+        self.paused.add(FunctionName)
+        return {}
+
+    def delete_function_concurrency(self, FunctionName: str) -> Any:
+        self.paused.discard(FunctionName)
+        return {}
+
+
+@cache
+def _real(service: str) -> Any:
+    """A real client, for its knowledge of AWS's API; no call is made."""
+    return boto3.client(service, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
+
+
+class _Client:
+    def __init__(self, fake: Fake, service: str) -> None:
+        self._fake, self._real = fake, _real(service)
+
+    def __getattr__(self, name: str) -> Any:
+        operation = self._real.meta.method_to_api_mapping[name]
+        shape = self._real.meta.service_model.operation_model(operation).input_shape
+
+        def call(**arguments: Any) -> Any:
+            report = ParamValidator().validate(arguments, shape)
+            assert not report.has_errors(), f"{operation}: {report.generate_report()}"
+            if operation == self._fake.dies_at:
+                raise KeyboardInterrupt
+            self._fake.calls.append((operation, arguments))
+            return getattr(self._fake, name)(**arguments)
+
+        return call
+
+    def get_paginator(self, name: str) -> Any:
+        call = getattr(self, name)
+
+        class Pages:
+            @staticmethod
+            def paginate(**arguments: Any) -> Iterator[Any]:
+                yield call(**arguments)
+
+        return Pages
+
+
+@pytest.fixture
+def fake(template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Fake:
+    made = Fake(template)
+    clock = iter(range(0, 10**9, 30))  # nothing is waited for
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            resource["Properties"]["Code"] = {"S3Bucket": BUCKET, "S3Key": "code"}
+    monkeypatch.setattr(restore, "aws_of", lambda _: Aws(made.client, REGION, STACK))
+    return made
+
+
+run = Terminal(("--stack-name", STACK))
+TO = "2026-11-20T10:15:00Z"
+
+
+def test_the_steps_are_printed_and_nothing_is_changed(fake: Fake) -> None:
+    ran = run("restore", "--to", TO)
+    assert ran.code == 0, ran.err
+    assert [int(line.split(".")[0]) for line in ran.out.splitlines()[:-1]] == list(range(1, 13))
+    assert f"--to {TO} --yes" in ran.out
+    assert all(NEW[name] in ran.out for name in TABLES)
+    assert {name.removeprefix("Describe").removeprefix("Get") != name for name in fake.names()} == {True}
+
+
+def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
+    assert run("restore", "--to", TO, "--yes").code == 0
+    assert fake.given("RestoreTableToPointInTime") == [
+        {
+            "SourceTableName": OLD[name],
+            "TargetTableName": NEW[name],
+            "RestoreDateTime": datetime(2026, 11, 20, 10, 15, tzinfo=UTC),
+            "SSESpecificationOverride": {"Enabled": True},
+        }
+        for name in ("LedgerTable", "RecordsTable")
+    ]
+    [book] = fake.given("CreateTable")
+    assert (book["TableName"], book["BillingMode"]) == (NEW["BookTable"], "PAY_PER_REQUEST")
+    # DynamoDB refuses an attribute that is no key of the table or of an index, and a key without its attribute.
+    schemas = [book["KeySchema"], *(index["KeySchema"] for index in book.get("GlobalSecondaryIndexes", []))]
+    keys = {key["AttributeName"] for schema in schemas for key in schema}
+    assert keys == {attribute["AttributeName"] for attribute in book["AttributeDefinitions"]}
+    indexes = source()["Resources"]["BookTable"]["Properties"]["GlobalSecondaryIndexes"]
+    assert book["GlobalSecondaryIndexes"] == indexes
+
+
+@pytest.mark.parametrize(
+    ("announcements", "followed"), [("none", ["LedgerTable"]), ("event-bus", ["LedgerTable", "RecordsTable"])]
+)
+def test_everything_that_a_restore_leaves_off_is_switched_on(
+    fake: Fake, announcements: str, followed: list[str]
+) -> None:
+    fake.parameters["Announcements"] = announcements
+    assert run("restore", "--to", TO, "--yes").code == 0
+    streams = [
+        (a["TableName"], a["StreamSpecification"]) for a in fake.given("UpdateTable") if "StreamSpecification" in a
+    ]
+    view = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert streams == [(NEW[name], view) for name in followed]
+    assert fake.ttl == {NEW["RecordsTable"], NEW["BookTable"]}
+    assert {a["TableName"] for a in fake.given("UpdateContinuousBackups")} == set(NEW.values())
+    assert {a["ResourceArn"] for a in fake.given("TagResource")} == {f"{_ARN}{name}" for name in NEW.values()}
+    assert all(fake.tables[name]["DeletionProtectionEnabled"] for name in NEW.values())
+
+
+def test_intake_is_paused_for_the_switch_and_resumed(fake: Fake) -> None:
+    assert run("restore", "--to", TO, "--yes").code == 0
+    order = [
+        name for name in fake.names() if name in ("PutFunctionConcurrency", "UpdateStack", "DeleteFunctionConcurrency")
+    ]
+    assert order == ["PutFunctionConcurrency"] * 5 + ["UpdateStack"] + ["DeleteFunctionConcurrency"] * 5 + [
+        "UpdateStack"
+    ]
+    paused = {a["FunctionName"] for a in fake.given("PutFunctionConcurrency")}
+    assert paused == {f"{STACK}-{name}-1ABC" for name in WRITERS}
+    assert (fake.enabled, fake.paused) == (True, set())
+    assert [a["Enabled"] for a in fake.given("UpdateEventSourceMapping")] == [False, False, True, True]
+
+
+def test_functions_that_write_while_their_caller_waits_are_paused() -> None:
+    """Webhooks and activities are queued instead; a match and an unknown route change nothing."""
+    methods = {
+        name: {event["Properties"]["Method"] for event in resource["Properties"].get("Events", {}).values()
+               if event["Type"] == "HttpApi"} - {"GET"}
+        for name, resource in source()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
+    }  # fmt: skip
+    changing = {name for name, found in methods.items() if found}
+    assert changing - {"RecordActivity", "ReceiveWebhook", "Read", "Fallback"} == set(WRITERS)
+
+
+def test_the_stack_takes_the_tables_in_and_gets_its_template_back(fake: Fake) -> None:
+    assert run("restore", "--to", TO, "--yes").code == 0
+    [change] = fake.given("CreateChangeSet")
+    assert change["ChangeSetType"] == "IMPORT"
+    assert {(r["LogicalResourceId"], r["ResourceIdentifier"]["TableName"]) for r in change["ResourcesToImport"]} == set(
+        NEW.items()
+    )
+    first, last = fake.given("UpdateStack")
+    assert first["TemplateURL"].endswith("without-tables.json")
+    assert last["TemplateURL"].endswith("original.template")
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in GIVEN]
+    assert first["Parameters"] == last["Parameters"] == change["Parameters"] == kept
+    folder = f"{STACK}-restore-20261120101500"
+    assert fake.objects[f"{folder}/original.template"] == "Transform: AWS::Serverless"
+    again = run("restore", "--to", TO, "--yes")
+    assert (again.code, "is complete" in again.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "RestoreTableToPointInTime", "CreateTable", "PutFunctionConcurrency", "UpdateTable", "UpdateTimeToLive",
+        "TagResource", "Scan", "UpdateStack", "DeleteFunctionConcurrency", "CreateChangeSet", "ExecuteChangeSet",
+    ],
+)  # fmt: skip
+def test_a_restore_continues_where_it_stopped(fake: Fake, operation: str) -> None:
+    fake.dies_at = operation
+    assert run("restore", "--to", TO, "--yes").code == 130
+    fake.dies_at = ""
+    ran = run("restore", "--to", TO, "--yes")
+    assert ran.code == 0, ran.err
+    once = Counter(fake.names())
+    assert (once["RestoreTableToPointInTime"], once["CreateTable"], once["ExecuteChangeSet"]) == (2, 1, 1)
+    assert [a["TemplateURL"].rpartition("/")[2] for a in fake.given("UpdateStack")] == [
+        "without-tables.json",
+        "original.template",
+    ]
+    assert (fake.enabled, fake.paused, fake.tables_in_stack) == (True, set(), OLD | NEW)
+
+
+def test_an_import_that_is_refused_says_why_and_can_be_repeated(fake: Fake) -> None:
+    fake.refuses_import = "it belongs to another stack"
+    ran = run("restore", "--to", TO, "--yes")
+    assert (ran.code, "it belongs to another stack" in ran.err, TO in ran.err) == (1, True, True)
+    fake.refuses_import = ""
+    assert run("restore", "--to", TO, "--yes").code == 0
+
+
+def test_tables_that_are_there_are_taken_over_as_they_are(fake: Fake) -> None:
+    kept = {name: f"{STACK}-{name}-0OLD" for name in (*TABLES, "RemovalsTable")}
+    for table in kept.values():
+        fake._made(table)
+    words = [word for name, table in kept.items() for word in ("--take", f"{name}={table}")]
+    restoration = Restoration(
+        Aws(fake.client, REGION, STACK), planned(Aws(fake.client, REGION, STACK), MOMENT, kept), lambda _: None
+    )
+    assert restoration.plan.new == kept
+    ran = run("restore", "--to", TO, *words, "--yes")
+    assert ran.code == 0, ran.err
+    assert not {"RestoreTableToPointInTime", "CreateTable"} & set(fake.names())
+    assert {r["LogicalResourceId"] for r in fake.given("CreateChangeSet")[0]["ResourcesToImport"]} == set(kept)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "yesterday"), "not ISO 8601"),
+        (("--to", "2999-01-01"), "in the future"),
+        (("--to", TO, "--take", "LedgerTable"), "--take is TABLE=NAME"),
+        (("--to", TO, "--take", "Ledger=x"), "no table Ledger"),
+        ((), "--to"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(fake: Fake, words: tuple[str, ...], said: str) -> None:
+    ran = run("restore", *words)
+    assert ran.code in (1, 2)
+    assert said in ran.err
+    assert not [name for name in fake.names() if not name.startswith(("Describe", "Get"))]
+
+
+def test_latest_is_the_last_moment_of_both(fake: Fake) -> None:
+    assert f"to {TO}" in run("restore", "--to", "latest").out
+
+
+def test_the_address_of_a_template_is_of_the_stacks_region(fake: Fake) -> None:
+    run("restore", "--to", TO, "--yes")
+    assert {a["TemplateURL"].partition(BUCKET)[0] for a in fake.given("UpdateStack")} == {
+        f"https://s3.{REGION}.amazonaws.com/"
+    }
+
+
+def test_a_table_that_never_becomes_active_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10**6, 3600))
+    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
+    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    with pytest.raises(Stuck, match="After 6 hours"):
+        waiting.wait("it is being made", lambda: False, lambda _: None)
+    assert intake.WRITERS

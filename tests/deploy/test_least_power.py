@@ -1,0 +1,256 @@
+"""No deployment can get beyond its own stage: deploy/oidc-role.yaml, evaluated as IAM would."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.stack import ROOT
+from tests.deploy.deployment import FILE, PSEUDO, arn, deployment, template
+from tests.deploy.escalation import escalations, found, needed
+from tests.deploy.iam import Call, allowed
+from tests.infrastructure import rights
+from tests.infrastructure.deployed import deployed, source
+
+STACKS = ("tillbook-staging", "tillbook-prod")
+Document = dict[str, Any]
+
+
+def document() -> Document:
+    return template(FILE.read_text())
+
+
+def test_no_role_reaches_beyond_its_stage() -> None:
+    assert found(deployment(document())) == set()
+
+
+def test_a_deployment_may_do_what_it_needs() -> None:
+    for stack in STACKS:
+        of = deployment(document(), stack)
+        assert [(role, call) for role, call in needed(of) if not allowed(call, of.roles[role])] == []
+
+
+def test_the_roles_of_before_are_found_to_be_administrators() -> None:
+    before = found(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
+    assert {
+        "iam:CreateRole without a boundary",
+        "iam:PutRolePolicy without a boundary",
+        "iam:AttachRolePolicy within a boundary of its own",
+        "iam:PutRolePolicy of ExecutionRole",
+        "iam:UpdateAssumeRolePolicy of DeployRole",
+        "a boundary is removed",
+        "a boundary is replaced",
+        "the boundary is changed",
+        "a policy is created",
+        "a role is passed to another service",
+        "another role is passed",
+        "a queue of another stack's function",
+        "a layer of another stack",
+        "artifacts of another stack",
+    } <= before
+    # A role that it creates may do anything at all.
+    assert {f"within the boundary: {name}" for name, _ in escalations(deployment(document()))} <= before
+
+
+# ------------------------------------------------------- each kind is found
+
+
+def statement(of: Document, role: str, sid: str) -> dict[str, Any]:
+    properties = of["Resources"][role]["Properties"]
+    policy = (
+        properties["PolicyDocument"] if "PolicyDocument" in properties else properties["Policies"][0]["PolicyDocument"]
+    )
+    (one,) = [s for s in policy["Statement"] if s["Sid"] == sid]
+    found: dict[str, Any] = one
+    return found
+
+
+def _without(sid: str, name: str = "Condition") -> Callable[[Document], None]:
+    return lambda of: statement(of, "ExecutionRole", sid).__delitem__(name)
+
+
+def _also(role: str, sid: str, *actions: str) -> Callable[[Document], None]:
+    return lambda of: statement(of, role, sid)["Action"].extend(actions)
+
+
+def _on(role: str, sid: str, *resources: Any) -> Callable[[Document], None]:
+    return lambda of: statement(of, role, sid).update(Resource=list(resources))
+
+
+def _condition(sid: str, condition: Any) -> Callable[[Document], None]:
+    return lambda of: statement(of, "ExecutionRole", sid).update(Condition=condition)
+
+
+def _at_the_root(name: str) -> Callable[[Document], None]:
+    return lambda of: of["Resources"][name]["Properties"].update(Path="/")
+
+
+_POLICIES = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:policy/*"}
+_ANY_ROLE = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}
+PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
+    "roles without the condition": (_without("RolesWithinTheBoundary"), "iam:CreateRole without a boundary"),
+    "any boundary": (
+        _condition("RolesWithinTheBoundary", {"StringLike": {"iam:PermissionsBoundary": "*"}}),
+        "iam:PutRolePolicy within a boundary of its own",
+    ),
+    "a right outside of the condition": (
+        _also("ExecutionRole", "RolesOfTheStack", "iam:AttachRolePolicy"),
+        "iam:AttachRolePolicy without a boundary",
+    ),
+    "who may use a role": (
+        _also("ExecutionRole", "RolesOfTheStack", "iam:UpdateAssumeRolePolicy"),
+        "iam:UpdateAssumeRolePolicy without a boundary",
+    ),
+    "the deploying role among the stack's": (
+        lambda of: (
+            _at_the_root("ExecutionRole")(of),
+            _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePolicy")(of),
+        ),
+        "iam:PutRolePolicy of ExecutionRole",
+    ),
+    "it may be passed": (_at_the_root("ExecutionRole"), "another role is passed"),
+    "any role": (_on("ExecutionRole", "RolesForFunctionsAndSchedules", _ANY_ROLE), "another role is passed"),
+    "any service": (_without("RolesForFunctionsAndSchedules"), "a role is passed to another service"),
+    "one service more": (
+        _condition("RolesForFunctionsAndSchedules", {"StringLike": {"iam:PassedToService": "*.amazonaws.com"}}),
+        "a role is passed to another service",
+    ),
+    "taking boundaries off": (
+        _also("ExecutionRole", "RolesWithinTheBoundary", "iam:DeleteRolePermissionsBoundary"),
+        "a boundary is removed",
+    ),
+    "another boundary put on": (
+        _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePermissionsBoundary"),
+        "a boundary is replaced",
+    ),
+    "policies": (
+        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
+            Action=["iam:CreatePolicyVersion"], Resource=_POLICIES
+        ),
+        "the boundary is changed",
+    ),
+    "new policies": (
+        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
+            Action=["iam:CreatePolicy"], Resource=_POLICIES
+        ),
+        "a policy is created",
+    ),
+    "users": (
+        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(Action="iam:*", Resource="*"),
+        "a user is made or changed",
+    ),
+    "queues of others' functions": (_without("QueuesThatCallFunctions"), "a queue of another stack's function"),
+    "layers by logical id": (
+        _on(
+            "ExecutionRole",
+            "NamedAfterTheStack",
+            {"Fn::Sub": "arn:aws:lambda:${AWS::Region}:${AWS::AccountId}:layer:*"},
+        ),
+        "a layer of another stack",
+    ),
+    "everything named tillbook": (
+        _on("ExecutionRole", "NamedAfterTheStack", "arn:aws:dynamodb:*:*:table/tillbook-*"),
+        "a table of another stack",
+    ),
+    "one bucket for all": (
+        _on("DeployRole", "UploadTheBuild", "arn:aws:s3:::aws-sam-cli-managed-default-*/*"),
+        "artifacts of another stack",
+    ),
+    "any stack": (_on("DeployRole", "ChangeTheStack", "*"), "another stack"),
+    "a boundary with IAM in it": (
+        _also("Boundary", "Trace", "iam:CreateUser"),
+        "within the boundary: a user is made or changed",
+    ),
+    "a boundary for all roles": (
+        _also("Boundary", "Trace", "sts:AssumeRole"),
+        "within the boundary: another role is assumed",
+    ),
+    "a boundary for all tables": (
+        _on("Boundary", "ReadAndWriteItems", "*"),
+        "within the boundary: a table of another stack",
+    ),
+    "a boundary for all keys": (
+        lambda of: statement(of, "Boundary", "EncryptAndDecryptThem").__delitem__("Condition"),
+        "within the boundary: any key",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found(name: str) -> None:
+    plant, kind = PLANTED[name]
+    faulty = document()
+    plant(faulty)
+    assert kind in found(deployment(faulty))
+
+
+def test_an_unevaluated_statement_is_no_pass() -> None:
+    call = Call("s3:GetObject", "arn:aws:s3:::b/k")
+    with pytest.raises(ValueError, match="NotAction"):
+        allowed(call, [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}])
+    with pytest.raises(KeyError):
+        allowed(
+            Call("s3:GetObject", "arn:aws:s3:::b/k", {"aws:SourceIp": "::1"}),
+            [
+                {
+                    "Effect": "Allow",
+                    "Action": "s3:*",
+                    "Resource": "*",
+                    "Condition": {"NotIpAddress": {"aws:SourceIp": "10.0.0.0/8"}},
+                }
+            ],
+        )
+
+
+# ----------------------------------------------- the boundary and template.yaml
+
+
+def _physical(stack: str) -> Callable[[str], str]:
+    """Replaces references like `${OrdersQueue.Arn}` in rights by the ARN that AWS would give."""
+    kinds = {
+        name: resource["Type"] for name, resource in deployed(source(), RoleBoundary="administrator").resources.items()
+    }
+
+    def named(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in PSEUDO or name == "AWS::StackName":
+            return stack if name == "AWS::StackName" else PSEUDO[name]
+        logical = name.partition(".")[0]
+        if kinds[logical] == "AWS::Events::EventBus":  # it has the stack's own name
+            return arn("events", f"event-bus/{stack}")
+        service, rest = {
+            "AWS::DynamoDB::Table": ("dynamodb", "table/{}"),
+            "AWS::SQS::Queue": ("sqs", "{}"),
+            "AWS::Logs::LogGroup": ("logs", "log-group:{}:*"),
+            "AWS::Lambda::Function": ("lambda", "function:{}"),
+        }[kinds[logical]]
+        return arn(service, rest.format(f"{stack}-{logical}-1A2B3C"))
+
+    return lambda text: re.sub(r"\$\{([\w:.]+)\}", named, text)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: str) -> None:
+    of, physical = deployment(document(), stack), _physical(stack)
+    template = deployed(source(), RoleBoundary="administrator")
+    assert "FunctionBoundary" not in template.resources
+    via = {"kms:ViaService": f"ssm.{PSEUDO['AWS::Region']}.amazonaws.com"}
+    roles = dict(template.of("IAM::Role"))
+    assert len(roles) > 10
+    for name, role in roles.items():
+        assert physical(role["PermissionsBoundary"]) == of.arns["Boundary"], name
+        for action, resource in rights.inline(role):
+            assert allowed(Call(action, physical(resource), via), of.boundary), (name, action, resource)
+
+
+def test_the_boundary_has_no_action_more_than_the_stacks_own() -> None:
+    """The start of the audit is included: the role of its schedule has no other boundary."""
+    of = deployment(document())
+    own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]
+    actions = {action for s in own for action in rights.as_list(s["Action"])}
+    assert {action for s in of.boundary for action in rights.as_list(s["Action"])} == actions | {
+        "lambda:InvokeFunction"
+    }

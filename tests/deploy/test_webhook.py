@@ -1,0 +1,119 @@
+"""deploy/webhook.yaml: what its function sends, as a receiver checks it, and when it tries again."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from samtranslator.yaml_helper import yaml_parse
+
+from local.stack import ROOT
+
+TEMPLATE = yaml_parse((ROOT / "deploy/webhook.yaml").read_text())["Resources"]
+CODE = TEMPLATE["Function"]["Properties"]["Code"]["ZipFile"]
+KEY = b"0123456789abcdef01234567"
+EVENT = json.dumps({"specversion": "1.0", "id": "a1b2", "data": {"after": "105.00"}}, separators=(",", ":"))
+
+
+class Receiver:
+    """A server on loopback that answers `status`."""
+
+    def __init__(self) -> None:
+        self.status, self.requests = 204, list[tuple[dict[str, str], str]]()
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"])).decode()
+                receiver.requests.append(({n.lower(): v for n, v in self.headers.items()}, body))
+                self.send_response(receiver.status)
+                self.send_header("location", "/elsewhere")
+                self.end_headers()
+
+            def do_GET(self) -> None:
+                raise AssertionError("a redirect was followed")
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def pauses(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[int]]:
+    """The function, and how long it held messages back."""
+    found: list[int] = []
+    secret = {"Parameter": {"Value": "whsec_" + base64.b64encode(KEY).decode()}}
+    aws = {
+        "ssm": SimpleNamespace(get_parameter=lambda **_: secret),
+        "sqs": SimpleNamespace(change_message_visibility=lambda **given: found.append(given["VisibilityTimeout"])),
+    }
+    monkeypatch.setenv("URL", f"http://127.0.0.1:{receiver.server.server_port}/hook")
+    monkeypatch.setenv("SECRET_PARAMETER", "/webhook")
+    monkeypatch.setenv("QUEUE_URL", "https://sqs/queue")
+    code: dict[str, Any] = {}
+    exec(compile(CODE, "webhook.yaml", "exec"), code)  # noqa: S102 - as Lambda does
+    monkeypatch.setitem(code, "client", lambda service: aws[service])
+    return code["handler"], found
+
+
+def delivered(handler: Any, tries: int = 1) -> list[Any]:
+    attributes = {"ApproximateReceiveCount": str(tries)}
+    record = {"body": EVENT, "messageId": "m", "receiptHandle": "r", "attributes": attributes}
+    failures: list[Any] = handler({"Records": [record]}, None)["batchItemFailures"]
+    return failures
+
+
+def test_a_receiver_can_check_who_sent_it(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
+    handler, held = pauses
+    assert (delivered(handler), held) == ([], [])
+    ((headers, body),) = receiver.requests
+    assert (body, headers["webhook-id"]) == (EVENT, "a1b2")
+    # As https://www.standardwebhooks.com says, written here from the specification.
+    signed = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body.encode()])
+    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
+    assert headers["webhook-signature"].split() == [f"v1,{expected}"]
+
+
+@pytest.mark.parametrize("status", [301, 400, 404, 410, 429, 500, 503])
+def test_a_refused_delivery_is_sent_later(receiver: Receiver, pauses: tuple[Any, list[int]], status: int) -> None:
+    handler, held = pauses
+    receiver.status = status
+    assert delivered(handler, tries=3) == [{"itemIdentifier": "m"}]
+    assert held == [240]
+
+
+def test_a_receiver_that_is_gone(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
+    handler, held = pauses
+    receiver.server.shutdown()
+    receiver.server.server_close()
+    assert (len(delivered(handler)), held) == (1, [60])
+
+
+def test_it_is_tried_for_three_days(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
+    handler, held = pauses
+    receiver.status = 500
+    queue, most = TEMPLATE["Queue"]["Properties"], TEMPLATE["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    for tries in range(1, most + 1):
+        delivered(handler, tries)
+    assert 72 * 3600 <= sum(held[:-1]) <= 80 * 3600
+    assert sum(held) < queue["MessageRetentionPeriod"]
+    assert max(held) <= 12 * 3600  # what SQS takes
+    assert len(CODE.encode()) <= 4096

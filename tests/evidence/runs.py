@@ -1,0 +1,151 @@
+"""The long proofs: their commands, and the lines of the output that state the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "docs" / "evidence.json"
+PAGE = ROOT / "docs" / "correctness.md"
+BEGIN, END = "<!-- evidence: python -m tests.evidence -->\n", "<!-- end of evidence -->\n"
+# Folders and files on which the results depend.
+_PROVEN = ("layers", "functions", "template.yaml", "cli", "local", "tests")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A command that checks a `claim`.
+
+    `result`: a pattern of the output's lines that state the result. `environment`: variables that must be set.
+    """
+
+    name: str
+    claim: str
+    command: str
+    result: str
+    environment: str = ""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of a proof. `commit`: short hash, with `+` if there were uncommitted changes."""
+
+    name: str
+    command: str
+    passed: bool
+    result: str
+    commit: str
+    date: str
+    minutes: float
+
+
+PROOFS = (
+    Proof("models", "every interleaving of a few requests", "python -m tests.proofs", r"\d+ scenarios.*"),
+    Proof(
+        "histories", "random histories with every fault on",
+        "python -m tests.simulation --histories 100000 --seed 1000001 --workers 2 --brief", r".*histories, seeds.*",
+    ),
+    Proof("faults", "deliberate faults", "python -m tests.mutants --histories 40", r"\d+ of \d+ deliberate faults.*"),
+    Proof(
+        "ministack", "32 workers on MiniStack", "python -m tests.concurrency --operations 50000 --seed 20261130",
+        r"[\d,]+ operations.*|exact,.*|NOT.*",
+    ),
+    Proof(
+        "dynamodb-local", "32 workers on DynamoDB Local",
+        "python -m tests.concurrency --operations 50000 --seed 20261130", r"[\d,]+ operations.*|exact,.*|NOT.*",
+        "DYNAMODB_ENDPOINT",
+    ),
+    Proof(
+        "crashes", "functions killed by SIGKILL", "python -m tests.crash --rounds 20 --seed 20261130",
+        r"\d+ rounds.*",
+    ),
+    Proof(
+        "load", "three times what the stack carries", "python -m tests.load --seconds 120 --times 3 --seed 20261130",
+        r"carried.*|sent.*|every 2xx.*|NOT.*",
+    ),
+    Proof("book", "histories of the book", "python -m tests.book --histories 20000 --seed 200001", r"\d+ histories.*"),
+    Proof(
+        "announcements", "histories of announcements", "python -m tests.announcements --histories 20000 --seed 300001",
+        r"\d+ histories.*",
+    ),
+    Proof(
+        "webhooks", "webhooks of random shops, both platforms",
+        "python -m tests.webhooks --histories 10000 --seed 400001", r"[\d,]+ histories of.*",
+    ),
+    Proof(
+        "webhook-bodies", "hostile bodies of webhooks", "python -m tests.webhooks --hostile 20000 --seed 400001",
+        r"[\d,]+ hostile.*",
+    ),
+    Proof(
+        "import", "an import while webhooks of the same orders arrive",
+        "python -m tests.import_run --orders 50000 --seed 23 --once", r"[\d,]+ orders, .*|every order once.*|NOT.*",
+    ),
+    Proof(
+        "cdnow", "69,659 real orders, compared with pandas", "python -m tests.book.cdnow",
+        r"imported in.*|.* are the same\.",
+    ),
+    Proof(
+        "hostile", "hostile requests", "python -m tests.hostile --requests 20000 --seed 20261130",
+        r"[\d,]+ requests.*",
+    ),
+)  # fmt: skip
+
+
+def run(proof: Proof) -> Ran:
+    """Runs a proof; its progress is shown on standard error. Raises KeyError without a variable that it needs."""
+    missing = [name for name in proof.environment.split() if name not in os.environ]
+    if missing:
+        raise KeyError(f"{proof.name} needs {', '.join(missing)}")
+    commit, start = _commit(), time.monotonic()
+    words = proof.command.split()
+    ran = subprocess.run(
+        [sys.executable, *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+    )  # fmt: skip
+    lines = [line.strip() for line in ran.stdout.splitlines() if re.fullmatch(proof.result, line.strip())]
+    return Ran(
+        proof.name, proof.command, ran.returncode == 0 and bool(lines), "; ".join(lines[-4:]), commit,
+        time.strftime("%Y-%m-%d"), round((time.monotonic() - start) / 60, 1),
+    )  # fmt: skip
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    return git("rev-parse", "--short=9", "HEAD") + ("+" if git("status", "--porcelain", "--", *_PROVEN) else "")
+
+
+def results() -> dict[str, Ran]:
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    return {one["name"]: Ran(**one) for one in stored}
+
+
+def keep(ran: Ran) -> None:
+    """Stores the run in place of the proof's previous one, and updates the table of the page."""
+    kept = results() | {ran.name: ran}
+    order = [proof.name for proof in PROOFS]
+    RESULTS.write_text(json.dumps([asdict(kept[name]) for name in order if name in kept], indent=2) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text()))
+
+
+def with_table(page: str) -> str:
+    """The page with the table of the stored runs between its markers."""
+    kept, rows = results(), ["| Proof | Command | Result | Commit | Minutes |\n", "|---|---|---|---|---|\n"]
+    for proof in PROOFS:
+        if ran := kept.get(proof.name):
+            verdict = "" if ran.passed else "**failed**: "
+            rows.append(
+                f"| {proof.claim} | `{ran.command}` | {verdict}{ran.result} | {ran.commit}, {ran.date} "
+                f"| {ran.minutes:g} |\n"
+            )
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + "\n" + "".join(rows) + "\n" + END + after

@@ -1,0 +1,45 @@
+"""The table of long proofs is that of the stored runs, and each of their commands exists."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs import proofs
+from tests.evidence import runs
+from tests.evidence.runs import PROOFS, Proof
+
+
+def test_the_table_is_that_of_the_stored_runs() -> None:
+    page = runs.PAGE.read_text()
+    assert runs.BEGIN in page
+    assert runs.END in page
+    assert runs.with_table(page) == page
+    assert all(ran.passed for ran in runs.results().values())
+
+
+@pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.name)
+def test_the_command_of_each_exists(proof: Proof) -> None:
+    proofs.python(proof.command.split())
+
+
+@pytest.mark.parametrize(("code", "pattern", "passed"), [(0, r"\d+ histories.*", True), (1, r"\d+ histories.*", False)])
+def test_a_run_keeps_the_line_of_its_result_and_fails_with_its_command(
+    tmp_path: Path, code: int, pattern: str, passed: bool
+) -> None:
+    script = tmp_path / "proof.py"
+    script.write_text(f"print('noise')\nprint('3 histories, 0 wrong')\nraise SystemExit({code})\n")
+    ran = runs.run(Proof("one", "", f"python {script}", pattern))
+    assert (ran.passed, ran.result) == (passed, "3 histories, 0 wrong")
+
+
+def test_a_run_that_does_not_print_its_result_has_failed(tmp_path: Path) -> None:
+    script = tmp_path / "proof.py"
+    script.write_text("print('noise')\n")
+    assert not runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*")).passed
+
+
+def test_a_proof_without_its_engine_is_refused() -> None:
+    with pytest.raises(KeyError, match="NO_SUCH_ENGINE"):
+        runs.run(Proof("one", "", "python -m tests.proofs", "", "NO_SUCH_ENGINE"))

@@ -1,0 +1,22 @@
+"""Prints the waits; ends with 1 if a neighbour's backlog delays another account by more than a second."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.fair_queue.model import waits
+from tests.fair_queue.scenarios import SCENARIOS, WORKERS
+
+
+def main() -> int:
+    worst = 0.0
+    print(f"{'backlog':56} {'alone':>8} {'fair':>8} {'unfair':>8}")
+    for name, backlog, other in SCENARIOS:
+        alone = waits([other], WORKERS, fair=True)[other.account]
+        fair, unfair = (waits([*backlog, other], WORKERS, fair=kind)[other.account] for kind in (True, False))
+        worst = max(worst, fair)
+        print(f"{name:56} {alone:7.2f}s {fair:7.2f}s {unfair:7.2f}s")
+    return int(worst > 1)
+
+
+sys.exit(main())

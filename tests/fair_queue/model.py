@@ -1,0 +1,98 @@
+"""A standard queue, the event source mapping that polls it, and functions that take time; nothing else.
+
+SQS calls a message group noisy when more than a tenth of the messages in flight, and at least 30, are its own; messages
+of other groups are then delivered first. These thresholds are approximate, and there is a second one, by the share of
+processing time, which this model leaves out (Amazon SQS Developer Guide, "How Amazon SQS fair queues work").
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from dataclasses import dataclass
+from itertools import islice
+
+NOISY_SHARE, NOISY_MESSAGES = 0.1, 30
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """`orders` are packed in it; `sent` in seconds."""
+
+    account: str
+    orders: int
+    sent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """Functions at once, messages a batch, and the `seconds` that a transaction of `together` orders takes."""
+
+    concurrency: int
+    batch: int
+    together: int
+    seconds: float
+
+
+def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str, float]:
+    """The longest time in seconds from sending to the end of a message's orders, by account.
+
+    A function takes the accounts of its batch in turn, as work/processing.py does: a group of each, and again.
+    """
+    arriving = deque(sorted(messages, key=lambda message: message.sent))
+    waiting: dict[str, deque[Message]] = {}
+    flying: Counter[str] = Counter()
+    running: list[tuple[float, int, list[Message]]] = []  # end, number, batch
+    found: dict[str, float] = {}
+    now, number = 0.0, 0
+    while arriving or running or any(waiting.values()):
+        while arriving and arriving[0].sent <= now:
+            waiting.setdefault(arriving[0].account, deque()).append(arriving.popleft())
+        while any(waiting.values()) and len(running) < workers.concurrency:
+            batch = _receive(waiting, flying, workers.batch, fair)
+            end = now
+            for account, seconds in _in_turn(batch, workers):
+                end = now + seconds
+                sent = min(message.sent for message in batch if message.account == account)
+                found[account] = max(found.get(account, 0.0), end - sent)
+            number += 1
+            heapq.heappush(running, (end, number, batch))
+        following = [arriving[0].sent] if arriving else []
+        following += [running[0][0]] if running else []
+        if not following:
+            break
+        now = max(now, min(following))
+        while running and running[0][0] <= now:
+            for message in heapq.heappop(running)[2]:
+                flying[message.account] -= 1
+    return found
+
+
+def _receive(waiting: dict[str, deque[Message]], flying: Counter[str], most: int, fair: bool) -> list[Message]:
+    """The oldest messages; those of quiet groups first, if the queue is fair."""
+    batch: list[Message] = []
+    while len(batch) < most and any(waiting.values()):
+        all_flying = sum(flying.values())
+        noisy = {a for a, n in flying.items() if n >= NOISY_MESSAGES and n > NOISY_SHARE * all_flying}
+        accounts = [account for account, messages in waiting.items() if messages]
+        quiet = [account for account in accounts if account not in noisy]
+        chosen = min(quiet if fair and quiet else accounts, key=lambda account: waiting[account][0].sent)
+        batch.append(waiting[chosen].popleft())
+        flying[chosen] += 1
+    return batch
+
+
+def _in_turn(batch: list[Message], workers: Workers) -> list[tuple[str, float]]:
+    """(account, seconds after the batch's beginning at which all of its orders are applied)."""
+    left: dict[str, int] = {}
+    for message in batch:
+        left[message.account] = left.get(message.account, 0) + message.orders
+    seconds, ended = 0.0, []
+    while left:
+        for account in list(islice(left, len(left))):
+            seconds += workers.seconds
+            left[account] -= workers.together
+            if left[account] <= 0:
+                del left[account]
+                ended.append((account, seconds))
+    return ended

@@ -1,0 +1,25 @@
+"""Orders that cannot be written, and the dead letters that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.handlers.shop import ACCOUNT, Shop
+
+
+def poisoned(order_id: str) -> Callable[..., Any]:
+    """Writes of one order are refused, as an item that DynamoDB will never take."""
+
+    def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):
+            raise ClientError({"Error": {"Code": "ValidationException", "Message": "secret internals"}}, operation)
+        return go()
+
+    return intercept
+
+
+def dead_letters(shop: Shop) -> list[dict[str, Any]]:
+    return [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]

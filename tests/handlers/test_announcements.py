@@ -1,0 +1,267 @@
+"""Changes of lifetime values and what became of requests, as they are announced on the event bus."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.exceptions import ReadTimeoutError
+from jsonschema import Draft202012Validator
+
+from openapi.make import document
+from tests.handlers import template
+from tests.handlers.events import event
+from tests.handlers.removal import dead
+from tests.handlers.shop import ACCOUNT, Context, Shop
+from tillbook.aws.settings import settings
+from tillbook.rules.identity import email_sha256
+
+EMAIL = "ann@example.com"
+
+
+class Streams:
+    """The changes of both streams since the last time, after the filters of their triggers; and the bus."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop, self.seen, self.number = shop, dict[tuple[str, str], Any](), 0
+
+    def changes(self) -> list[dict[str, Any]]:
+        found = []
+        for table in (settings().ledger_table, settings().records_table):
+            for item in self.shop.dynamodb.scan(TableName=table)["Items"]:
+                key = item["pk"]["S"], item["sk"]["S"]
+                before, self.seen[key] = self.seen.get(key), item
+                outcome = "action" in item and item.get("status", {}).get("S") in ("applied", "failed")
+                if before != item and ("token" in item or "generation" in item or outcome):
+                    self.number += 1
+                    found.append(_record(item, before, self.number))
+        return found
+
+    def announce(self, records: list[dict[str, Any]], milliseconds: int = 60_000) -> list[str]:
+        """Sequence numbers from which on the batch is to be delivered again; at most one."""
+        handler = importlib.import_module(template.module("AnnounceChanges")).handler
+        answer = handler({"Records": records}, Context(milliseconds))
+        return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+
+    def run(self) -> list[Any]:
+        """The events of all changes."""
+        with self.shop.faults.recorded() as calls:
+            assert self.announce(self.changes()) == []
+            return put(calls)
+
+
+def _record(item: Any, before: Any, number: int) -> dict[str, Any]:
+    image = {"NewImage": item, "SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 1_780_000_000.0}
+    return {"dynamodb": image | ({"OldImage": before} if before else {})}
+
+
+def put(calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    entries = [entry for name, arguments in calls if name == "PutEvents" for entry in arguments["Entries"]]
+    events = [json.loads(entry["Detail"], parse_float=Decimal) for entry in entries]
+    for entry, one in zip(entries, events, strict=True):
+        assert (entry["Source"], entry["DetailType"], entry["EventBusName"]) == ("tillbook", one["type"], "tillbook")
+    return events
+
+
+@pytest.fixture
+def streams(shop: Shop) -> Streams:
+    made = Streams(shop)
+    made.changes()
+    return made
+
+
+def of(events: list[Any], kind: str) -> list[Any]:
+    return [one for one in events if one["type"] == kind]
+
+
+def test_a_lifetime_value_that_changed(streams: Streams) -> None:
+    shop = streams.shop
+    sent = event(email=EMAIL, order_id="o-1", grand_total="100.00")
+    request_id = shop.send(sent).body["request_id"]
+    shop.drain()
+    (change,) = of(streams.run(), "lifetime_value.changed")
+    person = shop.person(EMAIL)
+    assert change["subject"] == person["id"]
+    assert change["data"] == {
+        "account_id": ACCOUNT, "source": "shopper_activity", "counted": True,
+        "person": {"id": person["id"], "email_sha256": email_sha256(EMAIL), "person_id": None, "customer_id": None},
+        "currency": "USD", "before": "0.00", "after": "100.00", "orders_count": 1,
+        "order": {"provider": sent["provider"], "order_id": "o-1"},
+        "cause": {"action": "placed", "request_id": request_id},
+    }  # fmt: skip
+    refund = sent | {"action": "refunded", "refund_amount": "30.00"}
+    shop.send(refund)
+    shop.drain()
+    (later,) = of(streams.run(), "lifetime_value.changed")
+    assert (later["data"]["before"], later["data"]["after"]) == ("100.00", "70.00")
+    assert later["data"]["cause"]["action"] == "refunded"
+    assert (later["id"] != change["id"], later["sequence"] > change["sequence"]) == (True, True)
+    assert streams.run() == []
+
+
+def test_v1_orders_are_announced(streams: Streams) -> None:
+    shop = streams.shop
+    order = {"order_id": "v-1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": "12.50"}
+    shop.submit(order)
+    shop.drain()
+    (change,) = of(streams.run(), "lifetime_value.changed")
+    assert (change["data"]["source"], change["data"]["after"]) == ("orders_api", "12.50")
+    assert change["data"]["order"] == {"provider": None, "order_id": "v-1"}
+    assert change["data"]["cause"]["action"] == "submitted"
+    shop.delete("v-1")
+    shop.drain()
+    (gone,) = of(streams.run(), "lifetime_value.changed")
+    assert (gone["data"]["before"], gone["data"]["after"], gone["data"]["orders_count"]) == ("12.50", "0.00", 0)
+    assert gone["data"]["cause"]["action"] == "deleted"
+
+
+def test_outcomes_of_requests_are_announced(streams: Streams) -> None:
+    shop = streams.shop
+    applied = shop.send(event(order_id="o-1")).body["request_id"]
+    shop.drain()
+    (failed,) = dead(shop, "o-2")
+    events = streams.run()
+    (good,), (bad,) = of(events, "order.applied"), of(events, "order.failed")
+    assert (good["subject"], bad["subject"]) == (applied, failed)
+    assert good["data"]["effects"] == [{"currency": "USD", "amount": "100.00", "orders": 1}]
+    assert (good["data"]["reason"], bad["data"]["order"]["order_id"]) == (None, "o-2")
+    assert bad["data"]["reason"]
+    shop.request("POST", f"/v1/deadletters/{failed}/replay")
+    shop.drain()
+    (replayed,) = of(streams.run(), "order.applied")
+    assert (replayed["subject"], replayed["id"] != bad["id"]) == (failed, True)
+
+
+def test_a_purge_is_announced_and_nobody_of_before_it(streams: Streams) -> None:
+    shop = streams.shop
+    shop.send(event(email=EMAIL))
+    shop.drain()
+    late = streams.changes()
+    shop.request("DELETE", "/v1/transactions", {"confirm": "purge", "source": "shopper_activity"})
+    (purged,) = of(streams.run(), "orders.purged")
+    assert purged["data"]["source"] == "shopper_activity"
+    with shop.faults.recorded() as calls:
+        streams.announce([record for record in late if "token" in record["dynamodb"]["NewImage"]])
+        assert put(calls) == []
+    shop.clock.sleep(60)
+    shop.send(event(email=EMAIL, order_id="new"))
+    shop.drain()
+    (after,) = of(streams.run(), "lifetime_value.changed")
+    assert (after["data"]["before"], after["sequence"][:7]) == ("0.00", "000001.")
+
+
+def test_an_order_that_counts_for_another_person(streams: Streams) -> None:
+    shop = streams.shop
+    shop.send(event(email=EMAIL, order_id="o-1", grand_total=5))
+    shop.drain()
+    streams.run()
+    shop.send(event(email="ben@example.com", order_id="o-1", action="updated", grand_total=5))
+    shop.drain()
+    changes = {c["data"]["person"]["email_sha256"]: c["data"] for c in of(streams.run(), "lifetime_value.changed")}
+    ann, ben = changes[email_sha256(EMAIL)], changes[email_sha256("ben@example.com")]
+    assert ((ann["before"], ann["after"]), (ben["before"], ben["after"])) == (("5.00", "0.00"), ("0.00", "5.00"))
+
+
+def test_amounts_without_a_currency_are_in_the_account_s(streams: Streams) -> None:
+    streams.shop.accounts.change(ACCOUNT, {"currency": "EUR", "sources": ["orders_api"]})
+    sent = event(email=EMAIL)
+    sent.pop("currency", None)
+    streams.shop.send(sent)
+    streams.shop.drain()
+    (change,) = of(streams.run(), "lifetime_value.changed")
+    assert (change["data"]["currency"], change["data"]["counted"]) == ("EUR", False)
+
+
+def test_repeats_have_the_same_ids_and_content(streams: Streams) -> None:
+    shop = streams.shop
+    for number in range(12):
+        shop.send(event(email=f"p{number}@example.com", order_id=f"o-{number}"))
+    shop.drain()
+    records = streams.changes()
+    seen = []
+    for _ in range(2):
+        with shop.faults.recorded() as calls:
+            assert streams.announce(records) == []
+            seen.append(put(calls))
+    assert seen[0] == seen[1]
+    assert len({one["id"] for one in seen[0]}) == 24
+
+
+Fault = Callable[[dict[str, Any], Callable[[], Any]], Any]
+
+
+@pytest.mark.parametrize("fault", ["lost", "throttled", "partly"])
+def test_events_that_the_bus_refuses_are_delivered_again(
+    streams: Streams, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tillbook.work import announcing
+
+    shop = streams.shop
+    for number in range(15):
+        shop.send(event(email=f"p{number}@example.com", order_id=f"o-{number}"))
+    shop.drain()
+    records = [record for record in streams.changes() if "token" in record["dynamodb"]["NewImage"]]
+    monkeypatch.setattr(announcing.announcer(), "sleep", lambda _: None)
+    calls = []
+
+    def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        if operation != "PutEvents":
+            return go()
+        calls.append((operation, arguments))
+        if len(calls) == 1:
+            return go()
+        if fault == "lost":
+            raise ReadTimeoutError(endpoint_url="https://events")
+        taken = [{"EventId": "1"}] if fault == "partly" else []
+        refused = [{"ErrorCode": "ThrottlingException"}] * (len(arguments["Entries"]) - len(taken))
+        return {"Entries": taken + refused, "FailedEntryCount": len(refused)}
+
+    with shop.faults.injected(intercept):
+        (first,) = streams.announce(records)
+    assert first == records[10]["dynamodb"]["SequenceNumber"]
+    with shop.faults.recorded() as again:
+        assert streams.announce(records[10:]) == []
+        assert len(put(again)) == 5
+    assert {one["id"] for one in put(calls[:1]) + put(again)} == {one["id"] for one in put(calls + again)}
+
+
+def test_without_time_a_batch_is_delivered_again(streams: Streams) -> None:
+    streams.shop.send(event(email=EMAIL))
+    streams.shop.drain()
+    records = streams.changes()
+    with streams.shop.faults.recorded() as calls:
+        assert streams.announce(records, milliseconds=1000) == [records[0]["dynamodb"]["SequenceNumber"]]
+        assert put(calls) == []
+
+
+def test_an_unreadable_record_holds_up_no_other(streams: Streams) -> None:
+    shop = streams.shop
+    for name in ("a", "b"):
+        shop.send(event(email=f"{name}@example.com", order_id=name))
+    shop.drain()
+    records = [record for record in streams.changes() if "token" in record["dynamodb"]["NewImage"]]
+    records[0]["dynamodb"]["NewImage"] = records[0]["dynamodb"]["NewImage"] | {"token": {"S": "of another version"}}
+    with shop.faults.recorded() as calls:
+        assert streams.announce(records) == []
+        assert len(put(calls)) == 1
+
+
+def test_events_are_as_the_document_says(streams: Streams) -> None:
+    shop = streams.shop
+    shop.send(event(email=EMAIL))
+    shop.submit({"order_id": "v-1", "order_date": "2019-01-01", "customer_id": "c-9", "total": 1})
+    shop.drain()
+    dead(shop, "o-2")
+    events = streams.run()
+    shop.request("DELETE", "/v1/transactions", {"confirm": "purge"})
+    events += streams.run()
+    made = document()
+    assert {one["type"] for one in events} == set(made["webhooks"])
+    for one in events:
+        reference = made["webhooks"][one["type"]]["post"]["requestBody"]["content"]["application/cloudevents+json"]
+        schema = {"$ref": reference["schema"]["$ref"], "components": made["components"]}
+        Draft202012Validator(schema).validate(one)

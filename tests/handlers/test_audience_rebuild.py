@@ -1,0 +1,414 @@
+"""Rebuilding an audience (SPEC "Audiences")."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+from unittest.mock import ANY
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from tests.handlers import template
+from tests.handlers.audiences import (
+    ANN,
+    BILL,
+    BOB,
+    SHIP,
+    V1,
+    V3,
+    as_an_older_version_wrote,
+    count,
+    job,
+    kinds,
+    ledger_writes,
+    match,
+    members,
+    order,
+    send,
+    start,
+    step,
+    submit,
+    whole,
+)
+from tests.handlers.events import day, event
+from tests.handlers.shop import (
+    ACCOUNT,
+    JOBS_QUEUE,
+    OTHER_ADMIN,
+    Context,
+    Death,
+    Shop,
+    die_at,
+    killed,
+)
+from tillbook.aws.items import raw
+from tillbook.aws.settings import settings
+from tillbook.ledger.items import Scope, head_of, order_key_of
+from tillbook.ledger.ledger import Ledger
+from tillbook.records.jobs import Chain, Job, Jobs, Progress
+from tillbook.records.messages import Message, Queue, Step
+from tillbook.rules import times
+from tillbook.rules.errors import Unavailable
+from tillbook.rules.identity import SOURCES, Source
+from tillbook.rules.times import uuid7
+from tillbook.work import jobs as jobs_at_work
+from tillbook.work import rebuild
+
+
+def test_a_rebuild_shows_its_progress(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
+    submit(shop, *(order(f"o-{n}") for n in range(3)))
+    assert count(shop, V1) == 3
+    job_id = start(shop, V1)
+    queued = {"job_id": job_id, "kind": "rebuild", "status": "queued", "done": 0, "total": 3, "error": None}
+    assert job(shop, job_id) == queued
+    for done in (1, 2, 3, 3):
+        step(shop)
+        assert job(shop, job_id) == queued | {"status": "running", "done": done}
+    step(shop)
+    assert job(shop, job_id) == queued | {"status": "done", "done": 3}
+    assert not shop.receive(JOBS_QUEUE)
+    assert shop.get(f"/v1/jobs/{job_id}", key=OTHER_ADMIN).status == 404
+    assert shop.get("/v1/jobs/nothing").status == 404
+
+
+def test_progress_never_decreases_and_a_finished_job_stays_finished(shop: Shop) -> None:
+    """If two functions work on one page at once, the slower one writes long after the other has continued."""
+    jobs, job_id = Jobs(shop.dynamodb, settings().records_table), uuid7()
+    first = Step(ACCOUNT, job_id)
+    assert jobs.start(ACCOUNT, job_id, Job(rebuild.KIND, "queued", times.now(), V1, total=10))
+    begun = jobs.move(first, Chain(), Progress("a", done=5))
+    assert begun is not None
+    assert jobs.move(first._replace(page=1), begun, Progress("b", done=3)) == begun._replace(
+        page=2, cursor="b", done=8, touched_at=ANY
+    )
+    assert jobs.move(first, Chain(), Progress("a", done=1)) is None
+    assert job(shop, job_id)["done"] == 8
+    assert jobs.end(ACCOUNT, job_id)
+    assert not jobs.end(ACCOUNT, job_id, "gave up")
+    assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("done", None)
+
+
+def test_a_rebuild_of_an_empty_audience_is_done(shop: Shop) -> None:
+    job_id = start(shop, V3)
+    shop.drain()
+    assert job(shop, job_id) | {"done": 0, "total": 0, "status": "done"} == job(shop, job_id)
+
+
+def test_a_rebuild_writes_nothing_where_nothing_is_wrong(shop: Shop) -> None:
+    some_orders(shop)
+    send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
+    send(shop, event(order_id="v3-even", action="refunded", refund_amount="0.50", occurred_at=day(2)))
+    as_dynamodb_keeps_numbers(shop)
+    jobs = [start(shop, V1), start(shop, V3)]
+    with shop.faults.recorded() as calls:
+        shop.drain()
+        assert not ledger_writes(calls)
+    assert [job(shop, j)["status"] for j in jobs] == ["done", "done"]
+
+
+def test_a_rebuild_leaves_attributes_of_a_newer_version_alone(shop: Shop) -> None:
+    some_orders(shop)
+    send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
+    as_dynamodb_keeps_numbers(shop)
+    table = settings().ledger_table
+    for item in shop.items(table):
+        if "/h/" in str(item["pk"]):
+            shop.dynamodb.put_item(TableName=table, Item=raw(item | {"newer_field": "of a newer version"}))
+    jobs = [start(shop, V1), start(shop, V3)]
+    with shop.faults.recorded() as calls:
+        shop.drain()
+        assert not ledger_writes(calls)
+    assert [job(shop, j)["status"] for j in jobs] == ["done", "done"]
+
+
+def as_dynamodb_keeps_numbers(shop: Shop) -> None:
+    """Removes trailing zeros of numbers, as DynamoDB does; the mock keeps them."""
+    name, trimmed = settings().ledger_table, 0
+    for item in shop.items(name):
+        kept = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
+        trimmed += raw(kept) != raw(item)
+        shop.dynamodb.put_item(TableName=name, Item=raw(kept))
+    assert trimmed
+
+
+def some_orders(shop: Shop) -> None:
+    submit(
+        shop,
+        order("v1-two", shipping_address=SHIP, billing_address=BILL),
+        order("v1-alike", shipping_address=SHIP, billing_address=SHIP, customer_id="c-1"),
+        order("v1-person", customer_email=BOB),
+        order("v1-edited", shipping_address=SHIP),
+        order("v1-deleted", shipping_address=SHIP),
+        order("v1-again", shipping_address=SHIP),
+    )
+    shop.edit("v1-edited", {"billing_address": BILL, "customer_id": "c-2"})
+    shop.delete("v1-deleted")
+    shop.delete("v1-again")
+    submit(shop, order("v1-again", billing_address=BILL))
+    shop.send_batch(
+        [
+            event(order_id="v3-two", shipping_address=SHIP, billing_address=BILL, email=ANN),
+            event(order_id="v3-two", action="paid", email=ANN),
+            event(order_id="v3-person", person_id="p-1"),
+            event(order_id="v3-refunded", email=BOB, billing_address=BILL),
+            event(order_id="v3-refunded", action="refunded", refund_amount=5, email=BOB),
+        ]
+    )
+    shop.drain()
+
+
+def test_a_rebuild_brings_up_to_date_what_an_older_version_wrote(shop: Shop) -> None:
+    some_orders(shop)
+    expected = [(members(shop, a), count(shop, a)) for a in (V1, V3)]
+    ledger = whole(shop)
+    people: list[dict[str, Any]] = [
+        {"address": SHIP},
+        {"address": BILL},
+        {"customer_id": "c-1"},
+        {"customer_id": "c-2"},
+    ]
+    matches = match(shop, V1, *people)
+    as_an_older_version_wrote(shop)
+    assert whole(shop) != ledger
+    assert (count(shop, V1), count(shop, V3)) == (5, 3)
+    assert match(shop, V1, *people) == [False] * 4
+    start(shop, V1)
+    start(shop, V3)
+    shop.drain()
+    assert whole(shop) == ledger
+    assert [(members(shop, a), count(shop, a)) for a in (V1, V3)] == expected
+    assert match(shop, V1, *people) == matches == [True] * 4
+    with shop.faults.recorded() as calls:
+        start(shop, V1)
+        start(shop, V3)
+        shop.drain()
+        assert not ledger_writes(calls)
+
+
+def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(shop, *[event(order_id="o", occurred_at=day(n + 1), shipping_address=SHIP, extra="x" * n) for n in range(6)])
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    sizes = [len(item["body"]) for item in shop.items("LedgerTable") if "body" in item]
+    monkeypatch.setattr("tillbook.ledger.upkeep.MOST_BYTES", 2 * max(sizes))
+    with shop.faults.recorded() as calls:
+        start(shop, V3)
+        shop.drain()
+    written = [
+        [put["Item"]["body"] for put in (item.get("Put", {}) for item in arguments["TransactItems"]) if _has_body(put)]
+        for operation, arguments in calls
+        if operation == "TransactWriteItems"
+    ]
+    assert [len(bodies) for bodies in written if bodies] == [2, 2, 2]
+    assert whole(shop) == ledger
+
+
+def _has_body(put: dict[str, Any]) -> bool:
+    return "body" in put.get("Item", {})
+
+
+def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
+    """Changed, deleted or added to after the deploy, before and while a rebuild runs."""
+    some_orders(shop)
+    as_an_older_version_wrote(shop)
+    shop.edit("v1-two", {"billing_address": None})
+    shop.delete("v1-alike")
+    send(shop, event(order_id="v3-person", person_id="p-1", action="paid", shipping_address=SHIP))
+    submit(shop, order("v1-new"))
+    start(shop, V1)
+    shop.edit("v1-person", {"shipping_address": SHIP})
+    start(shop, V3)
+    shop.drain()
+    assert kinds(shop, V1) == [
+        ("v1-again", "billing"), ("v1-edited", "billing"), ("v1-edited", "shipping"), ("v1-new", "person"),
+        ("v1-person", "shipping"), ("v1-two", "shipping"),
+    ]  # fmt: skip
+    assert kinds(shop, V3) == [
+        ("v3-person", "shipping"), ("v3-refunded", "billing"), ("v3-two", "billing"), ("v3-two", "shipping"),
+    ]  # fmt: skip
+
+
+def test_keys_of_another_rule_are_replaced(shop: Shop) -> None:
+    """A new normalisation: what was found under old keys is found under new ones, and only there."""
+    some_orders(shop)
+    ledger = whole(shop)
+    name = settings().ledger_table
+    for item in shop.items(name):
+        for key in ("shipping_key", "billing_key", "customer_key", "shipping", "billing"):
+            if key in item:
+                item[key] = f"{str(item[key])[:-4]}old!"
+        shop.dynamodb.put_item(TableName=name, Item=raw(item))
+    assert match(shop, V1, {"address": SHIP}) == [False]
+    start(shop, V1)
+    start(shop, V3)
+    shop.drain()
+    assert whole(shop) == ledger
+    assert match(shop, V1, {"address": SHIP}) == match(shop, V3, {"address": BILL}) == [True]
+
+
+def test_an_order_of_many_events_is_renewed_whole(shop: Shop) -> None:
+    shop.send_batch([event(action="updated", occurred_at=f"2019-01-01T00:{n // 60:02d}:{n % 60:02d}Z",
+                           shipping_address=SHIP | {"address_1": f"{n + 1} Main St"}) for n in range(120)])  # fmt: skip
+    shop.drain()
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    start(shop, V3)
+    shop.drain()
+    assert whole(shop) == ledger
+
+
+@pytest.fixture
+def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Some orders as an older version wrote them, and a rebuild of both audiences on its way in small pages."""
+    monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
+    some_orders(shop)
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    start(shop, V1)
+    start(shop, V3)
+    return ledger
+
+
+def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+    """Kills after each write: a kill before the next one leaves the same."""
+    jobs = shop.job_ids()
+    for number in range(100):
+        with killed(shop, "after", number) as died:
+            shop.drain()
+        shop.drain()
+        assert whole(shop) == old_ledger, number
+        assert [job(shop, j)["status"] for j in jobs] == ["done"] * len(jobs), number
+        assert not shop.receive() + shop.receive(JOBS_QUEUE)
+        if not died:
+            assert number > 15, "the rebuild makes fewer writes than thought"
+            return
+        as_an_older_version_wrote(shop)
+        jobs = [start(shop, V1), start(shop, V3)]
+    pytest.fail("the rebuild makes more writes than there are places to die at")
+
+
+def test_a_rebuild_that_dies_again_and_again_finishes_too(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+    for index in range(0, 60, 20):  # less often than the deliveries after which a job is failed
+        with shop.faults.injected(die_at(index, "after")), suppress(Death):
+            shop.drain()
+    shop.drain()
+    assert whole(shop) == old_ledger
+
+
+def test_a_page_delivered_twice_does_no_harm(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+    handler = importlib.import_module(template.module("ProcessOrders")).handler
+    while records := shop.receive(JOBS_QUEUE):
+        handler({"Records": records}, Context(60_000))
+        shop.deliver(records)
+    assert whole(shop) == old_ledger
+    jobs = [job(shop, job_id) for job_id in shop.job_ids()]
+    assert {j["status"] for j in jobs} == {"done"}
+    assert all(j["done"] == j["total"] for j in jobs)
+
+
+def unreadable(shop: Shop, source: Source) -> str:
+    """Gives the first order in the walk an event that this version cannot unpack. Returns the order's key."""
+    items = [item for item in shop.items("LedgerTable") if Scope.of(item["pk"]) == Scope(ACCOUNT, source)]
+    heads = [item for item in items if "/h/" in item["pk"] and head_of(item).standing is not None]
+    key = min(heads, key=lambda i: (str(i["pk"]), str(i["sk"])))["sk"]
+    last = max((i for i in items if "/e/" in i["pk"] and order_key_of(i["sk"]) == key), key=lambda i: str(i["sk"]))
+    shop.dynamodb.put_item(
+        TableName=settings().ledger_table, Item=raw(last | {"body": b"\x02 by a later version, of ann@example.com"})
+    )
+    return str(key)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_an_order_that_cannot_be_read_holds_up_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
+) -> None:
+    monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
+    some_orders(shop)
+    ledger = whole(shop)
+    as_an_older_version_wrote(shop)
+    bad = [unreadable(shop, source) for source in SOURCES]
+    jobs = {start(shop, V1): 6, start(shop, V3): 3}
+    capsys.readouterr()
+    while records := shop.receive() or shop.receive(JOBS_QUEUE):
+        if twice:
+            importlib.import_module(template.module("ProcessOrders")).handler({"Records": records}, Context(60_000))
+        shop.deliver(records)
+    for job_id, orders in jobs.items():
+        error = "orders that could not be computed: 1 (first reason: ValueError); the log names them"
+        assert job(shop, job_id) == {
+            "job_id": job_id, "kind": "rebuild", "status": "failed", "done": orders, "total": orders, "error": error,
+        }  # fmt: skip
+
+    def others(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [item for item in items if "sk" in item and str(item["sk"])[:22] not in bad]
+
+    assert others(whole(shop)) == others(ledger)
+    out = capsys.readouterr().out
+    logged = [json.loads(line) for line in out.splitlines() if "order not rebuilt" in line]
+    assert {line["order"] for line in logged} == set(bad)
+    assert {line["error"] for line in logged} == {"ValueError"}
+    assert "later version" not in out
+    assert sum(sum(json.loads(line).get("JobsFailed", [])) for line in out.splitlines()) >= 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unavailable("The order is being changed by many at once."),
+        ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems"),
+        ClientError({"Error": {"Code": "InternalServerError"}}, "TransactWriteItems"),
+        ReadTimeoutError(endpoint_url="x"),
+    ],
+)
+def test_an_order_that_is_refused_for_now_is_tried_again(
+    shop: Shop, old_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    rebuilt, seen = Ledger.rebuild, dict[str, int]()
+
+    def busy(self: Ledger, scope: Scope, key: str, *rest: Any) -> bool:
+        seen[key] = seen.get(key, 0) + 1
+        if [key] == list(seen)[1:2] and seen[key] < 4:
+            raise error
+        return rebuilt(self, scope, key, *rest)
+
+    monkeypatch.setattr(Ledger, "rebuild", busy)
+    shop.drain()
+    assert list(seen.values())[1] == 4
+    assert whole(shop) == old_ledger
+    jobs = shop.job_ids()
+    assert [(job(shop, j)["status"], job(shop, j)["error"]) for j in jobs] == [("done", None)] * len(jobs)
+
+
+def test_a_rebuild_that_has_failed_does_nothing_more(shop: Shop) -> None:
+    submit(shop, order())
+    shop.drain()
+    job_id = start(shop, V1)
+    Jobs(shop.dynamodb, settings().records_table).end(ACCOUNT, job_id, "gave up")
+    with shop.faults.recorded() as calls:
+        shop.drain()
+    assert [name for name, _ in calls if name not in ("ReceiveMessage", "DeleteMessage")] == ["Query"]
+    assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("failed", "gave up")
+
+
+def test_every_night_for_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+    shop.drain()
+    as_an_older_version_wrote(shop)
+    assert shop.submit(order("theirs", shipping_address=SHIP), key=OTHER_ADMIN).status == 201
+    queue = Queue(shop.sqs, shop.queues["JobsQueue"])
+    for _ in range(2):  # a schedule may fire twice
+        queue.send("", Message(nightly=[" "]))
+    shop.drain()
+    assert [i for i in whole(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == old_ledger
+    nightly = [
+        i
+        for i in shop.items("RecordsTable")
+        if "/j" in i["pk"] and i["sk"].startswith("nightly-") and "/" not in i["sk"]
+    ]
+    assert len(nightly) == 4
+    assert {i["status"] for i in nightly} == {"done"}
+    assert job(shop, nightly[0]["sk"])["status"] == "done" if nightly[0]["pk"].startswith(ACCOUNT) else True

@@ -1,0 +1,224 @@
+"""Erasing a person whose orders came through the Orders API, and calls of that moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.handlers.audiences import V1, count, members, order, submit
+from tests.handlers.removal import (
+    ANN,
+    ANN_ID,
+    ANN_SHA256,
+    BOB,
+    done,
+    erased,
+    is_bare,
+    left,
+    meanwhile,
+    named,
+    start_erasure,
+    traces,
+    unanswered,
+    worth,
+)
+from tests.handlers.shop import Answer, Shop
+from tillbook.ledger import upkeep
+from tillbook.rules.identity import email_sha256
+
+# -------------------------------------------------------------------- v1 orders
+
+
+@pytest.mark.parametrize("total", [100, 11], ids=["the same", "another"])
+def test_an_erased_order_is_gone_at_once_and_its_id_free(shop: Shop, total: int) -> None:
+    first = shop.submit(order()).body["id"]
+    shop.edit("o-1", {"total": 70})
+    job_id = start_erasure(shop)
+    assert shop.edit("o-1", {"total": 5}).status == shop.delete("o-1").status == 404
+    second = shop.submit(order(total=total))
+    assert second.status == 201
+    assert second.body["id"] != first
+    for _ in range(2):
+        assert (worth(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
+        assert shop.submit(order(total=total)).body["id"] == second.body["id"]
+        assert shop.get("/v1/order/o-1").body == second.body
+        done(shop, job_id)
+    assert named(shop, ANN) == [("Submitted an order", "o-1")]
+
+
+CALLS: dict[str, Callable[[Shop], Answer]] = {
+    "submit": lambda shop: shop.submit(order("new")),
+    "submit over": lambda shop: shop.submit(order("a", customer_email=BOB)),
+    "edit": lambda shop: shop.edit("a", {"total": 5}),
+    "hand over": lambda shop: shop.edit("b", {"customer_email": ANN}),
+    "delete": lambda shop: shop.delete("a"),
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "again", "worth_after"),
+    [("submit", 201, "100.00"), ("submit over", 201, None), ("edit", 404, None), ("hand over", 200, "100.00"),
+     ("delete", 404, None)],
+)  # fmt: skip
+@pytest.mark.parametrize("twice", [False, True], ids=["once", "between two"])
+def test_a_call_that_sees_an_erasure_of_after_its_receipt_is_to_be_made_again(
+    shop: Shop, call: str, again: int, worth_after: str | None, twice: bool
+) -> None:
+    """Nobody can say which of the two was first. Of two erasures of one person, the mark is that of the second."""
+    submit(shop, order("a"), order("b", customer_email=BOB))
+    shop.drain()
+    if twice:
+        start_erasure(shop)
+    with meanwhile(shop, "BatchGetItem", f"p{ANN_ID}", lambda: start_erasure(shop)):
+        answer = CALLS[call](shop)
+    assert (answer.status, answer.headers["retry-after"], shop.receive()) == (503, "1", [])
+    assert CALLS[call](shop).status == again
+    shop.settle()
+    assert worth(shop, ANN) == ({"USD": worth_after} if worth_after else None)
+    assert shop.get("/v1/order/a").status == (200 if call == "submit over" else 404)
+
+
+@pytest.mark.parametrize("call", ["submit", "edit", "hand over", "delete"])
+def test_writes_of_a_call_that_read_no_mark_are_erased_by_the_walk(shop: Shop, call: str) -> None:
+    """The receipt of the write is before the erasure."""
+    submit(shop, order("a"), order("b", customer_email=BOB))
+    with meanwhile(shop, "TransactWriteItems", "", lambda: start_erasure(shop)):
+        assert CALLS[call](shop).status in (200, 201)
+    shop.settle()
+    assert traces(shop, ANN_SHA256, ANN_ID) == []
+    assert (worth(shop, ANN), worth(shop, BOB)) == (None, {} if call == "hand over" else {"USD": "100.00"})
+    assert [m["order_id"] for m in members(shop, V1)] == ([] if call == "hand over" else ["b"])
+    assert count(shop, V1) == len(members(shop, V1))
+    # Bob's submission stays on his timeline, and does not count.
+    assert named(shop, BOB) == [("Submitted an order", "b")]
+    assert shop.submit(order("a", total=3)).status == 201
+
+
+def test_an_edit_of_before_an_erasure_does_not_take_the_order_that_is_submitted_after_it(shop: Shop) -> None:
+    """Its version counts as received no earlier than the one it follows."""
+    submit(shop, order("a"))
+    new: list[Answer] = []
+
+    def next_one() -> None:
+        start_erasure(shop)
+        new.append(shop.submit(order("a", total=7)))
+
+    with meanwhile(shop, "TransactWriteItems", "", next_one):
+        answer = shop.edit("a", {"metadata": {"note": "late"}})
+    assert (answer.status, answer.body["id"], answer.body["total"]) == (200, new[0].body["id"], "7.0")
+    shop.settle()
+    assert shop.get("/v1/order/a").body["metadata"] == answer.body["metadata"] == {"note": "late"}
+    assert (worth(shop, ANN), count(shop, V1)) == ({"USD": "7.00"}, 1)
+
+
+def test_two_submissions_of_one_order_after_an_erasure_are_one(shop: Shop) -> None:
+    """Simulation, seeds 94002762 and 94006517."""
+    first = shop.submit(order()).body["id"]
+    start_erasure(shop)
+    made: list[Answer] = []
+    with meanwhile(shop, "BatchGetItem", f"p{ANN_ID}", lambda: made.append(shop.submit(order(total=5))), after=True):
+        again = shop.submit(order(total=5))
+    assert again.status == 201
+    assert again.body["id"] == made[0].body["id"] != first
+    shop.settle()
+    assert worth(shop, ANN) == {"USD": "5.00"}
+
+
+def test_a_long_order_is_erased_whole_whoever_had_it_before(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "MOST_EVENTS", 4)
+    submit(shop, order(customer_email=BOB))
+    for n in range(6):
+        assert shop.edit("o-1", {"customer_email": ANN, "total": n}).status == 200
+    job_id = start_erasure(shop)
+    assert shop.edit("o-1", {"total": 50}).status == 404
+    assert done(shop, job_id)["done"] == 6
+    assert shop.get("/v1/order/o-1").status == 404
+    assert (worth(shop, ANN), members(shop, V1), count(shop, V1)) == (None, [], 0)
+    assert (worth(shop, BOB), named(shop, BOB)) == ({}, [("Submitted an order", "o-1")])
+    assert traces(shop, ANN_SHA256, ANN_ID) == []
+
+
+def test_versions_that_name_the_person_after_the_erasure_stay(shop: Shop) -> None:
+    submit(shop, order("a"))
+    job_id = start_erasure(shop)
+    submit(shop, order("b", customer_email=BOB))
+    shop.edit("b", {"customer_email": ANN})
+    shop.edit("b", {"customer_email": BOB})
+    done(shop, job_id)
+    assert named(shop, ANN) == [("Edited an order", "b")]
+    assert worth(shop, BOB) == {"USD": "100.00"}
+
+
+def test_an_erasure_leaves_what_others_had_under_the_same_order_id(shop: Shop) -> None:
+    submit(shop, order("a", customer_email=BOB))
+    shop.delete("a")
+    submit(shop, order("a", total=3))
+    erased(shop)
+    assert named(shop, BOB) == [("Deleted an order", "a"), ("Submitted an order", "a")]
+    assert (worth(shop, ANN), count(shop, V1)) == (None, 0)
+    assert shop.get("/v1/order/a").status == 404
+    submit(shop, order("a", customer_email=BOB, total=8))
+    assert worth(shop, BOB) == {"USD": "8.00"}
+    erased(shop, BOB)
+    assert all(is_bare(item) for item in left(shop))
+
+
+def test_an_order_that_was_handed_on_before_stays_but_what_was_submitted_is_known_no_more(shop: Shop) -> None:
+    first = shop.submit(order("a")).body["id"]
+    shop.edit("a", {"customer_email": BOB, "total": 7})
+    assert shop.submit(order("a")).body["id"] == first
+    history = shop.get("/v1/order/a/history").body["history"]
+    erased(shop)
+    assert (worth(shop, ANN), worth(shop, BOB)) == (None, {"USD": "7.00"})
+    assert shop.get("/v1/order/a").body["customer"]["email_sha256"] == email_sha256(BOB)
+    assert shop.get("/v1/order/a/history").body["history"] == [history[1] | {"before": None}]
+    assert shop.submit(order("a")).status == shop.submit(order("a", customer_email=BOB, total=7)).status == 409
+    assert not [item for item in left(shop) if "digest" in item]
+    assert shop.edit("a", {"total": 8}).body["id"] == first
+    assert shop.delete("a").status == 200
+    assert shop.submit(order("a", customer_email=BOB, total=3)).status == 201
+    assert worth(shop, BOB) == {"USD": "3.00"}
+
+
+# ----------------------------------------------------------------- lost answers
+
+
+def test_a_lost_submission_that_was_handed_on_erased_and_deleted_is_not_made_again(shop: Shop) -> None:
+    """Simulation, seed 60052004: after an erasure emptied its version, the request did not recognise it as its own."""
+    others: list[Answer] = []
+
+    def do() -> None:
+        others.append(shop.edit("a", {"customer_email": BOB}))
+        erased(shop)
+        others.append(shop.delete("a"))
+
+    with shop.faults.injected(unanswered(do)):
+        answer = shop.submit(order("a", total=5))
+    assert [other.status for other in others] == [200, 200]
+    assert (answer.status, answer.body["id"], answer.body["total"]) == (201, others[0].body["id"], "5.0")
+    assert shop.get("/v1/order/a").status == 404
+    assert shop.stored_ltv() == {}
+
+
+def test_a_lost_edit_whose_version_was_emptied_is_not_made_again(shop: Shop) -> None:
+    first = shop.submit(order("a", total=5)).body["id"]
+    others: list[Answer] = []
+
+    def do() -> None:
+        others.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
+        erased(shop)
+
+    with shop.faults.injected(unanswered(do)):
+        answer = shop.edit("a", {"total": 6})
+    assert (answer.status, answer.body["id"], answer.body["total"]) == (200, first, "6.0")
+    assert shop.get("/v1/order/a").body == others[0].body
+    assert worth(shop, BOB) == {"USD": "9.00"}
+
+
+def test_a_lost_submission_that_was_not_written_conflicts_with_a_later_one(shop: Shop) -> None:
+    """The lost try is refused, too, should it arrive yet."""
+    others: list[Answer] = []
+    with shop.faults.injected(unanswered(lambda: others.append(shop.submit(order("a", total=7))), written=False)):
+        assert shop.submit(order("a", total=5)).status == 409
+    assert shop.get("/v1/order/a").body == others[0].body

@@ -1,0 +1,76 @@
+"""The line that each request leaves in its function's log: it names the key, so that its holder can be found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.handlers import template
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Shop, forget_keys
+from tillbook.records.keys import sha256_of
+from tillbook.web.routes import ROUTES
+
+SECRETS = (ADMIN, INGEST, OTHER_ADMIN)
+
+
+def request_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Log lines without metrics, which have no level."""
+    text = capsys.readouterr().out
+    assert not any(secret in text or sha256_of(secret) in text for secret in SECRETS)
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if line.get("message") == "request"]
+
+
+def path_of(pattern: str) -> str:
+    return (
+        pattern.replace("{account_id}", ACCOUNT)
+        .replace("{audience_id}", "orders_api")
+        .replace("{", "")
+        .replace("}", "")
+    )
+
+
+@pytest.mark.parametrize("route", [route for route, about in ROUTES.items() if about.role])
+def test_each_request_names_its_key(shop: Shop, capsys: pytest.CaptureFixture[str], route: str) -> None:
+    method, _, pattern = route.partition(" ")
+    body = None if method == "GET" else {}
+    (key_id,) = [key.id for key in shop.keys.of(ACCOUNT) if key.role == "admin"]
+    capsys.readouterr()
+    answer = shop.request(method, path_of(pattern), body)
+    (line,) = request_lines(capsys)
+    assert (line["account"], line["key_id"], line["status"]) == (ACCOUNT, key_id, answer.status)
+    assert line["route"].replace("+}", "}") == route
+
+
+def test_a_key_that_may_not_is_named_too(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {key.role: key.id for key in shop.keys.of(ACCOUNT)}
+    (other,) = [key.id for key in shop.keys.of(OTHER)]
+    capsys.readouterr()
+    shop.get("/v1/account", key=INGEST)
+    shop.get(f"/v3/{ACCOUNT}/people/ann@example.com", key=OTHER_ADMIN)
+    found = [(line["account"], line["key_id"], line["status"]) for line in request_lines(capsys)]
+    assert found == [(ACCOUNT, names["ingest"], 403), (OTHER, other, 403)]
+
+
+def test_without_a_valid_key_nobody_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    """The caller before is not named either. A revoked key is not valid."""
+    (key,) = shop.keys.of(OTHER)
+    shop.get("/v1/account", key=OTHER_ADMIN)
+    shop.keys.revoke(OTHER, key.id)
+    forget_keys()
+    capsys.readouterr()
+    for secret in (None, "unknown", OTHER_ADMIN):
+        shop.get("/v1/account", key=secret)
+    found = request_lines(capsys)
+    assert [line["status"] for line in found] == [403] * 3
+    assert not any({"account", "key_id"} & line.keys() for line in found)
+
+
+def test_functions_without_a_key_are_few() -> None:
+    """A flood of those is found by the source address in the access log (tests/infrastructure)."""
+    named = {template.named_routes()[route] for route, about in ROUTES.items() if about.role}
+    silent = set(template.functions()) - named
+    started_by_aws = {"ProcessOrders", "KeepBook", "AnnounceChanges", "AuditLedger"}
+    assert silent == {"TransactionsPage", "Describe", "Fallback", "ReceiveWebhook"} | started_by_aws

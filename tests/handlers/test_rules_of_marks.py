@@ -1,0 +1,225 @@
+"""Rules of the marks of purges and erasures that random histories meet too seldom (tests/mutants)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import string
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.handlers.audiences import job, send
+from tests.handlers.events import event
+from tests.handlers.removal import (
+    ANN,
+    ANN_ID,
+    LOST,
+    ORDER_KEY,
+    V3_SCOPE,
+    Go,
+    dead,
+    done,
+    few_partitions,
+    is_bare,
+    left,
+    meanwhile,
+    refunds,
+    release,
+    run,
+    stale,
+    start,
+    start_erasure,
+    taken,
+    worker,
+    worth,
+)
+from tests.handlers.rights import SEEN
+from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tillbook.aws.settings import settings
+from tillbook.ledger.items import Scope
+from tillbook.records.messages import decode
+from tillbook.records.scopes import Mark, Marks
+from tillbook.rules import times
+from tillbook.rules.order import received_of
+
+# ------------------------------------------------------------------------ marks
+
+
+def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
+    marks = Marks(ACCOUNT, {"shopper_activity": Mark(1, "2")}, {ANN_ID: "2"})
+    assert [marks.purged("shopper_activity", received) for received in "123"] == [True, True, False]
+    assert [marks.erased(ANN_ID, received) for received in "123"] == [True, True, False]
+    send(shop, event(email=ANN))
+    (received,) = [received_of(item["stamp"]) for item in left(shop) if "stamp" in item]
+    ledger = worker().ledger
+    for cut, emptied in ((times.shift(received, microseconds=-1), 0), (received, 1)):
+        assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: True, math.inf) == (emptied, True)
+
+
+def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
+    """Otherwise the mark would seem late, and its job would purge later orders."""
+    jobs: list[str] = []
+    with meanwhile(shop, "UpdateItem", "SET answered", lambda: jobs.append(start(shop))):
+        jobs.append(start(shop))
+    for mark in worker().scopes.read(ACCOUNT).sources.values():
+        assert (mark.answered, mark.generation) == (mark.cut, 2)
+    send(shop, event(email=ANN))
+    for job_id in jobs:
+        done(shop, job_id)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+
+
+def test_a_late_mark_does_not_replace_a_later_one(shop: Shop) -> None:
+    late: list[bool] = []
+
+    def lose(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if late or operation != "UpdateItem" or "SET cut" not in str(arguments):
+            return go()
+        late.append(True)
+        with SEEN.others():
+            start(shop, "shopper_activity")
+        cut = worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut
+        with pytest.raises(ClientError, match="ConditionalCheckFailed"):
+            go()
+        assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut == cut
+        raise LOST
+
+    with shop.faults.injected(lose):
+        start(shop, "shopper_activity")
+    assert late
+
+
+def test_a_mark_that_is_acknowledged_after_its_cut_is_made_again(shop: Shop) -> None:
+    """A function that received an order between the two may not have seen the mark."""
+    late: list[bool] = []
+
+    def slow(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "UpdateItem" and "SET cut" in str(arguments) and not late:
+            late.append(True)
+            shop.clock.sleep(2)
+        return go()
+
+    with shop.faults.injected(slow):
+        start(shop, "shopper_activity")
+    mark = worker().scopes.read(ACCOUNT).sources["shopper_activity"]
+    assert (mark.generation, mark.answered) == (2, mark.cut)
+
+
+def test_a_purged_dead_letter_is_neither_replayed_nor_discarded(shop: Shop) -> None:
+    (request_id,) = dead(shop, "poison")
+    start(shop)
+    assert shop.request("POST", f"/v1/deadletters/{request_id}/replay").status == 404
+    assert shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": "x"}).status == 404
+    assert shop.receive() == []
+
+
+def test_a_mark_that_its_job_makes_again_is_waited_for(shop: Shop) -> None:
+    """The function died before it answered: nobody knows whether the mark was written in time."""
+    send(shop, event(email=ANN))
+
+    def dies(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "UpdateItem" and "SET answered" in str(arguments):
+            raise Death
+        return go()
+
+    with shop.faults.injected(dies), suppress(Death):
+        start(shop, "shopper_activity")
+    (job_id,) = shop.job_ids()
+    _, record = taken(shop, event(email=ANN, order_id="between"))
+    slow = stale(shop)
+    shop.settle()
+    assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation == 2
+    assert job(shop, job_id)["status"] == "queued"
+    run(slow, record)
+    done(shop, job_id)
+    assert left(shop) == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_purge_whose_function_dies_at_any_call_is_whole_or_was_never_begun(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    for index in range(40):
+        send(shop, event(email=ANN))
+        known = set(shop.job_ids())
+        with shop.faults.injected(die_at(index, moment)), suppress(Death):
+            start(shop, "shopper_activity")
+        through = index >= len(shop.faults.calls)
+        with monkeypatch.context() as patch:
+            few_partitions(shop, patch)
+            for _ in range(2):  # the second time for a mark that the job has made again
+                shop.settle()
+        new = set(shop.job_ids()) - known
+        generation = worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation
+        assert {Scope.of(item["pk"]).generation for item in left(shop)} <= {generation}, index
+        for job_id in new:
+            found = job(shop, job_id)
+            if worth(shop, ANN) is None:
+                assert found["status"] == "done", index
+            elif found["status"] != "queued":  # its function died before the message was sent
+                assert (found["status"], "before anything was removed" in found["error"]) == ("failed", True), index
+        if through:
+            assert index > 5
+            return
+    pytest.fail("a purge makes more calls than there are places to die at")
+
+
+def test_an_erasure_s_job_waits_for_those_who_read_the_marks_before(shop: Shop) -> None:
+    _, record = taken(shop, event(email=ANN))
+    slow = stale(shop)
+    job_id = start_erasure(shop)
+    release(shop)
+    assert job(shop, job_id)["status"] == "queued"
+    run(slow, record)
+    assert worth(shop, ANN) == {"USD": "100.00"}
+    done(shop, job_id)
+    assert worth(shop, ANN) is None
+    assert all(is_bare(item) for item in left(shop))
+
+
+def test_a_partition_without_enough_time_is_continued(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    refunds(shop, 40)
+    shop.drain()
+    few_partitions(shop, monkeypatch)
+    job_id = start(shop, "shopper_activity")
+    (step,) = decode(shop.faults.held.pop()[1]).steps
+    shop.clock.sleep(settings().settle_seconds + 1)
+    moments = itertools.chain([0.0], itertools.repeat(math.inf))  # the time is over when the first 25 are deleted
+    worker().jobs.run(step, 1, 1, lambda: next(moments), 1e12)
+    assert len([item for item in left(shop) if "/e/" in item["pk"]]) == 15
+    shop.drain()
+    assert job(shop, job_id)["status"] == "done"
+    assert left(shop) == []
+
+
+def test_unprocessed_deletions_of_a_partition_are_made_with_the_next_call(shop: Shop) -> None:
+    refunds(shop, 10)
+    shop.drain()
+    parts: list[int] = []
+
+    def part(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation != "BatchWriteItem":
+            return go()
+        ((table, requests),) = arguments["RequestItems"].items()
+        parts.append(len(requests))
+        rest = requests[4:]
+        del requests[4:]
+        return go() | {"UnprocessedItems": {table: rest} if rest else {}}
+
+    partition = V3_SCOPE.event_key(ORDER_KEY, "")["pk"]
+    with shop.faults.injected(part):
+        assert worker().ledger.sweep(partition, lambda: True, math.inf) == (10, True)
+    assert parts == [10, 6, 2]
+    assert [item for item in left(shop) if item["pk"] == partition] == []
+
+
+def test_the_partitions_of_a_scope_are_all_it_writes_to() -> None:
+    scope = Scope(ACCOUNT, "orders_api", 3)
+    letters_of_keys = string.ascii_letters + string.digits + "-_"
+    keys = [f"{a}{b}{'x' * 20}" for a in letters_of_keys for b in letters_of_keys]
+    items = [key for k in keys for key in (scope.head_key(k), scope.event_key(k, "e"))]
+    items += [scope.person_key(f"{n:02x}{'0' * 30}") for n in range(256)]
+    assert {item["pk"] for item in items} == set(scope.partitions())

@@ -1,0 +1,95 @@
+"""The shortcuts change no answer of moto's and nothing that it stores: the same calls, with and without them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.handlers import shortcuts
+from tests.handlers.conftest import empty
+from tests.simulation.calls import RandomCalls
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+
+CALLS = 500
+VARYING = {"MessageId", "ReceiptHandle", "SentTimestamp", "ApproximateFirstReceiveTimestamp"}
+
+
+def _answer(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return getattr(client, operation)(**arguments)
+    except ClientError as error:
+        return {"refused": type(error).__name__} | error.response
+    except TypeError as error:  # of moto, where a condition compares values of different types
+        return {"refused": repr(error), "ResponseMetadata": {"HTTPStatusCode": 0, "HTTPHeaders": {}}}
+
+
+def _of_items(client: Any) -> list[Any]:
+    """Answers of random calls upon empty tables; every tenth call is a scan of all items."""
+    empty()
+    table = settings().ledger_table
+    calls, found = RandomCalls(1, table), []
+    for count in range(CALLS):
+        operation, arguments = calls.next() if count % 10 else ("scan", {"TableName": table})
+        found.append((f"call {count}: {operation} {arguments}", _answer(client, operation, arguments)))
+    return found
+
+
+def _of_messages(client: Any) -> list[Any]:
+    empty()
+    url = settings().orders_queue_url
+    found = []
+
+    def ask(operation: str, **arguments: Any) -> Any:
+        answer = _answer(client, operation, arguments)
+        found.append((f"{operation} {arguments}", _alike(answer)))
+        return answer
+
+    ask("send_message", QueueUrl=url, MessageBody='{"a": "😀"}')
+    ask("send_message_batch", QueueUrl=url, Entries=[{"Id": str(n), "MessageBody": "é" * n} for n in range(1, 4)])
+    received = ask(
+        "receive_message", QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], VisibilityTimeout=0
+    )["Messages"]
+    assert len(received) == 4
+    for message in received[:3]:
+        ask("delete_message", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert len(ask("receive_message", QueueUrl=url, MaxNumberOfMessages=10)["Messages"]) == 1
+    ask("send_message", QueueUrl=url, MessageBody="x" * 1_100_000)
+    ask("send_message", QueueUrl=f"{url}-of-nobody", MessageBody="x")
+    return found
+
+
+def _alike(answer: Any) -> Any:
+    """The answer without the parts that differ from run to run."""
+    if isinstance(answer, dict):
+        return {name: _alike(value) for name, value in answer.items() if name not in VARYING}
+    return [_alike(value) for value in answer] if isinstance(answer, list) else answer
+
+
+@pytest.mark.usefixtures("_aws")
+@pytest.mark.parametrize(
+    ("service", "answers", "refusals"),
+    [
+        ("dynamodb", _of_items, {"ConditionalCheckFailedException", "TransactionCanceledException"}),
+        ("sqs", _of_messages, {"QueueDoesNotExist", "ClientError"}),
+    ],
+)
+def test_no_answer_differs_from_plain_moto(
+    monkeypatch: pytest.MonkeyPatch, service: str, answers: Any, refusals: set[str]
+) -> None:
+    kept = getattr(clients, service)
+    short = answers(kept())
+    with monkeypatch.context() as patch:
+        shortcuts.remove(patch)
+        plain = answers(kept.__wrapped__())
+    over_http = 0
+    for (call, ours), (_, theirs) in zip(short, plain, strict=True):
+        our_way, their_way = ours.pop("ResponseMetadata", {}), theirs.pop("ResponseMetadata", {})
+        assert ours == theirs, call
+        assert our_way.get("HTTPStatusCode") == their_way.get("HTTPStatusCode"), call
+        assert "date" not in our_way.get("HTTPHeaders", {})
+        over_http += "date" in their_way.get("HTTPHeaders", {})
+    assert over_http > len(plain) / 3
+    assert refusals <= {answer["refused"] for _, answer in plain if "refused" in answer}

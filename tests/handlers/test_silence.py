@@ -1,0 +1,171 @@
+"""An engine that takes connections and never answers: honest 503s in the function's time, and partial failures."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from tests.handlers import template
+from tests.handlers.shop import ACCOUNT, Answer, Shop, forget_keys
+from tillbook.aws import clients
+
+ORDER = {"order_id": "v-1", "order_date": "2019-01-01", "customer_email": "ann@example.com", "total": 1}
+EVENT = {
+    "provider": "my_shop", "email": "ann@example.com", "action": "placed", "order_id": "s-1", "grand_total": 2,
+    "occurred_at": "2019-01-01T00:00:00Z",
+}  # fmt: skip
+PERSON = f"/v3/{ACCOUNT}/people/ann@example.com"
+SILENT_SECONDS = 0.05
+# Lets an operation retry for half a second.
+SHORT = round((clients.SLOWEST_CALL_SECONDS + 1) * 1000)
+
+
+class Silence:
+    """A server on loopback that takes connections and never answers. `tries` are the connections it took."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop, self._server, self.tries = shop, socket.create_server(("127.0.0.1", 0)), list[socket.socket]()
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._inside = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self.tries.append(self._server.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        for opened in (self._server, *self.tries):
+            opened.close()
+
+    def of(self, *operations: str) -> AbstractContextManager[None]:
+        """Inside it these operations, or all, go to the server, through botocore and its retries."""
+        made = {service: clients._client(service) for service in ("dynamodb", "sqs")}
+
+        def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+            if self._inside or (operations and operation not in operations):
+                return go()
+            self._inside = True
+            try:
+                return made["sqs" if "Message" in operation else "dynamodb"]._make_api_call(operation, arguments)
+            finally:
+                self._inside = False
+
+        return self._shop.faults.injected(intercept)
+
+
+@pytest.fixture
+def silence(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Silence]:
+    made = Silence(shop)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", made.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits for answers shorter than the functions do, for the tests' sake."""
+    monkeypatch.setattr(clients, "CONNECT_SECONDS", SILENT_SECONDS)
+    monkeypatch.setattr(clients, "READ_SECONDS", SILENT_SECONDS)
+
+
+def is_honest(answer: Answer) -> bool:
+    return (answer.status, answer.headers.get("retry-after")) == (503, "1")
+
+
+def test_three_calls_that_nobody_answers_fit_each_function_s_time() -> None:
+    usual = template.load()["Globals"]["Function"]["Timeout"]
+    for name, function in template.functions().items():
+        assert function.get("Timeout", usual) > 3 * clients.SLOWEST_CALL_SECONDS, name
+
+
+@pytest.mark.usefixtures("shop")
+def test_the_clients_wait_as_long_as_is_said() -> None:
+    for client in (clients.dynamodb(), clients.sqs()):
+        config = client.meta.config
+        waits = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
+        assert waits + 1 == clients.SLOWEST_CALL_SECONDS  # and botocore's pause
+
+
+def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
+    """The time-outs are those of the functions themselves."""
+    forget_keys()
+    with silence.of():
+        started = time.monotonic()
+        answer = shop.submit(ORDER)
+        seconds = time.monotonic() - started
+    assert is_honest(answer)
+    assert answer.body["error"]["name"] == "Unavailable"
+    assert len(silence.tries) == clients.TRIES
+    assert seconds < template.load()["Globals"]["Function"]["Timeout"]
+
+
+CALLS: dict[str, Callable[[Shop], Answer]] = {
+    "submit": lambda shop: shop.submit(ORDER),
+    "edit": lambda shop: shop.edit("v-1", {"total": 2}),
+    "delete": lambda shop: shop.delete("v-1"),
+    "record": lambda shop: shop.send(EVENT),
+    "record a batch": lambda shop: shop.send_batch([EVENT]),
+    "read": lambda shop: shop.get(PERSON),
+    "purge": lambda shop: shop.request("DELETE", "/v1/transactions", headers={"x-confirm": "purge"}),
+}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("known", [False, True], ids=["key unknown", "key known"])
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
+    shop: Shop, silence: Silence, name: str, known: bool
+) -> None:
+    forget_keys()
+    if known:
+        assert shop.get("/v1/account").status == 200
+    with silence.of():
+        answer = CALLS[name](shop)
+    assert is_honest(answer)
+    # A call or two, each with its retries.
+    assert clients.TRIES <= len(silence.tries) <= 3 * clients.TRIES
+    assert shop.receive() == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop: Shop, silence: Silence) -> None:
+    with silence.of("TransactWriteItems"):
+        started = time.monotonic()
+        answer = shop.submit(ORDER, milliseconds=SHORT)
+        seconds = time.monotonic() - started
+    assert is_honest(answer)
+    assert seconds < SHORT / 1000
+    assert shop.get("/v1/order/v-1").status == 404
+    assert shop.submit(ORDER).status == 201
+    assert shop.ltv("ann@example.com") == {"USD": "1.00"}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_an_answer_waits_for_no_note_that_there_is_no_time_for(shop: Shop, silence: Silence) -> None:
+    assert shop.submit(ORDER).status == 201
+    with silence.of("PutItem", "UpdateItem"):
+        repeated = shop.submit(ORDER, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))
+        refused = shop.submit({}, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))
+    assert (repeated.status, refused.status) == (201, 400)
+    assert silence.tries == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_messages_that_cannot_be_worked_on_or_queued_again_are_partial_failures(shop: Shop, silence: Silence) -> None:
+    for number in range(3):
+        assert shop.send(EVENT | {"order_id": f"s-{number}"}).status == 202
+    records = shop.receive()
+    with silence.of():
+        failed = shop.deliver(records)
+    assert sorted(failed) == sorted(record["messageId"] for record in records)
+    shop.drain()
+    assert shop.ltv("ann@example.com") == {"USD": "6.00"}

@@ -1,0 +1,1 @@
+"""Deliveries of shops' platforms, and Tillbook's translation of them."""

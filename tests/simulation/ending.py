@@ -1,0 +1,200 @@
+"""The end of a history: what was accepted, how jobs ended, what was lost, and what can be read over HTTP."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from tests.simulation import reader
+from tests.simulation.deployment import (
+    LEDGER,
+    QUEUE_URL,
+    RECORDS,
+)
+from tests.simulation.facts import V3, Books, Call, Event, Person, Purge, Seen
+from tests.simulation.functions import Functions
+from tests.simulation.invariants import Broken
+from tests.simulation.network import Network
+from tests.simulation.scheduler import FOREVER
+from tests.simulation.snapshot import read
+from tests.simulation.world import World
+from tillbook.records.deadletters import DeadLetters
+from tillbook.records.keys import ApiKey
+from tillbook.records.messages import Queue, decode
+from tillbook.records.scopes import Scopes
+from tillbook.rules import times
+from tillbook.rules.errors import Problem
+from tillbook.views.people import _candidates
+from tillbook.web import reading
+from tillbook.web.request import Request
+
+_JOBS = ("rebuild", "purge", "erase")
+
+
+class Ending:
+    """Reads from a world that has come to rest what was accepted and what became of it, for the auditor."""
+
+    def __init__(self, world: World, functions: Functions, network: Network) -> None:
+        self.world, self.functions, self.network = world, functions, network
+
+    def lost(self) -> list[str]:
+        """Accepted events that are neither in the ledger nor a dead letter, before dead letters are replayed."""
+        kept = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
+        kept |= {order.request_id for message in self.world.sqs.dead for order in decode(message.body).orders}
+        statuses = self.seen().statuses
+        purged = {}
+        for mark in self.world.marks:
+            purged[mark.account, mark.name] = max(mark.cut, purged.get((mark.account, mark.name), ""))
+        return [
+            f"{event.request_id} was accepted, and nobody knows of it"
+            for event in self.events()
+            if (event.account, V3, event.request_id) not in statuses
+            and event.request_id not in kept
+            and event.received > purged.get((event.account, "s"), "")
+        ]
+
+    def replay_dead_letters(self) -> None:
+        """Lists dead letters and replays them, as an admin does."""
+        for account in sorted({step.account for step in self.world.plan.steps}):
+            kept = DeadLetters(self.network.clients["dynamodb"], RECORDS)
+            for (pk, sk), item in self.world.dynamodb.tables[RECORDS].items.items():
+                if pk == f"{account}/d" and not item["reason"]["S"]:
+                    raise Broken(f"dead letter {sk} has no reason")
+            marks = Scopes(self.network.clients["dynamodb"], RECORDS).read(account)
+            listed, after = kept.listed(marks, 2, None)
+            while after:
+                page, after = kept.listed(marks, 2, after)
+                listed += page
+            stored = [sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk == f"{account}/d"]
+            hidden = set(stored) - {letter["id"] for letter in listed}
+            if [letter["id"] for letter in listed] != sorted(set(stored) - hidden, reverse=True) or (
+                hidden and not any(mark.account == account and mark.name != "p" for mark in self.world.marks)
+            ):
+                raise Broken(f"dead letters are listed as {listed}, and are {stored}")
+            for request_id in sorted(set(kept.ids(account)) - hidden):
+                kept.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
+        self.world.sqs.redrive()
+
+    def effects(self) -> list[str]:
+        """Compares the effects on LTV of each applied request: those of its event and those of its outcome."""
+        ledger, records = self.world.dynamodb.tables[LEDGER].items, self.world.dynamodb.tables[RECORDS].items
+        events = {i["request"]["S"]: i.get("effects") for (pk, _), i in ledger.items() if "/e/" in pk and "stamp" in i}
+        return [
+            f"request {sk}: effects {item.get('effects')} by its outcome, {events[sk]} by its event"
+            for (pk, sk), item in records.items()
+            if "/t/applied/" in pk and sk in events and item.get("effects") != events[sk]
+        ]
+
+    def purges(self) -> list[Purge]:
+        """Purges and erasures that have a job, answered or not."""
+        ended = {(account, job_id): self._job(account, job_id) for account, job_id in self.world.jobs}
+        for attempt in self.functions.attempts:
+            answered = attempt.step.kind in _JOBS and attempt.status == 202
+            if answered and (attempt.step.account, attempt.body["job_id"]) not in self.world.jobs:
+                raise Broken(f"job {attempt.body['job_id']} was answered, and is not noted")
+        people = self._people()
+        by_receipt = {attempt.received: attempt for attempt in self.functions.attempts}
+        found = []
+        for (account, job_id), job in self.world.jobs.items():
+            if job.kind == "rebuild":
+                continue
+            attempt = by_receipt[job.asked_at]
+            found.append(
+                Purge(
+                    account, tuple(sorted(job.sources.split())), job.asked_at,
+                    people[job.person] if job.person else None, attempt.start,
+                    attempt.end if attempt.status == 202 else FOREVER, ended[account, job_id],
+                    json.loads(attempt.step.body) if attempt.step.body else {}, attempt.step.target,
+                )
+            )  # fmt: skip
+        return found
+
+    def _job(self, account: str, job_id: str) -> bool:
+        """Whether the job succeeded. It may fail only if a fault struck, and must name an error."""
+        job = self.world.dynamodb.tables[RECORDS].items.get((f"{account}/j", job_id))
+        status = job["status"]["S"] if job else "unknown"
+        # A page that is delivered repeatedly looks like one that was cut off as often.
+        hampered = bool(self.world.fired or self.world.plan.again)
+        if status != "done" and not (status == "failed" and hampered and job and job["error"]["S"]):
+            raise Broken(f"job {job_id} is {status}")
+        if ("jobs", f"{account}/{job_id}") in self.world.dynamodb.tables[RECORDS].items:
+            raise Broken(f"job {job_id} is {status}, and listed as open")
+        return status == "done"
+
+    def _people(self) -> dict[str, Person]:
+        """Everybody who was known once or named by an erasure, by our own id."""
+        people = {own: person for person, own in self.world.named.items()}
+        for step in self.world.plan.steps:
+            if step.kind == "erase":
+                for named in _candidates(step.target):
+                    people.setdefault(named.id_in(step.account), (step.account, *named))
+        return people
+
+    def events(self) -> list[Event]:
+        """Accepted v3 events: by the answer, or without one, by the messages that reached the queue."""
+        by_receipt = {a.received: a for a in self.functions.attempts if a.step.kind in ("activity", "batch", "voided")}
+        queued: dict[str, dict[int, str]] = {}
+        for body in self.functions.sent:
+            for order in decode(body).orders:
+                queued.setdefault(order.received, {})[order.position] = order.request_id
+        events = []
+        for received, attempt in by_receipt.items():
+            payload = json.loads(attempt.step.body, parse_float=Decimal)
+            payloads = payload["orders"] if attempt.step.kind == "batch" else [payload]
+            accepted = queued.get(received, {})
+            if attempt.status == 202:
+                ids = attempt.body["request_ids"] if attempt.step.kind == "batch" else [attempt.body["request_id"]]
+                if len(ids) != len(payloads):
+                    raise Broken(f"{len(ids)} request ids for {len(payloads)} orders")
+                accepted = dict(enumerate(ids))
+            for position, request_id in accepted.items():
+                step = attempt.step
+                events.append(Event(step.account, request_id, received, position, step.key, payloads[position]))
+        return events
+
+    def calls(self) -> list[Call]:
+        calls = []
+        for a in self.functions.attempts:
+            if a.step.kind in ("submitted", "edited", "deleted"):
+                payload = json.loads(a.step.body, parse_float=Decimal) if a.step.body else {}
+                calls.append(
+                    Call(a.step.account, a.step.kind, a.step.target, payload, a.request_id, a.received, a.start, a.end,
+                         a.status, a.body, a.hampered)
+                )  # fmt: skip
+        return calls
+
+    def seen(self) -> Seen:
+        erased = any(step.kind == "erase" for step in self.world.plan.steps)
+        people = self._people()
+        marks = [m._replace(person=people[m.name[1:]]) if m.name[0] == "p" else m for m in self.world.marks]
+        return read(
+            self.world.dynamodb, self.world.versions, self.world.named if erased else {}, self.world.late, marks
+        )
+
+    # ------------------------------------------------------------- over HTTP
+
+    def differences(self, books: Books, seen: Seen) -> list[str]:
+        found: list[str] = []
+        accounts = sorted({step.account for step in self.world.plan.steps})
+        self.world.alone(
+            "reader",
+            lambda: found.extend(
+                reader.differences(self._ask, books, seen.statuses, accounts, self.world.plan.currency)
+            ),
+        )
+        return found
+
+    def _ask(self, route: str, account: str, path: dict[str, str], query: dict[str, str], body: Any) -> tuple[int, Any]:
+        event = APIGatewayProxyEventV2({
+            "routeKey": route, "pathParameters": path, "queryStringParameters": query,
+            "body": None if body is None else json.dumps(body),
+        })  # fmt: skip
+        key = ApiKey("key", account, "admin", "", "")
+        try:
+            answer = reading.answer(Request(event, key, self.world.receipt(), times.uuid7(), FOREVER))
+        except Problem as problem:
+            return problem.status, problem.message
+        return answer.status, answer.body

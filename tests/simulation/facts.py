@@ -1,0 +1,200 @@
+"""The auditor's records: accepted requests, the contents of the tables, and the marks of purges and erasures.
+
+Times are texts of 20 digits (YYYYMMDDHHMMSS and microseconds, UTC), persons are (account, kind, value).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+Person = tuple[str, str, str]  # account, kind (email, person, customer), value
+Money = dict[tuple[str, str | None], Decimal]  # by source and currency; None is the account's
+NAMES = {
+    "placed": "Placed an order",
+    "updated": "Updated an order",
+    "paid": "Paid an order",
+    "fulfilled": "Fulfilled an order",
+    "refunded": "Refunded an order",
+    "canceled": "Canceled an order",
+    "submitted": "Submitted an order",
+    "edited": "Edited an order",
+    "deleted": "Deleted an order",
+}
+V1, V3 = "orders_api", "shopper_activity"
+VOIDED = "voided"  # of a connector: names nobody, and the order counts nothing until a later event carries a total
+NEVER = float("inf")
+
+
+# ------------------------------------------------------------ what was accepted
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One accepted v3 event, as it was sent. `key` is the request's Idempotency-Key."""
+
+    account: str
+    request_id: str
+    received: str
+    position: int
+    key: str | None
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One v1 request. `status` None: no answer came. `start` and `end` in seconds of the run.
+
+    `hampered`: calls to AWS failed during it, so that what is not promised may be missing.
+    """
+
+    account: str
+    kind: str  # submitted, edited, deleted
+    order_id: str
+    payload: dict[str, Any]
+    request_id: str
+    received: str
+    start: float
+    end: float
+    status: int | None
+    body: dict[str, Any] | None
+    hampered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """A purge of sources, or the erasure of `person`, asked for at `asked` (a receipt).
+
+    `start` and `answered`: in seconds of the run. `finished`: its job is done; if not, what it takes may be there or
+    not. `payload` and `target` are as they were sent.
+    """
+
+    account: str
+    sources: tuple[str, ...]
+    asked: str
+    person: Person | None
+    start: float
+    answered: float
+    finished: bool
+    payload: dict[str, Any] = field(default_factory=dict)
+    target: str = ""
+
+
+class Mark(NamedTuple):
+    """The mark of a purge (`name` is `o` or `s`) or of an erasure (`p` and our own id), written at `at` seconds."""
+
+    account: str
+    name: str
+    cut: str
+    at: float
+    person: Person | None = None
+
+
+# ---------------------------------------------------------------- what was seen
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of a v1 order, as the ledger stores them in order. The action `erased` deleted the order.
+
+    `at`, and `emptied`: when an erasure emptied it. Both are seconds of the run.
+    """
+
+    action: str
+    request_id: str
+    id: str
+    at: float
+    number: int = 1
+    body: bytes = b""
+    emptied: float = NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it ended; of a v1 order only person, currency, contribution and date count."""
+
+    person: Person | None
+    currency: str | None
+    contribution: Decimal
+    total: Decimal | None = None
+    refunds: Decimal = Decimal(0)
+    action: str = ""
+    events: int = 0
+    first: str = ""
+    last: str = ""
+    added: str = ""  # when the first of its events was received
+    flagged: bool = False
+    addresses: tuple[str, str] = ("", "")  # shipping and billing, by their first lines
+    customer: str = ""  # v1: the customer id, where the order belongs to an address
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Activity:
+    """`place` (occurred_at, time of receipt, position in the batch) sorts it within a timeline."""
+
+    place: tuple[str, str, int]
+    name: str
+    source: str
+    order_id: str
+
+
+@dataclass
+class Books:
+    """All that is known of people and orders, as it is (seen) or must be (expected)."""
+
+    orders: dict[tuple[str, str, str, str], Order] = field(default_factory=dict)  # account, source, provider, id
+    money: dict[Person, Money] = field(default_factory=dict)
+    counts: dict[Person, dict[tuple[str, str | None], int]] = field(default_factory=dict)
+    timelines: dict[Person, list[Activity]] = field(default_factory=dict)
+    people: set[Person] = field(default_factory=set)
+    # By account and source: how many records, of how many orders.
+    audiences: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass
+class Seen:
+    """The contents of the tables.
+
+    `versions`: by account, order id and generation. `statuses`: by (account, source, request id), what the reader shows
+    of it. `written`: (account, request id) of the v3 events of the current scope, emptied ones too. `dead`: what is
+    left of scopes that were purged. `faults`: what could not be read. `traces`: where a person is found.
+    """
+
+    books: Books
+    versions: dict[tuple[str, str, int], list[Version]]
+    statuses: dict[tuple[str, str, str], str]
+    faults: list[str] = field(default_factory=list)
+    traces: dict[Person, list[str]] = field(default_factory=dict)
+    written: set[tuple[str, str]] = field(default_factory=set)
+    marks: list[Mark] = field(default_factory=list)
+    dead: list[str] = field(default_factory=list)
+
+
+class Cuts:
+    """The latest receipt that purges and erasures take, and the scopes whose job did not finish."""
+
+    def __init__(self, marks: list[Mark], purges: list[Purge]) -> None:
+        self.marks = marks
+        self._unfinished = {(p.account, s) for p in purges if not p.finished and not p.person for s in p.sources}
+        self._unerased = {p.person for p in purges if not p.finished and p.person}
+
+    def of_source(self, account: str, source: str) -> list[Mark]:
+        name = "o" if source == V1 else "s"
+        return [mark for mark in self.marks if mark.account == account and mark.name == name]
+
+    def of_person(self, person: Person | None) -> list[Mark]:
+        return [mark for mark in self.marks if mark.person is not None and mark.person == person]
+
+    def source(self, account: str, source: str) -> str:
+        return max((mark.cut for mark in self.of_source(account, source)), default="")
+
+    def person(self, person: Person | None) -> str:
+        return max((mark.cut for mark in self.of_person(person)), default="")
+
+    def finished(self, account: str, source: str) -> bool:
+        return (account, source) not in self._unfinished
+
+    def erased(self, person: Person | None) -> bool:
+        """Whether all of the person's erasures came to their end."""
+        return person not in self._unerased

@@ -1,0 +1,282 @@
+"""Checks of v1 orders: whether the requests explain the versions of an order, and the versions the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+from tests.simulation.facts import NAMES, NEVER, V1, Activity, Books, Call, Cuts, Order, Person, Seen, Version
+from tests.simulation.values import amount, email_hash, is_email, moment
+
+# -------------------------------------------------------------------------- v1
+
+_FIELDS = (
+    "order_id", "order_date", "currency", "total", "customer_id", "email_sha256", "metadata", "order_items",
+    "shipping_address", "billing_address",
+)  # fmt: skip
+
+
+def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
+    """A submission's fields in one form, without empty ones; None if the submission is not valid."""
+    sha256 = (payload.get("customer_email_sha256") or "").lower() or None
+    if payload.get("customer_email"):
+        sha256 = email_hash(payload["customer_email"])
+    customer = payload.get("customer_id") or None
+    named = [sha256, payload.get("shipping_address"), payload.get("billing_address")]
+    if not any(named) or not payload.get("order_date"):
+        return None
+    if customer is not None and is_email(customer):
+        sha256, customer = sha256 or email_hash(customer), None
+    document = {
+        "order_id": str(payload["order_id"]), "order_date": moment(payload["order_date"]),
+        "currency": (payload.get("currency") or "USD").upper(), "total": amount(payload.get("total")) or None,
+        "customer_id": customer, "email_sha256": sha256, "metadata": payload.get("metadata") or None,
+        "order_items": payload.get("order_items") or None,
+        "shipping_address": payload.get("shipping_address"), "billing_address": payload.get("billing_address"),
+    }  # fmt: skip
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _edited(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any] | None:
+    whole = {name: value for name, value in document.items() if name not in ("email_sha256", "order_date")}
+    date = document["order_date"]
+    whole["order_date"] = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}.{date[14:]}Z"
+    # An empty text changes nothing: only null clears.
+    blank = ("total", "currency", "customer_id", "customer_email", "customer_email_sha256")
+    payload = {name: value for name, value in payload.items() if name not in blank or value != ""}
+    new_id = payload.get("customer_id")
+    # A new id that is an e-mail replaces the hash, which may come from such an id, unless the order has another id.
+    replaced = isinstance(new_id, str) and is_email(new_id) and "customer_id" not in document
+    if not replaced and not {"customer_email", "customer_email_sha256"} & set(payload):
+        whole["customer_email_sha256"] = document.get("email_sha256")
+    return _document(whole | payload | {"order_id": document["order_id"]})
+
+
+def _person_v1(account: str, document: dict[str, Any]) -> Person | None:
+    if "email_sha256" in document:
+        return account, "email", document["email_sha256"]
+    return (account, "customer", document["customer_id"]) if "customer_id" in document else None
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A v1 order between two changes.
+
+    Attributes:
+        since: the time of the change. document: None if there is no order.
+        first, first_version: the latest submission.
+        receipt: the stamp of receipt that counts for the newest version.
+    """
+
+    since: float
+    document: dict[str, Any] | None = None
+    id: str = ""
+    first: dict[str, Any] | None = None
+    first_version: Version | None = None
+    person: Person | None = None
+    receipt: str = ""
+
+
+@dataclass(slots=True)
+class _Made:
+    """One version with its document, which for a deletion is the deleted one. `place` sorts it in a timeline."""
+
+    version: Version
+    document: dict[str, Any]
+    place: tuple[str, str, int]
+    person: Person | None
+
+
+def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] | None) -> bool:
+    """Whether the body of an answer shows this document. `order` is the id that the service gave."""
+    if body is None or document is None:
+        return False
+    date = document["order_date"]
+    return bool(
+        body["id"] == order
+        and body["order_id"] == document["order_id"]
+        and body["currency"] == document["currency"]
+        and Decimal(body["total"]) == document.get("total", 0)
+        and body["customer"] == {"id": document.get("customer_id"), "email_sha256": document.get("email_sha256")}
+        and body["metadata"] == (document.get("metadata") or {})
+        and body["order_date"] == f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}Z"
+    )
+
+
+@dataclass(slots=True)
+class _Life:
+    """The states of one v1 order in one generation, and its versions (`made`).
+
+    `written`: by request id, the index of the state that the request made.
+    """
+
+    states: list[_State] = field(default_factory=lambda: [_State(-NEVER)])
+    written: dict[str, int] = field(default_factory=dict)
+    made: list[_Made] = field(default_factory=list)
+
+
+def v1_order(
+    account: str, order_id: str, calls: list[Call], seen: Seen, cuts: Cuts, books: Books, faults: list[str]
+) -> dict[str, int]:
+    """Checks versions and answers, and adds the order as it must be to `books`.
+
+    Returns the generation of each request id that wrote a version in the current generation.
+    """
+    where, marks = f"v1 order {account}/{order_id}", cuts.of_source(account, V1)
+    by_id = {call.request_id: call for call in calls}
+    lives: dict[int, _Life] = {}
+    for generation in range(len(marks) + 1):
+        versions = seen.versions.get((account, order_id, generation), [])
+        since = marks[generation - 1].cut if generation else ""
+        lives[generation] = _life(f"{where} in generation {generation}", versions, by_id, since, cuts, faults)
+    generations: dict[str, int] = {}
+    for generation, life in lives.items():
+        for request_id in life.written:
+            if request_id in generations:
+                faults.append(f"{where}: {request_id} wrote versions in two generations")
+            generations[request_id] = generation
+    for call in calls:
+        if call.status is None or call.status >= 500:
+            continue
+        if call.request_id in generations:
+            life = lives[generations[call.request_id]]
+            _check_made(call, life, where, faults)
+            continue
+        possible = [
+            life
+            for generation, life in lives.items()
+            if (generation == 0 or (marks[generation - 1].cut < call.received and marks[generation - 1].at <= call.end))
+            and (generation == len(marks) or marks[generation].at >= call.start)
+        ]
+        if not any(_met(call, life, cuts) for life in possible):
+            met = [life.states for life in possible]
+            faults.append(f"{where}: {call} wrote nothing, and no state during it explains its answer: {met}")
+    _add_order(account, order_id, lives[len(marks)], cuts, books, faults, where)
+    return {request: generation for request, generation in generations.items() if generation == len(marks)}
+
+
+def _life(
+    where: str, versions: list[Version], by_id: dict[str, Call], since: str, cuts: Cuts, faults: list[str]
+) -> _Life:
+    life, number = _Life(), 0
+    for version in versions:
+        before = life.states[-1]
+        if version.action == "erased":
+            if not any(m.cut >= before.receipt and m.at <= version.at for m in cuts.of_person(before.person)):
+                faults.append(f"{where}: {before} was erased without any erasure")
+            life.states.append(replace(before, since=version.at, document=None))
+            continue
+        call = by_id.get(version.request_id)
+        if call is None or call.kind != version.action or version.request_id in life.written:
+            faults.append(f"{where}: {version} is of no request, or of one that wrote a version before")
+            return life
+        if version.at < call.start or call.received <= since or version.number != number + 1:
+            faults.append(f"{where}: {version} of {call} is too early, or follows version {number}")
+        number = version.number
+        state, document, occurred = _next(before, version, call, cuts)
+        if state is None:
+            faults.append(f"{where}: {version} cannot follow {before}")
+            return life
+        life.written[version.request_id] = len(life.states)
+        life.states.append(state)
+        person = _person_v1(call.account, document)
+        life.made.append(_Made(version, document, (occurred, state.receipt, 0), person))
+    return life
+
+
+def _next(before: _State, version: Version, call: Call, cuts: Cuts) -> tuple[_State | None, dict[str, Any], str]:
+    """The state after a version, its document, and when it occurred. The state is None if the version cannot follow.
+
+    A version counts as received no earlier than the one before it.
+    """
+    receipt, exists = max(call.received, before.receipt), before.document is not None
+    erasures = [m for m in cuts.of_person(before.person) if before.receipt <= m.cut < call.received]
+    if version.action == "submitted":
+        document = _document(call.payload)
+        free = not exists or any(m.at <= version.at for m in erasures)
+        if not free or document is None:
+            return None, {}, ""
+        person = _person_v1(call.account, document)
+        state = _State(version.at, document, version.id, document, version, person, receipt)
+        return state, document, document["order_date"]
+    # A request that started after the erasure was answered must not find the order.
+    if before.document is None or version.id != before.id or any(m.at < call.start for m in erasures):
+        return None, {}, ""
+    if version.action == "deleted":
+        return replace(before, since=version.at, document=None, receipt=receipt), before.document, call.received
+    document = _edited(before.document, call.payload)
+    if document is None or document == before.document:
+        return None, {}, ""
+    person = _person_v1(call.account, document)
+    state = replace(before, since=version.at, document=document, person=person, receipt=receipt)
+    return state, document, call.received
+
+
+def _add_order(
+    account: str, order_id: str, life: _Life, cuts: Cuts, books: Books, faults: list[str], where: str
+) -> None:
+    for made in life.made:
+        must = made.place[1] <= cuts.person(made.person)
+        emptied = made.version.emptied != NEVER
+        if (emptied and not must) or (must and not emptied and cuts.erased(made.person)):
+            faults.append(f"{where}: {made} must {'' if must else 'not '}be emptied")
+        if made.person and not emptied:
+            books.people.add(made.person)
+            name = NAMES[made.version.action]
+            books.timelines.setdefault(made.person, []).append(Activity(made.place, name, V1, order_id))
+    current = life.states[-1].document
+    if current is None or life.made[-1].version.emptied != NEVER:
+        return
+    person = _person_v1(account, current)
+    books.orders[account, V1, "", order_id] = Order(
+        person, current["currency"], current.get("total", Decimal(0)), first=current["order_date"],
+        addresses=(_first_line(current, "shipping_address"), _first_line(current, "billing_address")),
+        customer=current.get("customer_id", "") if person and person[1] == "email" else "",
+    )  # fmt: skip
+
+
+def _first_line(document: dict[str, Any], name: str) -> str:
+    return str((document.get(name) or {}).get("address_1", ""))
+
+
+def _check_made(call: Call, life: _Life, where: str, faults: list[str]) -> None:
+    """Checks that a request that wrote a version was answered with the order as written, or as deleted."""
+    at = life.written[call.request_id]
+    shown = life.states[at - 1] if call.kind == "deleted" else life.states[at]
+    expected = 201 if call.kind == "submitted" else 200
+    if call.status != expected or not _answers(call.body, shown.id, shown.document):
+        faults.append(f"{where}: {call} wrote a version, but its answer is wrong")
+
+
+def _met(call: Call, life: _Life, cuts: Cuts) -> bool:
+    """Whether a state of the order during the request explains its answer. The request wrote nothing."""
+    ends = [state.since for state in life.states[1:]] + [NEVER]
+    return any(
+        state.since <= call.end and until >= call.start and _explains(call, state, cuts)
+        for state, until in zip(life.states, ends, strict=True)
+    )
+
+
+def _explains(call: Call, state: _State, cuts: Cuts) -> bool:
+    if call.kind == "submitted" and _document(call.payload) is None:
+        return call.status == 400
+    erasures = [m for m in cuts.of_person(state.person) if m.cut >= state.receipt and m.at <= call.end]
+    # A request that started after the erasure was answered must not find the order.
+    exists = state.document is not None and not any(m.cut < call.received and m.at < call.start for m in erasures)
+    if call.kind == "submitted":
+        if not exists:
+            return False
+        emptied = state.first_version.emptied if state.first_version else NEVER
+        if _document(call.payload) == state.first and emptied >= call.start and call.status == 201:
+            return _answers(call.body, state.id, state.first)
+        # An emptied version has no digest, so the same submission is then a conflict.
+        return call.status == 409 and (_document(call.payload) != state.first or emptied <= call.end)
+    if call.status == 404:
+        return state.document is None or bool(erasures)
+    if not exists or call.kind == "deleted":
+        return False
+    document = _edited(state.document or {}, call.payload)
+    if document is None:
+        return call.status == 400
+    return document == state.document and call.status == 200 and _answers(call.body, state.id, document)

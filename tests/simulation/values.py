@@ -1,0 +1,34 @@
+"""Amounts, times and e-mail addresses by the rules of the documents; shares no code with the package."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from functools import lru_cache
+from typing import Any
+
+# --------------------------------------------------------------------- helpers
+
+
+def amount(value: Any) -> Decimal | None:
+    if value is None or value == "":
+        return None
+    return Decimal(str(value).strip()).quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
+
+
+@lru_cache(maxsize=65536)
+def moment(text: str) -> str:
+    when = datetime.fromisoformat(text.strip())
+    when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    return when.strftime("%Y%m%d%H%M%S%f")
+
+
+@lru_cache(maxsize=65536)
+def email_hash(email: str) -> str:
+    return hashlib.sha256(email.strip().lower().encode()).hexdigest()
+
+
+def is_email(text: str) -> bool:
+    name, at, domain = text.strip().partition("@")
+    return bool(at and name and "@" not in domain and "." in domain.strip(".") and " " not in text.strip())

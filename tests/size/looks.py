@@ -1,0 +1,171 @@
+"""Every read of the API, and a page of every job, against a large account."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+
+from tests.handlers import template
+from tests.size.store import ACCOUNT, ADDRESS, BOOK, FULL, LARGE, LEDGER, MANY, PROVIDER, RECORDS, Fill, Meter
+from tillbook.aws import clients
+from tillbook.aws.settings import settings
+from tillbook.ledger.items import LEAST_BYTES_OF_EVENT, MOST_BYTES_OF_ORDER
+from tillbook.records.jobs import Job
+from tillbook.records.keys import ApiKey
+from tillbook.records.scopes import Scopes
+from tillbook.rules import times
+from tillbook.rules.identity import Source
+from tillbook.web import reading
+from tillbook.web.request import Request
+from tillbook.work import jobs as work_jobs
+from tillbook.work import processing
+from tillbook.work.jobs import Page
+
+EVENTS = MOST_BYTES_OF_ORDER // LEAST_BYTES_OF_EVENT  # of an order at its bound
+_MOST = {"limit": "200"}
+_PERSON = "/v3/{account_id}/people/{id_or_email}"
+_ORDER = "/v3/{account_id}/orders/{provider}/{order_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The cost of one look, or of one page: calls, units, and what it did."""
+
+    name: str
+    calls: int
+    reads: float
+    writes: float
+    did: str = ""
+
+
+def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
+    made = Fill()
+    made.account()
+    made.person(MANY, of_one_person)
+    for person in (FULL, LARGE):
+        made.person(person, 1)
+    made.order("full", FULL, 1, EVENTS)
+    large = bytes(200_000)
+    made.order("large", LARGE, 2, MOST_BYTES_OF_ORDER // len(large), _packed(len(large)))
+    for _ in made.orders(of_one_person, [MANY], "m-"):
+        progress(1)
+    for _ in made.orders(orders - of_one_person, [FULL, LARGE], "o-"):
+        progress(1)
+    return made
+
+
+def _packed(length: int) -> bytes:
+    """A body that is so long as it is stored."""
+    from random import Random
+
+    from tillbook.rules.packing import pack
+
+    return pack({"provider": PROVIDER, "note": Random(1).randbytes(length * 2 // 3).hex()[: length * 4 // 3]})
+
+
+@contextmanager
+def _on(meter: Meter) -> Iterator[None]:
+    tables = {"LedgerTable": LEDGER, "RecordsTable": RECORDS, "BookTable": BOOK, "RemovalsTable": "removals"}
+    queues = {"OrdersQueue": "orders", "JobsQueue": "jobs"}
+    with (
+        patch.object(clients, "dynamodb", lambda: meter),
+        patch.object(clients, "sqs", lambda: None),
+        patch.dict(os.environ, template.environment(tables, queues)),
+    ):
+        settings.cache_clear()
+        reading._accounts.cache_clear()
+        yield
+    settings.cache_clear()
+    reading._accounts.cache_clear()
+
+
+def reads(made: Fill) -> list[Cost]:
+    """`limit` is the largest."""
+    asked: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
+        ("a person with many orders", f"GET {_PERSON}", {"id_or_email": MANY.value}, {}, None),
+        ("… their activity", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
+        ("… their orders", f"GET {_PERSON}/orders", {"id_or_email": MANY.value}, _MOST, None),
+        ("… by the v2 API", "GET /v2/{account_id}/subscribers/{id_or_email}", {"id_or_email": MANY.value}, {}, None),
+        ("orders of a person with full ones", f"GET {_PERSON}/orders", {"id_or_email": FULL.value}, _MOST, None),
+        ("an order with as many events as fit", f"GET {_ORDER}", {"order_id": "full"}, {}, None),
+        ("… its history", f"GET {_ORDER}/history", {"order_id": "full"}, _MOST, None),
+        ("an order with as many bytes as fit", f"GET {_ORDER}", {"order_id": "large"}, {}, None),
+        ("… its history", f"GET {_ORDER}/history", {"order_id": "large"}, _MOST, None),
+        ("requests of an order", "GET /v1/transactions", {}, {"order_id": "full", "provider": PROVIDER}, None),
+        ("members of an audience, one", "GET /v1/audience/{audience_id}", {}, {"limit": "1"}, None),
+        ("members of an audience, 200", "GET /v1/audience/{audience_id}", {}, _MOST, None),
+        ("sizes of the audiences", "GET /v1/audiences", {}, {}, None),
+        ("a match with 1,000 addresses", "POST /v1/audience/{audience_id}/match", {}, {},
+         {"people": [{"address": ADDRESS | {"address_1": f"{n} Oak Avenue"}} for n in range(1000)]}),
+    ]  # fmt: skip
+    costs = []
+    for name, route, path, query, body in asked:
+        meter = Meter(made.store)
+        with _on(meter):
+            _answer(route, path, query, body)
+        costs.append(Cost(name, meter.calls, meter.reads, meter.writes))
+    return costs
+
+
+def _answer(route: str, path: dict[str, str], query: dict[str, str], body: Any) -> Any:
+    known = {"account_id": ACCOUNT, "provider": PROVIDER, "audience_id": "customers-shopper-activity"}
+    event = APIGatewayProxyEventV2({
+        "routeKey": route, "pathParameters": known | path, "queryStringParameters": query,
+        "body": None if body is None else json.dumps(body),
+    })  # fmt: skip
+    key = ApiKey("key", ACCOUNT, "admin", "", "")
+    return reading.answer(Request(event, key, times.now(), times.uuid7(), float("inf"))).body
+
+
+def pages(made: Fill, call_seconds: float) -> list[Cost]:
+    """A page of each kind of job. Each call takes so many seconds. The purge is last, because it deletes."""
+    source: Source = "shopper_activity"
+    meter = Meter(made.store, call_seconds)
+    with _on(meter):
+        processor = processing._build(settings())
+        processor.ledger.pace = processor.ledger.pace._replace(clock=lambda: meter.seconds)
+        parts = 16
+        rebuild = Job("rebuild", "running", times.now(), source, parts)
+        costs = [_page(meter, "a rebuild", processor.rebuilds, rebuild)]
+        person = MANY.id_in(ACCOUNT)
+        asked = times.shift(times.now(), seconds=-1000)
+        _mark(made, f"p{person}", {"cut": times.shift(asked, seconds=1)})
+        erase = Job("erase", "running", asked, source, person=person)
+        costs.append(_page(meter, "the erasure of the person with many orders", processor.erasures, erase))
+        full = FULL.id_in(ACCOUNT)
+        _mark(made, f"p{full}", {"cut": times.shift(asked, seconds=1)})
+        erase = Job("erase", "running", asked, source, person=full)
+        costs.append(_page(meter, "the erasure of a person with a full order", processor.erasures, erase))
+        cut = times.shift(asked, seconds=1)
+        _mark(made, "s", {"generation": 1, "cut": cut, "answered": cut})
+        costs.append(_page(meter, "a purge", processor.purges, Job("purge", "running", asked, source, parts)))
+    return costs
+
+
+def _mark(made: Fill, name: str, mark: dict[str, Any]) -> None:
+    from tillbook.aws.items import raw
+
+    made.store.put_item(TableName=RECORDS, Item=raw({"pk": f"{ACCOUNT}/u", "sk": name} | mark))
+    assert Scopes(made.store, RECORDS).read(ACCOUNT, [name[1:]])
+
+
+def _page(meter: Meter, name: str, worker: work_jobs.Worker, job: Job) -> Cost:
+    meter.begin()
+    until = float(work_jobs._PAGE_SECONDS)
+    page = Page(ACCOUNT, "job", job, 0, "", lambda: meter.seconds < until, 50.0)
+    progress = worker.page(page)
+    did = f"{progress.done} done in {meter.seconds:.1f} s of calls" + ("" if progress.ended else ", to be gone on with")
+    return Cost(name, meter.calls, meter.reads, meter.writes, did)
+
+
+def shown(costs: Sequence[Cost]) -> str:
+    lines = [f"{'':48} {'calls':>7} {'read units':>11} {'write units':>12}"]
+    lines += [f"{c.name:48} {c.calls:>7,} {c.reads:>11,.1f} {c.writes:>12,.0f}  {c.did}" for c in costs]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""The ledger's stream behind the filter of KeepBook's trigger, as template.yaml has it.
+
+Each change that passes is delivered at least once: in any order, late, repeatedly, in batches of any size. A batch is
+acknowledged up to the record that KeepBook names, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from tests.handlers import template
+
+_TRIGGER = template.functions()["KeepBook"]["Events"]["Changes"]["Properties"]
+_PATTERNS = [json.loads(entry["Pattern"]) for entry in _TRIGGER["FilterCriteria"]["Filters"]]
+BATCH_SIZE = _TRIGGER["BatchSize"]
+Record = dict[str, Any]
+
+
+def change(number: int, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Record:
+    """An item that was inserted, modified or removed, as a stream has it."""
+    images = {name: _json(image) for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
+    kind = "REMOVE" if new is None else "INSERT" if old is None else "MODIFY"
+    numbered = {"SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 0.0}
+    return {"eventName": kind, "dynamodb": images | numbered}
+
+
+def _json(image: Mapping[str, Any]) -> dict[str, Any]:
+    """The image as Lambda hands it to a function: bytes are in base64."""
+    return {n: {"B": b64encode(value["B"]).decode()} if "B" in value else value for n, value in image.items()}
+
+
+def passes(record: Record) -> bool:
+    return any(_matches(pattern, record) for pattern in _PATTERNS)
+
+
+def _matches(pattern: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+    """Whether a record matches, as far as the template needs it: texts, and `exists`. Raises TypeError for others."""
+    return all(
+        _matches(wanted, record.get(name) or {})
+        if isinstance(wanted, dict)
+        else any(_allows(one, record, name) for one in wanted)
+        for name, wanted in pattern.items()
+    )
+
+
+def _allows(wanted: Any, record: Mapping[str, Any], name: str) -> bool:
+    if wanted == {"exists": True}:
+        return name in record
+    if not isinstance(wanted, str):
+        raise TypeError(f"not a filter known here: {wanted!r}")
+    return record.get(name) == wanted
+
+
+class Stream:
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.records: list[Record] = []
+        self._kept: set[str] = set()
+
+    def changed(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
+        record = change(len(self.records), old, new)
+        if passes(record):
+            self.records.append(record)
+
+    def left(self) -> list[Record]:
+        """Records that no keeper has acknowledged yet."""
+        return [record for record in self.records if _number(record) not in self._kept]
+
+    def batch(self) -> list[Record]:
+        """Some records so far, mostly of the latest; a change may occur twice in it, and in any order."""
+        random = self.random
+        if random.random() < 0.6:
+            found = self.records[-random.randrange(1, 9) :]
+        else:
+            found = random.choices(self.records, k=random.randrange(1, 9))
+        return random.sample(found, len(found)) if random.random() < 0.4 else found
+
+    def keep(self, keeper: Any, batch: list[Record], seconds: float) -> None:
+        """A batch for a keeper whose function may run for so many seconds."""
+        answer = keeper.run(batch, seconds)
+        numbers = [_number(record) for record in batch]
+        failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        self._kept.update(numbers[: numbers.index(failed[0])] if failed else numbers)
+
+
+def _number(record: Record) -> str:
+    return str(record["dynamodb"]["SequenceNumber"])

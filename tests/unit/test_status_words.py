@@ -1,0 +1,24 @@
+"""Status words of orders of no known platform: those that all platforms agree on, and none that leaves payment open."""
+
+from __future__ import annotations
+
+from tillbook.contract.platforms.statuses import STATUSES, meaning_of, words_in_common
+
+
+def test_words_on_which_platforms_differ_are_unknown() -> None:
+    assert {table.get("pending") for table in STATUSES.values()} == {"skip", "open"}
+    assert [meaning_of("", word) for word in ("pending", "new", "unpaid", "on-hold", "Storniert")] == ["unknown"] * 5
+    found = {word: meaning_of("", word) for word in ("Cancelled", "wc-refunded", "pending_payment", "PAID", "complete")}
+    assert found == {
+        "Cancelled": "unpaid", "wc-refunded": "refunded", "pending_payment": "skip", "PAID": "paid",
+        "complete": "fulfilled",
+    }  # fmt: skip
+    assert "open" not in words_in_common().values()
+
+
+def test_the_shops_own_words_go_first() -> None:
+    own = {"storniert": "unpaid", "completed": "skip"}
+    assert [meaning_of("woocommerce", word, own=own) for word in ("Storniert", "completed", "processing")] == [  # type: ignore[arg-type]
+        "unpaid", "skip", "paid",
+    ]  # fmt: skip
+    assert meaning_of("", "offen", canceled=True, own={"offen": "open"}) == "unpaid"

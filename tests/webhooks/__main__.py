@@ -1,0 +1,53 @@
+"""python -m tests.webhooks --histories 10000 --seed 1: that many histories of each platform, and hostile bodies.
+
+Each history is a shop's, made from its seed and delivered as its platform delivers: late, twice, crossed, lost, tried
+again. LTV must be the shop's own net. `--hostile N` sends as many hostile bodies. Exit code 1 if any fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("tillbook") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
+
+from tests.simulation.progress import Progress
+from tests.webhooks import hostile
+from tests.webhooks.run import play, receiver
+from tests.webhooks.shops import SHOPS
+
+_SHOWN = 3
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--histories", type=int, default=0, help="of each platform")
+    parser.add_argument("--hostile", type=int, default=0, help="bodies")
+    parser.add_argument("--seed", type=int, default=1, help="of the first history; each next one has the next")
+    parser.add_argument("--platform", choices=list(SHOPS))
+    options = parser.parse_args()
+    failed = 0
+    with receiver() as made:
+        for platform in [options.platform] if options.platform else list(SHOPS):
+            progress, failures = Progress(options.histories, f"histories of {platform}"), []
+            for seed in range(options.seed, options.seed + options.histories):
+                if (failure := play(made, platform, seed)) is not None:
+                    failures.append(failure)
+                progress.add(1, f"{len(failures)} failed" if failures else "")
+            progress.clear()
+            print(*failures[:_SHOWN], sep="\n\n")
+            seeds = f"seeds {options.seed} to {options.seed + options.histories - 1}"
+            print(f"{options.histories:,} histories of {platform}, {seeds}: {len(failures):,} failed")
+            failed += len(failures)
+        progress = Progress(options.hostile, "hostile bodies")
+        wrong = list(hostile.attack(made, options.seed, options.hostile, progress))
+        print(*wrong[:_SHOWN], sep="\n")
+        print(f"{options.hostile:,} hostile bodies of seed {options.seed}: {len(wrong):,} not taken as they should be")
+    return 1 if failed or wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
