@@ -113,8 +113,14 @@ class Browser:
         raise AssertionError(f"Tab does not reach {text!r}; shown is:\n{self.text[:3000]}")
 
     def resize(self, width: int, height: int = 900) -> None:
+        """Changes the size of the window, and waits until the page was drawn with it."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.drawn()
+
+    def drawn(self) -> None:
+        """Waits for two frames: a chart draws itself again in the first, when it learns its new size."""
+        self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
     def settled(self) -> None:
         """Waits until nothing is loading, and what was loaded loads nothing more."""

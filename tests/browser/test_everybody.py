@@ -102,6 +102,13 @@ def test_nothing_is_wider_than_the_screen_and_no_word_is_cut(stack: Stack, shop:
     assert found == []
 
 
+def test_a_chart_that_was_drawn_for_a_wider_screen_does_not_widen_the_page(inside: Browser) -> None:
+    inside.until(lambda: inside.all(".plot > svg"), "there is no chart")
+    widen = "document.querySelectorAll('.plot > svg').forEach(svg => svg.setAttribute('width', 4000))"
+    wide = inside.driver.execute_script(f"{widen}; return document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0
+
+
 def test_the_keyboard_skips_to_the_content_of_the_view(inside: Browser) -> None:
     inside.click("#nav a", "Settings")
     inside.says("Danger zone")
