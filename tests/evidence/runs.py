@@ -52,7 +52,7 @@ PROOFS = (
         "histories", "random histories with every fault on",
         "python -m tests.simulation --histories 100000 --seed 1000001 --workers 2 --brief", r".*histories, seeds.*",
     ),
-    Proof("faults", "deliberate faults", "python -m tests.mutants --histories 40", r"\d+ of \d+ deliberate faults.*"),
+    Proof("faults", "deliberate faults", "python -m tests.mutants", r"\d+ of \d+ deliberate faults.*"),
     Proof(
         "ministack", "32 workers on MiniStack", "python -m tests.concurrency --operations 50000 --seed 20261130",
         r"[\d,]+ operations.*|exact,.*|NOT.*",
@@ -99,19 +99,22 @@ PROOFS = (
 
 
 def run(proof: Proof) -> Ran:
-    """Runs a proof; its progress is shown on standard error. Raises KeyError without a variable that it needs."""
+    """Runs a proof and shows its output on standard error. Raises KeyError without a variable that it needs."""
     missing = [name for name in proof.environment.split() if name not in os.environ]
     if missing:
         raise KeyError(f"{proof.name} needs {', '.join(missing)}")
     commit, start = _commit(), time.monotonic()
     words = proof.command.split()
-    ran = subprocess.run(
-        [sys.executable, *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False,
-        env=os.environ | {"PYTHONHASHSEED": "0"},
-    )  # fmt: skip
-    lines = [line.strip() for line in ran.stdout.splitlines() if re.fullmatch(proof.result, line.strip())]
+    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, *words[1:]], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment
+    ) as running:
+        for line in running.stdout or ():
+            print(line, end="", file=sys.stderr, flush=True)
+            lines += [line.strip()] if re.fullmatch(proof.result, line.strip()) else []
     return Ran(
-        proof.name, proof.command, ran.returncode == 0 and bool(lines), "; ".join(lines[-4:]), commit,
+        proof.name, proof.command, running.returncode == 0 and bool(lines), "; ".join(lines[-4:]), commit,
         time.strftime("%Y-%m-%d"), round((time.monotonic() - start) / 60, 1),
     )  # fmt: skip
 
