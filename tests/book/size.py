@@ -10,7 +10,8 @@ import argparse
 import random
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -56,11 +57,21 @@ class Cost(NamedTuple):
 
 def filled(orders: int, flood: int) -> DynamoDB:
     """Cards of so many orders over three years, and `flood` more on one day."""
-    chance, store = random.Random(1), DynamoDB()
-    table = store.add_table(BOOK, **BOOK_INDEXES)
+    store = DynamoDB()
+    table, counts = store.add_table(BOOK, **BOOK_INDEXES), Counter[str]()
     store.add_table(RECORDS)
+    table.load(_cards(orders, flood, counts))
+    for day, changes in counts.items():
+        key = {"pk": f"{SCOPE.name}/marks", "sk": day}
+        table.put((key["pk"], key["sk"]), raw(key | {"changes": changes}))
+    return store
+
+
+def _cards(orders: int, flood: int, counts: Counter[str]) -> Iterator[tuple[tuple[str, str], Any]]:
+    """(key, item) of each card. `counts` becomes the number of cards of each day."""
+    chance = random.Random(1)
     people = [f"{chance.getrandbits(128):032x}" for _ in range((orders + flood) // 3 + 1)]
-    begin, counts = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC), dict[str, int]()
+    begin = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
     for number in range(orders + flood):
         day = begin + timedelta(days=chance.randrange(DAYS) if number < orders else (FLOOD - FIRST).days)
         moment = day + timedelta(seconds=1 + chance.randrange(86_399))
@@ -71,12 +82,8 @@ def filled(orders: int, flood: int) -> DynamoDB:
             promo_code=f"code-{chance.randrange(50)}",
             lines=pack([[f"SKU-{chance.randrange(2000)}", f"category-{chance.randrange(20)}", "1", "20"]]),
         )  # fmt: skip
-        table.put((place.key["pk"], place.key["sk"]), raw(place.key | attributes(card) | card.names(SCOPE)))
-        counts[place.day] = counts.get(place.day, 0) + 1
-    for day_of, changes in counts.items():
-        key = {"pk": f"{SCOPE.name}/marks", "sk": day_of}
-        table.put((key["pk"], key["sk"]), raw(key | {"changes": changes}))
-    return store
+        counts[place.day] += 1
+        yield (place.key["pk"], place.key["sk"]), raw(place.key | attributes(card) | card.names(SCOPE))
 
 
 def measured(name: str, store: DynamoDB, ask: Callable[[Any], Any]) -> Cost:
@@ -85,7 +92,8 @@ def measured(name: str, store: DynamoDB, ask: Callable[[Any], Any]) -> Cost:
     return Cost(name, meter.calls, meter.reads, meter.writes, time.process_time() - begin)
 
 
-def costs(orders: int, flood: int) -> list[Cost]:
+def costs(orders: int, flood: int) -> Iterator[Cost]:
+    """Measures as it is iterated."""
     store, last = filled(orders, flood), FIRST + timedelta(days=DAYS - 1)
     account = Account(ACCOUNT, time_zone="America/New_York")
 
@@ -95,43 +103,41 @@ def costs(orders: int, flood: int) -> list[Cost]:
     def size(client: Any) -> None:
         assert size_of(Book(client, BOOK), SCOPE, lambda: True) == Size(orders + flood, 2 * (orders + flood))
 
-    found = [
-        measured("the first size of an audience", store, size),
-        measured("… again", store, size),
-        measured("the first report of three years", store, report(interval="month")),
-        measured("… again", store, report(interval="month")),
-        measured("… by promo code", store, report(interval="month", group_by="promo_code")),
-        measured("… by item", store, report(interval="month", group_by="item")),
-        measured(
-            "… by category, compared", store, report(group_by="category", interval="week", compare="previous_year")
-        ),
-    ]
+    yield measured("the first size of an audience", store, size)
+    yield measured("… again", store, size)
+    yield measured("the first report of three years", store, report(interval="month"))
+    yield measured("… again", store, report(interval="month"))
+    yield measured("… by promo code", store, report(interval="month", group_by="promo_code"))
+    yield measured("… by item", store, report(interval="month", group_by="item"))
+    yield measured(
+        "… by category, compared", store, report(group_by="category", interval="week", compare="previous_year")
+    )
     store.update_item(
         TableName=BOOK, Key=raw({"pk": f"{SCOPE.name}/marks", "sk": "20250601"}), UpdateExpression="ADD changes :one",
         ExpressionAttributeValues=raw({":one": 1}),
     )  # fmt: skip
-    found.append(measured("… after the day of the flood changed", store, report(interval="month")))
-    found.append(measured("the size of an audience then", store, size))
+    yield measured("… after the day of the flood changed", store, report(interval="month"))
+    yield measured("the size of an audience then", store, size)
 
     def ranking(client: Any) -> Ranking:
         return Ranking(Book(client, BOOK), account, MARKS)
 
     question = RankQuestion("lifetime_value", "USD")
     for name in ("the first list of people by value", "… again"):
-        found.append(measured(name, store, lambda client: _whole(lambda: ranking(client).listed(question, 50, None))))
+        yield measured(name, store, lambda client: _whole(lambda: ranking(client).listed(question, 50, None)))
     segments = (Segment("VIP", min_lifetime_value=Decimal(100)), Segment("Lapsed", min_orders=2, min_days=180))
-    found.append(measured("… segments", store, lambda client: _whole(lambda: ranking(client).segments(segments))))
-    found.append(
-        measured("20 orders by the beginning of their id", store, lambda client: OrderList(
-            Book(client, BOOK), account, Scopes(client, RECORDS)
-        ).page(Filters(name="77"), 20, None))
-    )  # fmt: skip
+    yield measured("… segments", store, lambda client: _whole(lambda: ranking(client).segments(segments)))
+
+    def orders_of(client: Any) -> OrderList:
+        return OrderList(Book(client, BOOK), account, Scopes(client, RECORDS))
 
     def page(client: Any) -> None:
-        listing = OrderList(Book(client, BOOK), account, Scopes(client, RECORDS))
+        listing = orders_of(client)
         assert len(listing.page(Filters(last=FLOOD), 200, None).entries) == 200
 
-    return [*found, measured("200 orders by date", store, page)]
+    by_name = "20 orders by the beginning of their id"
+    yield measured(by_name, store, lambda client: orders_of(client).page(Filters(name="77"), 20, None))
+    yield measured("200 orders by date", store, page)
 
 
 def ranked(orders: int) -> list[Cost]:
@@ -195,7 +201,7 @@ def main() -> int:
     print(f"{options.orders:,} orders over three years, {options.flood:,} more on one day")
     print(f"{'':<45}{'calls':>8}{'read':>10}{'written':>10}{'CPU, s':>8}")
     for cost in costs(options.orders, options.flood):
-        print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}")
+        print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}", flush=True)
     print(f"\nA list of {options.people // 3:,} people with {options.people:,} orders")
     for cost in ranked(options.people):
         print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}")
