@@ -1,4 +1,5 @@
-"""Follows the streams of the ledger and the records: announces changes of LTV and requests on the event bus."""
+"""Reads the streams of the ledger table and the records table. Announces changes of lifetime value, requests and purges
+on the event bus."""
 
 from typing import Any
 

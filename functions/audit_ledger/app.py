@@ -1,4 +1,4 @@
-"""Runs daily: computes the LTV of random people again from their orders. A difference of one cent raises an alarm."""
+"""Runs daily: computes the lifetime value of random people again from their orders. Any difference raises an alarm."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Configuration by admins: the account's settings, API keys and connections."""
+"""Serves the routes by which admins configure an account: its settings, API keys and connections."""
 
 from tillbook.web import configuring
 from tillbook.web.endpoint import endpoint

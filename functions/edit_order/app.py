@@ -1,4 +1,4 @@
-"""POST /v1/order/{order_id}: edits an order. Given fields replace, null clears, absent fields are unchanged."""
+"""POST /v1/order/{order_id}: edits an order. A given field is replaced, null clears it, an absent one is unchanged."""
 
 from tillbook.contract import orders_api  # noqa: F401 - builds the models at start, not in the first request
 from tillbook.web import orders

@@ -1,4 +1,4 @@
-"""$default: answers 405 for a known path, otherwise 404, in the form of the API that was addressed."""
+"""$default, for requests that match no route: answers 405 for a known path, otherwise 404, in the format of its API."""
 
 from tillbook.web.unknown import handler
 

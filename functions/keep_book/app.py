@@ -1,4 +1,5 @@
-"""Follows the ledger's stream: writes a card for each changed order into the book, which reports read."""
+"""Reads the stream of the ledger table. Writes a card for each changed order into the book, which reports read, and
+records the outcomes of v1 requests."""
 
 from typing import Any
 

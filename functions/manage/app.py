@@ -1,4 +1,4 @@
-"""Operations by admins: rebuild, purge, erase, replay and discard."""
+"""Serves operations of admins: rebuilds, purges, erasures, and the replay and discarding of dead letters."""
 
 from tillbook.web import managing
 from tillbook.web.endpoint import endpoint

@@ -1,4 +1,4 @@
-"""Processes the queues: applies each event exactly once, however often it is delivered, and runs jobs."""
+"""Processes the queues of orders and jobs: applies each event once, however often it is delivered, and runs jobs."""
 
 from typing import Any
 

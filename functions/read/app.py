@@ -1,4 +1,4 @@
-"""Answers every GET, and the match: orders, people with LTV, timelines, requests, audiences, jobs."""
+"""Answers reads: orders, people with their lifetime value, timelines, requests, reports, audiences and matches."""
 
 from tillbook.web import reading
 from tillbook.web.endpoint import endpoint

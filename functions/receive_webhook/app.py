@@ -1,4 +1,4 @@
-"""POST /connect/{account_id}/{connection}: receives a webhook of a platform, and queues its events."""
+"""POST /connect/{account_id}/{connection}: receives a webhook of a shop's platform, and queues its events."""
 
 from tillbook.web import webhooks
 

@@ -1,4 +1,4 @@
-"""GET / and GET /page/{file}: serves the Transactions page, which uses the API with its user's key."""
+"""GET / and GET /page/{file}: serves the Transactions page, which calls the API with its user's key."""
 
 from pathlib import Path
 

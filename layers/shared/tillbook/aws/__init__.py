@@ -1,1 +1,1 @@
-"""AWS: clients, items, reads, writes, retries, settings, logging and metrics."""
+"""Access to AWS: clients, items, reads, writes, retries, settings, logging and metrics."""

@@ -11,14 +11,14 @@ from botocore.config import Config
 
 from tillbook.aws import start
 
-# The services answer within a few milliseconds, and a transaction of 100 items within tens of milliseconds. A later
-# answer is most likely lost, so a second try on another connection is better than a longer wait.
+# The services answer within a few milliseconds, and a transaction of 100 items within tens of milliseconds. An answer
+# that takes longer is probably lost, so a second try on another connection is better than a longer wait.
 CONNECT_SECONDS, READ_SECONDS = 0.25, 0.75  # limits of each try
 TRIES = 2
 _LONGEST_PAUSE_SECONDS = 1.0  # botocore pauses up to this long, at random, before a second try
-# The longest time that a call without any answer takes to fail. Every function has time for three such calls (a test
-# compares this with template.yaml). Deadlines are at least this long before the time-out of the function, since a call
-# may begin just before the deadline.
+# The longest time until a call that gets no answer fails. The time-out of every function allows three such calls (a
+# test compares this with template.yaml). Deadlines are at least this long before the time-out of the function, since a
+# call may begin just before the deadline.
 SLOWEST_CALL_SECONDS = TRIES * (CONNECT_SECONDS + READ_SECONDS) + _LONGEST_PAUSE_SECONDS
 
 
@@ -58,7 +58,7 @@ def _client(service: str) -> Any:
             retries={"mode": "standard", "total_max_attempts": TRIES},
             max_pool_connections=16,
             tcp_keepalive=True,
-            parameter_validation=False,  # saves a tenth of each call; our own code is the only caller
-            user_agent="tillbook",  # fixed, since botocore would build one for each call
+            parameter_validation=False,  # saves a tenth of the time of each call; only our own code makes calls
+            user_agent="tillbook",  # a constant, since botocore would otherwise build a text for each call
         ),
     )

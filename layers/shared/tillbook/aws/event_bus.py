@@ -1,4 +1,4 @@
-"""Publishing to an EventBridge bus."""
+"""Publishes events to an EventBridge bus."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from tillbook.aws.retries import LOST, is_passing
 from tillbook.rules.json_text import Json, dumps
 
-AT_ONCE = 10  # most events of one PutEvents
+AT_ONCE = 10  # most events in a call of PutEvents
 SOURCE = "tillbook"
 
 

@@ -1,4 +1,4 @@
-"""Conversion of DynamoDB items to Python values and back, by boto3's serializer and deserializer.
+"""Converts DynamoDB items to Python values and back, by boto3's serializer and deserializer.
 
 Numbers are Decimal. An attribute whose value is None is left out of the item.
 """
@@ -36,12 +36,12 @@ Record = TypeVar("Record")
 
 
 def attributes(record: Any) -> Item:
-    """A NamedTuple as attributes of an item: its fields, without those that have their default value."""
+    """Returns the fields of a NamedTuple as attributes of an item. Fields with their default value are left out."""
     defaults = record._field_defaults
     return {name: value for name, value in record._asdict().items() if name not in defaults or value != defaults[name]}
 
 
 def record_of(kind: type[Record], item: Mapping[str, Any]) -> Record:
-    """The NamedTuple of an item. DynamoDB's numbers are Decimal; a field whose default is an int becomes an int."""
+    """Returns an item as a NamedTuple. Numbers are Decimal, but int in a field whose default is an int."""
     defaults, names = kind._field_defaults, kind._fields  # type: ignore[attr-defined]
     return kind(**{n: int(item[n]) if type(defaults.get(n)) is int else item[n] for n in names if n in item})

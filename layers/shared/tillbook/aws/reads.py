@@ -10,7 +10,7 @@ from tillbook.rules.errors import Unavailable
 
 
 def batch_get(client: Any, table: str, keys: list[Raw]) -> list[Item]:
-    """Reads the items that exist, in no order, consistently. Raises Unavailable."""
+    """Returns those items of `keys` that exist, in any order, read consistently. Raises Unavailable."""
     items: list[Item] = []
     for start in range(0, len(keys), 100):
         request: dict[str, Any] = {table: {"Keys": keys[start : start + 100], "ConsistentRead": True}}
@@ -26,7 +26,7 @@ def batch_get(client: Any, table: str, keys: list[Raw]) -> list[Item]:
 
 
 def pages(call: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dict[str, Any]]:
-    """The answers of a query or a scan, page by page; the next page is read when it is asked for."""
+    """Yields the answers of a query or a scan. Each page is read when it is needed."""
     while True:
         page = call(**arguments)
         yield page
@@ -36,7 +36,7 @@ def pages(call: Callable[..., dict[str, Any]], **arguments: Any) -> Iterator[dic
 
 
 def query_items(client: Any, table: str, condition: str, values: Mapping[str, Any], **arguments: Any) -> Iterator[Item]:
-    """The items that meet the key condition, on all pages, read consistently."""
+    """Yields the items of all pages that meet the key condition, read consistently."""
     for page in pages(
         client.query,
         TableName=table,

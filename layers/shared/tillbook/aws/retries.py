@@ -1,22 +1,22 @@
-"""Classification of AWS errors: which are temporary, and after which a write may have happened."""
+"""Classifies errors of AWS: which are temporary, and after which a write may have happened."""
 
 from __future__ import annotations
 
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as ConnectionFailure
 
-# Refused for now: nothing was written.
+# Codes of a call that was refused temporarily: nothing was written.
 REFUSED = frozenset(
     {
         "ThrottlingException", "ProvisionedThroughputExceededException", "RequestLimitExceeded",
         "LimitExceededException", "RequestThrottled", "OverLimit",
     }
 )  # fmt: skip
-# Unknown outcome: the write may have happened.
+# Codes of a call whose outcome is unknown: the write may have happened.
 UNSURE = frozenset(
     {"InternalServerError", "ServiceUnavailable", "RequestTimeout", "InternalFailure", "TransactionInProgressException"}
 )
-LOST = (HTTPClientError, ConnectionFailure)
+LOST = (HTTPClientError, ConnectionFailure)  # no answer was received: the outcome is unknown, too
 
 
 def error_code(error: BaseException) -> str:
@@ -24,10 +24,10 @@ def error_code(error: BaseException) -> str:
 
 
 def is_unsure(error: BaseException) -> bool:
-    """Whether a write may have happened in spite of the error.
+    """Returns whether a write may have happened in spite of the error.
 
-    A load balancer in front of a service answers 5xx without one of the service's codes; botocore then uses the status
-    as the code (`"503"`).
+    A load balancer in front of a service answers 5xx without a code of the service; botocore then uses the status as
+    the code (`"503"`).
     """
     if not isinstance(error, ClientError):
         return isinstance(error, LOST)
@@ -37,5 +37,5 @@ def is_unsure(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the error is temporary: another try may succeed."""
+    """Returns whether the error is temporary, so that another try may succeed."""
     return is_unsure(error) or error_code(error) in REFUSED

@@ -1,6 +1,6 @@
-"""Secrets that are needed in clear: SecureString parameters of Systems Manager, under `/tillbook/{stack}/`.
+"""Secrets for which storing a hash is not enough: SecureString parameters under `/tillbook/{stack}/`.
 
-They are encrypted with the AWS managed key of Systems Manager. Storing and reading them is free of charge.
+Systems Manager encrypts them with its AWS managed key. Storing and reading them is free of charge.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class Secrets:
     stack_name: str
 
     def get(self, name: str) -> str | None:
-        """The secret, or None if it does not exist."""
+        """Returns the secret, or None if it does not exist."""
         try:
             answer = self.client.get_parameter(Name=self._full(name), WithDecryption=True)
         except self.client.exceptions.ParameterNotFound:
@@ -25,7 +25,7 @@ class Secrets:
         return str(answer["Parameter"]["Value"])
 
     def put(self, name: str, value: str, *, overwrite: bool = True) -> None:
-        """Stores a secret. With `overwrite=False`, an existing value is kept."""
+        """Stores a secret. With `overwrite=False` an existing value remains."""
         try:
             self.client.put_parameter(Name=self._full(name), Value=value, Type="SecureString", Overwrite=overwrite)
         except self.client.exceptions.ParameterAlreadyExists:

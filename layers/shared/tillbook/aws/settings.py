@@ -1,7 +1,7 @@
-"""Settings from the environment, typed and read once. template.yaml sets every variable.
+"""Typed settings, read once from environment variables, which template.yaml sets.
 
-They are no pydantic model, since every function reads them and importing pydantic takes a third of a cold start
-(`make bench`).
+Settings is not a pydantic model, since every function reads the settings and importing pydantic takes a third of a cold
+start (`make bench`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Settings(NamedTuple):
 
 @cache
 def settings() -> Settings:
-    """The settings. Raises KeyError for a missing variable, ValueError for one that must be a number."""
+    """Returns the settings. Raises KeyError if a variable is missing, ValueError if a number cannot be parsed."""
     env = os.environ
     return Settings(
         ledger_table=env["LEDGER_TABLE"],
@@ -43,5 +43,5 @@ def settings() -> Settings:
 
 
 def event_bus() -> str:
-    """The name of the event bus. Only announce_changes has this variable."""
+    """Returns the name of the event bus. Only the function announce_changes has this variable."""
     return os.environ["EVENT_BUS"]

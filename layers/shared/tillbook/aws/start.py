@@ -1,6 +1,6 @@
-"""Shorter cold starts. The techniques are unusual; `make bench` compares their effect with bare boto3.
+"""Shortens cold starts, by unusual techniques. `make bench` compares their effect with plain boto3.
 
-`PLAIN_START=1` in the environment switches them all off.
+`PLAIN_START=1` in the environment switches all of them off.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 PLAIN = os.environ.get("PLAIN_START") == "1"
 _ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ  # set by Lambda itself
 
-# The services in use, so that botocore need not search 400 folders for each of them.
+# The services that are used. Without this list botocore would search its 400 folders for each client.
 _SERVICES = ["dynamodb", "events", "sqs", "ssm"]
-# The part of endpoints.json that botocore needs. Host names are derived from each service's endpoint rules, so the
-# other 1.2 MB of that file add nothing for these services.
+# The part of botocore's endpoints.json that is needed. Host names are derived from each service's endpoint rules, so
+# the other 1.2 MB of that file change nothing for these services.
 _COMMERCIAL = r"^(us|eu|ap|sa|ca|me|af|il|mx)\-\w+\-\d+$"
 _ENDPOINTS: dict[str, Any] = {
     "version": 3,
@@ -34,20 +34,20 @@ _ENDPOINTS: dict[str, Any] = {
 
 
 def begin() -> None:
-    """Stops garbage collection during imports, which create almost no garbage."""
+    """Stops garbage collection until the first answer, since imports create almost no garbage."""
     if _ON_LAMBDA and not PLAIN:
         gc.disable()
 
 
 def done() -> None:
-    """Starts garbage collection after the first answer, without the objects that exist by then: they are permanent."""
+    """Starts garbage collection after the first answer, without the objects that exist by then, which are permanent."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()
 
 
 def trim(session: Any) -> None:
-    """Makes a botocore session skip the search for services and endpoints that are not used here."""
+    """Makes a botocore session skip the search for services and endpoints that are not used."""
     region = session.get_config_variable("region")
     if PLAIN or not re.match(_COMMERCIAL, region or ""):
         return

@@ -1,8 +1,8 @@
-"""Logs and metrics by Powertools: JSON lines on stdout, without persons, bodies and e-mail addresses.
+"""Logs and metrics, written by Powertools as JSON lines on stdout, without persons, bodies and e-mail addresses.
 
 Metrics use CloudWatch's embedded metric format: CloudWatch reads them from the log, so publishing them needs no call.
-Their dimension `service` is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml), which alarms and the dashboard
-use, too.
+Their dimension `service` is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml), by which alarms and the
+dashboard select them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 class PrivateFormatter(LambdaPowertoolsFormatter):
-    """Logs an error's type and place without its text, which may quote a body. Values with an `@` are left out."""
+    """Logs an error's type and place, but not its text, which may quote a body. Leaves out fields that contain `@`."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.exc_info and record.exc_info[1] is not None:
@@ -53,7 +53,7 @@ def _described(error: BaseException) -> dict[str, str]:
 _to_json: Any = partial(json.dumps, default=str, separators=(",", ":"))
 logger = Logger(logger_formatter=PrivateFormatter(json_serializer=_to_json, utc=True, use_rfc3339=True))
 metrics = Metrics(namespace="Tillbook")
-# The function that serves files publishes no metric but its cold starts.
+# Functions that serve files publish no metrics except cold starts.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 
 
@@ -70,7 +70,7 @@ class Crashed(Exception):
 
 
 def observed(handler: Handler) -> Handler:
-    """Adds Lambda's context to each log line, publishes metrics, and keeps the texts of errors inside the handler."""
+    """Adds Lambda's context to each log line, publishes metrics, and replaces unexpected errors by Crashed."""
     inner: Handler = logger.inject_lambda_context(clear_state=True)(
         metrics.log_metrics(capture_cold_start_metric=True)(handler)
     )
@@ -84,7 +84,7 @@ def observed(handler: Handler) -> Handler:
             crashed = Crashed(type(error).__name__)
         finally:
             start.done()
-        # Raised outside the except block, so that the error has no context: Lambda would print the context, too.
+        # Raised outside the except block, so that the error has no __context__, which Lambda would log, too.
         raise crashed
 
     return guarded

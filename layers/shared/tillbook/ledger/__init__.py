@@ -1,1 +1,1 @@
-"""Orders, events, people and their LTV. This package is the only writer of the ledger table."""
+"""Orders, events, people and their lifetime value (LTV). Only this package writes the ledger table."""

@@ -1,4 +1,4 @@
-"""v3 events: a transaction applies one or many events of a scope, each exactly once."""
+"""Applies v3 events: one transaction applies one or several events of a scope, each exactly once."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from tillbook.rules.json_text import Json, dumps
 from tillbook.rules.order import Event, OrderState, flags_of, fold, place_of, stamp_of, step
 from tillbook.rules.packing import pack
 
-# Most events of a transaction. Each writes its order's head and at most two persons; DynamoDB's limit is 100 items.
+# The most events in a transaction. Each writes up to 4 items (event, head, two persons); DynamoDB's limit is 100 items.
 MAX_TOGETHER = 16
-_TRIES_TOGETHER = 3
+_TRIES_OF_A_GROUP = 3
 ERASED = "erased: received before the erasure of the person"
 ORDER_FULL = "order_full: the order has reached the limit of 1,000 events or 4 MB"
 KEY_REUSED = "idempotency_key_reused: an event with other content was applied under the same key"
 
 
 class Activity(NamedTuple):
-    """A v3 event on its way into the ledger.
+    """A v3 event that is to be applied to the ledger.
 
     Attributes:
         event_id: its identity within the order (rules.identity). request_id: id of the request that sent it.
         occurred, received: stamps (rules.times). position: its index in the batch.
         total, refund: in currency units. shipping, billing: match keys of its addresses; None if it has none.
-        person: None if it is voided (rules.order).
-        content_hash: hash of the content, if the event has an idempotency key: copies may then differ in content.
+        person: None for a voided event (rules.order).
+        content_hash: hash of the content if the event has an idempotency key, since events with the same key may
+            differ in content; otherwise empty.
         notes: warnings about its body.
     """
 
@@ -118,7 +119,7 @@ class Result(NamedTuple):
     flags: Sequence[str] = ()
 
 
-Erased = Callable[[Activity], bool]  # whether an erasure of its person removes the event
+Erased = Callable[[Activity], bool]  # returns whether an erasure of the event's person removes the event
 
 
 # ------------------------------------------------------------------ plans
@@ -127,15 +128,15 @@ Erased = Callable[[Activity], bool]  # whether an erasure of its person removes 
 def plan_apply(
     scope: Scope, heads: Mapping[str, ActivityHead], activities: Sequence[Activity], erased: Erased
 ) -> tuple[list[Change], list[Result]]:
-    """Plans the writes of new events of one or several orders.
+    """Plans the writes of new events of one or several orders. Returns a change of each order, a result of each event.
 
-    Of an erased event only the identity is written, so that the event stays erased when it is sent again.
+    For an erased event only its identity is written, so that the event stays erased when it is sent again.
     """
     changes: dict[str, Change] = {}
     results: list[Result] = []
     for activity in activities:
         key, event = activity.order_key, activity.event
-        change = changes.get(key) or _unchanged(scope, key, heads.get(key), activity)
+        change = changes.get(key) or _empty_change(scope, key, heads.get(key), activity)
         head, item, people = cast(ActivityHead, change.head), activity.item(scope), dict(change.people)
         size = head.bytes + counted_bytes(item.body, len(dumps(activity.body)))
         if size > MOST_BYTES_OF_ORDER:
@@ -148,7 +149,7 @@ def plan_apply(
             effects = effects_of(before.standing, after.standing)
             flags = flags_of(after, event)
             item = item._replace(effects=effects_text(effects), flags=" ".join(flags))
-            # The event is on its person's timeline, so the person becomes known even if no amount moves to them.
+            # The person's timeline shows the event, so the person's item is written even if no amount changes.
             if activity.person and (before.standing != after.standing or event.person != after.person):
                 people[event.person] = activity.person
             result = Result("applied", state=after, effects=effects, flags=flags)
@@ -159,14 +160,15 @@ def plan_apply(
     return list(changes.values()), results
 
 
-def _unchanged(scope: Scope, order_key: str, seen: ActivityHead | None, activity: Activity) -> Change:
+def _empty_change(scope: Scope, order_key: str, seen: ActivityHead | None, activity: Activity) -> Change:
+    """Returns a change of the activity's order that has no events yet."""
     head = seen or ActivityHead("", "")
     named = head._replace(provider=activity.provider, order_id=activity.order_id, writes=head.writes + 1)
     return Change(scope, order_key, seen, named)
 
 
 def result_of_repeat(stored: EventItem, activity: Activity, *, erased: bool) -> Result | None:
-    """The result of an event that is in the ledger already; None if its item has to change (plan_move)."""
+    """Returns the result of an event that is in the ledger already, or None if its item must change (plan_move)."""
     if stored.hash != activity.content_hash:
         return Result("failed", KEY_REUSED, original=stored.request)
     if not stored.stamp:
@@ -189,10 +191,10 @@ def plan_move(
     *,
     erased: bool,
 ) -> tuple[Change, Result]:
-    """Plans the move of `stored` to the earlier receipt of its copy `activity`, or its emptying if the copy is erased.
+    """Plans to give `stored` the earlier receipt of its copy `activity`, or to empty it if the copy is erased.
 
     `events` must have been read after `head`. Every write of an event also writes the head, so the condition that the
-    head is unchanged guarantees that the events are, too.
+    head is unchanged guarantees that the events are unchanged, too.
     """
     moved = stored.emptied() if erased else stored._replace(stamp=activity.stamp)
     after = fold(event.event for event in {**events, activity.event_id: moved}.values() if event.stamp)
@@ -209,7 +211,7 @@ def plan_move(
 def plan_empty(
     scope: Scope, order_key: str, head: ActivityHead, events: Mapping[str, EventItem], doomed: Sequence[str]
 ) -> Change:
-    """Plans the emptying of an erased person's events, whose ids are `doomed`. `events` is as in plan_move."""
+    """Plans to empty an erased person's events, whose ids are `doomed`. `events` must be read after `head`."""
     gone = set(doomed)
     after = fold(event.event for event_id, event in events.items() if event.stamp and event_id not in gone)
     writes = [EventWrite(event_id, events[event_id].emptied(), events[event_id]) for event_id in doomed]
@@ -224,7 +226,11 @@ def _with_state(head: ActivityHead, state: OrderState) -> ActivityHead:
 
 
 class Apply(Operation):
-    """Applies events of one scope, up to MAX_TOGETHER in a transaction. `results` holds the result of each."""
+    """Applies events of one scope, up to MAX_TOGETHER in a transaction.
+
+    `results` holds the result or the error of each event. Events are numbered by their index in `activities`: `_left`
+    are those without a result, `_group` are those of the current transaction.
+    """
 
     def __init__(self, scope: Scope, activities: Sequence[Activity], erased: Erased):
         self.scope, self.activities, self.erased = scope, activities, erased
@@ -242,13 +248,14 @@ class Apply(Operation):
         raced = {name: cast(ActivityHead, head_of(item)) for name, item in found.items() if "!" not in name}
         self._heads = (self._read_heads() if self._heads is None else self._heads) | raced
         if tried := [number for number in self._group if number in self._left]:
-            # After several conflicts each event is tried alone, the others first: one busy order delays no other.
+            # After several conflicts each event is tried alone, and the group's events last, so that an order that
+            # many writers change does not delay other orders.
             self._refused += 1
-            if self._refused >= _TRIES_TOGETHER:
+            if self._refused >= _TRIES_OF_A_GROUP:
                 self._most = 1
                 self._left = [number for number in self._left if number not in tried] + tried
         self._plan_group()
-        while self._left and not self._changes:  # every event of the group is settled without a write
+        while self._left and not self._changes:  # every event of the group has a result without a write
             self._plan_group()
         return self.store.transaction(self._changes)
 
@@ -261,7 +268,7 @@ class Apply(Operation):
         self._group, self._planned = [], []
         for number, result in zip(group.values(), planned, strict=True):
             if result.reason == ORDER_FULL:
-                self._done(number, self._repeat_or(result, self.activities[number]))
+                self._done(number, self._result_if_full(result, self.activities[number]))
             else:
                 self._group.append(number)
                 self._planned.append(result)
@@ -273,7 +280,7 @@ class Apply(Operation):
         self._group, self._refused = [], 0
 
     def failed(self, error: ClientError) -> None:
-        """One event of the group can never be written (its item is too large). Trying each alone finds it."""
+        """Records the error of a single event. After a larger group, each event is tried alone to find the cause."""
         if len(self._group) == 1:
             self._done(self._group[0], error)
         self._most, self._group = 1, []
@@ -283,15 +290,15 @@ class Apply(Operation):
         self._left.remove(number)
 
     def _read_heads(self) -> dict[str, ActivityHead]:
-        """Reads the orders' heads, except those of placed events, which mostly begin their order.
+        """Reads the orders' heads, except for placed events, since a placed event is usually the first of its order.
 
         If such an order has a head after all, the failed condition returns it.
         """
         keys = dict.fromkeys(activity.order_key for activity in self.activities if activity.action != "placed")
         return cast(dict[str, ActivityHead], self.store.heads(self.scope, list(keys), self.retries))
 
-    def _repeat_or(self, full: Result, activity: Activity) -> Result:
-        """The result of an event for a full order, which may contain the event already."""
+    def _result_if_full(self, full: Result, activity: Activity) -> Result:
+        """Returns `full`, the result of an event for a full order, unless the order contains the event already."""
         stored = self.store.event(self.scope, activity.order_key, activity.event_id, self.retries)
         return self._repeat(activity, stored) if stored else full
 
@@ -302,8 +309,8 @@ class Apply(Operation):
 class Repeat(Operation):
     """Handles a copy of an event that is in the ledger already.
 
-    Two things can change: the copy that was received first decides the event's place in the order of events, and the
-    event is erased if any copy is.
+    The copy may change the event in two ways: the copy that was received first decides the event's place in the order
+    of events, and the event is erased if any of its copies is.
     """
 
     result: Result
@@ -317,7 +324,7 @@ class Repeat(Operation):
         if self._done:
             return None
         place = self.scope, self.activity.order_key
-        # A current scope deletes nothing, so event and head exist. Both are read again if a move is refused.
+        # Nothing is deleted in a current scope, so event and head exist. Both are read again if a move is refused.
         stored = self._stored or cast(EventItem, self.store.event(*place, self.activity.event_id, self.retries))
         self._stored = None
         if result := result_of_repeat(stored, self.activity, erased=self.erased):

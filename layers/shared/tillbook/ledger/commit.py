@@ -1,4 +1,4 @@
-"""The one loop that changes the ledger: an operation reads and plans, the loop writes and retries."""
+"""The loop that makes all changes of the ledger: an operation reads and plans, the loop writes and retries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tillbook.rules.errors import Unavailable
 
 # Reasons of a cancelled transaction after which another try may succeed.
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None", "ConditionalCheckFailed"}
-# The attributes of events from which an order's state is computed: bodies and notes are not needed.
+# The attributes of events without those, such as the body, that the computation of an order's state does not need.
 _LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "flags", "notes")))
 Found = Mapping[str, Item]  # the stored items for which conditions failed, by sort key
 
@@ -39,9 +39,9 @@ class Retries:
         self._pace, self._deadline, self._count = pace, deadline, 0
 
     def at_once(self) -> None:
-        """Allows a first retry without a pause, since a failed condition returned the current item.
+        """Pauses before a retry after a failed condition, except before the first retry of the operation.
 
-        Later retries wait. Raises Unavailable.
+        The failed condition returned the current item, so a first retry probably succeeds. Raises Unavailable.
         """
         if self._count:
             self.wait()
@@ -57,7 +57,7 @@ class Retries:
 
 
 class Unanswered(Exception):
-    """There was no answer: the transaction may have been written, may be written later, or never."""
+    """Raised if a transaction got no answer: it may have been written, may be written later, or never."""
 
 
 class Operation:
@@ -68,18 +68,18 @@ class Operation:
     unanswered = False  # whether an earlier try may have been written, or may still be
 
     def plan(self, found: Found) -> Transaction | None:
-        """The next transaction; None when all is done. `found`: items for which conditions of the last try failed."""
+        """Returns the next transaction, or None at the end. `found`: items whose conditions failed in the last try."""
         raise NotImplementedError
 
     def written(self) -> None:
-        """Called when the last plan was written."""
+        """Is called after the planned transaction was written."""
 
     def failed(self, error: ClientError) -> None:
-        """Called when the last plan can never be written. Raises the error unless the operation can continue."""
+        """Is called if the planned transaction can never be written. Raises the error if the operation must end."""
         raise error
 
 
-O = TypeVar("O", bound=Operation)  # noqa: E741 - of an operation
+O = TypeVar("O", bound=Operation)  # noqa: E741 - the type of an operation
 
 
 @dataclass
@@ -92,9 +92,10 @@ class Store:
     on_conflict: Callable[[], None] = lambda: None  # called when another writer changed a head first
 
     def run(self, operation: O, deadline: float | Retries) -> O:
-        """Runs an operation to its end. Raises Unavailable if there is not enough time; it may then be run again.
+        """Runs an operation to its end and returns it. Raises Unavailable if there is not enough time.
 
-        `deadline` is in seconds of the pace's clock, or is the Retries of the operation that this one is part of.
+        The operation may then be run again. `deadline` is in seconds of the pace's clock, or is the Retries of the
+        operation that this one is part of.
         """
         retries = deadline if isinstance(deadline, Retries) else Retries(self.pace, deadline)
         operation.store, operation.retries = self, retries
@@ -122,8 +123,9 @@ class Store:
         return transaction(self.table, changes) if changes else None
 
     def transact(self, writes: list[dict[str, Any]]) -> list[Item | None] | None:
-        """Writes a transaction. Returns None if it was written, else the item for which each write's condition failed.
+        """Writes a transaction. Returns None if it was written, else the items for which conditions failed.
 
+        The list has an entry for each write, None if there is no such item; it is empty if the call was throttled.
         Raises Unanswered, and ClientError for a transaction that no retry can write.
         """
         try:
@@ -145,7 +147,7 @@ class Store:
     # ----------------------------------------------------------------- reads
 
     def read(self, retries: Retries, call: Callable[..., Any], **arguments: Any) -> Any:
-        """The answer to a read, which is repeated after temporary errors until the deadline."""
+        """Returns the answer to a read, which is repeated after temporary errors until the deadline."""
         while True:
             try:
                 return call(**arguments)
@@ -174,7 +176,7 @@ class Store:
     def events(
         self, scope: Scope, order_key: str, retries: Retries, *, light: bool = False, **options: Any
     ) -> Iterator[tuple[str, EventItem]]:
-        """(event id, event) of each event of an order, emptied ones too; `light` leaves out the bodies."""
+        """Yields (event id, event) of each event of an order, also emptied ones. `light` leaves out the bodies."""
         values = {":pk": scope.event_key(order_key, "")["pk"], ":order": event_name(order_key, "")}
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :order)",
@@ -187,7 +189,7 @@ class Store:
             yield str(item["sk"]).partition("!")[2], event_of(item)
 
     def query(self, retries: Retries, arguments: dict[str, Any]) -> Iterator[Item]:
-        """The items of all pages; the next page is read when its first item is needed."""
+        """Yields the items of all pages. Each page is read when its first item is needed."""
         while True:
             page = self.read(retries, self.client.query, **arguments)
             yield from map(plain_item, page["Items"])

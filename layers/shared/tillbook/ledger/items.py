@@ -1,10 +1,11 @@
 """The items of the ledger table. Every key and every attribute of the table is declared here.
 
 A scope `{account}/{o|s}{generation}` is a separate ledger: all orders of one source of an account since its last purge.
+`o` is the Orders API (v1), `s` is Shopper Activity (v3).
 
 The docstring of each item's class gives its key. The orders of a scope are spread over 16 buckets, which allow
 16 x 1,000 write units a second before DynamoDB splits them further, and let all orders be read without an index.
-Reading the heads of orders reads no events.
+Heads and events are in different partitions, so reading the heads of orders reads no events.
 """
 
 from __future__ import annotations
@@ -21,21 +22,22 @@ from tillbook.rules.order import NO_RECORDS, AudienceRecords, Event, OrderState,
 from tillbook.rules.times import uuid7
 
 BUCKETS, PERSON_PARTITIONS = 16, 256
-TIMELINE = "timeline"  # index over events: `timeline`, `stamp`
-PERSON = "person"  # index over heads: `person_key`, `ordered_at`
+TIMELINE = "timeline"  # index over events, with the keys `timeline` and `stamp`
+PERSON = "person"  # index over heads, with the keys `person_key` and `ordered_at`
 # The limit of an order: 4 MB of events. Each event counts as 4 KiB or more, so an order has at most 1,000 events.
 MOST_BYTES_OF_ORDER, LEAST_BYTES_OF_EVENT = 4_096_000, 4096
-_JSON_PER_BYTE = 8  # bytes of JSON that one stored byte may hold before the length of the JSON counts instead
-MATCH_INDEXES = {"shipping": "shipping_key", "billing": "billing_key", "customer": "customer_key"}  # over heads
+_JSON_PER_BYTE = 8  # bytes of JSON that count as one byte of an event
+# Indexes over heads, and their keys.
+MATCH_INDEXES = {"shipping": "shipping_key", "billing": "billing_key", "customer": "customer_key"}
 
 
 def bucket_of(order_key: str) -> int:
-    # The first of the 22 characters carries 6 random bits of the hash.
+    # The first of the order key's 22 characters carries 6 random bits of the hash.
     return ord(order_key[0]) % BUCKETS
 
 
 def version_name(version: int) -> str:
-    """The event id of a v1 order's version; such ids sort by number."""
+    """Returns the event id of a v1 order's version. Such ids sort by number."""
     return f"{version:08d}"
 
 
@@ -52,7 +54,7 @@ class Scope(NamedTuple):
 
     @classmethod
     def of(cls, pk: str) -> Scope:
-        """The scope that an item's partition key names."""
+        """Returns the scope that an item's partition key begins with."""
         account, scope, *_ = pk.split("/")
         source: Source = "orders_api" if scope[0] == "o" else "shopper_activity"
         return cls(account, source, int(scope[1:]))
@@ -73,15 +75,15 @@ class Scope(NamedTuple):
         return {"pk": f"{self.name}/p/{person[:2]}", "sk": person}
 
     def timeline(self, person: str) -> str:
-        """The partition key of a person in the indexes over events and heads; empty for nobody."""
+        """Returns the partition key of a person in the indexes over events and heads; empty for nobody."""
         return f"{self.name}/p/{person}" if person else ""
 
     def match(self, match_key: str) -> str:
-        """The partition key of an address or a customer id in the indexes over heads."""
+        """Returns the partition key of an address or a customer id in the indexes over heads."""
         return f"{self.name}/{match_key}"
 
     def partitions(self, part: int = 0, parts: int = 1) -> list[str]:
-        """The partition keys of events, heads and people; all of them, or the `part`-th of `parts` equal parts."""
+        """Returns the partition keys of events, heads and people: all, or the `part`-th (from 0) of `parts` parts."""
         orders = [f"{self.name}/{kind}/{bucket:x}" for kind in "eh" for bucket in range(part, BUCKETS, parts)]
         people = [self.people(number) for number in range(part, PERSON_PARTITIONS, parts)]
         return orders + people
@@ -92,17 +94,20 @@ def event_name(order_key: str, event_id: str) -> str:
 
 
 def order_key_of(sk: str) -> str:
-    """The order key in the sort key of a head or an event."""
+    """Returns the order key in the sort key of a head or an event."""
     return sk.partition("!")[0]
 
 
 def counted_bytes(body: bytes, json_length: int) -> int:
-    """Bytes of an event that count towards MOST_BYTES_OF_ORDER. `body` is packed, `json_length` its length unpacked."""
+    """Returns the bytes by which an event counts towards MOST_BYTES_OF_ORDER.
+
+    `body` is packed; `json_length` is the length of the unpacked body.
+    """
     return max(LEAST_BYTES_OF_EVENT, len(body), json_length // _JSON_PER_BYTE)
 
 
 def _indexed(scope: Scope, customer: AudienceRecords, person: str) -> Item:
-    """The attributes of a head that are indexed. An address that is both shipping and billing is indexed once."""
+    """Returns a head's attributes for audiences and indexes. If both addresses are the same, one is indexed."""
     keys = {"shipping_key": customer.shipping, "billing_key": customer.billing, "customer_key": customer.customer}
     if customer.billing == customer.shipping:
         keys["billing_key"] = ""
@@ -117,11 +122,13 @@ class ActivityHead(NamedTuple):
 
     Attributes:
         provider, order_id: as the shop sent them.
-        writes: how often this head was written. It only grows, since a current scope deletes no head.
-        bytes: size of the events, emptied ones too (counted_bytes).
-        The fields of rules.order.OrderState. An order without any event left has `writes` and `bytes` only.
+        writes: how often this head was written. It only grows, since no head of a current scope is deleted.
+        bytes: size of all events, also emptied ones (counted_bytes).
+        state: stored as the fields of rules.order.OrderState. If all events are emptied, the item has `writes` and
+            `bytes` only.
         contribution: total minus refunds, in currency units.
-        records, shipping_key, billing_key: index the order in its audience. person_key: indexes it by its person.
+        records: number of the order's records in its audience. shipping_key, billing_key: find it by an address.
+        person_key: finds it by its person.
     """
 
     provider: str
@@ -163,13 +170,13 @@ class OrderHead(NamedTuple):
 
     Attributes:
         order_id: as the shop sent it. id: our own id of this submission.
-        writes, bytes: as in ActivityHead. version: number of the newest version. born: number of the first version.
-        received: when the newest version was received, or an earlier version if that was received later.
+        writes, bytes: as in ActivityHead. version: number of the newest version. born: number of the version that
+            submitted the order. received: the latest time at which a version was received.
         digest: hash of the submission. deleted: whether the order was deleted or erased.
         ordered_at: the order's date. added_at: when it was submitted.
         person: our own id, empty for nobody. currency, contribution: the amount that the order adds to their LTV.
-        records, shipping_key, billing_key, customer_key: index the order in its audience.
-        person_key: indexes it by its person.
+        records, shipping_key, billing_key, person_key: as in ActivityHead.
+        customer_key: finds the order by its customer id.
     """
 
     order_id: str = ""
@@ -201,7 +208,7 @@ class OrderHead(NamedTuple):
 
 Head = ActivityHead | OrderHead
 
-# The attributes that heads may have. A newer version of this code may have added others.
+# The attributes of heads that this version of the code knows. A newer version may have added others.
 HEAD_ATTRIBUTES = frozenset(
     {"pk", "sk", "records", "person_key", *MATCH_INDEXES.values()}
     | {*ActivityHead._fields, *OrderHead._fields, *OrderState._fields}
@@ -226,11 +233,11 @@ class EventItem(NamedTuple):
         request: id of the request that wrote it.
         hash: hash of the content of a v3 event with an idempotency key.
         stamp: place in the timeline (rules.order.stamp_of). timeline: the person's timeline; absent for nobody.
-        action: as in rules.order.ACTIVITY_NAMES. body: packed (rules.packing).
-        total, refund, currency, shipping, billing: of a v3 event, as in rules.order.Event.
-        id: our own id of the order, in a version of a v1 order.
-        effects: the changes of LTV when it was applied (rules.effects).
-        flags: rules.order.flags_of when it was applied, separated by spaces. notes: warnings about its body, as JSON.
+        action: a key of rules.order.ACTIVITY_NAMES. body: packed (rules.packing).
+        total, refund, currency, shipping, billing: set for a v3 event only, as in rules.order.Event.
+        id: our own id of the order, set for a version of a v1 order only.
+        effects: the changes of LTV when the event was applied (rules.effects).
+        flags: rules.order.flags_of at that time, separated by spaces. notes: warnings about the body, as JSON.
     """
 
     request: str
@@ -264,7 +271,7 @@ class EventItem(NamedTuple):
         return list(loads(self.notes)) if self.notes else []
 
     def emptied(self) -> EventItem:
-        """The event without its content. Its identity is kept, so that a copy of the event changes nothing."""
+        """Returns the event without its content. The item remains, so that a copy of the event changes nothing."""
         return EventItem(self.request, self.hash)
 
     def item(self, scope: Scope, order_key: str, event_id: str) -> Item:
@@ -276,7 +283,7 @@ def event_of(item: Item) -> EventItem:
 
 
 def event_key_of(scope: Scope, order_key: str, stamp: str) -> Item:
-    """The key of the v3 event of an order that has a stamp."""
+    """Returns the key of the v3 event that has this stamp."""
     return scope.event_key(order_key, event_id_of(stamp))
 
 
@@ -287,9 +294,9 @@ class PersonItem(NamedTuple):
 
     Attributes:
         kind, value: as in rules.identity.Person.
-        token: new with each write; contains the cause of the write (token_of).
-        `USD`: sum of the contributions of their orders in USD. `#USD`: number of those orders. `*` is used in place of
-            a currency for orders in the account's currency.
+        token: is replaced by each write; contains the cause of the write (token_of).
+        `USD`: sum of the contributions of their orders in USD. `#USD`: number of those orders. `*` and `#*`: the same
+            for orders without a currency, which are in the account's currency.
     """
 
     kind: str
@@ -299,7 +306,7 @@ class PersonItem(NamedTuple):
 
     @property
     def orders(self) -> dict[str, int]:
-        """The number of orders by currency, without currencies in which the person has none."""
+        """The number of orders by currency. Currencies in which the person has no orders are left out."""
         return {name[1:]: int(count) for name, count in self.cells.items() if name[0] == "#" and count}
 
     def amount(self, currency: str) -> Decimal:
@@ -315,19 +322,19 @@ def person_of(item: Item) -> PersonItem:
 
 
 def cells_of(standing: Standing, sign: int) -> Iterator[tuple[str, Decimal]]:
-    """(attribute, amount) that an order adds to its person's item; with `sign` -1, that it subtracts."""
+    """Yields (attribute, amount) pairs that an order adds to its person's item; negative amounts with `sign` -1."""
     currency = standing.currency or "*"
     yield currency, EXACT.multiply(standing.amount, Decimal(sign))
     yield f"#{currency}", Decimal(sign)
 
 
 def token_of(order_key: str, event_id: str) -> str:
-    """A new token of a person: the order and event that caused the write (the last of several), and 48 random bits."""
+    """Returns a new token of a person: the order and the (last) event that caused the write, and 48 random bits."""
     return f"{event_name(order_key, event_id)}!{uuid7()[-12:]}"
 
 
 class Cause(NamedTuple):
-    """The cause of a write of a person. `event_id` is empty if an order was corrected without an event."""
+    """The cause of a write of a person's item. `event_id` is empty if a rebuild corrected the order's head only."""
 
     order_key: str
     event_id: str

@@ -1,7 +1,7 @@
 """The only writer of orders, their events and LTV.
 
 Every call may be repeated. Deadlines are in seconds of the pace's clock; every call raises Unavailable if there is not
-enough time. Modules that v1 requests do not need are imported on use, so that their functions start sooner.
+enough time. Modules that v1 requests do not need are imported on use, so that the functions of v1 start sooner.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ledger(Store):
     ) -> list[Result | Exception]:
         """Applies v3 events, each exactly once, many in one transaction. Returns the result or the error of each.
 
-        `erased` says whether an erasure removes an event: only its identity is written then.
+        `erased` returns whether an erasure removes an event; only the identity of such an event is written.
         """
         from tillbook.ledger.activities import Apply
 
@@ -46,14 +46,14 @@ class Ledger(Store):
     def edit(
         self, request: V1Request, order_id: str, revise: Callable[[dict[str, Json]], Document], deadline: float
     ) -> V1Order:
-        """Replaces an order's body by the document that `revise` returns for it, if the body changes.
+        """Replaces an order's body by the document that `revise` returns for it. Writes nothing if they are equal.
 
         `revise` may be called several times; its exceptions are passed on. Raises NotFound.
         """
         return self.run(Edit(request, order_id, revise), deadline).answer
 
     def delete(self, request: V1Request, order_id: str, deadline: float) -> V1Order:
-        """Deletes an order and returns it as it was. Raises NotFound."""
+        """Deletes an order. Returns its last state before the deletion. Raises NotFound."""
         return self.run(Delete(request, order_id), deadline).answer
 
     def empty(
@@ -61,7 +61,8 @@ class Ledger(Store):
     ) -> tuple[int, bool]:
         """Empties the events of an order that name a person and were received up to `cut`.
 
-        Returns the number of emptied events, and whether none is left.
+        Returns the number of emptied events, and whether no such event is left. `may_go_on` returns whether to
+        continue after a transaction.
         """
         from tillbook.ledger.upkeep import Empty
 
@@ -69,7 +70,7 @@ class Ledger(Store):
         return operation.emptied, operation.through
 
     def forget(self, scope: Scope, person: str, deadline: float) -> bool:
-        """Deletes a person without orders and activities. Returns whether the person is deleted."""
+        """Deletes a person who has no orders and no activities. Returns whether the person no longer exists."""
         from tillbook.ledger.upkeep import Forget
 
         return self.run(Forget(scope, person), deadline).result
@@ -81,7 +82,7 @@ class Ledger(Store):
         return self.run(Rebuild(scope, order_key, document_of), deadline).changed
 
     def sweep(self, partition: str, may_go_on: Callable[[], bool], deadline: float) -> tuple[int, bool]:
-        """Deletes a partition of a purged scope. Returns the number of deleted items, and whether none is left."""
+        """Deletes the items of a partition of a purged scope. Returns how many it deleted, and whether none is left."""
         from tillbook.ledger.upkeep import sweep
 
         return sweep(self, partition, may_go_on, Retries(self.pace, deadline))

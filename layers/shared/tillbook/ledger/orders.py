@@ -1,4 +1,4 @@
-"""v1 orders: each submission, edit and deletion writes a version of its order."""
+"""Submits, edits and deletes v1 orders. Each change writes a new version of its order."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from tillbook.rules.order import NO_RECORDS, AudienceRecords, Standing, received
 from tillbook.rules.packing import pack, unpack
 
 ORDER_FULL = "order_full: this order_id has reached the limit of 1,000 versions or 4 MB."
-# The fields of a deleted order that the timeline shows. The version before the deletion has the body.
+# The fields of a deleted order that the timeline shows. The version before the deletion has the whole body.
 _OUTLINE = ("order_id", "currency", "total", "order_date")
 
 
 class Document(NamedTuple):
-    """One version of a v1 order: the normalised body, its person, and the total that counts towards their LTV."""
+    """One version of a v1 order: the normalised body, its person, and the total that counts in that person's LTV."""
 
     order_id: str
     body: dict[str, Json]
@@ -54,10 +54,11 @@ class V1Request(NamedTuple):
     """The request that writes a version.
 
     Attributes:
-        scope: the scope that is current, read after `received` (a stamp). id: of the request.
+        scope: the current scope; it must be read after `received`. id: id of the request.
+        received: when the request was received (a stamp).
         cuts: reads the cuts of erasures of people (our own ids), after `received`. A version that names a person and
-            was received up to their cut is erased; "" is no cut.
-        notes: warnings about the body, kept with the version.
+            was received up to the person's cut is erased. The cut is "" for a person without an erasure.
+        notes: warnings about the body, which are stored with the version.
     """
 
     scope: Scope
@@ -85,9 +86,9 @@ def plan_version(
 ) -> Change:
     """Plans the next version of an order.
 
-    `head` is the order's next head, without its counts and receipt; `named` is the head that gives the timeline and
-    the id for the version; `person` becomes known. `before` is the contribution of the version before. A version
-    counts as received no earlier than the version before, so an erasure always removes the first versions of an order.
+    `head` is the order's next head; this function sets its counts and its receipt. `named` is the head whose person and
+    id the version gets. The item of `person` is written. `before` is the contribution of the version before. A version
+    counts as received no earlier than the version before, so the versions received up to a cut are the first ones.
     """
     received = max(request.received, seen.received if seen else "")
     version = seen.version + 1 if seen else 1
@@ -109,7 +110,7 @@ def plan_version(
 
 
 def head_for(scope: Scope, document: Document, head: OrderHead) -> OrderHead:
-    """`head` with the values of a document."""
+    """Returns `head` with the values of a document."""
     return head._replace(
         order_id=document.order_id,
         ordered_at=document.occurred,
@@ -123,22 +124,22 @@ def head_for(scope: Scope, document: Document, head: OrderHead) -> OrderHead:
 def plan_empty(
     scope: Scope, key: str, head: OrderHead, events: Mapping[str, EventItem], doomed: Sequence[str]
 ) -> Change:
-    """Plans the emptying of an erased person's versions, whose names are `doomed`.
+    """Plans to empty an erased person's versions, whose names are `doomed`.
 
-    If the newest version is among them, the order is deleted. If the submission is, its digest is removed, too, since
-    the submitted content is no longer known.
+    If the newest version is among them, the order is deleted. If the submitted version is among them, the digest is
+    removed, since the submitted content is no longer known.
     """
     after = head._replace(writes=head.writes + 1)
     if version_name(head.version) in doomed:
-        after = gone(after)
+        after = deleted_head(after)
     elif version_name(head.born) in doomed:
         after = after._replace(digest="")
     writes = [EventWrite(name, events[name].emptied(), events[name]) for name in doomed]
     return Change(scope, key, head, after, writes)
 
 
-def gone(head: OrderHead) -> OrderHead:
-    """The head of a deleted order. It keeps the counts, so that a later order under the same id is a new one."""
+def deleted_head(head: OrderHead) -> OrderHead:
+    """Returns the head of the order after its deletion. It keeps the counts, which later submissions continue."""
     return OrderHead(writes=head.writes, bytes=head.bytes, version=head.version, received=head.received, deleted=True)
 
 
@@ -148,8 +149,9 @@ def gone(head: OrderHead) -> OrderHead:
 class _Write(Operation):
     """A call of the Orders API, and its `answer`.
 
-    After a try without an answer, the call looks for its own version. The result is reliable: a current scope deletes
-    nothing, and if the version is not there, the late try is refused as soon as another write is made.
+    After a try without a response, the call looks for the version that this try may have written. If there is none, the
+    try may still arrive late, but it and the next try cannot both be written: the first to arrive changes the head, so
+    the other one fails its condition.
     """
 
     answer: V1Order
@@ -166,7 +168,7 @@ class _Write(Operation):
             return None
         item = found.get(self.key)
         head = head_of(item) if item else self.store.head(self.scope, self.key, self.retries)
-        if self.unanswered:  # after the head was read: a try that arrives later fails the head's condition
+        if self.unanswered:  # this must follow the read of the head: a try that arrives later changes the head
             sent = self.request.id, self.request.received
             mine = written_version(self.store, self.scope, self.key, *sent, self.retries)
             if mine is not None:
@@ -183,17 +185,17 @@ class _Write(Operation):
         return self.store.transaction([change])
 
     def change(self, head: OrderHead | None) -> Change | None:
-        """Plans the change of the head and sets `answer`; None if nothing is to be written. Raises a Problem."""
+        """Plans the change and sets `answer`. Returns None if nothing is to be written. Raises a Problem."""
         raise NotImplementedError
 
     def written(self) -> None:
         self.answer, self._done = self._answers[self._version], True
 
     def exists(self, head: OrderHead | None, *people: str) -> bool:
-        """Whether the order exists: it is not deleted, and its newest version is not erased.
+        """Returns whether the order exists: it is not deleted, and its newest version is not erased.
 
-        Raises Unavailable if the order's person, or one of `people`, is being erased: the request was received up to
-        the cut of the erasure, so the two are concurrent.
+        Raises Unavailable if the request was received up to the cut of an erasure of the order's person or of one of
+        `people`: the request and the erasure are concurrent.
         """
         named = {person for person in (*people, head.person if head else "") if person}
         cuts = self.request.cuts(named) if named else {}
@@ -202,14 +204,14 @@ class _Write(Operation):
         return head is not None and not head.deleted and head.received > cuts.get(head.person, "")
 
     def current(self, head: OrderHead | None) -> tuple[OrderHead, dict[str, Json]]:
-        """The existing order and its body. Raises NotFound."""
+        """Returns the order's head and its current body. Raises NotFound if the order does not exist."""
         body = self.body_of(head.version) if head is not None and self.exists(head) else None
         if head is None or body is None:
             raise NotFound("There is no such order.")
         return head, body
 
     def body_of(self, version: int) -> dict[str, Json] | None:
-        """The body of a version; None if the version was emptied."""
+        """Returns the body of a version, or None if the version was emptied."""
         event = self.store.event(self.scope, self.key, version_name(version), self.retries)
         return unpack(event.body) if event and event.body else None
 
@@ -245,7 +247,7 @@ class Submit(_Write):
 
 
 class Edit(_Write):
-    """`revise` returns the next version of the body. It is called again if another write came first."""
+    """Edits an order. `revise` returns the next version of a body; it is called again after a conflict."""
 
     def __init__(self, request: V1Request, order_id: str, revise: Callable[[dict[str, Json]], Document]):
         super().__init__(request, order_id)
@@ -282,7 +284,7 @@ class Delete(_Write):
             self.request,
             self.key,
             seen,
-            gone(seen),
+            deleted_head(seen),
             "deleted",
             outline,
             named=seen,
@@ -295,7 +297,10 @@ class Delete(_Write):
 def written_version(
     store: Store, scope: Scope, key: str, request_id: str, received: str, retries: Retries
 ) -> tuple[str, EventItem] | None:
-    """(name, version) that a request wrote, or None. The search ends at a version received before the request."""
+    """Returns the (name, version) that a request wrote, or None.
+
+    Searches from the newest version back to one that was received before the request.
+    """
     for name, event in store.events(scope, key, retries, ScanIndexForward=False, Limit=4):
         if event.request == request_id:
             return name, event

@@ -1,5 +1,5 @@
-"""Maintenance of the ledger: erasing a person from an order, deleting a person without orders, computing an order's
-head again from its events, and deleting purged scopes."""
+"""Maintenance of the ledger: erases a person from an order, deletes a person without orders, computes an order's head
+again from its events, and deletes purged scopes."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from tillbook.rules.json_text import Json
 from tillbook.rules.order import fold, received_of
 from tillbook.rules.packing import unpack
 
-MOST_EVENTS = 90  # most events of a transaction, whose limit is 100 items
-MOST_BYTES = 3_000_000  # most bytes of bodies in a transaction, whose limit is 4 MB
+MOST_EVENTS = 90  # in a transaction; DynamoDB's limit is 100 items
+MOST_BYTES = 3_000_000  # of bodies in a transaction; DynamoDB's limit is 4 MB
 DocumentOf = Callable[[dict[str, Json]], Document]
 
 
 class Empty(Operation):
     """Empties the events of an order that name a person and were received up to `cut` (a stamp).
 
-    The order is read once, and again if another write came first. `may_go_on` is called before each transaction;
-    `through` says whether no such event is left.
+    The order is read once, and again after a conflict with another writer. `may_go_on` is called before each
+    transaction. `through` is True if no such event is left.
     """
 
     def __init__(self, scope: Scope, order_key: str, person: str, cut: str, may_go_on: Callable[[], bool]):
@@ -49,7 +49,7 @@ class Empty(Operation):
         self._known = False
 
     def plan(self, found: Found) -> Transaction | None:
-        if not self._known:  # the first time, or the last plan was not written
+        if not self._known:  # at the first call, or if the planned transaction was not written
             self._head = self.store.head(self.scope, self.key, self.retries)
             self._events = dict(self.store.events(self.scope, self.key, self.retries, light=True))
         doomed = [i for i, e in self._events.items() if e.person == self.person and received_of(e.stamp) <= self.cut]
@@ -72,7 +72,7 @@ class Empty(Operation):
 
 
 class Forget(Operation):
-    """Deletes a person without orders and activities. `result` says whether the person is deleted."""
+    """Deletes a person who has no orders and no activities. `result` is True if the person no longer exists."""
 
     def __init__(self, scope: Scope, person: str):
         self.scope, self.person, self.result = scope, person, False
@@ -88,7 +88,7 @@ class Forget(Operation):
         self.result = True
 
     def _has_activity(self) -> bool:
-        # The index is slightly behind the table, so each listed event is read: it may be emptied already.
+        # The index is slightly behind the table, so it may list events that are emptied already.
         timeline = self.scope.timeline(self.person)
         arguments: dict[str, Any] = {
             "TableName": self.store.table, "IndexName": TIMELINE, "Limit": 25,
@@ -102,9 +102,10 @@ class Forget(Operation):
 
 
 class Rebuild(Operation):
-    """Computes an order's head again from its events, and writes the head if it differs. `changed` says whether it did.
+    """Computes an order's head and match keys again from its events, and writes them if they differ.
 
-    Usually nothing differs: a rebuild corrects heads that an older version of this code wrote.
+    `changed` is True if something was written. Usually nothing differs: a rebuild corrects what an older version of
+    this code wrote.
     """
 
     def __init__(self, scope: Scope, order_key: str, document_of: DocumentOf):
@@ -118,7 +119,7 @@ class Rebuild(Operation):
         change = self._activities(head) if isinstance(head, ActivityHead) else self._order(head)
         if change is None:
             return None
-        # Both are compared as DynamoDB returns them: it keeps 10.0 as 10.
+        # Both heads are compared in the form that DynamoDB returns: it returns 10.0 as 10.
         fresh = plain_item(raw(change.head.item(self.scope, self.key))) | {"writes": item["writes"]}
         same = fresh == {name: value for name, value in item.items() if name in HEAD_ATTRIBUTES}
         return None if same and not change.events else self.store.transaction([change])
@@ -139,13 +140,13 @@ class Rebuild(Operation):
         state = fold(event.event for event in renewed.values())
         writes = [EventWrite(i, new, events[i]) for i, new in renewed.items() if new != events[i]]
         fitting = _fitting(writes)
-        # The head is changed together with the last of its events.
+        # If the changed events take several transactions, the new state is written with the last of them.
         fresh = head._replace(state=state) if len(fitting) == len(writes) else head
         return Change(self.scope, self.key, head, fresh._replace(writes=head.writes + 1), fitting)
 
 
 def _fitting(writes: list[EventWrite]) -> list[EventWrite]:
-    """The longest prefix of `writes` that fits one transaction; at least one write."""
+    """Returns the longest prefix of `writes` that fits one transaction, with at least one write if there is any."""
     size = 0
     for index, write in enumerate(writes[:MOST_EVENTS]):
         size += len(write.event.body)
@@ -161,7 +162,7 @@ def _with_match_keys(event: EventItem) -> EventItem:
 
 
 def sweep(store: Store, partition: str, may_go_on: Callable[[], bool], retries: Retries) -> tuple[int, bool]:
-    """Deletes a partition of a purged scope, which nobody writes any more.
+    """Deletes the items of a partition of a purged scope, to which nothing is written any more.
 
     Returns the number of deleted items, and whether none is left.
     """

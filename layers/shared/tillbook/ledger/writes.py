@@ -1,7 +1,9 @@
 """Every write of the ledger with its condition, and the race that the condition prevents.
 
 A change of an order is one TransactWriteItems with the order's head, its events, and the LTV of each person concerned.
-All of these are written or none, so LTV equals the sum over orders in every snapshot.
+Either all of them are written or none, so LTV equals the sum over orders in every snapshot.
+
+The comments at the conditions show races of two concurrent writers A and B, line by line in time.
 """
 
 from __future__ import annotations
@@ -19,14 +21,15 @@ from tillbook.rules.identity import Person
 # A: writes a first head   B: writes a first head -> refused, or A's event would be missing from the head.
 HEAD_IS_NEW = "attribute_not_exists(pk)"
 # A: reads the head after 4 writes   B: reads the head after 4 writes
-# A: writes it a fifth time          B: writes it a fifth time -> refused, or what A added would be lost.
-# A try whose answer was lost may arrive late: it is refused too, since a head is never deleted in a live scope.
+# A: writes it a fifth time          B: writes it a fifth time -> refused, or A's change would be lost.
+# A try without a response may arrive late. It is refused, too: no head of a current scope is deleted, so `writes` only
+# grows.
 HEAD_AS_READ = "writes = :seen"
 # A: delivers an event     B: delivers the same event
-# A: writes it             B: writes it -> refused: the sort key is the event's identity, so it counts once, for ever.
+# A: writes it             B: writes it -> refused, or the event would count twice. The sort key is its identity.
 EVENT_IS_NEW = "attribute_not_exists(pk)"
-# A: moves an event to its earlier receipt   B: moves it to an earlier receipt still, or empties it
-# A: writes it -> refused, or the earlier receipt would be lost, or what was erased would be back.
+# A: plans to move an event to an earlier receipt   B: moves it to an even earlier receipt, or empties it
+# A: writes it -> refused, or B's receipt would be lost, or the erased content would be back.
 EVENT_AS_READ = "stamp = :seen"
 # A: finds a person without orders and activities   B: adds an order of that person
 # A: deletes the person -> refused, or the LTV that B added would be deleted, too.
@@ -47,8 +50,8 @@ class Change(NamedTuple):
     Attributes:
         seen, head: the order's head as it was read, and as it is written.
         events: the writes of its events.
-        people: persons, by our own id, whose items are written even if their LTV does not change: they become known,
-            or get a new token.
+        people: persons, by our own id, whose items are written even if their LTV does not change. A person without an
+            item gets one; another gets a new token.
     """
 
     scope: Scope
@@ -60,14 +63,14 @@ class Change(NamedTuple):
 
 
 class Transaction(NamedTuple):
-    """`writes` begin with those that have conditions, whose sort keys are `names`."""
+    """The writes of a transaction. Those of heads and events are first; `names` are their sort keys."""
 
     names: list[str]
     writes: list[dict[str, Any]]
 
 
 def transaction(table: str, changes: Sequence[Change]) -> Transaction:
-    """The transaction of changes of one scope. Amounts that several orders add to one person are added in one write."""
+    """Returns the transaction of changes of one scope. All amounts for one person are added in one write."""
     scope = changes[0].scope
     writes = [_put_head(table, change) for change in changes]
     writes += [_put_event(table, change, write) for change in changes for write in change.events]
@@ -103,7 +106,7 @@ def _put_event(table: str, change: Change, write: EventWrite) -> dict[str, Any]:
 
 
 def _put(table: str, item: Item, condition: str, seen: int | str | None = None) -> dict[str, Any]:
-    # A failed condition returns the stored item, so that the next try need not read it.
+    # If the condition fails, DynamoDB returns the stored item, so that the next try need not read it.
     put = {
         "TableName": table, "Item": raw(item), "ConditionExpression": condition,
         "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
@@ -114,7 +117,10 @@ def _put(table: str, item: Item, condition: str, seen: int | str | None = None) 
 def _add_to_person(
     table: str, scope: Scope, person: str, cells: Mapping[str, Decimal], named: Person | None, token: str
 ) -> dict[str, Any]:
-    """ADD needs no condition: sums commute, and the head's condition ensures that each contribution is added once."""
+    """Returns the update of a person's LTV. `cells` are amounts to add, `named` is written if given.
+
+    ADD needs no condition: sums commute, and the head's condition ensures that each contribution is added once.
+    """
     adds = {name: amount for name, amount in cells.items() if amount}
     sets = {"token": token} | ({"kind": named.kind, "value": named.value} if named else {})
     written: dict[str, Decimal | str] = {**adds, **sets}

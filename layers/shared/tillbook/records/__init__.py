@@ -1,1 +1,1 @@
-"""Records besides orders: accounts, keys, connections, outcomes of requests, dead letters, jobs and messages."""
+"""Data other than orders: accounts, keys, connections, outcomes of requests, dead letters, jobs, the book, messages."""

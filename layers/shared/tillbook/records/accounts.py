@@ -21,8 +21,8 @@ class Account:
     """An account and its settings. Changing a setting changes no stored data: settings are applied when data is read.
 
     Attributes:
-        currency: currency of orders that never named one. sources: those that count in lifetime value.
-        time_zone: IANA name; reports have their days in it. name: for people to read. segments: of customers.
+        currency: the currency of orders without one. sources: the sources that count in lifetime value.
+        time_zone: IANA name of the time zone of reports. name: name to display. segments: segments of customers.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Accounts:
     table: str
 
     def get(self, account_id: str, *, consistent: bool = False) -> Account:
-        """The settings of an account. Raises NotFound."""
+        """Returns an account with its settings. Raises NotFound."""
         answer = self.client.get_item(
             TableName=self.table, Key=raw({"pk": f"{account_id}/a", "sk": "a"}), ConsistentRead=consistent
         )
@@ -70,7 +70,7 @@ class Accounts:
         item = record_of(AccountItem, plain_item(answer["Item"]))
         segments: tuple[Segment, ...] = ()
         if item.segments:
-            from tillbook.rules.segments import segments_of  # imported here, since few accounts have segments
+            from tillbook.rules.segments import segments_of  # imported here, since most accounts have no segments
 
             segments = segments_of(loads(item.segments, ours=True))
         sources: Any = tuple(item.sources.split())
@@ -91,7 +91,7 @@ class Accounts:
             _stored("segments", account.segments),
         )
         item = {"pk": f"{account.id}/a", "sk": "a"} | attributes(settings)
-        # The list is written first, so every existing account is listed; a listed account may not exist yet.
+        # The list is written first, so that every existing account is listed. A listed account may not exist yet.
         self.client.put_item(TableName=self.table, Item=raw({"pk": "#accounts", "sk": account.id}))
         if not write_if(
             self.client.put_item, TableName=self.table, Item=raw(item), ConditionExpression="attribute_not_exists(pk)"
@@ -100,7 +100,7 @@ class Accounts:
         return account
 
     def change(self, account_id: str, given: Mapping[str, Any]) -> Account:
-        """Changes the settings that `contract.management.account_change` returned. None restores a default.
+        """Changes the settings `given`, which `contract.management.account_change` checked. None restores a default.
 
         Other settings are not written, so concurrent changes of different settings are all kept. Raises NotFound.
         """
@@ -124,7 +124,7 @@ class Accounts:
         return self.get(account_id, consistent=True)
 
     def page(self, after: str | None, limit: int = 100) -> tuple[list[str], str | None]:
-        """Ids of accounts after one, and the id after which the next page begins (None at the end)."""
+        """Returns account ids that sort after the id `after`, and the `after` of the next page (None at the end)."""
         values = {":pk": {"S": "#accounts"}, ":after": {"S": after or " "}}
         answer = self.client.query(
             TableName=self.table,
@@ -136,7 +136,7 @@ class Accounts:
         return ids, ids[-1] if "LastEvaluatedKey" in answer else None
 
     def ids(self) -> Iterator[str]:
-        """The ids of all accounts, in order."""
+        """Yields the ids of all accounts, in order."""
         after: str | None = None
         while True:
             ids, after = self.page(after)
@@ -146,7 +146,7 @@ class Accounts:
 
 
 def shown(account: Account) -> dict[str, Any]:
-    """The settings as the API shows them."""
+    """Returns the settings as the API shows them."""
     return {
         "account_id": account.id,
         "name": account.name or None,
@@ -158,7 +158,7 @@ def shown(account: Account) -> dict[str, Any]:
 
 
 def _stored(name: str, value: Any) -> str:
-    """The value of a setting as its attribute stores it."""
+    """Returns the value of a setting in the form in which it is stored."""
     if name == "segments":
         return dumps([segment.shown() for segment in value]) if value else ""
     return " ".join(value) if name == "sources" else str(value)

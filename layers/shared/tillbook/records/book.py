@@ -1,6 +1,6 @@
 """The book, which reports read: a card for each order, marks of the days that changed, and summaries of days.
 
-Everything here is derived from the ledger. A card is put if it is newer than the card in its place; then its day is
+Everything in the book is derived from the ledger. A card is put unless a newer card is in its place; then its day is
 marked as changed. A summary counts all cards of a day, and is valid until the mark of the day changes. No sum is
 updated by a difference, so changes of orders may arrive late, repeatedly and in any order.
 """
@@ -24,19 +24,19 @@ from tillbook.rules.order import VOIDED, received_of
 from tillbook.rules.packing import pack, unpack
 from tillbook.rules.sales import Details, Line, lines_of, rows_of
 
-BY_ORDER_ID, BY_PUBLIC_ID = "by_order_id", "by_public_id"  # indexes over cards: `named`, and a name
+BY_ORDER_ID, BY_PUBLIC_ID = "by_order_id", "by_public_id"  # indexes over cards, with the keys `named` and a name
 NAMES = {BY_ORDER_ID: "order_name", BY_PUBLIC_ID: "public_name"}
 # A: reads an order after 4 writes   B: reads it after 5 writes, and puts its card
 # A: puts its card -> refused, or an older state would replace a newer one.
 # A card with the same number of writes may be put again: a rebuild corrects cards of older versions of this code.
 CARD_IS_NOT_OLDER = "attribute_not_exists(pk) OR writes <= :writes"
 UTC, SIZE = "UTC", "size"  # time zone and kind of the summaries that count the records of an audience
-_PART_BYTES = 350_000  # an item holds 400 KB
+_PART_BYTES = 350_000  # DynamoDB's limit for an item is 400 KB
 _MONTH, _DAY = 6, 8  # characters of a stamp
 
 
 class Place(NamedTuple):
-    """The place of an order's card, which depends on the order's date. If the date changes, an empty card remains."""
+    """The place of an order's card, which depends on the order's date. If that changes, an empty card remains here."""
 
     scope: Scope
     ordered_at: str
@@ -72,7 +72,7 @@ class CardItem(NamedTuple):
     Attributes:
         writes: `writes` of the order's head from which the card was made.
         provider, order_id, public_id: as the shop sent them.
-        status: the latest action: `submitted` or `edited` in v1; `voided` if the order counts nothing.
+        status: the latest action: `submitted` or `edited` in v1; `voided` if the order is voided (rules.order).
         person: our own id. received: stamp of receipt of the latest event that names the person.
         currency: empty if no event carried one. total, refunds, net: in currency units; net is the LTV contribution.
         new_buyer, promo_code: as in rules.sales.Details.
@@ -104,7 +104,7 @@ class CardItem(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether the order counts in sums."""
+        """Whether the order counts in sums of reports."""
         return self.shows and self.status != VOIDED
 
     @property
@@ -112,24 +112,24 @@ class CardItem(NamedTuple):
         return list(lines_of(unpack(self.lines))) if self.lines else []
 
     def names(self, scope: Scope) -> Item:
-        """The keys of the indexes by name; the public id has none if it equals the order id, apart from `#`."""
+        """Returns the keys of the indexes by name. A public id that equals the order id, apart from `#`, has none."""
         own, public = name_of(self.order_id), name_of(self.public_id)
         found = {NAMES[BY_ORDER_ID]: own, NAMES[BY_PUBLIC_ID]: public if bare(public) != bare(own) else ""}
         return {"named": scope.name} | {key: name for key, name in found.items() if name} if self.shows else {}
 
 
 def name_of(text: str) -> str:
-    """The searchable form of an order's id: in lower case, the first 200 characters."""
+    """Returns the searchable form of an order's id: trimmed, in lower case, the first 200 characters."""
     return text.strip().lower()[:200]
 
 
 def bare(name: str) -> str:
-    """The name without a leading `#`, so that `1001` also finds `#1001`."""
+    """Returns the name without leading `#`, so that `1001` also finds `#1001`."""
     return name.lstrip("#")
 
 
 def card_of(head: Head, details: Details) -> CardItem:
-    """The card of an order that exists."""
+    """Returns the card of an order that exists."""
     lines = pack(rows_of(details.lines)) if details.lines else b""
     found = CardItem(
         head.writes,
@@ -146,7 +146,7 @@ def card_of(head: Head, details: Details) -> CardItem:
         total = head.contribution
         return found._replace(status=status, received=head.received, currency=head.currency, total=total, net=total)
     state = head.state
-    # Without a known total, refunds do not count either, as in LTV.
+    # As in LTV, refunds do not count without a known total.
     total = ZERO if state.known_total is None else state.known_total
     refunds = ZERO if state.known_total is None or state.voided else state.refunds
     return found._replace(
@@ -161,15 +161,15 @@ def card_of(head: Head, details: Details) -> CardItem:
 
 
 def place_of(scope: Scope, order_key: str, head: Head | None) -> Place | None:
-    """The place of an order's card; None for an order without a date, which has no events left."""
+    """Returns the place of an order's card; None for an order without a date, since all its events are emptied."""
     return Place(scope, head.ordered_at, order_key) if head is not None and head.ordered_at else None
 
 
 class ChangesItem(NamedTuple):
     """The number of times that cards of a UTC day were put.
 
-    It is increased after each put. A reader that reads it before the cards knows that its sums include at least those
-    changes.
+    The number is increased after cards are put. If a reader reads the number before the cards, its sums include at
+    least that many changes.
 
     Key: `{scope}/marks`, `{yyyymmdd}`.
 
@@ -185,11 +185,10 @@ class SummaryItem(NamedTuple):
     Key: `{scope}/summaries`, `{time zone}/{kind}/{yyyymmdd}/{part}`.
 
     Attributes:
-        counted: JSON: the number of changes by UTC day, read before the cards.
-        as_of: stamp of that read.
+        counted: JSON: the number of changes by UTC day, read before the cards. as_of: when it was read (a stamp).
         token: unique for each write. parts: number of items with this token.
         sums: packed JSON, split into parts.
-        ttl: of sums that name people, since an erasure does not change them.
+        ttl: set if the sums name people, since an erasure does not change stored sums.
     """
 
     counted: str = ""
@@ -201,7 +200,7 @@ class SummaryItem(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Sums of a date. `counted`: the number of changes that they include, by UTC day. `sums`: rows of views.sales."""
+    """Sums of a date. `counted`: number of changes that the sums include, by UTC day. `sums`: rows of views.sales."""
 
     counted: Mapping[str, int]
     as_of: str
@@ -217,7 +216,7 @@ class Book:
     # ------------------------------------------------------------ cards, marks
 
     def put(self, place: Place, card: CardItem) -> None:
-        """Puts the card unless a newer card is there. The change behind that card marks the day, or is repeated."""
+        """Puts the card unless a newer card is there. The writer of a newer card marks the day itself."""
         write_if(
             self.client.put_item,
             TableName=self.table,
@@ -227,11 +226,11 @@ class Book:
         )
 
     def discard(self, place: Place) -> None:
-        """Deletes a card of a dead scope."""
+        """Deletes a card of a purged scope."""
         self.client.delete_item(TableName=self.table, Key=raw(place.key))
 
     def mark(self, scope: Scope, day: str) -> None:
-        """Notes a change of the day: call it after its cards are put, and before the batch is acknowledged."""
+        """Notes a change of the day. Must be called after its cards are put, and before the batch is acknowledged."""
         self.client.update_item(
             TableName=self.table,
             Key=raw({"pk": f"{scope.name}/marks", "sk": day}),
@@ -240,20 +239,20 @@ class Book:
         )
 
     def changes(self, scope: Scope, first: str = "0", last: str = "~") -> dict[str, int]:
-        """The number of changes by UTC day, from `first` to `last`, as `20261129`."""
+        """Returns the number of changes by UTC day, from the day `first` to the day `last` (as `20261129`)."""
         items = self._query(f"{scope.name}/marks", first, last)
         return {str(item["sk"]): record_of(ChangesItem, item).changes for item in items}
 
     def cards(
         self, scope: Scope, first: str, last: str, *, newest_first: bool = False, page: int = 1000
     ) -> Iterator[tuple[Place, CardItem]]:
-        """The cards between two sort keys within one month, sorted by the order's date; empty cards too."""
+        """Yields the cards between two sort keys within one month, sorted by the order's date, also empty cards."""
         pk = cards_partition(scope, first[:_MONTH])
         for item in self._query(pk, first, last, newest_first=newest_first, page=page):
             yield Place.of(item), record_of(CardItem, item)
 
     def places_named(self, scope: Scope, index: str, begin: str, most: int) -> dict[Place, str]:
-        """Places and names of orders whose name in an index begins with a text; at most `most`, sorted by name.
+        """Returns places and names of at most `most` orders whose name in an index begins with `begin`, sorted by name.
 
         The index is slightly behind the table.
         """
@@ -267,14 +266,14 @@ class Book:
         return {Place.of(item): str(item[NAMES[index]]) for item in map(plain_item, answer["Items"])}
 
     def cards_at(self, places: Sequence[Place]) -> dict[Place, CardItem]:
-        """The cards that exist at these places. Raises Unavailable."""
+        """Returns the cards that exist at these places. Raises Unavailable."""
         items = batch_get(self.client, self.table, [raw(place.key) for place in places])
         return {Place.of(item): record_of(CardItem, item) for item in items}
 
     # --------------------------------------------------------------- summaries
 
     def keep(self, scope: Scope, zone: str, kind: str, day: str, summary: Summary, seconds: int | None = None) -> None:
-        """Stores a summary, for a number of seconds if `seconds` is given."""
+        """Stores a summary. With `seconds` it expires after that time."""
         packed = pack(summary.sums)
         token, ttl = times.uuid7(), int(time.time()) + seconds if seconds else 0
         pieces = [packed[start : start + _PART_BYTES] for start in range(0, len(packed), _PART_BYTES)]
@@ -284,7 +283,7 @@ class Book:
             self.client.put_item(TableName=self.table, Item=raw(key | attributes(item)))
 
     def kept(self, scope: Scope, zone: str, kind: str, first: str, last: str) -> dict[str, Summary]:
-        """The stored summaries by date, as `20261129`, without those whose parts are incomplete."""
+        """Returns the stored summaries by date (as `20261129`), without summaries whose parts are incomplete."""
         prefix, now = f"{zone}/{kind}/", time.time()
         stored: dict[str, list[SummaryItem]] = {}
         for item in self._query(f"{scope.name}/summaries", f"{prefix}{first}", f"{prefix}{last}~"):
@@ -302,17 +301,17 @@ class Book:
         return found
 
     def about(self, scope: Scope) -> int:
-        """The approximate number of orders, as of the last count of the audience's records."""
+        """Returns the approximate number of orders, as of the last count of the audience's records."""
         return sum(summary.sums["orders"] for summary in self.kept(scope, UTC, SIZE, "0", "~").values())
 
-    # ------------------------------------------------------------ dead scopes
+    # ---------------------------------------------------------- purged scopes
 
     def months(self, scope: Scope) -> list[str]:
-        """The months that may have a card, as `202611`."""
+        """Returns the months that may have a card, as `202611`."""
         return sorted({day[:_MONTH] for day in self.changes(scope)})
 
     def partitions(self, scope: Scope) -> list[str]:
-        """The partition keys of a scope. The marks are last, since they name the months that may have a card."""
+        """Returns the partition keys of a scope. The marks are last, since they name the months that may have cards."""
         cards = [cards_partition(scope, month) for month in self.months(scope)]
         return [*cards, f"{scope.name}/summaries", f"{scope.name}/marks"]
 
@@ -333,7 +332,7 @@ class Book:
 
 
 def spans_by_month(spans: Iterable[Span]) -> Iterator[Span]:
-    """The spans, split at the ends of months, since cards are kept by month."""
+    """Yields the spans, split at the ends of months, since each month's cards are one partition."""
     for span in spans:
         first = span.first
         while first[:_MONTH] < span.last[:_MONTH]:

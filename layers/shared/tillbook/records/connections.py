@@ -1,4 +1,4 @@
-"""Connections to platforms of shops that send webhooks, and the secrets that sign these.
+"""Connections to platforms of shops that send webhooks, and the secrets that sign the webhooks.
 
 If we may choose the secret (WooCommerce), it is derived from one key of the stack and stored nowhere. If the platform
 generates it (Shopify), it is stored encrypted (aws.secrets). After a rotation the old secret remains valid for a while.
@@ -36,9 +36,9 @@ class Connection(NamedTuple):
     Key: `{account}/c`, `{name}`.
 
     Attributes:
-        account, name: as in its URL. platform: a key of contract.platforms.signatures.PLATFORMS.
-        provider: the provider of its orders. created: time of creation.
-        secret, previous: ids of its secrets; the previous one is valid until `overlap` (a stamp).
+        account, name: as in the connection's URL. platform: a key of contract.platforms.signatures.PLATFORMS.
+        provider: the provider of its orders. created: time of creation (ISO 8601).
+        secret, previous: ids of the current and the previous secret, which is valid until `overlap` (a stamp).
     """
 
     account: str
@@ -52,7 +52,7 @@ class Connection(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id that logs and counters use in place of an API key's. It is unique across accounts."""
+        """The id that logs and counters use where an API key's id is used otherwise. It is unique across accounts."""
         return f"connection-{self.account}-{self.name}"
 
     @property
@@ -60,12 +60,12 @@ class Connection(NamedTuple):
         return f"connection {self.name}"
 
     def secrets(self) -> list[str]:
-        """The ids of the secrets that are valid now."""
+        """Returns the ids of the secrets that are valid now."""
         return [self.secret, *([self.previous] if self.previous and times.now() < self.overlap else [])]
 
 
 class Connections:
-    """The connections. They are cached for a minute, so removals and new secrets take up to a minute to apply."""
+    """The connections. They are cached for a minute, so a removal or a new secret takes effect within a minute."""
 
     def __init__(self, client: Any, table: str, secrets: Secrets) -> None:
         self.client, self.table, self.vault = client, table, secrets
@@ -73,7 +73,7 @@ class Connections:
         self._cache: dict[tuple[str, str], tuple[float, Connection, list[str]]] = {}
 
     def authenticate(self, account: str, name: str, headers: Any, body: bytes) -> Connection:
-        """The connection of a signed webhook. Raises Unauthenticated, with the same message for every cause."""
+        """Returns the connection of a signed webhook. Raises Unauthenticated, with the same message for every cause."""
         until, connection, secrets = self._cache.get((account, name), (0.0, None, []))
         if connection is None or until < time.monotonic():
             self._cache.pop((account, name), None)
@@ -97,8 +97,8 @@ class Connections:
     ) -> tuple[Connection, str]:
         """Creates a connection with values that `contract.management.new_connection` checked.
 
-        Returns it with its secret, which is `entered`, or derived if we may choose it. Raises Conflict if the
-        connection exists, or if the account has too many connections.
+        Returns the connection and its secret: `entered`, or a derived one if we may choose the secret. Raises Conflict
+        if the connection exists, or if the account has too many connections.
         """
         known, exists = self.of(account), Conflict(f"Account {account} already has a connection {name}.")
         if any(one.name == name for one in known):
@@ -114,7 +114,7 @@ class Connections:
     def rotate(self, known: Connection, entered: str, overlap_hours: float) -> tuple[Connection, str]:
         """Gives a connection a new secret, which `contract.management.new_secret` checked.
 
-        The old secret is valid for another `overlap_hours`. Raises Conflict if another request rotated it first.
+        The old secret remains valid for `overlap_hours`. Raises Conflict if another request rotated the secret first.
         """
         overlap = times.shift(times.now(), hours=overlap_hours)
         connection = known._replace(secret=times.uuid7(), previous=known.secret, overlap=overlap)
@@ -126,7 +126,7 @@ class Connections:
         return connection, secret
 
     def remove(self, account: str, name: str) -> Connection:
-        """Removes a connection with its secrets, and returns it. Raises NotFound."""
+        """Removes a connection with its secrets, and returns the connection. Raises NotFound."""
         known = self.get(account, name)
         self.client.delete_item(TableName=self.table, Key=_key(account, name))
         self.last.forget(known)
@@ -135,7 +135,7 @@ class Connections:
         return known
 
     def get(self, account: str, name: str) -> Connection:
-        """The connection of a name. Raises NotFound."""
+        """Returns the connection of a name. Raises NotFound."""
         if connection := self._read(account, name):
             return connection
         raise NotFound(f"Account {account} has no connection {name}.")
@@ -175,11 +175,11 @@ class Connections:
         return entered
 
     def has_secret(self, connection: Connection) -> bool:
-        """Whether the connection's secret exists. Raises Unavailable."""
+        """Returns whether the connection's secret exists. Raises Unavailable."""
         return bool(self._secrets(connection._replace(previous="")))
 
     def _secrets(self, connection: Connection) -> list[str]:
-        """The valid secrets. Raises Unavailable."""
+        """Returns the valid secrets. Raises Unavailable."""
         try:
             if not PLATFORMS[connection.platform].derived:
                 found = [self.vault.get(_place(connection, one)) for one in connection.secrets()]
@@ -201,6 +201,6 @@ def _place(connection: Connection, secret: str) -> str:
 
 
 def _derived(key: str, connection: Connection, secret: str) -> str:
-    """A secret of 43 characters that need no quoting in forms and shells."""
+    """Returns a secret of 43 characters that need no quoting in forms and shells."""
     about = f"webhook-1\n{connection.account}\n{connection.name}\n{secret}"
     return urlsafe_b64encode(hmac.digest(key.encode(), about.encode(), hashlib.sha256)).decode().rstrip("=")

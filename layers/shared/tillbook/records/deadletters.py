@@ -1,4 +1,4 @@
-"""Dead letters: accepted events that could not be applied, with the reason and the message as it was queued."""
+"""Dead letters: accepted events that could not be applied, with the reason and the queued message."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class DeadLetter(NamedTuple):
     Key: `{account}/d`, `{request id}`.
 
     Attributes:
-        reason: the reason of the failure. failed_at: a stamp. message: as it was queued (records.messages).
-        attempts: number of tries.
+        reason: the reason for the failure. failed_at: when it failed (a stamp). message: the queued message
+            (records.messages). attempts: number of tries.
     """
 
     reason: str
@@ -44,10 +44,10 @@ class DeadLetters:
     def erase(
         self, account: str, person: str, cut: str, queue: Queue, after: str, may_go_on: Callable[[], bool]
     ) -> str | None:
-        """Queues the dead letters again that name a person (our own id) and were received up to `cut`.
+        """Queues again the dead letters that name a person (our own id) and were received up to `cut`.
 
-        Processing then records each of their events as erased. Returns the id after which the next call continues,
-        None at the end.
+        Their processing then records each event as erased. Returns the id after which the next call continues, or None
+        at the end.
         """
 
         def names_them(message: Message) -> bool:
@@ -56,7 +56,7 @@ class DeadLetters:
         return self._walk(account, after, may_go_on, names_them, lambda item: self._replay(account, item, queue))
 
     def purge(self, marks: Marks, after: str, may_go_on: Callable[[], bool]) -> str | None:
-        """Discards purged dead letters. Returns the id after which the next call continues, None at the end."""
+        """Discards purged dead letters. Returns the id after which the next call continues, or None at the end."""
 
         def purged(message: Message) -> bool:
             return _is_purged(message, marks)
@@ -81,9 +81,9 @@ class DeadLetters:
     def listed(
         self, marks: Marks, limit: int, after: str | None, *, payload: bool = True
     ) -> tuple[list[Json], str | None]:
-        """Dead letters, newest first, without purged ones, and the id after which the next page begins.
+        """Returns dead letters, newest first, without purged ones, and the id after which the next page begins.
 
-        The page is shorter if the letters are large.
+        The page is shorter than `limit` if the letters are large.
         """
         account = marks.account
         answer = self.client.query(
@@ -106,11 +106,14 @@ class DeadLetters:
         return shown, last if "LastEvaluatedKey" in answer else None
 
     def one(self, marks: Marks, request_id: str) -> Json:
-        """The dead letter of a request. Raises NotFound."""
+        """Returns the dead letter of a request. Raises NotFound."""
         return _shown(self._get(marks, request_id))
 
     def count(self, marks: Marks) -> Json:
-        """The number of dead letters, counted up to a limit, without those that a running purge will discard."""
+        """Returns the number of dead letters, without those that a running purge will discard.
+
+        The count stops at a limit; `more` is then true.
+        """
         found, last, more = 0, "", True
         while more and found < _MOST_COUNTED:
             letters, cursor = self.listed(marks, _MOST_COUNTED, last or None, payload=False)
@@ -122,7 +125,7 @@ class DeadLetters:
         self._replay(marks.account, self._get(marks, request_id), queue)
 
     def _replay(self, account: str, item: Item, queue: Queue) -> None:
-        """Queues the message first, then removes the letter: if only the first happens, another replay is harmless."""
+        """Queues the message, then removes the letter. After a crash in between, another replay is harmless."""
         queue.send(account, decode(item["message"])._replace(tries=0, replayed=True))
         self._remove(account, item["sk"])
 
@@ -133,7 +136,7 @@ class DeadLetters:
         return _shown(item)
 
     def ids(self, account: str, after: str | None = None) -> Iterator[str]:
-        """The ids of dead letters, oldest first; pages are read as needed."""
+        """Yields the ids of dead letters, oldest first. Pages are read as needed."""
         for item in self._all(account, ProjectionExpression="sk", after=after):
             yield item["sk"]
 
@@ -163,7 +166,7 @@ class DeadLetters:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
-        """Stores a dead letter. `message` is that of the last try, with its number of tries."""
+        """Stores a dead letter. `message` is the message of the last try; it contains the number of tries."""
         again = message._replace(tries=0, replayed=False)
         letter = DeadLetter(reason, times.now(), encode(again), message.tries)
         item = {"pk": f"{account}/d", "sk": request_id} | attributes(letter)
@@ -190,7 +193,7 @@ def _shown(item: Item, *, payload: bool = True) -> Json:
 
 
 def _amount(value: Json) -> Json:
-    """The amount as text; None if it is no amount, which may be the reason of the failure."""
+    """Returns the amount as text, or None if the value is no amount, which may be the reason for the failure."""
     with suppress(InvalidOperation, ValueError, TypeError):
         return None if value is None else text(Decimal(value))
     return None

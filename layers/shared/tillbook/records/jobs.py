@@ -1,8 +1,9 @@
 """Jobs: purges, erasures and rebuilds, each split into chains of pages that run in parallel.
 
-A message names one page of a chain. The worker does the page's work, moves the chain to the next page, sends that page,
-and only then acknowledges the message. The last chain closes the job; it starts when all others are done. Pages may be
-delivered twice, so their work is idempotent, and a chain moves on only from its current page.
+A message names one page of a chain. The worker does the page's work, moves the chain to the next page, sends a message
+for that page, and only then acknowledges its own message. The last chain closes the job; it starts when all others have
+ended. A message may be delivered twice, so the work of a page is idempotent, and a chain moves from its current page
+only.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from tillbook.rules.identity import Source
 from tillbook.rules.json_text import Json
 
 KEPT_SECONDS = 30 * 24 * 3600
-MOST_CHAINS = 16  # for each source: one for each bucket
+MOST_CHAINS = 16  # for each source: a chain for each bucket (ledger.items)
 _ORDERS_A_CHAIN = 5000
 _OPEN = "jobs"  # partition of the list of jobs that have not ended
 # A: does page 3   B: does page 3, which was delivered twice
 # A: moves the chain to page 4   B: moves it to page 4 -> refused, or B would send page 4 a second time.
 _PAGE_IS_CURRENT = "attribute_not_exists(page) OR page = :page"
-# A: fails the job after a page's last try   B: closes the job, since a copy of that page succeeded -> refused.
+# A: ends the job as failed after a page's last try   B: ends it as done, since a copy of that page succeeded -> refused
 _IS_OPEN = "#status = :queued OR #status = :running"
 
 
@@ -36,9 +37,10 @@ class Job(NamedTuple):
     Key: `{account}/j`, `{job id}`.
 
     Attributes:
-        kind; status: queued, running, done or failed. asked_at: stamp of receipt of the request.
-        sources: separated by spaces. parts: number of chains for each source. person: id of the person to erase (ours).
-        total: number of orders, or of events in an erasure. error: reason of the failure. ttl.
+        kind: purge, erase or rebuild. status: queued, running, done or failed. asked_at: stamp of receipt of the
+            request. sources: separated by spaces. parts: number of chains for each source.
+        person: our own id of the person to erase. total: number of orders, or of events in an erasure.
+        error: reason for the failure. ttl.
     """
 
     kind: str
@@ -53,7 +55,7 @@ class Job(NamedTuple):
 
     @property
     def chains(self) -> int:
-        """The number of chains without the one that closes the job. It is also the number of that chain."""
+        """The number of chains besides the chain that closes the job. It is also that chain's number (from 0)."""
         return len(self.sources.split()) * self.parts
 
     @property
@@ -61,7 +63,7 @@ class Job(NamedTuple):
         return self.status in ("queued", "running")
 
     def part(self, chain: int) -> tuple[Source, int]:
-        """(source, part) that a chain works on, with part from 0 to `parts` - 1."""
+        """Returns the (source, part) of a chain, with part from 0 to `parts` - 1."""
         return self.sources.split()[chain // self.parts], chain % self.parts  # type: ignore[return-value]
 
 
@@ -71,12 +73,12 @@ class Chain(NamedTuple):
     Key: `{account}/j`, `{job id}/{number, two digits}`.
 
     Attributes:
-        page: number of the next page. cursor: place where it begins, in the worker's own form; empty for the start.
+        page: number of the next page. cursor: where that page begins, in the worker's own form; empty for the start.
         ended: whether there is no next page.
-        done: number of orders, or of events in an erasure.
+        done: number of processed orders, or of events in an erasure.
         failed, reason: number of orders that a rebuild could not compute, and the reason for the first of them.
-        touched_at: stamp of the last end of a page, or of its last resending. resent: number of resendings since a
-            page ended.
+        touched_at: when a page last ended or was last sent again (a stamp). resent: how often the next page was sent
+            again.
     """
 
     page: int = 0
@@ -112,7 +114,7 @@ class Progress(NamedTuple):
 
 
 def parts_for(orders: int) -> int:
-    """The number of chains for a number of orders."""
+    """Returns the number of chains for each source, for a number of orders."""
     return min(MOST_CHAINS, 1 + orders // _ORDERS_A_CHAIN)
 
 
@@ -121,7 +123,7 @@ class Jobs:
         self.client, self.table = client, table
 
     def start(self, account: str, job_id: str, job: Job) -> bool:
-        """Stores a job, before its first messages are sent. Returns False if a job with the id exists."""
+        """Stores a job. Must be called before the first messages are sent. Returns False if the job exists already."""
         ttl = int(time.time()) + KEPT_SECONDS
         open_job = {"pk": _OPEN, "sk": f"{account}/{job_id}"} | attributes(OpenJob(ttl))
         self.client.put_item(TableName=self.table, Item=raw(open_job))
@@ -131,7 +133,7 @@ class Jobs:
         )
 
     def read(self, account: str, job_id: str) -> tuple[Job | None, dict[int, Chain]]:
-        """A job (None if unknown) and its chains by number, by one consistent query."""
+        """Returns a job (None if unknown) and its chains by number, read by one consistent query."""
         answer = self.client.query(
             TableName=self.table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :job)",
@@ -146,7 +148,7 @@ class Jobs:
         return job, {number: chains.get(number, Chain()) for number in range(job.chains + 1)}
 
     def move(self, step: Step, chain: Chain, progress: Progress) -> Chain | None:
-        """Moves a chain to its next page and returns it. None if another delivery of the page moved it first."""
+        """Moves a chain to its next page and returns it, or None if another delivery of the page moved it first."""
         moved = Chain(
             step.page + 1,
             progress.cursor,
@@ -160,7 +162,7 @@ class Jobs:
         return moved if self._put(step, moved) else None
 
     def resend(self, step: Step, chain: Chain) -> bool:
-        """Notes that a page is sent again. Returns False if the chain has moved on."""
+        """Notes that the page of a step is sent again. Returns False if the chain is no longer at this page."""
         ttl = int(time.time()) + KEPT_SECONDS
         return self._put(step, chain._replace(touched_at=times.now(), resent=chain.resent + 1, ttl=ttl))
 
@@ -179,8 +181,8 @@ class Jobs:
         self._set(account, job_id, "running", "")
 
     def end(self, account: str, job_id: str, error: str = "") -> bool:
-        """Ends a job, as failed if there is an `error`. Returns False if it had ended before."""
-        # The id of an erased person is removed.
+        """Ends a job, as failed if there is an `error`. Returns False if the job had ended before."""
+        # The id of the erased person is personal data, so it is removed.
         written = self._set(account, job_id, "failed" if error else "done", error, " REMOVE person")
         self.forget_open(account, job_id)
         return written
@@ -201,7 +203,7 @@ class Jobs:
         self.client.delete_item(TableName=self.table, Key=raw({"pk": _OPEN, "sk": f"{account}/{job_id}"}))
 
     def open(self, after: str) -> Iterator[tuple[str, str]]:
-        """(account, job id) of jobs that have not ended, after one; pages are read as needed."""
+        """Yields (account, job id) of open jobs that sort after `after` (`{account}/{job id}`), page by page."""
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk > :after", "ConsistentRead": True,
             "ExpressionAttributeValues": raw({":pk": _OPEN, ":after": after}),
@@ -216,12 +218,12 @@ class Jobs:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def shown(self, account: str, job_id: str) -> Json:
-        """A job in the published shape. Raises NotFound."""
+        """Returns a job as the API shows it. Raises NotFound."""
         job, chains = self.read(account, job_id)
         if job is None:
             raise NotFound("There is no such job.")
         done = sum(chain.done for chain in chains.values())
-        # Orders are added and deleted while the job runs, so at its end the total is the number done.
+        # Orders are added and deleted while the job runs, so at its end the number of processed orders is the total.
         total = done if job.status == "done" else max(job.total, done)
         return {
             "job_id": job_id, "kind": job.kind, "status": job.status, "done": done, "total": total,

@@ -1,4 +1,4 @@
-"""API keys: secrets of an account. Only their SHA-256 is stored."""
+"""API keys of accounts. Only the SHA-256 of a key's secret is stored."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class ApiKey(NamedTuple):
     Key: `#key/{sha256}`, `k`.
 
     Attributes:
-        id, label: its names. account, role: its permissions. created: time of creation. used: day of last use
-        (YYYY-MM-DD). revoked: whether it is revoked. created_by: id of the key that created it; empty for the command
-        line.
+        id: the first 12 digits of the SHA-256. label: name to display. account, role: decide what the key may do.
+        created: time of creation (ISO 8601). used: day of last use (YYYY-MM-DD). revoked: whether it is revoked.
+        created_by: id of the key that created it; empty if the command line did.
     """
 
     id: str
@@ -43,7 +43,7 @@ class ApiKey(NamedTuple):
         return role == self.role or self.role == "admin"
 
     def shown(self) -> dict[str, Any]:
-        """The key as an answer to its own request shows it."""
+        """Returns the key as the API shows it to its own user."""
         return {"id": self.id, "label": self.label or None, "role": self.role}
 
 
@@ -52,7 +52,7 @@ class KeyEntry(NamedTuple):
 
     Key: `{account}/k`, `{key id}`.
 
-    Attributes: digest, the SHA-256 of a key.
+    Attributes: digest: the SHA-256 of the key's secret.
     """
 
     digest: str
@@ -63,14 +63,14 @@ def sha256_of(secret: str) -> str:
 
 
 class Keys:
-    """The API keys, which are found by hash. They are cached for a minute, so a revoked key works up to a minute."""
+    """The API keys, by hash. They are cached for a minute, so a revoked key is accepted for up to another minute."""
 
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
         self._cache: dict[str, tuple[float, ApiKey]] = {}
 
     def authenticate(self, secret: str) -> ApiKey:
-        """The key of a secret. Raises Unauthenticated for an unknown or revoked key."""
+        """Returns the key of a secret. Raises Unauthenticated for an unknown or revoked key."""
         digest = sha256_of(secret)
         until, key = self._cache.get(digest, (0.0, None))
         if key is None or until < time.monotonic():
@@ -89,7 +89,7 @@ class Keys:
     ) -> tuple[ApiKey, str]:
         """Creates a key with role and label that `contract.management.new_key` checked.
 
-        Returns it with its secret, which is not available later. Raises Conflict if the account has too many keys.
+        Returns the key and its secret, which cannot be read later. Raises Conflict if the account has too many keys.
         """
         if len(self._digests(account)) >= MOST_KEYS:
             raise Conflict(f"The account has {MOST_KEYS} keys, which is the limit.")
@@ -111,7 +111,7 @@ class Keys:
         return key, secret
 
     def of(self, account: str) -> list[ApiKey]:
-        """All keys of an account, newest first."""
+        """Returns all keys of an account, newest first."""
         from tillbook.aws.reads import batch_get  # imported here, since few functions list keys
 
         places = [raw({"pk": f"#key/{digest}", "sk": "k"}) for digest in self._digests(account)]
@@ -119,7 +119,7 @@ class Keys:
         return sorted(found, key=lambda key: (key.created, key.id), reverse=True)
 
     def revoke(self, account: str, key_id: str) -> ApiKey:
-        """Revokes a key for ever. Warm functions apply this within a minute. Raises NotFound."""
+        """Revokes a key for ever and returns it. Running functions notice this within a minute. Raises NotFound."""
         for digest in self._digests(account):
             if digest[:12] == key_id:
                 self.client.update_item(
@@ -154,13 +154,13 @@ class Keys:
         return record_of(ApiKey, plain_item(answer["Item"]))
 
     def _note_use(self, digest: str, key: ApiKey) -> None:
-        """Notes the day of last use, by one write a day for each warm function."""
+        """Notes the day of last use. Each function instance writes about once a day."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         today = times.iso(times.now())[:10]
         if key.used >= today:
             return
-        # A failure is ignored: another function has noted the day, or will, and the request must not fail.
+        # An error is ignored: the request must not fail, and another function has noted the day, or will.
         with suppress(ClientError, BotoCoreError):
             self.client.update_item(
                 TableName=self.table,
@@ -173,7 +173,7 @@ class Keys:
 
 
 def secret_of(authorization: str | None, *, basic: bool) -> str:
-    """The secret in an Authorization header: Bearer, or (if `basic`) Basic with the secret as the user name.
+    """Returns the secret in an Authorization header: Bearer, or (if `basic`) Basic with the secret as the user name.
 
     Real clients send the user name with and without the colon, and some put a newline into the base64. Raises
     Unauthenticated.

@@ -1,7 +1,7 @@
 """The last delivery of each connection and its result, which show whether the connection works.
 
-Each warm function notes a delivery at most once a minute unless the result changes, so that a busy shop does not cost a
-write for each delivery. The time shown may therefore be a minute old.
+Each function instance notes a delivery at most once a minute unless the result changes, so that a busy shop does not
+cause a write for each delivery. The time shown may therefore be a minute old.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class LastDelivery(NamedTuple):
     Key: `{account}/w`, `{connection}`.
 
     Attributes:
-        received: stamp of the last genuine delivery. result: accepted, ignored or rejected. reason: why it was not
-            accepted. request: id of the request that was queued or rejected.
+        received: stamp of the last delivery with a valid signature. result: accepted, ignored or rejected.
+            reason: why it was not accepted. request: id of the request that was queued or rejected.
         refused: stamp of the last delivery with a wrong signature.
     """
 
@@ -46,9 +46,9 @@ class LastDeliveries:
         self._noted: dict[tuple[str, str, bool], tuple[float, str]] = {}
 
     def note(self, connection: Connection, result: Result, reason: str = "", request_id: str = "") -> None:
-        """Notes a delivery. An error is logged only, since the answer must not depend on it.
+        """Notes a delivery. An error is only logged, since the answer to the webhook must not depend on it.
 
-        A refused delivery leaves the data about genuine deliveries unchanged.
+        A refused delivery leaves the data about deliveries with a valid signature unchanged.
         """
         genuine, now = result != "refused", time.monotonic()
         place = (connection.account, connection.name, genuine)
@@ -75,7 +75,7 @@ class LastDeliveries:
             logger.warning("delivery not noted", exc_info=error, account=connection.account)
 
     def of(self, account: str) -> dict[str, LastDelivery]:
-        """The last deliveries of an account's connections, by connection name."""
+        """Returns the last deliveries of an account's connections, by connection name."""
         answer = self.client.query(
             TableName=self.table,
             KeyConditionExpression="pk = :pk",

@@ -1,4 +1,4 @@
-"""Messages of the queues: versioned and bounded in size. E-mail addresses are hashed before they get here.
+"""Messages of the queues: versioned and bounded in size. They contain no e-mail addresses, only their hashes.
 
 A message is JSON, or `z` and the base64 of the zlib-compressed JSON if it is large or has characters that SQS refuses.
 The version is 1. During a deployment a function may receive messages of the previous version, which it must accept.
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MAX_BYTES = 1_000_000  # of a message and of a SendMessageBatch: SQS allows 1 MiB each, including the envelope
-MAX_ORDERS = 100  # in a message, which fails, is retried and times out as a whole
+MAX_ORDERS = 100  # in a message; a failure or a time-out concerns all orders of a message
 _COMPRESS_FROM = 48_000  # bytes; SQS bills units of 64 KiB
 _ALL_ACCOUNTS = "*"  # cannot be an account's id
 
 
 class QueuedOrder(NamedTuple):
-    """One accepted v3 event. Times are stamps; `event_id` is its identity; `person` is [kind, value], or []."""
+    """One accepted v3 event. Times are stamps; `event_id` is from rules.identity; `person` is [kind, value], or []."""
 
     account: str
     request_id: str
@@ -40,7 +40,7 @@ class QueuedOrder(NamedTuple):
     notes: Sequence[str] = ()
 
     def person_id(self) -> str:
-        """Our own id of the person, empty for nobody. It works even if the rest of the event cannot be read."""
+        """Returns our own id of the person, empty for nobody. The event's body need not be valid."""
         named = self._person()
         return named.id_in(self.account) if named else ""
 
@@ -77,7 +77,7 @@ class QueuedOrder(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One page of a chain of a job, as a message names it. `page` counts from 0."""
+    """One page of a chain of a job (records.jobs). `page` is a number from 0."""
 
     account: str
     job: str
@@ -86,12 +86,12 @@ class Step(NamedTuple):
 
 
 class Message(NamedTuple):
-    """The content of a message. `tries` counts the tries before this message was sent: it may be a resent one."""
+    """The content of a message. A failed message is sent again as a new one; `tries` is the number of tries before."""
 
     orders: Sequence[QueuedOrder] = ()
     steps: Sequence[Step] = ()
-    nightly: Sequence[str] = ()  # start rebuilds of all accounts after this one; a space for the start
-    watch: Sequence[str] = ()  # check open jobs for progress, after this account and job; a space for the start
+    nightly: Sequence[str] = ()  # the account after which rebuilds of all accounts are started; a space for all
+    watch: Sequence[str] = ()  # the open job after which open jobs are checked for progress; a space for all
     tries: int = 0
     replayed: bool = False  # whether it is a replayed dead letter, whose request has the outcome `failed`
 
@@ -116,7 +116,7 @@ def _fields(entry: Any) -> dict[str, Json]:
 
 
 def decode(text: str) -> Message:
-    """The content of a message's text. Raises ValueError for an unknown version."""
+    """Returns the content of a message's text. Raises ValueError for an unknown version."""
     if text.startswith("z"):
         text = zlib.decompress(b64decode(text[1:])).decode()
     content = loads(text, ours=True)
@@ -134,17 +134,17 @@ def _known(kind: Any, content: dict[str, Json]) -> Any:
 
 
 class Queue:
-    """The queue of orders or that of jobs.
+    """The queue of orders, or the queue of jobs.
 
     Both are fair queues: a message carries its account as MessageGroupId, and SQS delivers messages of other accounts
-    before those of an account with a backlog.
+    before messages of an account with a backlog.
     """
 
     def __init__(self, client: Any, url: str) -> None:
         self.client, self.url = client, url
 
     def send(self, account: str, message: Message, *, delay_seconds: int = 0) -> None:
-        """Sends a message of one account, or with "" of all accounts. Raises Unavailable."""
+        """Sends a message that concerns one account, or all accounts if `account` is empty. Raises Unavailable."""
         self._call(
             self.client.send_message,
             MessageBody=encode(message),
@@ -153,7 +153,7 @@ class Queue:
         )
 
     def send_orders(self, orders: Sequence[QueuedOrder], *, tries: int = 0, replayed: bool = False) -> None:
-        """Packs many orders of one account into few messages. Raises Unavailable if any message was refused."""
+        """Sends orders of one account, packed into few messages. Raises Unavailable if any message was refused."""
         bodies: list[str] = []
         for start in range(0, len(orders), MAX_ORDERS):
             bodies += _bodies(list(orders[start : start + MAX_ORDERS]), tries, replayed)
@@ -193,7 +193,7 @@ def _size(body: str) -> int:
 
 
 def _bodies(orders: list[QueuedOrder], tries: int, replayed: bool) -> list[str]:
-    # The uncompressed size is bounded, too: a function unpacks ten messages at once.
+    # The uncompressed size is bounded, too, since a function decompresses ten messages at once.
     if len(orders) == 1 or sum(len(dumps(order.body)) for order in orders) <= MAX_BYTES:
         body = encode(Message(orders=orders, tries=tries, replayed=replayed))
         if _size(body) <= MAX_BYTES or len(orders) == 1:

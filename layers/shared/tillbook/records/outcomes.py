@@ -1,8 +1,8 @@
 """Outcomes of requests: applied, duplicate, failed, or rejected by the API.
 
-Request ids are UUIDv7 and sort by time, so the newest outcomes of a status are at the end of its partitions. Applied
-requests, which are the most, are spread over four partitions. All others have a copy under
-{account}/x/{hash of the order id}, which answers why an order did not count.
+Request ids are UUIDv7 and sort by time, so the newest outcomes of a status are at the end of its partitions. Most
+requests are applied, so these are spread over four partitions. Outcomes of other statuses have a copy under
+{account}/x/{hash of the order id}, which shows why an order did not count.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from tillbook.rules.json_text import dumps, loads
 
 STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
-_PURGED_AT_ONCE = 500  # outcomes between two looks at the clock
+_PURGED_AT_ONCE = 500  # outcomes that a purge reads between two checks of the time
 PURGED = "purged: received before the purge"
-# The summary shows 31 days; time zones and differences of clocks may add two.
+# The summary shows 31 days; time zones and differences between clocks may add two days.
 KEPT_SECONDS = 33 * 24 * 3600
-_MOST_COUNTED = 2500  # outcomes of a partition: less than a megabyte
-_FEW = 12  # outcomes that one read unit reads, as a rule
+_MOST_COUNTED = 2500  # outcomes of a partition, less than a megabyte, which one query reads
+_FEW = 12  # outcomes that one read unit usually reads
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The outcome of a request.
 
-    `received` is a stamp, `original` the request that a duplicate repeats; `notes` warn the shop's engineer.
+    `received` is a stamp. `original` is the request that a duplicate repeats. `notes` are warnings for the shop's
+    engineer.
     """
 
     account: str
@@ -87,8 +88,8 @@ class OutcomeItem(NamedTuple):
 
     Attributes:
         source, status, action, order_id, provider: of the request. received: a stamp. reason: why it was not applied.
-        original: the request that it repeats. notes, fields: JSON lists. route, key_label: of a rejected request.
-        effects: changes of LTV (rules.effects). ttl.
+        original: id of the request that it repeats. notes: warnings, a JSON list. route, key_label, fields: route, key
+            and invalid fields (a JSON list) of a rejected request. effects: changes of LTV (rules.effects). ttl.
     """
 
     source: str
@@ -146,7 +147,7 @@ class Outcomes:
         self.client, self.table = client, table
 
     def record(self, outcomes: list[Outcome]) -> None:
-        """Writes outcomes, and replaces those that exist. Raises Unavailable if not all could be written."""
+        """Writes outcomes; existing ones are replaced. Raises Unavailable if not all could be written."""
         # A batch must not contain an item twice. The last of several outcomes of a request is written.
         kept = {(item["pk"], item["sk"]): item for outcome in outcomes for item in outcome.items()}
         items = [raw(item) for item in kept.values()]
@@ -167,7 +168,7 @@ class Outcomes:
                 except (ClientError, *LOST) as error:
                     if not is_passing(error):
                         raise
-                    continue  # none was written
+                    continue  # all of `left` is written again, which is harmless
                 left = answer.get("UnprocessedItems", {}).get(self.table, [])
                 if not left:
                     break
@@ -175,7 +176,10 @@ class Outcomes:
                 raise Unavailable("Outcomes could not be recorded.")
 
     def purge(self, pk: str, cut: str, may_go_on: Callable[[], bool]) -> bool:
-        """Deletes outcomes of a partition that were received up to `cut` (a stamp). Returns whether all are deleted."""
+        """Deletes outcomes of a partition that were received up to `cut` (a stamp). Returns whether all are deleted.
+
+        `may_go_on` is called after each page that is not the last.
+        """
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk", "Limit": _PURGED_AT_ONCE,
             "ProjectionExpression": "pk, sk, received, order_id", "ExpressionAttributeValues": {":pk": {"S": pk}},
@@ -184,7 +188,7 @@ class Outcomes:
             page = self.client.query(**arguments)
             out = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= cut]
             account = pk.partition("/")[0]
-            # The copies by order are deleted first, since only these items contain their keys.
+            # The copies by order are deleted first, since their keys are computed from the items of this partition.
             if "/t/applied/" not in pk:
                 self._delete(
                     [(_order_pk(account, item["order_id"]), item["sk"]) for item in out if item.get("order_id")]
@@ -202,7 +206,7 @@ class Outcomes:
         self._write([{"DeleteRequest": {"Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys])
 
     def replaces_failure(self, outcome: Outcome) -> None:
-        """Deletes the outcome `failed` of a request whose replay has another outcome, which is recorded already."""
+        """Deletes the `failed` outcome of a request. Its replay's outcome is another and must be recorded already."""
         failed = replace(outcome, status="failed").items()
         if outcome.status != "applied":
             failed = failed[:1]  # the new outcome has replaced the copy by order
@@ -211,9 +215,9 @@ class Outcomes:
     def newest(
         self, marks: Marks, statuses: list[str], sources: Sequence[str], limit: int, before: str | None
     ) -> list[Outcome]:
-        """The newest outcomes of some statuses and sources, merged, without purged ones.
+        """Returns the newest outcomes of some statuses and sources, merged, without purged ones.
 
-        A few are read from each partition first, then more from the partitions that have more.
+        Reads a few outcomes of each partition first, then more of the partitions that may have more of the newest.
         """
         account, found = marks.account, list[Outcome]()
         behind: dict[str, str | None] = {
@@ -233,12 +237,12 @@ class Outcomes:
                     del behind[pk]
             page, found = limit, sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
             if len(found) == limit:
-                # A partition may have more of the newest only if the last outcome read from it is among them.
+                # A partition may have more of the newest only if the last outcome read from it is one of them.
                 behind = {pk: last for pk, last in behind.items() if (last or "") >= found[-1].request_id}
         return found
 
     def of_order(self, marks: Marks, order_id: str, limit: int, before: str | None) -> list[Outcome]:
-        """Requests about an order that did not count: duplicates, failures and rejections, newest first."""
+        """Returns requests about an order that did not count: duplicates, failures and rejections, newest first."""
         found: list[Outcome] = []
         more = True
         while more and len(found) < limit:
@@ -248,7 +252,7 @@ class Outcomes:
         return found
 
     def _newest_of(self, pk: str, limit: int, before: str | None) -> tuple[list[Outcome], bool]:
-        """The newest outcomes of a partition, at most `limit`, and whether there may be more."""
+        """Returns the newest outcomes of a partition, at most `limit`, and whether there may be more."""
         answer = self.client.query(
             TableName=self.table,
             KeyConditionExpression="pk = :pk AND sk < :before",
@@ -259,12 +263,12 @@ class Outcomes:
         return [outcome_of(plain_item(item)) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     def count(self, account: str, status: str, source: str, first: str, beyond: str) -> tuple[int, bool]:
-        """(count, more) of a status's outcomes with ids from `first` to `beyond`, which no id equals.
+        """Returns the number of a status's outcomes with ids from `first` to below `beyond`, and whether more exist.
 
-        Each partition is read once, so the work is bounded; with `more`, the count is a lower bound.
+        Each partition is read by one query, so the work is bounded. If more exist, the number is a lower bound.
         """
         total, more = 0, False
-        if first >= beyond:  # DynamoDB refuses this; it occurs if a purge is later than the last day asked for
+        if first >= beyond:  # a purge was later than the last requested day; DynamoDB refuses an empty range
             return total, more
         for shard in range(_SHARDS.get(status, 1)):
             pk = f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}"
@@ -280,7 +284,7 @@ class Outcomes:
         return total, more
 
     def places(self, account: str, sources: Iterable[Source] = SOURCES) -> list[tuple[Source, str, str]]:
-        """(source, status, partition key) of all of an account's outcomes."""
+        """Returns (source, status, partition key) of each partition of an account's outcomes."""
         return [
             (source, status, f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}")
             for status in STATUSES
@@ -289,13 +293,14 @@ class Outcomes:
         ]
 
     def partitions(self, account: str, sources: Iterable[Source] = SOURCES) -> list[str]:
-        """The partition keys of an account's outcomes, for `purge`."""
+        """Returns the partition keys of an account's outcomes, for `purge`."""
         return [pk for _, _, pk in self.places(account, sources)]
 
     def counted(self, pk: str, first: str, beyond: str, cut: str, may_go_on: Callable[[], bool]) -> int | None:
-        """The number of a partition's outcomes with ids from `first` to `beyond`, received after `cut` (a stamp).
+        """Returns the number of a partition's outcomes with ids from `first` to `beyond` and received after `cut`.
 
-        None if `may_go_on` ended the count early. DynamoDB counts, so no outcome is transferred.
+        `cut` is a stamp. Returns None if `may_go_on` ended the count early. DynamoDB counts, so no outcome is
+        transferred.
         """
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND sk BETWEEN :first AND :beyond",
@@ -312,7 +317,7 @@ class Outcomes:
         return None
 
     def find(self, account: str, source: str, request_id: str) -> Outcome | None:
-        """The outcome of a request, by one read of all statuses; None if there is none.
+        """Returns the outcome of a request, or None. One call reads the outcomes of all statuses.
 
         `applied` takes precedence over `failed`, since a dead letter may have been replayed.
         """
@@ -325,7 +330,7 @@ class Outcomes:
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:
-    """A request in the published shape, with its notes and the original request of a duplicate."""
+    """Returns a request as the API shows it, with its notes and the original request of a duplicate."""
     shape: dict[str, Any] = {
         "request_id": outcome.request_id,
         "status": outcome.status,
@@ -340,7 +345,7 @@ def shown(outcome: Outcome) -> dict[str, Any]:
 
 
 def listed(outcome: Outcome, currency: str) -> dict[str, Any]:
-    """A row of `GET /v1/transactions`. `currency` is the account's."""
+    """Returns a row of `GET /v1/transactions`. `currency` is the account's."""
     return shown(outcome) | {
         "source": outcome.source,
         "action": outcome.action,

@@ -1,6 +1,6 @@
 """The providers of an account's v3 orders, so that an order can be found by its id alone.
 
-Each warm function notes a provider when it first sees it.
+Each function instance notes a provider when it first applies an event of that provider.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from tillbook.aws.items import raw
 
-# Most providers at which an order id is searched: more than a shop has. It bounds the cost of a search.
+# The most providers whose orders are searched for an id, which bounds the cost of a search. Real shops have fewer.
 MOST = 50
 
 
@@ -25,18 +25,18 @@ class ProviderItem(NamedTuple):
 class Providers:
     client: Any
     table: str
-    _met: set[tuple[str, str]] = field(default_factory=set)
+    _noted: set[tuple[str, str]] = field(default_factory=set)
 
     def note(self, account: str, provider: str) -> None:
-        if (account, provider) in self._met:
+        if (account, provider) in self._noted:
             return
         self.client.put_item(TableName=self.table, Item=raw({"pk": f"{account}/v", "sk": provider}))
-        if len(self._met) > 10_000:
-            self._met.clear()
-        self._met.add((account, provider))
+        if len(self._noted) > 10_000:
+            self._noted.clear()
+        self._noted.add((account, provider))
 
     def of(self, account: str) -> list[str]:
-        """The first MOST providers of an account, by name."""
+        """Returns the first MOST providers of an account, by name."""
         answer = self.client.query(
             TableName=self.table,
             KeyConditionExpression="pk = :pk",

@@ -1,7 +1,7 @@
 """Rejected requests of a valid key or connection: route, reasons and names of fields, but no values that were sent.
 
 At most 1,000 rejections of a key are recorded each day, so that a client that repeats a bad request causes no large
-bill. A warm function that reaches this limit checks it again after ten minutes.
+bill. A function instance that reaches this limit records nothing for the key in the next ten minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tillbook.records.outcomes import Outcome, Outcomes
 from tillbook.rules.errors import Invalid, Problem
 from tillbook.rules.identity import is_email
 
-A_DAY = 1000
+A_DAY = 1000  # recorded rejections of a key
 _PAUSE_SECONDS = 600.0
 _MAX_FIELDS = 20
 _KEPT_SECONDS = 2 * 24 * 3600
@@ -53,7 +53,7 @@ def note(
     problem: Problem,
     order_id: object,
 ) -> None:
-    """Records a rejection. An error is logged only, since the answer must not depend on it."""
+    """Records a rejection. An error is only logged, since the answer to the request must not depend on it."""
     if problem.status not in _RECORDED or _paused_until.get(key.id, 0.0) > time.monotonic():
         return
     names, reason = [], problem.code
@@ -78,7 +78,7 @@ def note(
         fields=names,
     )
     try:
-        if _is_within_the_day(client, records_table, key, received[:8]):
+        if _is_below_limit(client, records_table, key, received[:8]):
             Outcomes(client, records_table).record([rejected])
         else:
             _paused_until[key.id] = time.monotonic() + _PAUSE_SECONDS
@@ -86,7 +86,8 @@ def note(
         logger.warning("rejection not noted", exc_info=error, account=key.account)
 
 
-def _is_within_the_day(client: Any, records_table: str, key: Sender, day: str) -> bool:
+def _is_below_limit(client: Any, records_table: str, key: Sender, day: str) -> bool:
+    """Counts a rejection of a key on a day. Returns False if the limit was reached before."""
     return write_if(
         client.update_item,
         TableName=records_table,

@@ -1,7 +1,7 @@
-"""A list of purges and erasures in a table of its own, so that a restore can repeat them.
+"""A list of purges and erasures, in its own table, so that a restore can repeat them.
 
 Restoring the other tables to an earlier moment would undo every later purge and erasure. This table is not restored. It
-holds no name and no address: a person is named by our own id.
+contains no names and no addresses: a person is identified by our own id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tillbook.aws.items import attributes, plain_item, raw, record_of
 from tillbook.aws.writes import write_if
 from tillbook.rules.identity import SOURCE_LETTER, Source
 
-# Longer than point-in-time recovery reaches back (35 days), so that the list covers every moment it can restore.
+# Longer than point-in-time recovery reaches back (35 days), so that the list covers every moment that can be restored.
 KEPT_SECONDS = 40 * 24 * 3600
 # A: notes a purge with cut 1, and the write is late   B: notes a purge with cut 2   A's write arrives -> refused.
 _CUT_IS_LATER = "attribute_not_exists(cut) OR cut < :cut"
@@ -36,7 +36,7 @@ class Removal(NamedTuple):
 
 
 class Noted(NamedTuple):
-    """A noted removal. `name` is that of its mark (records.scopes): a source's letter, or `p` and a person's id."""
+    """A noted removal. `name` is the sort key of its mark (records.scopes): a source's letter, or `p{person id}`."""
 
     account: str
     name: str
@@ -68,7 +68,7 @@ class Removals:
             )
 
     def since(self, moment: str) -> Iterator[Noted]:
-        """The removals of all accounts with a cut after `moment` (a stamp). Scans the table, which is small."""
+        """Yields the removals of all accounts with a cut after `moment` (a stamp). Scans the table, which is small."""
         pages = self.client.get_paginator("scan").paginate(TableName=self.table, ConsistentRead=True)
         for page in pages:
             for item in map(plain_item, page["Items"]):

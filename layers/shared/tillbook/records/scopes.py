@@ -1,10 +1,10 @@
 """The current scope of each source of an account, and the erased people.
 
 A purge starts a new generation of its source, and removes everything received up to its `cut`. An erasure removes
-everything that names its person and was received up to its cut. Each is one conditional write of a mark. It is answered
-only if the write was acknowledged before its cut, and after the cut has passed (commit wait). Hence a reader that reads
-the mark after it received something later than a cut sees the cut; and anything received after the answer is later than
-the cut.
+everything that names its person and was received up to its cut. Each is one conditional write of a mark, with a cut in
+the near future. The caller gets the answer only if the write was acknowledged before the cut, and only after the cut
+has passed (commit wait). Hence a function that receives something after a cut, and then reads the mark, sees the cut.
+Anything received after the answer is later than the cut.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
 from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Source
 
-COMMIT_WAIT_SECONDS = 1.0  # usually longer than a write takes and clocks differ
+COMMIT_WAIT_SECONDS = 1.0  # usually longer than a write and the difference between clocks
 # A: marks a purge with cut 1, and the write is late   B: marks a purge with cut 2, which is acknowledged
 # A's write arrives -> refused: a cut never moves back.
 CUT_IS_LATER = "attribute_not_exists(cut) OR cut < :cut"
@@ -37,9 +37,9 @@ class Mark(NamedTuple):
     Key: `{account}/u`, `{o|s}`.
 
     Attributes:
-        generation: that of the current scope. cut: a stamp; everything received up to it is purged.
+        generation: generation of the current scope. cut: a stamp; everything received up to it is purged.
         answered: the cut of the last purge whose mark was acknowledged in time.
-        swept: earlier generations than this are deleted.
+        swept: all generations before this one are deleted.
     """
 
     generation: int = 0
@@ -63,7 +63,7 @@ class Erasure(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Marks of one account: those of the sources and people that were read."""
+    """The marks of one account, for those sources and people that were asked for."""
 
     account: str
     sources: Mapping[str, Mark]
@@ -87,35 +87,35 @@ class Scopes:
         self.client, self.table = client, table
 
     def read(self, account: str, people: Iterable[str] = (), sources: Iterable[Source] = SOURCES) -> Marks:
-        """Reads marks consistently. They must not be used beyond a request or an invocation. Raises Unavailable."""
+        """Reads marks consistently. They must be used in the same request or invocation only. Raises Unavailable."""
         names = [*(SOURCE_LETTER[s] for s in sources), *(f"p{person}" for person in sorted(set(people)))]
         items = {i["sk"]: i for i in batch_get(self.client, self.table, [self._key(account, n) for n in names])}
         found: dict[str, Mark] = {source: record_of(Mark, items.get(SOURCE_LETTER[source], {})) for source in sources}
         return Marks(account, found, {name[1:]: item["cut"] for name, item in items.items() if name[0] == "p"})
 
     def purge(self, account: str, sources: Iterable[Source], deadline: float) -> str:
-        """Starts a new generation of each source. Returns the cut after it has passed. Raises Unavailable.
+        """Starts a new generation of each source. Waits until the cut has passed and returns it. Raises Unavailable.
 
         `deadline` is in seconds of time.monotonic().
         """
         letters = [SOURCE_LETTER[source] for source in sources]
         begin = "SET cut = :cut ADD generation :one"
         cut = self._mark(account, letters, begin, {":one": 1}, deadline)
-        # If this is not written, the job purges again: the mark may have been so late that others missed it.
+        # Without this write the job purges again, since other functions may have missed a mark that was late.
         for letter in letters:
             while not self._update(account, letter, "SET answered = :cut", {":cut": cut}, ANSWER_IS_LATER):
                 self._check_time(deadline)
         return cut
 
     def erase(self, account: str, people: Iterable[str], deadline: float) -> str:
-        """Erases people (our own ids). Returns the cut after it has passed, as `purge` does. Raises Unavailable."""
+        """Marks people (our own ids) as erased. Waits until the cut has passed and returns it. Raises Unavailable."""
         ttl = int(time.time()) + _ERASURE_SECONDS
         return self._mark(
             account, [f"p{one}" for one in people], "SET cut = :cut, #ttl = :ttl", {":ttl": ttl}, deadline
         )
 
     def repeat(self, account: str, name: str, cut: str) -> None:
-        """Writes a mark again after the tables were restored to a moment before it. An existing mark is unchanged.
+        """Writes a mark again after the tables were restored to a moment before it. A later mark remains unchanged.
 
         `name` is the letter of a source for a purge, or `p` and our own id of the person for an erasure.
         """
@@ -149,7 +149,7 @@ class Scopes:
             raise Unavailable("The purge or erasure could not be started in time. Please try again.")
 
     def _update(self, account: str, name: str, update: str, values: dict[str, Any], condition: str) -> bool:
-        """Whether the mark is written, or was refused because the mark of a later answer exists."""
+        """Writes a mark. Returns whether it is written, or need not be, since a later purge is answered already."""
         options: dict[str, Any] = {"ExpressionAttributeNames": {"#ttl": "ttl"}} if "#ttl" in update else {}
         try:
             written = write_if(
@@ -168,8 +168,10 @@ class Scopes:
         return written or condition == ANSWER_IS_LATER
 
     def swept(self, account: str, source: Source, generation: int) -> None:
-        """Notes that earlier generations are deleted. If two jobs end at once the number may decrease, which is
-        harmless: a later purge then checks those generations again."""
+        """Notes that all generations before this one are deleted. If two jobs end at once, the number may decrease.
+
+        This is harmless: a later purge then checks these generations again.
+        """
         self.client.update_item(
             TableName=self.table,
             Key=self._key(account, SOURCE_LETTER[source]),

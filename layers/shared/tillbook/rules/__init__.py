@@ -1,1 +1,1 @@
-"""Rules of orders, amounts, times, addresses and identity: pure functions, no AWS."""
+"""Rules of orders, amounts, times, addresses and identity. All are pure functions, without AWS."""

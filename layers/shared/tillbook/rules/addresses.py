@@ -2,8 +2,8 @@
 
 A missed match is better than a false one, so different apartments never share a key. Addresses are compared as words.
 In the US and other countries whose streets have English names, street_words.py normalises the words: Street and St are
-equal, and so are North Main and N Main, or Apt 4 and #4. The rules are frozen under a version tag: a change needs
-a new tag and a rebuild of every audience.
+equal, and so are North Main and N Main, or Apt 4 and #4. The rules are frozen under a version tag, which is part of
+each key: a change needs a new tag and a rebuild of every audience.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from tillbook.rules.identity import short_hash, without_invisible
 
 # Countries whose streets have English names.
 _ENGLISH = frozenset({"USA", "CAN", "GBR", "IRL", "AUS", "NZL"})
-# Countries to which the USPS delivers under US ZIP codes, as if each were a state of the US.
+# Countries to which the USPS delivers under US ZIP codes. Each is treated as a state of the US.
 _USPS_COUNTRIES = frozenset({"PRI", "VIR", "GUM", "ASM", "MNP", "FSM", "MHL", "PLW"})
 _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
-# Spreadsheets damage ZIP codes: they drop the leading zero, and write them as formulas, decimals or thousands.
+# Spreadsheets damage ZIP codes: they drop leading zeros, write formulas or decimals, or separate the thousands.
 _ZIP_SIGNS = re.compile(r"[\s'’\"=,]+|\.0+$")
 _ZIP = re.compile(r"(?:[A-Z]{2}-?(?=\d{5}))?([5-9]\d\d|\d{4,5})(-?\d{4})?-?", re.ASCII | re.IGNORECASE)
-_BETWEEN = re.compile(r"[,;\r\n]+")
-_BOXES = frozenset({"po", "rr", "hc", "psc", "cmr", "apt"})  # a US address begins with one of these or with a number
+_SEPARATORS = re.compile(r"[,;\r\n]+")
+_BOXES = frozenset({"po", "rr", "hc", "psc", "cmr", "apt"})  # first words of US addresses without a house number
 
 
 def says_something(address: Any) -> bool:
-    """Whether the value holds an address at all: clients send `{}`, `[]`, `""` or blank fields for a missing one."""
+    """Returns whether the value holds an address: clients send `{}`, `[]`, `""` or blank fields for a missing one."""
     return not all(map(_is_blank, address.values())) if isinstance(address, dict) else not _is_blank(address)
 
 
@@ -39,9 +39,9 @@ def _is_blank(value: Any) -> bool:
 
 
 def match_key(address: dict[str, Any] | None) -> str | None:
-    """The match key (22 characters); empty if the address is too vague to be matched; None if there is no address.
+    """Returns the match key (22 characters); empty if the address is too vague; None if there is no address.
 
-    Reads `address_1`, `address_2`, `city`, `state`, `postal_code` and `country`, as either API sends them.
+    Reads the fields `address_1`, `address_2`, `city`, `state`, `postal_code` and `country`, as both APIs name them.
     """
     if address is None or not says_something(address):
         return None
@@ -57,61 +57,61 @@ def match_key(address: dict[str, Any] | None) -> str | None:
         from tillbook.rules.street_words import street_words  # imported here, since few routes compare addresses
 
         street, units = street_words(_parts(lines, [city, state, zip5]))
-        enough = _says_enough(street) if country == "USA" else _says_enough_abroad(" ".join(street))
+        is_specific = _is_specific(street) if country == "USA" else _is_specific_abroad(" ".join(street))
     else:
         street, units = _words(" ".join(lines)).split(), []
-        enough = _says_enough_abroad(" ".join(street))
+        is_specific = _is_specific_abroad(" ".join(street))
     if zip5 and (street[:1] and (street[0] in _BOXES or any(map(str.isdigit, street[0])))):
         where = zip5
     else:
         where = _where(zip5 or postal_code, city, state, country)
-    if not where or not enough:
+    if not where or not is_specific:
         return ""
     return short_hash(f"address-2\n{' '.join(street)}|{'|'.join(units)}|{where}|{country}")
 
 
 def match_keys(shipping: dict[str, Any] | None, billing: dict[str, Any] | None) -> tuple[str | None, str | None]:
-    """The match keys of an order's two addresses, which are often the same."""
+    """Returns the match keys of an order's two addresses, which are often the same address."""
     key = match_key(shipping)
     return key, key if billing == shipping else match_key(billing)
 
 
 def _zip5(postal_code: str) -> str:
-    """The first five digits of a ZIP or ZIP+4 code; empty if the text is not a ZIP code."""
+    """Returns the first five digits of a ZIP or ZIP+4 code; empty if the text is not a ZIP code."""
     code = _ZIP_SIGNS.sub("", unicodedata.normalize("NFKC", without_invisible(postal_code)))
     found = _ZIP.fullmatch(code.replace("\u2013", "-").replace("\u2010", "-"))
     return found[1].zfill(5) if found else ""
 
 
 def _parts(lines: list[str], place: list[str]) -> list[str]:
-    """The lines, split at commas, without the parts that repeat the city, the state or the ZIP code."""
+    """Returns the lines, split at commas, as words, without parts that repeat the city, the state or the ZIP code."""
     city, state, zip5 = map(_words, place)
     again = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
-    again.discard("ne")  # NE is also a direction (northeast), in Nebraska too
+    again.discard("ne")  # NE is not only Nebraska, but also a direction (northeast)
     parts: list[str] = []
-    for text in _BETWEEN.split("\n".join(lines).replace("'", "").replace("’", "")):
+    for text in _SEPARATORS.split("\n".join(lines).replace("'", "").replace("’", "")):
         words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")
         if words and not (parts and words in again):
             parts.append(words)
     return parts
 
 
-# A placeholder, or an apartment without a street, is not enough: unrelated people would share its key.
+# A placeholder, or an apartment without a street, is not specific: unrelated people would share its key.
 
 
-def _says_enough(street: list[str]) -> bool:
+def _is_specific(street: list[str]) -> bool:
     has_name = len(street) >= 3 or any(len(word) > 1 and word.isalpha() for word in street)
     return has_name and any(map(str.isdigit, "".join(street)))
 
 
-def _says_enough_abroad(words: str) -> bool:
+def _is_specific_abroad(words: str) -> bool:
     return len(words.split()) >= 2 or (len(words) >= 6 and any(c.isdigit() for c in words))
 
 
 def _where(postal_code: str, city: str, state: str, country: str) -> str:
-    """The place as part of a key: postal code and city, or city and state.
+    """Returns the place as part of a key: postal code and city, or city and state; empty if it is too vague.
 
-    One code may cover several villages that have streets of the same name, so the city is part of the key, too.
+    One postal code may cover several villages that have streets of the same name, so the city is included, too.
     """
     code, town = "".join(c for c in _words(postal_code) if c.isalnum()), _words(city)
     if code:
@@ -125,11 +125,11 @@ def _text(value: Any) -> str:
 
 
 def _words(text: str) -> str:
-    """The text in lower case as words of letters, digits and combining marks.
+    """Returns the text in lower case, as words of letters, digits and combining marks.
 
-    `-`, `/` and `.` are kept between digits only, where they separate one number from another.
+    `-`, `/` and `.` are kept between digits only, where they separate two numbers.
     """
-    if text.isascii():  # a faster way to the same result
+    if text.isascii():  # a faster computation of the same result
         return " ".join(_ASCII_SIGN.sub(lambda sign: f" {sign[1] or ''} ", text.lower()).split())
     # A fraction becomes a separate word; otherwise 12½ would become 121/2.
     spaced = "".join(f" {c} " if unicodedata.category(c) == "No" else c for c in text)
@@ -146,7 +146,7 @@ def _words(text: str) -> str:
 
 
 def _country(value: Any) -> str:
-    """The country's alpha-3 code if the value is a code or an English name, otherwise its words."""
+    """Returns the alpha-3 code of a country's code or English name, or its words if unknown; `USA` if there is none."""
     text = _text(value)
     code = ALPHA2_TO_ALPHA3.get(text.upper(), text.upper())
     if code in ALPHA3:

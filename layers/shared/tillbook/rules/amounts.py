@@ -1,4 +1,4 @@
-"""Money: decimals in, exact numbers kept, decimals out. No float touches an amount."""
+"""Amounts of money as exact decimals. No amount is ever a float."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _PLACES = Decimal("0.0001")
 _EXACT_PLACES = frozenset(range(-4, 1))  # exponents of amounts with at most four decimals
 _LIMIT = Decimal(10) ** 15
 _NUMERIC = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
-# Sums of amounts of 19 digits stay exact far beyond any account's number of orders; DynamoDB keeps 38 digits.
+# An amount has at most 19 digits, so sums stay exact for any realistic number of orders; DynamoDB keeps 38 digits.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 class AmountError(ValueError):
-    """`code` is format_error or range_error; the message is a predicate ("must be a number")."""
+    """An invalid amount. `code` is format_error or range_error; the message is a predicate ("must be a number")."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -25,9 +25,9 @@ class AmountError(ValueError):
 
 
 def parse_amount(value: object) -> tuple[Decimal, bool]:
-    """An amount from a JSON number (int or Decimal) or a numeric string, in currency units.
+    """Parses an amount, in currency units, from a JSON number (int or Decimal) or a numeric string.
 
-    Returns (amount, rounded). An amount with more than 4 decimals, as tax arithmetic produces, is rounded half to even.
+    Returns (amount, whether it was rounded). An amount with more than 4 decimals is rounded half to even.
     Raises AmountError if the value is not a finite number, or has more than 15 digits before the point.
     """
     if isinstance(value, str):
@@ -57,7 +57,10 @@ def parse_amount(value: object) -> tuple[Decimal, bool]:
 
 
 def plain(value: Decimal) -> Decimal:
-    """The value without trailing zeros, exponent or sign of zero: the form that is hashed, stored and compared."""
+    """Returns the value without trailing zeros, without exponent, and with 0 for -0.
+
+    Amounts are hashed, stored and compared in this form.
+    """
     if not value:
         return ZERO
     value = value.normalize(EXACT)
@@ -65,20 +68,20 @@ def plain(value: Decimal) -> Decimal:
 
 
 def text(value: Decimal, decimals: int = 2) -> str:
-    """The amount as text with at least `decimals` decimals: `105` is "105.00", `105.1234` is "105.1234"."""
+    """Returns the amount as text with at least `decimals` decimals: "105.00" for 105, "105.1234" for 105.1234."""
     value = plain(value)
     places = max(decimals, -int(value.as_tuple().exponent))
     return f"{value:.{places}f}"
 
 
 def minor_units(value: Decimal, currency: str) -> int:
-    """The amount in the currency's smallest unit (cents for USD, yen for JPY), rounded half to even."""
+    """Returns the amount in the currency's smallest unit (cents for USD, yen for JPY), rounded half to even."""
     with localcontext(EXACT):
         return int(value.scaleb(_places(currency)).to_integral_value(ROUND_HALF_EVEN))
 
 
 def rounded(value: Decimal, currency: str) -> Decimal:
-    """The amount rounded half to even to the currency's smallest unit."""
+    """Returns the amount in currency units, rounded half to even to the currency's smallest unit."""
     return value.quantize(Decimal(1).scaleb(-_places(currency)), context=EXACT)
 
 

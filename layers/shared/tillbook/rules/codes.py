@@ -1,8 +1,8 @@
 """ISO 4217 codes and their minor units (decimals), ISO 3166 countries and their names.
 
-The tables are constants, since reading those of a library costs tens of milliseconds at every cold start. They are
-copied from the packages `iso4217` and `iso3166`; tests/unit/test_code_tables.py compares them. A code that ISO
-withdraws moves to a table of withdrawn codes and is accepted for ever: ledgers and histories hold orders that use it.
+The tables are constants, since importing a library with such tables costs tens of milliseconds at every cold start.
+They are copied from the packages `iso4217` and `iso3166`; tests/unit/test_code_tables.py compares them. If ISO
+withdraws a code, it moves to a table of withdrawn codes and is still accepted, since stored orders use it.
 """
 
 # fmt: off
@@ -27,7 +27,7 @@ MINOR_UNITS: dict[str, int] = {
     "XSU": 2, "XTS": 2, "XUA": 2, "XXX": 2, "YER": 2, "ZAR": 2, "ZMW": 2, "ZWG": 2,
 }
 
-# Withdrawn since 2000, with the decimals of java.util.Currency.
+# Currencies that were withdrawn since 2000, with their decimals as in java.util.Currency.
 WITHDRAWN_UNITS: dict[str, int] = {
     "ADP": 0, "AFA": 2, "ANG": 2, "ATS": 2, "AZM": 2, "BEF": 0, "BGL": 2, "BGN": 2, "BYB": 0, "BYR": 0,
     "CSD": 2, "CUC": 2, "CYP": 2, "DEM": 2, "EEK": 2, "ESP": 0, "FIM": 2, "FRF": 2, "GHC": 2, "GRD": 0,
@@ -91,7 +91,7 @@ ALPHA2_TO_ALPHA3: dict[str, str] = {
     "ZM": "ZMB", "ZW": "ZWE",
 }
 
-# Countries by short name, as addresses.py folds it: without spaces, `the` and `and`.
+# Countries by ISO short name, in the form of addresses.py: in lower case, without spaces, `the` and `and`.
 COUNTRY_NAMES: dict[str, str] = {
     "afghanistan": "AFG", "alandislands": "ALA", "albania": "ALB", "algeria": "DZA", "americansamoa": "ASM",
     "andorra": "AND", "angola": "AGO", "anguilla": "AIA", "antarctica": "ATA", "antiguabarbuda": "ATG",
@@ -147,7 +147,7 @@ COUNTRY_NAMES: dict[str, str] = {
     "zimbabwe": "ZWE",
 }
 
-# Other common English names. No name in it belongs to two countries. Frozen, as the rules in addresses.py are.
+# Countries by other common English names, none of which two countries share. Frozen like the rules in addresses.py.
 COMMON_COUNTRY_NAMES: dict[str, str] = {
     "aland": "ALA", "america": "USA", "bolivarianrepublicofvenezuela": "VEN", "bolivia": "BOL", "bonaire": "BES",
     "britain": "GBR", "britishvirginislands": "VGB", "brunei": "BRN", "burma": "MMR", "capeverde": "CPV",
@@ -171,6 +171,6 @@ COMMON_COUNTRY_NAMES: dict[str, str] = {
     "usa": "USA", "usoutlyingislands": "UMI", "usvirginislands": "VIR", "vatican": "VAT", "vaticancity": "VAT",
     "vaticancitystate": "VAT", "venezuela": "VEN", "wales": "GBR",
 }
-# Withdrawn since 2000, by ISO 3166-3; CS is Serbia and Montenegro.
+# Countries whose codes were withdrawn since 2000 (ISO 3166-3). CS is Serbia and Montenegro.
 WITHDRAWN_COUNTRIES: dict[str, str] = {"AN": "ANT", "CS": "SCG", "TP": "TMP", "YU": "YUG"}
 # fmt: on

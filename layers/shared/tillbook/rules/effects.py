@@ -1,6 +1,6 @@
-"""Effects of a request on lifetime value: by how much it changed an order's contribution.
+"""Effects of a request on lifetime value: by how much the request changed an order's contribution.
 
-Effects are kept with the event and with the request's outcome for display only; no sum is computed from them.
+Effects are stored with the event and with the request's outcome, for display only; no sum is computed from them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tillbook.rules.order import Standing
 
 
 class Effect(NamedTuple):
-    """The change of an order's contribution, in units of a currency, and of the number of orders."""
+    """The change of an order's contribution (in units of `currency`), and of the number of orders in the currency."""
 
     currency: str
     amount: Decimal
@@ -34,18 +34,18 @@ def effects_of(before: Standing | None, after: Standing | None) -> list[Effect]:
 
 
 def effects_text(effects: Sequence[Effect]) -> str:
-    """[[currency, amount, orders], ...]; empty for none."""
+    """Returns effects as JSON, `[[currency, amount, orders], ...]`, or an empty text if there are none."""
     return dumps([[e.currency, str(e.amount), e.orders] for e in effects]) if effects else ""
 
 
 def effects_in(text: str) -> list[Effect]:
-    """The effects of a text that effects_text made."""
+    """Returns the effects of a text that effects_text returned."""
     rows = loads(text, ours=True) if text else []
     return [Effect(currency, Decimal(amount), orders) for currency, amount, orders in rows]
 
 
 def shown_effects(effects: Sequence[Effect], account_currency: str) -> list[Json]:
-    """Effects as answers show them: `orders` is 1 for a new order, -1 for a deleted one."""
+    """Returns effects as the API shows them. An order without a currency is in the account's currency."""
     return [
         {"currency": e.currency or account_currency, "amount": amount_text(e.amount), "orders": e.orders}
         for e in effects

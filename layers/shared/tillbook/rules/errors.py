@@ -1,4 +1,4 @@
-"""Errors by type. Each API answers them in its own dialect (web.answers)."""
+"""Errors that requests are answered with. Each API has its own format for them (web.answers)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FieldError(NamedTuple):
 
 
 class Problem(Exception):
-    """An answer other than success. Its message is shown to the caller: it never holds internals or values sent."""
+    """An error that is answered to the caller. Its message is shown: it never contains internals or values sent."""
 
     status = 500
     code = "internal_error"
@@ -29,7 +29,7 @@ class Problem(Exception):
 
 
 class Invalid(Problem):
-    """One or more fields that break the contract: 400 in v1, 422 in v3."""
+    """One or more invalid fields. The status is 400 in v1, 422 in v3."""
 
     status = 422
     code = "validation_error"

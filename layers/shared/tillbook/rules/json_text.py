@@ -32,13 +32,13 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 MAX_DEPTH = 100
-# Possessive quantifiers remember no backtracking points, which would take 100 times the size of a long string.
+# Possessive quantifiers store no backtracking points, whose memory would be 100 times the size of a long string.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[\]{}]")
 
 
 def _check_depth(text: str) -> None:
-    # Checked here, since the limit of RecursionError differs between Pythons and between reading and writing.
+    # This limit is lower than those of Python, which differ between versions and between parsing and writing.
     if text.count("[") + text.count("{") <= MAX_DEPTH:
         return
     depth = 0
@@ -52,7 +52,7 @@ _decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant, ob
 
 
 def loads(body: bytes | str, *, ours: bool = False) -> Json:
-    """Parses JSON. `ours`: the text was written by this code, which checked the depth before it wrapped the body.
+    """Parses JSON. `ours` skips the check of the depth, for text that this code wrote from checked content.
 
     Raises Malformed if the text is not UTF-8 or not JSON, repeats a key, has a lone surrogate, or is nested too deeply.
     """
@@ -79,7 +79,7 @@ def loads(body: bytes | str, *, ours: bool = False) -> Json:
 
 
 def dumps(value: Json, *, canonical: bool = False) -> str:
-    """Compact JSON. `canonical` sorts the keys and writes numbers by value: 1, 1.0 and 1e0 give the same text.
+    """Returns compact JSON. `canonical` sorts the keys and writes numbers by value: 1, 1.0 and 1e0 give the same text.
 
     The canonical form is hashed into the identities of events and is frozen (identity.py).
     """
@@ -88,7 +88,7 @@ def dumps(value: Json, *, canonical: bool = False) -> str:
 
 
 class _Writers(dict[type, Callable[[Any], str]]):
-    """Writers by exact type, so that texts and numbers are written in C at once; a subclass uses its base's writer."""
+    """Writers by exact type, so that texts and numbers are written directly in C. A subclass gets its base's writer."""
 
     def __missing__(self, kind: type) -> Callable[[Any], str]:
         for base in kind.__mro__:
@@ -128,7 +128,7 @@ def _canonical_decimal(value: Decimal) -> str:
 
 
 def _number(sign: int, digits: str, exponent: int) -> str:
-    """A number by value: 100, 100.0 and 1e2 are all written as "1e2"."""
+    """Writes a number by value: 100, 100.0 and 1e2 are all written as "1e2"."""
     stripped = digits.rstrip("0")
     exponent += len(digits) - len(stripped)
     stripped = stripped.lstrip("0")
@@ -137,7 +137,7 @@ def _number(sign: int, digits: str, exponent: int) -> str:
 
 _Writer = Callable[[Any], str]
 _WORDS: dict[type, _Writer] = {type(None): lambda _: "null", bool: lambda value: "true" if value else "false"}
-_TEXTS: dict[type, _Writer] = {str: _quoted, int: int.__repr__, Decimal: str}
+_AS_SENT: dict[type, _Writer] = {str: _quoted, int: int.__repr__, Decimal: str}
 _BY_VALUE: dict[type, _Writer] = {str: _quoted, int: _canonical_int, Decimal: _canonical_decimal}
-_PLAIN = _Writers(_WORDS | _TEXTS | {dict: _members, list: _entries, tuple: _entries})
+_PLAIN = _Writers(_WORDS | _AS_SENT | {dict: _members, list: _entries, tuple: _entries})
 _CANONICAL = _Writers(_WORDS | _BY_VALUE | {dict: _sorted_members, list: _canonical_entries, tuple: _canonical_entries})

@@ -1,13 +1,13 @@
-"""Values of `new_buyer` and `promo_code` in metadata or custom attributes; reports group orders by them.
+"""Values of `new_buyer` and `promo_code`, by which reports group orders.
 
-Both functions return None for a value that reports cannot count.
+Shops send them as metadata (v1) or custom attributes (v3). Both functions return None for an unusable value.
 """
 
 from __future__ import annotations
 
 
 def new_buyer_of(text: str) -> str | None:
-    """The value as `true` or `false`."""
+    """Returns the value as `true` or `false`."""
     return {"true": "true", "1": "true", "false": "false", "0": "false"}.get(text.strip().lower())
 
 

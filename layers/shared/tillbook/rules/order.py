@@ -1,4 +1,4 @@
-"""The effect of an event on an order: a pure function, without clock, store or account.
+"""The effect of an event on an order, as a pure function of the order's state and the event.
 
 The state holds the latest value of each field that events set (ordered by stamp), the earliest times, and the sum of
 refunds. Each part is a minimum, a maximum or a sum, so the state depends only on the set of events, not on the order in
@@ -28,13 +28,14 @@ ACTIVITY_NAMES: dict[str, str] = {
     "deleted": "Deleted an order",
 }
 SETS_TOTAL = frozenset({"placed", "updated", "paid", "fulfilled"})
-# The action of an event that makes an order count nothing: it was trashed or deleted, or its payment failed. Only
-# connectors of platforms create such events, which name no person and carry no total; the APIs refuse the action.
+# The action of an event that sets an order's contribution to 0: the order was trashed or deleted, or its payment
+# failed. Only connectors of platforms create such events, which name no person and carry no total; the APIs refuse
+# the action.
 VOIDED = "voided"
 
 
 def stamp_of(occurred: str, received: str, position: int, event_id: str) -> str:
-    """The stamp that sorts events by occurred_at, time of receipt and position in the batch; the id breaks ties."""
+    """Returns an event's stamp. Stamps sort by occurred_at, time of receipt, position in the batch, and event id."""
     return f"{occurred}{received}{position:04d}{event_id}"
 
 
@@ -47,8 +48,8 @@ def received_of(stamp: str) -> str:
 
 
 def place_of(stamp: str) -> str:
-    """Time of receipt and position in the batch. Of several copies of an event, the one with the lowest
-    place gives the event its stamp."""
+    """Returns the time of receipt and position in the batch. The copy of an event with the lowest place decides the
+    event's stamp."""
     return stamp[20:44]
 
 
@@ -79,7 +80,7 @@ class Event(NamedTuple):
 class AudienceRecords(NamedTuple):
     """An order's part of its audience: the number of its records and their match keys.
 
-    There is a record for each address, and at least one. A key is empty if there is no such address, or a vague one.
+    There is a record for each address, and at least one. A key is empty if the address is missing or too vague.
     """
 
     records: int = 0
@@ -108,19 +109,19 @@ class Standing(NamedTuple):
 
 
 class OrderState(NamedTuple):
-    """The state of an order: all that is needed to apply its next event.
+    """The state of an order: all data that the effect of the next event depends on.
 
     Attributes:
         events: number of events.
         ordered_at: when the earliest event occurred. added_at: when the first event was received.
         latest_at: stamp of the latest event that names a person; `action` and `person` are those of that event.
         total_at: stamp of the latest placed, updated, paid or fulfilled event with a total, which is `total`.
-        voided_at: stamp of the latest voided event. Such events count among `events`, and change nothing else.
+        voided_at: stamp of the latest voided event. Besides this field, such events increase `events` only.
         fallback_at: stamp of the latest refunded or canceled event with a total, which is `fallback`.
-        opened: whether there is any placed, updated, paid or fulfilled event.
+        opened: whether there is a placed, updated, paid or fulfilled event.
         refunds: sum of the refund amounts.
         shipping, billing: match keys of the latest addresses.
-        currency_at, shipping_at, billing_at: stamps of the latest event with a currency, or with such an address.
+        currency_at, shipping_at, billing_at: stamps of the latest event with a currency, or with the address.
 
     Times and stamps are empty if there is no such event.
     """
@@ -147,12 +148,15 @@ class OrderState(NamedTuple):
 
     @property
     def voided(self) -> bool:
-        """Whether the order counts nothing. A later event with a total ends this."""
+        """Whether the order's contribution is 0 because of a voided event. A later event with a total ends this."""
         return self.voided_at > self.total_at
 
     @property
     def known_total(self) -> Decimal | None:
-        """The total. 0 if the order is voided, or opened without a total; None with refunds or cancellations only."""
+        """The order's total, in currency units. 0 if the order is voided, or opened without a total.
+
+        None if there are only refunds or cancellations without a total.
+        """
         if self.voided:
             return ZERO
         if self.total_at:
@@ -163,13 +167,13 @@ class OrderState(NamedTuple):
 
     @property
     def contribution(self) -> Decimal:
-        """Total minus refunds, in currency units, which may be below 0. 0 if voided, or if known_total is None."""
+        """Total minus refunds, in currency units; may be negative. 0 if voided, or if known_total is None."""
         total = self.known_total
         return ZERO if total is None or self.voided else EXACT.subtract(total, self.refunds)
 
     @property
     def standing(self) -> Standing | None:
-        """The order's contribution. None if no event names a person: without events, or with voided events only."""
+        """The order's contribution. None if no event names a person: there are no events, or voided events only."""
         return Standing(self.person, self.currency, self.contribution) if self.latest_at else None
 
     @property
@@ -189,18 +193,18 @@ class OrderState(NamedTuple):
 
 
 def flags_of(state: OrderState, event: Event) -> list[str]:
-    """The flags of an event that led to `state`: those of the order, and whether the event's total was ignored."""
+    """Returns the flags of an event: those of `state`, the order's state after it, and whether its total is ignored."""
     return [*state.flags, *(["grand_total_ignored"] if ignores_total(state, event) else [])]
 
 
 def ignores_total(state: OrderState, event: Event) -> bool:
-    """Whether the event is a refund or a cancellation with another total than the order's. It changes nothing."""
+    """Returns whether the event is a refund or cancellation whose total differs from the order's, and is ignored."""
     is_other = event.total is not None and event.total != state.total
     return event.action not in SETS_TOTAL and bool(state.total_at) and is_other
 
 
 def step(state: OrderState, event: Event) -> OrderState:
-    """The state after one more event. The caller must apply no event twice."""
+    """Returns the state after one more event. The caller must not apply an event twice."""
     if event.action == VOIDED:
         return state._replace(events=state.events + 1, voided_at=max(state.voided_at, event.stamp))
     sets_total = event.action in SETS_TOTAL
@@ -229,7 +233,7 @@ def step(state: OrderState, event: Event) -> OrderState:
 
 
 def fold(events: Iterable[Event]) -> OrderState:
-    """The state after all events, whatever their order."""
+    """Returns the state after all events. Their order does not matter."""
     state = OrderState()
     for event in events:
         state = step(state, event)

@@ -1,7 +1,7 @@
-"""Compressed bodies: zlib with a dictionary of texts that are frequent in orders.
+"""Compresses bodies by zlib with a dictionary of texts that are frequent in orders.
 
-The first byte identifies the dictionary, so that old items stay readable when a better dictionary is added. A released
-dictionary is frozen.
+The first byte identifies the dictionary, so that old items stay readable after a better dictionary is added. A released
+dictionary must not be changed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def pack(value: Json) -> bytes:
 
 
 def unpack(data: bytes) -> Json:
-    """The body of packed bytes. Raises ValueError if they use an unknown dictionary."""
+    """Returns the value of packed bytes. Raises ValueError if they use an unknown dictionary."""
     if data[:1] != b"\x01":
         raise ValueError("a packed body of an unknown version")
     return loads(zlib.decompressobj(-15, zdict=_DICTIONARY_1).decompress(data[1:]), ours=True)

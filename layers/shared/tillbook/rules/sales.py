@@ -1,4 +1,4 @@
-"""Details of an order for sales reports, from its body: public id, new_buyer, promo code and lines. Pure."""
+"""Details of an order for sales reports, read from the order's body: public id, new_buyer, promo code and lines."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
 
 class Details(NamedTuple):
-    """Details of an order. `new_buyer` is `true`, `false` or empty; `promo_code` is as sent, but trimmed."""
+    """Details of an order. `new_buyer` is `true`, `false` or empty; `promo_code` is the sent code, trimmed."""
 
     public_id: str = ""
     new_buyer: str = ""
@@ -33,7 +33,7 @@ class Details(NamedTuple):
 
 
 def details_of_order(body: dict[str, Json]) -> Details:
-    """Details of a v1 order, from the body of its newest version."""
+    """Returns the details of a v1 order, from the body of its newest version."""
     metadata = body.get("metadata") or {}
     new_buyer = new_buyer_of(metadata.get("new_buyer", "")) or ""
     promo_code = promo_code_of(metadata.get("promo_code", "")) or ""
@@ -45,7 +45,7 @@ def details_of_order(body: dict[str, Json]) -> Details:
 
 
 def details_of_activity(body: dict[str, Json]) -> Details:
-    """Details of a v3 order, from the body that contract.activity.merged makes of its events.
+    """Returns the details of a v3 order, from the body that contract.activity.merged makes of its events.
 
     `new_buyer`, and `promo_code` or `discount_code`, are custom attributes of events.
     """
@@ -60,7 +60,7 @@ def details_of_activity(body: dict[str, Json]) -> Details:
 
 
 def _activity_line(item: dict[str, Json]) -> Line:
-    """The line of a v3 item. It is identified by its SKU, as in v1, or by its variant, or by its product."""
+    """Returns the line of a v3 item. Its identifier is the SKU; without one, the variant's id or the product's id."""
     identifier = item.get("sku") or item.get("product_variant_id") or item["product_id"]
     quantity = _number(item.get("quantity", 1))
     if item.get("total") is None:
@@ -72,7 +72,10 @@ def _activity_line(item: dict[str, Json]) -> Line:
 
 
 def _bounded(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """One line for each identifier and category; those beyond MOST_LINES - 1 are summed in a line without either."""
+    """Returns one line for each identifier and category.
+
+    Further lines after the first MOST_LINES - 1 are summed in one line without identifier and category.
+    """
     sums: dict[tuple[str, str], tuple[Decimal, Decimal]] = {}
     for line in lines:
         key = line.identifier[:_LONGEST_TEXT], line.category[:_LONGEST_TEXT]
@@ -84,12 +87,12 @@ def _bounded(lines: Iterable[Line]) -> tuple[Line, ...]:
 
 
 def rows_of(lines: Iterable[Line]) -> list[list[Json]]:
-    """Lines as JSON, with amounts as text."""
+    """Returns lines as JSON, with quantities and amounts as text."""
     return [[line.identifier, line.category, str(line.quantity), str(line.amount)] for line in lines]
 
 
 def lines_of(rows: Iterable[list[Json]]) -> Iterator[Line]:
-    """The lines of JSON that rows_of made."""
+    """Yields the lines of JSON that rows_of returned."""
     for identifier, category, quantity, amount in rows:
         yield Line(identifier, category, Decimal(quantity), Decimal(amount))
 
@@ -99,7 +102,7 @@ def _first(categories: Json) -> str:
 
 
 def _text(value: Json) -> str:
-    """The text of a custom attribute, which may be any JSON value."""
+    """Returns the value of a custom attribute (any JSON value) as text; empty for null, objects and lists."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, str | int | Decimal) else ""

@@ -1,4 +1,4 @@
-"""Segments of customers by bounds on lifetime value, number of orders and date of the last order. Pure."""
+"""Segments of customers, defined by bounds on lifetime value, number of orders and date of the last order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tillbook.rules.dates import shifted
 from tillbook.rules.json_text import Json
 
 MOST_SEGMENTS, LONGEST_NAME = 50, 60
-_MOST = 10**9  # orders, days
+_MOST = 10**9  # the largest bound on orders or days
 
 
 class Bounds(NamedTuple):
@@ -40,8 +40,8 @@ class Bounds(NamedTuple):
 class Segment(NamedTuple):
     """A segment that an account defines.
 
-    `currency` is that of the lifetime value, empty for the account's; `min_days` and `max_days` bound the number of
-    days since the last order.
+    `currency` is the currency of the lifetime value; empty means the account's. `min_days` and `max_days` bound the
+    number of days since the last order.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Segment(NamedTuple):
         return Bounds(self.min_lifetime_value, self.max_lifetime_value, self.min_orders, self.max_orders, first, last)
 
     def shown(self) -> dict[str, Json]:
-        """The segment as JSON: amounts as text, absent bounds left out."""
+        """Returns the segment as JSON, with amounts as text. Absent bounds are left out."""
         found = {name: text(value) if isinstance(value, Decimal) else value for name, value in self._asdict().items()}
         return {name: value for name, value in found.items() if value not in (None, "")}
 
@@ -68,7 +68,7 @@ _COUNTS = ("min_orders", "max_orders", "min_days", "max_days")
 
 
 def segments_of(entries: Json) -> tuple[Segment, ...]:
-    """Segments from JSON, as Segment.shown gives it. Raises ValueError that says which segment is wrong and why."""
+    """Parses segments from JSON as returned by Segment.shown. Raises ValueError with the segment and the reason."""
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError("segments must be a list of objects, each with a name and bounds")
     if len(entries) > MOST_SEGMENTS:
@@ -82,7 +82,7 @@ def segments_of(entries: Json) -> tuple[Segment, ...]:
 
 
 def segment_named(segments: Iterable[Segment], name: str) -> Segment | None:
-    """The segment of a name, in upper or lower case; None if there is none."""
+    """Returns the segment with this name, ignoring case; None if there is none."""
     return next((segment for segment in segments if segment.name.lower() == name.strip().lower()), None)
 
 

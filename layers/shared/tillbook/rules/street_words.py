@@ -1,8 +1,8 @@
 """Normal forms of the words in English street addresses, by USPS Publication 28: appendices C1 (suffixes) and C2 (unit
 designators), chapter 23 (directions, boxes, routes).
 
-Words that would make two streets equal are left out: plurals that the tables shorten like their singular (Parks,
-Trails), and short forms that are also names (La, Via, Cr).
+Words that would make two different streets equal are left out: plurals that Publication 28 shortens like their singular
+(Parks, Trails), and short forms that are also names (La, Via, Cr).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ _ORDINALS = (
 _HOUSE_NUMBERS = "1 one|2 two|3 three|4 four|5 five|6 six|7 seven|8 eight|9 nine|10 ten"
 # Replacements of phrases, applied in this order before words are replaced.
 _PHRASES = [
-    (re.compile(pattern), one)
-    for pattern, one in (
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
         (r"\b(p o|post office) box\b|\bpobox\b", "po box"),
         (r"\brural (route|rte|rt)\b|\br r\b|\brfd\b|\br f d\b", "rr"),
         (r"\bhighway contract( route)?\b|\bhcr\b|\bh c\b", "hc"),
@@ -66,6 +66,7 @@ _PHRASES = [
 
 
 def _classes(text: str) -> dict[str, str]:
+    """Returns the normal form of each word of a table."""
     groups = [group.split() for line in text.split("\n") for group in line.split("|") if group]
     return {word: group[0] for group in groups for word in group}
 
@@ -74,13 +75,13 @@ _SUFFIX, _UNIT, _DIRECTION = _classes(_SUFFIXES), _classes(_UNITS), _classes(_DI
 _WORDS = _SUFFIX | _UNIT | _classes(_PLACES) | _classes(_ORDINALS)
 _HOUSE_NUMBER = _classes(_HOUSE_NUMBERS)
 _DESIGNATORS = frozenset(_UNIT.values())
-_NUMBERED = _DESIGNATORS | {"box", "rr", "hc", "psc", "cmr"}  # after these words a # adds nothing
+_NUMBERED = _DESIGNATORS | {"box", "rr", "hc", "psc", "cmr"}  # words after which a number sign is redundant
 _ORDINAL = re.compile(r"(\d+)(st|nd|rd|th)", re.ASCII)
-_DOOR = re.compile(r"\d{1,5}[a-z]?|[a-z]\d{0,4}", re.ASCII)
+_UNIT_NUMBER = re.compile(r"\d{1,5}[a-z]?|[a-z]\d{0,4}", re.ASCII)
 
 
 def street_words(parts: list[str]) -> tuple[list[str], list[str]]:
-    """An address as (words of the street, its units in order).
+    """Returns an address as (words of the street, units sorted).
 
     `parts` are the texts between commas and line ends, as lower-case words with `#` for a number sign.
     """
@@ -88,7 +89,7 @@ def street_words(parts: list[str]) -> tuple[list[str], list[str]]:
     units: list[str] = []
     for index, part in enumerate(parts):
         words = _canonical(part, first=not index)
-        if index and len(words) == 1 and _DOOR.fullmatch(words[0]):
+        if index and len(words) == 1 and _UNIT_NUMBER.fullmatch(words[0]):
             words = ["apt", *words]
         place = _first_unit(words)
         street += words[:place]
@@ -100,7 +101,7 @@ def street_words(parts: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _first_unit(words: list[str]) -> int:
-    """The index of the first unit designator that a number follows, or the number of words if there is none.
+    """Returns the index of the first designator (Apt) that names a unit, or the number of words if there is none.
 
     A designator before a suffix is a street's name (Unit Dr), and the box of a military unit is part of the street.
     """
@@ -111,7 +112,7 @@ def _first_unit(words: list[str]) -> int:
 
 
 def _unit(words: list[str]) -> str:
-    """The text of a unit. `4 b` and `4b` give the same text, `1 1` and `11` do not."""
+    """Returns the text of a unit. `4 b` and `4b` give the same text; `1 1` and `11` do not."""
     number = words[1]
     for word in words[2:]:
         is_border = word[0].isalpha() != number[-1].isalpha() and len(word) <= 4
@@ -120,20 +121,22 @@ def _unit(words: list[str]) -> str:
 
 
 def _canonical(part: str, *, first: bool) -> list[str]:
-    for pattern, one in _PHRASES:
-        part = pattern.sub(one, part)
+    """Returns the normal forms of a part's words. The first part may begin with a house number."""
+    for pattern, replacement in _PHRASES:
+        part = pattern.sub(replacement, part)
     sent = part.split()
     words: list[str] = []
     for index, word in enumerate(sent):
-        one = _WORDS.get(word, word)
+        normal = _WORDS.get(word, word)
         is_unit = bool(words) and words[-1] in _DESIGNATORS  # Apt East and Apt E are different apartments
         if word in _DIRECTION and not is_unit and not _is_name(sent, index):
-            one = _DIRECTION[word]
-            if one in ("e", "w") and words and words[-1] in ("n", "s"):  # N.E., South West
-                one = words.pop() + one
-        if words and words[-1] in _NUMBERED and (one == "#" or (one in ("no", "number") and index + 1 < len(sent))):
+            normal = _DIRECTION[word]
+            if normal in ("e", "w") and words and words[-1] in ("n", "s"):  # N.E., South West
+                normal = words.pop() + normal
+        is_sign = normal == "#" or (normal in ("no", "number") and index + 1 < len(sent))
+        if is_sign and words and words[-1] in _NUMBERED:
             continue
-        words.append("apt" if one == "#" else one)
+        words.append("apt" if normal == "#" else normal)
     if first and len(words) > 1:
         words[0] = _HOUSE_NUMBER.get(words[0], words[0])
     if len(words) > 1 and words[-1] == "fl" and (ordinal := _ORDINAL.fullmatch(words[-2])):
@@ -146,7 +149,7 @@ def _canonical(part: str, *, first: bool) -> list[str]:
 
 
 def _is_name(words: list[str], index: int) -> bool:
-    """Whether a direction is the street's name: North St is not N St, while North Main St is N Main St."""
+    """Returns whether a direction is the street's name: North St is not N St, but North Main St is N Main St."""
     behind = words[index + 1 : index + 3]
     if not behind or behind[0] not in _SUFFIX:
         return False

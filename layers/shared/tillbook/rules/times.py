@@ -1,4 +1,4 @@
-"""Stamps, moments as text that sorts: `20190117205000000000` is 2019-01-17T20:50:00.000000Z (UTC, microseconds)."""
+"""Stamps: moments as text that sorts by time. `20190117205000000000` is 2019-01-17T20:50:00.000000Z (UTC)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 
 
 def now() -> str:
-    """The current time as a stamp."""
+    """Returns the current time as a stamp."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     return time.strftime("%Y%m%d%H%M%S", time.gmtime(seconds)) + f"{nanoseconds // 1000:06d}"
 
@@ -46,23 +46,23 @@ def to_datetime(text: str) -> datetime:
 
 
 def iso(text: str) -> str:
-    """A stamp as ISO 8601, with a fraction only where there is one: `2019-01-17T20:50:00Z`."""
+    """Returns a stamp as ISO 8601: `2019-01-17T20:50:00Z`, with a fraction of seconds only if it is not 0."""
     whole = f"{text[0:4]}-{text[4:6]}-{text[6:8]}T{text[8:10]}:{text[10:12]}:{text[12:14]}"
     fraction = text[14:20].rstrip("0")
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
 def parse_iso(text: str) -> str:
-    """An ISO 8601 date or date-time as a stamp; without an offset it is UTC. Raises ValueError."""
-    text = text.strip().upper()  # fromisoformat takes no `z`
-    if not _ISO.fullmatch(text):  # fromisoformat takes any separator, and reads 1571102360009 as the year 1571
+    """Returns an ISO 8601 date or date-time as a stamp. Without an offset it is UTC. Raises ValueError."""
+    text = text.strip().upper()  # fromisoformat accepts no `z`
+    if not _ISO.fullmatch(text):  # fromisoformat accepts any separator, and parses 1571102360009 as the year 1571
         raise ValueError("not ISO 8601")
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     try:
         return stamp(moment)
-    except OverflowError:  # the offset moves it out of the years 1 to 9999
+    except OverflowError:  # in UTC the moment is outside the years 1 to 9999
         raise ValueError("out of range") from None
 
 
@@ -71,30 +71,33 @@ def shift(text: str, **delta: float) -> str:
 
 
 def uuid7() -> str:
-    """A new UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits. Python 3.14 has its own."""
+    """Returns a new UUIDv7 (RFC 9562): 48 bits of milliseconds, then random bits. Python has uuid.uuid7 since 3.14."""
     moment, random = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10)
     variant, digits = "89ab"[random[0] & 3], random.hex()
     return f"{moment[:8]}-{moment[8:]}-7{digits[2:5]}-{variant}{digits[5:8]}-{digits[8:]}"
 
 
 def day(text: str) -> date:
-    """The UTC date of a stamp."""
+    """Returns the UTC date of a stamp."""
     return date(int(text[0:4]), int(text[4:6]), int(text[6:8]))
 
 
 def uuid7_time(text: str) -> datetime:
-    """The time at which a UUIDv7 was created."""
+    """Returns the time at which a UUIDv7 was created."""
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text.replace("-", "")[:12], 16))
 
 
 def uuid7_floor(moment: datetime) -> str:
-    """A text that sorts before every UUIDv7 created in or after that millisecond, and after all earlier ones."""
+    """Returns a text that sorts before every UUIDv7 of the moment's millisecond or later, and after earlier ones."""
     digits = f"{int(moment.timestamp() * 1000):012x}"
     return f"{digits[:8]}-{digits[8:]}"
 
 
 def uuid7_age(text: str) -> float | None:
-    """Seconds since a UUIDv7 was created; None if the text is no UUIDv7, or lies more than a minute in the future."""
+    """Returns the seconds since a UUIDv7 was created.
+
+    Returns None if the text is no UUIDv7, or its time is more than a minute in the future.
+    """
     if not _UUID7.fullmatch(text):
         return None
     age = time.time() - int(text.replace("-", "")[:12], 16) / 1000
