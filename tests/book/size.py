@@ -1,7 +1,7 @@
-"""python -m tests.book.size [--orders 100000]: what reports read, with orders over three years and a flood on one day.
+"""python -m tests.book.size [--orders 100000]: prints the cost of reports on orders of three years and a flood.
 
-Units are computed from the bytes of every item that a call reads or writes, as DynamoDB counts them. Seconds are of the
-processor here, without waiting for AWS.
+The flood is many orders on one day. Read and write units are computed from the bytes of every item that a call reads or
+writes, as DynamoDB counts them. Seconds are processor time of this machine, without waiting for AWS.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 
 def filled(orders: int, flood: int) -> DynamoDB:
-    """Cards of so many orders over three years, and `flood` more on one day."""
+    """A store with the cards of `orders` orders over three years, and of `flood` more on one day."""
     chance, store = random.Random(1), DynamoDB()
     table = store.add_table(BOOK, **BOOK_INDEXES)
     store.add_table(RECORDS)
@@ -110,8 +110,8 @@ def costs(orders: int, flood: int) -> list[Cost]:
         TableName=BOOK, Key=raw({"pk": f"{SCOPE.name}/marks", "sk": "20250601"}), UpdateExpression="ADD changes :one",
         ExpressionAttributeValues=raw({":one": 1}),
     )  # fmt: skip
-    found.append(measured("… after the day of the flood changed", store, report(interval="month")))
-    found.append(measured("the size of an audience then", store, size))
+    found.append(measured("… after a change on the day of the flood", store, report(interval="month")))
+    found.append(measured("the size of an audience after that change", store, size))
 
     def ranking(client: Any) -> Ranking:
         return Ranking(Book(client, BOOK), account, MARKS)
@@ -122,7 +122,7 @@ def costs(orders: int, flood: int) -> list[Cost]:
     segments = (Segment("VIP", min_lifetime_value=Decimal(100)), Segment("Lapsed", min_orders=2, min_days=180))
     found.append(measured("… segments", store, lambda client: _whole(lambda: ranking(client).segments(segments))))
     found.append(
-        measured("20 orders by the beginning of their id", store, lambda client: OrderList(
+        measured("20 orders by the beginning of their ids", store, lambda client: OrderList(
             Book(client, BOOK), account, Scopes(client, RECORDS)
         ).page(Filters(name="77"), 20, None))
     )  # fmt: skip
@@ -135,7 +135,7 @@ def costs(orders: int, flood: int) -> list[Cost]:
 
 
 def ranked(orders: int) -> list[Cost]:
-    """A list of a third as many people, whose days are kept already; request by request, until there is an answer."""
+    """The cost of each request for a list of orders/3 people, up to its answer. All days are already summed up."""
     chance, store, account = random.Random(2), DynamoDB(), Account(ACCOUNT)
     store.add_table(RECORDS)
     table, book = store.add_table(BOOK, **BOOK_INDEXES), Book(store, BOOK)
@@ -165,15 +165,15 @@ def ranked(orders: int) -> list[Cost]:
 
 
 def _whole(ask: Callable[[], Any]) -> None:
-    """Asks until the answer is complete, as a client does that gets 503 with Retry-After."""
+    """Repeats a request until it is answered, as a client does that gets 503 with Retry-After."""
     for _ in range(1000):
         with suppress(Unavailable):
             ask()
             return
 
 
-def stops(orders: int) -> int:
-    """The number of requests that the first report of a flood takes, if each has time for 5,000 cards."""
+def requests_needed(orders: int) -> int:
+    """The number of requests until the first report of a flood is answered, if each has time for 5,000 cards."""
     store, account = filled(0, orders), Account(ACCOUNT)
     for number in range(1, 1000):
         looks = iter(range(10))
@@ -183,13 +183,15 @@ def stops(orders: int) -> int:
         except Unavailable:
             continue
         return number
-    raise AssertionError("no end")
+    raise AssertionError("the report is not complete after 1,000 requests")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.book.size", description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=100_000)
-    parser.add_argument("--people", type=int, default=300_000, help="orders of a list of a third as many people")
+    parser.add_argument(
+        "--people", type=int, default=300_000, help="orders in the list of people, which has a third as many people"
+    )
     parser.add_argument("--flood", type=int, default=30_000)
     options = parser.parse_args()
     print(f"{options.orders:,} orders over three years, {options.flood:,} more on one day")
@@ -199,7 +201,7 @@ def main() -> int:
     print(f"\nA list of {options.people // 3:,} people with {options.people:,} orders")
     for cost in ranked(options.people):
         print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}")
-    print(f"A first report of the flood alone, 5,000 cards a request: {stops(options.flood)} requests")
+    print(f"A first report of the flood alone, 5,000 cards a request: {requests_needed(options.flood)} requests")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Scenarios of a few requests that interleave. Those in `FAST` are run by pytest, all by `python -m tests.proofs`."""
+"""Scenarios of a few interleaving requests. pytest runs those in `FAST`, `python -m tests.proofs` runs all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tests.proofs.rules import without
 
 class Scenario(NamedTuple):
     """`lost`: how many answers of transactions may be lost. `before`: how many of the actors are done at the start.
-    `finds`: rules that are seen to be missing here if they are."""
+
+    `finds`: rules whose absence this scenario detects.
+    """
 
     actors: tuple[Any, ...]
     lost: int = 0
@@ -21,7 +23,7 @@ class Scenario(NamedTuple):
     finds: tuple[str, ...] = ()
 
     def run(self, *left_out: str, shortest: bool = False) -> Report:
-        """`left_out`: rules."""
+        """Explores the scenario without the rules in `left_out`."""
         kind = ActivityWorld if any(isinstance(actor, Message) for actor in self.actors) else OrderWorld
         with without(*left_out):
             world, state = kind(left_out), State(self.actors)
@@ -32,12 +34,12 @@ class Scenario(NamedTuple):
 
 
 def _killed(actor: Any) -> Any:
-    """The request, whose function may be killed once."""
+    """The actor, with a function that may be killed once."""
     return actor._replace(kills=1)
 
 
 def _again(message: Message) -> Message:
-    """The request, whose message may be delivered once more."""
+    """The message, which may be delivered once more."""
     return message._replace(again=1)
 
 
