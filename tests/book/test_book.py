@@ -25,7 +25,7 @@ def test_histories_reach_all_special_cases() -> None:
         heads = [r["dynamodb"] for r in run.stream.records if "writes" in r["dynamodb"]["NewImage"]]
         dates = [(h["OldImage"].get("ordered_at"), h["NewImage"].get("ordered_at")) for h in heads if "OldImage" in h]
         seen |= {"moved" for old, new in dates if old and new and old != new}
-        seen |= {"gone" for old, new in dates if old and not new}
+        seen |= {"deleted" for old, new in dates if old and not new}
         seen |= {"purged" for generation in run.generations.values() if generation}
         book = run.store.tables["book"].items
         seen |= {"unfinished" for sk in run.summaries if "/unfinished/" in sk}
@@ -33,7 +33,7 @@ def test_histories_reach_all_special_cases() -> None:
         seen |= {
             "empty card" for (pk, _), item in book.items() if "/cards/" in pk and set(item) == {"pk", "sk", "writes"}
         }
-    assert seen == {"moved", "gone", "purged", "unfinished", "parts", "empty card"}
+    assert seen == {"moved", "deleted", "purged", "unfinished", "parts", "empty card"}
 
 
 def test_a_seed_always_gives_the_same_history() -> None:

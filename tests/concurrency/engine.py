@@ -1,4 +1,4 @@
-"""A ledger table on a real engine: the one at DYNAMODB_ENDPOINT, else MiniStack in a process of its own."""
+"""A ledger table on a real engine: the one at DYNAMODB_ENDPOINT, else MiniStack in a separate process."""
 
 from __future__ import annotations
 

@@ -399,7 +399,7 @@ def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
             again = random.random() < 0.3
             size = 1 if random.random() < 0.7 else random.randint(2, 25)
             request = [workload.event(account, alone=not again) for _ in range(size)]
-            if size > 1:  # an idempotency key is one for the whole batch; these batches have none
+            if size > 1:  # these batches have no idempotency key, so events with one are left out
                 request = [event for event in request if event.key is None] or request[:1]
             if again:
                 later.append(request)

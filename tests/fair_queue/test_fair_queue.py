@@ -9,7 +9,7 @@ from tests.fair_queue.scenarios import OTHER, SCENARIOS, WORKERS
 
 
 @pytest.mark.parametrize(("backlog", "other"), [(b, o) for _, b, o in SCENARIOS], ids=[n for n, _, _ in SCENARIOS])
-def test_another_account_s_order_is_applied_within_a_second(backlog: list[Message], other: Message) -> None:
+def test_an_order_of_another_account_is_applied_within_a_second(backlog: list[Message], other: Message) -> None:
     assert waits([*backlog, other], WORKERS, fair=True)["quiet"] < 1
 
 

@@ -105,7 +105,7 @@ class ActivityWorld(RemovalWorld):
         erased = marks.erased(message.person, message.received)
         step = "apply" if message.sent.action == "placed" else "head"
         message = message._replace(step=step, began=self.now(turn.items), erased=erased)
-        if erased and not self.keeps("identity of the erased"):
+        if erased and not self.keeps("erased events keep ids"):
             message = self._ended(message, ERASED)
         yield turn.become("erased" if erased else "current", message)
 
@@ -131,16 +131,16 @@ class ActivityWorld(RemovalWorld):
         """The state after the event is settled. After an erased event, the next step is to delete a person without
         other data."""
         message = message._replace(outcome=outcome, seen=None, stored=None, writes=Writes())
-        forgets = message.erased and self.keeps("forget at delivery")
+        forgets = message.erased and self.keeps("delete the person of an erased event")
         return message._replace(step="forget") if forgets else message.waiting("done")
 
     def _repeat(self, message: Message, stored: EventItem) -> Message:
         activity = message.activity
-        if not self.keeps("own content"):
+        if not self.keeps("content under a key"):
             activity = activity._replace(content_hash=stored.hash)
         if result := result_of_repeat(stored, activity, erased=message.erased):
             return self._ended(message, result.reason or result.status)
-        if not message.erased and not self.keeps("first receipt"):
+        if not message.erased and not self.keeps("move to the first receipt"):
             return self._ended(message, "duplicate")
         return message._replace(step="head", seen=None, stored=stored)  # the event must be moved or emptied
 

@@ -114,7 +114,7 @@ class World:
         raise NotImplementedError
 
     def transact(self, state: State, writes: Writes) -> tuple[State, dict[Any, Any] | None]:
-        tokens = state.tokens + any(write.add for write in writes) if self.keeps("new token") else 0
+        tokens = state.tokens + any(write.add for write in writes) if self.keeps("unique tokens") else 0
         items, failed = self.written(state.items, writes, tokens)
         return (state, failed) if failed else (state._replace(items=items, tokens=tokens), None)
 

@@ -108,21 +108,21 @@ class OrderWorld(RemovalWorld):
 
     def _head(self, turn: Turn) -> Steps:
         call = turn.actor._replace(seen=turn.items.head(turn.actor.began.generation), has_seen=True)
-        look = call.unanswered and self.keeps("head before look")
+        look = call.unanswered and self.keeps("head before own version")
         yield turn.become("read", call._replace(step="look") if look else self._judging(call))
 
     def _look(self, turn: Turn) -> Steps:
         """Looks for the version that an unanswered try of this call may have written."""
         call = turn.actor
         mine = self._own_version(turn.state, call, self.scope(call.began))
-        if mine and self.keeps("look back"):
+        if mine and self.keeps("look for own version"):
             yield turn.become("already written", call.written(mine))
         else:
             yield turn.become("not found", self._judging(call) if call.has_seen else call._replace(step="head"))
 
     def _own_version(self, state: State, call: Call, scope: Scope) -> str:
         versions = state.items.events(scope.generation)
-        if not self.keeps("pass emptied"):
+        if not self.keeps("skip emptied versions"):
             versions = {name: e if e.stamp else e._replace(stamp=moment(0) * 3) for name, e in versions.items()}
         read = cast(Store, _Read(tuple(versions.items())))
         mine = written_version(read, scope, ORDER, call.asked.request, call.received, _RETRIES)
@@ -139,7 +139,7 @@ class OrderWorld(RemovalWorld):
     def _version(self, turn: Turn) -> Steps:
         """Reads the current or the submitted version, and plans the writes."""
         call, versions = turn.actor, tuple(turn.items.events(turn.actor.began.generation).items())
-        cut = call.cut if call.cut and (self.keeps("erased is gone") or call.received <= call.cut) else ""
+        cut = call.cut if call.cut and (self.keeps("erased orders do not exist") or call.received <= call.cut) else ""
         planned, status, order = self._plan(call.asked, call.received, self.scope(call.began), call.seen, cut, versions)
         if planned:
             tries = tuple(sorted({**dict(call.tries), _version_in(planned): order}.items()))
@@ -167,7 +167,7 @@ class OrderWorld(RemovalWorld):
 
     def _write(self, turn: Turn) -> Steps:
         """A refused write returns the current head. After an unanswered write, the call looks for its version."""
-        call, step = turn.actor, "head" if self.keeps("head before look") else "look"
+        call, step = turn.actor, "head" if self.keeps("head before own version") else "look"
         again = call._replace(writes=Writes(), seen=None, has_seen=False, step="head")
 
         def refused(failed: dict[Key, Any]) -> Call:

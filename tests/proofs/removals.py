@@ -133,11 +133,13 @@ class RemovalWorld(World):
             return
         if mark.cut < removal.asked:
             failed = removal._replace(step="done", failed=True)
-            yield turn.become("no mark", failed if self.keeps("begun") else self._with_cut(turn, failed=True))
+            yield turn.become(
+                "no mark", failed if self.keeps("fail without a mark") else self._with_cut(turn, failed=True)
+            )
         elif not removal.is_purge and self.settled(turn.state, cut=mark.cut):
             yield turn.then("begins", step="walk", began=self.now(turn.items))
         elif removal.is_purge and self.settled(turn.state, generation):
-            if mark.answered < mark.cut and self.keeps("purged again"):
+            if mark.answered < mark.cut and self.keeps("repeat the purge"):
                 yield turn.become("repeats the purge", self._with_cut(turn))
             else:
                 yield turn.then("begins", step="sweep", below=mark.generation)
@@ -151,7 +153,7 @@ class RemovalWorld(World):
 
     def _sweep(self, turn: Turn) -> Steps:
         mark = turn.items.mark(PURGES)
-        below = turn.actor.below if self.keeps("one reading") else mark.generation
+        below = turn.actor.below if self.keeps("read the mark once") else mark.generation
         dead = range(mark.swept, below)
         left = {key: item for key, item in turn.items.items() if key.kind == "mark" or key.generation not in dead}
         left[turn.actor.key] = mark._replace(swept=below)
@@ -183,10 +185,10 @@ class RemovalWorld(World):
 
     def _emptying(self, change: Change) -> Writes:
         head, seen = change.head, change.seen
-        if seen and not self.keeps("emptying counts"):
+        if seen and not self.keeps("emptying is a write"):
             head = head._replace(writes=seen.writes)
         if isinstance(head, OrderHead) and isinstance(seen, OrderHead) and not head.deleted:
-            head = head if self.keeps("digest is removed") else head._replace(digest=seen.digest)
+            head = head if self.keeps("remove the digest") else head._replace(digest=seen.digest)
         kept = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
         planned = writes_of(change._replace(head=head))
         return Writes(write if kept[write.key.kind] else write._replace(item=None) for write in planned)
@@ -209,7 +211,7 @@ class RemovalWorld(World):
         active = any(event.person == turn.actor.person for event in events)
         if active:
             yield turn.become("stays", turn.actor.forgotten())
-        if not active or not self.keeps("current index"):
+        if not active or not self.keeps("items, not the index"):
             yield turn.then("finds nothing", step="delete")
 
     def _delete(self, turn: Turn) -> Steps:
@@ -233,7 +235,7 @@ class RemovalWorld(World):
         return ""
 
     def wrong_removals(self, state: State, received: list[str]) -> str:
-        """Checks that marks cover the right requests, and that what they cover is gone. `received`: all receipts."""
+        """Checks that marks cover the right requests, and that covered items are deleted. `received`: all receipts."""
         for name in {removal.mark for removal in _removals(state)}:
             own, cut = [removal for removal in _removals(state) if removal.mark == name], state.items.mark(name).cut
             if any(cut < removal.asked for removal in own if not removal.failed):

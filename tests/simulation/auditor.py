@@ -25,7 +25,7 @@ from tests.simulation.values import email_hash, is_email
 def expected(
     events: list[Event], calls: list[Call], seen: Seen, purges: list[Purge] | None = None
 ) -> tuple[Books, list[str]]:
-    """The books as they must be, and descriptions of statuses, answers and versions that contradict the requests."""
+    """The expected books, and descriptions of statuses, answers and versions that contradict the requests."""
     books, faults, purges = Books(), list(seen.faults), purges or []
     cuts = Cuts(seen.marks, purges)
     _check_marks(seen.marks, purges, faults)
@@ -48,7 +48,7 @@ def expected(
         by_order.setdefault((call.account, call.order_id), []).append(call)
     for account, order_id, _ in seen.versions:
         if (account, order_id) not in by_order:
-            faults.append(f"v1 order {account}/{order_id} was never asked for")
+            faults.append(f"v1 order {account}/{order_id} was never requested")
     for (account, order_id), of_order in by_order.items():
         current = v1_order(account, order_id, of_order, seen, cuts, books, faults)
         for call in of_order:
@@ -107,7 +107,7 @@ def audit(
     events: list[Event], calls: list[Call], purges: list[Purge], seen: Seen,
     read: Callable[[Books], list[str]] = lambda books: [],
 ) -> list[str]:  # fmt: skip
-    """Describes every difference from what must be; empty if there is none. `read` compares the books with the API."""
+    """Describes every difference from the expected books. `read` compares the books with the API."""
     books, faults = expected(events, calls, seen, purges)
     known = {(e.account, V3, e.request_id) for e in events} | {(c.account, V1, c.request_id) for c in calls}
     faults += [f"there is an outcome without a request: {request}" for request in seen.statuses.keys() - known]

@@ -1,4 +1,4 @@
-"""The end of a history: accepted requests, the results of jobs, lost events, and what the API shows."""
+"""The end of a history: accepted requests, the results of jobs, lost events, and the answers of the API."""
 
 from __future__ import annotations
 

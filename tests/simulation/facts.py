@@ -23,11 +23,11 @@ NAMES = {
     "deleted": "Deleted an order",
 }
 V1, V3 = "orders_api", "shopper_activity"
-VOIDED = "voided"  # of connectors: without a person; the order counts nothing until a later event carries a total
+VOIDED = "voided"  # sent by connectors: names nobody, and the order counts 0 until a later event has a total
 NEVER = float("inf")
 
 
-# ------------------------------------------------------------ what was accepted
+# ------------------------------------------------------------ accepted requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Mark(NamedTuple):
     person: Person | None = None
 
 
-# ---------------------------------------------------------------- what was seen
+# ------------------------------------------------------ contents of the tables
 
 
 @dataclass(slots=True)

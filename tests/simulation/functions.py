@@ -105,7 +105,7 @@ class Attempt:
 
 
 class Functions:
-    """Runs the clients' requests, the batches of both queues and those of the stream, each in a task of its own.
+    """Runs the requests of clients and the batches of queues and stream, each in its own task.
 
     Attributes:
         attempts: each request of a client, with its answer.

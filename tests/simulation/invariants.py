@@ -70,9 +70,9 @@ class Invariants:
     def committed(self) -> None:
         for at in filter(self._is_current, self.touched):
             if self.sums.get(at, 0) != self.stored.get(at, 0):
-                raise Broken(f"{at} is stored as {self.stored.get(at)}, and its orders sum to {self.sums.get(at)}")
+                raise Broken(f"{at} is stored as {self.stored.get(at)}, but its orders add up to {self.sums.get(at)}")
         for order in filter(self._is_current, self.touched_orders):
             if self.heads.get(order) != self.events.get(order, 0):
-                raise Broken(f"{order} counts {self.heads.get(order)} events, and has {self.events.get(order)}")
+                raise Broken(f"{order} counts {self.heads.get(order)} events, but has {self.events.get(order)}")
         self.touched.clear()
         self.touched_orders.clear()

@@ -98,7 +98,7 @@ class Network:
         task.calls += 1
         self._total_calls += 1
         if self._total_calls > _MAX_CALLS:
-            raise Broken("the history does not end")
+            raise Broken(f"the history makes more than {_MAX_CALLS:,} calls")
         fault = ""
         if task.stuck > 0 and operation.startswith(("batch_write", "send_message_batch")):
             task.stuck -= 1

@@ -122,7 +122,7 @@ class _Life:
 def v1_order(
     account: str, order_id: str, calls: list[Call], seen: Seen, cuts: Cuts, books: Books, faults: list[str]
 ) -> dict[str, int]:
-    """Checks versions and answers, and adds the order as it must be to `books`.
+    """Checks versions and answers, and adds the expected order to `books`.
 
     Returns the generation of each request id that wrote a version in the current generation.
     """

@@ -102,7 +102,7 @@ def _read_timelines(
 
 
 def _place(pk: str) -> tuple[str, str, str]:
-    """Account, letter of the source, kind of item."""
+    """Account, source letter and kind of item of a partition key."""
     account, scope, kind, *_ = pk.split("/")
     return account, scope[0], kind
 

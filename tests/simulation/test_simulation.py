@@ -83,6 +83,6 @@ def test_a_failure_is_found_shortened_and_printed(monkeypatch: pytest.MonkeyPatc
         short = shortened(failure, seams)
         assert len(short.plan.steps) <= len(failure.plan.steps) / 2
         assert f"seed {failure.plan.seed}" in str(short)
-        assert "events, and has" in str(short)
+        assert "events, but has" in str(short)
         assert any("transact_write_items" in call for call in trace(short, seams))
     assert isinstance(short, Failure)

@@ -1,4 +1,4 @@
-"""The state of one history: virtual time, random numbers, tables and queues, and what its writes showed."""
+"""The state of one history: virtual time, random numbers, tables, queues, and records of its writes."""
 
 from __future__ import annotations
 
