@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 
 def filled(orders: int, flood: int) -> DynamoDB:
-    """A store with the cards of `orders` orders over three years, and of `flood` more on one day."""
+    """Cards of so many orders over three years, and `flood` more on one day."""
     chance, store = random.Random(1), DynamoDB()
     table = store.add_table(BOOK, **BOOK_INDEXES)
     store.add_table(RECORDS)
@@ -110,8 +110,8 @@ def costs(orders: int, flood: int) -> list[Cost]:
         TableName=BOOK, Key=raw({"pk": f"{SCOPE.name}/marks", "sk": "20250601"}), UpdateExpression="ADD changes :one",
         ExpressionAttributeValues=raw({":one": 1}),
     )  # fmt: skip
-    found.append(measured("… after a change on the day of the flood", store, report(interval="month")))
-    found.append(measured("the size of an audience after that change", store, size))
+    found.append(measured("… after the day of the flood changed", store, report(interval="month")))
+    found.append(measured("the size of an audience then", store, size))
 
     def ranking(client: Any) -> Ranking:
         return Ranking(Book(client, BOOK), account, MARKS)
@@ -122,7 +122,7 @@ def costs(orders: int, flood: int) -> list[Cost]:
     segments = (Segment("VIP", min_lifetime_value=Decimal(100)), Segment("Lapsed", min_orders=2, min_days=180))
     found.append(measured("… segments", store, lambda client: _whole(lambda: ranking(client).segments(segments))))
     found.append(
-        measured("20 orders by the beginning of their ids", store, lambda client: OrderList(
+        measured("20 orders by the beginning of their id", store, lambda client: OrderList(
             Book(client, BOOK), account, Scopes(client, RECORDS)
         ).page(Filters(name="77"), 20, None))
     )  # fmt: skip
