@@ -1,1 +1,1 @@
-"""Histories of announcements: what a receiver of the event bus knows in the end is what the ledger stores."""
+"""Random histories of announcements: in the end a receiver of the event bus must know the LTV that is stored."""

@@ -1,4 +1,4 @@
-"""python -m tests.announcements [--histories N] [--seed S]: exit code 1 if a receiver knows something wrong."""
+"""python -m tests.announcements [--histories N] [--seed S]: exit code 1 if a receiver ends with wrong values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One history: shops, streams of several shards, announcers that die, a bus that loses answers.
+"""Runs one history: requests of shops, streams of several shards, announcers that are killed, a bus that loses answers.
 
-In the end a receiver, who believes of each person the event with the largest sequence, must know what is stored.
+A receiver keeps, for each person, the event with the largest sequence. In the end it must have the stored values.
 """
 
 from __future__ import annotations
@@ -45,16 +45,18 @@ PEOPLE = ("ann", "bob", "cid")
 
 
 class Failure(AssertionError):
-    """A receiver knows something else than what is stored, or missed something."""
+    """The receiver has another value than the stored one, or an event is missing or wrong."""
 
 
-class Death(BaseException):
-    """The function ends, as at a time-out."""
+class Killed(BaseException):
+    """The function of the announcer is killed, as at a time-out."""
 
 
 class Client:
-    """Clients of the store and the bus as an announcer has them: each call takes time, others work meanwhile, and it
-    may fail, lose its answer, or end the function."""
+    """The announcer's client of the store and of the bus.
+
+    Each call takes time, in which shops and other announcers run, and may fail, lose its answer, or end the function.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -76,19 +78,19 @@ class Run:
         self.places, self.busy = [0] * len(self.shards), [False] * len(self.shards)
         self.written = 0
         self.generations = {(account, source): 0 for account in ACCOUNTS for source in SOURCES}
-        self.requests: dict[str, str] = {}  # request -> order id
-        self.outcomes: set[tuple[str, str]] = set()  # request, status
+        self.requests: dict[str, str] = {}  # order ids by request id
+        self.outcomes: set[tuple[str, str]] = set()  # (request id, status)
         self.purges: set[tuple[str, str, int]] = set()
-        self.received: list[Any] = []  # by the receiver, in any order, several times
+        self.received: list[Any] = []  # events that the receiver got, repeated and out of order
         self.store.watch = self._watch
         pace = Pace(lambda: self.now, lambda _: None, self.random.random)
         self.ledger = Ledger(self.store, LEDGER, pace)
-        self.deaths = self.refused = 0
+        self.kills = self.refused = 0
 
     # --------------------------------------------------------------- streams
 
     def _watch(self, table: str, key: tuple[str, str], old: Any, new: Any) -> None:
-        """Feeds both streams, after the filters of their triggers. An item is always on one shard."""
+        """Adds a change to its stream if the trigger's filter passes it. All changes of an item are in one shard."""
         if new is None:
             return
         outcome = "action" in new and new.get("status", {}).get("S") in ("applied", "failed")
@@ -104,7 +106,7 @@ class Run:
     # ----------------------------------------------------------------- shops
 
     def shop(self) -> None:
-        """One thing that a shop does, or an admin."""
+        """Makes one random request of a shop or an admin."""
         chance, account = self.random.random(), self.random.choice(ACCOUNTS)
         if chance < 0.5:
             self._activities(account)
@@ -129,7 +131,7 @@ class Run:
         return Decimal(self.random.randrange(0, 9999)) / 100
 
     def _activities(self, account: str) -> None:
-        """One, or several in one transaction, of several orders and people."""
+        """Applies one event, or in one transaction several events of several orders and people."""
         sent = []
         for _ in range(self.random.choice([1, 1, 2, 4])):
             order_id, action = str(self.random.randrange(4)), self.random.choice(["placed", "updated", "refunded"])
@@ -174,7 +176,7 @@ class Run:
 
     def _outcome(self, account: str, request: str, source: Source, status: str, order_id: str) -> None:
         made = Outcome(account, source, request, status, times.now(), "placed", "", order_id)
-        for _ in range(self.random.choice([1, 1, 2])):  # a queue's redelivery records it again
+        for _ in range(self.random.choice([1, 1, 2])):  # after a redelivery the outcome is recorded again
             Outcomes(self.store, RECORDS).record([made])
         if status in ("applied", "failed"):
             self.outcomes.add((request, status))
@@ -207,18 +209,18 @@ class Run:
             self.step()
         chance = self.random.random()
         if chance < 0.04:
-            raise Death
+            raise Killed
         if chance < 0.08:
             raise client_error("ThrottlingException", name)
         answer = call()
         if chance < 0.12:
-            raise Death
+            raise Killed
         if chance < 0.16:
             raise ReadTimeoutError(endpoint_url="")
         return answer
 
     def put_events(self, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803 - boto3's name
-        """The receiver gets what is taken at once, or not in this order."""
+        """Takes or refuses each entry. The receiver gets the taken ones in random order."""
         results = []
         for entry in Entries:
             if self.faults and self.random.random() < 0.1:
@@ -231,7 +233,7 @@ class Run:
         return {"Entries": results}
 
     def announce(self, shard: int) -> None:
-        """The next batch of a shard; again from where the last one was not acknowledged, or from before that."""
+        """Delivers the next batch of a shard, from the first unacknowledged change or from shortly before it."""
         if self.busy[shard]:
             return
         place = self.places[shard]
@@ -246,10 +248,10 @@ class Run:
             numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
             failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
             self.places[shard] = max(self.places[shard], place + (numbers.index(failed[0]) if failed else len(batch)))
-        except Death:
-            self.deaths += 1
+        except Killed:
+            self.kills += 1
         except Exception as error:
-            # As Lambda: the batch is delivered again. What no fault explains is a failure of the code.
+            # The stream delivers the batch again. Any error that is no injected fault is a bug.
             if not isinstance(error, ReadTimeoutError) and "ThrottlingException" not in str(error):
                 raise
         finally:
@@ -284,16 +286,18 @@ class Run:
         for one in self.received:
             before = events.setdefault(one["id"], one)
             if without_lookup(before) != without_lookup(one):
-                self._fail(f"two events of one id: {before} and {one}")
+                self._fail(f"two events have one id: {before} and {one}")
         self._check_chains([e for e in events.values() if e["type"] == "lifetime_value.changed"])
         announced = {
             (e["subject"], e["type"].partition(".")[2]) for e in events.values() if e["type"].startswith("order.")
         }
         if announced != self.outcomes:
-            self._fail(f"outcomes: {announced ^ self.outcomes}")
+            self._fail(
+                f"outcomes that are not announced, or announced without being recorded: {announced ^ self.outcomes}"
+            )
         purged = [e["data"] for e in events.values() if e["type"] == "orders.purged"]
         if sorted((p["account_id"], p["source"]) for p in purged) != sorted(p[:2] for p in self.purges):
-            self._fail(f"purges: {purged}, {self.purges}")
+            self._fail(f"announced purges {purged}, not {self.purges}")
 
     def _check_chains(self, changes: list[Any]) -> None:
         chains: dict[tuple[Any, ...], list[Any]] = {}
@@ -304,15 +308,15 @@ class Run:
             chains.setdefault((scope, data["person"]["id"], data["currency"]), []).append(data)
             cause = data["cause"]
             if cause and (cause["request_id"] not in self.requests):
-                self._fail(f"a cause that nobody sent: {data}")
+                self._fail(f"the cause is no request of a shop: {data}")
             if cause and data["order"] and self.requests[cause["request_id"]] != data["order"]["order_id"]:
-                self._fail(f"another order than that of the request: {data}")
-        # A purged order is announced no more, so events that the bus refused just before the purge are left out.
+                self._fail(f"the order is not that of the causing request: {data}")
+        # Purged orders are not announced, so events that the bus refused just before a purge never arrive.
         chains = {place: chain for place, chain in chains.items() if self._lives(place[0])}
         for place, chain in chains.items():
             for before, after in zip([{"after": "0.00"}, *chain], chain, strict=False):
                 if before["after"] != after["before"]:
-                    self._fail(f"one is missing, or they are out of order: {place}: {before}, {after}")
+                    self._fail(f"an event is missing or out of order: {place}: {before}, {after}")
         stored = self._stored()
         known = {place: chain[-1]["after"] for place, chain in chains.items()}
         for place in {*stored, *known}:
@@ -337,7 +341,7 @@ class Run:
 
 
 def without_lookup(one: Any) -> Any:
-    """The event without the data that is read when it is announced: a repeat may find it erased."""
+    """The event without the data that the announcer looks up: at a repeat it may be erased."""
     return one | {"data": {name: value for name, value in one["data"].items() if name not in ("order", "cause")}}
 
 

@@ -1,4 +1,4 @@
-"""A slice of the histories; all of it by `python -m tests.announcements --histories 20000 --seed 1`."""
+"""Runs a few histories; `python -m tests.announcements --histories 20000 --seed 1` runs many."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def failures(histories: int = HISTORIES) -> Iterator[str]:
     return filter(None, map(simulate, range(SEED, SEED + histories)))
 
 
-def test_a_receiver_knows_what_is_stored_and_misses_nothing() -> None:
+def test_a_receiver_gets_the_stored_values_and_every_event() -> None:
     assert not next(failures(), "")
 
 
-def test_histories_reach_what_they_are_for() -> None:
+def test_histories_reach_all_special_cases() -> None:
     seen: set[str] = set()
     for seed in range(40):
         run = Run(seed)
@@ -33,18 +33,18 @@ def test_histories_reach_what_they_are_for() -> None:
             run.run()
         ids = [one["id"] for one in run.received]
         seen |= {"repeats"} if len(ids) > len(set(ids)) else set()
-        seen |= {"deaths"} if run.deaths else set()
+        seen |= {"kills"} if run.kills else set()
         seen |= {"refused entries"} if run.refused else set()
         seen |= {"purges"} if run.purges else set()
         changes = [one["data"] for one in run.received if one["type"] == "lifetime_value.changed"]
         seen |= {"several orders in one transaction"} if any(c["orders_count"] > 1 for c in changes) else set()
         seen |= {"negative"} if any(c["after"][0] == "-" for c in changes) else set()
     assert seen == {
-        "repeats", "deaths", "refused entries", "purges", "several orders in one transaction", "negative",
+        "repeats", "kills", "refused entries", "purges", "several orders in one transaction", "negative",
     }  # fmt: skip
 
 
-# ------------------------------------------------------- each fault is found
+# ------------------------------------------------------- deliberate faults
 
 
 def _all_taken(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,15 +64,15 @@ def _acknowledged(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
-    "what the bus refuses is forgotten": (EventBus, "put", _all_taken, "missing"),
-    "a batch is acknowledged whatever became of it": (Announcer, "run", _acknowledged, "announced"),
-    "each try has an id of its own": (
+    "an event that the bus refuses is not sent again": (EventBus, "put", _all_taken, "missing"),
+    "every batch is acknowledged": (Announcer, "run", _acknowledged, "announced"),
+    "every try has another id": (
         announcements, "short_hash", lambda _: lambda _text: times.uuid7(), "out of order",
     ),
-    "one id for all of a person's changes": (
+    "all changes of a person have one id": (
         announcements, "short_hash", lambda original: lambda text: original("\n".join(text.split("\n")[:3])), "one id",
     ),
-    "an older image is announced as the newest": (
+    "sequences do not follow the order of the images": (
         announcements.Image, "of",
         lambda original: lambda change: original(change)._replace(sequence=change["SequenceNumber"][::-1]), "",
     ),
@@ -80,7 +80,7 @@ FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, attribute, fault, said = FAULTS[name]
+def test_a_deliberate_fault_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, attribute, fault, message = FAULTS[name]
     monkeypatch.setattr(owner, attribute, fault(getattr(owner, attribute)))
-    assert said in next(failures(60), "nothing was found")
+    assert message in next(failures(60), "nothing was found")

@@ -1,6 +1,6 @@
-"""Announcements on the local stack: an order's change reaches a queue as a CloudEvent, by both streams and the bus.
+"""Announcements on the local stack: changes pass both streams and the bus, and reach a queue as CloudEvents.
 
-A stack of its own, since nothing is announced unless that is asked for.
+The test starts its own stack, because announcements are off by default.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def test_changes_arrive_in_a_queue(stack: Stack) -> None:
 
 
 def _subscribed(stack: Stack) -> str:
-    """A queue that a rule of the bus sends what is in the envelope to."""
+    """Creates a queue, to which a rule of the bus sends the detail of each event. Returns its URL."""
     sqs, events = stack.boto3_client("sqs"), stack.boto3_client("events")
     queue: str = sqs.create_queue(QueueName="changes")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

@@ -1,7 +1,7 @@
-"""python -m tests.audience_run.costs: what a match, a page and an order cost, by the number of orders.
+"""python -m tests.audience_run.costs: prints the cost of a match, a page and an order, by the number of orders.
 
-The code runs against a store in memory; units are computed from the bytes of every item that a call evaluates or
-writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` asks DynamoDB Local for the units it counts, too.
+The code runs against a store in memory. Units are computed from the bytes of every item that a call evaluates or
+writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` also prints the units that DynamoDB Local counts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tillbook.views.match import match
 ACCOUNT, TABLE = "1234567", "ledger"
 SOURCE: Source = "shopper_activity"
 SCOPE = Scope(ACCOUNT, SOURCE)
-# The marks of an account that was never purged. The records table is measured apart.
+# The marks of an account that was never purged. Reads of the records table are not measured here.
 MARKS = Marks(ACCOUNT, {"orders_api": Mark(), "shopper_activity": Mark()}, {})
 
 
@@ -46,14 +46,14 @@ _TABLES = template.resources("AWS::DynamoDB::Table")
 
 
 def indexes_of(table: str) -> dict[str, tuple[str, ...]]:
-    """Indexes of a table in template.yaml: by name, partition key and sort key."""
+    """Partition and sort key of each index of a table in template.yaml, by name of the index."""
     found = _TABLES[table]["GlobalSecondaryIndexes"]
     return {index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"]) for index in found}
 
 
 INDEXES, BOOK_INDEXES = indexes_of("LedgerTable"), indexes_of("BookTable")
 SIZES = (100, 1_000, 10_000, 100_000)
-SAMPLES = 20  # of each kind: a cost is their mean
+SAMPLES = 20  # calls of each kind; a cost is the mean of their units
 TOLERANCE = 0.05
 
 Raw = dict[str, Any]
@@ -63,7 +63,7 @@ Raw = dict[str, Any]
 
 
 def size(item: Raw) -> int:
-    """Bytes of an item: names in UTF-8, strings in UTF-8, numbers half a byte a digit and one, booleans one."""
+    """The size of an item in bytes, as DynamoDB counts it: a number has half a byte a digit and one more byte."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 
@@ -73,7 +73,7 @@ def _value_size(value: dict[str, Any]) -> int:
         return len(content.encode())
     if kind == "N":
         sign, digits, exponent = Decimal(content).normalize().as_tuple()
-        # Two digits a byte, where the point falls between bytes; one byte for the exponent, one for a minus.
+        # Two digits a byte, aligned so that the point is between bytes; one byte for the exponent, one for a minus.
         odd = 1 if isinstance(exponent, int) and exponent % 2 else 0
         return math.ceil((len(digits) + odd) / 2) + 1 + sign
     return len(content) if kind == "B" else 1
@@ -84,13 +84,13 @@ def read_units(sizes: int, *, consistent: bool) -> float:
 
 
 def write_units(*items: Raw | None) -> int:
-    """Units of one write: by the larger of the item before and after it, or one if there is neither."""
+    """Units of one write, by the larger of the item before and after it; one if both are None."""
     return max((math.ceil(size(item) / 1024) for item in items if item is not None), default=1)
 
 
 @dataclass
 class Meter:
-    """A client of DynamoDB on the store in memory, that counts units. Thread-safe."""
+    """A client of the store in memory that counts units. Thread-safe."""
 
     store: DynamoDB
     units: float = 0
@@ -114,7 +114,7 @@ class Meter:
 
     def query(self, **arguments: Any) -> Any:
         with self.lock:
-            # All that was evaluated, in full, is what is billed: the code uses no filter, so it is what came back.
+            # DynamoDB bills evaluated items in full. The code uses no filter, so these are the returned ones.
             answer = self.store.query(**{k: v for k, v in arguments.items() if k != "ProjectionExpression"})
             assert answer["ScannedCount"] == len(answer["Items"])
             total = sum(map(size, answer["Items"]))
@@ -174,7 +174,7 @@ def address(n: int) -> dict[str, Any]:
 
 
 def order(n: int) -> QueuedOrder:
-    """The n-th order, about as big as the published one: with two addresses, or two alike, or one, or none."""
+    """The n-th order, about as large as the published example, with two different or equal addresses, one, or none."""
     addresses = [{"shipping": n, "billing": n}, {"shipping": n}, {"shipping": n, "billing": n + 5_000_000}, {}][n % 4]
     item = {
         "product_id": "B01J4SWO1G", "sku": "XHB-1234", "name": "The Coolest Water Bottle", "brand": "Drip",
@@ -187,7 +187,7 @@ def order(n: int) -> QueuedOrder:
         "items": [item],
     }  # fmt: skip
     body |= {f"{kind}_address": address(a) for kind, a in addresses.items()}
-    # Stamps that end in no zeros, request ids and hashes of one length: so that orders are of one size.
+    # All orders have the same size: their stamps end in no zeros, and ids and hashes have a fixed length.
     received = times.shift("20261122000000000001", milliseconds=n)
     return QueuedOrder(
         ACCOUNT, f"019a0000-0000-7000-8000-{n:012d}", received, 0, f"{n:022d}", received,
@@ -206,7 +206,7 @@ def store() -> DynamoDB:
 
 @dataclass(frozen=True)
 class Costs:
-    """Units: of a match of ten people, a page of 50 members, and a placed order. What sizes cost: tests.book.size."""
+    """Units of a match of ten people, a page of 50 members and a placed order (audience sizes: tests.book.size)."""
 
     match: float
     page: float
@@ -214,7 +214,7 @@ class Costs:
 
     @classmethod
     def measured(cls, client: Any, orders: int, chance: random.Random) -> Costs:
-        """Measures an account with that many orders. The orders that are synced exist already and stay."""
+        """Measures an account with that many orders, and adds SAMPLES orders to it."""
         audiences, ledger = Audiences(client, TABLE, MARKS), Ledger(client, TABLE)
 
         def mean(samples: list[Callable[[], Any]]) -> float:
@@ -262,7 +262,7 @@ NAMES = {"match": "match of 10 people", "page": "page of 50 members", "sync": "o
 def grown(
     sizes: tuple[int, ...], *, quiet: bool = True, look: Callable[[int, DynamoDB], None] | None = None
 ) -> dict[int, Costs]:
-    """Costs by number of orders, of one account that grows. `look` sees the store at each size, before measuring."""
+    """Costs by number of orders, of one account that grows. `look` is called at each size, before measuring."""
     memory = store()
     meter = Meter(memory)
     filler = Ledger(memory, TABLE)
@@ -295,11 +295,11 @@ def printed(found: dict[int, Costs]) -> None:
         print(f"{title:<22}" + "".join(f"{value:>12.2f}" for value in values) + f"{spread(values):>9.1%}")
 
 
-# ------------------------------------------------------- DynamoDB Local's own
+# --------------------------------------------------------- DynamoDB Local
 
 
 def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
-    """The same of an engine that holds the same items, as it counts itself."""
+    """Costs as an engine counts them, with the items of `memory` in a new table."""
     import boto3
 
     client = boto3.client(
@@ -321,8 +321,8 @@ def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--most", type=int, default=SIZES[-1], help="most orders of the account")
-    parser.add_argument("--endpoint", help="of a DynamoDB Local that counts too, up to 10,000 orders")
+    parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest number of orders")
+    parser.add_argument("--endpoint", help="URL of a DynamoDB Local that also counts, with 100 and 10,000 orders")
     options = parser.parse_args()
     own: dict[int, Costs] = {}
 
@@ -333,10 +333,10 @@ def main() -> int:
     found = grown(tuple(s for s in SIZES if s <= options.most), quiet=False, look=look)
     printed(found)
     if own:
-        print("\nas DynamoDB Local counts")
+        print("\nUnits that DynamoDB Local counts")
         printed(own)
     flat = all(spread([getattr(c, n) for c in found.values()]) <= TOLERANCE for n in ("match", "page", "sync"))
-    print("\nflat" if flat else "\nNOT flat")
+    print("\nThe costs do not grow." if flat else "\nThe costs GROW.")
     return 0 if flat else 1
 
 

@@ -1,6 +1,6 @@
-"""A shop sends orders to the local stack by both APIs, edits and deletes some, and rebuilds in the middle.
+"""A shop sends orders to the local stack by both APIs, edits and deletes some, and starts rebuilds meanwhile.
 
-What the audiences must hold is computed here, from what was sent, by rules of its own: nothing of the code under test.
+The expected audiences are computed here from the accepted requests, without the code under test.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Record = tuple[tuple[str, str | None], ...]
 
 
 class Sent:
-    """All that was sent, as far as it was accepted: v1 orders as they stand, v3 events of each order."""
+    """The accepted requests: the current bodies of v1 orders, and the events of each v3 order."""
 
     def __init__(self) -> None:
         self.orders: dict[str, Body] = {}
@@ -37,13 +37,13 @@ class Sent:
         v1 = [r for n, body in self.orders.items() for r in _records(n, body, body.get("customer_id"))]
         v3 = []
         for number, events in self.events.items():
-            standing: Body = {}
+            merged: Body = {}
             for event in sorted(events, key=lambda e: e["occurred_at"]):
-                standing = standing | {k: v for k, v in event.items() if v is not None}
-            # The latest event says who: an earlier one's person_id does not outlive it.
+                merged = merged | {k: v for k, v in event.items() if v is not None}
+            # The latest event alone names the person, even if only an earlier one has a person_id.
             who = max(events, key=lambda e: e["occurred_at"])
-            standing["customer_email"], standing["person_id"] = who.get("email"), who.get("person_id")
-            v3 += _records(number, standing, None)
+            merged["customer_email"], merged["person_id"] = who.get("email"), who.get("person_id")
+            v3 += _records(number, merged, None)
         return {V1: sorted(v1, key=str), V3: sorted(v3, key=str)}
 
 
@@ -102,7 +102,7 @@ class Run:
     # ------------------------------------------------------------------ sending
 
     def _lane(self, lane: int) -> None:
-        """Orders of its own, so that what one lane knows of them is what was sent: half of them v1, half v3."""
+        """Sends about half v1 and half v3 orders. No other lane sends these, so their requests have one order."""
         chance = random.Random(f"{self.seed}/{lane}")
         numbers = [f"{lane}-{n}" for n in range(lane, self.count, LANES)]
         waiting: list[Body] = []
@@ -111,7 +111,7 @@ class Run:
                 self._v1(number, chance)
             else:
                 waiting += self._v3(number, chance)
-                # Late ones stay for later batches: they come in any order.
+                # Events wait for later batches and are shuffled, so they arrive out of order.
                 chance.shuffle(waiting)
                 if len(waiting) >= chance.choice((1, 20, 60)):
                     self._batch(waiting)
@@ -125,7 +125,7 @@ class Run:
         self._ok(self.shop.submit(body), 201)
         self._note(number, body)
         if chance.random() < 0.1:
-            self._ok(self.shop.submit(body), 201)  # the same again
+            self._ok(self.shop.submit(body), 201)  # a repeat
         earlier = sorted(n for n in list(self.sent.orders) if n.split("-")[0] == number.split("-")[0])
         if chance.random() < 0.35:
             which = chance.choice(earlier)
@@ -157,7 +157,7 @@ class Run:
         return body | self._addresses(chance, v1=True)
 
     def _v3(self, number: str, chance: random.Random) -> list[Body]:
-        """An order's events, each a second after the one before: addresses on some of them."""
+        """The events of an order, each a second after the previous one; some have addresses."""
         start, events = chance.randrange(80_000), []
         for place in range(chance.choice((1, 1, 2, 3))):
             action = "placed" if not place else chance.choice(ACTIONS)
@@ -211,7 +211,7 @@ class Run:
         for part in (1, 2):
             while len(self.sent.orders) + len(self.sent.events) < self.count * part / 3.5:
                 if time.monotonic() > end:
-                    raise Mismatch("the orders do not get ahead")
+                    raise Mismatch("the orders are sent too slowly")
                 time.sleep(0.1)
             for audience in (V1, V3):
                 self.jobs.append(
@@ -227,7 +227,7 @@ class Run:
         while time.monotonic() < end:
             counts = {a["id"]: a["member_count"] for a in self._ok(self.shop.send("GET", "/v1/audiences"), 200).json}
             states = {self.shop.send("GET", f"/v1/jobs/{job}").json["status"] for job in self.jobs}
-            # Counts may be right before the last event is in: a change of address moves no count.
+            # Right counts do not prove that every event is applied: a changed address changes no count.
             if counts == expected and states <= {"done", "failed"} and self._queue_is_empty():
                 return
             time.sleep(0.3)
@@ -255,7 +255,7 @@ class Run:
             found = []
             for record in self.members(audience):
                 if not str(record.pop("added_at", "")).endswith("Z"):
-                    raise Mismatch(f"{record} was added at no time")
+                    raise Mismatch(f"{record} has no added_at")
                 found.append(tuple(sorted(record.items())))
             found.sort(key=str)
             if found != expected:
@@ -265,11 +265,11 @@ class Run:
                     f"{audience}: {len(found)} records, expected {len(expected)}; missing {missing}; wrong {wrong}"
                 )
             if counts[audience] != len(expected):
-                raise Mismatch(f"{audience}: counts {counts[audience]}, has {len(expected)}")
+                raise Mismatch(f"{audience}: member_count is {counts[audience]}, not {len(expected)}")
         return {"events": sum(map(len, self.sent.events.values())), **counts}
 
     def _matches(self) -> None:
-        """People who ordered and people who did not, in other spellings."""
+        """Matches people who ordered, in other spellings, and people who did not."""
         chance = random.Random(f"{self.seed}/match")
         for audience, expected in self.sent.expected().items():
             doors = {(r["address_1"], r["address_2"], r["postal_code"]) for r in map(dict, expected) if r["address_1"]}

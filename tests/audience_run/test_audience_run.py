@@ -1,4 +1,4 @@
-"""A slice of `python -m tests.audience_run`: audiences against what was sent, with rebuilds in the middle."""
+"""A short run of `python -m tests.audience_run`: compares audiences with the requests, with rebuilds meanwhile."""
 
 from __future__ import annotations
 

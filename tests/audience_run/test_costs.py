@@ -1,18 +1,18 @@
-"""Costs of audiences do not grow with the account: `python -m tests.audience_run.costs` shows it up to 100,000."""
+"""Costs of audiences do not grow with the account; `python -m tests.audience_run.costs` measures larger accounts."""
 
 from __future__ import annotations
 
 from tests.audience_run import costs
 
 
-def test_costs_are_flat() -> None:
+def test_costs_do_not_grow_with_the_account() -> None:
     found = costs.grown((100, 3_000))
     for name in ("match", "page", "sync"):
         values = [getattr(c, name) for c in found.values()]
         assert costs.spread(values) <= costs.TOLERANCE, (name, values)
 
 
-def test_sizes_are_those_of_dynamodb() -> None:
+def test_sizes_and_units_are_counted_as_by_dynamodb() -> None:
     assert costs.size({"pk": {"S": "é"}}) == 4
     assert costs.size({"n": {"N": "27"}, "m": {"N": "-27"}}) == 3 + 4
     assert costs.size({"b": {"BOOL": True}, "z": {"B": b"abc"}}) == 6

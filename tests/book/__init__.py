@@ -1,6 +1,7 @@
-"""The book under any order of images: `python -m tests.book --histories 20000 --seed 1`.
+"""Random histories of the book (records/book.py): `python -m tests.book --histories 20000 --seed 1`.
 
-A history: orders of both APIs are written through the ledger; keepers get random, repeated, shuffled and cut slices of
-the images, are killed at any call, and lose answers, whose writes may land later; reports sum up days meanwhile, and
-are cut off too. When everything was delivered once, each report must be what the auditor adds up from what was sent.
+In a history, orders of both APIs are written through the ledger. Keepers receive random, repeated, shuffled and partial
+batches of the stream's images. They are killed at any call, and lose answers of writes, which may take effect later.
+Meanwhile reports sum up days, and run out of time too. Once all images are delivered, each report must equal the sums
+that the auditor computes from the requests.
 """

@@ -1,4 +1,4 @@
-"""Reports as they must be, computed from requests of shops, without the package's rules of orders, dates or sums."""
+"""Computes the expected reports from the requests of shops, without the package's code for orders, dates and sums."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Key = tuple[Any, ...]
 
 
 class Sent(NamedTuple):
-    """An event of a v3 order. `body` as it was queued, amounts as Decimal."""
+    """An event of a v3 order. `body`: the queued payload, with amounts as Decimal."""
 
     occurred: datetime
     received: int
@@ -25,13 +25,13 @@ class Sent(NamedTuple):
 
 @dataclass
 class Order:
-    """`events` of v3, or the `body` of v1; neither for an order that is gone."""
+    """An order: a v3 order has `events`, a v1 order has `body` and `date`. A deleted or erased order has neither."""
 
     source: str
     provider: str = ""
     events: list[Sent] = field(default_factory=list)
     body: dict[str, Any] | None = None
-    date: datetime | None = None  # of v1
+    date: datetime | None = None
 
 
 def _carried(events: list[Sent], name: str) -> Any:
@@ -45,16 +45,18 @@ def _of_properties(events: list[Sent], name: str) -> Any:
 
 @dataclass
 class Expected:
-    """Sums by (source, day, provider, currency, new buyer, promo code), and by (source, day, group, currency, name); of
-    people (orders, net) by (source, day, currency, person).
+    """The expected sums.
 
-    `sizes`: by source, how many orders its audience has, and records for their addresses.
+    Attributes:
+        sales: orders, total, refunds and net by (source, day, provider, currency, new buyer, promo code).
+        items: orders, quantity and amount by (source, day, group, currency, name).
+        sizes: the numbers of orders and of records in the audience of each source.
+        people: orders and net by (source, day, currency, person).
     """
 
     sales: dict[Key, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [Decimal(0)] * 4))
     items: dict[Key, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [Decimal(0)] * 3))
     sizes: dict[str, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0, 0]))
-
     people: dict[Key, list[Decimal]] = field(default_factory=lambda: defaultdict(lambda: [Decimal(0)] * 2))
 
     def add(self, order: Order, zone: ZoneInfo) -> None:
@@ -100,7 +102,7 @@ class Expected:
         self._lines(order, day, currency, lines)
 
     def _member(self, order: Order, bodies: list[dict[str, Any]]) -> None:
-        """Counts an order, also a voided one. An order without an address has one record, of its person."""
+        """Counts an order, also a voided one. An order without an address has one record, that of its person."""
         addresses = {name for body in bodies for name in ("shipping_address", "billing_address") if name in body}
         size = self.sizes[order.source]
         size[0], size[1] = size[0] + 1, size[1] + (len(addresses) or 1)

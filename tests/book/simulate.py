@@ -1,4 +1,4 @@
-"""One history: orders, their images, keepers, reports, faults; and in the end the auditor."""
+"""Runs one history of the book: orders, keepers, reports and faults, and in the end the comparison with the auditor."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
 FIRST = datetime(2026, 10, 30, tzinfo=UTC)  # clocks go back in New York two days later
 DAYS, STEPS, LATE_SECONDS, LIFE_SECONDS = 4, 40, 30.0, 60.0
 _WRITES = ("put_item", "update_item", "delete_item")
-# Reports ask for all of it.
+# All reports are of this period, which contains every order.
 PERIOD = date(2026, 10, 1), date(2026, 11, 30)
-# By kind, what counts it.
+# The class that adds up each kind of report.
 KINDS: dict[str, Any] = {sales.SALES: sales.Sums, sales.ITEMS: sales.Sums, ranking.PEOPLE: ranking.Buyers}
 
 
 class Failure(AssertionError):
-    """The book is wrong."""
+    """A report or a card of the book is wrong."""
 
 
 class Client:
-    """A client of the store as a task has it: each call takes time, and may fail, be lost, or take effect later."""
+    """The client of a task: each call takes time, and may fail, lose its answer, or take effect later."""
 
     def __init__(self, run: Run, *, faults: bool) -> None:
         self._run, self._faults = run, faults
@@ -100,11 +100,11 @@ class Run:
         self.orders: dict[tuple[str, str], Order] = {}
         self.generations = dict.fromkeys(SOURCES, 0)
         self.zone = self.random.choice(ZONES)
-        # Nothing of the shops' own writes is late: that is what the simulation of the ledger is for.
+        # Writes of shops meet no faults: tests/simulation is for those.
         pace = Pace(lambda: self.scheduler.now, lambda _: None, self.random.random)
         self.ledger = Ledger(self.store, LEDGER, pace)
         self.received = 0
-        self.summaries: set[str] = set()  # sort keys of all that were ever kept
+        self.summaries: set[str] = set()  # sort keys of all summaries that were ever written
 
     def _watch(self, table: str, key: Any, old: Any, new: Any) -> None:
         if table == LEDGER:
@@ -121,7 +121,7 @@ class Run:
             self.scheduler.at(self.scheduler.now + self.random.random() * LATE_SECONDS, land)
 
     def cut(self, name: str, arguments: dict[str, Any], answer: Any) -> Any:
-        """Pages of a query end anywhere, as after 1 MB."""
+        """Ends the page of a query anywhere, as if it had reached 1 MB."""
         if name == "query" and len(answer["Items"]) > 1 and self.random.random() < 0.3:
             return self.store.cut(answer, arguments, self.random.randrange(1, len(answer["Items"])))
         return answer
@@ -136,7 +136,7 @@ class Run:
         return Scope(ACCOUNT, source, self.generations[source])
 
     def shop(self) -> None:
-        """One thing that a shop does, or an admin."""
+        """Makes one random request of a shop or an admin."""
         chance, order_id = self.random.random(), str(self.random.randrange(4))
         self.received += 1
         if chance < 0.45:
@@ -222,7 +222,7 @@ class Run:
         order.body, order.date = body | {"metadata": labels}, moment
 
     def _erase(self, order_id: str) -> None:
-        """Empties all that names a person, as the job of an erasure does, order by order."""
+        """Empties the events of an order that name a random person, as the job of an erasure does."""
         source, name = self.random.choice(SOURCES), self.random.choice(["ann", "bob"])
         order = self.orders.get((source, order_id))
         if order is None:
@@ -266,7 +266,7 @@ class Run:
             try:
                 work()
             except Exception as error:
-                # As Lambda: the batch is delivered again. What no fault explains is a failure of the code.
+                # The stream delivers the batch again. Any error that is no injected fault is a bug.
                 if not isinstance(error, ReadTimeoutError) and "ThrottlingException" not in str(error):
                     raise
 
@@ -304,11 +304,11 @@ class Run:
         expected = Expected()
         for order in self.orders.values():
             expected.add(order, ZoneInfo(self.zone))
-        self._compare("as reports have it", expected)
+        self._compare("with the stored summaries", expected)
         kept = [key for key in self.store.tables[BOOK].items if key[0].endswith("/summaries")]
         for pk, sk in kept:
             self.store.delete_item(TableName=BOOK, Key=raw({"pk": pk, "sk": sk}))
-        self._compare("counted again", expected)
+        self._compare("without the stored summaries", expected)
         self._compare_names()
         self._compare_dead()
 
@@ -320,7 +320,7 @@ class Run:
                 days = self.days(self.store, kind, always=True).of(self.scope(source), kind, *PERIOD)
                 for day, rows, _, late in days:
                     if late:
-                        raise Failure(f"{when}, seed {self.seed}: {day} is said to be late")
+                        raise Failure(f"{when}, seed {self.seed}: {day} is reported as late")
                     for key, numbers in _cells(kind, rows):
                         found[source, day, *key] = numbers
             if found != dict(wanted):
@@ -329,10 +329,10 @@ class Run:
         for source in SOURCES:
             size = size_of(Book(self.store, BOOK), self.scope(source), lambda: True)
             if [size.orders, size.records] != expected.sizes[source]:
-                raise Failure(f"{when}, seed {self.seed}: of {source} {size}, not {expected.sizes[source]}")
+                raise Failure(f"{when}, seed {self.seed}: the size of {source} is {size}, not {expected.sizes[source]}")
 
     def _compare_names(self) -> None:
-        """Each order that is listed is found by its name, where it is, and nothing else is."""
+        """Checks that exactly the listed orders are found by their ids, each at the place of its card."""
         for source in SOURCES:
             scope, kept = self.scope(source), Book(self.store, BOOK)
             found = kept.places_named(scope, records.BY_ORDER_ID, "", 10_000)
@@ -341,10 +341,10 @@ class Run:
             }
             listed = {place: records.name_of(card.order_id) for place, card in cards.items() if card.shows}
             if found != listed:
-                raise Failure(f"seed {self.seed}: found by name {found}, not {listed}")
+                raise Failure(f"seed {self.seed}: found by id {found}, not {listed}")
 
     def _compare_dead(self) -> None:
-        """Every card of a dead scope is in a month that its marks name: the sweep finds all."""
+        """Checks that marks name the month of every card of a dead scope, so that the sweep finds the card."""
         for pk, _ in self.store.tables[BOOK].items:
             name, _, place = pk.partition("/cards/")
             scope = Scope.of(pk)
@@ -367,7 +367,7 @@ def _cells(kind: str, rows: Any) -> list[tuple[Any, list[Decimal]]]:
 
 @contextmanager
 def seams() -> Iterator[None]:
-    """Small parts and pages, no logs."""
+    """Replaces limits by small ones and the clock by a fixed one, and discards logs and metrics."""
     silent = SimpleNamespace(warning=lambda *_, **__: None)
     with (
         patch.object(book, "ThreadPoolExecutor", OneByOne),

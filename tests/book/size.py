@@ -1,7 +1,7 @@
-"""python -m tests.book.size [--orders 100000]: what reports read, with orders over three years and a flood on one day.
+"""python -m tests.book.size [--orders 100000]: prints the cost of reports on orders of three years and a flood.
 
-Units are computed from the bytes of every item that a call reads or writes, as DynamoDB counts them. Seconds are of the
-processor here, without waiting for AWS.
+The flood is many orders on one day. Read and write units are computed from the bytes of every item that a call reads or
+writes, as DynamoDB counts them. Seconds are processor time of this machine, without waiting for AWS.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def costs(orders: int, flood: int) -> Iterator[Cost]:
 
 
 def ranked(orders: int) -> list[Cost]:
-    """A list of a third as many people, whose days are kept already; request by request, until there is an answer."""
+    """The cost of each request for a list of orders/3 people, up to its answer. All days are already summed up."""
     chance, store, account = random.Random(2), DynamoDB(), Account(ACCOUNT)
     store.add_table(RECORDS)
     table, book = store.add_table(BOOK, **BOOK_INDEXES), Book(store, BOOK)
@@ -171,15 +171,15 @@ def ranked(orders: int) -> list[Cost]:
 
 
 def _whole(ask: Callable[[], Any]) -> None:
-    """Asks until the answer is complete, as a client does that gets 503 with Retry-After."""
+    """Repeats a request until it is answered, as a client does that gets 503 with Retry-After."""
     for _ in range(1000):
         with suppress(Unavailable):
             ask()
             return
 
 
-def stops(orders: int) -> int:
-    """The number of requests that the first report of a flood takes, if each has time for 5,000 cards."""
+def requests_needed(orders: int) -> int:
+    """The number of requests until the first report of a flood is answered, if each has time for 5,000 cards."""
     store, account = filled(0, orders), Account(ACCOUNT)
     for number in range(1, 1000):
         looks = iter(range(10))
@@ -189,13 +189,15 @@ def stops(orders: int) -> int:
         except Unavailable:
             continue
         return number
-    raise AssertionError("no end")
+    raise AssertionError("the report is not complete after 1,000 requests")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.book.size", description=__doc__.splitlines()[0])
     parser.add_argument("--orders", type=int, default=100_000)
-    parser.add_argument("--people", type=int, default=300_000, help="orders of a list of a third as many people")
+    parser.add_argument(
+        "--people", type=int, default=300_000, help="orders in the list of people, which has a third as many people"
+    )
     parser.add_argument("--flood", type=int, default=30_000)
     options = parser.parse_args()
     print(f"{options.orders:,} orders over three years, {options.flood:,} more on one day")
@@ -205,7 +207,7 @@ def main() -> int:
     print(f"\nA list of {options.people // 3:,} people with {options.people:,} orders")
     for cost in ranked(options.people):
         print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}")
-    print(f"A first report of the flood alone, 5,000 cards a request: {stops(options.flood)} requests")
+    print(f"A first report of the flood alone, 5,000 cards a request: {requests_needed(options.flood)} requests")
     return 0
 
 

@@ -1,22 +1,22 @@
-"""A slice of the histories; all of it by `python -m tests.book --histories 20000`."""
+"""Runs a few histories of the book; `python -m tests.book --histories 20000` runs many."""
 
 from __future__ import annotations
 
 import os
 
 from tests.book.simulate import Run, seams, simulate
-from tests.book.size import costs, ranked, stops
+from tests.book.size import costs, ranked, requests_needed
 
 HISTORIES, SEED = int(os.environ.get("BOOK_HISTORIES", "250")), int(os.environ.get("SEED", "1"))
 
 
-def test_reports_are_what_was_sent_whatever_happens_to_the_stream() -> None:
-    """Ends at the first wrong history, because a deliberate fault is found within few."""
+def test_reports_equal_the_requests_in_every_history() -> None:
+    """Ends at the first wrong history: a deliberate fault (tests/mutants) fails within a few."""
     assert not next(filter(None, map(simulate, range(SEED, SEED + HISTORIES))), "")
 
 
-def test_histories_reach_what_they_are_for() -> None:
-    """Orders that change their date, purges, refused cards, cut batches, summaries that go on."""
+def test_histories_reach_all_special_cases() -> None:
+    """Orders that change their date or are deleted, purges, unfinished and split summaries, and emptied cards."""
     seen: set[str] = set()
     for seed in range(60):
         with seams():
@@ -25,7 +25,7 @@ def test_histories_reach_what_they_are_for() -> None:
         heads = [r["dynamodb"] for r in run.stream.records if "writes" in r["dynamodb"]["NewImage"]]
         dates = [(h["OldImage"].get("ordered_at"), h["NewImage"].get("ordered_at")) for h in heads if "OldImage" in h]
         seen |= {"moved" for old, new in dates if old and new and old != new}
-        seen |= {"gone" for old, new in dates if old and not new}
+        seen |= {"deleted" for old, new in dates if old and not new}
         seen |= {"purged" for generation in run.generations.values() if generation}
         book = run.store.tables["book"].items
         seen |= {"unfinished" for sk in run.summaries if "/unfinished/" in sk}
@@ -33,10 +33,10 @@ def test_histories_reach_what_they_are_for() -> None:
         seen |= {
             "empty card" for (pk, _), item in book.items() if "/cards/" in pk and set(item) == {"pk", "sk", "writes"}
         }
-    assert seen == {"moved", "gone", "purged", "unfinished", "parts", "empty card"}
+    assert seen == {"moved", "deleted", "purged", "unfinished", "parts", "empty card"}
 
 
-def test_a_seed_is_the_same_history_every_time() -> None:
+def test_a_seed_always_gives_the_same_history() -> None:
     def book() -> list[object]:
         with seams():
             run = Run(7)
@@ -46,8 +46,8 @@ def test_a_seed_is_the_same_history_every_time() -> None:
     assert book() == book()
 
 
-def test_a_report_reads_what_changed_and_sums_of_the_rest() -> None:
-    """Three years of days; the first report counts all of them."""
+def test_a_later_report_reads_only_sums_and_the_cards_of_changed_days() -> None:
+    """The orders are of three years; the first report sums up every day."""
     first_size, size, first, again, _, _, _, changed, size_then, *_, listing = costs(3000, 2000)
     assert first_size.calls > 1000
     assert (size.calls, size.writes) == (2, 0)
@@ -61,10 +61,10 @@ def test_a_report_reads_what_changed_and_sums_of_the_rest() -> None:
 
 
 def test_the_first_report_of_a_flood_continues_until_it_is_complete() -> None:
-    assert stops(12_000) == 3
+    assert requests_needed(12_000) == 3
 
 
-def test_a_list_of_people_reads_the_days_that_are_kept() -> None:
+def test_a_list_of_people_reads_the_stored_sums_of_days() -> None:
     (answer,) = ranked(20_000)
     assert answer.writes == 0
     assert answer.reads < 400

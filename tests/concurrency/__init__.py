@@ -1,1 +1,1 @@
-"""The real ledger on a real engine under many workers: exact in every snapshot, and exact in the end."""
+"""Many workers write to the ledger on a real engine; every snapshot and the final state must be exact."""

@@ -1,6 +1,6 @@
-"""python -m tests.concurrency --operations 50000 --workers 32 --seed 1
+"""python -m tests.concurrency --operations 50000 --workers 32 --seed 1: exit code 1 if an amount is not exact.
 
-DYNAMODB_ENDPOINT names the engine; without it MiniStack is started for the run.
+DYNAMODB_ENDPOINT is the URL of the engine; without it, MiniStack is started for the run.
 """
 
 from __future__ import annotations

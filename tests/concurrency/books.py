@@ -1,7 +1,7 @@
-"""The ledger as it must be, computed from the requests; and the consistency of a snapshot.
+"""Computes the expected ledger from the requests, and checks the consistency of snapshots.
 
-Nothing here uses the package: items are read by the names of keys and attributes that tillbook/ledger/items.py
-documents, and the sums are computed here.
+Uses no code of the package: items are read by the names of keys and attributes that tillbook/ledger/items.py documents,
+and the sums are computed here.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _CENT = Decimal("0.0001")
 # Attributes of a person's item; all of its others are sums.
 _NO_SUMS = {"pk", "sk", "kind", "value", "token"}
 _KINDS = ("heads", "events", "people")
-BOOK_SECONDS = 120.0  # without a new card: then the book follows the ledger no more
+BOOK_SECONDS = 120.0  # a book that does not change for so long is taken for final
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order as it must end. `currency` None is the account's. `records` in its audience."""
+    """The final state of an order. `currency` None is that of the account. `records`: its records in the audience."""
 
     person: Person | None
     currency: str | None
@@ -39,7 +39,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a v1 call: `status` as the handler would answer, `changed` if it says that it wrote something."""
+    """The answer of a v1 call: its HTTP `status`; `changed`: whether the call wrote something."""
 
     change: Change
     status: int
@@ -48,7 +48,7 @@ class Answer:
 
 
 def parts(items: Iterable[Item]) -> dict[str, list[Item]]:
-    """Items of the ledger by kind: heads, events, people. The third part of a partition key says which."""
+    """Groups items of the ledger by kind (heads, events, people), which is the third part of the partition key."""
     found: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
     for item in items:
         letter = item["pk"].split("/")[2]
@@ -57,7 +57,7 @@ def parts(items: Iterable[Item]) -> dict[str, list[Item]]:
 
 
 def scope_of(item: Item) -> str:
-    """`{account}/s0`: whatever adds up does so within one scope."""
+    """The scope of an item, such as `{account}/s0`. Sums are made within one scope."""
     return "/".join(item["pk"].split("/")[:2])
 
 
@@ -65,14 +65,14 @@ def source_of(item: Item) -> str:
     return _SOURCES[item["pk"].split("/")[1][0]]
 
 
-# -------------------------------------------------- whether a snapshot adds up
+# ------------------------------------------------------ consistency of snapshots
 
 
 def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
-    """LTV and counts of people, by scope and currency, against the sum over the heads of all their orders."""
+    """Compares LTV and order counts of people, by scope and currency, with the sums over the heads of their orders."""
     sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for head in heads:
-        if not head.get("person"):  # it names nobody, or its order was erased
+        if not head.get("person"):  # the order names nobody, or was erased
             continue
         currency = head.get("currency") or "*"
         cells = sums[scope_of(head), head["person"]]
@@ -90,7 +90,7 @@ def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
 
 
 def check_cards(cards: Iterable[Item], heads: Iterable[Item]) -> list[str]:
-    """Sizes of audiences by the cards of the book, against the heads of all orders that count there."""
+    """Compares the audience sizes that the cards of the book add up to with those of the order heads."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     stored: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for head in heads:
@@ -109,8 +109,8 @@ def check_cards(cards: Iterable[Item], heads: Iterable[Item]) -> list[str]:
     ]
 
 
-def behind(cards: Callable[[], Iterable[Item]], heads: list[Item]) -> list[str]:
-    """Differences of the book when it no longer changes: how fast it follows depends on the machine."""
+def check_book(cards: Callable[[], Iterable[Item]], heads: list[Item]) -> list[str]:
+    """Waits until the book agrees with the heads or no longer changes. Returns the remaining differences."""
     end, before = time.monotonic() + BOOK_SECONDS, list[str]()
     while True:
         began = time.monotonic()
@@ -118,7 +118,7 @@ def behind(cards: Callable[[], Iterable[Item]], heads: list[Item]) -> list[str]:
             return faults
         if faults != before:
             end, before = time.monotonic() + BOOK_SECONDS, faults
-        # While all cards are read, a local engine answers nobody else.
+        # A local engine serves no other call while all cards are read.
         time.sleep(max(1.0, 3 * (time.monotonic() - began)))
 
 
@@ -126,7 +126,7 @@ def _shown(cells: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in sorted(cells.items())}
 
 
-# ------------------------------------------------------- what must be in the end
+# ------------------------------------------------------------- the final ledger
 
 OrderName = tuple[str, str, str]  # account, source, order_id
 
@@ -134,9 +134,9 @@ OrderName = tuple[str, str, str]  # account, source, order_id
 def audit(
     items: list[Item], events: list[tuple[Event, str]], answers: list[Answer], *, all_answered: bool = True
 ) -> list[str]:
-    """Describes all that is not as it must be. `events` with the status that each delivery ended with.
+    """Describes every difference between the ledger and the requests. `events`: with the status of each delivery.
 
-    Without `all_answered`, the ledger may hold v1 writes whose answers were lost.
+    Without `all_answered`, the ledger may contain v1 writes whose answers were lost.
     """
     faults: list[str] = []
     ledger = parts(items)
@@ -144,11 +144,11 @@ def audit(
     people = {(scope_of(item), item["sk"]): item for item in ledger["people"]}
     faults += check_people(people.values(), heads)
 
-    standing = _standing(events, faults)
+    counted = _counted(events, faults)
     must: dict[OrderName, Order] = {}
     lines: dict[OrderName, list[Any]] = {}
     by_order: dict[tuple[str, str], list[Event]] = defaultdict(list)
-    for event in standing:
+    for event in counted:
         by_order[event.account, event.payload["order_id"]].append(event)
     for (account, order_id), of_order in by_order.items():
         of_order.sort(key=_place)
@@ -169,7 +169,7 @@ def audit(
             if head["provider"] != PROVIDER:
                 faults.append(f"order {name} is of provider {head['provider']}")
             if head["events"] != len(lines.get(name, [])):
-                faults.append(f"order {name} says that it has {head['events']} events")
+                faults.append(f"order {name} counts {head['events']} events, not {len(lines.get(name, []))}")
     written = _written(ledger["events"], people, names, have)
     for name, found in written.items():
         if name[1] == V3 and sorted(found) != sorted(lines.get(name, [])):
@@ -185,7 +185,7 @@ def _written(
     events: list[Item], people: dict[tuple[str, str], Item], names: dict[tuple[str, str], OrderName],
     have: dict[OrderName, Order],
 ) -> dict[OrderName, list[Any]]:  # fmt: skip
-    """The events of each v3 order: (occurred, received, position, action, person)."""
+    """The stored events of each v3 order: (occurred, received, position, action, person)."""
     found: dict[OrderName, list[Any]] = {name: [] for name in have}
     for item in events:
         if source_of(item) == V3:
@@ -200,26 +200,26 @@ def _written(
 # -------------------------------------------------------------------------- v3
 
 
-def _standing(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
-    """The copy of each event that was received first; checks statuses."""
+def _counted(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
+    """The first received copy of each event that was applied. Checks the statuses of all copies."""
     groups: dict[tuple[str, str], dict[int, dict[str, tuple[Event, set[str]]]]] = {}
     for event, status in events:
         contents = groups.setdefault((event.account, event.identity), {})
         contents.setdefault(event.content, {}).setdefault(event.request_id, (event, set()))[1].add(status)
-    standing = []
+    found = []
     for identity, contents in groups.items():
         applied = []
         for requests in contents.values():
-            statuses = Counter("/".join(sorted(found)) for _, found in requests.values())
+            statuses = Counter("/".join(sorted(ended)) for _, ended in requests.values())
             if statuses["applied"] == 1 and statuses["duplicate"] == len(requests) - 1:
                 applied.append([event for event, _ in requests.values()])
             elif len(contents) == 1 or statuses != Counter({"failed": len(requests)}):
                 faults.append(f"requests of {identity} ended as {dict(statuses)}")
         if len(applied) == 1:
-            standing.append(min(applied[0], key=lambda e: (e.received, e.position)))
+            found.append(min(applied[0], key=lambda e: (e.received, e.position)))
         else:
             faults.append(f"{len(applied)} contents of {identity} were applied")
-    return standing
+    return found
 
 
 def _place(event: Event) -> tuple[str, str, int]:
@@ -228,12 +228,12 @@ def _place(event: Event) -> tuple[str, str, int]:
 
 
 def _stamp(text: str) -> str:
-    """2026-01-01T10:04:00Z: what is sent here has no fraction and no other offset."""
+    """The stamp of a time like 2026-01-01T10:04:00Z. All times of the workload have this form."""
     return "".join(c for c in text if c.isdigit()) + "000000"
 
 
 def _v3_order(events: list[Event]) -> Order:
-    """`events` in their order."""
+    """The order that these sorted events add up to."""
     total: Decimal | None = None
     fallback: Decimal | None = None
     opened, refunds, currency = False, Decimal(0), None
@@ -266,7 +266,7 @@ def _person(payload: dict[str, Any]) -> Person:
 def _v1_orders(
     events: list[Item], answers: list[Answer], all_answered: bool, faults: list[str]
 ) -> dict[OrderName, Order]:
-    """Plays what each order's versions say was written, from what the calls asked for."""
+    """Computes each v1 order by applying the calls of its stored versions, and checks versions and answers."""
     by_request = {answer.change.request_id: answer for answer in answers}
     versions: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in events:
@@ -286,11 +286,11 @@ def _v1_orders(
             made[item["request"]] += 1
             answer = by_request.get(item["request"])
             if answer is None or (answer.change.account, answer.change.kind) != (account, item["action"]):
-                faults.append(f"{where}: version {item['sk']} is of no such request")
+                faults.append(f"{where}: version {item['sk']} belongs to no such request")
                 break
             change = answer.change
             if (document is None) != (change.kind == "submitted"):
-                faults.append(f"{where}: {change} was made on {document}")
+                faults.append(f"{where}: {change} was applied to {document}")
                 break
             shown = document
             document = {
@@ -298,17 +298,17 @@ def _v1_orders(
             }[change.kind]  # fmt: skip
             shown = document if document is not None else shown
             if answer.total is not None and answer.total != _total(shown or {}):
-                faults.append(f"{where}: {change} was answered with total {answer.total}, not of {shown}")
+                faults.append(f"{where}: {change} was answered with total {answer.total}, but the order is {shown}")
             orders.pop((account, V1, change.order_id), None)
             if document is not None:
                 orders[account, V1, change.order_id] = _v1_order(document)
     for request_id, times in made.items():
         if times > 1:
-            faults.append(f"v1 request {request_id} was made {times} times")
+            faults.append(f"v1 request {request_id} wrote {times} versions")
     for answer in answers:
         written = answer.change.request_id in made
         if answer.changed != written and (all_answered or not written) and answer.status < 500:
-            faults.append(f"{answer} but written: {written}")
+            faults.append(f"{answer}, but the ledger {'has' if written else 'lacks'} its version")
     return orders
 
 

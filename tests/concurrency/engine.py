@@ -1,4 +1,4 @@
-"""A ledger table on a real engine: MiniStack in a process of its own, or whatever DYNAMODB_ENDPOINT names."""
+"""A ledger table on a real engine: the one at DYNAMODB_ENDPOINT, else MiniStack in a separate process."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _WANTED = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "Billi
 
 @dataclass(frozen=True)
 class Engine:
-    """`client` is thread-safe for as many threads as `connections`."""
+    """An engine with an empty ledger table. `client` serves as many threads at once as it has connections."""
 
     name: str
     client: Any
@@ -33,7 +33,7 @@ class Engine:
 
 @contextmanager
 def engine(connections: int = 64) -> Iterator[Engine]:
-    """An engine with the ledger table of template.yaml, empty. The table is deleted afterwards."""
+    """Creates the ledger table of template.yaml on an engine, and deletes it afterwards."""
     with ExitStack() as undo:
         endpoint = os.environ.get(ENDPOINT)
         name = endpoint or "MiniStack"
@@ -53,13 +53,13 @@ def engine(connections: int = 64) -> Iterator[Engine]:
 
 
 def _client(endpoint: str, connections: int) -> Any:
-    # AWS itself takes the caller's own credentials; what runs on this machine takes any.
+    # AWS needs the credentials of the caller; a local engine accepts any.
     keys: dict[str, Any] = (
         {} if ".amazonaws.com" in endpoint else {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     )
     return boto3.session.Session().client(
         "dynamodb", endpoint_url=endpoint, region_name=os.environ.get("AWS_DEFAULT_REGION", "us-east-1"),
-        # As the functions have it, but for the time: a crowded machine is not what is tested here.
+        # The settings of the functions, but with longer time-outs, because this machine may be busy.
         config=Config(
             connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=connections, parameter_validation=False,

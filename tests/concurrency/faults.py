@@ -1,4 +1,4 @@
-"""Random faults that local engines do not produce: conflicts, throttling, and lost answers."""
+"""Injects random faults that local engines do not produce: conflicts, throttling and lost answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 class Faulty:
     """A client of one worker that injects faults into its calls.
 
-    `fault_rate` is the probability that a call meets a fault. `counts` counts each fault by its kind, and all
-    calls as "calls".
+    `fault_rate` is the probability that a call meets a fault. `counts` counts the faults by kind, and all calls as
+    "calls".
     """
 
     def __init__(self, client: Any, random: Random, fault_rate: float, counts: Counter[str]) -> None:
@@ -31,7 +31,7 @@ class Faulty:
             case "server":
                 raise _error("InternalServerError", "TransactWriteItems")
             case "lost":
-                # It took effect, or it was refused: the caller cannot know.
+                # The transaction may have been made or refused: the caller cannot know.
                 with suppress(ClientError):
                     self._client.transact_write_items(**arguments)
                 raise ReadTimeoutError(endpoint_url="the engine")
@@ -51,12 +51,12 @@ class Faulty:
 
     def query(self, **arguments: Any) -> Any:
         if self._read("Query", "short page"):
-            # As after 1 MB: the next page has the rest.
+            # Ends the page early, as after 1 MB; the next page has the rest.
             arguments["Limit"] = min(arguments.get("Limit", 3), self._random.randint(1, 3))
         return self._client.query(**arguments)
 
     def _read(self, operation: str, *others: str) -> str:
-        """The fault that is left to the caller, if any."""
+        """Raises the error of a fault. Returns the kind of a fault that the caller must produce, or an empty text."""
         match kind := self._fault(("throttled", "server", "lost", *others)):
             case "throttled":
                 raise _error("ProvisionedThroughputExceededException", operation)

@@ -1,4 +1,4 @@
-"""A progress bar on stderr: drawn over itself in a terminal, a line every ten seconds in a log."""
+"""A progress bar on stderr: redrawn in place on a terminal, else a line every ten seconds."""
 
 from __future__ import annotations
 

@@ -30,10 +30,10 @@ from tillbook.rules.identity import SOURCES, Person, Source, email_sha256, order
 from tillbook.rules.times import uuid7
 
 _DEADLINE_SECONDS = 20.0
-_GATE_SECONDS = 120.0  # wait for the other workers of operations that must be simultaneous
+_GATE_SECONDS = 120.0  # the most that a worker waits for the others of a simultaneous operation
 _BATCH = 10
-# Deliveries of an event until it is given up. Many may be needed: a write to the hot order reads thousands of events,
-# and starts again after each write of another worker.
+# Deliveries of an event before the run gives up. Many may be needed: a write to the hot order reads thousands of
+# events, and starts again after each write of another worker.
 _DELIVERIES = 50
 
 
@@ -132,7 +132,7 @@ class _Bench:
             self._fail(traceback.format_exc())
 
     def _next(self, random: Random) -> list[Operation]:
-        """One operation; or the deliveries of a batch, and the operation after them."""
+        """The next operation, or the events of a batch and the operation after them. Empty at the end."""
         found: list[Operation] = []
         size = random.randint(2, _BATCH + 1) if random.random() < 0.3 else 1
         with self._lock:
@@ -147,7 +147,7 @@ class _Bench:
         self.stop.set()
 
     def _batch(self, ledger: Ledger, events: list[Event]) -> None:
-        """Applies the events of each account in one call, as the queue's function does; then alone those left over."""
+        """Applies the events of each account in one call, as ProcessOrders does; then those that failed, one by one."""
         for account in dict.fromkeys(event.account for event in events):
             mine = [event for event in events if event.account == account]
             for event, result in zip(mine, _apply(ledger, mine), strict=True):
@@ -186,7 +186,7 @@ class _Bench:
     # ------------------------------------------------------------ the reader
 
     def read(self) -> None:
-        """Checks one snapshot after the other until the workers are done."""
+        """Checks snapshots of random accounts until the workers have ended."""
         random = Random(self.result.seed)
         try:
             while not self.stop.wait(0.02):
@@ -222,7 +222,7 @@ def _apply(ledger: Ledger, events: list[Event]) -> list[Applied | Exception]:
 
 
 def _call(ledger: Ledger, change: Change, deadline: float) -> V1Order:
-    """Makes a v1 call as the handlers do. No person is erased."""
+    """Makes a v1 call as the handlers do. There are no erasures."""
     request = V1Request(Scope(change.account, "orders_api"), change.request_id, change.received, lambda _people: {})
     if change.kind == "submitted":
         document, _ = orders_api.document(change.payload)
@@ -260,7 +260,7 @@ def order_keys(account: Account) -> Iterator[tuple[Source, str]]:
 
 
 def snapshot(engine: Engine, account: Account) -> list[str]:
-    """Reads an account in one transaction. Describes what does not add up."""
+    """Reads an account in one transaction. Describes sums that do not agree with the orders."""
     people, heads = people_keys(account), _heads(account)
     found = _get(engine, [*people, *heads])
     read_people, read_heads = ([item for key in keys if (item := found.get(key))] for keys in (people, heads))
@@ -280,7 +280,7 @@ def _get(engine: Engine, keys: list[Key]) -> dict[Key, Item]:
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise
-            continue  # it conflicted with a write
+            continue  # the read conflicted with a write
         items: list[Raw] = [response.get("Item") for response in answer["Responses"]]
         return {key: plain_item(item) for key, item in zip(keys, items, strict=True) if item}
 

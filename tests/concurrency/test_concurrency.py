@@ -1,6 +1,6 @@
-"""Applies 2,500 operations by 32 workers to one ledger and checks every amount; make test-concurrency applies 50,000.
+"""32 workers apply 2,500 operations to one ledger, whose amounts are checked; `make test-concurrency` applies 50,000.
 
-DYNAMODB_ENDPOINT names another engine than MiniStack. The other tests check the checks themselves.
+DYNAMODB_ENDPOINT names another engine than MiniStack. The other tests are of the checks themselves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEED = 20261122
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_workers_at_once_leave_everything_exact() -> None:
+def test_concurrent_workers_leave_every_amount_exact() -> None:
     with engine() as chosen:
         result = run(chosen, operations=2_500, workers=32, seed=SEED)
     print(result)
@@ -41,7 +41,7 @@ def test_each_account_fits_one_transactional_read() -> None:
         assert len(account.orders) + len(account.v1_orders) + len(people_keys(account)) <= 100
 
 
-# -------------------------------------------------- the checks notice faults
+# --------------------------------------------------------- the checks find faults
 
 
 def _head(order: str, **values: Any) -> dict[str, Any]:
@@ -55,7 +55,7 @@ HEADS = [
     _head("AA2", currency="EUR", contribution=Decimal(-3)),
     _head("AB3", pk="a/o0/h/1", records=2),
     {"pk": "a/o0/h/1", "sk": "AB4", "deleted": True, "version": 2, "writes": 2},  # deleted
-    {"pk": "a/s0/h/1", "sk": "AB5", "writes": 3},  # names nobody
+    {"pk": "a/s0/h/1", "sk": "AB5", "writes": 3},  # an order that names nobody
 ]
 ANN_V3 = {
     "pk": "a/s0/p/an", "sk": "ann", "kind": "email", "value": "x", "token": "t",
@@ -72,7 +72,7 @@ CARDS = [
 ]
 
 
-def test_a_snapshot_that_adds_up() -> None:
+def test_a_consistent_snapshot_has_no_faults() -> None:
     assert check_people([ANN_V3, ANN_V1], HEADS) == []
     assert check_cards(CARDS, HEADS) == []
 
@@ -85,27 +85,27 @@ def test_a_snapshot_that_adds_up() -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("number", [0, 1])
-def test_an_inconsistent_snapshot_is_noticed(number: int, wrong: dict[str, Any]) -> None:
+def test_a_wrong_sum_of_a_person_is_found(number: int, wrong: dict[str, Any]) -> None:
     people = [ANN_V3, ANN_V1]
     people[number] = people[number] | wrong
     assert check_people(people, HEADS)
 
 
-def test_effects_in_another_scope_are_noticed() -> None:
+def test_sums_in_another_scope_are_found() -> None:
     swapped = [ANN_V3 | {"pk": ANN_V1["pk"]}, ANN_V1 | {"pk": ANN_V3["pk"]}]
     assert len(check_people(swapped, HEADS)) == 2
 
 
-def test_orders_of_a_missing_person_are_noticed() -> None:
+def test_orders_of_a_missing_person_are_found() -> None:
     assert check_people([], HEADS)
 
 
 @pytest.mark.parametrize("wrong", [{"records": 2}, {"status": ""}, {"pk": "a/o0/cards/201901"}, {"pk": "a/s0/x"}])
-def test_a_wrong_card_is_noticed(wrong: dict[str, Any]) -> None:
+def test_a_wrong_card_is_found(wrong: dict[str, Any]) -> None:
     assert check_cards([CARDS[0] | wrong, *CARDS[1:]], HEADS)
 
 
-def test_the_kinds_of_items_are_distinguished() -> None:
+def test_items_are_grouped_by_kind() -> None:
     event = {"pk": "a/s0/e/0", "sk": "AA1!e"}
     found = parts([*HEADS, ANN_V3, ANN_V1, event])
     assert found == {"heads": HEADS, "events": [event], "people": [ANN_V3, ANN_V1]}

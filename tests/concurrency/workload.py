@@ -1,7 +1,7 @@
-"""Requests of shops, made from a seed: one hot person with 90 orders, one hot order, and a crowd of others.
+"""Generates requests of shops from a seed: a hot account with 90 orders, in it one hot order, and other accounts.
 
-An account is closed: its people and orders are known beforehand, and an order moves between the account's people only.
-So one transactional read of at most 100 items shows all that a person's LTV is the sum of.
+The people and orders of an account are known beforehand, and an order moves only between the people of its account. So
+one transactional read of at most 100 items contains all people of an account with all their orders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ HOT_ORDERS, HOT_V1_ORDERS = 66, 24
 _ORDERS, _V1_ORDERS = 14, 6
 _ACCOUNTS = 8
 _EPOCH = "20260102000000000000"
-# Between two receipts. No faster than they are worked on, for no writer may seem to live longer than its function.
+# Milliseconds between two receipts, no fewer than processing takes: otherwise a writer would seem to run longer than a
+# function can.
 _MILLIS = 5
 _MOMENTS = [f"2026-01-01T10:{minute:02d}:00Z" for minute in range(0, 60, 4)]
 _ACTIONS = ("placed", "placed", "updated", "paid", "fulfilled", "refunded", "refunded", "canceled")
@@ -38,9 +39,9 @@ _ADDRESSES = tuple(
 
 @dataclass(frozen=True)
 class Event:
-    """One delivery of a v3 event: whatever has the same `identity` counts once, at its earliest receipt.
+    """One delivery of a v3 event. Deliveries with the same `identity` count once, at their earliest receipt.
 
-    `content` distinguishes events under one idempotency key. `received` is a stamp.
+    `content` distinguishes contents under one idempotency key. `received` is a stamp.
     """
 
     account: str
@@ -80,7 +81,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Operation:
-    """`gate` is passed by all of one instant together."""
+    """One operation of a worker. `gate`: the barrier that all simultaneous operations pass together."""
 
     what: Event | Change
     gate: threading.Barrier | None = None
@@ -88,7 +89,7 @@ class Operation:
 
 @dataclass
 class Account:
-    """`people` as an event names them; the first one is named most, and is an e-mail that v1 orders name too."""
+    """`people`: the fields with which events name them. Most events and v1 orders name the first person."""
 
     id: str
     people: list[dict[str, str]]
@@ -104,7 +105,7 @@ class Account:
 
 
 def accounts() -> list[Account]:
-    """The first one is hot."""
+    """All accounts. The first one is the hot account, which gets most requests."""
     hot = Account("hot", people("hot"), [f"o-{n}" for n in range(HOT_ORDERS)], [f"o-{n}" for n in range(HOT_V1_ORDERS)])
     others = [
         Account(f"a{n}", people(f"a{n}"), [f"o-{m}" for m in range(_ORDERS)], [f"v-{m}" for m in range(_V1_ORDERS)])
@@ -119,7 +120,7 @@ def people(account: str) -> list[dict[str, str]]:
 
 
 class Workload:
-    """The same seed makes the same operations; which of them meet is the engine's and the threads' doing."""
+    """Generates operations. The same seed gives the same operations; their interleaving depends on the threads."""
 
     def __init__(self, seed: int, among: list[Account]) -> None:
         self._random = Random(seed)
@@ -148,7 +149,7 @@ class Workload:
         return [event]
 
     def _copies(self, account: Account) -> list[Event]:
-        """One event at the same instant: redelivered by the queue, and sent again by the shop."""
+        """Simultaneous deliveries of one event: redelivered by the queue, or sent again by the shop."""
         random = self._random
         first = self.event(account, alone=False)
         copies = [first]
@@ -171,7 +172,7 @@ class Workload:
         return f"r-{self._count:07d}", times.shift(_EPOCH, milliseconds=_MILLIS * self._count)
 
     def event(self, account: Account, *, alone: bool = True) -> Event:
-        """`alone`: no copy of this event is sent, so it need not be recognizable as a copy."""
+        """A new event. `alone`: no copy of it will be sent, so it needs neither an idempotency key nor a time."""
         random = self._random
         request_id, received = self._receipt()
         action = random.choice(_ACTIONS)
@@ -197,7 +198,7 @@ class Workload:
         return event
 
     def _key(self, account: Account, order_id: str) -> str:
-        """A new idempotency key, or one of another order: under it this is an event of its own."""
+        """A new idempotency key, or one that only other orders use: keys are separate for each order."""
         others = [key for key, orders in account.keys.items() if order_id not in orders]
         key = self._random.choice(others) if others and self._random.random() < 0.3 else f"k-{self._count}"
         account.keys.setdefault(key, set()).add(order_id)
@@ -220,7 +221,7 @@ class Workload:
         if kind == "submitted" and before and random.random() < 0.4:
             payload = random.choice(before)  # the same submission again
         elif kind != "deleted":
-            # No two edits are alike, so that each that is made shows.
+            # All edits differ, so that each one changes the order.
             payload = {"total": random.choice(_AMOUNTS), "metadata": {"number": str(self._count)}}
             if kind == "submitted" or random.random() < 0.4:
                 payload["customer_email"] = (

@@ -1,1 +1,1 @@
-"""Functions killed by SIGKILL at any moment: in the end everything that was accepted is applied, exactly once."""
+"""Functions are killed by SIGKILL at random moments; every accepted request must still be applied exactly once."""

@@ -1,4 +1,4 @@
-"""One round: events flow in over HTTP while the functions that process them are killed, and v1 handlers with them."""
+"""One round: shops send events over HTTP while the functions that process them, and v1 handlers, are killed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 
 from local.stack import ROOT, Stack
-from tests.concurrency.books import V1, Answer, audit, behind, parts, source_of
+from tests.concurrency.books import V1, Answer, audit, check_book, parts, source_of
 from tests.concurrency.engine import Engine
 from tests.concurrency.run import order_keys, people_keys, snapshot
 from tests.concurrency.workload import Account, Change, Event, Workload, people
@@ -31,19 +31,19 @@ from tillbook.aws.items import Item, plain_item, raw
 from tillbook.ledger.items import Scope
 from tillbook.rules.times import uuid7
 
-# The template's 360 s would make a round wait six minutes for what a killed function held, and its five receives are
-# fewer than the kills that one message meets here. Nothing else differs from what is deployed.
+# With the template's 360 s, a round would wait six minutes for the messages of a killed function, and its five receives
+# are fewer than the kills that one message meets here. Nothing else differs from a deployed stack.
 VISIBILITY_SECONDS = 8
 MAX_RECEIVES = 1000
-# A function lives this long on average after its first call to AWS; then it is killed, whatever it does.
+# The mean time from the first call of a function to AWS until it is killed.
 LIFE_SECONDS = 0.5
-# A round ends on a slow machine too, where no batch is done in that time.
+# Limits the kills of a round: on a slow machine no batch would ever finish.
 EVENTS_A_KILL = 80
 SETTLE_SECONDS = 240
-NOTED_SECONDS = 240
+RECORDED_SECONDS = 240
 _SENDERS = 3
 _ORDERS = 36
-_V1_ORDERS = 48  # one for each moment at which a v1 handler is killed, and what of it still fits one snapshot
+_V1_ORDERS = 48  # at least one for each kill of a v1 handler; with _ORDERS they fit one snapshot
 _KINDS = ("submitted", "edited", "deleted")
 _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "delete_order"}
 
@@ -74,7 +74,7 @@ class Round:
 
 @contextmanager
 def crashing_stack() -> Iterator[Crashes]:
-    """A stack of its own: what is done to it here would disturb other tests."""
+    """A separate stack, because its queue settings and the kills would disturb other tests."""
     with ExitStack() as undo:
         stack = undo.enter_context(Stack(concurrency=3))
         yield undo.enter_context(Crashes(stack))
@@ -84,7 +84,7 @@ class Crashes:
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._dynamodb, self._sqs = stack.boto3_client("dynamodb"), stack.boto3_client("sqs")
-        self._queue, self._net = stack.outputs["OrdersQueueUrl"], stack.outputs["DeadLettersQueueUrl"]
+        self._queue, self._dead_letters = stack.outputs["OrdersQueueUrl"], stack.outputs["DeadLettersQueueUrl"]
         self._engine = Engine("the stack", self._dynamodb, stack.outputs["LedgerTableName"])
 
     def __enter__(self) -> Crashes:
@@ -99,18 +99,18 @@ class Crashes:
     # ------------------------------------------------------------- a round
 
     def round(self, seed: int, events: int) -> Round:
-        """One round on a new account. `faults` of the result is empty if all is right."""
+        """Runs one round on a new account. `faults` of the result is empty if nothing is wrong."""
         found, start = Round(seed, events=events), time.monotonic()
         shop = Shop.open(self.stack)
         found.account = shop.account
         orders = [f"o-{n}" for n in range(_ORDERS)]
         account = Account(shop.account, people(shop.account), orders, [f"v-{n}" for n in range(_V1_ORDERS)])
         self._set(VisibilityTimeout=VISIBILITY_SECONDS)
-        cut_before = self._cut()
+        batches_before = self._killed_batches()
         sender = _Sender(shop, account, seed, events)
         done = threading.Event()
         killer = threading.Thread(target=self._kill, args=(found, done))
-        threads = [killer, threading.Thread(target=self._look, args=(found, account, done))]
+        threads = [killer, threading.Thread(target=self._check_snapshots, args=(found, account, done))]
         answers: list[Answer] = []
         try:
             for thread in threads:
@@ -125,18 +125,18 @@ class Crashes:
             done.set()
             for thread in threads:
                 thread.join()
-        # The rest in peace.
+        # Without further kills, the functions process the rest.
         self._set(VisibilityTimeout=60)
         if not self._wait(lambda left: left["visible"] + left["taken"] == 0, SETTLE_SECONDS):
             found.faults.append(f"the queue does not empty: {self._left()}")
-        found.cut = self._cut() - cut_before
+        found.cut = self._killed_batches() - batches_before
         found.faults += sender.faults
         if not found.faults:
             found.faults += self._check(found, account, sender.sent, answers)
         found.seconds = time.monotonic() - start
         return found
 
-    # ---------------------------------------------------------- the killing
+    # ------------------------------------------------------------- the kills
 
     def _kill(self, found: Round, done: threading.Event) -> None:
         random = Random(found.seed)
@@ -151,7 +151,7 @@ class Crashes:
                         found.kills += 1
 
     def _workers(self) -> Iterator[int]:
-        """Processes of the functions behind queue and stream that this stack started: they run from its directory."""
+        """Process ids of this stack's ProcessOrders and KeepBook functions, which run from its directory."""
         names = [f"ministack-lambda-{self.stack.resources[name]}-" for name in ("ProcessOrders", "KeepBook")]
         begin = tuple(str(self.stack.directory / "tmp" / name) for name in names)
         for entry in Path("/proc").iterdir():
@@ -161,11 +161,11 @@ class Crashes:
                     if len(arguments) > 1 and arguments[1].startswith(begin):
                         yield int(entry.name)
 
-    def _cut(self) -> int:
-        """Batches that died with their function, by the embedded AWS's log."""
+    def _killed_batches(self) -> int:
+        """The number of batches whose function was killed, by the log of the embedded AWS."""
         return len(re.findall(r"failed processing SQS batch.*Worker process died", self.stack.aws.log.read_text()))
 
-    def _look(self, found: Round, account: Account, done: threading.Event) -> None:
+    def _check_snapshots(self, found: Round, account: Account, done: threading.Event) -> None:
         try:
             while not done.wait(0.2):
                 found.faults += snapshot(self._engine, account)
@@ -176,7 +176,7 @@ class Crashes:
     # -------------------------------------------------------------------- v1
 
     def _v1(self, found: Round, shop: Shop, account: Account, workload: Workload) -> list[Answer]:
-        """Each handler killed before and after each of its calls, and the call then made again."""
+        """Kills each handler before and after each of its calls to AWS, and repeats the request after each kill."""
         answers: list[Answer] = []
         unused = iter(account.v1_orders)
         for kind in _KINDS:
@@ -190,7 +190,7 @@ class Crashes:
                     first, alive = self._call(shop, change, [number, moment])
                     answers.append(first)
                     if alive:
-                        break  # it has no such call
+                        break  # the handler makes fewer calls
                     found.deaths += 1
                     found.faults += snapshot(self._engine, account)
                     again = replace(change, request_id=uuid7())
@@ -203,9 +203,9 @@ class Crashes:
         return answers
 
     def _call(self, shop: Shop, change: Change, die: list[Any] | None, *, made: bool = False) -> tuple[Answer, bool]:
-        """The answer, and whether the handler lived to give it. `made`: the same call took effect before.
+        """The answer, and whether the handler survived. `made`: an earlier try of the same request took effect.
 
-        A handler that dies after its transaction changed the order, and before it did not.
+        A handler that is killed after its transaction has changed the order; one that is killed earlier has not.
         """
         change = replace(change, request_id=uuid7())
         report = self._victim.call(_FUNCTIONS[change.kind], _event(shop, change), change.request_id, die)
@@ -237,29 +237,29 @@ class Crashes:
         items = list(self._items(account))
         faults += audit(items, events, answers)
         made = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
-        # KeepBook, which is killed as well, records them.
-        end = time.monotonic() + NOTED_SECONDS
+        # KeepBook, which is killed as well, records v1 outcomes.
+        end = time.monotonic() + RECORDED_SECONDS
         while (applied := self._applied(account.id)) != made and time.monotonic() < end:
             time.sleep(0.5)
         if made != applied:
-            faults.append(f"v1 writes made but not noted {made - applied}, noted but not made {applied - made}")
+            faults.append(f"v1 writes without outcome {made - applied}, outcomes without write {applied - made}")
         letters = list(self._query(self.stack.outputs["RecordsTableName"], f"{account.id}/d"))
-        faults += [f"a dead letter: {letter['reason']}" for letter in letters]
+        faults += [f"there is a dead letter: {letter['reason']}" for letter in letters]
         own = f"{account.id}/"
         heads = parts(items)["heads"]
-        faults += behind(lambda: (i for i in table_items(self.stack, BOOK) if i["pk"].startswith(own)), heads)
-        if any(net := self._left(self._net).values()):
-            faults.append(f"messages in the dead-letter queue: {net}")
+        faults += check_book(lambda: (i for i in table_items(self.stack, BOOK) if i["pk"].startswith(own)), heads)
+        if any(dead := self._left(self._dead_letters).values()):
+            faults.append(f"messages in the dead-letter queue: {dead}")
         return faults + self._check_people(account, items)
 
     def _check_people(self, account: Account, items: list[Item]) -> list[str]:
-        """Compares people as the API shows them with the ledger, which the audit found right."""
+        """Compares the people that the API shows with the ledger, which `audit` has checked."""
         faults = []
         must: dict[str, Counter[str]] = {}
         for item in parts(items)["people"]:
             own = must.setdefault(item["value"], Counter())
             for name in [name for name in item if name.startswith("#") and item[name]]:
-                # Named by no event, the currency is the account's.
+                # `*`: no event names a currency, so it is that of the account.
                 own["USD" if name == "#*" else name[1:]] += item.get(name[1:], Decimal(0))
         shop = Shop(self.stack, account.id, f"ingest-{account.id}", f"admin-{account.id}")
         for named in account.people:
@@ -267,13 +267,13 @@ class Crashes:
             own = must[shown["email_sha256"] or shown["person_id"]]
             have = {currency: Decimal(text) for currency, text in shown["lifetime_value"].items()}
             if have != dict(own):
-                faults.append(f"{named} is shown with {have}, and has {dict(own)}")
+                faults.append(f"{named} is shown with {have}, but the ledger has {dict(own)}")
         return faults
 
     # ----------------------------------------------------------------- reading
 
     def _items(self, account: Account) -> Iterator[Item]:
-        """All of an account in the ledger."""
+        """All items of an account in the ledger."""
         ledger = self._engine.table
         partitions: set[str] = set()
         for source, key in order_keys(account):
@@ -287,11 +287,11 @@ class Crashes:
                 yield plain_item(answer["Item"])
 
     def _applied(self, account: str) -> set[str]:
-        """v1 requests that are noted as applied."""
+        """Ids of the v1 requests with the outcome `applied`."""
         return {request_id for request_id, ended in self._records(account, "o").items() if "applied" in ended}
 
     def _records(self, account: str, letter: str) -> dict[str, dict[str, str]]:
-        """Request ids, each with the statuses it is noted with and the times of receipt."""
+        """Outcomes by request id: the time of receipt by status."""
         found: dict[str, dict[str, str]] = {}
         for status in ("applied", "duplicate", "failed"):
             for shard in range(4):
@@ -335,7 +335,7 @@ class Crashes:
 
 
 def _has_called(pid: int) -> bool:
-    """Whether it holds a connection: one that still imports has nothing to lose, and would never come to work."""
+    """Whether the process has opened a connection. A kill during imports would test nothing and prevent all work."""
     with suppress(OSError):
         return any(str(entry.readlink()).startswith("socket:") for entry in Path(f"/proc/{pid}/fd").iterdir())
     return False
@@ -345,7 +345,7 @@ def _has_called(pid: int) -> bool:
 
 
 class _Sender:
-    """A shop that sends events in batches and one by one, and much of it twice. `sent`: request id, position, event."""
+    """Sends events in batches and one by one, many of them twice. `sent`: (request id, position, event)."""
 
     def __init__(self, shop: Shop, account: Account, seed: int, events: int) -> None:
         self.sent: list[tuple[str, int, Event]] = []
@@ -389,7 +389,7 @@ def _numbered(ids: list[str]) -> list[tuple[str, int]]:
 
 
 def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
-    """Batches and single events; a quarter of them twice, at once or later."""
+    """Batches and single events; some are repeated once or twice, at once or later."""
     random, workload = Random(seed), Workload(seed, [account])
     later: list[list[Event]] = []
     while count > 0:
@@ -399,7 +399,7 @@ def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
             again = random.random() < 0.3
             size = 1 if random.random() < 0.7 else random.randint(2, 25)
             request = [workload.event(account, alone=not again) for _ in range(size)]
-            if size > 1:  # a batch has one key or none: here none
+            if size > 1:  # these batches have no idempotency key, so events with one are left out
                 request = [event for event in request if event.key is None] or request[:1]
             if again:
                 later.append(request)
@@ -411,7 +411,7 @@ def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
 
 
 def _event(shop: Shop, change: Change) -> dict[str, Any]:
-    """The event as an HTTP API hands it to the function."""
+    """The event with which the HTTP API invokes the function."""
     path, key = "/v1/order", "POST /v1/order"
     if change.kind != "submitted":
         path = f"/v1/order/{segment(change.order_id)}"

@@ -1,4 +1,4 @@
-"""Rounds of kills; 20 of 2,000 events each by `make test-crash`."""
+"""Runs two short rounds of kills; `make test-crash` runs 20 rounds of 2,000 events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.stack,
     pytest.mark.slow,
     pytest.mark.timeout(900),
-    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc"),
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test finds processes in /proc"),
 ]
 
 
@@ -34,5 +34,5 @@ def test_accepted_events_are_applied_exactly_once(crashes: Crashes, seed: int) -
     assert found.statuses.keys() == {"applied", "duplicate"}
     assert found.statuses.total() == EVENTS
     assert found.kills
-    # Submit, edit and delete: each before and after each of its calls, of which there are five at least.
+    # Submit, edit and delete are killed before and after each of their calls, of which each has at least five.
     assert found.deaths >= 30

@@ -1,9 +1,9 @@
 """A process that calls v1 handlers, each in a forked child that kills itself at a given call to AWS.
 
-Each line of stdin is a JSON object: `function` (a folder of functions/), `event`, `request_id`, and `die`: null, or
-[n, "before" or "after"], which means before or after the n-th call to AWS, from 0. Each line of stdout is the result:
-{"killed", "calls": names of the AWS operations that began, "answer": the handler's answer or null}. A fork needs no
-cold start.
+A forked child needs no cold start. Each line of stdin is a JSON object: `function` (a folder of functions/), `event`,
+`request_id`, and `die`: null, or [n, "before" or "after"] to be killed before or after the n-th call to AWS, from 0.
+Each line of stdout is the result: {"killed", "calls": names of the AWS operations that began, "answer": the answer of
+the handler or null}.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     handlers = {name: import_module(f"functions.{name}.app").handler for name in _FUNCTIONS}
-    # Makes the clients once. They connect after the fork, so children share no connection.
+    # Makes the clients once, before the fork. They connect after it, so children share no connection.
     clients.dynamodb(), clients.sqs()
     for line in sys.stdin:
         job = json.loads(line)
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _run(handler: Callable[[Any, Any], Any], job: dict[str, Any], writing: int) -> None:
-    """Runs in the child: reports each call as it begins, and at the end the answer."""
+    """Runs in the child: reports the name of each call before it is made, and in the end the answer."""
 
     def report(line: str) -> None:
         os.write(writing, f"{line}\n".encode())

@@ -1,6 +1,6 @@
-"""A neighbour's backlog, in a simulation of SQS's fair queues, which no local engine has.
+"""Simulates SQS's fair queues, which no local engine has, with a backlog of one account.
 
     python -m tests.fair_queue
 
-Prints how long another account's order waits behind a backlog, with MessageGroupId and without it.
+Prints how long an order of another account waits behind the backlog, with MessageGroupId and without it.
 """

@@ -1,4 +1,4 @@
-"""Prints the waits; ends with 1 if a neighbour's backlog delays another account by more than a second."""
+"""Prints the waits; exit code 1 if the backlog of one account delays another by more than a second."""
 
 from __future__ import annotations
 

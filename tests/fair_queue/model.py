@@ -1,8 +1,8 @@
-"""A standard queue, the event source mapping that polls it, and functions that take time; nothing else.
+"""A model of a standard queue, the event source mapping that polls it, and functions that take time.
 
-SQS calls a message group noisy when more than a tenth of the messages in flight, and at least 30, are its own; messages
-of other groups are then delivered first. These thresholds are approximate, and there is a second one, by the share of
-processing time, which this model leaves out (Amazon SQS Developer Guide, "How Amazon SQS fair queues work").
+SQS treats a message group as noisy if it has at least 30 messages in flight, and more than a tenth of all in flight;
+messages of other groups are then delivered first. These thresholds are approximate. SQS has another threshold, by the
+share of processing time, which this model omits (Amazon SQS Developer Guide, "How Amazon SQS fair queues work").
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NOISY_SHARE, NOISY_MESSAGES = 0.1, 30
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """`orders` are packed in it; `sent` in seconds."""
+    """A message. `orders`: the number of orders in it. `sent`: the time in seconds."""
 
     account: str
     orders: int
@@ -26,7 +26,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Functions at once, messages a batch, and the `seconds` that a transaction of `together` orders takes."""
+    """`concurrency` functions take up to `batch` messages; a transaction of up to `together` orders takes `seconds`."""
 
     concurrency: int
     batch: int
@@ -37,7 +37,7 @@ class Workers:
 def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str, float]:
     """The longest time in seconds from sending to the end of a message's orders, by account.
 
-    A function takes the accounts of its batch in turn, as work/processing.py does: a group of each, and again.
+    A function takes the accounts of its batch in turns, as work/processing.py does: one transaction of each at a time.
     """
     arriving = deque(sorted(messages, key=lambda message: message.sent))
     waiting: dict[str, deque[Message]] = {}
@@ -83,7 +83,7 @@ def _receive(waiting: dict[str, deque[Message]], flying: Counter[str], most: int
 
 
 def _in_turn(batch: list[Message], workers: Workers) -> list[tuple[str, float]]:
-    """(account, seconds after the batch's beginning at which all of its orders are applied)."""
+    """Each account with the seconds after which all of its orders in the batch are applied."""
     left: dict[str, int] = {}
     for message in batch:
         left[message.account] = left.get(message.account, 0) + message.orders

@@ -1,4 +1,4 @@
-"""Backlogs of one account, and an order of another account that arrives meanwhile."""
+"""Backlogs of one account, each with an order of another account that arrives after it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from tillbook.records.messages import MAX_ORDERS
 
 _BATCH = template.functions()["ProcessOrders"]["Events"]["Queue"]["Properties"]["BatchSize"]
 _CONCURRENCY = template.load()["Parameters"]["ProcessingConcurrency"]["Default"]
-# A transaction of 16 orders with its reads and outcomes: tens of milliseconds, and then some.
+# 0.1 s is a generous time for a transaction of 16 orders with its reads and outcomes.
 WORKERS = Workers(_CONCURRENCY, _BATCH, MAX_TOGETHER, 0.1)
-_SECONDS = 3.0  # in which the backlog is accepted
+_SECONDS = 3.0  # the time in which the backlog is accepted
 
 
 def backlog(orders: int, packed: int) -> list[Message]:
-    """A backlog of so many orders of one account, accepted at an even pace, in messages of `packed`."""
+    """A backlog of one account, accepted at an even rate, in messages of `packed` orders."""
     count = orders // packed
     return [Message("busy", packed, _SECONDS * number / count) for number in range(count)]
 

@@ -1,4 +1,4 @@
-"""The promises of a fair queue; tests/handlers checks that every message asks for it."""
+"""Waits behind a backlog in the model of a fair queue. tests/handlers checks that every message has a group."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from tests.fair_queue.scenarios import OTHER, SCENARIOS, WORKERS
 
 
 @pytest.mark.parametrize(("backlog", "other"), [(b, o) for _, b, o in SCENARIOS], ids=[n for n, _, _ in SCENARIOS])
-def test_another_account_s_order_is_applied_within_a_second(backlog: list[Message], other: Message) -> None:
+def test_an_order_of_another_account_is_applied_within_a_second(backlog: list[Message], other: Message) -> None:
     assert waits([*backlog, other], WORKERS, fair=True)["quiet"] < 1
 
 
-def test_without_fairness_it_waits_for_the_whole_backlog() -> None:
+def test_without_fairness_the_order_waits_for_the_backlog() -> None:
     backlog = SCENARIOS[2][1]
     whole = waits(backlog, WORKERS, fair=False)["busy"]
     assert waits([*backlog, OTHER], WORKERS, fair=False)["quiet"] > whole / 2 > 1
 
 
-def test_nothing_is_lost_and_each_group_takes_its_time() -> None:
+def test_a_wait_is_the_time_of_the_transactions_before_it() -> None:
     workers = Workers(concurrency=1, batch=10, together=16, seconds=1.0)
     assert waits([Message("a", 16, 0.0)], workers, fair=True) == {"a": 1.0}
     assert waits([Message("a", 17, 0.0)], workers, fair=True) == {"a": 2.0}
-    # Accounts in turn within a batch: the other one waits for a single group.
+    # Accounts take turns within a batch, so the second account waits for one transaction of the first.
     assert waits([Message("a", 64, 0.0), Message("b", 1, 0.0)], workers, fair=True) == {"a": 5.0, "b": 2.0}

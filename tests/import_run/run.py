@@ -25,7 +25,7 @@ from typing import Any
 from cli.tillbook_cli.sending import UNIT_EVENTS
 from local.stack import ROOT, Stack
 from tests.cli.fake_api import ACCOUNT, KEY, serving
-from tests.concurrency.books import behind, check_people, parts, scope_of
+from tests.concurrency.books import check_book, check_people, parts, scope_of
 from tests.end_to_end.privacy import BOOK, LEDGER, MARKER_DOMAIN, RECORDS
 from tests.end_to_end.shop import Shop
 from tests.import_run.history import Expected, write
@@ -273,7 +273,7 @@ def _wrong(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
             yield f"{item['sk']} is a dead letter: {item['reason']}"
     heads, people = ledger["heads"], ledger["people"]
     yield from check_people(people, heads)
-    yield from behind(lambda: _items(shop, BOOK), heads)
+    yield from check_book(lambda: _items(shop, BOOK), heads)
     events = Counter((scope_of(item), item["sk"].partition("!")[0]) for item in ledger["events"])
     yield from _orders(expected, heads, events)
     have = {

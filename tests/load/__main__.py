@@ -1,4 +1,4 @@
-"""python -m tests.load --seconds 120 --times 3 --seed 1: more than the local stack carries, and what became of it."""
+"""python -m tests.load --seconds 120 --times 3 --seed 1: overloads the local stack and checks every request."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from tests.load.run import run
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=120, help="of the load; it is measured for a sixth of that")
-    parser.add_argument("--times", type=float, default=3, help="what the stack carries")
+    parser.add_argument(
+        "--seconds", type=float, default=120, help="duration of the load; the stack is measured for a sixth of it"
+    )
+    parser.add_argument("--times", type=float, default=3, help="the load, as a multiple of what the stack carries")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--connections", type=int, default=64)
     given = parser.parse_args()

@@ -1,9 +1,9 @@
-"""More requests than the stack can process: each accepted one counts once, each refused one is answered so.
+"""Sends more requests than the stack can process. Accepted ones must count once, refused ones must get a valid error.
 
-First the stack is measured: how many requests a second it answers 2xx when each connection waits for its answer. Then
-a multiple of that is sent at fixed times, whether answers came or not, by a bounded number of connections. The API's
-throttling, which is meant for AWS, is set to what was measured (beyond it: 429), and Lambda's concurrency to what waits
-for the functions of one machine (beyond it: 503).
+First the run measures how many requests a second the stack answers with 2xx when each connection waits for its answer.
+Then it sends a multiple of that rate at fixed times, without waiting for answers, over a bounded number of connections.
+The throttling of the API is set to the measured rate (beyond it: 429), and the concurrency of Lambda to CAPACITY
+(beyond it: 503): the template's own limits are meant for AWS.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from tests.concurrency.books import V1, V3, behind, check_people, parts, scope_of, source_of
+from tests.concurrency.books import V1, V3, check_book, check_people, parts, scope_of, source_of
 from tests.end_to_end.privacy import BOOK, LEDGER, RECORDS, table_items
 from tests.end_to_end.shop import Shop, basic
 from tests.simulation.progress import Progress
@@ -29,10 +29,10 @@ PROVIDER = "load_shop"
 PEOPLE = 500
 BATCH = 10
 MEASURING_CONNECTIONS = 16
-# Threads of the front door under load: four for each function that it calls at once.
+# Requests that the front door handles at once under load: four for each function that it calls at once.
 CAPACITY = 32
 WARM_UP_SECONDS = 2.0
-# A request that is so late is not sent any more: it would change the rate.
+# A request that is later than this is not sent: it would change the rate.
 LATE_SECONDS = 2.0
 DRAIN_SECONDS = 600.0
 GATEWAY = {429: "Too Many Requests", 503: "Service Unavailable"}
@@ -55,7 +55,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """`status` 0: no answer came."""
+    """The answer of a request. `status` is 0 if no answer arrived."""
 
     request: Request
     status: int
@@ -85,7 +85,7 @@ class Result:
             f"sent {self.sent:,}, held back by the client {self.held_back:,}",
             f"answers: {answers}; 99 of 100 within {self.slowest:.2f} s",
             f"drained in {self.drain_seconds:.1f} s",
-            f"{self.orders:,} orders stand, {self.undecided} of them of requests without a 2xx",
+            f"{self.orders:,} orders are stored, {self.undecided} of them from requests without a 2xx",
         ]
         if self.faults:
             lines += [f"NOT RIGHT, {len(self.faults)} faults:", *self.faults[:20]]
@@ -95,7 +95,7 @@ class Result:
 
 
 def requests(shop: Shop, seed: int, phase: str) -> Callable[[int], Request]:
-    """The request of each number, the same for the same seed. One in twenty repeats an earlier one."""
+    """Returns a function that makes the n-th request from the seed. One in twenty repeats an earlier request."""
 
     def order(name: str, source: str, random: Random) -> Order:
         cents = random.randrange(1, 100_000)
@@ -128,7 +128,7 @@ def requests(shop: Shop, seed: int, phase: str) -> Callable[[int], Request]:
 
 
 class Client:
-    """Threads with a connection each."""
+    """Sends requests from several threads, each with its own connection."""
 
     def __init__(self, shop: Shop, make: Callable[[int], Request], connections: int) -> None:
         self.replies: list[Reply] = []
@@ -137,7 +137,7 @@ class Client:
         self._lock, self._next = threading.Lock(), 0
 
     def run(self, seconds: float, rate: float | None, progress: Progress) -> None:
-        """`rate` None: each connection sends when it has its answer."""
+        """Sends `rate` requests a second; if it is None, each connection sends as soon as it has its answer."""
         start = time.monotonic()
         threads = [
             threading.Thread(target=self._work, args=(start, seconds, rate, progress)) for _ in range(self._connections)
@@ -215,13 +215,13 @@ def run(shop: Shop, *, seconds: float, times: float, seed: int, connections: int
     shop.stack.throttle(None)
     result.drain_seconds = drain(shop)
     replies += client.replies
-    result.faults += [fault for reply in replies if (fault := dishonest(reply))]
+    result.faults += [fault for reply in replies if (fault := wrong_answer(reply))]
     check(shop, replies, result)
     return result
 
 
 def drain(shop: Shop) -> float:
-    """Waits until nothing is queued, under way or waiting. Returns how long it took."""
+    """Waits until the queue has no visible, invisible or delayed messages. Returns the duration in seconds."""
     sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     empty = 0
@@ -234,14 +234,14 @@ def drain(shop: Shop) -> float:
     return time.monotonic() - start
 
 
-# ----------------------------------------------------------------- what is right
+# ----------------------------------------------------------------------- checks
 
 
-def dishonest(reply: Reply) -> str:
-    """Describes the fault of an answer; empty if there is none."""
+def wrong_answer(reply: Reply) -> str:
+    """Describes why an answer is not valid; empty if it is."""
     request, status = reply.request, reply.status
     if status == 0:
-        return ""  # no answer: the outcome is looked up
+        return ""  # without an answer, the order may be stored or not
     try:
         body = json.loads(reply.text)
     except ValueError:
@@ -276,7 +276,7 @@ def check(shop: Shop, replies: list[Reply], result: Result) -> None:
     heads = {(source_of(item), str(item["order_id"])): item for item in found["heads"]}
     result.orders = len(heads)
     result.faults += check_people(found["people"], found["heads"])
-    result.faults += behind(lambda: table_items(shop.stack, BOOK), found["heads"])
+    result.faults += check_book(lambda: table_items(shop.stack, BOOK), found["heads"])
     result.faults += list(_orders(found["events"], heads, replies, result))
     result.faults += list(_sums(shop, found["people"], heads, replies))
     result.faults += list(_outcomes(records, replies))
@@ -285,7 +285,7 @@ def check(shop: Shop, replies: list[Reply], result: Result) -> None:
 def _orders(
     items: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply], result: Result
 ) -> Iterator[str]:
-    """Each accepted order is there once, and of those without a 2xx none in part or twice."""
+    """Checks that each accepted order is stored once, and that no other order is stored in part or twice."""
     events = Counter((scope_of(item), str(item["sk"]).partition("!")[0]) for item in items)
     accepted: dict[tuple[str, str], Order] = {}
     others: dict[tuple[str, str], tuple[Order, set[int]]] = {}
@@ -297,7 +297,7 @@ def _orders(
                 others.setdefault((order.source, order.order_id), (order, set()))[1].add(reply.status)
     for key, order in accepted.items():
         if key not in heads:
-            yield f"{key} was accepted and is not there"
+            yield f"{key} was accepted, but is not stored"
         elif heads[key]["contribution"] != order.amount:
             yield f"{key} counts {heads[key]['contribution']}, not {order.amount}"
     for key, head in heads.items():
@@ -308,17 +308,17 @@ def _orders(
         if key not in others:
             yield f"{key} was never sent"
         elif others[key][1] == {429}:
-            yield f"{key} was refused with 429 and is there"
+            yield f"{key} was refused with 429, but is stored"
         elif head["contribution"] != others[key][0].amount:
             yield f"{key} counts {head['contribution']}, not {others[key][0].amount}"
         else:
             result.undecided += 1
     for place in events:
-        yield f"events of {place} without an order"
+        yield f"there are events of {place} without an order"
 
 
 def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply]) -> Iterator[str]:
-    """Totals by person and source, from what was sent."""
+    """Compares totals by person and source with the requests."""
     must: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for order in {(o.source, o.order_id): o for reply in replies for o in reply.request.orders}.values():
         if (order.source, order.order_id) in heads:
@@ -329,11 +329,11 @@ def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], re
             have[str(item["sk"]), source_of(item)] += item.get(name[1:], Decimal(0))
     for key in must.keys() | have.keys():
         if must.get(key) != have.get(key):
-            yield f"{key} is worth {have.get(key)}, not {must.get(key)}"
+            yield f"the LTV of {key} is {have.get(key)}, not {must.get(key)}"
 
 
 def _outcomes(records: list[Item], replies: list[Reply]) -> Iterator[str]:
-    """Checks that each accepted request has an outcome, and that nothing is a dead letter."""
+    """Checks that each accepted request has an outcome, and that there are no dead letters."""
     known: dict[str, set[str]] = defaultdict(set)
     for item in records:
         _, kind, *more = str(item["pk"]).split("/")

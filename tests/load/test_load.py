@@ -1,4 +1,4 @@
-"""The checks of the load run, without the load: `python -m tests.load` is the run itself, and takes minutes."""
+"""Tests the checks of the load run. The run itself, `python -m tests.load`, takes minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from local.front_door import Throttle
 from tests.concurrency import books
 from tests.end_to_end.privacy import BOOK, LEDGER, RECORDS
 from tests.load import run as load
-from tests.load.run import V1, V3, Order, Reply, Request, Result, dishonest
+from tests.load.run import V1, V3, Order, Reply, Request, Result, wrong_answer
 from tillbook.ledger.items import Scope
 from tillbook.rules.identity import Person, email_sha256, order_key
 
@@ -34,7 +34,7 @@ UNAVAILABLE_V1 = {"error": {"name": "Unavailable", "message": "x", "details": []
 
 
 @pytest.mark.parametrize(
-    ("answer", "honest"),
+    ("answer", "valid"),
     [
         (reply(202, {"request_id": "r"}), True),
         (reply(202, {"request_ids": ["a", "b"]}), False),
@@ -53,15 +53,15 @@ UNAVAILABLE_V1 = {"error": {"name": "Unavailable", "message": "x", "details": []
         (reply(404, {"message": "Not Found"}), False),
     ],
 )
-def test_an_answer_is_honest_or_not(answer: Reply, honest: bool) -> None:
-    assert (dishonest(answer) == "") is honest
+def test_a_wrong_answer_is_found(answer: Reply, valid: bool) -> None:
+    assert (wrong_answer(answer) == "") is valid
 
 
 SCOPE = Scope(ACCOUNT, "shopper_activity")
 
 
 def order_items(order_id: str = "1", amount: int = 5) -> list[dict[str, Any]]:
-    """Head, event, card."""
+    """The head, event and card of an order."""
     key = order_key(V3, "load_shop", order_id)
     head = {"order_id": order_id, "person": PERSON, "contribution": Decimal(amount), "records": Decimal(1)}
     return [
@@ -94,8 +94,8 @@ GOOD = [*order_items(), person(), outcome()]
         (GOOD, [LOST], ""),
         ([], [LOST], ""),
         ([], [REFUSED], ""),
-        ([outcome()], [ACCEPTED], "was accepted and is not there"),
-        (GOOD, [REFUSED], "was refused with 429 and is there"),
+        ([outcome()], [ACCEPTED], "was accepted, but is not stored"),
+        (GOOD, [REFUSED], "was refused with 429, but is stored"),
         (GOOD, [], "was never sent"),
         ([*order_items(amount=6), person(6), outcome()], [ACCEPTED], "counts 6, not 5"),
         ([*order_items(amount=6), person(6)], [LOST], "counts 6, not 5"),
@@ -110,7 +110,7 @@ GOOD = [*order_items(), person(), outcome()]
         ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
-def test_faults_are_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
+def test_faults_of_the_tables_are_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
     def table(item: dict[str, Any]) -> str:
         kind = [*str(item["pk"]).split("/"), ""][2]
         return BOOK if kind == "cards" else LEDGER if kind in ("h", "e", "p") else RECORDS
@@ -124,7 +124,7 @@ def test_faults_are_found(monkeypatch: Any, items: list[Any], replies: list[Repl
     assert any(fault in found for found in result.faults) if fault else result.faults == [], result.faults
 
 
-def test_a_throttle_lets_a_rate_and_a_burst_through(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_throttle_passes_its_rate_and_its_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("local.front_door.time.monotonic", lambda: now)
     throttle = Throttle(10, 3)

@@ -1,7 +1,7 @@
-"""Deliberate faults in the code: each must be caught by the tests.
+"""Deliberate faults in the code, each of which the tests must find.
 
     python -m tests.mutants
 
-`faults.diff` is the table of them. Each is applied to a copy of the package, on which the test that it names is run,
-then the simulation, and where that finds nothing, pytest.
+`faults.diff` lists the faults. Each one is applied to a copy of the package. The tests that it names run on the copy,
+then the simulation, and if neither finds the fault, pytest.
 """

@@ -1,7 +1,7 @@
-"""python -m tests.mutants [NAME...]: reports each deliberate fault as killed or alive; exit code 1 if any lives.
+"""python -m tests.mutants [NAME...]: reports each deliberate fault as killed or alive; exit code 1 if any is alive.
 
-NAME: a part of the names of those to try. `--tests` names the pytest files and folders that are run where the
-simulation finds nothing.
+NAME selects the faults whose name contains it. `--tests` names the pytest files and folders that run if the simulation
+does not find a fault.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from tests.simulation.progress import Progress
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "shared" / "tillbook"
 _SECONDS = 900
-_NO_END = 124  # as `timeout` has it
-# Those that find most of what the simulation does not.
+_NO_END = 124  # the exit code of the command `timeout`
+# The test files that find most of the faults that the simulation does not find.
 _FIRST = [
     f"tests/handlers/test_{name}.py"
     for name in (
@@ -60,7 +60,7 @@ class Verdict:
 
 
 def mismatches(faults: list[Fault]) -> list[str]:
-    """Describes faults that no longer fit the code or are no valid Python."""
+    """Describes faults that no longer fit the code or give invalid Python."""
     found = []
     for fault in faults:
         texts: dict[str, str] = {}
@@ -95,7 +95,7 @@ def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
             hows.append(how)
             if killed:
                 named = not fault.tests or any(test in how for test in fault.tests)
-                hows = [how if named else f"{how} (not found by the test that it names)"]
+                hows = [how if named else f"{how} (not found by the test that the fault names)"]
                 break
     return Verdict(fault, killed, "; ".join(filter(None, hows)), time.monotonic() - start)
 
@@ -110,21 +110,21 @@ def _simulated(directory: str, histories: int, seed: int) -> tuple[bool, str]:
         lines = output.splitlines()
         return True, f"simulation, {lines[0].rstrip(':')}: {lines[1].strip()[:100]}"
     if code == _NO_END:
-        return False, f"simulation: no end in {_SECONDS} s"  # a busy machine has the same: no proof
+        return False, f"simulation: no end in {_SECONDS} s"  # proves nothing: the machine may be busy
     if code:
         last = output.strip().splitlines()[-1:] or [""]
-        return False, f"simulation itself failed, exit code {code}: {last[0][:100]}"  # of the harness: no proof
+        return False, f"simulation itself failed, exit code {code}: {last[0][:100]}"  # an error of the simulation
     return False, ""
 
 
 def _tested(directory: str, tests: list[str]) -> tuple[bool, str]:
-    # Without `layers/shared` on the path of pytest: the copy is to be imported.
+    # `pythonpath` leaves out `layers/shared`, so that the tests import the copy.
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "pythonpath=.", *tests]
     code, output = _run(command, directory)
     if code == _NO_END:
         return False, f"pytest: no end in {_SECONDS} s"
     if code not in (0, 1):
-        return False, f"pytest itself failed, exit code {code}"  # no such test, or a file that cannot be imported
+        return False, f"pytest itself failed, exit code {code}"  # a test is missing, or a file cannot be imported
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return code == 1, f"pytest, {failed[0].partition(' - ')[0]}" if failed else ""
 
@@ -141,7 +141,7 @@ def _run(command: list[str], directory: str) -> tuple[int, str]:
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--histories", type=int, default=4000, help="for each, at most")
+    parser.add_argument("--histories", type=int, default=4000, help="the most histories for each fault")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--tests", nargs="+", default=["tests/unit", "tests/handlers"])
@@ -151,20 +151,20 @@ def main() -> int:
     if wrong:
         print(*wrong, sep="\n")
         return 2
-    # A test that fails without any fault would pass for a kill, also one that is run by itself.
-    alike = Fault("none at all", [], tuple(sorted({test for fault in faults for test in fault.tests})))
+    # A test that fails without any fault would count as a kill, so all stages also run on an unchanged copy.
+    unchanged = Fault("no fault", [], tuple(sorted({test for fault in faults for test in fault.tests})))
     progress = Progress(len(faults) + 1, "deliberate faults")
     verdicts: list[Verdict] = []
     with ThreadPoolExecutor(options.workers) as pool:
-        tries = [pool.submit(_try, f, options.histories, options.seed, options.tests) for f in (alike, *faults)]
+        tries = [pool.submit(_try, f, options.histories, options.seed, options.tests) for f in (unchanged, *faults)]
         for done in as_completed(tries):
             verdict = done.result()
             progress.clear()
-            if verdict.fault is alike:
+            if verdict.fault is unchanged:
                 progress.add()
                 if not verdict.how:
                     continue
-                print(f"The code as it is fails: {verdict.how}")
+                print(f"The unchanged code fails: {verdict.how}")
                 pool.shutdown(cancel_futures=True)
                 return 2
             verdicts.append(verdict)

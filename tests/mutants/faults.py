@@ -1,8 +1,8 @@
-"""The deliberate faults, as `faults.diff` has them.
+"""Parses `faults.diff`, the list of deliberate faults.
 
-It reads as a diff without line numbers: `## name`, then `# node id` of a test that was seen to find what the simulation
-does not find soon, and is run first; then for each change `@@ file` of the package and its lines: those
-taken out (-), those put in (+), and around them as many that stay ( ) as make the place the only one of its kind.
+Each fault begins with `## subject: fault`. `# node id` names a test that is known to find the fault and runs first,
+where the simulation would take long. Each change is `@@ file`, relative to the package, with lines as in a diff without
+line numbers: removed (-), added (+), and as much context ( ) as makes the place unique in the file.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _TABLE = Path(__file__).with_name("faults.diff")
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Whole lines, each with its end."""
+    """Replaces the lines `old` of a file by the lines `new`; both end with a line break."""
 
     file: str
     old: str
     new: str
 
     def apply(self, text: str) -> str:
-        """Raises ValueError if the text has not exactly one such place."""
+        """Returns the changed text. Raises ValueError unless `old` occurs exactly once in it."""
         places = list(re.finditer(f"(?m)^{re.escape(self.old)}", text))
         if len(places) != 1:
-            raise ValueError(f"its lines stand {len(places)} times in {self.file}:\n{self.old}")
+            raise ValueError(f"its lines occur {len(places)} times in {self.file}:\n{self.old}")
         return text[: places[0].start()] + self.new + text[places[0].end() :]
 
 

@@ -16,14 +16,21 @@ from tests.proofs.scenarios import SCENARIOS
 
 def main() -> int:
     rules = "\n".join(f"  {name}: {without}" for name, without in RULES.items())
-    rules += f"\n  {', '.join(conditions())}: the code is without this condition."
+    rules += f"\n  {', '.join(conditions())}: the code writes without this condition."
     parser = argparse.ArgumentParser(
         "python -m tests.proofs", description=__doc__, epilog=f"Rules, and what happens without each:\n{rules}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="all if none is named")
-    parser.add_argument("--without", action="append", default=[], choices=[*RULES, *conditions()], metavar="RULE")
-    parser.add_argument("--shortest", action="store_true", help="find the shortest trace, which takes longer")
+    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="the scenarios to explore; all by default")
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=[*RULES, *conditions()],
+        metavar="RULE",
+        help="leave out this rule",
+    )
+    parser.add_argument("--shortest", action="store_true", help="search for the shortest trace, which takes longer")
     options = parser.parse_args()
     if unknown := set(options.scenarios) - SCENARIOS.keys():
         parser.error(f"no such scenario: {', '.join(unknown)}. There are: {', '.join(SCENARIOS)}")

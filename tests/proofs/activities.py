@@ -1,4 +1,4 @@
-"""Order Activity: messages with events of one order, as work/processing.py and ledger/activities.py apply them."""
+"""Model of Order Activity: messages with events of one order, after work/processing.py and ledger/activities.py."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tillbook.rules.order import OrderState, fold
 
 
 class Sent(NamedTuple):
-    """An event of a shop; `by` None is voided. `content` is a hash, if the event has an idempotency key."""
+    """An event of a shop. `by` is None for a voided one. `content`: the content hash, if it has an idempotency key."""
 
     event: str
     request: str
@@ -36,10 +36,16 @@ class Sent(NamedTuple):
 
 
 class Message(NamedTuple):
-    """Attributes:
-    received: time of receipt, if received. began: of the delivery. erased: whether an erasure seen by the delivery
-    takes it. seen: the head or the person as read. stored: the event as read. writes: planned from them.
-    outcome: the recorded one. kills, again: how many more deliveries may be killed or repeated.
+    """A message with one event.
+
+    Attributes:
+        received: the time of receipt, once it is received.
+        began: the marks that the current delivery read.
+        erased: whether one of these marks covers the event.
+        seen, stored: the head or person, and the event, that the delivery read.
+        writes: planned from `seen` and `stored`.
+        outcome: the recorded outcome.
+        kills, again: how many more deliveries may be killed or repeated.
     """
 
     sent: Sent
@@ -63,7 +69,7 @@ class Message(NamedTuple):
         return self.sent.activity(self.received)
 
     def waiting(self, step: str) -> Message:
-        """The message without the knowledge of a delivery."""
+        """The message without the data that a delivery read."""
         return Message(self.sent, self.received, step, outcome=self.outcome, kills=self.kills, again=self.again)
 
     def forgotten(self) -> Message:
@@ -91,7 +97,7 @@ class ActivityWorld(RemovalWorld):
         yield turn.then("delivered again", step="queued", again=turn.actor.again - 1)
 
     def _queued(self, turn: Turn) -> Steps:
-        """Reads the marks. The head of an order that begins is not read."""
+        """Reads the marks. A `placed` event is applied without reading the head."""
         marks, message = self.marks(turn.items), turn.actor
         if marks.purged(self.source, message.received):
             yield turn.then("purged", step="done", outcome=PURGED)
@@ -99,7 +105,7 @@ class ActivityWorld(RemovalWorld):
         erased = marks.erased(message.person, message.received)
         step = "apply" if message.sent.action == "placed" else "head"
         message = message._replace(step=step, began=self.now(turn.items), erased=erased)
-        if erased and not self.keeps("identity of the erased"):
+        if erased and not self.keeps("erased events keep ids"):
             message = self._ended(message, ERASED)
         yield turn.become("erased" if erased else "current", message)
 
@@ -122,28 +128,28 @@ class ActivityWorld(RemovalWorld):
         yield from self.attempt(turn, planned, written=written, unanswered=message, refused=refused)
 
     def _ended(self, message: Message, outcome: str) -> Message:
-        """The next step after an event: the writer of an erased one forgets its person, if nothing else is left of
-        them."""
+        """The state after the event is settled. After an erased event, the next step is to delete a person without
+        other data."""
         message = message._replace(outcome=outcome, seen=None, stored=None, writes=Writes())
-        forgets = message.erased and self.keeps("forget at delivery")
+        forgets = message.erased and self.keeps("delete the person of an erased event")
         return message._replace(step="forget") if forgets else message.waiting("done")
 
     def _repeat(self, message: Message, stored: EventItem) -> Message:
         activity = message.activity
-        if not self.keeps("own content"):
+        if not self.keeps("content under a key"):
             activity = activity._replace(content_hash=stored.hash)
         if result := result_of_repeat(stored, activity, erased=message.erased):
             return self._ended(message, result.reason or result.status)
-        if not message.erased and not self.keeps("first receipt"):
+        if not message.erased and not self.keeps("move to the first receipt"):
             return self._ended(message, "duplicate")
-        return message._replace(step="head", seen=None, stored=stored)  # to be moved or emptied
+        return message._replace(step="head", seen=None, stored=stored)  # the event must be moved or emptied
 
     def _event(self, turn: Turn) -> Steps:
         stored = turn.items.events(turn.actor.began.generation)[turn.actor.sent.event]
         yield turn.become("read again", self._repeat(turn.actor, stored))
 
     def _others(self, turn: Turn) -> Steps:
-        """All events, read after the head: see ledger.activities.plan_move."""
+        """Reads all events, after the head: see ledger.activities.plan_move."""
         message, scope = turn.actor, self.scope(turn.actor.began)
         seen = message.seen, tuple(turn.items.events(scope.generation).items()), message.stored
         planned, outcome = self._moving(message.sent, message.received, scope, *seen, message.erased)
@@ -153,7 +159,7 @@ class ActivityWorld(RemovalWorld):
         again, moved = turn.actor._replace(step="event", writes=Writes()), self._ended(turn.actor, turn.actor.outcome)
         yield from self.attempt(turn, turn.actor.writes, written=moved, unanswered=again, refused=lambda failed: again)
 
-    # --------------------------------------------------------- what must hold
+    # ------------------------------------------------------------- invariants
 
     def _wrong_items(self, items: Items) -> str:
         for generation in {key.generation for key in items if key.kind != "mark"}:
@@ -164,14 +170,14 @@ class ActivityWorld(RemovalWorld):
         return super()._wrong_items(items)
 
     def wrong_at_end(self, state: State) -> str:
-        """Describes a difference from the messages that no purge took: each event must be as first received."""
+        """Compares the events with the messages that were not purged: each must be stored as it was first received."""
         messages, marks = [a for a in state.actors if isinstance(a, Message)], self.marks(state.items)
         if problem := self.wrong_removals(state, [message.received for message in messages]):
             return problem
         own = [message for message in messages if not marks.purged(self.source, message.received)]
         events = state.items.events(state.items.mark(PURGES).generation)
         if events.keys() != {message.sent.event for message in own}:
-            return "not all events are there that should be, or others are"
+            return "the stored events are not those that were received"
         problems = (
             self._wrong_event(state, event, [m for m in own if m.sent.event == name]) for name, event in events.items()
         )
@@ -180,12 +186,12 @@ class ActivityWorld(RemovalWorld):
     def _wrong_event(self, state: State, event: EventItem, messages: list[Message]) -> str:
         copies = [m for m in messages if m.sent.content == event.hash]
         if not copies or any(m.outcome != KEY_REUSED for m in messages if m not in copies):
-            return "of two contents under a key not the second was refused"
+            return "of two contents under an idempotency key, the second was not refused"
         first = min(copies, key=lambda m: m.received)
         if self.marks(state.items).erased(first.person, first.received):
-            return "an erased event is there" if event.stamp else ""
+            return "an erased event is stored" if event.stamp else ""
         if (event.stamp, event.person) != (first.activity.stamp, first.person):
-            return "an event is not there as it was first received"
+            return "an event is not stored as it was first received"
         outcomes = sorted(m.outcome for m in copies)
         if outcomes == ["applied", *["duplicate"] * (len(copies) - 1)]:
             return ""

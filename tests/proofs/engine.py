@@ -1,4 +1,4 @@
-"""Explores a world: every state that any order of steps leads to, each once."""
+"""Explores a world: visits every reachable state once."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.proofs.store import Items, Writes
 
 
 class Began(NamedTuple):
-    """The marks at the moment when somebody began: whoever began before a mark may act as if there was none."""
+    """The marks when an actor began. An actor that began before a mark may act as if the mark did not exist."""
 
     generation: int
     cut: str  # of the erased person
 
 
 class Late(NamedTuple):
-    """A transaction whose answer was lost and which was not written yet. `actor` sent it."""
+    """A transaction whose answer was lost and which is not written yet. `actor`: the number of its sender."""
 
     writes: Writes
     began: Began | None
@@ -27,10 +27,15 @@ class Late(NamedTuple):
 
 
 class State(NamedTuple):
-    """Attributes:
-    actors: who takes steps; those whose step is `done` take none, unless they may do it `again`.
-    clock: counts receipts. items: what is stored. late: transactions that may be written yet.
-    lost: how many answers may be lost yet. tokens: how many transactions gave persons a new one.
+    """A state of the world.
+
+    Attributes:
+        actors: take steps. An actor whose step is `done` takes none, unless it may begin `again`.
+        clock: counts receipts.
+        items: the stored items.
+        late: transactions that may still be written.
+        lost: how many more answers may be lost.
+        tokens: how many transactions have given a person a new token.
     """
 
     actors: tuple[Any, ...]
@@ -48,12 +53,12 @@ class State(NamedTuple):
         return self._replace(actors=(*self.actors[:number], actor, *self.actors[number + 1 :]))
 
 
-Step = tuple[str, State]  # what somebody did, and what came of it
+Step = tuple[str, State]  # a description, and the state after the step
 Steps = Iterator[Step]
 
 
 class Turn(NamedTuple):
-    """An actor's, in a state: what it does makes the next one."""
+    """An actor that may take a step in a state. Its methods make the next state."""
 
     state: State
     number: int
@@ -74,12 +79,12 @@ class Turn(NamedTuple):
 
 
 def moment(clock: int) -> str:
-    """A number as a stamp (rules.times)."""
+    """The number as a time stamp (see rules.times)."""
     return f"{clock:020d}"
 
 
 class World:
-    """The possible next steps: the method `_apply` yields all results of a step `apply`."""
+    """Defines the possible steps: a method `_apply` yields all results of the step `apply`, and so on."""
 
     def __init__(self, rules_left_out: tuple[str, ...]) -> None:
         self.left_out = frozenset(rules_left_out)
@@ -109,14 +114,14 @@ class World:
         raise NotImplementedError
 
     def transact(self, state: State, writes: Writes) -> tuple[State, dict[Any, Any] | None]:
-        tokens = state.tokens + any(write.add for write in writes) if self.keeps("new token") else 0
+        tokens = state.tokens + any(write.add for write in writes) if self.keeps("unique tokens") else 0
         items, failed = self.written(state.items, writes, tokens)
         return (state, failed) if failed else (state._replace(items=items, tokens=tokens), None)
 
     def attempt(
         self, turn: Turn, writes: Writes, *, written: Any, unanswered: Any, refused: Callable[[dict[Any, Any]], Any]
     ) -> Steps:
-        """All that may become of a transaction, and what the actor is then."""
+        """Yields all possible results of a transaction, each with the state in which the actor continues."""
         state, number = turn.state, turn.number
         after, failed = self.transact(state, writes)
         yield turn.become("refused", refused(failed)) if failed else ("written", after.having(number, written))
@@ -127,14 +132,16 @@ class World:
             yield "no answer", state._replace(lost=state.lost - 1, late=(*state.late, late)).having(number, unanswered)
 
     def settled(self, state: State, generation: int = 0, cut: str = "") -> bool:
-        """Whether all that began before this mark has ended, and what it sent was written or never will be."""
+        """Whether every actor that began before this mark has ended, with none of its transactions still on the way."""
         began = [x.began for x in (*state.actors, *state.late) if x.began]
         return not self.keeps("settle") or all(b.generation >= generation and b.cut >= cut for b in began)
 
 
 class Report(NamedTuple):
-    """`wrong` is empty if all holds; else `trace` leads to it. `ends`: how many states in which all is over.
-    `seconds` of the processor."""
+    """`wrong`: the violated invariant, or empty; `trace`: the steps to it. `ends`: the number of final states.
+
+    `seconds`: of processor time.
+    """
 
     wrong: str
     trace: list[str]
@@ -145,7 +152,7 @@ class Report(NamedTuple):
 
 
 def explore(world: World, start: State, *, shortest: bool = False) -> Report:
-    """`shortest`: the trace, if there is one. It is found later."""
+    """Visits all states until an invariant is violated. `shortest`: finds the shortest trace, which takes longer."""
     began, transitions, ends = time.process_time(), 0, 0
     origin: dict[State, Step | None] = {start: None}
     left, wrong, state = deque([start]), "", start
@@ -156,10 +163,10 @@ def explore(world: World, start: State, *, shortest: bool = False) -> Report:
         following: list[Step] = []
         try:
             following += world.steps(state) if not wrong else ()
-        except (AttributeError, KeyError) as error:  # the code reads something that it relies on, and it is gone
+        except (AttributeError, KeyError) as error:  # the code relies on an item that does not exist
             wrong = f"the code fails: {error}"
         if not following and not state.over:
-            wrong = wrong or "nobody can go on"
+            wrong = wrong or "no actor can take a step"
         transitions += len(following)
         for what, after in following:
             if after not in origin:

@@ -1,4 +1,4 @@
-"""The Orders API: calls about one order, as web/orders.py and ledger/orders.py make them."""
+"""Model of the Orders API: calls about one order, after web/orders.py and ledger/orders.py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Versions = tuple[tuple[str, EventItem], ...]
 
 
 class Asked(NamedTuple):
-    """A request of a client. `by` None in an edit: the person stays."""
+    """A request of a client. `by` is None in an edit that keeps the person."""
 
     action: str
     request: str
@@ -45,11 +45,17 @@ class Asked(NamedTuple):
 
 
 class Call(NamedTuple):
-    """Attributes:
-    received: when, once it was. began: when its function read the marks. seen: the head as read, if `has_seen`.
-    cut: Ann's, once read. unanswered: whether a try may have been written. writes: planned from what was read.
-    tries: our own id of the order, by the version that a try was to write.
-    status: the answer's, 0 for none. order: our own id of the order answered with.
+    """A call of the Orders API.
+
+    Attributes:
+        received: the time of receipt, once it is received.
+        began: the marks that the function read.
+        seen: the head that the call read, if `has_seen`.
+        cut: the cut of Ann's erasure, once it is read.
+        unanswered: whether an unanswered try may have been written.
+        writes: planned from the items that the call read.
+        tries: pairs of the version that a try was to write, and the internal id of the order.
+        status, order: HTTP status (0 without an answer) and internal order id of the answer.
     """
 
     asked: Asked
@@ -86,7 +92,7 @@ class OrderWorld(RemovalWorld):
 
     def steps_of(self, turn: Turn) -> Steps:
         if isinstance(turn.actor, Call) and turn.actor.unanswered:
-            yield turn.become("its time is over", turn.actor.answered(0))
+            yield turn.become("out of time", turn.actor.answered(0))
         yield from super().steps_of(turn)
 
     def _send(self, turn: Turn) -> Steps:
@@ -102,21 +108,21 @@ class OrderWorld(RemovalWorld):
 
     def _head(self, turn: Turn) -> Steps:
         call = turn.actor._replace(seen=turn.items.head(turn.actor.began.generation), has_seen=True)
-        look = call.unanswered and self.keeps("head before look")
+        look = call.unanswered and self.keeps("head before own version")
         yield turn.become("read", call._replace(step="look") if look else self._judging(call))
 
     def _look(self, turn: Turn) -> Steps:
-        """Looks for its own version, after a try that was not answered."""
+        """Looks for the version that an unanswered try of this call may have written."""
         call = turn.actor
         mine = self._own_version(turn.state, call, self.scope(call.began))
-        if mine and self.keeps("look back"):
-            yield turn.become("written before", call.written(mine))
+        if mine and self.keeps("look for own version"):
+            yield turn.become("already written", call.written(mine))
         else:
             yield turn.become("not found", self._judging(call) if call.has_seen else call._replace(step="head"))
 
     def _own_version(self, state: State, call: Call, scope: Scope) -> str:
         versions = state.items.events(scope.generation)
-        if not self.keeps("pass emptied"):
+        if not self.keeps("skip emptied versions"):
             versions = {name: e if e.stamp else e._replace(stamp=moment(0) * 3) for name, e in versions.items()}
         read = cast(Store, _Read(tuple(versions.items())))
         mine = written_version(read, scope, ORDER, call.asked.request, call.received, _RETRIES)
@@ -131,9 +137,9 @@ class OrderWorld(RemovalWorld):
         yield turn.then("read", step="version", cut=turn.items.mark(ANN_ID).cut)
 
     def _version(self, turn: Turn) -> Steps:
-        """Reads the version that is current or was submitted, and plans."""
+        """Reads the current or the submitted version, and plans the writes."""
         call, versions = turn.actor, tuple(turn.items.events(turn.actor.began.generation).items())
-        cut = call.cut if call.cut and (self.keeps("erased is gone") or call.received <= call.cut) else ""
+        cut = call.cut if call.cut and (self.keeps("erased orders do not exist") or call.received <= call.cut) else ""
         planned, status, order = self._plan(call.asked, call.received, self.scope(call.began), call.seen, cut, versions)
         if planned:
             tries = tuple(sorted({**dict(call.tries), _version_in(planned): order}.items()))
@@ -144,7 +150,7 @@ class OrderWorld(RemovalWorld):
     def _planned(
         self, asked: Asked, received: str, scope: Scope, head: OrderHead | None, cut: str, versions: Versions
     ) -> tuple[Writes, int, str]:
-        """The code's plan: what to write, or a status; and our own id of the order."""
+        """The plan of the product's code: writes or none, the status, and the internal id of the order."""
         cuts = {ANN_ID: cut} if cut else {}
         operation = asked.operation(V1Request(scope, asked.request, received, lambda people: cuts))
         operation.key, operation.store, operation.retries = ORDER, cast(Store, _Read(versions)), _RETRIES
@@ -160,8 +166,8 @@ class OrderWorld(RemovalWorld):
         return writes_of(change) if change else Writes(), status, operation.answer.id
 
     def _write(self, turn: Turn) -> Steps:
-        """A refused write hands the head back. One that was not answered is looked for."""
-        call, step = turn.actor, "head" if self.keeps("head before look") else "look"
+        """A refused write returns the current head. After an unanswered write, the call looks for its version."""
+        call, step = turn.actor, "head" if self.keeps("head before own version") else "look"
         again = call._replace(writes=Writes(), seen=None, has_seen=False, step="head")
 
         def refused(failed: dict[Key, Any]) -> Call:
@@ -173,7 +179,7 @@ class OrderWorld(RemovalWorld):
             unanswered=again._replace(step=step, unanswered=True),
         )  # fmt: skip
 
-    # --------------------------------------------------------- what must hold
+    # ------------------------------------------------------------- invariants
 
     def wrong_at_end(self, state: State) -> str:
         calls = [actor for actor in state.actors if isinstance(actor, Call)]
@@ -189,7 +195,7 @@ class OrderWorld(RemovalWorld):
             return "versions are not numbered one by one"
         marks = self.marks(state.items)
         if any(event.stamp and marks.erased(event.person, received_of(event.stamp)) for event in versions.values()):
-            return "something is left of an erased person"
+            return "an event of an erased person is not emptied"
         if head is None:
             return ""
         newest = versions[version_name(head.version)]
@@ -206,29 +212,29 @@ class OrderWorld(RemovalWorld):
         found = self._own_version(state, call, self.scope(self.now(state.items)))
         purged = marks.purged(self.source, call.received)
         if mine and purged:
-            return "something is there that was received before a purge"
+            return "a version is stored that was received before a purge"
         if mine != ([found] if found else []):
-            return "a call wrote twice, or does not find what it wrote"
+            return "a call wrote two versions, or does not find the version that it wrote"
         if call.status in (404, 409) and mine:
-            return "a call was refused, and wrote"
+            return "a call was refused, but wrote a version"
         if call.status not in (200, 201) or purged:
             return ""
         submission = [name for name, event in versions.items() if event.request == (call.order or asked.request)]
         if not submission or (asked.action != "submitted" and not mine):
-            return "what was answered with success is not there"
+            return "the version of a successful call is not stored"
         erased = asked.action == "submitted" and not versions[submission[0]].stamp
         if erased and not marks.erased(ANN_ID, call.received):
-            return "an order was erased that was submitted after the erasure"
+            return "an order was erased, although it was submitted after the erasure"
         return ""
 
 
 def _wrong_order(versions: list[EventItem]) -> str:
-    """A version follows from the one before, as far as both are known."""
+    """Checks that each version can follow the previous one, unless either is emptied."""
     for before, event in zip([None, *versions], versions, strict=False):
         if event.action == "submitted" and before and before.action in ("submitted", "edited"):
-            return "an order was submitted over one that was there"
+            return "an order was submitted although it existed"
         if event.action in ("edited", "deleted") and (before is None or before.action == "deleted"):
-            return "an order was changed that was not there"
+            return "an order was changed although it did not exist"
     return ""
 
 
@@ -244,7 +250,7 @@ def _as_received(change: Change, received: str) -> Change:
 
 
 class _Read(NamedTuple):
-    """Replaces the ledger's Store: the versions of the order that a call has read."""
+    """Replaces the ledger's Store: reads from the versions of the order that a call has read."""
 
     versions: Versions
 

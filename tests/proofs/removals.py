@@ -1,6 +1,6 @@
-"""Purges and erasures: the request that writes a mark, and the job that deletes what it took.
+"""Model of purges and erasures: the request that writes a mark, and the job that deletes what the mark covers.
 
-As in records/scopes.py (Scopes.purge, .erase), work/purge.py and ledger/upkeep.py (Empty, Forget).
+After records/scopes.py (Scopes.purge, .erase), work/purge.py and ledger/upkeep.py (Empty, Forget).
 """
 
 from __future__ import annotations
@@ -19,16 +19,23 @@ from tillbook.rules.order import received_of
 
 ACCOUNT, ORDER = "shop", "the order's key, 22 characters"
 ANN, BOB = Person("email", "ann"), Person("email", "bob")
-ANN_ID = ANN.id_in(ACCOUNT)  # whoever is erased is Ann
-PURGES = "purges"  # name of their mark; that of an erasure is the person's id
+ANN_ID = ANN.id_in(ACCOUNT)  # all erasures are of Ann
+PURGES = "purges"  # the name of the mark of purges; the mark of an erasure has the person's id
 
 
 class Removal(NamedTuple):
-    """Attributes:
-    mark: its name. asked: when. cut: of the mark that it writes next. sent: of the one before.
-    ended: when the request did. killed: whether without an answer. failed: the job found no mark.
-    below: a purge's job deletes the generations below it. began: of a page of an erasure's job.
-    seen: what the job read last. writes: planned from it. kills: how often the request may be killed yet.
+    """A purge or an erasure: first its request, then its job.
+
+    Attributes:
+        mark: the name of its mark.
+        asked: the time of the request.
+        cut, sent: the cut of the mark that it writes next, and of the last mark that it sent.
+        ended: the time at which the request ended; `killed` if it had no answer.
+        failed: the job found no mark.
+        below: the job of a purge deletes the generations below this one.
+        began: the marks that a page of an erasure's job read.
+        seen, writes: the item that the job read last, and the writes planned from it.
+        kills: how many more times the request may be killed.
     """
 
     mark: str
@@ -83,7 +90,7 @@ class RemovalWorld(World):
         yield turn.become("asked", self._with_cut(turn, asked=moment(turn.state.clock)))
 
     def _with_cut(self, turn: Turn, **changes: Any) -> Removal:
-        """About to write a mark, with a later cut than before."""
+        """The removal in the step that writes a mark, with a later cut than before."""
         removal: Removal = turn.actor
         cut = max(turn.state.clock, int(removal.cut or 0)) + self.keeps("commit wait")
         return removal._replace(step="mark", cut=moment(cut), sent=removal.cut, **changes)
@@ -100,7 +107,7 @@ class RemovalWorld(World):
         )  # fmt: skip
 
     def _answer(self, turn: Turn) -> Steps:
-        """Answers when the cut has passed. A purge notes that; a refusal says that a later one has."""
+        """Answers when the cut has passed. A purge records this; a refused write means that a later purge did."""
         removal, clock = turn.actor, max(turn.state.clock, int(turn.actor.cut))
         answered = removal._replace(step="job", ended=removal.ended or moment(clock))
         write = Write(removal.key, scopes.ANSWER_IS_LATER, removal.cut, mark=Mark(answered=removal.cut))
@@ -119,24 +126,26 @@ class RemovalWorld(World):
     # ------------------------------------------------------------------- job
 
     def _job(self, turn: Turn) -> Steps:
-        """Waits until the newest mark has settled. A purge that was not answered is made again."""
+        """Waits until every actor from before the newest mark has ended. Repeats a purge that was not answered."""
         removal, mark = turn.actor, turn.items.mark(turn.actor.mark)
         generation = mark.generation if self.keeps("newest mark") else mark.swept + 1
         if self.keeps("settle") and self._being_written(turn, mark):
             return
         if mark.cut < removal.asked:
             failed = removal._replace(step="done", failed=True)
-            yield turn.become("no mark", failed if self.keeps("begun") else self._with_cut(turn, failed=True))
+            yield turn.become(
+                "no mark", failed if self.keeps("fail without a mark") else self._with_cut(turn, failed=True)
+            )
         elif not removal.is_purge and self.settled(turn.state, cut=mark.cut):
             yield turn.then("begins", step="walk", began=self.now(turn.items))
         elif removal.is_purge and self.settled(turn.state, generation):
-            if mark.answered < mark.cut and self.keeps("purged again"):
-                yield turn.become("purges again", self._with_cut(turn))
+            if mark.answered < mark.cut and self.keeps("repeat the purge"):
+                yield turn.become("repeats the purge", self._with_cut(turn))
             else:
                 yield turn.then("begins", step="sweep", below=mark.generation)
 
     def _being_written(self, turn: Turn, mark: Mark) -> bool:
-        """Whether its own request may write the mark yet, or who wrote the newest one has not ended."""
+        """Whether the request may still write the mark, or the request that wrote the newest mark has not ended."""
         alike = [removal for removal in _removals(turn.state) if removal.mark == turn.actor.mark]
         writing = [removal for removal in alike if removal.step in ("mark", "answer")]
         on_its_way = any(late.actor == turn.number for late in turn.state.late)
@@ -144,7 +153,7 @@ class RemovalWorld(World):
 
     def _sweep(self, turn: Turn) -> Steps:
         mark = turn.items.mark(PURGES)
-        below = turn.actor.below if self.keeps("one reading") else mark.generation
+        below = turn.actor.below if self.keeps("read the mark once") else mark.generation
         dead = range(mark.swept, below)
         left = {key: item for key, item in turn.items.items() if key.kind == "mark" or key.generation not in dead}
         left[turn.actor.key] = mark._replace(swept=below)
@@ -152,19 +161,20 @@ class RemovalWorld(World):
         yield what, state._replace(items=Items(left))
 
     def _walk(self, turn: Turn) -> Steps:
-        """The person's timeline, then the head of the order that it names."""
+        """Reads the timeline of the person, then the head of the order that it lists."""
         if self._doomed(turn):
-            yield turn.then("finds something", step="events", seen=turn.items.head(turn.actor.began.generation))
+            yield turn.then("finds an event", step="events", seen=turn.items.head(turn.actor.began.generation))
         else:
             yield turn.then("finds nothing", step="forget")
 
     def _doomed(self, turn: Turn) -> list[str]:
+        """Ids of the events that the erasure must empty."""
         generation, cut = turn.actor.began
         events = turn.items.events(generation).items()
         return [n for n, event in events if event.person == turn.actor.mark and received_of(event.stamp) <= cut]
 
     def _events(self, turn: Turn) -> Steps:
-        """Read after the head; what is to be emptied is planned from both."""
+        """Reads the events after the head, and plans from both what to empty."""
         scope, head, doomed = self.scope(turn.actor.began), turn.actor.seen, self._doomed(turn)
         if not doomed:
             yield turn.then("nothing left", step="walk", seen=None)
@@ -175,10 +185,10 @@ class RemovalWorld(World):
 
     def _emptying(self, change: Change) -> Writes:
         head, seen = change.head, change.seen
-        if seen and not self.keeps("emptying counts"):
+        if seen and not self.keeps("emptying is a write"):
             head = head._replace(writes=seen.writes)
         if isinstance(head, OrderHead) and isinstance(seen, OrderHead) and not head.deleted:
-            head = head if self.keeps("digest is removed") else head._replace(digest=seen.digest)
+            head = head if self.keeps("remove the digest") else head._replace(digest=seen.digest)
         kept = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
         planned = writes_of(change._replace(head=head))
         return Writes(write if kept[write.key.kind] else write._replace(item=None) for write in planned)
@@ -187,7 +197,7 @@ class RemovalWorld(World):
         walk = turn.actor._replace(step="walk", writes=Writes())
         yield from self.attempt(turn, turn.actor.writes, written=walk, unanswered=walk, refused=lambda failed: walk)
 
-    # -------------------------------------- a person who has nothing is forgotten
+    # ------------------------------------------------- deletion of empty persons
 
     def _forget(self, turn: Turn) -> Steps:
         person = turn.items.people(turn.actor.began.generation).get(turn.actor.person)
@@ -201,7 +211,7 @@ class RemovalWorld(World):
         active = any(event.person == turn.actor.person for event in events)
         if active:
             yield turn.become("stays", turn.actor.forgotten())
-        if not active or not self.keeps("current index"):
+        if not active or not self.keeps("items, not the index"):
             yield turn.then("finds nothing", step="delete")
 
     def _delete(self, turn: Turn) -> Steps:
@@ -212,7 +222,7 @@ class RemovalWorld(World):
             unanswered=again, refused=lambda failed: again,
         )  # fmt: skip
 
-    # --------------------------------------------------------- what must hold
+    # ------------------------------------------------------------- invariants
 
     def _wrong_items(self, items: Items) -> str:
         for generation in {key.generation for key in items if key.kind != "mark"}:
@@ -225,22 +235,22 @@ class RemovalWorld(World):
         return ""
 
     def wrong_removals(self, state: State, received: list[str]) -> str:
-        """Whether marks keep their promises, and what they took is gone. `received`: when, everything that was."""
+        """Checks that marks cover the right requests, and that covered items are deleted. `received`: all receipts."""
         for name in {removal.mark for removal in _removals(state)}:
             own, cut = [removal for removal in _removals(state) if removal.mark == name], state.items.mark(name).cut
             if any(cut < removal.asked for removal in own if not removal.failed):
-                return "a removal has ended well that took nothing"
-            # A purge that was begun and not answered takes what is received until its job has made it again.
+                return "a removal succeeded without a mark"
+            # An unanswered purge also covers requests that are received until its job repeats it.
             unanswered = any(removal.killed and not removal.failed for removal in own)
             if not unanswered and any(max(r.ended for r in own) < moment <= cut for moment in received):
-                return "something was taken that was received after the removal"
+                return "a request is covered that was received after the removal"
         current = state.items.mark(PURGES).generation
         if any(key.generation != current for key in state.items if key.kind != "mark"):
-            return "something is left in a dead scope"
+            return "an item remains in a dead scope"
         if {event.person for event in state.items.events(current).values()} - {""} != state.items.people(
             current
         ).keys():
-            return "those who are known are not those who have activity"
+            return "the stored persons are not those with events"
         return ""
 
 

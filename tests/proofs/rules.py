@@ -1,4 +1,4 @@
-"""The rules that the design rests on, each with what happens in a world without it."""
+"""The rules of the design, each with the behaviour of a system that breaks it."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from tillbook.records import scopes
 
 RULES = {
     # Purges and erasures
-    "commit wait": "A cut is the moment at which its mark is sent, and nobody waits for it.",
-    "settle": "Jobs begin while those are alive that read the marks before.",
-    "newest mark": "A purge's job waits for the first mark only, and sweeps all dead generations.",
-    "one reading": "A purge's job reads the mark again after it has waited, and sweeps by that.",
-    "begun": "A job whose request ended before its mark was written writes the mark itself.",
-    "purged again": "A purge whose mark came late, and that was not answered, is not made again by its job.",
-    "heads stay": "A head with nothing left is deleted.",
+    "commit wait": "The cut of a mark is the time at which the mark is sent, and the request does not wait for it.",
+    "settle": "A job begins while functions still run that read the marks before its own mark was written.",
+    "newest mark": "The job of a purge waits for the first mark only, but sweeps all dead generations.",
+    "read the mark once": "The job of a purge reads the mark again after waiting, and sweeps what the new mark covers.",
+    "fail without a mark": "A job whose request ended before its mark was written writes the mark itself.",
+    "repeat the purge": "The job does not repeat an unanswered purge whose mark was written late.",
+    "heads stay": "The head of an order without events is deleted.",
     "events stay": "The events of an erased person are deleted, not emptied.",
-    "emptying counts": "Emptying an order does not count as a write of its head.",
-    "new token": "A person's token is a counter, which begins again with the person.",
-    "current index": "The index may not list yet what was written a moment ago, when a person is forgotten.",
+    "emptying is a write": "Emptying an order does not count as a write of its head.",
+    "unique tokens": "The token of a person is a counter, which starts again when the person is created again.",
+    "items, not the index": "The check before a person is deleted trusts an index that may miss the latest writes.",
     # Order Activity
-    "first receipt": "A copy that was received earlier does not move an event.",
-    "own content": "Another content under an idempotency key is a copy.",
-    "identity of the erased": "An event that an erasure takes is dropped without a trace.",
-    "forget at delivery": "Whoever applies an erased event does not forget its person.",
+    "move to the first receipt": "A copy with an earlier receipt does not move the stored event to that receipt.",
+    "content under a key": "Another content under the same idempotency key counts as a copy.",
+    "erased events keep ids": "An event that an erasure covers is dropped, without storing its id.",
+    "delete the person of an erased event": "The function that applies an erased event does not delete its person.",
     # Orders API
-    "look back": "A call does not look for its own version after a lost answer.",
-    "head before look": "A call looks for its own version before it reads the head.",
-    "pass emptied": "Looking for its own version, a call stops at an emptied one.",
-    "monotone receipts": "A version may count as received before the one that it follows.",
-    "refused by a purge": "A call continues that was received before a purge that it sees.",
-    "refused by an erasure": "A call continues that was received before an erasure that it sees.",
-    "erased is gone": "An order of an erased person is there until it is emptied.",
-    "digest is removed": "An order keeps the digest of a submission that was emptied.",
+    "look for own version": "After a lost answer, a call does not look for the version that it may have written.",
+    "head before own version": "A call looks for its own version before it reads the head, not after.",
+    "skip emptied versions": "A call that looks for its own version stops at an emptied version.",
+    "monotone receipts": "A version may count as received before the previous version.",
+    "refused by a purge": "A call continues although it was received before a purge whose mark it reads.",
+    "refused by an erasure": "A call continues although it was received before an erasure whose mark it reads.",
+    "erased orders do not exist": "An order of an erased person exists for calls until it is emptied.",
+    "remove the digest": "An order keeps the digest of an emptied submission.",
 }
 
 
 def conditions() -> dict[str, Any]:
-    """Every condition of the code by the name of its constant, with the module. Each is a rule, too."""
+    """The modules of all condition constants of the code, by name of the constant. Each condition is a rule, too."""
     return {
         name: module
         for module in (writes, scopes)
@@ -50,7 +50,7 @@ def conditions() -> dict[str, Any]:
 
 
 def without(*rules: str) -> ExitStack:
-    """A context in which the code is without those of the rules that are conditions."""
+    """A context in which those of `rules` that are conditions are empty. Raises ValueError for an unknown rule."""
     if unknown := set(rules) - {*RULES, *conditions()}:
         raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
     stack = ExitStack()

@@ -1,4 +1,4 @@
-"""A table in memory that is written by the code's own transactions, whose conditions it interprets."""
+"""A table in memory. The transactions of the product write to it, and it interprets their conditions."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _TERM = re.compile(r"attribute_not_exists\((?P<absent>#?\w+)\)|(?P<name>#?\w+) (
 
 @cache
 def condition(text: str) -> Holds:
-    """Parses a condition, as far as the code needs it; an empty one holds. Raises ValueError for others, so that
-    nothing passes unseen."""
+    """Parses a condition of the forms that the code uses; an empty one always holds. Raises ValueError for others."""
     terms = [_term(term) for term in text.split(" OR ") if text]
     return lambda item, value: not text or any(term(item, value) for term in terms)
 
@@ -28,7 +27,7 @@ def condition(text: str) -> Holds:
 def _term(text: str) -> Holds:
     match = _TERM.fullmatch(text)
     if match is None:
-        raise ValueError(f"not a condition known here: {text!r}")
+        raise ValueError(f"unknown condition: {text!r}")
     absent, name, sign = match.groups()
     if absent:
         return lambda item, value: _attribute(item, absent) is None
@@ -38,7 +37,7 @@ def _term(text: str) -> Holds:
 
 
 def _attribute(item: Any, name: str) -> Any:
-    """None if the item does not have it. Empty texts are not stored."""
+    """The value of an attribute; None if the item does not have it. Empty texts are not stored."""
     if item is None or name == "pk":
         return item
     value = getattr(item, name.removeprefix("#"))
@@ -54,7 +53,7 @@ class Key(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """A person."""
+    """The stored item of a person: token, LTV and number of orders."""
 
     token: int = 0
     contribution: Decimal = Decimal(0)
@@ -62,9 +61,9 @@ class Sums(NamedTuple):
 
 
 class Write(NamedTuple):
-    """`item` is stored, or None to delete one. Without it, a person's sums are added to, or a mark is set.
+    """A write of one item: `add` adds to the sums of a person, `mark` sets a mark, else `item` is stored.
 
-    `seen`: what the condition compares with.
+    Without any of the three, the item is deleted. `seen`: the value that the condition compares with.
     """
 
     key: Key
@@ -86,7 +85,7 @@ class Write(NamedTuple):
 
 
 class Writes(tuple[Write, ...]):
-    """Written together or not at all."""
+    """The writes of one transaction, which are made together or not at all."""
 
     @cached_property
     def _hash(self) -> int:
@@ -97,7 +96,7 @@ class Writes(tuple[Write, ...]):
 
 
 def writes_of(change: Change) -> Writes:
-    """The code's transaction, without what only reports and audiences read."""
+    """The writes of the product's transaction, without the data that only reports and audiences read."""
     generation = change.scope.generation
     done = []
     for write in transaction("", [change]).writes:
@@ -116,7 +115,7 @@ def writes_of(change: Change) -> Writes:
 
 
 class Items(dict[Key, Any]):
-    """Stored items. Never changed: `written` makes another one."""
+    """Stored items by key. Immutable: `written` returns a new object."""
 
     @cached_property
     def _hash(self) -> int:

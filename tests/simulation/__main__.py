@@ -1,7 +1,7 @@
-"""python -m tests.simulation --histories 100000 --seed 1: that many histories; exit code 1 if any of them fails.
+"""python -m tests.simulation --histories 100000 --seed 1: runs random histories; exit code 1 if any of them fails.
 
-A failure prints its seed and the shortest history found that still fails; `--histories 1 --seed N --trace` shows it
-again with every call that it makes.
+Prints the seed of each failure, and the shortest history found that still fails. `--histories 1 --seed N --trace` runs
+the history of seed N again and prints every call that it makes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
-from tests.simulation.pool import CHUNK, run, settle
+from tests.simulation.pool import CHUNK, prepare_worker, run
 from tests.simulation.seams import Seams
 from tests.simulation.simulate import shortened, trace
 
@@ -26,15 +26,17 @@ _SHOWN = 5
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.simulation", description=__doc__.splitlines()[0])
     parser.add_argument("--histories", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=1, help="of the first history; each next one has the next")
+    parser.add_argument("--seed", type=int, default=1, help="of the first history; each later one has the next number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--stop", action="store_true", help="at the first failure")
-    parser.add_argument("--brief", action="store_true", help="no progress bar, and a failure as it was found")
-    parser.add_argument("--trace", action="store_true", help="every call of each failure")
+    parser.add_argument("--stop", action="store_true", help="end at the first failure")
+    parser.add_argument(
+        "--brief", action="store_true", help="no progress bar; print only the first failure, not shortened"
+    )
+    parser.add_argument("--trace", action="store_true", help="print every call of each failure")
     options = parser.parse_args()
     workers = min(options.workers, -(-options.histories // CHUNK))
     if workers == 1:
-        settle()
+        prepare_worker()
     start = time.monotonic()
     failures = run(options.seed, options.histories, workers=workers, stop=options.stop, quiet=options.brief)
     seconds = time.monotonic() - start
@@ -59,7 +61,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
-        # Sets of texts are walked through by their hashes: a seed is to mean the same in every process.
+        # The order of a set of strings depends on the hash seed: a seed must give the same history in every process.
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""v3: which copy of an event counts, and the order that the events of one order id make."""
+"""The rules of v3: which copy of an event counts, and the order that the events of one order id add up to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.simulation.values import amount, email_hash, is_email, moment
 
 
 def _frozen(value: Any) -> Any:
-    """A hashable value for comparison: 1, 1.0 and 1e0 are equal, true and 1 are not, keys in any order."""
+    """A hashable form of a JSON value: 1, 1.0 and 1e0 are equal, true and 1 are not; the order of keys is ignored."""
     if isinstance(value, dict):
         return frozenset((name, _frozen(entry)) for name, entry in value.items())
     if isinstance(value, list):
@@ -20,7 +20,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _content(payload: dict[str, Any]) -> Any:
-    """The value that distinguishes events: the payload as sent, with each e-mail address hashed."""
+    """A hashable value that is equal for copies of one event: the payload as sent, with e-mail addresses hashed."""
     sent = dict(payload)
     for name in ("email", "person_id"):
         value = sent.get(name)
@@ -30,7 +30,7 @@ def _content(payload: dict[str, Any]) -> Any:
 
 
 def person_v3(event: Event) -> Person | None:
-    """None for a voided event."""
+    """The person of an event; None for a voided event, which names nobody."""
     if event.payload["action"] == VOIDED:
         return None
     person_id = event.payload.get("person_id")
@@ -45,7 +45,7 @@ def person_v3(event: Event) -> Person | None:
 
 @dataclass(slots=True)
 class Group:
-    """The copies of one event. The copy that was received first counts."""
+    """One event, represented by the copy that was received first. `place` sorts the events of an order."""
 
     event: Event
     place: tuple[str, str, int]
@@ -65,7 +65,7 @@ def _order_of(event: Event) -> tuple[str, str, str]:
 
 def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> list[Group]:
     """Groups the copies of each event that was neither purged nor erased, and checks the statuses of their requests."""
-    standing = {
+    in_timelines = {
         (person[0], activity.place[1], activity.place[2])
         for person, activities in seen.books.timelines.items()
         for activity in activities
@@ -77,7 +77,7 @@ def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> l
             groups.setdefault(_identity(event), []).append(event)
     found = []
     for copies in groups.values():
-        earliest = _counted(copies, cuts, seen, standing, faults)
+        earliest = _counted(copies, cuts, seen, in_timelines, faults)
         if earliest is not None:
             occurred = earliest.payload.get("occurred_at")
             time = moment(occurred) if occurred else earliest.received
@@ -86,27 +86,29 @@ def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> l
 
 
 def _counted(
-    copies: list[Event], cuts: Cuts, seen: Seen, standing: set[tuple[str, str, int]], faults: list[str]
+    copies: list[Event], cuts: Cuts, seen: Seen, in_timelines: set[tuple[str, str, int]], faults: list[str]
 ) -> Event | None:
     """The copy that counts: the earliest of the content that was applied first. None if it was erased."""
     account = copies[0].account
     status = {e.request_id: seen.statuses.get((account, V3, e.request_id), "none") for e in copies}
     writers = [e for e in copies if (account, e.request_id) in seen.written]
     if len(writers) != 1:
-        # A purge that did not finish may have written its mark so late that others missed it.
+        # A purge that did not finish may have written its mark so late that other functions did not read it.
         if writers or cuts.finished(account, V3):
             faults.append(f"{_ids(copies)} is in the ledger {len(writers)} times, not once: {status}")
         return None
     writer = writers[0]
     alike = [e for e in copies if _content(e.payload) == _content(writer.payload)]
     if any(status[e.request_id] != "failed" for e in copies if e not in alike):
-        faults.append(f"of {_ids(copies)} another content than that of {writer.request_id} is {status}")
+        faults.append(
+            f"copies of {_ids(copies)} with another content than {writer.request_id} have the statuses {status}"
+        )
     earliest = min(alike, key=lambda e: (e.received, e.position))
     person = person_v3(writer)
     if person and any(e.received <= cuts.person(person) for e in alike):
         if any(status[e.request_id] not in ("failed", "applied", "duplicate") for e in alike):
-            faults.append(f"of {_ids(alike)}, which is erased, the requests are {status}")
-        listed = (account, earliest.received, earliest.position) in standing
+            faults.append(f"{_ids(alike)} is erased, but its requests have the statuses {status}")
+        listed = (account, earliest.received, earliest.position) in in_timelines
         return earliest if listed and not cuts.erased(person) else None
     for event in alike:
         must = "applied" if event is writer else "duplicate"
@@ -120,6 +122,7 @@ def _ids(events: list[Event]) -> str:
 
 
 def v3_order(everything: list[Group]) -> Order:
+    """The order that these events, of which at least one names a person, add up to."""
     everything.sort(key=lambda g: g.place)
     groups = [group for group in everything if group.event.payload["action"] != VOIDED]
     voided = False

@@ -1,10 +1,10 @@
-"""Computes how everything must end from the accepted requests. Shares no code with the package: only the rules.
+"""Computes from the accepted requests what the tables must contain in the end. Shares no code with the package.
 
-The rules are those that the project's documents state: events are ordered by (occurred_at, time of receipt, position in
-the batch), copies of one event count once, at the earliest receipt of any of them; an event that was received up to the
+Follows the rules that the project's documents state: events are ordered by (occurred_at, time of receipt, position in
+the batch); copies of one event count once, at the earliest receipt of any of them; an event that was received up to the
 cut of a purge is deleted; an event is erased if any of its copies was received up to the cut of its person; and so on.
-Where two endings are right (which content was the first under an idempotency key, whether an unanswered v1 write was
-made), the tables decide which of the two it was, and all the rest must follow from it.
+Where two endings are right (which of two contents under an idempotency key was applied first, or whether an unanswered
+v1 write was made), the tables show which of them occurred, and everything else must follow from it.
 
 `activity_rules.py` has the rules of v3, `order_rules.py` those of v1.
 """
@@ -25,7 +25,7 @@ from tests.simulation.values import email_hash, is_email
 def expected(
     events: list[Event], calls: list[Call], seen: Seen, purges: list[Purge] | None = None
 ) -> tuple[Books, list[str]]:
-    """The books as they must be, and what in statuses, answers and versions contradicts what was accepted."""
+    """The expected books, and descriptions of statuses, answers and versions that contradict the requests."""
     books, faults, purges = Books(), list(seen.faults), purges or []
     cuts = Cuts(seen.marks, purges)
     _check_marks(seen.marks, purges, faults)
@@ -48,7 +48,7 @@ def expected(
         by_order.setdefault((call.account, call.order_id), []).append(call)
     for account, order_id, _ in seen.versions:
         if (account, order_id) not in by_order:
-            faults.append(f"v1 order {account}/{order_id} was never asked for")
+            faults.append(f"v1 order {account}/{order_id} was never requested")
     for (account, order_id), of_order in by_order.items():
         current = v1_order(account, order_id, of_order, seen, cuts, books, faults)
         for call in of_order:
@@ -62,7 +62,7 @@ def expected(
                 elif call.status in (None, 500, 503):
                     fitting = {"none", "duplicate"}
             if status not in fitting:
-                faults.append(f"v1 request {call} is shown as {status}, not {fitting}")
+                faults.append(f"v1 request {call} has the status {status}, not one of {fitting}")
     for (account, source, _, _), order in books.orders.items():
         records, count = books.audiences.get((account, source), (0, 0))
         books.audiences[account, source] = records + max(1, sum(map(bool, order.addresses))), count + 1
@@ -78,55 +78,57 @@ def expected(
 
 
 def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> None:
-    """Whether what was asked for is what was done."""
+    """Checks that each purge and erasure did what its request asked for, and that each mark belongs to one."""
     for purge in purges:
         if purge.person is not None:
             names = {("customer", purge.target), ("person", purge.target), ("email", purge.target.lower())}
             if is_email(purge.target):
                 names = {("email", email_hash(purge.target))}
             if purge.person[1:] not in names:
-                faults.append(f"{purge} is not whom it was asked to erase")
+                faults.append(f"{purge} erases another person than its request asked for")
             own = [[m for m in marks if m.person == purge.person]]
         else:
             source = purge.payload.get("source")
             if purge.sources != ((source,) if source else (V1, V3)):
-                faults.append(f"{purge} is not what was asked for")
+                faults.append(f"{purge} purges other sources than its request asked for")
             names = [("o" if s == V1 else "s") for s in purge.sources]
             own = [[m for m in marks if m.account == purge.account and m.name == name] for name in names]
         # An answered purge has a mark, whose cut is between request and answer.
         if purge.answered != NEVER and not all(
             any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in of_name) for of_name in own
         ):
-            faults.append(f"{purge} was answered, and is not marked: {own}")
+            faults.append(f"{purge} was answered without a valid mark: {own}")
     for mark in marks:
         if not any(p.account == mark.account and p.asked < mark.cut for p in purges):
-            faults.append(f"{mark} is of nothing that was asked for")
+            faults.append(f"{mark} belongs to no purge and no erasure")
 
 
 def audit(
     events: list[Event], calls: list[Call], purges: list[Purge], seen: Seen,
     read: Callable[[Books], list[str]] = lambda books: [],
 ) -> list[str]:  # fmt: skip
-    """Describes all that is not as it must be; empty if all is right. `read` compares the books with the API."""
+    """Describes every difference from the expected books. `read` compares the books with the API."""
     books, faults = expected(events, calls, seen, purges)
     known = {(e.account, V3, e.request_id) for e in events} | {(c.account, V1, c.request_id) for c in calls}
-    faults += [f"an outcome of no request: {request}" for request in seen.statuses.keys() - known]
+    faults += [f"there is an outcome without a request: {request}" for request in seen.statuses.keys() - known]
     for name in ("orders", "money", "counts", "timelines", "audiences"):
         must, have = getattr(books, name), getattr(seen.books, name)
         for key in sorted(must.keys() | have.keys(), key=str):
             if must.get(key) != have.get(key):
                 faults.append(f"{name} of {key}:\n  must be {must.get(key)}\n  but is  {have.get(key)}")
-    faults += [f"{person} was named and is not known" for person in books.people - seen.books.people]
-    # A job that did not come to its end may leave what it was to delete.
+    faults += [
+        f"{person} was named by a request, but is not in the ledger" for person in books.people - seen.books.people
+    ]
+    # A job that did not finish may leave some of the items that it had to delete.
     unfinished = {purge.account for purge in purges if not purge.finished}
     faults += [
-        f"{person} is known and was never named"
+        f"{person} is in the ledger, but was named by no request"
         for person in seen.books.people - books.people
         if person[0] not in unfinished
     ]
-    faults += [f"{pk} is left of what was purged" for pk in seen.dead if pk.split("/")[0] not in unfinished]
+    faults += [f"{pk} was purged, but is still in its table" for pk in seen.dead if pk.split("/")[0] not in unfinished]
     for purge in purges:
         places = seen.traces.get(purge.person, []) if purge.person else []
         if places and purge.account not in unfinished and purge.person not in books.people:
-            faults.append(f"{purge.person} was erased, and is found in {places}")
+            faults.append(f"{purge.person} was erased, but is found in {places}")
     return sorted(faults or read(books))

@@ -9,7 +9,10 @@ from tests.simulation.progress import Progress
 
 
 def run_histories(name: str, description: str | None, simulate: Callable[[int], str]) -> int:
-    """`simulate` returns what was wrong with the history of a seed, or nothing. Exit code 1 if anything was."""
+    """Runs the histories of a range of seeds, prints what failed, and returns the exit code: 1 if any failed.
+
+    `simulate` takes a seed and describes the failure of its history; the text is empty if it is right.
+    """
     parser = argparse.ArgumentParser(f"python -m {name}", description=description)
     parser.add_argument("--histories", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1, help="of the first history")

@@ -1,8 +1,9 @@
-"""Another version of the code beside ours, as during a deployment, simulated by the messages and items that it writes.
+"""Older and newer versions of the code, which run beside this one during a deployment.
 
-`newer`: its messages, entries of messages and items have fields that ours does not know. `older`: it leaves out fields
-that were added later, which are those with a default. Both are applied to the calls of a worker on their way to the
-store, so each version must read the other's writes; workers of all versions take any message.
+They are simulated by the messages and items that they write. `newer` adds unknown fields to messages, to the entries of
+messages and to items. `older` leaves out the fields that were added later, which are those with a default. Both change
+the calls of a worker on their way to the store, so each version must read what the others write. Workers of all
+versions receive messages from the same queue.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 Arguments = dict[str, Any]
 _PARTS = ("orders", "steps")
-# Defaults of fields, by the documents of the format (messages.py, jobs.py); numbers as texts.
+# Defaults of fields, as messages.py and jobs.py document them; numbers are texts, as _Number keeps them.
 _DEFAULTS: dict[str, Any] = {
     "content_hash": "", "notes": [], "chain": "0", "page": "0",
 }  # fmt: skip
@@ -23,20 +24,20 @@ _UNKNOWN = "newer_field"
 
 
 def newer(operation: str, arguments: Arguments) -> Arguments:
-    return _changed(operation, arguments, _more, _with_more)
+    return _changed(operation, arguments, _add_to_message, _add_to_item)
 
 
 def older(operation: str, arguments: Arguments) -> Arguments:
-    return _changed(operation, arguments, _less, lambda item: item)
+    return _changed(operation, arguments, _without_defaults, lambda item: item)
 
 
-def _more(content: Any) -> Any:
+def _add_to_message(content: Any) -> Any:
     for name in _PARTS:
         content[name] = [entry | {_UNKNOWN: {"of": [1, "a newer version"]}} for entry in content.get(name, [])]
     return {name: value for name, value in content.items() if value} | {_UNKNOWN: ["of a newer version"]}
 
 
-def _less(content: Any) -> Any:
+def _without_defaults(content: Any) -> Any:
     for name in _PARTS:
         if name in content:
             content[name] = [
@@ -46,7 +47,7 @@ def _less(content: Any) -> Any:
     return content
 
 
-def _with_more(item: Arguments) -> Arguments:
+def _add_to_item(item: Arguments) -> Arguments:
     return item | {_UNKNOWN: {"S": "of a newer version"}}
 
 
@@ -77,13 +78,13 @@ def _changed(
 
 
 def _body(text: str, change: Callable[[Any], Any]) -> str:
-    # Numbers stay the texts they are.
+    # Numbers keep their spelling: 1.50 is not rewritten as 1.5.
     changed = _written(change(json.loads(_plain(text), parse_float=_Number, parse_int=_Number)))
     return "z" + b64encode(zlib.compress(changed.encode())).decode() if text.startswith("z") else changed
 
 
 def content(text: str) -> Any:
-    """A message's, as it lies in the queue."""
+    """The content of a message in the queue, compressed or not."""
     return json.loads(_plain(text))
 
 
@@ -92,7 +93,7 @@ def _plain(text: str) -> str:
 
 
 class _Number(str):
-    """A number of JSON, as it was written."""
+    """A JSON number in its original spelling."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""The end of a history: what was accepted, how jobs ended, what was lost, and what can be read over HTTP."""
+"""The end of a history: accepted requests, the results of jobs, lost events, and the answers of the API."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _JOBS = ("rebuild", "purge", "erase")
 
 
 class Ending:
-    """Reads from a world that has come to rest what was accepted and what became of it, for the auditor."""
+    """Reads, for the auditor, the accepted requests and their results from a world in which nothing runs any more."""
 
     def __init__(self, world: World, functions: Functions, network: Network) -> None:
         self.world, self.functions, self.network = world, functions, network
 
     def lost(self) -> list[str]:
-        """Accepted events that are neither in the ledger nor a dead letter, before dead letters are replayed."""
+        """Describes accepted events without an outcome that are not dead letters. Call it before the replay."""
         kept = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
         kept |= {order.request_id for message in self.world.sqs.dead for order in decode(message.body).orders}
         statuses = self.seen().statuses
@@ -49,7 +49,7 @@ class Ending:
         for mark in self.world.marks:
             purged[mark.account, mark.name] = max(mark.cut, purged.get((mark.account, mark.name), ""))
         return [
-            f"{event.request_id} was accepted, and nobody knows of it"
+            f"{event.request_id} was accepted, but has no outcome and is no dead letter"
             for event in self.events()
             if (event.account, V3, event.request_id) not in statuses
             and event.request_id not in kept
@@ -73,28 +73,28 @@ class Ending:
             if [letter["id"] for letter in listed] != sorted(set(stored) - hidden, reverse=True) or (
                 hidden and not any(mark.account == account and mark.name != "p" for mark in self.world.marks)
             ):
-                raise Broken(f"dead letters are listed as {listed}, and are {stored}")
+                raise Broken(f"the listed dead letters are {listed}, the stored ones {stored}")
             for request_id in sorted(set(kept.ids(account)) - hidden):
                 kept.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
         self.world.sqs.redrive()
 
     def effects(self) -> list[str]:
-        """Compares the effects on LTV of each applied request: those of its event and those of its outcome."""
+        """Describes applied requests whose effects on LTV differ between the stored event and the stored outcome."""
         ledger, records = self.world.dynamodb.tables[LEDGER].items, self.world.dynamodb.tables[RECORDS].items
         events = {i["request"]["S"]: i.get("effects") for (pk, _), i in ledger.items() if "/e/" in pk and "stamp" in i}
         return [
-            f"request {sk}: effects {item.get('effects')} by its outcome, {events[sk]} by its event"
+            f"request {sk}: its outcome has the effects {item.get('effects')}, its event {events[sk]}"
             for (pk, sk), item in records.items()
             if "/t/applied/" in pk and sk in events and item.get("effects") != events[sk]
         ]
 
     def purges(self) -> list[Purge]:
-        """Purges and erasures that have a job, answered or not."""
+        """Purges and erasures that started a job, whether their request was answered or not."""
         ended = {(account, job_id): self._job(account, job_id) for account, job_id in self.world.jobs}
         for attempt in self.functions.attempts:
             answered = attempt.step.kind in _JOBS and attempt.status == 202
             if answered and (attempt.step.account, attempt.body["job_id"]) not in self.world.jobs:
-                raise Broken(f"job {attempt.body['job_id']} was answered, and is not noted")
+                raise Broken(f"job {attempt.body['job_id']} is in an answer, but is not stored")
         people = self._people()
         by_receipt = {attempt.received: attempt for attempt in self.functions.attempts}
         found = []
@@ -113,19 +113,19 @@ class Ending:
         return found
 
     def _job(self, account: str, job_id: str) -> bool:
-        """Whether the job succeeded. It may fail only if a fault struck, and must name an error."""
+        """Whether the job succeeded. Raises Broken if it failed without a fault, names no error, or has not ended."""
         job = self.world.dynamodb.tables[RECORDS].items.get((f"{account}/j", job_id))
         status = job["status"]["S"] if job else "unknown"
-        # A page that is delivered repeatedly looks like one that was cut off as often.
+        # A page that is delivered repeatedly looks like one whose function was killed as many times.
         hampered = bool(self.world.fired or self.world.plan.again)
         if status != "done" and not (status == "failed" and hampered and job and job["error"]["S"]):
             raise Broken(f"job {job_id} is {status}")
         if ("jobs", f"{account}/{job_id}") in self.world.dynamodb.tables[RECORDS].items:
-            raise Broken(f"job {job_id} is {status}, and listed as open")
+            raise Broken(f"job {job_id} is {status}, but is listed as open")
         return status == "done"
 
     def _people(self) -> dict[str, Person]:
-        """Everybody who was known once or named by an erasure, by our own id."""
+        """Everybody who was ever in the ledger or named by an erasure, by internal id."""
         people = {own: person for person, own in self.world.named.items()}
         for step in self.world.plan.steps:
             if step.kind == "erase":
@@ -134,7 +134,7 @@ class Ending:
         return people
 
     def events(self) -> list[Event]:
-        """Accepted v3 events: by the answer, or without one, by the messages that reached the queue."""
+        """Accepted v3 events: those of a request that was answered, else those whose messages reached the queue."""
         by_receipt = {a.received: a for a in self.functions.attempts if a.step.kind in ("activity", "batch", "voided")}
         queued: dict[str, dict[int, str]] = {}
         for body in self.functions.sent:

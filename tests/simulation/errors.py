@@ -12,7 +12,7 @@ from tests.simulation.expressions import (
 
 
 class ConditionalCheckFailed(ClientError):
-    """The client's `exceptions.ConditionalCheckFailedException`, too."""
+    """The error class that the client offers as `exceptions.ConditionalCheckFailedException`."""
 
 
 def client_error(code: str, operation: str, message: str = "", **more: Any) -> ClientError:

@@ -1,4 +1,4 @@
-"""DynamoDB's expressions, as far as the code uses them. Anything else raises Unknown, so that nothing passes unseen."""
+"""The part of DynamoDB's expressions that the code uses. Anything else raises Unknown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WORDS = frozenset({"AND", "OR", "NOT", "SET", "ADD", "REMOVE", "DELETE", "BETWE
 
 
 def _reserved_words() -> frozenset[str]:
-    """DynamoDB's published list, as moto has it (found without importing moto, which takes a second)."""
+    """DynamoDB's published list, from a file of moto, which is found without importing moto (that takes a second)."""
     spec = find_spec("moto")
     assert spec is not None
     assert spec.origin is not None
@@ -42,7 +42,7 @@ def _reserved_words() -> frozenset[str]:
 
 
 RESERVED = _reserved_words()
-# Numbers have 38 digits; what does not fit is refused.
+# Numbers have at most 38 significant digits; longer ones are refused.
 NUMBERS = Context(prec=38, traps=[Inexact])
 
 
@@ -57,7 +57,7 @@ class Refused(Exception):
 @dataclass(frozen=True, slots=True)
 class Condition:
     holds: Holds
-    used: frozenset[str]  # the placeholders in it: DynamoDB refuses those that nothing uses
+    used: frozenset[str]  # its placeholders: DynamoDB refuses a call that defines others
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class KeyCondition:
-    """`hash` = its value, and if `range` is named: one comparison of the sort key."""
+    """An equality of the partition key `hash`, and a comparison of the sort key `range`, which may be empty."""
 
     hash: str
     hash_value: str
     range: str
     holds: Callable[[str, Values], bool]
-    prefix: str  # the value that the sort key must begin with, if it must
+    prefix: str  # of begins_with: the placeholder of the beginning of the sort key; else empty
     used: frozenset[str]
 
 
@@ -94,7 +94,7 @@ def number(text: str) -> str:
 
 
 def _attribute(token: str, text: str) -> str:
-    """An attribute's name that an expression contains literally. A reserved word needs a placeholder (#name)."""
+    """An attribute name without placeholder. Raises ClientError for a reserved word, which needs one (#name)."""
     if not (token[0].isalpha() or token[0] == "_") or token in _WORDS:
         raise Unknown(f"{token!r} is no attribute in {text!r}")
     if token.upper() in RESERVED:
@@ -240,7 +240,7 @@ def condition(text: str) -> Condition:
 
 @lru_cache(maxsize=4096)
 def update(text: str) -> Update:
-    """SET path = operand, ADD path :number, REMOVE path."""
+    """Parses SET path = operand, ADD path :number and REMOVE path."""
     parser = _Parser(text)
     sets: list[tuple[Any, Any]] = []
     adds: list[tuple[Any, str]] = []
@@ -303,7 +303,7 @@ def update(text: str) -> Update:
 
 @lru_cache(maxsize=4096)
 def key_condition(text: str) -> KeyCondition:
-    """`hash = :value`, and with AND one of: begins_with(range, :v), range < <= > >= = :v, range BETWEEN :v AND :w."""
+    """Parses `hash = :value`, alone or with AND and begins_with(range, :v), a comparison, or BETWEEN :v AND :w."""
     parser = _Parser(text)
     hash_name = parser.take()
     parser.take("=")
@@ -341,7 +341,7 @@ def key_condition(text: str) -> KeyCondition:
 
 @lru_cache(maxsize=4096)
 def projection(text: str) -> Projection:
-    """Attributes by name."""
+    """Parses a list of attribute names."""
     parser = _Parser(text)
     paths = [parser.path()]
     while parser.peek():

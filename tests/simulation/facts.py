@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 Person = tuple[str, str, str]  # account, kind (email, person, customer), value
-Money = dict[tuple[str, str | None], Decimal]  # by source and currency; None is the account's
+Money = dict[tuple[str, str | None], Decimal]  # by source and currency; None means the account's currency
 NAMES = {
     "placed": "Placed an order",
     "updated": "Updated an order",
@@ -23,11 +23,11 @@ NAMES = {
     "deleted": "Deleted an order",
 }
 V1, V3 = "orders_api", "shopper_activity"
-VOIDED = "voided"  # of a connector: names nobody, and the order counts nothing until a later event carries a total
+VOIDED = "voided"  # sent by connectors: names nobody, and the order counts 0 until a later event has a total
 NEVER = float("inf")
 
 
-# ------------------------------------------------------------ what was accepted
+# ------------------------------------------------------------ accepted requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One v1 request. `status` None: no answer came. `start` and `end` in seconds of the run.
+    """One v1 request. `status` is None if no answer arrived. `start` and `end` are in seconds of the run.
 
-    `hampered`: calls to AWS failed during it, so that what is not promised may be missing.
+    `hampered`: calls to AWS failed during the request, so the writes that are only best effort may be missing.
     """
 
     account: str
@@ -64,10 +64,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """A purge of sources, or the erasure of `person`, asked for at `asked` (a receipt).
+    """A purge of sources, or the erasure of `person`, whose request was received at `asked`.
 
-    `start` and `answered`: in seconds of the run. `finished`: its job is done; if not, what it takes may be there or
-    not. `payload` and `target` are as they were sent.
+    `start` and `answered` are in seconds of the run. `finished`: the job is done; if it is not, the items that it has
+    to delete may exist or not. `payload` and `target` are those of the request.
     """
 
     account: str
@@ -82,7 +82,10 @@ class Purge:
 
 
 class Mark(NamedTuple):
-    """The mark of a purge (`name` is `o` or `s`) or of an erasure (`p` and our own id), written at `at` seconds."""
+    """The mark of a purge (`name` is `o` or `s`) or of an erasure (`p` and the internal id of the person).
+
+    `at` is the time of the write in seconds of the run.
+    """
 
     account: str
     name: str
@@ -91,14 +94,14 @@ class Mark(NamedTuple):
     person: Person | None = None
 
 
-# ---------------------------------------------------------------- what was seen
+# ------------------------------------------------------ contents of the tables
 
 
 @dataclass(slots=True)
 class Version:
-    """One version of a v1 order, as the ledger stores them in order. The action `erased` deleted the order.
+    """One version of a v1 order. A version with the action `erased` records that an erasure deleted the order.
 
-    `at`, and `emptied`: when an erasure emptied it. Both are seconds of the run.
+    `at`: when it was written. `emptied`: when an erasure emptied it. Both are in seconds of the run.
     """
 
     action: str
@@ -112,7 +115,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as it ended; of a v1 order only person, currency, contribution and date count."""
+    """The final state of an order. A v1 order has person, currency, contribution, `first`, addresses and customer."""
 
     person: Person | None
     currency: str | None
@@ -125,13 +128,13 @@ class Order:
     last: str = ""
     added: str = ""  # when the first of its events was received
     flagged: bool = False
-    addresses: tuple[str, str] = ("", "")  # shipping and billing, by their first lines
-    customer: str = ""  # v1: the customer id, where the order belongs to an address
+    addresses: tuple[str, str] = ("", "")  # the first lines of the shipping and the billing address
+    customer: str = ""  # the customer id of a v1 order that belongs to an e-mail address
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Activity:
-    """`place` (occurred_at, time of receipt, position in the batch) sorts it within a timeline."""
+    """An entry of a timeline, which is sorted by `place`: (occurred_at, time of receipt, position in the batch)."""
 
     place: tuple[str, str, int]
     name: str
@@ -141,7 +144,7 @@ class Activity:
 
 @dataclass
 class Books:
-    """All that is known of people and orders, as it is (seen) or must be (expected)."""
+    """The data of people and orders: read from the tables, or computed by the auditor."""
 
     orders: dict[tuple[str, str, str, str], Order] = field(default_factory=dict)  # account, source, provider, id
     money: dict[Person, Money] = field(default_factory=dict)
@@ -156,9 +159,10 @@ class Books:
 class Seen:
     """The contents of the tables.
 
-    `versions`: by account, order id and generation. `statuses`: by (account, source, request id), what the reader shows
-    of it. `written`: (account, request id) of the v3 events of the current scope, emptied ones too. `dead`: what is
-    left of scopes that were purged. `faults`: what could not be read. `traces`: where a person is found.
+    `versions`: by account, order id and generation. `statuses`: by (account, source, request id), as the API shows
+    them. `written`: (account, request id) of the v3 events of the current scope, emptied ones too. `dead`: partition
+    keys of items that remain of purged scopes. `faults`: inconsistencies found while reading. `traces`: keys of the
+    items in which a person is found.
     """
 
     books: Books
@@ -172,7 +176,7 @@ class Seen:
 
 
 class Cuts:
-    """The latest receipt that purges and erasures take, and the scopes whose job did not finish."""
+    """The cuts of purges and erasures (requests received up to a cut are deleted), and which jobs did not finish."""
 
     def __init__(self, marks: list[Mark], purges: list[Purge]) -> None:
         self.marks = marks
@@ -196,5 +200,5 @@ class Cuts:
         return (account, source) not in self._unfinished
 
     def erased(self, person: Person | None) -> bool:
-        """Whether all of the person's erasures came to their end."""
+        """Whether all erasures of the person finished."""
         return person not in self._unerased

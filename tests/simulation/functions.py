@@ -1,4 +1,4 @@
-"""The clients of shops, and the functions that the gateway, the queues and the stream start."""
+"""The clients of shops, and the functions that API Gateway, the queues and the stream invoke."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from tillbook.web.request import Request
 from tillbook.work import book, processing
 from tillbook.work.book import Keeper
 
-# A page of a job makes fifty calls, an order three: with as many faults per call, no page would ever complete.
+# A page of a job makes about fifty calls, an order three: with as many faults per call, no page would complete.
 _JOBS_FAULT_FACTOR, _FOLLOWERS_FAULT_FACTOR = 0.1, 0.3
 _ROUTES = {
     "activity": "POST /v3/{account_id}/shopper_activity/order",
@@ -91,7 +91,7 @@ _CALLS: dict[str, Callable[[Request], Response]] = {
 class Attempt:
     """One request of a client, with its answer. `hampered`: one of its calls met a fault.
 
-    `status` None: there was no answer, or the client did not get it.
+    `status` is None if there was no answer, or if the client did not get it.
     """
 
     step: Step
@@ -105,11 +105,11 @@ class Attempt:
 
 
 class Functions:
-    """Runs the clients' requests, the batches of both queues and those of the stream, each in a task of its own.
+    """Runs the requests of clients and the batches of queues and stream, each in its own task.
 
     Attributes:
         attempts: each request of a client, with its answer.
-        sent: bodies of all messages that a queue accepted.
+        sent: bodies of all messages that the queues accepted.
     """
 
     def __init__(self, world: World, network: Network) -> None:
@@ -134,7 +134,7 @@ class Functions:
             queue.sent = lambda message, queue=queue: self._sent(queue, message)  # type: ignore[misc]
 
     def client(self, step: Step) -> None:
-        """Sends a request as a shop's client does: again, until it is answered without a 5xx."""
+        """Sends a request, and repeats it until it is answered without a 5xx or `step.attempts` are used up."""
         task = self.world.scheduler.current
         assert task is not None
         self._choose_dialect(task)
@@ -188,7 +188,7 @@ class Functions:
         return made.hampered or any(made.received <= mark.cut for mark in marked)
 
     def _choose_dialect(self, task: Task) -> None:
-        # Drawn from a Random of its own, so that a plan without other versions leaves all other draws as they are.
+        # A Random of its own: plans with and without other versions draw the same numbers everywhere else.
         random = Random(f"{self.world.plan.seed} {task.name}") if self.world.plan.others else None
         if random is not None and random.random() < self.world.plan.others:
             task.dialect = random.choice((dialects.newer, dialects.older))
@@ -200,7 +200,7 @@ class Functions:
         self.world.scheduler.at(message.visible_at + 0.001, lambda: self._poll(queue))
 
     def _poll(self, queue: SQS) -> None:
-        """Receives as an event source mapping does: batches of visible messages, until all functions are busy."""
+        """Starts functions with batches of visible messages, as an event source mapping does, until all are busy."""
         random = self.world.random
         while self._running[queue.url] < self.world.plan.slots:
             visible = queue.visible()
@@ -259,7 +259,7 @@ class Functions:
     # ---------------------------------------------------------------- stream
 
     def _follow_soon(self) -> None:
-        """Schedules an invocation of KeepBook after its batching window. Several of them may run at once."""
+        """Schedules an invocation of KeepBook after its batching window. Several invocations may run at once."""
         if not self._following and self.world.stream.left():
             self._following = True
             wait = self.world.plan.window * self.world.stream.random.random()
@@ -278,7 +278,7 @@ class Functions:
         task.random = Random(self.world.plan.seed * 1_000_003 + 900_000 + self._followers)
         task.fault_factor = _FOLLOWERS_FAULT_FACTOR
         self.world.scheduler.at(self.world.scheduler.now + 0.002, task)
-        # The next follower may begin before this one ends.
+        # The next invocation may begin before this one ends.
         self._following = True
         again = 1 + random.random() * random.choice((0.1, 60.0, self.world.plan.window))
         self.world.scheduler.at(self.world.scheduler.now + again, self._follow)

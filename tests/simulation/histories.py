@@ -1,11 +1,11 @@
-"""Requests of one history, made from a seed: few people, few orders, few times, so that everything collides."""
+"""Generates the requests of one history from a seed: few people, orders and times, so that requests collide."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from random import Random
 
-EVENTS = 20  # at least, in each history
+EVENTS = 20  # the least number of events in a history
 
 EMAILS = ("ann@shop.example", " Bob@Shop.Example ", "cleo@shop.example", "ANN@shop.example")
 _PERSON_IDS = ("p-1", "p-2", "77", "dora@shop.example")
@@ -35,15 +35,15 @@ ADDRESSES = (
     '{"address_1":"22 Hill Road","address_2":"Apt 3","postal_code":"94110"}',
     '{"address_1":"5 Mill Lane","postal_code":"SW1A 1AA","city":"London","country":"GB"}',
 )
-# It names nobody, so the whole batch is refused.
+# This event names nobody, so a batch that contains it is refused as a whole.
 _REFUSED = '{"action":"placed","provider":"shop","order_id":"o-1"}'
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One request, sent `attempts` times at most until it is answered. `at` in seconds, `bodies` are JSON.
+    """One request, sent until it is answered, at most `attempts` times. `at` is in seconds; `bodies` are JSON.
 
-    `target`: the order's id, the audience's or the person's, where the path names one. `key`: the Idempotency-Key.
+    `target`: the id in the path (of an order, an audience, a person or dead letters). `key`: the Idempotency-Key.
     """
 
     id: int
@@ -68,25 +68,25 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`faults`: how likely a call meets one. `slots`: processing functions at once."""
+    """The requests of a history, and the random settings under which it runs."""
 
     seed: int
     steps: list[Step]
-    faults: float
-    slots: int
-    short_lives: float  # how likely a function gets little time
-    again: float  # how likely a message is delivered once more
-    spread: float  # seconds that a slow call takes
-    max_orders: int  # orders in a message
-    compress_from: int  # characters
-    page_seconds: float  # of work in a page of a job
-    orders_a_chain: int
-    together: int  # events in a transaction
-    emptied_together: int  # events that one transaction empties
+    faults: float  # probability that a call meets a fault
+    slots: int  # the most processing functions that run at the same time for a queue
+    short_lives: float  # probability that a function gets little time
+    again: float  # probability that a message is delivered once more
+    spread: float  # the most seconds that a slow call takes
+    max_orders: int  # the most orders in a message
+    compress_from: int  # characters from which a message is compressed
+    page_seconds: float  # seconds of work in a page of a job
+    orders_a_chain: int  # orders for each chain of pages of a rebuild
+    together: int  # the most events in a transaction
+    emptied_together: int  # the most events that one transaction empties
     currency: str  # of the accounts
-    others: float  # how likely a worker runs another version of the code than ours
-    reads: bool  # whether all that can be read is compared in the end
-    window: float  # seconds that a change waits at most until it is followed
+    others: float  # probability that a worker runs another version of the code
+    reads: bool  # whether everything that the API shows is compared in the end
+    window: float  # the most seconds until KeepBook receives a change of the ledger
 
 
 @dataclass
@@ -104,29 +104,29 @@ class _World:
     keyed: float = 0.0
     timed: float = 0.0
     voids: float = 0.0
-    memory: int = 4  # how many requests back a repeat may go
+    memory: int = 4  # a repeat is of one of this many latest requests
     requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
     submitted: list[tuple[str, str]] = field(default_factory=list)
 
-    def some(self, source: tuple[str, ...], most: int) -> list[str]:
+    def sample(self, source: tuple[str, ...], most: int) -> list[str]:
         return self.random.sample(source, self.random.randint(1, min(most, len(source))))
 
 
 def _world(random: Random) -> _World:
     """Few people, orders, moments and amounts, so that requests of a history collide."""
     world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
-    world.people = [f'"email":"{e}"' for e in world.some(EMAILS, 2)]
-    world.people += [f'"person_id":"{p}"' for p in world.some(_PERSON_IDS, 2)]
+    world.people = [f'"email":"{e}"' for e in world.sample(EMAILS, 2)]
+    world.people += [f'"person_id":"{p}"' for p in world.sample(_PERSON_IDS, 2)]
     world.orders = [f"o-{n}" for n in range(random.randint(1, 4))]
     world.v1_orders = world.orders[:1] + [f"v-{n}" for n in range(random.randint(0, 2))]
-    world.v1_people = [f'"customer_email":"{e}"' for e in world.some(EMAILS, 2)]
-    world.v1_people += [f'"customer_id":"{c}"' for c in world.some(CUSTOMER_IDS, 1)]
+    world.v1_people = [f'"customer_email":"{e}"' for e in world.sample(EMAILS, 2)]
+    world.v1_people += [f'"customer_id":"{c}"' for c in world.sample(CUSTOMER_IDS, 1)]
     if random.random() < 0.3:
         world.v1_people.append("")
-    world.moments = world.some(_MOMENTS, 3)
-    world.amounts = world.some(_AMOUNTS, 4)
-    world.currencies = world.some(_CURRENCIES, 3)
+    world.moments = world.sample(_MOMENTS, 3)
+    world.amounts = world.sample(_AMOUNTS, 4)
+    world.currencies = world.sample(_CURRENCIES, 3)
     return world
 
 
@@ -160,7 +160,7 @@ def history(seed: int) -> History:
         steps.append(step)
         events += 0 if _REFUSED in step.bodies else len(step.bodies) or 1
     if random.random() < 0.35:
-        _take_out(world, steps, window)
+        _add_removals(world, steps, window)
     if random.random() < 0.3:
         for _ in range(random.randint(1, 3)):
             at = random.choice((window, 400.0, 1500.0)) * random.random()
@@ -186,8 +186,8 @@ def history(seed: int) -> History:
     )
 
 
-def _take_out(world: _World, steps: list[Step], window: float) -> None:
-    """Purges and erasures among the rest, and after them some of what was sent before once more."""
+def _add_removals(world: _World, steps: list[Step], window: float) -> None:
+    """Adds purges and erasures, and after them repeats of some earlier requests."""
     random = world.random
     sent = [step for step in steps if step.kind != "rebuild" and _REFUSED not in step.bodies]
     latest = 0.0
@@ -219,7 +219,7 @@ def _v3(world: _World, number: int, at: float, account: str, patience: int) -> S
         chance = random.random()
         if chance < 0.75:
             key = earlier
-        elif chance > 0.9:  # the key again, for something else
+        elif chance > 0.9:  # the same key with another content
             key, bodies = earlier, (_activity(world), *bodies[1:])
     elif random.random() < 0.25:
         bodies = tuple(_activity(world) for _ in range(random.randint(2, 7)))
@@ -232,7 +232,7 @@ def _v3(world: _World, number: int, at: float, account: str, patience: int) -> S
 
 
 def _voided(world: _World) -> str:
-    """The event of a connector for an order in the trash; `delivery_id` distinguishes one time from the next."""
+    """The event that a connector sends for an order in the trash. `delivery_id` distinguishes repeated trashings."""
     random = world.random
     parts = ['"provider":"shop"', f'"order_id":"{random.choice(world.orders)}"', '"action":"voided"']
     if random.random() < 0.6:
@@ -245,7 +245,7 @@ def _voided(world: _World) -> str:
 def _activity(world: _World) -> str:
     random = world.random
     if world.sent and random.random() < 0.1:
-        return random.choice(world.sent)  # sent again, in another request or the same
+        return random.choice(world.sent)  # repeated, in the same or another request
     action = random.choice(_ACTIONS)
     parts = [
         '"provider":"shop"' if random.random() < 0.95 else '"provider":"other_shop"',

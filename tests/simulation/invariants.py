@@ -1,4 +1,4 @@
-"""Invariants that hold after every write: LTV, order counts and event counts against their orders."""
+"""Checks after every write that stored LTV, order counts and event counts agree with the orders and events."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Broken(BaseException):
 
 
 class Invariants:
-    """Keeps sums over the order heads with each write, and compares them with the stored ones of the current scopes."""
+    """Sums up the order heads with each write, and compares the sums with the stored ones of the current scopes."""
 
     def __init__(self) -> None:
-        self.current: dict[tuple[str, str], int] = {}  # by account and source's letter
-        self.sums: dict[Key, Decimal] = {}  # by scope and person, and attribute
+        self.current: dict[tuple[str, str], int] = {}  # generation by account and source letter (o or s)
+        self.sums: dict[Key, Decimal] = {}  # by (scope and person, attribute)
         self.stored: dict[Key, Decimal] = {}
-        self.events: dict[Key, int] = {}  # by scope and order key
-        self.heads: dict[Key, int] = {}
+        self.events: dict[Key, int] = {}  # numbers of stored events by (scope, order key)
+        self.heads: dict[Key, int] = {}  # numbers of events by the order heads
         self.touched: set[Key] = set()
         self.touched_orders: set[Key] = set()
 
@@ -70,9 +70,9 @@ class Invariants:
     def committed(self) -> None:
         for at in filter(self._is_current, self.touched):
             if self.sums.get(at, 0) != self.stored.get(at, 0):
-                raise Broken(f"{at} is stored as {self.stored.get(at)}, and its orders sum to {self.sums.get(at)}")
+                raise Broken(f"{at} is stored as {self.stored.get(at)}, but its orders add up to {self.sums.get(at)}")
         for order in filter(self._is_current, self.touched_orders):
             if self.heads.get(order) != self.events.get(order, 0):
-                raise Broken(f"{order} counts {self.heads.get(order)} events, and has {self.events.get(order)}")
+                raise Broken(f"{order} counts {self.heads.get(order)} events, but has {self.events.get(order)}")
         self.touched.clear()
         self.touched_orders.clear()

@@ -1,4 +1,4 @@
-"""Calls to AWS: each takes virtual time, in which other tasks run, and may meet a fault."""
+"""The simulated network: each call to AWS takes virtual time, in which other tasks run, and may meet a fault."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.simulation.queues import Queues
 from tests.simulation.scheduler import Killed, Task
 from tests.simulation.world import World
 
-# A history that makes more calls is in an endless loop.
+# A history that makes more calls is taken for an endless loop.
 _MAX_CALLS = 80_000
 # The faults that a call may meet; the likelier ones are listed more than once.
 _READ = ("killed", "timeout", "throttled", "server", "slow")
@@ -49,7 +49,7 @@ def _through(network: Network, operation: str, call: Callable[..., Any]) -> Call
 
 
 def _shown(value: Any) -> str:
-    """Values with DynamoDB's types as plain text, without bodies."""
+    """Formats arguments and answers for the trace, without DynamoDB's types and without binary values."""
     if isinstance(value, dict):
         if len(value) == 1:
             ((kind, content),) = value.items()
@@ -74,8 +74,8 @@ def refuse_misuse(error: Exception) -> None:
 class Network:
     """The clients through which the code under test reaches the tables and queues of a world.
 
-    `without`: faults (by place) that are left out, for the search of a shorter failure. `trace`: None, or a list to
-    which the text of every call is appended.
+    `without`: places of faults that are not injected, to search for a shorter failure. `trace`: None, or a list to
+    which a description of every call is appended.
     """
 
     def __init__(self, world: World, without: frozenset[str]) -> None:
@@ -90,7 +90,7 @@ class Network:
         }
 
     def call(self, operation: str, make: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-        """Makes a call: it takes time, in which other tasks run, and it may meet a fault."""
+        """Pauses the task for the duration of the call, then makes it, with or without a fault."""
         scheduler = self.world.scheduler
         task = scheduler.current
         assert task is not None
@@ -98,7 +98,7 @@ class Network:
         task.calls += 1
         self._total_calls += 1
         if self._total_calls > _MAX_CALLS:
-            raise Broken("the history does not end")
+            raise Broken(f"the history makes more than {_MAX_CALLS:,} calls")
         fault = ""
         if task.stuck > 0 and operation.startswith(("batch_write", "send_message_batch")):
             task.stuck -= 1
@@ -159,7 +159,7 @@ class Network:
             pause(4 * random.random())
             raise ConnectTimeoutError(endpoint_url="", error="never sent")
         if fault == "late":
-            # It takes effect after the caller has stopped waiting.
+            # The call takes effect after the caller has stopped waiting.
             self.world.scheduler.at(
                 self.world.scheduler.now + 4 * random.random(), lambda: self._silently(make, arguments)
             )
@@ -173,7 +173,7 @@ class Network:
             pause(8 * random.random())
             return make(**arguments)
         if fault == "twice":
-            # botocore retried by itself, and the first try had taken effect.
+            # botocore retried the call after a first try that took effect.
             self._silently(make, arguments)
             return make(**arguments)
         if fault == "conflict":
@@ -195,7 +195,7 @@ class Network:
     def _service_error(
         self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], random: Random
     ) -> ClientError:
-        """The service's own refusal. An internal error may come after the call took effect."""
+        """An error that the service returns. The call may have taken effect before an internal error."""
         if fault == "throttled":
             return client_error(
                 random.choice(("ThrottlingException", "ProvisionedThroughputExceededException")), operation
@@ -204,7 +204,7 @@ class Network:
             self._silently(make, arguments)
         if fault == "in progress":
             return client_error("TransactionInProgressException", operation)
-        if random.random() < 0.5:  # from a proxy before the service: botocore makes the HTTP status the code
+        if random.random() < 0.5:  # a proxy in front of the service failed: botocore uses the HTTP status as the code
             return client_error("503", operation, ResponseMetadata={"HTTPStatusCode": 503})
         return client_error("InternalServerError", operation)
 
@@ -215,7 +215,7 @@ class Network:
             refuse_misuse(error)
 
     def _conflict(self, actions: list[dict[str, Any]], random: Random) -> list[dict[str, Any]]:
-        """Cancellation reasons: another transaction conflicts on some items; the others give their own reasons."""
+        """Cancellation reasons of a transaction that meets conflicts or throttling on some of its items."""
         outcome = self.world.dynamodb.transaction(actions)
         reasons: list[dict[str, Any]] = [o if isinstance(o, dict) else {"Code": "None"} for o in outcome]
         for at in random.sample(range(len(actions)), random.randint(1, len(actions))):

@@ -1,4 +1,4 @@
-"""Checks of v1 orders: whether the requests explain the versions of an order, and the versions the answers."""
+"""Checks v1 orders: the requests must explain the versions of an order, and the versions must explain the answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIELDS = (
 
 
 def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
-    """A submission's fields in one form, without empty ones; None if the submission is not valid."""
+    """The fields of a submission in canonical form, without empty ones; None if the submission is not valid."""
     sha256 = (payload.get("customer_email_sha256") or "").lower() or None
     if payload.get("customer_email"):
         sha256 = email_hash(payload["customer_email"])
@@ -39,6 +39,7 @@ def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _edited(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any] | None:
+    """The document after an edit; None if the edit is not valid."""
     whole = {name: value for name, value in document.items() if name not in ("email_sha256", "order_date")}
     date = document["order_date"]
     whole["order_date"] = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}.{date[14:]}Z"
@@ -46,7 +47,8 @@ def _edited(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]
     blank = ("total", "currency", "customer_id", "customer_email", "customer_email_sha256")
     payload = {name: value for name, value in payload.items() if name not in blank or value != ""}
     new_id = payload.get("customer_id")
-    # A new id that is an e-mail replaces the hash, which may come from such an id, unless the order has another id.
+    # A new customer id that is an e-mail address replaces the hash, unless the order has a customer id: a hash without
+    # a customer id may be that of an earlier id of this kind.
     replaced = isinstance(new_id, str) and is_email(new_id) and "customer_id" not in document
     if not replaced and not {"customer_email", "customer_email_sha256"} & set(payload):
         whole["customer_email_sha256"] = document.get("email_sha256")
@@ -64,8 +66,9 @@ class _State:
     """A v1 order between two changes.
 
     Attributes:
-        since: the time of the change. document: None if there is no order.
-        first, first_version: the latest submission.
+        since: time of the first of the two changes, in seconds of the run.
+        document: None if there is no order.
+        first, first_version: document and version of the latest submission.
         receipt: the stamp of receipt that counts for the newest version.
     """
 
@@ -80,7 +83,7 @@ class _State:
 
 @dataclass(slots=True)
 class _Made:
-    """One version with its document, which for a deletion is the deleted one. `place` sorts it in a timeline."""
+    """One version with its document; a deletion has the deleted document. `place` sorts it in a timeline."""
 
     version: Version
     document: dict[str, Any]
@@ -89,7 +92,7 @@ class _Made:
 
 
 def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] | None) -> bool:
-    """Whether the body of an answer shows this document. `order` is the id that the service gave."""
+    """Whether the body of an answer shows this document. `order` is the id that the service generated."""
     if body is None or document is None:
         return False
     date = document["order_date"]
@@ -119,7 +122,7 @@ class _Life:
 def v1_order(
     account: str, order_id: str, calls: list[Call], seen: Seen, cuts: Cuts, books: Books, faults: list[str]
 ) -> dict[str, int]:
-    """Checks versions and answers, and adds the order as it must be to `books`.
+    """Checks versions and answers, and adds the expected order to `books`.
 
     Returns the generation of each request id that wrote a version in the current generation.
     """
@@ -164,15 +167,15 @@ def _life(
         before = life.states[-1]
         if version.action == "erased":
             if not any(m.cut >= before.receipt and m.at <= version.at for m in cuts.of_person(before.person)):
-                faults.append(f"{where}: {before} was erased without any erasure")
+                faults.append(f"{where}: {before} was deleted by an erasure that never happened")
             life.states.append(replace(before, since=version.at, document=None))
             continue
         call = by_id.get(version.request_id)
         if call is None or call.kind != version.action or version.request_id in life.written:
-            faults.append(f"{where}: {version} is of no request, or of one that wrote a version before")
+            faults.append(f"{where}: {version} has no request, or a request that already wrote a version")
             return life
         if version.at < call.start or call.received <= since or version.number != number + 1:
-            faults.append(f"{where}: {version} of {call} is too early, or follows version {number}")
+            faults.append(f"{where}: {version} of {call} was written too early, or follows version {number}")
         number = version.number
         state, document, occurred = _next(before, version, call, cuts)
         if state is None:
@@ -270,7 +273,7 @@ def _explains(call: Call, state: _State, cuts: Cuts) -> bool:
         emptied = state.first_version.emptied if state.first_version else NEVER
         if _document(call.payload) == state.first and emptied >= call.start and call.status == 201:
             return _answers(call.body, state.id, state.first)
-        # An emptied version has no digest, so the same submission is then a conflict.
+        # An emptied version has no digest, so a repeat of its submission is a conflict.
         return call.status == 409 and (_document(call.payload) != state.first or emptied <= call.end)
     if call.status == 404:
         return state.document is None or bool(erasures)

@@ -1,4 +1,4 @@
-"""Histories in several processes. Their functions are here, since a worker cannot import what `python -m` runs."""
+"""Runs histories in several processes. A separate module, because workers cannot import from `__main__`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.simulation.simulate import Failure, simulate
 CHUNK = 50
 
 
-def settle(cpus: multiprocessing.queues.SimpleQueue[int] | None = None) -> None:
-    """One processor for one worker: its threads take turns, and would only chase each other over many."""
-    gc.disable()  # a history leaves little, and `_run` clears it away
+def prepare_worker(cpus: multiprocessing.queues.SimpleQueue[int] | None = None) -> None:
+    """Binds this worker to one processor: only one of its threads runs at a time, and moving them costs time."""
+    gc.disable()  # a history leaves little garbage, and `_run` collects it
     if cpus is not None and hasattr(os, "sched_setaffinity"):
         available = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {available[cpus.get() % len(available)]})
@@ -38,7 +38,7 @@ def _run(first: int, count: int, stop: bool) -> list[Failure]:
 
 
 def _seeds(failures: list[Failure]) -> str:
-    """Seeds of failures, to look into before the end."""
+    """The number of failures and their first seeds, for the progress bar."""
     return f"{len(failures)} failed: {[f.plan.seed for f in failures[:5]]}" if failures else ""
 
 
@@ -48,7 +48,7 @@ def _chunks(seed: int, histories: int) -> Iterator[tuple[int, int]]:
 
 
 def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: bool = False) -> list[Failure]:
-    """The failures, at most the first one if `stop`."""
+    """Runs the histories and returns their failures. With `stop`, no more are started after the first failure."""
     progress = Progress(histories, "histories", quiet=quiet)
     failures: list[Failure] = []
     if workers == 1:
@@ -58,12 +58,12 @@ def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: b
             if failures and stop:
                 break
         return failures
-    # Not forked from here: this process may have threads, whose locks a forked copy would wait for forever.
+    # Not "fork": this process may have threads, and a forked copy would wait forever for the locks that they hold.
     context = multiprocessing.get_context("forkserver")
     cpus: multiprocessing.queues.SimpleQueue[int] = context.SimpleQueue()
     for number in range(workers):
         cpus.put(number)
-    with ProcessPoolExecutor(workers, context, initializer=settle, initargs=(cpus,)) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=prepare_worker, initargs=(cpus,)) as pool:
         chunks = _chunks(seed, histories)
         counts: dict[Future[list[Failure]], int] = {}
         while True:

@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left: one line that is written over on a terminal, else a line now and then."""
+"""A progress bar with rate and time left: one line that is redrawn on a terminal, else a line every 20 seconds."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""SQS in memory, for exactly the calls that the code makes.
+"""SQS in memory, with the calls that the code makes.
 
-Calls and answers are those of botocore's client. An argument that is not known here raises Unknown.
+Calls and answers have the form of botocore's client. An unknown argument raises Unknown.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SQS:
         self.sent: Callable[[QueuedMessage], None] = lambda message: None
         self._next = 0
 
-    # ------------------------------------------------- as botocore's client
+    # --------------------------------------- the methods of botocore's client
 
     def send_message(self, **arguments: Any) -> dict[str, Any]:
         refuse_unknown(arguments, "QueueUrl", "MessageBody", "DelaySeconds", "MessageGroupId")
@@ -80,7 +80,7 @@ class SQS:
         self.sent(message)
         return message
 
-    # --------------------------------------- as the event source mapping has it
+    # ------------------------------------- the view of the event source mapping
 
     def visible(self) -> list[QueuedMessage]:
         now = self.clock()
@@ -89,9 +89,9 @@ class SQS:
     def receive(
         self, messages: list[QueuedMessage], *, again: Callable[[], bool] = lambda: False
     ) -> list[dict[str, Any]]:
-        """Records as a function gets them. A message that was received too often moves to the dead letters instead.
+        """Returns records as a function gets them. A message that was received too often becomes a dead letter instead.
 
-        `again` says whether a message stays visible all the same: a standard queue may deliver it twice at once.
+        `again` decides whether a message stays visible: a standard queue may deliver it to two functions at once.
         """
         records = []
         for message in messages:
@@ -114,7 +114,7 @@ class SQS:
         return records
 
     def delete(self, record: dict[str, Any]) -> None:
-        """Deletes an acknowledged message, even one that was delivered again (the newest receipt may be another's)."""
+        """Deletes an acknowledged message, even if another function has received it since."""
         self.messages.pop(int(record["messageId"]), None)
 
     def change_visibility(self, record: dict[str, Any], seconds: float) -> None:
@@ -123,7 +123,7 @@ class SQS:
             message.visible_at = self.clock() + seconds
 
     def redrive(self) -> int:
-        """Dead letters back into the queue, as new messages."""
+        """Moves all dead letters back into the queue, as new messages. Returns their number."""
         count = len(self.dead)
         for message in self.dead:
             self._take("StartMessageMoveTask", {"MessageBody": message.body})

@@ -1,6 +1,6 @@
-"""Reads everything over HTTP when a history is over, and compares it with the auditor's books.
+"""Compares everything that the API shows at the end of a history with the auditor's books.
 
-Page by page, with small pages, through the functions that answer the routes.
+Calls the functions that answer the routes, and reads lists in small pages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def differences(
 
     def compare(what: str, must: Any, have: Any) -> None:
         if must != have:
-            found.append(f"{what} as it is read:\n  must be {must}\n  but is  {have}")
+            found.append(f"{what} in the API:\n  must be {must}\n  but is  {have}")
 
     for person in sorted(books.people):
         # A person_id has precedence over the same customer id.
@@ -51,7 +51,7 @@ def _pages(ask: Ask, route: str, account: str, path: dict[str, str], noun: str, 
         if body["next_cursor"] is None:
             return
         query = query | {"cursor": body["next_cursor"]}
-    raise AssertionError(f"{route} has no last page")
+    raise AssertionError(f"{route} still has a next page after 1,000 pages")
 
 
 def _person(ask: Ask, books: Books, person: Person, account_currency: str, compare: Compare) -> None:

@@ -1,7 +1,7 @@
-"""Many workers of blocking code in one process, one running at a time, in virtual time.
+"""Runs many workers of blocking code in one process, one at a time, in virtual time.
 
 Each task has a thread, but only one thread runs at a time: a task that pauses starts the task whose time is next. So
-runs with the same delays are identical, and nothing really sleeps.
+runs with the same delays are identical, and no thread sleeps in real time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Task:
 
     def __init__(self, name: str, work: Callable[[], None], random: Any = None) -> None:
         self.name, self.work, self.random = name, work, random
-        self.calls = self.faults = 0  # numbers of its calls, and of the faults that they met
-        self.stuck = 0  # number of coming batch writes that will write nothing
+        self.calls = self.faults = 0  # the number of its calls, and of the faults that they met
+        self.stuck = 0  # the number of its next batch calls that take no effect
         self.kill_at = FOREVER
         self.dialect: Any = None  # changes its calls to those of another version of the code; None: the current version
         self.fault_factor = 1.0  # multiplies the probability of a fault
@@ -120,7 +120,7 @@ class Scheduler:
     # ------------------------------------------------------------------------
 
     def _next(self) -> Task | None:
-        """The task whose time is next. Scheduled functions that come before it are called here."""
+        """Returns the task whose time is next, and calls the scheduled functions whose time is before that."""
         heap = self._heap
         while heap and not self._abandoned:
             when, _, what = heapq.heappop(heap)
@@ -144,7 +144,7 @@ class Scheduler:
         task.thread.lock.release()
 
     def _drive(self, thread: _Thread, task: Task) -> None:
-        """Runs a task to its end, then following tasks in the same thread, until the next one has a thread already."""
+        """Runs a task to its end, then the next tasks in the same thread, until the next task has its own thread."""
         following: Task | None = task
         while following is not None:
             task = following

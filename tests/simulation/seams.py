@@ -1,4 +1,4 @@
-"""Time, chance, clients and limits of the package, replaced while a history runs."""
+"""Replaces the clock, random numbers, clients and limits of the package while a history runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MODULES = [
 
 
 class OneByOne:
-    """Replaces a pool of threads, which the scheduler would not control."""
+    """Replaces ThreadPoolExecutor, whose threads the scheduler could not control: runs the calls one after another."""
 
     def __init__(self, _: int) -> None:
         self.map = map
@@ -44,7 +44,7 @@ class OneByOne:
 
 
 class Seams:
-    """Replaces time, chance, clients and logs of the package by those of the current history; restores them at exit."""
+    """Replaces clock, random numbers, clients and logs of the package by those of a history; restores them at exit."""
 
     def __init__(self) -> None:
         self.world: World | None = None
@@ -67,7 +67,7 @@ class Seams:
         self._set(
             clients, dynamodb=lambda: self._network().clients["dynamodb"], sqs=lambda: self._network().clients["sqs"]
         )
-        # Cached objects are built again, because each history has clients of its own.
+        # Functions lose their caches, because each history has its own clients.
         for module in _MODULES:
             kept = {name: value for name, value in vars(module).items() if hasattr(value, "cache_info")}
             own = {name: value for name, value in kept.items() if value.__module__ == module.__name__}
@@ -97,7 +97,7 @@ class Seams:
             setattr(module, name, value)
 
     def limit(self, plan: History) -> None:
-        """Sets limits of the package to those of a history."""
+        """Sets the limits of the package to those of a history."""
         messages.MAX_ORDERS = plan.max_orders
         messages._COMPRESS_FROM = plan.compress_from
         work_jobs._PAGE_SECONDS = plan.page_seconds

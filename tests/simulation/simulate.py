@@ -1,11 +1,11 @@
-"""Runs histories: the real handlers' code, ledger and processing, over the store, with faults at every call.
+"""Runs histories: the code of handlers, ledger and processing runs over the store, with faults at every call.
 
-One history: each client sends its requests in a task of its own (`functions.py`). Messages of the queues go to workers,
-reordered, repeated and cut into batches by chance; so do the changes of the ledger to the functions that follow them.
-Each call to DynamoDB or SQS takes some virtual time, so tasks interleave at every call, and each call may meet a fault
-(`network.py`). When all is sent, the faults end, the queues and the stream drain, dead letters are sent again, and the
-tables (`snapshot.py`) are compared with the auditor's books (`ending.py`). After each write, LTV and counts of all
-people that it touched are compared with the sums over their orders (`invariants.py`).
+In a history, each request is sent in a task of its own (`functions.py`). Messages of the queues are delivered to
+workers in random batches, reordered and repeated; so are the changes of the ledger to KeepBook. Each call to DynamoDB
+or SQS takes some virtual time, so tasks interleave at every call, and each call may meet a fault (`network.py`). After
+the last request the faults end, the queues and the stream drain, dead letters are replayed, and the tables
+(`snapshot.py`, `ending.py`) are compared with the auditor's books. After each write, the LTV and counts of all people
+that it changed are compared with the sums over their orders (`invariants.py`).
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ from tests.simulation.seams import Seams
 from tests.simulation.world import World
 from tillbook.records import messages
 
-_WATCHES = 36  # one in 15 minutes: longer than it takes until a job without progress is failed
+# One message every 15 minutes. Together they last longer than the time after which a job without progress fails.
+_WATCHES = 36
 _JOBS = ("rebuild", "purge", "erase")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`faults`: what went wrong. `fired`: the faults that struck; `without`: those that were left out."""
+    """`faults` describes what is wrong. `fired`: the faults that were injected; `without`: those that were left out."""
 
     plan: History
     faults: list[str]
@@ -46,7 +47,7 @@ class Failure:
 
 
 class Run:
-    """One history. `without`: faults (by place) that are left out, for the search of a shorter failure."""
+    """One history. `without`: places of faults that are not injected, to search for a shorter failure."""
 
     def __init__(self, seams: Seams, plan: History, without: frozenset[str] = frozenset()) -> None:
         self.plan = plan
@@ -57,14 +58,14 @@ class Run:
         seams.limit(plan)
 
     def run(self) -> list[str]:
-        """Runs the history. Describes what went wrong; empty if all is right."""
+        """Runs the history. Describes what is wrong in the end; empty if nothing is."""
         plan, world, ending = self.plan, self.world, self.ending
         try:
             for step in plan.steps:
                 task = Task(f"step {step.id}", lambda step=step: self.functions.client(step))  # type: ignore[misc]
                 task.random = Random(plan.seed * 1_000_003 + step.id)
                 world.scheduler.at(step.at, task)
-            # Faults end when everything had its time to go wrong.
+            # The faults end long after the last request, when retries have met them too.
             last = max(step.at for step in plan.steps)
             world.scheduler.at(last + 2000, self._end_faults)
             if any(step.kind in _JOBS for step in plan.steps):
@@ -92,11 +93,11 @@ class Run:
         )
 
 
-# ------------------------------------------------------------------ one of many
+# ----------------------------------------------------------------- failures
 
 
 def simulate(seed: int, seams: Seams) -> Failure | None:
-    """One history. Its failure is not shortened yet."""
+    """Runs the history of a seed. Returns its failure, not shortened; None if nothing is wrong."""
     plan = history(seed)
     run = Run(seams, plan)
     faults = run.run()
@@ -104,7 +105,7 @@ def simulate(seed: int, seams: Seams) -> Failure | None:
 
 
 def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
-    """The shortest failure found: as few steps, orders in batches and faults as still fail (in whatever way)."""
+    """Removes steps, orders of batches and faults as long as the history still fails, in the same or another way."""
     best, left = failure, tries
 
     def attempt(plan: History, without: frozenset[str]) -> bool:
@@ -146,7 +147,7 @@ def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
 
 
 def trace(failure: Failure, seams: Seams) -> list[str]:
-    """Every call of it, in their order."""
+    """Runs a failure again. Returns a description of each of its calls, in order."""
     run = Run(seams, failure.plan, failure.without)
     run.network.trace = []
     run.run()

@@ -1,4 +1,4 @@
-"""The tables at the end of a history, in the auditor's terms."""
+"""Converts the tables at the end of a history to the auditor's records (facts.py)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tillbook.rules.addresses import match_key
 from tillbook.rules.order import OrderState
 from tillbook.rules.packing import unpack
 
-# ----------------------------------------------------------------- the store, read
+# ---------------------------------------------------------------------- tables
 
 _SOURCES, _ZERO = {"o": V1, "s": V3}, {"N": "0"}
 
@@ -30,10 +30,10 @@ _SOURCES, _ZERO = {"o": V1, "s": V3}, {"N": "0"}
 def read(
     dynamodb: DynamoDB, written: dict[Key, list[Version]], named: dict[Person, str], late: set[Key], marks: list[Mark]
 ) -> Seen:
-    """Reads the tables in the auditor's terms.
+    """Reads the tables into the auditor's records.
 
-    `written`: v1 versions by scope and order key. `named`: the people whose traces are looked for. `late`: keys of
-    items that may have been written after their caller had stopped waiting.
+    `written`: v1 versions by scope and order key. `named`: people with their internal ids, whose traces are searched.
+    `late`: keys of items that may have been written after their caller had stopped waiting.
     """
     cuts: dict[tuple[str, str], str] = {}
     generations: dict[tuple[str, str], int] = {}
@@ -51,7 +51,7 @@ def read(
         if body:
             account, generation = scope.split("/")[0], int(scope.split("/o")[1])
             seen.versions[account, _order_id_of(body), generation] = of_order
-    people: dict[tuple[str, str], Person] = {}  # by account and our own id
+    people: dict[tuple[str, str], Person] = {}  # by account and internal id
     names: dict[tuple[str, str], str] = {}  # order ids by scope and order key
     for (pk, sk), item in items.items():
         account, letter, kind = _place(pk)
@@ -88,7 +88,7 @@ def _read_timelines(
         if "timeline" in item:
             person = people.get((account, item["timeline"]["S"].rpartition("/")[2]))
             if person is None:
-                seen.faults.append(f"a timeline of nobody: {item['timeline']}")
+                seen.faults.append(f"the timeline {item['timeline']} belongs to no person")
                 continue
             stamp, order = item["stamp"]["S"], (_scope(pk), sk.partition("!")[0])
             seen.books.timelines.setdefault(person, []).append(
@@ -102,7 +102,7 @@ def _read_timelines(
 
 
 def _place(pk: str) -> tuple[str, str, str]:
-    """Account, letter of the source, kind of item."""
+    """Account, source letter and kind of item of a partition key."""
     account, scope, kind, *_ = pk.split("/")
     return account, scope[0], kind
 
@@ -124,7 +124,7 @@ def _read_cards(dynamodb: DynamoDB, seen: Seen, current: dict[tuple[str, str], s
 
 def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], str], late: set[Key]) -> None:
     outcomes: dict[tuple[str, str, str], set[str]] = {}
-    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # those that are there a second time, with their order
+    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # statuses and keys of the copies that are stored by order
     for (pk, sk), item in dynamodb.tables[RECORDS].items.items():
         parts = pk.split("/")
         if parts[1] in ("t", "x"):
@@ -138,11 +138,11 @@ def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], s
     seen.statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
     for at, (status, key) in second.items():
         if status not in outcomes.get(at, ()) and (at in outcomes or key not in late):
-            seen.faults.append(f"{at} is {status} with its order, and {outcomes.get(at)} by itself")
+            seen.faults.append(f"{at} is {status} in the outcomes of its order, but {outcomes.get(at)} in its own")
     for at, kinds in outcomes.items():
-        # The outcome of a repeated v1 submission is best effort: its answer does not depend on it.
+        # The outcome of a repeated v1 submission is best effort: its answer does not depend on the outcome.
         if "applied" not in kinds and at not in second and at[1] == V3:
-            seen.faults.append(f"{at} is {kinds}, and not found with its order")
+            seen.faults.append(f"{at} is {kinds}, but is not in the outcomes of its order")
 
 
 @lru_cache(maxsize=4096)
@@ -151,9 +151,9 @@ def _order_id_of(body: bytes) -> str:
 
 
 def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[str]]:
-    """The keys of items that contain a person's own id or the hash of their address, in bodies also.
+    """Keys of the items, by person, that contain the internal id or the hash of the address, in bodies also.
 
-    Marks, which contain the id for 30 days so that queued events are dropped, are left out.
+    Marks are left out: they contain the id for 30 days, so that queued events are dropped.
     """
     texts: list[tuple[str, Key]] = []
     for name in (LEDGER, RECORDS, BOOK):
@@ -192,7 +192,7 @@ def _read_head(
     names[_scope(pk), sk] = head["order_id"]
     owner = people.get((account, head["person"])) if head.get("person") else None
     if head.get("person") and owner is None:
-        seen.faults.append(f"order {head['order_id']} is of nobody known")
+        seen.faults.append(f"order {head['order_id']} belongs to a person without an item")
     if letter == "o":
         customer = _CUSTOMERS.get(head.get("customer_key", "//").split("/")[2], "?")
         seen.books.orders[account, V1, "", head["order_id"]] = Order(
@@ -209,7 +209,7 @@ def _read_head(
 
 
 def _addresses(head: dict[str, Any]) -> tuple[str, str]:
-    """First lines of the addresses that the index keys find. An address that is both is indexed once."""
+    """First lines of both addresses, by their index keys. An address that is both has only a shipping key."""
     keys = (head.get(name, "//").split("/")[2] for name in ("shipping_key", "billing_key"))
     shipping, billing = (_LINES.get(key, "?") for key in keys)
     if head["records"] == 2 and not billing:

@@ -1,7 +1,7 @@
-"""DynamoDB in memory: deterministic, in one thread, for exactly the calls that the code makes.
+"""DynamoDB in memory: deterministic, for one thread, with the calls that the code makes.
 
-Calls and answers are those of botocore's client. An argument, an expression or a type that is not known here raises
-Unknown. `test_store.py` compares this with real engines, call by call.
+Calls and answers have the form of botocore's client. An unknown argument, expression or type raises Unknown.
+`test_store.py` compares the store with real engines, call by call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _Exceptions:
 
 @dataclass
 class Index:
-    """A secondary index, KEYS_ONLY: entries are (its sort key or empty, pk, sk) by its hash key, in order."""
+    """A KEYS_ONLY secondary index: sorted entries (sort key of the index or empty, pk, sk) by its partition key."""
 
     hash: str
     range: str = ""
@@ -58,7 +58,7 @@ class Index:
 
 @dataclass
 class Table:
-    """Items by key, and their sort keys by partition, in order."""
+    """Items by key, and the sorted sort keys of each partition."""
 
     name: str
     indexes: dict[str, Index] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class Table:
 
 @dataclass
 class Write:
-    """One write of a transaction, computed but not made."""
+    """One write that is computed, but not made yet. `item` None deletes."""
 
     table: Table
     key: Key
@@ -122,8 +122,8 @@ class Write:
 class DynamoDB:
     """`watch` is called after each write (table name, key, old item, new item), `committed` after each call that wrote.
 
-    `lagging` says whether a read that did not ask for consistency finds an item as it was before its latest write,
-    which is no longer than LAG_SECONDS ago by `clock`.
+    `lagging` decides whether an eventually consistent read misses the latest write of an item. It is asked only within
+    LAG_SECONDS of that write, by `clock`.
     """
 
     exceptions = _Exceptions
@@ -136,7 +136,7 @@ class DynamoDB:
         self.lagging: Callable[[], bool] = lambda: False
 
     def add_table(self, name: str, **indexes: tuple[str, ...]) -> Table:
-        """`indexes` by name: hash key, and sort key if it has one."""
+        """Adds a table. `indexes` by name: partition key, and sort key if there is one."""
         made = {index: Index(names[0], names[1] if len(names) > 1 else "") for index, names in indexes.items()}
         table = self.tables[name] = Table(name, made, clock=self.clock)
         return table
@@ -219,7 +219,7 @@ class DynamoDB:
         return answer
 
     def cut(self, answer: dict[str, Any], arguments: dict[str, Any], count: int) -> dict[str, Any]:
-        """The answer of `query` if its page ends after `count` items (pages end after 1 MB)."""
+        """Shortens an answer of `query` to `count` items, as if the page had reached the limit of 1 MB there."""
         items = answer["Items"][:count]
         index = self._table(arguments).indexes.get(arguments.get("IndexName", ""))
         names = ("pk", "sk", *(index.names if index else ()))
@@ -276,7 +276,7 @@ class DynamoDB:
         raise cancelled(outcome)
 
     def transaction(self, actions: list[dict[str, Any]]) -> list[Write] | list[dict[str, Any]]:
-        """The writes of the transaction, not made yet; or, if a condition fails, its cancellation reasons."""
+        """Returns the writes of the transaction, not made yet, or the cancellation reasons if a condition fails."""
         operation = "TransactWriteItems"
         if not 1 <= len(actions) <= MAX_TRANSACTION:
             raise validation_error(operation, "Member must have length less than or equal to 100")
@@ -309,7 +309,7 @@ class DynamoDB:
         return {}
 
     def _work_out(self, operation: str, kind: str, arguments: dict[str, Any]) -> tuple[Write, dict[str, Any]]:
-        """The write, and its cancellation reason. Raises Refused for an update that does not fit the stored item."""
+        """Computes the write and its cancellation reason. Raises Refused if an update does not fit the stored item."""
         if not arguments.keys() <= _ARGUMENTS[kind]:
             raise Unknown(f"arguments {set(arguments) - _ARGUMENTS[kind]}")
         table = self.tables[arguments["TableName"]]
@@ -371,7 +371,7 @@ class DynamoDB:
 
 
 def _entries(table: Table, index: Index | None, wanted: KeyCondition, values: Values) -> list[tuple[str, ...]]:
-    """Entries of one partition, in order: of an index (its sort key, pk, sk), of a table (sk,)."""
+    """Sorted entries of one partition: (sort key, pk, sk) of an index, or (sk,) of a table."""
     partition = values[wanted.hash_value]["S"]
     if index:
         return [e for e in index.entries.get(partition, []) if wanted.holds(e[0], values)]
@@ -386,7 +386,7 @@ def _entries(table: Table, index: Index | None, wanted: KeyCondition, values: Va
 
 
 def _mark(after: Item, index: Index | None, names: tuple[str, ...], partition: str) -> tuple[str, ...]:
-    """The entry of an ExclusiveStartKey."""
+    """The entry that an ExclusiveStartKey names, in the form of `_entries`."""
     if set(after) != {"pk", "sk", *names} or after[names[0]]["S"] != partition:
         raise validation_error("Query", "The provided starting key is invalid")
     if index:
@@ -408,7 +408,7 @@ _numbers: dict[str, dict[str, str]] = {}
 
 
 def _number(operation: str, text: str) -> dict[str, str]:
-    """The canonical form, cached: numbers of items are mostly the same few."""
+    """The canonical form of a number, cached because items have few different ones."""
     known = _numbers.get(text)
     if known is None:
         try:

@@ -1,4 +1,4 @@
-"""The auditor's own rules, on cases small enough to be worked out by hand. The first are the published example."""
+"""Checks the auditor on cases small enough to compute by hand. The first ones are the published example."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _books(
         ([("placed", {"grand_total": "19.989999999999998"})], "19.99"),
     ],
 )
-def test_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
+def test_events_of_one_order_add_up_to_its_ltv(events: list[tuple[str, dict[str, Any]]], ltv: str) -> None:
     books, faults = _books(*(_event(n, action, **more) for n, (action, more) in enumerate(events)))
     assert faults == []
     assert books.money == {ANN: {(V3, None): Decimal(ltv)}}
@@ -79,13 +79,13 @@ def test_an_event_is_erased_with_any_of_its_copies(numbers: tuple[int, ...], era
     assert books.money == ({} if erased else {ANN: {(V3, None): Decimal(5)}})
 
 
-def test_an_answered_purge_is_marked_and_no_other_mark_is_there() -> None:
+def test_an_answered_purge_without_a_mark_and_a_mark_without_a_purge_are_faults() -> None:
     marks, purges = _purge(2)
-    assert "was answered, and is not marked" in _books(purges=purges)[1][0]
-    assert "is of nothing that was asked for" in _books(marks=marks)[1][0]
+    assert "was answered without a valid mark" in _books(purges=purges)[1][0]
+    assert "belongs to no purge and no erasure" in _books(marks=marks)[1][0]
 
 
-def test_a_late_older_event_sets_nothing_back() -> None:
+def test_an_older_event_that_arrives_late_keeps_the_newer_total_and_person() -> None:
     books, _ = _books(
         _event(1, "paid", grand_total=50, occurred_at="2026-01-02"),
         _event(2, "placed", grand_total=100, occurred_at="2026-01-01", person_id="p"),
@@ -104,12 +104,12 @@ def test_copies_count_once_at_their_earliest_receipt() -> None:
 
 
 @pytest.mark.parametrize("statuses", [{}, {"r1": "duplicate", "r2": "duplicate"}, {"r2": "none"}, {"r2": "failed"}])
-def test_one_copy_is_applied_and_the_others_are_duplicates(statuses: dict[str, str]) -> None:
+def test_statuses_other_than_one_applied_and_the_rest_duplicate_are_faults(statuses: dict[str, str]) -> None:
     _, faults = _books(*[_event(n, "placed", occurred_at="2026-01-01") for n in (1, 2)], statuses=statuses)
     assert faults
 
 
-def test_under_a_key_the_applied_content_counts() -> None:
+def test_of_two_contents_under_an_idempotency_key_the_applied_one_counts() -> None:
     events = [_event(n, "placed", grand_total=n, key="k") for n in (1, 2)]
     books, faults = _books(*events, statuses={"r1": "failed"})
     assert faults == []
@@ -138,7 +138,7 @@ def _v1(
     return expected([], calls, seen)
 
 
-def test_v1_submit_edit_and_a_repeat_of_the_submission() -> None:
+def test_a_v1_submission_with_an_edit_and_a_repeat_has_no_faults() -> None:
     calls = [_call(1, "submitted", 201), _call(2, "edited", 200, {"total": 7}, total="7.0"), _call(3, "submitted", 201)]
     books, faults = _v1(calls, [("submitted", 1), ("edited", 2)], {"r3": "duplicate"})
     assert faults == []
@@ -146,7 +146,7 @@ def test_v1_submit_edit_and_a_repeat_of_the_submission() -> None:
     assert [entry.name for entry in books.timelines[ANN]] == ["Submitted an order", "Edited an order"]
 
 
-def test_v1_delete_takes_all_away() -> None:
+def test_a_deleted_v1_order_leaves_no_money() -> None:
     books, faults = _v1(
         [_call(1, "submitted", 201), _call(2, "deleted", 200, {}), _call(3, "deleted", 404, {})],
         [("submitted", 1), ("deleted", 2)],
@@ -158,21 +158,23 @@ def test_v1_delete_takes_all_away() -> None:
 @pytest.mark.parametrize(
     ("calls", "versions"),
     [
-        ([_call(1, "submitted", 201)], []),  # answered, and not there
-        ([_call(1, "submitted", 409)], [("submitted", 1)]),  # there, and denied
-        ([_call(1, "submitted", 201, total="11.0")], [("submitted", 1)]),  # another order in the answer
-        ([_call(1, "submitted", 201), _call(2, "deleted", 404, {})], [("submitted", 1)]),  # it was there
-        ([_call(1, "edited", 200, {"total": 7})], [("edited", 1)]),  # there was nothing to edit
+        ([_call(1, "submitted", 201)], []),  # answered with success, but not stored
+        ([_call(1, "submitted", 409)], [("submitted", 1)]),  # stored, but answered with a conflict
+        ([_call(1, "submitted", 201, total="11.0")], [("submitted", 1)]),  # the answer has another total
+        ([_call(1, "submitted", 201), _call(2, "deleted", 404, {})], [("submitted", 1)]),  # a 404, but it existed
+        ([_call(1, "edited", 200, {"total": 7})], [("edited", 1)]),  # an edit without an order
         ([_call(1, "submitted", 201), _call(2, "submitted", 201, {"order_id": "o", "order_date": "2026-01-01",
-          "customer_email": "ann@shop.example", "total": 11})], [("submitted", 1)]),  # other content
-        ([_call(1, "submitted", None)], [("submitted", 1), ("submitted", 1)]),  # made twice
+          "customer_email": "ann@shop.example", "total": 11})], [("submitted", 1)]),  # another content
+        ([_call(1, "submitted", None)], [("submitted", 1), ("submitted", 1)]),  # written twice
     ],
 )  # fmt: skip
-def test_v1_answers_that_no_order_of_changes_explains(calls: list[Call], versions: list[tuple[str, int]]) -> None:
+def test_v1_answers_that_no_sequence_of_versions_explains_are_faults(
+    calls: list[Call], versions: list[tuple[str, int]]
+) -> None:
     assert _v1(calls, versions)[1]
 
 
-def test_an_unanswered_v1_request_may_have_been_made_or_not() -> None:
+def test_an_unanswered_v1_request_may_have_been_written_or_not() -> None:
     call = _call(1, "submitted", None)
     assert _v1([call], [])[1] == []
     assert _v1([call], [("submitted", 1)])[1] == []

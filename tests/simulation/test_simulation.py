@@ -1,4 +1,4 @@
-"""A slice of the simulation; all of it by `make simulate HISTORIES=100000`."""
+"""Runs a few histories of the simulation; `make simulate HISTORIES=100000` runs many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = int(os.environ.get("SEED", "1"))
 
 
 @pytest.mark.slow
-def test_histories_with_faults_end_as_the_auditor_says() -> None:
+def test_histories_with_faults_end_as_the_auditor_computes() -> None:
     failures = run(SEED, HISTORIES, workers=os.cpu_count() or 1, quiet=True)
     with Seams() as seams:
         assert not failures, "\n\n".join(str(shortened(failure, seams)) for failure in failures[:3])
@@ -34,7 +34,7 @@ def test_the_command_runs_histories_in_two_processes() -> None:
     assert "all as they must be" in ran.stdout
 
 
-def test_histories_are_long_enough_and_use_all_there_is() -> None:
+def test_histories_have_enough_events_and_every_kind_of_request() -> None:
     kinds: set[str] = set()
     texts = ""
     for seed in range(200):
@@ -58,7 +58,7 @@ def test_histories_are_long_enough_and_use_all_there_is() -> None:
         assert f'"action":"{action}"' in texts
 
 
-def test_a_seed_is_the_same_history_every_time() -> None:
+def test_a_seed_always_gives_the_same_history() -> None:
     def calls() -> list[str]:
         with Seams() as seams:
             made = Run(seams, history(5))
@@ -69,7 +69,7 @@ def test_a_seed_is_the_same_history_every_time() -> None:
     assert calls() == calls()
 
 
-def test_a_failure_is_found_shortened_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_found_shortened_and_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     original = writes._put_event
 
     def without_condition(table: str, change: Any, write: Any) -> dict[str, Any]:
@@ -83,6 +83,6 @@ def test_a_failure_is_found_shortened_and_shown(monkeypatch: pytest.MonkeyPatch)
         short = shortened(failure, seams)
         assert len(short.plan.steps) <= len(failure.plan.steps) / 2
         assert f"seed {failure.plan.seed}" in str(short)
-        assert "events, and has" in str(short)
+        assert "events, but has" in str(short)
         assert any("transact_write_items" in call for call in trace(short, seams))
     assert isinstance(short, Failure)

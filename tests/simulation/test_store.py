@@ -1,4 +1,4 @@
-"""The simulation's store, call by call against a real engine: MiniStack, and the one that DYNAMODB_ENDPOINT names."""
+"""Compares the store, call by call, with a real engine: the one that DYNAMODB_ENDPOINT names, else MiniStack."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_the_store_has_the_indexes_of_the_template() -> None:
     assert all(index["Projection"] == {"ProjectionType": "KEYS_ONLY"} for index in properties["GlobalSecondaryIndexes"])
 
 
-# ------------------------------------------------------------- any calls at all
+# ---------------------------------------------------------------- random calls
 
 
 def _retargeted(arguments: Any, name: str) -> Any:
-    """The calls for the engine's table, whose name is its own."""
+    """The arguments with the name of the engine's table in place of LEDGER."""
     if isinstance(arguments, dict):
         return {(name if k == LEDGER else k): _retargeted(v, name) for k, v in arguments.items()}
     if isinstance(arguments, list):
@@ -74,7 +74,7 @@ def _outcome(call: Any, arguments: dict[str, Any], name: str) -> Any:
 
 
 def _numbers_by_value(value: Any) -> Any:
-    """MiniStack gives numbers back as they were sent, DynamoDB in one form."""
+    """The value with canonical numbers: MiniStack returns numbers as they were sent, DynamoDB in canonical form."""
     if isinstance(value, dict):
         if set(value) == {"N"}:
             return {"N": number(value["N"])}
@@ -84,14 +84,14 @@ def _numbers_by_value(value: Any) -> Any:
     return value
 
 
-def test_any_calls_are_answered_as_by_a_real_engine(real: Engine, store: DynamoDB) -> None:
+def test_random_calls_are_answered_as_by_a_real_engine(real: Engine, store: DynamoDB) -> None:
     calls = RandomCalls(int(os.environ.get("SEED", "1")))
     for count in range(OPERATIONS):
         operation, arguments = calls.next()
         theirs = _outcome(getattr(real.client, operation), _retargeted(arguments, real.table), real.table)
         ours = _outcome(getattr(store, operation), arguments, LEDGER)
         if operation == "query" and arguments.get("IndexName") and isinstance(ours, dict):
-            # Entries that share their index key come in no order that anybody promises.
+            # DynamoDB does not define the order of entries that share their index key.
             theirs, ours = _unordered(theirs), _unordered(ours)
         assert ours == theirs, f"call {count}: {operation} {arguments}"
         while (
@@ -103,7 +103,7 @@ def test_any_calls_are_answered_as_by_a_real_engine(real: Engine, store: DynamoD
             arguments = arguments | {"ExclusiveStartKey": ours["LastEvaluatedKey"]}
             theirs = _outcome(real.client.query, _retargeted(arguments, real.table), real.table)
             ours = _outcome(store.query, arguments, LEDGER)
-            assert ours == theirs, f"call {count}, another page: {arguments}"
+            assert ours == theirs, f"call {count}, next page: {arguments}"
 
 
 def _unordered(answer: Any) -> Any:
@@ -115,7 +115,7 @@ def _unordered(answer: Any) -> Any:
     return (cut, places) if cut else (cut, places, items)
 
 
-# ------------------------------------------------------------------- one by one
+# ---------------------------------------------------------------- single calls
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ _ITEM_KEY = {"pk": {"S": "a/o/1"}, "sk": {"S": "x~"}}
 def test_a_reserved_word_needs_a_placeholder(
     store: DynamoDB, word: str, operation: str, expressions: dict[str, str]
 ) -> None:
-    """AWS refuses these words; MiniStack takes some, so they are not compared with it."""
+    """AWS refuses these words. MiniStack accepts some of them, so it is not compared here."""
 
     def call(name: str, names: dict[str, Any]) -> Any:
         arguments: dict[str, Any] = {kind: text.format(name) for kind, text in expressions.items()}
@@ -212,7 +212,7 @@ def test_a_reserved_word_needs_a_placeholder(
         call("#word", {"ExpressionAttributeNames": {"#word": word}})
 
 
-def test_a_reserved_word_in_a_transaction_refuses_all_of_it(store: DynamoDB) -> None:
+def test_a_transaction_with_a_reserved_word_is_refused_as_a_whole(store: DynamoDB) -> None:
     put: dict[str, Any] = {"TableName": LEDGER, "Item": _ITEM_KEY}
     delete = {
         "TableName": LEDGER,
@@ -225,26 +225,26 @@ def test_a_reserved_word_in_a_transaction_refuses_all_of_it(store: DynamoDB) -> 
     assert not store.tables[LEDGER].items
 
 
-def test_the_list_of_reserved_words_is_the_published_one() -> None:
+def test_the_list_of_reserved_words_is_complete() -> None:
     assert len(RESERVED) == 573
     assert {"ABORT", "AT", "COUNTER", "DO", "NAME", "SOURCE", "STATUS", "TO", "TTL", "ZONE"} <= RESERVED
     assert not {"PK", "SK", "W", "ID", "M", "N", "CUT"} & RESERVED
 
 
-def test_one_item_twice_in_a_transaction_is_refused(real: Engine, store: DynamoDB) -> None:
+def test_a_transaction_that_writes_an_item_twice_is_refused(real: Engine, store: DynamoDB) -> None:
     put = {"Put": {"TableName": LEDGER, "Item": {"pk": {"S": "a"}, "sk": {"S": "b"}}}}
     assert _outcome(store.transact_write_items, {"TransactItems": [put, put]}, LEDGER)[0] == "ValidationException"
     arguments = _retargeted({"TransactItems": [put, put]}, real.table)
     assert _outcome(real.client.transact_write_items, arguments, real.table)[0] == "ValidationException"
 
 
-def test_numbers_come_back_in_one_form() -> None:
+def test_numbers_are_returned_in_canonical_form() -> None:
     assert [number(text) for text in ("1.50", "-0", "1e3", "0.0001", "100", "0E-5", "-7.0")] == [
         "1.5", "0", "1000", "0.0001", "100", "0", "-7",
     ]  # fmt: skip
 
 
-def test_a_read_that_is_not_consistent_may_find_what_was_before(store: DynamoDB) -> None:
+def test_an_eventually_consistent_read_may_miss_the_latest_write(store: DynamoDB) -> None:
     key = {"pk": {"S": "a"}, "sk": {"S": "b"}}
     store.put_item(TableName=LEDGER, Item=key | {"w": {"S": "1"}})
     store.put_item(TableName=LEDGER, Item=key | {"w": {"S": "2"}})
@@ -263,7 +263,7 @@ class _Clock:
         return self.now
 
 
-def test_a_message_waits_for_its_delay_and_is_visible_again_after_the_time_out() -> None:
+def test_a_message_is_visible_after_its_delay_and_again_after_the_visibility_timeout() -> None:
     clock = _Clock()
     queue = SQS(clock, url="q", visibility_seconds=30)
     queue.send_message(QueueUrl="q", MessageBody="m", DelaySeconds=2)
@@ -295,6 +295,6 @@ def test_a_message_received_too_often_is_a_dead_letter_that_can_be_redriven() ->
 
 
 @pytest.mark.parametrize("body", ["", "\x00", "\ufffe", "x" * (1024 * 1024 + 1)])
-def test_calls_that_sqs_refuses_are_refused(body: str) -> None:
+def test_a_message_body_that_sqs_refuses_is_refused(body: str) -> None:
     with pytest.raises(ClientError):
         SQS(_Clock(), url="q").send_message(QueueUrl="q", MessageBody=body)

@@ -1,4 +1,4 @@
-"""Amounts, times and e-mail addresses by the rules of the documents; shares no code with the package."""
+"""Parses amounts, times and e-mail addresses by the documented rules. Shares no code with the package."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
 from typing import Any
-
-# --------------------------------------------------------------------- helpers
 
 
 def amount(value: Any) -> Decimal | None:

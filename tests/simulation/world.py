@@ -1,4 +1,4 @@
-"""The state of one history: virtual time, chance, tables, queues, and what is observed of each write."""
+"""The state of one history: virtual time, random numbers, tables, queues, and records of its writes."""
 
 from __future__ import annotations
 
@@ -32,14 +32,15 @@ _EPOCH = 1_767_225_600  # 2026-01-01T00:00:00Z
 
 
 class World:
-    """The state of one history: virtual time, chance, tables, queues and the stream, and what is observed of writes.
+    """The state of one history.
 
     Attributes:
-        fired: the faults that occurred, in words.
+        fired: descriptions of the faults that occurred.
         versions: v1 versions by scope and order key.
-        named: everybody who was known once: our own id of them.
-        late: keys of items that a single put may have written after its caller had stopped waiting.
-        jobs: as they were started, by account and job id.
+        named: internal ids of all people that were ever in the ledger.
+        late: keys of items that a put may have written after its caller had stopped waiting.
+        marks: marks of purges and erasures, in the order of their writes.
+        jobs: the jobs in their first state, by account and job id.
         ledger_changed: called after each write to the ledger.
     """
 
@@ -83,14 +84,14 @@ class World:
             records.put((item["pk"], "a"), raw(item))
         records.before.clear()
 
-    # ------------------------------------------------------- time and chance
+    # ----------------------------------------------- time and random numbers
 
     @property
     def wall(self) -> float:
         return _EPOCH + self.scheduler.now
 
     def current_random(self) -> Random:
-        """The random numbers of the current task, which other tasks do not affect; between tasks, the world's."""
+        """The random numbers of the current task, which no other task uses; between tasks, those of the world."""
         task = self.scheduler.current
         return self.random if task is None or task.random is None else task.random
 
@@ -101,12 +102,12 @@ class World:
         self.scheduler.pause(seconds)
 
     def receipt(self) -> str:
-        """A time of receipt, at least a microsecond after the one before."""
+        """A new time of receipt, at least a microsecond after the previous one."""
         self._latest_receipt = max(self._latest_receipt + 1, int(self.scheduler.now * 1e6))
         return times.shift("20260101000000000000", microseconds=self._latest_receipt)
 
     def alone(self, name: str, work: Callable[[], None]) -> None:
-        """Runs `work` as a task when no other task is left, and all tasks that follow from it."""
+        """Runs `work` as a task, and all tasks that it starts. Call it when no other task is left."""
         task = Task(name, work, Random(self.plan.seed))
         self.scheduler.at(self.scheduler.now + 10, task)
         self.scheduler.run()
@@ -128,7 +129,7 @@ class World:
         self.invariants.watch(name, key, old, new)
 
     def _watch_ledger(self, key: Key, old: Item | None, new: Item | None) -> None:
-        """Notes everybody who becomes known, and the versions of v1 orders, with the time at which they are emptied."""
+        """Records new people, and the versions of v1 orders with the times at which they are emptied."""
         account, scope, kind, *_ = key[0].split("/")
         name, (order, _, number) = f"{account}/{scope}", key[1].partition("!")
         if kind == "p" and new is not None and "kind" in new:
@@ -148,7 +149,7 @@ class World:
                 int(number),
                 new["body"]["B"],
             )
-            # The version is written in one transaction with the head, and may be observed before it.
+            # A transaction writes the version with its head, and this function may get the version first.
             versions.append(made)
         elif kind == "e" and "stamp" not in new and old is not None and "stamp" in old:
             version = next(v for v in versions if v.request_id == new["request"]["S"])

@@ -1,7 +1,7 @@
-"""Bounds: what every read and every page of a job costs, whatever an order, a person or an account holds.
+"""The bounded cost of every read and every page of a job, however large an order, a person or an account is.
 
     python -m tests.size --orders 100000
 
-Prints calls and read and write units of each on a store in memory that has a person with many orders, orders at their
-bound, and as many orders as asked for; units are computed from the bytes of items, as DynamoDB counts them.
+Prints calls, read units and write units of each, on a store in memory with `--orders` orders, many of them of one
+person, and orders of the largest size. Units are computed from the bytes of items, as DynamoDB counts them.
 """

@@ -1,7 +1,7 @@
 """python -m tests.size.live: sends 10,000 events of one order to the local stack, then a backlog, and purges them.
 
-Prints how many events were applied, how long reads take, and how long an order of another account waits meanwhile, and
-checks that the purge ends and the other account's requests are applied. The exit code is 1 if a check fails.
+Prints how many events were applied, how long reads take, and how long an order of another account waits. Checks that
+the purge ends and that the requests of the other account are applied. Exit code 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Checks:
 
     def __call__(self, claim: str, holds: bool) -> None:
         self.failed += not holds
-        print(f"{'ok' if holds else 'NOT SO':7} {claim}", flush=True)
+        print(f"{'ok' if holds else 'FAILED':7} {claim}", flush=True)
 
 
 def _event(shop: Shop, order_id: str, number: int, **more: Any) -> dict[str, Any]:

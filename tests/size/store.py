@@ -1,4 +1,4 @@
-"""A large account in memory, and a client that counts calls and units, each of which takes some virtual time."""
+"""A large account in memory, and a client that counts calls, units and the virtual time of the calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _BEGIN = times.stamp(times.to_datetime("20240101000000000000"))
 
 @dataclass
 class Meter:
-    """A client of DynamoDB. `seconds` is the virtual time that its calls took."""
+    """A client of the store that counts calls and units. `seconds`: the virtual time of its calls."""
 
     store: DynamoDB
     call_seconds: float = 0.0
@@ -65,7 +65,7 @@ class Meter:
         return metered
 
     def _read(self, operation: str, arguments: dict[str, Any]) -> int:
-        """Counts what a read is billed: whole items, also of a projection. Returns how many pages DynamoDB makes."""
+        """Counts the units of a read, which are of whole items even with a projection. Returns the number of pages."""
         if operation not in ("query", "get_item", "batch_get_item"):
             return 1
         whole = {k: v for k, v in arguments.items() if k not in ("ProjectionExpression", "ExpressionAttributeNames")}
@@ -105,11 +105,13 @@ def _shared(value: Any) -> Any:
 
 
 def _raw(item: Item) -> Any:
-    """The item as aws/items.py makes it, with values shared among a million items."""
+    """The item as aws/items.py converts it. Equal values are shared, to save memory with a million items."""
     return {name: raw_value(value) if name == "sk" else _shared(value) for name, value in item.items()}
 
 
 class Fill:
+    """Fills the tables with the items of one account."""
+
     def __init__(self) -> None:
         self.store = DynamoDB()
         self.store.add_table(LEDGER, **INDEXES)
@@ -130,7 +132,7 @@ class Fill:
         self._put(item | {"USD": Decimal(10 * orders), "#USD": Decimal(orders)})
 
     def orders(self, count: int, people: list[Person], prefix: str) -> Iterator[int]:
-        """Orders of one event each; yields how many there are."""
+        """Adds orders of one event each. Yields the number of orders so far."""
         for number in range(count):
             self.order(f"{prefix}{number}", people[number % len(people)], number, 1)
             yield number + 1

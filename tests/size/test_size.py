@@ -1,12 +1,12 @@
-"""Reads and pages of jobs have bounds that do not grow with the account; 1,000,000 orders by the command."""
+"""Bounds of reads and pages of jobs, which do not grow with the account. The command measures larger accounts."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.size.looks import Cost, fill, pages, reads
+from tests.size.measure import Cost, fill, pages, reads
 
-# DynamoDB reads at most 1 MB a query, 128 units consistently; some answers need several of these.
+# A query reads at most 1 MB, which is 128 units if it is eventually consistent; some answers need several queries.
 MOST_CALLS, MOST_READS = 2_100, 1_100
 
 
@@ -16,7 +16,7 @@ def costs(request: pytest.FixtureRequest) -> list[Cost]:
     return [*reads(made), *pages(made, 0.01)]
 
 
-def test_every_read_and_page_is_bounded(costs: list[Cost]) -> None:
+def test_every_read_and_every_page_has_a_bounded_cost(costs: list[Cost]) -> None:
     assert len(costs) == 18
     reads_only = costs[:14]
     assert [c.name for c in reads_only if c.calls > MOST_CALLS or c.reads > MOST_READS or c.writes] == []

@@ -1,4 +1,4 @@
-"""Every read of the API, and a page of every job, against a large account."""
+"""Measures every read of the API, and a page of every job, on a large account."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tillbook.work import jobs as work_jobs
 from tillbook.work import processing
 from tillbook.work.jobs import Page
 
-EVENTS = MOST_BYTES_OF_ORDER // LEAST_BYTES_OF_EVENT  # of an order at its bound
+EVENTS = MOST_BYTES_OF_ORDER // LEAST_BYTES_OF_EVENT  # the most events that an order can have
 _MOST = {"limit": "200"}
 _PERSON = "/v3/{account_id}/people/{id_or_email}"
 _ORDER = "/v3/{account_id}/orders/{provider}/{order_id}"
@@ -36,7 +36,7 @@ _ORDER = "/v3/{account_id}/orders/{provider}/{order_id}"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one look, or of one page: calls, units, and what it did."""
+    """The cost of one read, or of one page of a job: calls and units. `did`: the progress of the page."""
 
     name: str
     calls: int
@@ -46,6 +46,7 @@ class Cost:
 
 
 def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
+    """Makes the account: one person with many orders, and two orders of the largest size."""
     made = Fill()
     made.account()
     made.person(MANY, of_one_person)
@@ -62,7 +63,7 @@ def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fi
 
 
 def _packed(length: int) -> bytes:
-    """A body that is so long as it is stored."""
+    """A body that has about `length` bytes when it is packed."""
     from random import Random
 
     from tillbook.rules.packing import pack
@@ -87,7 +88,7 @@ def _on(meter: Meter) -> Iterator[None]:
 
 
 def reads(made: Fill) -> list[Cost]:
-    """`limit` is the largest."""
+    """Measures each read. Lists have the largest `limit`."""
     asked: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
         ("a person with many orders", f"GET {_PERSON}", {"id_or_email": MANY.value}, {}, None),
         ("… their activity", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
@@ -125,7 +126,7 @@ def _answer(route: str, path: dict[str, str], query: dict[str, str], body: Any) 
 
 
 def pages(made: Fill, call_seconds: float) -> list[Cost]:
-    """A page of each kind of job. Each call takes so many seconds. The purge is last, because it deletes."""
+    """Measures a page of each kind of job; a call takes `call_seconds`. The purge is last, because it deletes."""
     source: Source = "shopper_activity"
     meter = Meter(made.store, call_seconds)
     with _on(meter):
@@ -161,7 +162,7 @@ def _page(meter: Meter, name: str, worker: work_jobs.Worker, job: Job) -> Cost:
     until = float(work_jobs._PAGE_SECONDS)
     page = Page(ACCOUNT, "job", job, 0, "", lambda: meter.seconds < until, 50.0)
     progress = worker.page(page)
-    did = f"{progress.done} done in {meter.seconds:.1f} s of calls" + ("" if progress.ended else ", to be gone on with")
+    did = f"{progress.done} done in {meter.seconds:.1f} s of calls" + ("" if progress.ended else ", to be continued")
     return Cost(name, meter.calls, meter.reads, meter.writes, did)
 
 
