@@ -1,7 +1,7 @@
-"""A restore in steps. Each step can be repeated: it finds what is done already, and does nothing twice.
+"""Restores a stack in steps. Each step can be repeated, and skips work that is already done.
 
-The earlier templates and names are kept beside the stack's code in S3, so that anybody can continue from any machine.
-docs/how-to/restore.md has the reasons for this procedure.
+The stack's template and the names of its tables are stored beside its code in S3, so that anybody can continue from any
+machine. docs/how-to/restore.md has the reasons for this procedure.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _MADE = {LEDGER: "restore the ledger to", RECORDS: "restore the records to"}
 class Plan:
     """The plan of a restore.
 
-    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are those of `new`
-    that exist already, and are used as they are. `bucket` has the stack's code.
+    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are logical ids of
+    those in `new` that exist already, and are not restored. `bucket` is the S3 bucket with the stack's code.
     """
 
     stack: str
@@ -107,7 +107,7 @@ def _stored(aws: Aws, plan: Plan, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `title` describes it. `before`: it is only done while the stack uses its old tables."""
+    """One step. `before`: the step is skipped once the stack uses its new tables."""
 
     title: str
     run: Callable[[], None]
@@ -246,7 +246,7 @@ class Restoration:
         )
         return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
-    # -------------------------------------------------------------- what is in them
+    # ----------------------------------------------------------- the tables' contents
 
     def carry_over(self) -> None:
         self.say(self._contents.carry_over(self.plan.old[RECORDS]))
