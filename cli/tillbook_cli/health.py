@@ -25,7 +25,7 @@ from .connection import CLOCK_CODES, Aws
 PROBLEM, ADVICE, UNCHECKED = "problem", "advice", "unchecked"
 
 SERVICES = ("apigatewayv2", "cloudwatch", "dynamodb", "lambda", "scheduler", "sns", "sqs", "ssm", "xray")
-CLOCK_SECONDS = 60  # AWS refuses requests that are 5 minutes off
+CLOCK_SECONDS = 60  # AWS refuses requests that are 5 minutes off, so the warning is earlier
 NEVER_USED_DAYS, NOT_USED_DAYS = 30, 90
 _MOST_LISTED = 100
 _UNSEEN = "CloudFormation does not see changes made outside of it:"

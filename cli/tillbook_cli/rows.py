@@ -28,7 +28,7 @@ from tillbook.rules.json_text import loads
 MAX_LINE_BYTES = 1024 * 1024  # the API accepts orders of 256 KiB
 _BROKEN = (OSError, EOFError, zlib.error)
 _DELIMITERS = ",;\t|"
-_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, which is no header
+_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line of Excel, which is not the header
 _CHUNK = 1024 * 1024
 
 csv.field_size_limit(MAX_LINE_BYTES)

@@ -114,7 +114,7 @@ class Sender:
             return self._batch(unit.events)
         refused: list[tuple[int, FieldError]] = []
         for line, body in unit.events:
-            answer = self._taken("/v1/order", body)
+            answer = self._post("/v1/order", body)
             if answer.status in (400, 409, 413):
                 refused.append((line, FieldError("", "", f"refused by the API: {refusal(answer)}")))
             elif answer.status != 201:
@@ -125,7 +125,7 @@ class Sender:
         if not events:
             return Sent(0, [])
         body = b'{"orders":[' + b",".join(body for _, body in events) + b"]}"
-        answer = self._taken(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
+        answer = self._post(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
         if answer.status == 202:
             if len(self.api.part(answer.json(), "request_ids", list)) != len(events):
                 raise self.api.not_tillbook()
@@ -143,7 +143,7 @@ class Sender:
         rest = self._batch([event for event in events if event[0] not in bad])
         return Sent(rest.events, refused + rest.refused)
 
-    def _taken(self, path: str, body: bytes) -> Answer:
+    def _post(self, path: str, body: bytes) -> Answer:
         """Repeats a POST until its answer is not temporary. Raises Stopped; Unreachable after PATIENCE_SECONDS."""
         began, tries = time.monotonic(), 0
         while True:
