@@ -1,4 +1,4 @@
-"""`python -m cli`: runs the tillbook command from a checkout; only its dependencies must be installed."""
+"""`python -m cli`: runs the tillbook command from a checkout, where only its dependencies are installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts that answers of the API have in common."""
+"""Conversion between answers of the API, for comparison."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ _READ_ONLY = ("name", "country")
 
 
 def as_submitted(read: dict[str, Any]) -> dict[str, Any]:
-    """A v1 order from `GET /v1/order/:order_id` in the shape that answers a submission: its addresses without name and
-    country, each of which must be there."""
+    """Converts an order of `GET /v1/order/:order_id` to the shape that answers a submission: addresses without name and
+    country. An address that lacks one of the two is left unchanged, so that a comparison fails."""
     addresses = {
         kind: {part: value for part, value in read[kind].items() if part not in _READ_ONLY}
         for kind in ("shipping_address", "billing_address")

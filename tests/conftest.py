@@ -1,4 +1,4 @@
-"""The local stack, once for all tests that need it; and which tests run in one process, where there are several."""
+"""Starts the local stack once for all tests that need it, and assigns tests to processes if there are several."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from hypothesis import HealthCheck, settings
 from local.seed import seed
 from local.stack import PARAMETERS, ROOT, Stack
 
-# A busy machine may need a second for an example that takes a millisecond: how long one takes is not under test.
+# A busy machine may need a second for an example that takes a millisecond. The time of an example is not under test.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
-# Powertools reads the stack's name when it is imported.
+# Powertools reads the name of the service when it is imported.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tillbook")
 SETTLE_SECONDS = "15"
-# Folders that share the session's local stack. A folder alone stays together too: tests/handlers compares at its end
-# the rights that all of its tests were seen to use.
+# Folders whose tests share one local stack, and so run in one process. Each other folder also runs in one process:
+# tests/handlers compares, after its last test, the permissions that all of its tests used.
 _ON_THE_STACK = frozenset(
     {"audience_run", "cli", "clients", "deploy", "docs", "end_to_end", "events", "import_run", "load"}
 )
 
 
 def pytest_collection_finish() -> None:
-    """Modules and tests stay to the end: looking through them for garbage took a fifth of the time."""
+    """Excludes modules and tests from garbage collection, which would otherwise take a fifth of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
@@ -36,7 +36,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Drops the output of passed tests: a thousand of them would hold a gigabyte to the end."""
+    """Deletes the output of passed tests, which would otherwise hold a gigabyte of memory for a thousand tests."""
     report = yield
     if report.passed:
         report.sections.clear()
@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFolder(LoadScopeScheduling):
-        """xdist's own groups (--dist loadgroup) are not seen by pytest 9."""
+        """Runs the tests of a folder in one process. xdist's own groups (--dist loadgroup) fail with pytest 9."""
 
         def _split_scope(self, nodeid: str) -> str:
             folder = nodeid.partition("::")[0].split("/")[1]
@@ -61,7 +61,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The stack of template.yaml on the embedded AWS, with account 1234567 and its keys: see local.seed.
 
-    The job of a purge or an erasure waits less than the template allows. That is safe where no function runs for long.
+    The job of a purge or an erasure waits SETTLE_SECONDS, less than the template allows. That is safe, since no
+    function runs longer here.
     """
     template = tmp_path_factory.mktemp("template") / "template.yaml"
     text = (ROOT / "template.yaml").read_text()
@@ -69,5 +70,5 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     template.write_text(text.replace("MinValue: 90\n", f"MinValue: {SETTLE_SECONDS}\n"))
     with Stack(template=template, root=ROOT, parameters=PARAMETERS | {"SettleSeconds": SETTLE_SECONDS}) as running:
         seed(running)
-        running.throttle(None)  # tests ask for unknown routes faster than anybody may
+        running.throttle(None)  # tests call unknown routes more often than the limit allows
         yield running

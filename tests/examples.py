@@ -1,4 +1,4 @@
-"""The events of events/, in the order in which one makes sense after the other, and how each is answered."""
+"""The events of events/ in an order in which they can be sent one after the other, with the expected answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from local.stack import ROOT
 
 EVENTS = ROOT / "events"
 
-# The status of an answer; for the queue's function the messages that it leaves to be delivered again, for the audit the
-# people with drift.
+# The status of each answer. For functions of queues and streams, the number of messages or records to be delivered
+# again; for the audit, the number of people with drift.
 ANSWERS: dict[str, int] = {
     "submit_order/order": 201,
     "submit_order/small": 201,
@@ -87,7 +87,7 @@ def event(name: str) -> dict[str, Any]:
 
 
 def outcome(answer: dict[str, Any]) -> int:
-    """The text of ANSWERS for an answer."""
+    """The number for an answer, to be compared with ANSWERS."""
     if "batchItemFailures" in answer:
         return len(answer["batchItemFailures"])
     if "drift" in answer:

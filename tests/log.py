@@ -1,4 +1,4 @@
-"""Writes the functions' log to the current sys.stdout; their handler would keep the first one."""
+"""Writes the functions' log to the current sys.stdout, where the logger's handler keeps the first one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The ledger's stream behind the filter of KeepBook's trigger, as template.yaml has it.
+"""A model of the ledger's stream, as KeepBook receives it through the filter of its trigger in template.yaml.
 
 Each change that passes is delivered at least once: in any order, late, repeatedly, in batches of any size. A batch is
-acknowledged up to the record that KeepBook names, or not at all.
+acknowledged up to the first record that KeepBook reports as failed, or completely.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 def change(number: int, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Record:
-    """An item that was inserted, modified or removed, as a stream has it."""
+    """The record of a stream for an item that was inserted, modified or removed."""
     images = {name: _json(image) for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
     kind = "REMOVE" if new is None else "INSERT" if old is None else "MODIFY"
     numbered = {"SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 0.0}
@@ -29,7 +29,7 @@ def change(number: int, old: Mapping[str, Any] | None, new: Mapping[str, Any] | 
 
 
 def _json(image: Mapping[str, Any]) -> dict[str, Any]:
-    """The image as Lambda hands it to a function: bytes are in base64."""
+    """The image as Lambda passes it to a function: bytes are in base64."""
     return {n: {"B": b64encode(value["B"]).decode()} if "B" in value else value for n, value in image.items()}
 
 
@@ -38,7 +38,7 @@ def passes(record: Record) -> bool:
 
 
 def _matches(pattern: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-    """Whether a record matches, as far as the template needs it: texts, and `exists`. Raises TypeError for others."""
+    """Whether a record matches a pattern of texts and `exists`. Raises TypeError for other kinds of patterns."""
     return all(
         _matches(wanted, record.get(name) or {})
         if isinstance(wanted, dict)
@@ -56,6 +56,8 @@ def _allows(wanted: Any, record: Mapping[str, Any], name: str) -> bool:
 
 
 class Stream:
+    """The stream of one table. `records` are the changes that passed the filter."""
+
     def __init__(self, random: Random) -> None:
         self.random = random
         self.records: list[Record] = []
@@ -71,7 +73,7 @@ class Stream:
         return [record for record in self.records if _number(record) not in self._kept]
 
     def batch(self) -> list[Record]:
-        """Some records so far, mostly of the latest; a change may occur twice in it, and in any order."""
+        """One to 8 of the records so far, mostly the latest, in any order. A record may occur twice."""
         random = self.random
         if random.random() < 0.6:
             found = self.records[-random.randrange(1, 9) :]
@@ -80,7 +82,7 @@ class Stream:
         return random.sample(found, len(found)) if random.random() < 0.4 else found
 
     def keep(self, keeper: Any, batch: list[Record], seconds: float) -> None:
-        """A batch for a keeper whose function may run for so many seconds."""
+        """Passes a batch to a keeper that may run for `seconds`, and notes the records that it acknowledges."""
         answer = keeper.run(batch, seconds)
         numbers = [_number(record) for record in batch]
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

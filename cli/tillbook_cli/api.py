@@ -25,8 +25,8 @@ from .output import REFUSED, UNREACHABLE, fail
 _READ_SECONDS = 40.0  # API Gateway answers within 30 s
 _PAGE = 200
 _KEY = re.compile(r"[\x21-\x7e]+")  # the characters that a header may contain
-TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # another try may succeed
-_PAUSES = (0.5, 1.0, 2.0, 4.0)  # between the tries of a GET
+TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses after which a retry may succeed
+_PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the tries of a request that only reads
 _LONGEST_PAUSE = 30.0
 
 
@@ -82,7 +82,7 @@ class Api:
         return self.call("GET", path, **query)
 
     def call(self, method: str, path: str, payload: Any = None, **query: str | int | None) -> Any:
-        """The answer's JSON. Raises Refused, Unreachable."""
+        """Sends a request, and returns the JSON of the answer. Raises Refused, Unreachable."""
         answer = self.request(method, path, payload, **query)
         found = answer.json()
         if found is None:
@@ -90,7 +90,7 @@ class Api:
         return found
 
     def part(self, found: Any, name: str, kind: type) -> Any:
-        """A part of an answer. Raises Refused if it is missing: something else answers at that URL."""
+        """The part `name` of an answer. Raises Refused if it is no `kind`: then another service answers at the URL."""
         part = found.get(name) if isinstance(found, dict) else None
         if not isinstance(part, kind):
             raise self.not_tillbook()
@@ -109,7 +109,7 @@ class Api:
         return self._accepted(answer)
 
     def match(self, audience: str, question: dict[str, Any]) -> list[Any]:
-        """The results of a match. It writes nothing, so it is retried as a GET is. Raises Refused, Unreachable."""
+        """The results of a match. A match writes nothing, so it is retried like a GET. Raises Refused, Unreachable."""
         path = f"/v1/audience/{segment(audience)}/match"
         answer = self._accepted(self._read(path, "POST", dumps(question).encode()))
         results: list[Any] = self.part(answer.json(), "results", list)
@@ -122,7 +122,7 @@ class Api:
         return answer
 
     def _read(self, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
-        """The first answer that is not temporary. Raises Unreachable."""
+        """Repeats a request until its answer is not temporary. Raises Unreachable after the last try."""
         for pause in (*_PAUSES, None):
             wait = 0.0
             try:
@@ -160,7 +160,7 @@ def segment(text: str) -> str:
 
 
 def retry_after(text: str | None) -> float:
-    """The seconds in either form of a Retry-After header; 0 for any other text."""
+    """The seconds to wait by a Retry-After header, which has a number or a date; 0 for any other text."""
     if not text:
         return 0.0
     if text.strip().isascii() and text.strip().isdecimal():
@@ -172,7 +172,7 @@ def retry_after(text: str | None) -> float:
 
 
 def refusal(answer: Answer) -> str:
-    """The message of an error answer, in the form of either API."""
+    """The message of an error answer of either API, or of the gateway."""
     if answer.status in (401, 403):
         return "The key is unknown, revoked, of another account, or its role does not allow this."
     found = answer.json()
@@ -236,7 +236,7 @@ def over_https(command: Command) -> Command:
     return call
 
 
-class reported:  # noqa: N801 - reads as a function
+class reported:  # noqa: N801 - used like a function
     """Ends the command with a message and an exit code if the API refuses or does not answer."""
 
     def __init__(self, as_json: bool) -> None:

@@ -35,7 +35,10 @@ _COLUMNS = (
 
 @dataclass
 class Matcher:
-    """Reads the orders of people. `cut` has the people with more orders within the dates than are listed."""
+    """Reads the orders of people between `first` and `last` through the match API.
+
+    `cut` collects the people, as JSON, with more than `_ORDERS_OF_ONE` orders; only the newest of these are read.
+    """
 
     api: Api
     audiences: list[str]
@@ -44,18 +47,19 @@ class Matcher:
     cut: set[str] = field(default_factory=set)
 
     def orders(self, people: Sequence[dict[str, Json]]) -> list[list[Order]]:
+        """The orders of each person."""
         found: list[dict[tuple[str, str, str], Order]] = [{} for _ in people]
         for audience in self.audiences:
-            for own, entries in zip(found, self._asked(audience, people), strict=True):
+            for own, entries in zip(found, self._matched(audience, people), strict=True):
                 own |= {order.key: order for order in map(Order.of, entries)}
         return [list(own.values()) for own in found]
 
-    def _asked(self, audience: str, people: Sequence[dict[str, Json]]) -> list[list[Any]]:
-        """The orders of people. An answer has a limited number of orders; people beyond it are asked for again."""
+    def _matched(self, audience: str, people: Sequence[dict[str, Json]]) -> list[list[Any]]:
+        """The orders of each person as JSON. People whose orders did not fit into the answer are requested again."""
         question: dict[str, Any] = {
             "people": people, "orders": True, "from": self.first.isoformat(), "limit": _ORDERS_OF_ONE,
         }  # fmt: skip
-        if self.last < datetime.now(UTC).date():  # otherwise there are no later orders, and the match is cheaper
+        if self.last < datetime.now(UTC).date():  # a later "to" excludes nothing, and a match without it is cheaper
             question["to"] = self.last.isoformat()
         results = self.api.match(audience, question)
         cut = [number for number, result in enumerate(results) if self.api.part(result, "more", bool)]
@@ -66,7 +70,7 @@ class Matcher:
         half = max(len(cut) // 2, 1)
         for part in (cut[:half], cut[half:]):
             if part:
-                for number, own in zip(part, self._asked(audience, [people[n] for n in part]), strict=True):
+                for number, own in zip(part, self._matched(audience, [people[n] for n in part]), strict=True):
                     entries[number] = own
         return entries
 
@@ -89,7 +93,7 @@ def _pairs(_context: Any, _option: Any, given: tuple[str, ...]) -> dict[str, str
 )
 @click.option("--matches", "matches_file", default="", help="Write each order of each piece to this CSV.")
 @click.option("--column", "columns", multiple=True, callback=_pairs, help='A field\'s column, as cost="Unit price".')
-@click.option("--campaign", default="", help="Campaign of rows that name none.  [the file's name]")
+@click.option("--campaign", default="", help="Campaign of rows without one.  [the file's name]")
 @click.option("--cost", help="Cost of each piece, if no column has it.")
 @click.option("--currency", help="Currency of the costs.  [the account's]")
 @click.option("--date-format", default="", help="us, eu or a format as %m/%d/%Y. ISO 8601 is always read.")
@@ -139,7 +143,7 @@ def attribute_mailing(
     campaigns = campaigns_of(pieces, found)
     if matches_file:
         with written(matches_file) as out:
-            out.write(csv_of(_COLUMNS, map(_match, found), numbers=("total", "refunds", "net", "days")).encode())
+            out.write(csv_of(_COLUMNS, map(_match_row, found), numbers=("total", "refunds", "net", "days")).encode())
     if matcher.cut:
         click.echo(
             f"{len(matcher.cut):,} people have more than {_ORDERS_OF_ONE} orders within these dates; only the newest "
@@ -150,7 +154,7 @@ def attribute_mailing(
 
 
 def _read(mailings: Mailings, campaign: str, skip_bad: bool, quiet: bool) -> list[Piece]:
-    """The pieces in a file. Raises Refused with the rows that cannot be read."""
+    """The pieces in a file. Raises Refused, which lists the rows that cannot be read, unless `skip_bad` is given."""
     pieces: list[Piece] = []
     faults: list[Fault] = []
     size = mailings.source.bytes
@@ -175,7 +179,7 @@ def _read(mailings: Mailings, campaign: str, skip_bad: bool, quiet: bool) -> lis
 
 
 def _orders_of(matcher: Matcher, pieces: Sequence[Piece], quiet: bool) -> list[list[Order]]:
-    """The orders of each piece's person. Each person is asked for once, however often they were mailed."""
+    """The orders of each piece's person. Each person is requested once, however often they were mailed."""
     places: dict[str, int] = {}
     people: list[dict[str, Json]] = []
     of_piece: list[int] = []
@@ -186,7 +190,7 @@ def _orders_of(matcher: Matcher, pieces: Sequence[Piece], quiet: bool) -> list[l
             people.append(piece.person)
         of_piece.append(places[key])
     found: list[list[Order]] = []
-    with ThreadPoolExecutor(_THREADS) as pool, Progress("people asked for", len(people), quiet=quiet) as bar:
+    with ThreadPoolExecutor(_THREADS) as pool, Progress("people looked up", len(people), quiet=quiet) as bar:
         for orders in pool.map(matcher.orders, _parts(people)):
             found += orders
             bar.add(len(orders))
@@ -198,7 +202,7 @@ def _parts(people: list[dict[str, Json]]) -> Iterator[list[dict[str, Json]]]:
         yield people[begin : begin + _PEOPLE_AT_ONCE]
 
 
-def _match(match: Match) -> dict[str, Any]:
+def _match_row(match: Match) -> dict[str, Any]:
     piece, order, counts = match
     source, provider, order_id = order.key
     return {

@@ -1,4 +1,4 @@
-"""Attribution of orders to mailings: last touch within a window, and the lift over a holdout group. Pure."""
+"""Pure functions that attribute orders to mailings by last touch, and compute the lift over a holdout group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Key = tuple[str, str, str]  # source, provider, order_id
 
 
 class Order(NamedTuple):
-    """An order as a match lists it. `net` is the total less refunds, in currency units."""
+    """An order as the match API lists it. Amounts are in currency units; `net` is the total less refunds."""
 
     key: Key
     public_id: str
@@ -46,9 +46,9 @@ class Order(NamedTuple):
 
 
 class Match(NamedTuple):
-    """An order of a person on the list, within the window after a mailing.
+    """An order that the person of a piece placed within the window after its mailing.
 
-    `counts`: the order is attributed to this piece, since it is the last that was mailed before the order.
+    `counts`: whether the order is attributed to this piece, the last that was mailed to the person before the order.
     """
 
     piece: Piece
@@ -99,7 +99,7 @@ def wilson(successes: int, trials: int, confidence: float = CONFIDENCE) -> tuple
 
 @dataclass
 class Campaign:
-    """Sums over the pieces of a campaign. `ordered`: lines of pieces to which an order is attributed."""
+    """Sums over the pieces of a campaign. `ordered`: the lines of pieces to which an order is attributed."""
 
     name: str
     first: date = date.max
@@ -113,7 +113,7 @@ class Campaign:
     revenue: dict[str, Decimal] = field(default_factory=dict)
     refunds: dict[str, Decimal] = field(default_factory=dict)
     ordered: set[int] = field(default_factory=set)
-    # Lines of pieces with any order in the window, for the lift: both groups are counted in the same way.
+    # Lines of pieces with any order in the window, by `held_out`. The lift is computed from these for both groups.
     touched: dict[bool, set[int]] = field(default_factory=lambda: {False: set(), True: set()})
 
     @property
@@ -123,7 +123,7 @@ class Campaign:
         return Lift(self.mailed, len(self.touched[False]), self.held_out, len(self.touched[True]))
 
     def shown(self, currency: str) -> dict[str, Any]:
-        """The campaign as JSON. `currency` is that of the costs. Shares have 4 decimals."""
+        """The campaign as JSON. `currency` is the currency of the costs. Shares have 4 decimals."""
         revenue = self.revenue.get(currency, ZERO)
         cost = self.cost if self.has_cost else None
         return {
@@ -132,16 +132,16 @@ class Campaign:
             "response_rate": _share(len(self.ordered), self.mailed), "new_buyers": self.new_buyers,
             "revenue": _amounts(self.revenue), "refunds": _amounts(self.refunds),
             "cost": None if cost is None else amount_text(cost),
-            "cost_per_order": amount_text(_by(cost, self.orders)) if cost is not None and self.orders else None,
-            "roas": f"{_by(revenue, cost):.2f}" if cost else None, "lift": _lift(self.lift),
+            "cost_per_order": amount_text(_quotient(cost, self.orders)) if cost is not None and self.orders else None,
+            "roas": f"{_quotient(revenue, cost):.2f}" if cost else None, "lift": _lift(self.lift),
         }  # fmt: skip
 
 
 def attribute(pieces: Sequence[Piece], orders_of: Sequence[Sequence[Order]], days: int) -> Iterator[Match]:
-    """The orders of the people on the list, placed on the day of their mailing or up to `days` days later.
+    """Yields each order that was placed on the day of a piece's mailing or up to `days` days later, with that piece.
 
-    An order counts for one piece: the latest that was mailed to its person, and the first in the file if several were
-    mailed on that day. Orders of held-out people count for no piece.
+    `orders_of` has the orders of each piece's person. An order counts for the piece that was mailed last before it; if
+    several were mailed on that day, for the first of them in the file. Orders of held-out people count for no piece.
     """
     window = timedelta(days=days)
     found: list[tuple[int, Order]] = []
@@ -183,7 +183,7 @@ def _amounts(sums: dict[str, Decimal]) -> dict[str, str]:
     return {currency: amount_text(amount) for currency, amount in sorted(sums.items())}
 
 
-def _by(amount: Decimal, number: int | Decimal) -> Decimal:
+def _quotient(amount: Decimal, number: int | Decimal) -> Decimal:
     return EXACT.divide(amount, Decimal(number)).quantize(Decimal("0.01"))
 
 

@@ -17,7 +17,7 @@ PAGE = 200
 
 
 def _csv_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
-    """(page, number of its members). Only the first page has a header row."""
+    """(page as CSV, number of its members). Only the first page has a header row."""
     cursor, first = None, True
     while True:
         answer = api.request("GET", f"/v1/audience/{segment(audience)}", format="csv", limit=PAGE, cursor=cursor)
@@ -29,6 +29,7 @@ def _csv_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
+    """(page as JSON lines, number of its members)."""
     cursor = None
     while True:
         page = api.get(f"/v1/audience/{segment(audience)}", limit=PAGE, cursor=cursor)
@@ -64,7 +65,7 @@ def list_audiences(api: Api) -> None:
 @click.option("--output", default="-", help="A file; standard output if not given.")
 @over_https
 def export(api: Api, audience_id: str, form: str, output: str) -> None:
-    """Write all members of AUDIENCE_ID to a file, page by page, so that its size does not matter.
+    """Write all members of AUDIENCE_ID to a file. Audiences of any size are read page by page.
 
     The file is written as FILE.new, and renamed when it is complete. Standard output may be incomplete: check the exit
     code.

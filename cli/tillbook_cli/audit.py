@@ -24,7 +24,7 @@ from .connection import Connection
 Report = dict[str, Any]
 
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_PLACES = 400  # most places of a sample, with 100 items each
+_PLACES = 400  # a sample reads at most this many places of the table, with 100 items each
 
 
 def chosen(
@@ -32,7 +32,7 @@ def chosen(
 ) -> Iterator[tuple[str, str]]:
     """(account, our own id) of the people to audit: one person, `sample` random people, or everybody.
 
-    Raises NotFound for an unknown person, click.UsageError if an identifier like our own ids has no orders.
+    Raises NotFound for an unknown person, click.UsageError if an identifier that looks like our own id has no orders.
     """
     auditor, of = auditor_of(connection), account.id if account else ""
     if person and account:
@@ -47,9 +47,10 @@ def auditor_of(connection: Connection) -> Auditor:
 
 
 def _own_id(connection: Connection, account: Account, person: str) -> str:
-    """Our own id of a person. It may also be given if the person's item is missing, which is drift if orders exist.
+    """Our own id of the person with an identifier.
 
-    An identifier that looks like our own id may be an id of the shop (an MD5), which is searched first.
+    An identifier that looks like our own id may be an id of the shop (an MD5), which is searched first. If no person is
+    found, it is accepted as our own id if orders have it: the missing item of the person is then reported as drift.
     """
     client, table = connection.dynamodb, connection.ledger_table
     marks = Scopes(client, connection.records_table).read(account.id)

@@ -1,4 +1,4 @@
-"""Checks the orders of a file, in the form in which they will be sent, as the API checks requests."""
+"""Checks the orders of a file by the rules of the API, in the form in which they will be sent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _DATE_HELP = "; --date-format us reads 01/31/2026, eu reads 31/01/2026 and 31.01
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """An error in a row. It does not hold the value, which may be an e-mail address."""
+    """An error in a row, without the wrong value, which may be an e-mail address."""
 
     line: int
     field: str
@@ -48,7 +48,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One order. `bodies` are its events, or the v1 order, as JSON; empty if it is skipped or has `rejects`."""
+    """One order. `bodies`: its events, or the v1 order, as JSON; empty if the order is skipped or has `rejects`."""
 
     line: int
     end: Place
@@ -92,7 +92,7 @@ def checked(
 def _losses(
     entry: Entry, payload: dict[str, Json], api: str, mapping: Mapping | None, no_amounts: bool
 ) -> list[FieldError]:
-    """Faults that the API would accept, although the order would count nothing, or less than it should."""
+    """Errors that the API does not report, although the order would count a wrong amount or nothing."""
     faults: list[FieldError] = []
     if histories.refund_is_lost(entry.record, mapping):
         faults.append(_LOST)
@@ -118,7 +118,7 @@ def _payloads(entry: Entry, api: str, mapping: Mapping | None, provider: str) ->
 
 
 def _faults(payload: dict[str, Json], api: str) -> tuple[list[FieldError], list[str]]:
-    """(errors, notes) that the API would answer."""
+    """(errors, notes) that the API would return for a payload, plus errors by the rules of an import."""
     faults: list[FieldError] = []
     notes: list[str] = []
     try:
@@ -129,7 +129,7 @@ def _faults(payload: dict[str, Json], api: str) -> tuple[list[FieldError], list[
     except Invalid as invalid:
         faults = invalid.errors
     if api == "v3" and payload.get("occurred_at") in (None, ""):
-        # Without it the API could not recognise a repeat, and a second run would count everything twice.
+        # Without occurred_at the API could not recognise a repeat, and a second run would count everything twice.
         faults = [*faults, FieldError("occurred_at", "presence_error", "is required in an import")]
     if api == "v1" and payload.get("action") not in (None, "placed"):
         faults = [*faults, FieldError("action", "format_error", "cannot be sent to v1, which has no events")]
@@ -151,9 +151,9 @@ def _reject(line: int, error: FieldError, mapping: Mapping | None) -> Reject:
 
 @dataclass
 class Rejects:
-    """The file of bad rows, as CSV or JSON lines by its name, which is created for the first bad row.
+    """The file of bad rows: CSV, or JSON lines if its name says so. It is created when the first bad row is added.
 
-    Rows are also counted by reason, up to MOST_REASONS reasons.
+    Rows are also counted by reason, for at most MOST_REASONS reasons.
     """
 
     path: Path
@@ -195,5 +195,6 @@ class Rejects:
             self._file = None
 
     def worst(self, most: int = 5) -> list[dict[str, Any]]:
+        """The most frequent reasons as JSON, with the number of rows of each."""
         counted = sorted(self.reasons.items(), key=lambda entry: -entry[1])[:most]
         return [{"field": name or None, "message": message, "rows": count} for (name, message), count in counted]

@@ -40,14 +40,14 @@ def connect() -> None:
 def create_connection(
     book: Tillbook, account_id: str, platform: str, name: str | None, provider: str, secret_file: IO[str] | None
 ) -> None:
-    """Connect a shop of ACCOUNT_ID. Prints the URL for its webhooks, and the secret if it is generated here."""
+    """Connect a shop of ACCOUNT_ID. Prints the URL for its webhooks, and the secret if Tillbook generates it."""
     book.accounts.get(account_id)
     entered = _entered(platform, secret_file)
     asked = new_connection({"platform": platform, "name": name, "provider": provider or None, "secret": entered})
     made, secret = _connections(book).create(
         account_id, asked.name or platform, platform, asked.provider or "", asked.secret or ""
     )
-    book.show(_connection(book, made) | _new(made, secret), note=("" if entered else _ONCE) + SETUP[platform])
+    book.show(_connection(book, made) | _generated(made, secret), note=("" if entered else _ONCE) + SETUP[platform])
 
 
 @connect.command("list")
@@ -86,7 +86,7 @@ def rotate_secret(
     asked = new_secret(known.platform, {"secret": entered, "overlap_hours": overlap_hours})
     made, secret = _connections(book).rotate(known, asked.secret or "", asked.overlap_hours)
     note = "The new secret applies within a minute." if entered else f"{_ONCE}Enter it in each webhook of the shop."
-    book.show(_connection(book, made) | _new(made, secret), note=note)
+    book.show(_connection(book, made) | _generated(made, secret), note=note)
 
 
 @connect.command("remove")
@@ -105,9 +105,9 @@ def _connections(book: Tillbook) -> Connections:
 
 
 def _entered(platform: str, file: IO[str] | None) -> str:
-    """The secret that the platform shows; empty if it is generated here.
+    """The secret that the platform shows, from a file or a prompt; empty if Tillbook generates the secret.
 
-    It is not an option, since other users of the machine can see command lines.
+    No option takes the secret itself, since other users of the machine can see command lines.
     """
     if PLATFORMS[platform].derived:
         return ""
@@ -126,5 +126,5 @@ def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
     }
 
 
-def _new(made: Connection, secret: str) -> dict[str, Any]:
+def _generated(made: Connection, secret: str) -> dict[str, Any]:
     return {"secret": secret} if PLATFORMS[made.platform].derived else {}

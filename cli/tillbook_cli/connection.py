@@ -14,13 +14,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-# While it runs, `make run` writes the addresses of its AWS and its API to this file.
+# `make run` keeps the URLs of its AWS and its API in this file while it runs.
 LOCAL_FILE = Path(".local", "stack.json")
 # The admin key of the local stack, which exists nowhere else (local/seed.py).
 LOCAL_KEY = "local-admin-key"
 # The error codes with which AWS's services refuse a request whose time is wrong.
 CLOCK_CODES = {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
-# Short, since somebody waits for the command.
+# The timeouts are short, since a person waits for the command.
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
 
@@ -30,7 +30,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """The stack that the options name. `local` takes precedence over the others."""
+    """The stack that the options name. `local` takes precedence over the other options."""
 
     stack_name: str
     profile: str | None = None
@@ -99,7 +99,7 @@ def described(aws: Aws) -> dict[str, Any]:
     try:
         stack: dict[str, Any] = aws.client("cloudformation").describe_stacks(StackName=aws.stack_name)["Stacks"][0]
     except ClientError as error:
-        # CloudFormation answers this for a stack that does not exist.
+        # The error code for a stack that does not exist.
         if _code(error) == "ValidationError":
             hint = "Choose another with --stack-name and --region."
             raise Unreachable(f"There is no stack {aws.stack_name} in {aws.region}. {hint}") from error
@@ -118,7 +118,10 @@ def outputs_of(stack: dict[str, Any]) -> dict[str, str]:
 
 
 def local_stack() -> dict[str, str]:
-    """`endpoint_url` and `stack_name` for AWS; `url` for HTTPS. Raises Unreachable."""
+    """LOCAL_FILE of this folder or a parent: `endpoint_url` and `stack_name` for AWS, `url` for the API.
+
+    Raises Unreachable if no stack runs.
+    """
     here = Path.cwd()
     for folder in (here, *here.parents):
         try:

@@ -1,4 +1,4 @@
-"""Brings restored tables up to date before a stack uses them."""
+"""Brings restored tables up to date: current settings and keys, later purges and erasures, and a new book."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from tillbook.work.jobs import JobRunner
 from tillbook.work.purge import ERASE, PURGE
 from tillbook.work.rebuild import KIND as REBUILD
 
-# Partitions of an account that were set by hand: settings, connections, keys.
+# The letters of an account's partitions that people set by hand: settings, connections, keys.
 _SET_BY_HAND = ("a", "c", "k")
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Each method returns a sentence about its result.
+    """Brings restored tables up to date. Each method returns a sentence about its result.
 
     Attributes:
-        jobs: the queue of jobs. ledger, records: names of the restored tables.
-        id: id of the restore. Jobs are named after it, so that none is started twice.
+        jobs: the queue of jobs.
+        ledger, records: the names of the restored tables.
+        id: the id of the restore. Jobs are named after it, so that none is started twice.
     """
 
     client: Any
@@ -48,7 +49,7 @@ class Contents:
         except ClientError as error:
             if error_code(error) != "ResourceNotFoundException":
                 raise
-            return f"{old} does not exist, so keys are as they were then. Revoke those again that were revoked since."
+            return f"{old} does not exist: keys are those of the restored moment. Revoke again what was revoked since."
         items = [item for account in accounts for item in self._set_by_hand(old, account)]
         for item in items:
             self.client.put_item(TableName=self.records, Item=item)
@@ -73,7 +74,8 @@ class Contents:
     def repeat_removals(self, noted: str, moment: str) -> str:
         """Repeats the removals in the table `noted` that are later than `moment` (a stamp).
 
-        They keep their cuts, so that events received after a cut, which may still be queued, are not removed.
+        A repeated removal keeps its cut, the moment until which events are removed. Events that were received later are
+        kept; they may still be queued.
         """
         sources: dict[str, Source] = {letter: source for source, letter in SOURCE_LETTER.items()}  # type: ignore[misc]
         scopes, repeated = Scopes(self.client, self.records), 0

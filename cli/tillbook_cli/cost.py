@@ -38,7 +38,7 @@ def cost(orders: int, as_json: bool) -> None:
     """Estimate the monthly cost on AWS of a number of orders, in dollars by service.
 
     The estimate uses measured units and list prices without free tiers, for orders like the published example, by
-    intake route. Tracing and custom metrics are additional. docs/cost.md has the details; make cost measures again.
+    intake route. Tracing and custom metrics are additional. docs/cost.md has the details. make cost measures the units.
     """
     costs = of(orders)
     if as_json:

@@ -61,13 +61,14 @@ def erase(api: Api, id_or_email: str, yes: bool, wait: bool) -> None:
     """
     path = f"/v3/{segment(api.account())}/people/{segment(id_or_email)}"
     if not yes:
-        click.echo(_whom(api, path), err=True)
+        click.echo(_description(api, path), err=True)
         if not click.confirm("Erase this person?", err=True):
             raise Refused("Nobody was erased.")
     _show_job(api, api.call("DELETE", path), wait)
 
 
-def _whom(api: Api, path: str) -> str:
+def _description(api: Api, path: str) -> str:
+    """A line about the person to erase."""
     try:
         person = api.get(path)
     except Refused as refused:
@@ -93,7 +94,7 @@ def jobs(api: Api, job_id: str, wait: bool) -> None:
 
 
 def _show_job(api: Api, job: Any, wait: bool, *, fresh: bool = False) -> None:
-    """Shows a job as given; with `fresh` its current state, with `wait` its final state."""
+    """Shows a job as given; with `fresh`, its current state; with `wait`, its final state."""
     path = f"/v1/jobs/{segment(api.part(job, 'job_id', str))}"
     while wait or fresh:
         job, fresh = api.get(path), False

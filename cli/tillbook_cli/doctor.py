@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from .connection import Aws, Target, aws_of, described, outputs_of
-from .health import ADVICE, AFTER, BEFORE, Deployed, Finding, Patient, findings
+from .health import ADVICE, AFTER, BEFORE, Deployed, Environment, Finding, findings
 from .on_a_stack import on_aws
 from .output import FOUND, text
 
@@ -49,10 +49,10 @@ def doctor(target: Target, as_json: bool, before: bool, processing_concurrency: 
     aws = aws_of(target)
     if before:
         planned = {"ProcessingConcurrency": processing_concurrency, "JobsConcurrency": jobs_concurrency}
-        patient = Patient(aws, None, planned)
+        environment = Environment(aws, None, planned)
     else:
-        patient = Patient(aws, _deployed(aws))
-    found = list(findings(patient))
+        environment = Environment(aws, _deployed(aws))
+    found = list(findings(environment))
     checks = list(BEFORE if before else AFTER)
     if as_json:
         click.echo(json.dumps({"checks": checks, "findings": [asdict(finding) for finding in found]}, indent=2))

@@ -99,8 +99,8 @@ def _order(head: Head, account: Account) -> Row:
             "lifetime_value": amount_text(head.contribution),
             "first_occurred_at": times.iso(head.ordered_at),
             "grand_total": amount_text(head.contribution),
-            # Version numbers continue after those of a deleted order with the same id.
             "refund_amount": "0.00",
+            # Version numbers continue after those of a deleted order with the same id.
             "events": head.version - head.born + 1,
         }
     state = head.state
@@ -143,6 +143,7 @@ def export_people(book: Tillbook, account_id: str, form: str, output: str) -> No
 
 
 def _values(person: Row, account: Account) -> Iterator[Row]:
+    """A row for each source and currency of a person."""
     for source, values in person["lifetime_value_by_source"].items():
         for currency, value in values.items():
             yield person | {
@@ -163,13 +164,13 @@ def _write(rows: Iterable[Row], columns: tuple[str, ...], form: str, output: str
 
 
 def _named(row: Row, columns: tuple[str, ...]) -> Row:
-    """A row as JSON: an order has all columns, a person has the published shape."""
+    """A row as JSON: orders have all columns, people have the shape that the API returns."""
     return {name: row.get(name) for name in columns} if "order_id" in row else row
 
 
 def _line(cells: Iterable[Any]) -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)  # Python 3.11 quotes no other line ends
+    csv.writer(out, lineterminator="\r\n").writerow(cells)  # Python 3.11 quotes only line breaks that occur here
     return out.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 
@@ -177,7 +178,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     text = "" if value is None else str(value)
-    # A negative amount is no formula.
+    # A negative amount is not a formula.
     harmless = text.replace(".", "", 1).removeprefix("-").isdigit()
     return f"'{text}" if text.startswith(FORMULA_STARTS) and not harmless else text
 

@@ -1,8 +1,8 @@
 """Problems of a file as a whole, which would make sums wrong although every row is valid.
 
-A check collects them while it reads. `refusals` returns each with its remedy; nothing of the file is sent while there
-are any. Values of the file are not kept, except status words. Repeats are found by hashes, in a database that is moved
-to disk when it grows large.
+A check collects them while it reads the file. `Findings.refusals` returns each with its remedy; if there is any, the
+file is not sent. Of the file's values, only status words are kept. Repeats are found by hashes, in a SQLite database
+which moves to disk when it grows large.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _REFUND = re.compile(
 _NUMBER = re.compile(r"-?\d[\d.]*")
 _CANCELED = re.compile(r"cancel(?!l?able)|storn")
 _STATUS = re.compile(r"status|state$")
-# Status words that mean that an order counts nothing. They are looked for in columns that are not read.
+# Status words of orders that count nothing. A check searches for them in columns that no field reads.
 _ENDED = {word for word, meaning in words_in_common().items() if meaning in ("skip", "unpaid", "refunded")}
 _NOT_FILLED = frozenset({"", "0", "no", "false", "none", "null", "n/a", "-", "not refunded", "n"})
-_MOST = 20  # words, columns and lines of one message
+_MOST = 20  # a message lists at most this many words, columns or lines
 _MOST_WORDS = 1000
-_MOST_CACHED = 1000  # columns whose test is remembered
+_MOST_CACHED = 1000  # the tests of at most this many columns are cached
 
 
 def sounds_like_loss(column: str) -> bool:
@@ -56,7 +56,7 @@ class _Seen:
     """The orders and events read so far, as hashes."""
 
     def __init__(self) -> None:
-        self._table = sqlite3.connect("")  # a temporary file once it is large
+        self._table = sqlite3.connect("")  # SQLite moves it to a temporary file once it is large
         self._table.execute("CREATE TABLE seen (name BLOB PRIMARY KEY, content BLOB, line INTEGER) WITHOUT ROWID")
 
     def add(self, name: str, content: str, line: int) -> tuple[int, bool] | None:
@@ -86,7 +86,7 @@ class Findings:
 
     unknown_words: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)  # status words of records that are not sent
-    losses: dict[str, int] = field(default_factory=dict)  # unread columns with refunds, and the first such line
+    losses: dict[str, int] = field(default_factory=dict)  # the first line with a loss, by unread column
     notes: Counter[str] = field(default_factory=Counter)
     repeats: list[tuple[int, int]] = field(default_factory=list)  # the first repeats, as (line, earlier line)
     repeats_count: int = 0
@@ -110,7 +110,7 @@ class Findings:
                 values = row.values
                 found = ((c, values.get(c)) for c in columns) if self.columns else _paths(values)
                 for column, value in found:
-                    if (says := self._suspect(column)) and column not in self.losses and says(value):
+                    if (is_loss := self._suspect(column)) and column not in self.losses and is_loss(value):
                         self.losses[column] = row.line
             yield row
 
@@ -120,7 +120,7 @@ class Findings:
         return any(row.values.get(column) in ("refunded", "canceled") for column in columns)
 
     def _suspect(self, column: str) -> Callable[[Any], bool] | None:
-        """The test for the values of a suspicious column; None for any other column."""
+        """The test of whether a value of a suspicious column is a loss; None for any other column."""
         if column in self._suspects:
             return self._suspects[column]
         found: Callable[[Any], bool] | None = None
@@ -152,14 +152,14 @@ class Findings:
         self.without_offset += histories.is_naive(record.get("occurred_at"), self.mapping)
 
     def note(self, notes: Iterable[str]) -> None:
-        """Counts the notes that the API would make about a good row. Notes that differ only in numbers are one kind."""
+        """Counts the notes that the API would return for a good row. Notes that differ only in numbers are one kind."""
         for note in notes:
             kind = _NUMBER.sub("…", note)
             if len(self.notes) < _MOST or kind in self.notes:
                 self.notes[kind] += 1
 
     def note_payload(self, line: int, payload: dict[str, Json], is_event: bool) -> None:
-        """Notes the payload that is sent for a good row."""
+        """Counts a good row's payload, adds up its amount, and notes repeats. `line` is the row's line."""
         self.orders += 1
         self.without_currency += not payload.get("currency")
         name = "total" if self.api == "v1" else "grand_total"
@@ -266,7 +266,7 @@ class Findings:
         return found
 
     def sum_line(self) -> str:
-        """The sum of the orders, to be compared with the shop's report; empty for events."""
+        """A text with the sum of the orders, for comparison with the shop's report; empty for events."""
         if not self.amounts:
             return ""
         sums = ", ".join(f"{amount:,.2f} {currency}".strip() for currency, amount in sorted(self.amounts.items()))

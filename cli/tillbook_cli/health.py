@@ -20,12 +20,12 @@ from tillbook.rules import times
 
 from .connection import CLOCK_CODES, Aws
 
-# PROBLEM: orders are, or will be, refused or delayed, or failures are not noticed. ADVICE: may be left as it is.
-# UNCHECKED: a check could not be made.
+# PROBLEM: orders are, or will be, refused or delayed, or failures are not noticed. ADVICE: nothing fails if it is
+# ignored. UNCHECKED: a check could not be made.
 PROBLEM, ADVICE, UNCHECKED = "problem", "advice", "unchecked"
 
 SERVICES = ("apigatewayv2", "cloudwatch", "dynamodb", "lambda", "scheduler", "sns", "sqs", "ssm", "xray")
-CLOCK_SECONDS = 60  # AWS refuses requests that are 5 minutes off
+CLOCK_SECONDS = 60  # AWS refuses requests that are 5 minutes off, so the warning is earlier
 NEVER_USED_DAYS, NOT_USED_DAYS = 30, 90
 _MOST_LISTED = 100
 _UNSEEN = "CloudFormation does not see changes made outside of it:"
@@ -34,6 +34,8 @@ _QUOTA = "aws service-quotas request-service-quota-increase --service-code lambd
 
 @dataclass(frozen=True)
 class Finding:
+    """`what` is wrong, and what to `do`. `level` is PROBLEM, ADVICE or UNCHECKED; `check` is the name of the check."""
+
     level: str
     check: str
     what: str
@@ -42,7 +44,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Deployed:
-    """`resources` are physical ids by logical id; `kinds` their types, as AWS::Lambda::Function."""
+    """A deployed stack. `resources`: physical ids by logical id. `kinds`: their types, as AWS::Lambda::Function."""
 
     parameters: dict[str, str]
     outputs: dict[str, str]
@@ -51,8 +53,11 @@ class Deployed:
 
 
 @dataclass(frozen=True)
-class Patient:
-    """The account and stack to check. Before the first deployment `stack` is None; `planned` has its parameters."""
+class Environment:
+    """The AWS account and the stack to check.
+
+    Before the first deployment `stack` is None, and `planned` has the parameters of the planned deployment.
+    """
 
     aws: Aws
     stack: Deployed | None = None
@@ -60,18 +65,18 @@ class Patient:
 
     @property
     def deployed(self) -> Deployed:
-        assert self.stack  # noqa: S101 - these checks are not in BEFORE
+        assert self.stack  # noqa: S101 - only checks that need a stack use this
         return self.stack
 
 
-Check = Callable[[Patient], Iterator[Finding]]
+Check = Callable[[Environment], Iterator[Finding]]
 
 
-def findings(patient: Patient) -> Iterator[Finding]:
-    """The findings of all checks. A check that AWS does not allow is a finding itself."""
-    for name, check in (AFTER if patient.stack else BEFORE).items():
+def findings(environment: Environment) -> Iterator[Finding]:
+    """The findings of all checks. A check for which AWS refuses a call yields a finding, too."""
+    for name, check in (AFTER if environment.stack else BEFORE).items():
         try:
-            yield from check(patient)
+            yield from check(environment)
         except (BotoCoreError, ClientError) as error:
             yield Finding(
                 UNCHECKED,
@@ -84,10 +89,10 @@ def findings(patient: Patient) -> Iterator[Finding]:
 # ----------------------------------------------------------- before and after
 
 
-def clock(patient: Patient) -> Iterator[Finding]:
+def clock(environment: Environment) -> Iterator[Finding]:
     do = "Set the clock of this machine by network time: timedatectl set-ntp true, or your system's settings."
     try:
-        answer = patient.aws.client("sts").get_caller_identity()
+        answer = environment.aws.client("sts").get_caller_identity()
     except ClientError as error:
         if error.response["Error"]["Code"] not in CLOCK_CODES:
             raise
@@ -100,11 +105,13 @@ def clock(patient: Patient) -> Iterator[Finding]:
     seconds = time.time() - parsedate_to_datetime(theirs).timestamp()
     if abs(seconds) > CLOCK_SECONDS:
         off = f"{abs(seconds):.0f} seconds {'ahead of' if seconds > 0 else 'behind'} AWS"
-        yield Finding(PROBLEM, "clock", f"This machine's clock is {off}, which refuses requests from 300 on.", do)
+        yield Finding(
+            PROBLEM, "clock", f"This machine's clock is {off}. AWS refuses requests that are 300 seconds off.", do
+        )
 
 
-def region(patient: Patient) -> Iterator[Finding]:
-    mine = patient.aws.region
+def region(environment: Environment) -> Iterator[Finding]:
+    mine = environment.aws.region
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
     missing = [
@@ -129,12 +136,12 @@ def region(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def concurrency(patient: Patient) -> Iterator[Finding]:
-    """Processing may use half of the account's concurrency, so that the other half remains for requests."""
-    client = patient.aws.client("lambda")
-    if patient.stack:
+def concurrency(environment: Environment) -> Iterator[Finding]:
+    """Checks that processing uses at most half of the account's concurrency, so that half remains for requests."""
+    client = environment.aws.client("lambda")
+    if environment.stack:
         mappings = client.get_paginator("list_event_source_mappings").paginate(
-            FunctionName=patient.stack.resources["ProcessOrders"]
+            FunctionName=environment.stack.resources["ProcessOrders"]
         )
         found = [mapping for page in mappings for mapping in page["EventSourceMappings"]]
         for mapping in found:
@@ -148,7 +155,7 @@ def concurrency(patient: Patient) -> Iterator[Finding]:
                 )
         limits = [mapping.get("ScalingConfig", {}).get("MaximumConcurrency") for mapping in found]
     else:
-        limits = list(patient.planned.values())
+        limits = list(environment.planned.values())
     limit = client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
     wanted = None if None in limits else sum(limits)
     if wanted is None or wanted > limit // 2:
@@ -167,12 +174,12 @@ def concurrency(patient: Patient) -> Iterator[Finding]:
 # ---------------------------------------------------------------------- after
 
 
-def notices(patient: Patient) -> Iterator[Finding]:
-    topic = patient.deployed.resources["AlarmTopic"]
-    pages = patient.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+def notices(environment: Environment) -> Iterator[Finding]:
+    topic = environment.deployed.resources["AlarmTopic"]
+    pages = environment.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     found = [subscription for page in pages for subscription in page["Subscriptions"]]
     if not found:
-        prod = patient.deployed.parameters.get("Stage") == "prod"
+        prod = environment.deployed.parameters.get("Stage") == "prod"
         yield Finding(
             PROBLEM if prod else ADVICE,
             "notices",
@@ -191,13 +198,13 @@ def notices(patient: Patient) -> Iterator[Finding]:
             )
 
 
-def alarms(patient: Patient) -> Iterator[Finding]:
-    stack = patient.deployed
+def alarms(environment: Environment) -> Iterator[Finding]:
+    stack = environment.deployed
     names = {stack.resources[name]: name for name, kind in stack.kinds.items() if kind == "AWS::CloudWatch::Alarm"}
     pages = (
-        patient.aws.client("cloudwatch")
+        environment.aws.client("cloudwatch")
         .get_paginator("describe_alarms")
-        .paginate(AlarmNamePrefix=f"{patient.aws.stack_name}-", AlarmTypes=["MetricAlarm"])
+        .paginate(AlarmNamePrefix=f"{environment.aws.stack_name}-", AlarmTypes=["MetricAlarm"])
     )
     found = {alarm["AlarmName"]: alarm for page in pages for alarm in page["MetricAlarms"]}
     for physical, name in sorted(names.items()):
@@ -223,8 +230,8 @@ def alarms(patient: Patient) -> Iterator[Finding]:
             yield Finding(PROBLEM, "alarms", f"{name} is ringing.", f"docs/runbook.md says what to do, under {name}.")
 
 
-def dead_letters(patient: Patient) -> Iterator[Finding]:
-    sqs, outputs = patient.aws.client("sqs"), patient.deployed.outputs
+def dead_letters(environment: Environment) -> Iterator[Finding]:
+    sqs, outputs = environment.aws.client("sqs"), environment.deployed.outputs
     for output in ("DeadLettersQueueUrl", "JobsDeadLettersQueueUrl"):
         attribute = "ApproximateNumberOfMessages"
         answer = sqs.get_queue_attributes(QueueUrl=outputs[output], AttributeNames=[attribute])
@@ -235,8 +242,8 @@ def dead_letters(patient: Patient) -> Iterator[Finding]:
                 f"{_count(count, 'message')} in {output.removesuffix('Url')}.",
                 "docs/runbook.md says what to do, under DeadLetterQueueAlarm.",
             )
-    records = DeadLetters(patient.aws.client("dynamodb"), outputs["RecordsTableName"])
-    for account in _accounts(patient):
+    records = DeadLetters(environment.aws.client("dynamodb"), outputs["RecordsTableName"])
+    for account in _accounts(environment):
         if count := len(list(islice(records.ids(account), _MOST_LISTED))):
             least = "at least " if count == _MOST_LISTED else ""
             yield Finding(
@@ -247,9 +254,9 @@ def dead_letters(patient: Patient) -> Iterator[Finding]:
             )
 
 
-def keys(patient: Patient) -> Iterator[Finding]:
-    known = Keys(patient.aws.client("dynamodb"), patient.deployed.outputs["RecordsTableName"])
-    found = {account: [key for key in known.of(account) if not key.revoked] for account in _accounts(patient)}
+def keys(environment: Environment) -> Iterator[Finding]:
+    known = Keys(environment.aws.client("dynamodb"), environment.deployed.outputs["RecordsTableName"])
+    found = {account: [key for key in known.of(account) if not key.revoked] for account in _accounts(environment)}
     if not found:
         yield Finding(PROBLEM, "keys", "There is no account.", "tillbook account create ACCOUNT")
     for account, valid in found.items():
@@ -274,7 +281,7 @@ def keys(patient: Patient) -> Iterator[Finding]:
 
 
 def _unused(key: ApiKey) -> str:
-    """A text about a key that has not been used for long; empty for any other key."""
+    """A text about a key that has not been used for a long time; empty for any other key."""
     today = times.day(times.now())
     if key.used:
         long = today - date.fromisoformat(key.used[:10]) > timedelta(NOT_USED_DAYS)
@@ -283,9 +290,9 @@ def _unused(key: ApiKey) -> str:
     return f"was never used since {key.created[:10]}" if long else ""
 
 
-def layers(patient: Patient) -> Iterator[Finding]:
-    """Every function, and the version behind its alias, must have the stack's one layer, for its own processor."""
-    client, stack = patient.aws.client("lambda"), patient.deployed
+def layers(environment: Environment) -> Iterator[Finding]:
+    """Checks that every function, and the version of its alias, uses the stack's one layer, built for its processor."""
+    client, stack = environment.aws.client("lambda"), environment.deployed
     again = "Build and deploy again: sam build, sam deploy."
     seen: dict[str, list[str]] = {}
     for name, kind in sorted(stack.kinds.items()):
@@ -324,8 +331,8 @@ def layers(patient: Patient) -> Iterator[Finding]:
             yield Finding(PROBLEM, "layers", f"The layer {named} is not for {architecture}.", again)
 
 
-def _accounts(patient: Patient) -> Iterator[str]:
-    return Accounts(patient.aws.client("dynamodb"), patient.deployed.outputs["RecordsTableName"]).ids()
+def _accounts(environment: Environment) -> Iterator[str]:
+    return Accounts(environment.aws.client("dynamodb"), environment.deployed.outputs["RecordsTableName"]).ids()
 
 
 def _count(number: int, noun: str) -> str:

@@ -5,7 +5,7 @@ with the total net of refunds: later webhooks of the same order override it, and
 of the export is known, the record becomes the events of a connector: a `placed` event without amounts, and the order's
 state at that time, which overrides earlier webhooks. A record with an action is an event, and is sent unchanged.
 
-The conversion is frozen: the result is the event's identity, so that another run, even of a later version, counts
+The conversion must not change: its result identifies the event, so that a repeated run, even by a later version, counts
 nothing twice.
 """
 
@@ -26,8 +26,8 @@ from tillbook.rules.json_text import Json
 from .mappings import ADDRESSES, STATE, Mapping, Record
 
 # The fields of a connector's `placed` event. An import sends the same event, so that the two count as one.
-_OF_A_MARKER = ("provider", "order_id", "email", "person_id", "currency", "action", "occurred_at")
-_OF_V1 = ("customer_email_sha256",)
+_OF_PLACED = ("provider", "order_id", "email", "person_id", "currency", "action", "occurred_at")
+_ONLY_V1 = ("customer_email_sha256",)
 _SPACE_BEFORE_OFFSET = re.compile(r"\s+(?=[+-]\d{2}:?\d{2}$|UTC$|Z$)")
 _HAS_CLOCK = re.compile(r"%[HIcXsT]")
 # Refunds in the form of WooCommerce's Import Export Suite: amount:20.00|reason:…|date:…, separated by a semicolon.
@@ -51,9 +51,9 @@ def is_event(record: Record) -> bool:
 
 
 def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
-    """The events of a record; the last has the state. Wrong values are kept, and reported by the model later."""
+    """The events of a record; the last has the order's state. Wrong values are kept, so that the model reports them."""
     event: dict[str, Json] = {"action": "placed"} | {
-        name: value for name, value in record.items() if name not in (*STATE, *_OF_V1, "properties")
+        name: value for name, value in record.items() if name not in (*STATE, *_ONLY_V1, "properties")
     }
     event |= record.get("properties", {})
     event["occurred_at"] = moment(record.get("occurred_at"), mapping)
@@ -70,12 +70,12 @@ def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
     state = event | _left(record, means, "grand_total") | _ends(record, mapping)
     if not mapping.as_of:
         return [state]
-    marker = {name: event[name] for name in _OF_A_MARKER if name in event}
+    marker = {name: event[name] for name in _OF_PLACED if name in event}
     return [marker, state | {"action": "updated", "occurred_at": mapping.as_of}]
 
 
 def _left(record: Record, means: Meaning, name: str) -> dict[str, Json]:
-    """The total net of refunds. A total that cannot be read is kept, and reported by the model later."""
+    """`name` with the total net of refunds. A total that cannot be read is kept, so that the model reports it."""
     given = record.get("grand_total")
     if given is None:
         return {}
@@ -93,7 +93,7 @@ def _ends(record: Record, mapping: Mapping) -> dict[str, Json]:
         if refunded := _refunded(record):
             found = {"gross_total": record.get("grand_total"), "refunded": amount_text(refunded)}
     except AmountError:
-        pass  # the check reports it
+        pass  # refund_is_unreadable reports it
     for name in ("refunded_at", "canceled_at"):
         if name in record:
             found[name] = moment(record[name], mapping)
@@ -150,7 +150,7 @@ def order(record: Record, mapping: Mapping) -> dict[str, Json] | None:
 
 
 def moment(value: Any, mapping: Mapping) -> Any:
-    """The value as ISO 8601 in UTC. A value that cannot be read is kept, and reported by the model later."""
+    """The value as ISO 8601 in UTC. A value that cannot be read is kept, so that the model reports it."""
     found = time_of(value, mapping)
     if found is None:
         return value
@@ -192,7 +192,7 @@ def time_of(value: Any, mapping: Mapping) -> tuple[datetime, bool] | None:
 
 
 def _amount(value: Any) -> Decimal:
-    """Raises AmountError."""
+    """The amount in a value; 0 if it is empty. Raises AmountError."""
     return ZERO if value is None or value == "" else parse_amount(value)[0]
 
 
@@ -208,7 +208,7 @@ def _refunded(record: Record) -> Decimal:
 
 
 def _v3_address(address: Record) -> Record:
-    """v3 has first and last names: of one name the last word is the last name."""
+    """The address for v3, which has first and last names: the last of several words of `name` is the last name."""
     if "name" not in address:
         return address
     first, _, last = str(address["name"]).strip().rpartition(" ")
@@ -223,14 +223,14 @@ def _v3_item(item: Record) -> Record:
 
 def _v1_address(address: Record | None) -> Record | None:
     if not address or not (address.get("address_1") and address.get("postal_code")):
-        return None  # v1 takes whole addresses only
+        return None  # v1 requires both in an address
     name = address.get("name") or f"{address.get('first_name', '')} {address.get('last_name', '')}".strip()
     kept = {n: v for n, v in address.items() if n not in ("name", "first_name", "last_name")}
     return ({"name": name} if name else {}) | kept
 
 
 def _v1_item(item: Record) -> Record:
-    """A line's total is asked for: price times quantity, where the file has none."""
+    """The item for v1, which requires a total: price times quantity if the file has none."""
     found = {
         "identifier": item.get("sku") or item.get("product_id"), "description": item.get("name"),
         "quantity": item.get("quantity"), "price": item.get("price"), "total": item.get("total"),

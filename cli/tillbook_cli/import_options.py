@@ -64,14 +64,15 @@ def chosen_mapping(given: Given, source: Source) -> Mapping | None:
     for option in ("statuses", "currency", "group_by", "date_format", "time_zone", "as_of", "save_mapping"):
         if getattr(given, option):
             name = {"statuses": "status"}.get(option, option).replace("_", "-")
-            raise click.UsageError(
-                f"--{name} needs a mapping or --column: JSON lines without one are sent as they are."
-            )
+            raise click.UsageError(f"--{name} needs a mapping or --column: JSON lines without one are sent unchanged.")
     return None
 
 
 def with_options(given: Given, source: Source, mapping: Mapping | None) -> Mapping | None:
-    """The mapping with the columns of this file and the command's options. Raises BadMapping."""
+    """The mapping with the columns of this file and the command's options. Writes the file of --save-mapping.
+
+    Raises BadMapping.
+    """
     if mapping is None:
         return None
     if given.group_by:
@@ -104,7 +105,7 @@ def with_options(given: Given, source: Source, mapping: Mapping | None) -> Mappi
 
 
 def _exported_at(given: Given, mapping: Mapping) -> str:
-    """Raises BadMapping."""
+    """The time of --as-of, as ISO 8601 in UTC. Raises BadMapping."""
     if given.api == "v1" or "action" in mapping.fields:
         raise BadMapping(
             "--as-of is for whole orders that are sent to v3: an order of v1, or an event, has its own time."

@@ -1,4 +1,4 @@
-"""One run of `tillbook import`: the whole file is checked, then sent from where the last run ended."""
+"""One run of `tillbook import`: checks the whole file, then sends it from where the last run ended."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class FileRefused(Exception):
 
 @dataclass
 class Import:
-    """One run. `say` prints for people, to standard error; `stop` is set to end the run."""
+    """One run. `say` prints a message to standard error, except with --json. `stop` is set to end the run."""
 
     given: Given
     source: Source
@@ -48,6 +48,7 @@ class Import:
             click.echo(text, err=True)
 
     def orders(self, place: Place | None = None, findings: Findings | None = None) -> Iterator[Checked]:
+        """The checked orders of the file, or those from `place` on."""
         rows = self.source.rows(place)
         found = entries(findings.watched(rows) if findings else rows, self.mapping)
         return checked(
@@ -62,7 +63,7 @@ class Import:
     # ----------------------------------------------------------------- check
 
     def check(self) -> dict[str, int]:
-        """Reads the whole file once and counts. Raises Stopped, Unreadable, FileRefused."""
+        """Checks the whole file, and returns counts of its orders. Raises Stopped, Unreadable, FileRefused."""
         counts = {"total": 0, "total_events": 0, "rejected": 0, "skipped": 0}
         given = self.given
         findings = Findings(
@@ -97,7 +98,10 @@ class Import:
     # ------------------------------------------------------------------ send
 
     def send(self, api: Api, account: str, state: State) -> State:
-        """Sends from where `state` is on. Raises Stopped, Refused, Unreachable, with the state saved on disk."""
+        """Sends the orders after the place of `state`, which is saved to disk after each unit.
+
+        Raises Stopped, Refused, Unreachable.
+        """
         sender = Sender(api, self.given.api, account, self.given.concurrency, self.given.skip_bad, self.stop)
         self.rejects = Rejects(self.given.rejects, append=True)
         latest = [state]
@@ -107,7 +111,7 @@ class Import:
                 now = latest[0]
                 for line, error in sent.refused:
                     self.rejects.add([_refused(line, error)])
-                latest[0] = now.moved(
+                latest[0] = now.changed(
                     offset=unit.end.offset,
                     line=unit.end.line,
                     orders=now.orders + unit.orders,
@@ -122,7 +126,7 @@ class Import:
                 sender.run(units(self.orders(state.place), self.given.api), done)
             finally:
                 self.rejects.close()
-        finished = latest[0].moved(finished=datetime.now(UTC).isoformat(timespec="seconds"))
+        finished = latest[0].changed(finished=datetime.now(UTC).isoformat(timespec="seconds"))
         finished.save()
         return finished
 
@@ -139,7 +143,7 @@ def _counts_line(counts: dict[str, int], given: Given) -> str:
     return text + (f", {counts['rejected']:,} bad: see {given.rejects}" if counts["rejected"] else "") + "."
 
 
-# Before anything is sent, the columns of these fields are printed to be checked.
+# The columns of these fields are printed before anything is sent, so that the user can check them.
 _DECISIVE = (
     "order_id",
     "email",
@@ -157,7 +161,7 @@ def say_mapping(run: Import) -> None:
         run.say(f"The file is not UTF-8; it is read as {run.source.encoding}. If that is wrong, give --encoding.")
     mapping = run.mapping
     if mapping is None:
-        run.say("Each line is sent as it is, as an order of the API.")
+        run.say("Each line is sent unchanged, as an order of the API.")
         return
     unused = mapping.unused(run.source.columns)
     rest = f" Not sent: {', '.join(unused)}." if unused else ""
@@ -166,12 +170,12 @@ def say_mapping(run: Import) -> None:
     run.say(f"{'; '.join(read)}.")
     if mapping.name in _WITHOUT_ID and mapping.fields.get("order_id") == [_WITHOUT_ID[mapping.name]]:
         run.say(
-            f"The file has no ids, only {_WITHOUT_ID[mapping.name]}. Webhooks name orders by their id: where the two "
-            "differ, an order of both counts twice. Export the id, too, if the shop sends webhooks."
+            f"The file has no ids, only {_WITHOUT_ID[mapping.name]}. Webhooks identify orders by id: if they differ, "
+            "an order of both counts twice. Export the id, too, if the shop sends webhooks."
         )
 
 
-# Platforms that send webhooks: the column that is used as order_id where the export has no ids.
+# For platforms that send webhooks: the column that is used as order_id if the export has no ids.
 _WITHOUT_ID = {"shopify": "Name", "woocommerce": "Order Number"}
 
 
@@ -186,10 +190,10 @@ def run_import(run: Import, api: Api) -> dict[str, Any]:
     identity = _identity(run, api.url, account)
     state = resumed(given.state, identity)
     if state and state.finished and not given.again:
-        run.say(f"{given.file.name} was imported on {state.finished}. Give --again to send all of it once more.")
+        run.say(f"{given.file.name} was imported on {state.finished}. Give --again to send the whole file again.")
         return _summary(run, state, state.orders, 0.0)
     if state and state.finished:
-        state = state.moved(finished="", offset=0, line=0, orders=0, events=0, refused=0)
+        state = state.changed(finished="", offset=0, line=0, orders=0, events=0, refused=0)
     if state:
         run.say(f"Resuming after line {state.line:,}: {state.orders:,} of {state.total:,} orders are sent.")
     else:

@@ -1,4 +1,4 @@
-"""The progress of an import, in a small file beside the imported one that is replaced atomically and synced to disk."""
+"""Stores the progress of an import in a small file beside the imported one, replaced atomically and synced to disk."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .rows import Place
 _VERSION = 1
 
 
-class NotTheSame(Exception):
+class OtherImport(Exception):
     """The state belongs to another import; the message says what differs."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """The source and target of an import, as hashes and names. Messages use the names of the fields."""
+    """The source and target of an import. Messages name the fields that differ."""
 
     file: str  # SHA-256
     mapping: str  # SHA-256
@@ -31,7 +31,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class State:
-    """The progress. The API accepted every good order up to `offset` and `line`. Counts are those of all runs."""
+    """The progress. The API accepted every good order up to `offset` (bytes) and `line`. Counts include all runs."""
 
     identity: Identity
     total: int = 0
@@ -51,7 +51,7 @@ class State:
     def place(self) -> Place:
         return Place(self.offset, self.line)
 
-    def moved(self, **changes: Any) -> State:
+    def changed(self, **changes: Any) -> State:
         return replace(self, **changes)
 
     def save(self) -> None:
@@ -75,14 +75,14 @@ def _sync_folder(folder: Path) -> None:
 
 
 def resumed(path: Path, identity: Identity) -> State | None:
-    """The state of this import; None if it has not begun. Raises NotTheSame."""
+    """The saved state of this import; None if it has not begun. Raises OtherImport."""
     try:
         shape = json.loads(path.read_text("utf-8"))
         found = State(**{**shape, "identity": Identity(**shape["identity"]), "_path": path})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, LookupError):
-        raise NotTheSame(f"{path} is not the state of an import. Move it away, or give another --state.") from None
+        raise OtherImport(f"{path} is not the state of an import. Move it away, or give another --state.") from None
     differ = [
         name for name in Identity.__dataclass_fields__ if getattr(found.identity, name) != getattr(identity, name)
     ]
@@ -90,7 +90,7 @@ def resumed(path: Path, identity: Identity) -> State | None:
         differ.append("version")
     if differ:
         what = ", ".join("the file itself" if name == "file" else name for name in differ)
-        raise NotTheSame(
+        raise OtherImport(
             f"{path} belongs to an import that differs in: {what}. To continue that import, use its options. To begin "
             "a new one, move the file away. Orders that were sent are kept. An order that is sent again to the same "
             "API and provider counts once; sent to the other API or another provider, it counts a second time. A "
@@ -100,4 +100,5 @@ def resumed(path: Path, identity: Identity) -> State | None:
 
 
 def begun(path: Path, identity: Identity, counts: dict[str, int]) -> State:
-    return State(identity, _path=path).moved(**counts)
+    """The state of an import that has sent nothing yet. `counts` are the results of its check."""
+    return State(identity, _path=path).changed(**counts)

@@ -20,7 +20,7 @@ from .checking import Rejects
 from .connection import Unreachable
 from .import_options import Given, chosen_mapping, with_options
 from .import_run import FileRefused, Import, check_only, run_import, say_mapping
-from .import_state import NotTheSame
+from .import_state import OtherImport
 from .mappings import BadMapping
 from .output import INTERRUPTED, REFUSED, UNREACHABLE, fail
 from .rows import Source, Unreadable
@@ -125,7 +125,7 @@ def import_orders(
     run the same command again: it resumes where it ended. Running it twice counts nothing twice.
 
     \b
-    Known by their columns:
+    Recognised by their columns:
       shopify      orders_export.csv of the admin
       woocommerce  Advanced Order Export, Customer/Order Export, Import Export
                    Suite; not Analytics > Orders, which has no e-mail addresses
@@ -134,18 +134,18 @@ def import_orders(
                    upload to Poplar
 
     Another CSV needs columns order_id, email (or customer_email_sha256, with --api v1), occurred_at and grand_total,
-    or --column for each that has another name. Also read: refunded_amount, currency, status, canceled_at, person_id,
-    promo_code, new_buyer, billing_address_1, billing_postal_code and so on, sku, item_name, price and quantity of
-    items. Columns that are not read are listed. JSON lines without a mapping are orders as the API takes them; in
-    --column and mappings a path leads into JSON: customer.email, line_items[].sku, refunds[].amount.
+    or --column for each that has another name. Also read are refunded_amount, currency, status, canceled_at, person_id,
+    promo_code, new_buyer, billing_address_1, billing_postal_code and so on, and sku, item_name, price and quantity of
+    items. Columns that are not read are listed. JSON lines without a mapping must be orders in the format of the API.
+    In --column and mappings, a path names a value in JSON: customer.email, line_items[].sku, refunds[].amount.
 
     Each row is an order as it is now: it counts its total less refunded_amount. With a column action (placed, updated,
-    paid, fulfilled, refunded, canceled) each row is an event instead, and refund_amount is what that event gave back.
+    paid, fulfilled, refunded, canceled) each row is an event instead, and refund_amount is the amount of that refund.
 
     \b
     What a status means, in --status and mappings:
-      open, paid, fulfilled  counts, less what was refunded
-      canceled               counts, less what was refunded: the shop kept the rest
+      open, paid, fulfilled  counts its total less refunds
+      canceled               counts its total less refunds: the shop kept the rest
       unpaid, refunded       counts 0
       skip                   is not an order yet, and is not sent
 
@@ -188,7 +188,7 @@ def import_orders(
             say_mapping(run)
             with _until_stopped(run):
                 summary = check_only(run) if client is None else run_import(run, client)
-    except (BadMapping, Unreadable, NotTheSame, FileRefused) as error:
+    except (BadMapping, Unreadable, OtherImport, FileRefused) as error:
         fail(str(error), REFUSED, as_json)
     except Refused as error:
         fail(f"{error}{_resume_hint(given)}", REFUSED, as_json)
@@ -219,7 +219,7 @@ def _check_encoding(name: str) -> None:
 
 @contextmanager
 def _until_stopped(run: Import) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the run after the requests in flight are answered; a second one ends it at once."""
+    """Lets Ctrl-C and SIGTERM end the run once the requests in flight are answered; a second signal ends it at once."""
     before: dict[int, Any] = {}
 
     def stop(number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""`tillbook person`, `order`, `requests` and `deadletters`: answer everyday questions over HTTPS."""
+"""`tillbook person`, `order`, `requests` and `deadletters`: read the API over HTTPS, and replay or discard events."""
 
 from __future__ import annotations
 
@@ -97,14 +97,14 @@ def order(api: Api, order_id: str, provider: str | None) -> None:
       tillbook order 1001 --local
     """
     found = []
-    for path in _places(api, order_id, provider):
+    for path in _paths(api, order_id, provider):
         try:
             found.append({"order": api.get(path), "history": api.get(f"{path}/history")["history"]})
         except Refused as refused:
             if refused.status != 404:
                 raise
     if not found:
-        raise Refused("There is no such order. Its requests that did not count: tillbook requests --order-id.")
+        raise Refused("There is no such order. tillbook requests --order-id lists requests that did not count.")
     if api.as_json:
         _print(found)
         return
@@ -133,7 +133,8 @@ def _amount(value: dict[str, str]) -> str:
     return f"{value['amount']} {value['currency']}"
 
 
-def _places(api: Api, order_id: str, provider: str | None) -> list[str]:
+def _paths(api: Api, order_id: str, provider: str | None) -> list[str]:
+    """The paths of the possible orders with this id: of v1, and of each provider of v3."""
     account = segment(api.account())
     if provider:
         providers = [provider]
@@ -222,7 +223,7 @@ def list_deadletters(api: Api, limit: int) -> None:
 @click.option("--all", "everything", is_flag=True, help="Replay all dead letters.")
 @over_https
 def replay(api: Api, ids: tuple[str, ...], everything: bool) -> None:
-    """Queue dead letters again. It is safe: events that were applied meanwhile change nothing."""
+    """Queue dead letters again. This is safe: events that were applied meanwhile change nothing."""
     if everything == bool(ids):
         raise click.UsageError("Give ids, or --all.")
     replayed = 0

@@ -1,4 +1,4 @@
-"""Files of mailings, row by row: recipient, campaign, date and cost of each piece, and who was held out."""
+"""Reads files of mailings row by row: recipient, campaign, date and cost of each piece, and held-out people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from . import histories
 from .mappings import BadMapping, Mapping, same_name, shown, with_dates
 from .rows import Row, Source
 
-# The names of columns by field. They are tried in this order, ignoring case, spaces and punctuation.
+# The usual names of columns by field, tried in this order. Case, spaces and punctuation are ignored.
 COLUMNS: dict[str, tuple[str, ...]] = {
     "campaign": ("campaign", "campaign name", "campaign id", "mailing", "mailing name", "mailing id"),
     "mailed_on": ("mailed on", "mail date", "mailed at", "date mailed", "send date", "sent on", "sent at", "drop date",
@@ -45,7 +45,7 @@ _MAILED = frozenset({"", "0", "false", "no", "n", "f", "mailed", "mail", "treatm
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One row. `person` is in the form of a match, with the hash of an e-mail address.
+    """One row. `person` is in the form of the match API, with the hash of an e-mail address.
 
     `held_out`: the person was not mailed, for comparison. `cost` is in currency units, None if the file has no costs.
     """
@@ -70,7 +70,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Mailings:
-    """A file whose columns are known. `cost` is that of each piece, if no column has it."""
+    """A file whose columns are known. `cost`: the cost of each piece if no column has it. `dates`: the date formats."""
 
     source: Source
     columns: dict[str, str]
@@ -104,7 +104,7 @@ class Mailings:
         return cls(source, found, with_dates(dates, date_format) if date_format else dates, cost)
 
     def pieces(self) -> Iterator[Piece | Fault]:
-        """Each row as a piece, or its fault."""
+        """Yields each row as a piece, or as a fault if it cannot be read."""
         for row in self.source.rows():
             if row.fault:
                 yield Fault(row.line, "", row.fault)
@@ -143,6 +143,8 @@ class Mailings:
 
 
 class _Wrong(Exception):
+    """A value of a row is wrong."""
+
     def __init__(self, field_: str, message: str) -> None:
         super().__init__(message)
         self.field, self.message = field_, message
@@ -162,7 +164,7 @@ def _held_out(text: str) -> bool:
 
 
 def _person(value: dict[str, str]) -> dict[str, Json]:
-    """The person in the form of a match. An e-mail address is hashed here, and never sent."""
+    """The person in the form of the match API. An e-mail address is hashed here, and never sent."""
     person: dict[str, Json] = {}
     if email := value.get("email"):
         if not is_email(email):
@@ -171,13 +173,13 @@ def _person(value: dict[str, str]) -> dict[str, Json]:
     for name in ("email_sha256", "customer_id"):
         if value.get(name):
             person.setdefault(name, value[name])
-    # A city without street and postal code is no address.
+    # A city without a street and a postal code is not an address.
     if value.get("address_1") or value.get("postal_code"):
         person["address"] = {name: value[name] for name in _ADDRESS if value.get(name)}
     if not person:
         raise _Wrong("address_1", "is empty, and so is every other column that identifies the recipient")
     try:
-        # The row is checked as the API checks it, so that the API refuses none after part of the file is sent.
+        # The API's own checks, so that the API refuses no row after part of the file has been sent.
         validated(MatchPerson, person, Context([]))
     except Invalid as invalid:
         first = invalid.errors[0]

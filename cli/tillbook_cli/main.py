@@ -197,7 +197,7 @@ def _given(
 def _segments(
     known: tuple[Segment, ...], texts: tuple[str, ...], removed: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
-    """Segments as JSON: the known ones without those removed, and the new ones, which replace those of the same name.
+    """Segments as JSON: the known ones except those in `removed`, and the new ones, which replace those of their name.
 
     Raises ValueError.
     """
@@ -218,7 +218,7 @@ def _segment(text: str) -> dict[str, Any]:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    """An account's settings without empty ones."""
+    """An account's settings, without those that are empty."""
     settings = shown(account) | {"segments": list(map(_as_option, account.segments))}
     account_id, name = settings.pop("account_id"), settings.pop("name")
     found = {"account": account_id} | settings | {"name": name}
@@ -226,6 +226,7 @@ def _account(account: Account) -> dict[str, Any]:
 
 
 def _as_option(segment: Segment) -> str:
+    """The value of --segment that defines the segment."""
     bounds = segment.shown()
     return f"{bounds.pop('name')}:{','.join(f'{name}={value}' for name, value in bounds.items())}"
 
@@ -273,7 +274,7 @@ def list_keys(book: Tillbook, account_id: str) -> None:
 def revoke_key(book: Tillbook, account_id: str, key: str) -> None:
     """Revoke the key KEY of ACCOUNT_ID permanently. KEY is its id, which keys list shows."""
     revoked = book.keys.revoke(account_id, key)
-    book.show(_key(revoked), note="It stops working within a minute.")
+    book.show(_key(revoked), note="The key stops working within a minute.")
 
 
 def _key(key: ApiKey) -> dict[str, Any]:

@@ -7,7 +7,7 @@ A mapping is a JSON file with these parts. Columns are compared without case, sp
 - `constants`: values for orders that have no value in the file.
 - `platform`: the platform whose status words the file uses. `statuses`: the meanings of the shop's own status words.
 - `group_by`: columns; consecutive rows with equal values are one order.
-- `dates`: formats of dates besides ISO 8601. `time_zone`: that of times without an offset.
+- `dates`: formats of dates besides ISO 8601. `time_zone`: the zone of times without an offset.
 - `ignored`: columns that need not be read.
 """
 
@@ -25,7 +25,7 @@ from zoneinfo import ZoneInfo
 from tillbook.contract.platforms.statuses import STATUSES, Meaning, words_of
 from tillbook.contract.shopper_activity import ActivityAddress, ActivityItem, OrderActivity
 
-# A file is compared with these in this order; `plain` is used if none fits.
+# The presets with which a file is compared, in this order; `plain` is used if none fits.
 IMPORTABLE = ("shopify", "woocommerce", "magento", "poplar")
 PRESETS = (*IMPORTABLE, "woocommerce_analytics")
 MEANINGS = tuple(meaning for meaning in get_args(Meaning) if meaning != "unknown")
@@ -105,7 +105,7 @@ class Mapping:
         return same_name(column) in map(same_name, self.ignored)
 
     def column_of(self, path: str) -> str:
-        """The columns of a field of an event, as `items[0].price`, so that an error can name them."""
+        """The columns of an event's field, as `items[0].price`, for error messages."""
         name, _, below = path.partition(".")
         part, name = (name.partition("[")[0], below) if below else ("", name)
         places: Columns = getattr(self, part) if part in _PARTS else self.fields | self.properties
@@ -116,7 +116,7 @@ class Mapping:
         return ", ".join(shown(column) for column in places.get(name, []))
 
 
-# The names of v1 fields in mappings.
+# The names that mappings use for fields of v1.
 _OF_V1 = {"order_date": "occurred_at", "total": "grand_total", "customer_email": "email"}
 
 
@@ -251,7 +251,7 @@ def guessed(columns: list[str], given: dict[str, str] | None = None) -> Mapping:
 
 
 def _plain(mapping: Mapping, columns: list[str]) -> Mapping:
-    """The plain mapping for a file. Rows are items of orders only if there are columns of items, and columns like
+    """The plain mapping for a file. Rows are grouped into orders only if the file has columns of items. Columns like
     `metadata.name` are properties."""
     found = resolved(mapping, columns, needed=())
     metadata = {column[9:]: [column] for column in columns if column.lower().startswith("metadata.") and column[9:]}

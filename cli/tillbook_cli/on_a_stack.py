@@ -57,7 +57,7 @@ _options = (
 
 
 def on_aws(command: Command) -> Command:
-    """Gives a command the options that say which stack, as `target`, and `as_json`; reports errors of AWS."""
+    """Adds options that select a stack (passed as `target`), and --json (`as_json`); reports errors of AWS."""
 
     @functools.wraps(command)
     def call(

@@ -41,7 +41,7 @@ _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 @contextmanager
 def written(path: str) -> Iterator[IO[bytes]]:
-    """A file to write to, which gets its name, or replaces an older file, once complete; "-" is standard output."""
+    """Opens a file that gets its name, or replaces an older file, when it is complete. "-" is standard output."""
     if path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -86,7 +86,7 @@ def pretty(value: Json, line: str = "\n") -> str:
     return dumps(value)
 
 
-# Characters that move the cursor, colour or reverse the text on a terminal. The id of an order may contain them.
+# Characters that move the cursor, colour or reverse the text on a terminal. An order's id may contain them.
 _UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 

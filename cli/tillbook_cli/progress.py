@@ -1,4 +1,4 @@
-"""A progress bar on standard error, with rate and remaining time; without a terminal, a line now and then."""
+"""A progress bar on standard error, with rate and remaining time; without a terminal, a line every 10 seconds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
 
 
 class Progress:
-    """A progress bar. `total` may be unknown. `begin` is the start of a resumed run; the rate does not include it."""
+    """A progress bar. `total` is None if unknown. `begin`: the count of earlier runs, excluded from the rate."""
 
     def __init__(self, what: str, total: int | None = None, *, begin: int = 0, quiet: bool = False) -> None:
         self._what, self._total, self._quiet = what, total, quiet

@@ -50,7 +50,7 @@ def restore(target: Target, as_json: bool, moment: str, taken: tuple[str, ...], 
     restoration = Restoration(aws, plan, lambda text: click.echo(f"    {text}", err=as_json))
     steps = restoration.steps()
     if is_done(aws, plan):
-        fail(f"This restore is complete. To return to the old tables, --take {_listed(plan)}.", REFUSED, as_json)
+        fail(f"This restore is complete. To return to the old tables, give --take {_listed(plan)}.", REFUSED, as_json)
     for number, step in enumerate(steps, 1):
         if not as_json or yes:
             click.echo(f"{number:2}. {step.title}.", err=as_json)

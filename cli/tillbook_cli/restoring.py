@@ -1,7 +1,7 @@
-"""A restore in steps. Each step can be repeated: it finds what is done already, and does nothing twice.
+"""Restores a stack in steps. Each step can be repeated, and skips work that is already done.
 
-The earlier templates and names are kept beside the stack's code in S3, so that anybody can continue from any machine.
-docs/how-to/restore.md has the reasons for this procedure.
+The stack's template and the names of its tables are stored beside its code in S3, so that anybody can continue from any
+machine. docs/how-to/restore.md has the reasons for this procedure.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _MADE = {LEDGER: "restore the ledger to", RECORDS: "restore the records to"}
 class Plan:
     """The plan of a restore.
 
-    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are those of `new`
-    that exist already, and are used as they are. `bucket` has the stack's code.
+    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are logical ids of
+    those in `new` that exist already, and are not restored. `bucket` is the S3 bucket with the stack's code.
     """
 
     stack: str
@@ -107,7 +107,7 @@ def _stored(aws: Aws, plan: Plan, name: str) -> str | None:
 
 @dataclass(frozen=True)
 class Step:
-    """One step. `title` describes it. `before`: it is only done while the stack uses its old tables."""
+    """One step. `before`: the step is skipped once the stack uses its new tables."""
 
     title: str
     run: Callable[[], None]
@@ -126,7 +126,7 @@ class Restoration:
         return [
             Step(f"Keep the stack's template and the names of its tables in {kept}", self.begin),
             Step(self._title_of_restore(), self.restore),
-            Step("Pause intake: queues hold orders back, other writes are answered 503", self.pause),
+            Step("Pause intake: queues hold orders, other requests that write get a 503", self.pause),
             Step("Wait until the new tables exist", self.wait_for_tables),
             Step("Switch on their streams, expiry, point-in-time recovery, protection and tags", self.configure),
             Step("Copy the current accounts, keys and connections", self.carry_over),
@@ -134,8 +134,8 @@ class Restoration:
             Step("Deploy the same code on the new tables (CloudFormation update)", self.switch),
             Step("Resume intake", self.resume, before=False),
             Step("Write every order to the new book, by a job for each account and source", self.rebuild, before=False),
-            Step("Import the new tables into the stack (CloudFormation import)", self.take_in, before=False),
-            Step("Deploy the stack's own template again", self.put_template_back, before=False),
+            Step("Import the new tables into the stack (CloudFormation import)", self.import_tables, before=False),
+            Step("Deploy the stack's own template again", self.deploy_original, before=False),
         ]
 
     def _title_of_restore(self) -> str:
@@ -194,11 +194,11 @@ class Restoration:
             if view and not found.get("StreamSpecification", {}).get("StreamEnabled"):
                 stream = {"StreamEnabled": True, "StreamViewType": view}
                 dynamodb.update_table(TableName=table, StreamSpecification=stream)
-                self._wait("its stream is being created", lambda name=name: self._status(name) == "ACTIVE")  # type: ignore[misc]
+                self._wait(f"the stream of {table} is being created", lambda name=name: self._status(name) == "ACTIVE")  # type: ignore[misc]
             protected = properties["DeletionProtectionEnabled"]
             if found.get("DeletionProtectionEnabled", False) != protected:
                 dynamodb.update_table(TableName=table, DeletionProtectionEnabled=protected)
-                self._wait("the table is being changed", lambda name=name: self._status(name) == "ACTIVE")  # type: ignore[misc]
+                self._wait(f"{table} is being changed", lambda name=name: self._status(name) == "ACTIVE")  # type: ignore[misc]
             if "TimeToLiveSpecification" in properties:
                 self._expire(table, properties["TimeToLiveSpecification"]["AttributeName"])
             dynamodb.update_continuous_backups(
@@ -246,7 +246,7 @@ class Restoration:
         )
         return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
-    # -------------------------------------------------------------- what is in them
+    # ----------------------------------------------------------- the tables' contents
 
     def carry_over(self) -> None:
         self.say(self._contents.carry_over(self.plan.old[RECORDS]))
@@ -296,7 +296,7 @@ class Restoration:
         changed = without_tables(self._processed, self._tables, self._given, self.plan.id)
         self._update(self._store("without-tables.json", json.dumps(changed)))
 
-    def take_in(self) -> None:
+    def import_tables(self) -> None:
         cloudformation = self.client("cloudformation")
         missing = [name for name in self.plan.new if not self._is_in_stack(name)]
         if not missing:
@@ -331,7 +331,7 @@ class Restoration:
         cloudformation.execute_change_set(**change)
         self._wait_for_stack()
 
-    def put_template_back(self) -> None:
+    def deploy_original(self) -> None:
         stored = _stored(self.aws, self.plan, "original.template")
         if stored is None:
             raise Stuck(f"{self.plan.place('original.template')} does not exist: deploy the stack's template yourself.")

@@ -1,8 +1,7 @@
 """Reads files of orders row by row: CSV or JSON lines, gzipped or not, of any size.
 
-A row has the place where it ends (byte of the decompressed file, and line), so that reading can continue there. At most
-one row and one line are in memory. UTF-16 is copied into a temporary file as UTF-8, since its line ends cannot be found
-byte by byte.
+A row has the place where it ends, so that reading can continue there. At most one row and one line are in memory. Text
+in UTF-16 is copied into a temporary file as UTF-8, since its line ends cannot be found byte by byte.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from tillbook.rules.json_text import loads
 MAX_LINE_BYTES = 1024 * 1024  # the API accepts orders of 256 KiB
 _BROKEN = (OSError, EOFError, zlib.error)
 _DELIMITERS = ",;\t|"
-_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # Excel's own first line, which is no header
+_EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line of Excel, which is not the header
 _CHUNK = 1024 * 1024
 
 csv.field_size_limit(MAX_LINE_BYTES)
@@ -41,6 +40,8 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
+    """`offset`: bytes of the decompressed file before the place. `line`: lines before it."""
+
     offset: int = 0
     line: int = 0
 
@@ -60,7 +61,7 @@ class _Fault(Exception):
 
 
 class _Lines:
-    """The lines of a file as text. It keeps the current place."""
+    """Iterates over the lines of a file as text, and keeps the current place."""
 
     def __init__(self, file: IO[bytes], encoding: str, place: Place) -> None:
         self._file, self._encoding = file, encoding
@@ -140,7 +141,7 @@ class Source(AbstractContextManager["Source"]):
         return self._raw.tell()
 
     def rows(self, place: Place | None = None) -> Iterator[Row]:
-        """All rows, or those from a place on."""
+        """All rows, or those from `place` on."""
         place = max(place or self._body, self._body, key=lambda p: p.offset)
         self._seek(place)
         lines = _Lines(self._file, self.encoding, place)
@@ -207,7 +208,7 @@ class Source(AbstractContextManager["Source"]):
         except BaseException:
             copy.close()
             raise
-        # Closing the wrapper closes the file.
+        # Closing the wrapper closes the original file.
         text.close()
         self._raw.close()
         self._raw, self._file, self._packed, self.encoding = copy, copy, False, "utf-8"
@@ -249,7 +250,9 @@ class Source(AbstractContextManager["Source"]):
             except csv.Error as error:
                 fault = f"is not CSV: {error}"
             except _BROKEN:
-                raise Unreadable(f"The file cannot be inflated behind line {lines.line}: it was cut short.") from None
+                raise Unreadable(
+                    f"The file cannot be decompressed after line {lines.line}: it was cut short."
+                ) from None
             yield Row(line, lines.place, values, fault)
 
     def _json_rows(self, lines: _Lines) -> Iterator[Row]:
@@ -270,12 +273,14 @@ class Source(AbstractContextManager["Source"]):
                 # The error's text is not shown, since it may quote the row.
                 fault = "has a key twice" if "twice" in error.message else "is not valid JSON"
             except _BROKEN:
-                raise Unreadable(f"The file cannot be inflated behind line {lines.line}: it was cut short.") from None
+                raise Unreadable(
+                    f"The file cannot be decompressed after line {lines.line}: it was cut short."
+                ) from None
             yield Row(line, lines.place, values, fault)
 
 
 def _has_ascii_lines(encoding: str) -> bool:
-    """Whether lines end exactly at bytes of value 10, which is not so in UTF-16. Raises LookupError."""
+    """Whether lines end exactly at bytes of value 10, unlike in UTF-16. Raises LookupError for an unknown encoding."""
     return "\n".encode(encoding) == b"\n"
 
 

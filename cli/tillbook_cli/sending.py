@@ -1,4 +1,4 @@
-"""Sends orders to the API in units, by a bounded number of connections, and repeats units until they are accepted.
+"""Sends orders to the API in units, over a bounded number of connections, and repeats units until they are accepted.
 
 Orders may be sent again in other units: each event contains its identity (`occurred_at` and payload, or the v1
 order_id), so nothing counts twice.
@@ -69,6 +69,8 @@ def units(orders: Iterable[Checked], api: str) -> Iterator[Unit]:
 
 @dataclass
 class Sender:
+    """Sends units to one of the APIs (`version`). `pauses` counts the waits before retries."""
+
     api: Api
     version: str
     account: str
@@ -97,7 +99,7 @@ class Sender:
             if self.stop.is_set():
                 raise Stopped
         finally:
-            self.stop.set()  # threads that wait or have not begun give up; requests under way are completed
+            self.stop.set()  # threads that wait or have not begun give up; requests in flight are completed
             threads.shutdown(wait=True, cancel_futures=True)
 
     def _settle(self, pending: deque[tuple[Unit, Future[Sent]]], done: Callable[[Unit, Sent], None]) -> None:
@@ -112,7 +114,7 @@ class Sender:
             return self._batch(unit.events)
         refused: list[tuple[int, FieldError]] = []
         for line, body in unit.events:
-            answer = self._taken("/v1/order", body)
+            answer = self._post("/v1/order", body)
             if answer.status in (400, 409, 413):
                 refused.append((line, FieldError("", "", f"refused by the API: {refusal(answer)}")))
             elif answer.status != 201:
@@ -123,7 +125,7 @@ class Sender:
         if not events:
             return Sent(0, [])
         body = b'{"orders":[' + b",".join(body for _, body in events) + b"]}"
-        answer = self._taken(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
+        answer = self._post(f"/v3/{segment(self.account)}/shopper_activity/order/batch", body)
         if answer.status == 202:
             if len(self.api.part(answer.json(), "request_ids", list)) != len(events):
                 raise self.api.not_tillbook()
@@ -134,15 +136,15 @@ class Sender:
             return Sent(parts[0].events + parts[1].events, parts[0].refused + parts[1].refused)
         refused = _refused(answer, events)
         if not refused or not self.skip_bad:
-            # The API has another version than this command, so the error concerns the whole file.
+            # The check accepted these orders, so the API has other rules than this command: the whole import stops.
             where = f" (line {refused[0][0]})" if refused else ""
             raise Refused(refusal(answer) + where, answer.status)
         bad = {line for line, _ in refused}
         rest = self._batch([event for event in events if event[0] not in bad])
         return Sent(rest.events, refused + rest.refused)
 
-    def _taken(self, path: str, body: bytes) -> Answer:
-        """The first answer that is not temporary. Raises Stopped, Unreachable."""
+    def _post(self, path: str, body: bytes) -> Answer:
+        """Repeats a POST until its answer is not temporary. Raises Stopped; Unreachable after PATIENCE_SECONDS."""
         began, tries = time.monotonic(), 0
         while True:
             if self.stop.is_set():
@@ -170,7 +172,7 @@ class Sender:
 
 
 def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int, FieldError]]:
-    """(line, error) of refused orders: in a 422 those of fields as `orders[3].email`, in a 413 the only order."""
+    """(line, error) of refused orders. A 422 names them as `orders[3].email`; a 413 refuses a batch of one order."""
     if answer.status == 413 and len(events) == 1:
         return [(events[0][0], FieldError("", "length_error", "is too large for the API"))]
     found: list[tuple[int, FieldError]] = []

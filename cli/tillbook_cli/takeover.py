@@ -1,8 +1,8 @@
 """Changes a deployed template so that its stack uses other tables than those that it created.
 
 CloudFormation imports a table into a stack only under a logical id that the stack does not use. So the stack is first
-updated with a template that has no tables, and names the other tables where it referred to its own. Then the other
-tables are imported under the logical ids. After that, the original template fits again. template.yaml needs no change.
+updated with a template without its tables, in which the names of the other tables replace references. Then the other
+tables are imported under the old logical ids, and the original template can be deployed again without a change.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def _publish(resources: dict[str, Any], restore: str) -> None:
 
 
 def _decide_policies(resource: dict[str, Any], template: Template, given: Mapping[str, str]) -> None:
-    """Decides conditions in policies: these are only allowed with a transform, which the changed template has not."""
+    """Replaces conditions in policies by their results: only templates with a transform may have such conditions."""
     for policy in _POLICIES:
         if policy in resource:
             resource[policy] = decided(resource[policy], template, given)
 
 
 def decided(value: Any, template: Template, given: Mapping[str, str]) -> Any:
-    """A part of a template with its conditions decided by the stack's parameters, without values that are absent."""
+    """A part of a template with its conditions decided by the stack's parameters, without values of AWS::NoValue."""
     if isinstance(value, list):
         return [found for entry in value if (found := decided(entry, template, given)) is not None]
     if not isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Waits for operations of AWS, and reports now and then how long they have taken."""
+"""Waits for operations of AWS, and reports every 10 seconds how long they have taken."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 _TIMES_OUT = 6 * 3600  # a restore of a table takes AWS minutes to hours
 _SAID_SECONDS = 10
-_MOST_SECONDS = 5  # between two looks
+_MOST_SECONDS = 5  # between two calls of `done`
 
 
 class Stuck(Exception):
@@ -21,7 +21,7 @@ def wait(what: str, done: Callable[[], bool], say: Callable[[str], None]) -> Non
     while not done():
         now = time.monotonic()
         if now - begin > _TIMES_OUT:
-            raise Stuck(f"After {_TIMES_OUT // 3600} hours {what}.")
+            raise Stuck(f"After {_TIMES_OUT // 3600} hours, the wait was given up: {what}.")
         if now - said >= _SAID_SECONDS:
             say(f"{what} ({now - begin:.0f} s)")
             said = now

@@ -22,6 +22,8 @@ REGION = "eu-west-1"
 
 @dataclass(frozen=True)
 class Ran:
+    """The exit code and the output of a command."""
+
     code: int
     out: str
     err: str
@@ -33,7 +35,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class Terminal:
-    """Types `tillbook` and what follows; `options` stand at the end of each command."""
+    """Runs `tillbook` with the given words, followed by `options`."""
 
     options: tuple[str, ...]
 
@@ -66,7 +68,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
 
 @pytest.fixture
 def on_aws(no_aws: None, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Credentials for an AWS, and its CloudFormation."""
+    """Points boto3 at the embedded AWS. Returns a client of its CloudFormation."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.endpoint_url)
@@ -75,7 +77,7 @@ def on_aws(no_aws: None, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> A
 
 @pytest.fixture
 def stack_name(on_aws: Any) -> str:
-    """A stack with the tables and the outputs of template.yaml."""
+    """Deploys a stack with the tables and their outputs of template.yaml. Returns its name."""
     name = f"tillbook-{uuid.uuid4()}"
     whole = template.load()
     body = {

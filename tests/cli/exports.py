@@ -1,6 +1,6 @@
-"""Files as platforms export them: the columns that they really have, with values made up here.
+"""Files in the formats that platforms export, with real columns and invented values.
 
-Columns of Shopify, WooCommerce's plugins and Magento's grid as seen in public repositories and manuals in 2026.
+The columns of Shopify, WooCommerce's plugins and Magento's grid are from public repositories and manuals of 2026.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ POPLAR = _columns(
 
 
 def text(columns: list[str], *rows: dict[str, str]) -> str:
+    """The rows as CSV. Columns without a value are empty."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -113,7 +114,8 @@ def shopify() -> str:
     )  # fmt: skip
 
 
-SHOPIFY_WORTH = {
+# The contribution of each order of `shopify` to lifetime value, by order id.
+SHOPIFY_CONTRIBUTIONS = {
     "55501": "105.00", "55502": "30.00", "55503": "0.00", "55504": "0.00", "55505": "0.00", "55506": "50.00",
     "55507": "80.00", "55508": "0.00",
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""An API that keeps orders in memory and refuses those that a test chooses, for tests of senders."""
+"""A fake API that keeps orders in memory, and fails or refuses as a test chooses."""
 
 from __future__ import annotations
 
@@ -15,23 +15,26 @@ from tillbook.rules.json_text import loads
 
 KEY = "tb_test"
 ACCOUNT = "1234567"
-# The failure of a try: a status, with headers; None accepts the order and drops the connection.
+# A failure: a status with headers, or None, which accepts the orders but drops the connection without an answer.
 Fault = tuple[int, dict[str, str]] | None
 
 
 @dataclass
 class FakeApi:
+    """`batches` has the v3 events of each accepted batch, `orders` the v1 orders by order_id."""
+
     url: str = ""
     batches: list[list[dict[str, Any]]] = field(default_factory=list)
-    orders: dict[str, Any] = field(default_factory=dict)  # v1
-    # Asked for each try, with its number; "take" lets it through.
-    fault: Callable[[int], Fault | str] = lambda _number: "take"
-    # Without it the API forgets what it took: for files larger than memory.
+    orders: dict[str, Any] = field(default_factory=dict)
+    # Called for each request with its number, from 1. "accept" means no failure.
+    fault: Callable[[int], Fault | str] = lambda _number: "accept"
+    # If false, accepted events are not kept, for files larger than memory.
     keep: bool = True
+    # Returns the name of an event's wrong field, or an empty text.
     refuse: Callable[[dict[str, Any]], str] = lambda _event: ""
     tries: int = 0
     most_at_once: int = 0
-    _now: int = 0
+    _in_flight: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -40,7 +43,7 @@ class FakeApi:
 
     @property
     def identities(self) -> set[str]:
-        """The events that the API counts once, however often they were sent."""
+        """The identities of the received events. The API counts events with the same identity once."""
         return {payload_hash(event) for event in self.events}
 
     def answer(self, path: str, key: str, body: bytes) -> tuple[int, dict[str, str], Any] | None:
@@ -52,18 +55,18 @@ class FakeApi:
             self.tries += 1
             fault = self.fault(self.tries)
         if fault is None:
-            self._take(path, body)
+            self._accept(path, body)
             return None
         if not isinstance(fault, str):
             return fault[0], fault[1], {"message": "x"}
-        return self._take(path, body)
+        return self._accept(path, body)
 
-    def _take(self, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
+    def _accept(self, path: str, body: bytes) -> tuple[int, dict[str, str], Any]:
         sent = loads(body)
         with self.lock:
             if path == "/v1/order":
-                standing = self.orders.setdefault(sent["order_id"], sent)
-                if standing != sent:
+                stored = self.orders.setdefault(sent["order_id"], sent)
+                if stored != sent:
                     return 409, {}, {"error": {"message": "order_id exists with other content", "details": []}}
                 return 201, {}, {"id": "x", "order_id": sent["order_id"]}
             assert path == f"/v3/{ACCOUNT}/shopper_activity/order/batch"
@@ -95,13 +98,13 @@ def serving(port: int = 0) -> Iterator[FakeApi]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             with api.lock:
-                api._now += 1
-                api.most_at_once = max(api.most_at_once, api._now)
+                api._in_flight += 1
+                api.most_at_once = max(api.most_at_once, api._in_flight)
             try:
                 answer = api.answer(self.path, self.headers.get("authorization", ""), body)
             finally:
                 with api.lock:
-                    api._now -= 1
+                    api._in_flight -= 1
             if answer is None:
                 self.close_connection = True
                 return

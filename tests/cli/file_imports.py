@@ -1,4 +1,4 @@
-"""`tillbook import` of one file with a given content."""
+"""Runs `tillbook import` over one file with a given content."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ PLAIN = "order_id,email,occurred_at,grand_total,currency"
 
 
 def run(file: Path, text: str | bytes, *options: str, api: FakeApi | None = None) -> Result:
+    """Imports a file with this content. Without an `api` the file is only checked.
+
+    Files that earlier imports wrote next to it are deleted first, except mappings.
+    """
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    for beside in file.parent.iterdir():
-        if beside != file and beside.suffix != ".json":
-            beside.unlink()
+    for other in file.parent.iterdir():
+        if other != file and other.suffix != ".json":
+            other.unlink()
     where = ["--url", api.url, "--key", KEY] if api else ["--check"]
     result = CliRunner().invoke(tillbook, ["import", str(file), *where, *options])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -26,7 +30,7 @@ def run(file: Path, text: str | bytes, *options: str, api: FakeApi | None = None
 
 
 def imported(file: Path, text: str | bytes, *options: str) -> list[dict[str, Any]]:
-    """Imports the text. Returns the orders or events that the API received."""
+    """Imports a file with this content. Returns the orders or events that the API received."""
     with serving() as api:
         ran = run(file, text, "--provider", "s", *options, api=api)
         assert ran.exit_code == 0, ran.output
@@ -34,7 +38,7 @@ def imported(file: Path, text: str | bytes, *options: str) -> list[dict[str, Any
 
 
 def refused(file: Path, text: str, said: str, *options: str) -> None:
-    """Asserts that nothing is sent, even with --skip-bad, and that the message names the way out."""
+    """Asserts that nothing is sent, even with --skip-bad, and that the message contains `said`."""
     with serving() as api:
         for more in ((), ("--skip-bad",)):
             ran = run(file, text, "--provider", "s", *options, *more, api=api)

@@ -1,4 +1,4 @@
-"""Small files of orders, and `tillbook import` run over them."""
+"""Writes small files of orders, and runs `tillbook import` or its parts over them."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ PLAIN = "order_id,email,occurred_at,grand_total,currency\n"
 
 
 def run(api: FakeApi | None, file: Path, *options: str) -> Result:
+    """Imports a file; without an `api` it is only checked. Asserts that no e-mail address is printed or written."""
     where = ["--url", api.url, "--key", KEY] if api else ["--check"]
     result = CliRunner().invoke(tillbook, ["import", str(file), *where, *options])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
@@ -31,12 +32,14 @@ def run(api: FakeApi | None, file: Path, *options: str) -> Result:
 
 
 def plain(path: Path, count: int, first: int = 0) -> Path:
+    """Writes a file of `count` good orders, whose ids are consecutive numbers."""
     rows = (f"{n},p{n}@{MARKER},2024-01-01T00:00:{n % 60:02d}Z,{n}.50,USD\n" for n in range(first, first + count))
     path.write_text(PLAIN + "".join(rows))
     return path
 
 
 def payloads(path: Path, version: str = "v3", **options: Any) -> list[dict[str, Any]]:
+    """The bodies that an import of the file sends."""
     with Source(path) as source:
         mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)
         orders = list(checked(records.entries(source.rows(), mapping), version, mapping, options.get("provider", "")))
@@ -45,6 +48,7 @@ def payloads(path: Path, version: str = "v3", **options: Any) -> list[dict[str, 
 
 
 def sent(folder: Path, text: str, version: str = "v3", **options: Any) -> list[dict[str, Any]]:
+    """The bodies that an import of export.csv with this text sends."""
     file = folder / "export.csv"
     file.write_text(text)
     with Source(file) as source:

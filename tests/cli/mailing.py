@@ -1,4 +1,4 @@
-"""A mailing whose answers are known, since it is made from them: who orders what after which campaign."""
+"""Generates a file of mailings and the orders that followed them, with the known result of their attribution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COST = {"January": "0.50", "March": "0.75"}
 
 @dataclass
 class Made:
-    """`orders` are v1 bodies and v3 events; `expected`: by campaign, what must come out."""
+    """`rows`: the file. `v1`: bodies of orders. `v3`: events. `expected`: values of the report by campaign."""
 
     rows: list[dict[str, str]] = field(default_factory=list)
     v1: list[dict[str, Any]] = field(default_factory=list)
@@ -42,7 +42,7 @@ class _Mailing:
         self._numbers = iter(range(10_000))
 
     def _person(self, number: int) -> dict[str, str]:
-        """One row's columns: an address, an e-mail address or its hash."""
+        """The columns of a row that identify the person: an address, an e-mail address or its hash."""
         email, kind = self.email_of(f"p{number}"), number % 3
         address = {"Address 1": f"{number} Oak Street", "City": "Salem", "State": "OR", "ZIP": "97301"}
         return {
@@ -51,21 +51,26 @@ class _Mailing:
             **{name: value if kind == 0 else "" for name, value in address.items()},
         }
 
-    def listed(self, campaign: str, day: date, number: int, *, held_out: bool) -> None:
+    def add_row(self, campaign: str, day: date, number: int, *, held_out: bool) -> None:
         self.found.rows.append(
             {"Campaign": campaign, "Mail date": f"{day:%m/%d/%Y}", "Cost": COST[campaign],
              "Holdout": "yes" if held_out else "no"} | self._person(number)
         )  # fmt: skip
 
     def order(self, number: int, day: date, total: int, *, refunded: int = 0, new: bool = False) -> None:
-        """Through v1 with an address and no e-mail address, where the row has an address; else through either API."""
+        """Adds an order: through v1 with only an address if the person's row has one, else through either API."""
         order_id, email = f"m-{next(self._numbers)}", self.email_of(f"p{number}")
         if number % 3 == 0 or self.chance.random() < 0.3:
             body: dict[str, Any] = {"order_id": order_id, "order_date": day.isoformat(), "total": total}
             if number % 3 == 0:
                 # Another spelling of the same address, as a shop writes it.
-                door = {"address_1": f"{number} OAK ST.", "postal_code": "97301-1234", "city": "Salem", "state": "OR"}
-                body |= {"shipping_address": door | {"name": "X"}, "billing_address": door | {"name": "X"}}
+                address = {
+                    "address_1": f"{number} OAK ST.",
+                    "postal_code": "97301-1234",
+                    "city": "Salem",
+                    "state": "OR",
+                }
+                body |= {"shipping_address": address | {"name": "X"}, "billing_address": address | {"name": "X"}}
             else:
                 body |= {"customer_email": email}
             self.found.v1.append(body | {"total": total - refunded, "metadata": {"new_buyer": new}})
@@ -79,29 +84,29 @@ class _Mailing:
 
 
 def made(seed: int, email_of: Callable[[str], str]) -> Made:
-    """100 people of January (30 of them held out) and 80 of March (20 held out); 20 are in both."""
+    """100 people of January's mailing (30 of them held out) and 80 of March's (20 held out); 20 are in both."""
     mailing = _Mailing(seed, email_of)
-    chance, found, listed, order = mailing.chance, mailing.found, mailing.listed, mailing.order
+    chance, found, add_row, order = mailing.chance, mailing.found, mailing.add_row, mailing.order
     for number in range(100):
-        listed("January", JANUARY, number, held_out=number >= 70)
+        add_row("January", JANUARY, number, held_out=number >= 70)
     for number in (*range(50, 70), *range(100, 160)):
-        listed("March", MARCH, number, held_out=number >= 140)
+        add_row("March", MARCH, number, held_out=number >= 140)
     chance.shuffle(found.rows)
-    for number in range(12):  # answer January, two of them twice
+    for number in range(12):  # people who order after January's mailing, two of them twice
         order(number, JANUARY + timedelta(days=chance.randrange(50)), 40, new=number < 5)
         if number < 2:
             order(number, JANUARY + timedelta(days=WINDOW), 10, refunded=4)
-    for number in range(12, 15):  # too late, and too early
+    for number in range(12, 15):  # people who order too late and too early
         order(number, JANUARY + timedelta(days=WINDOW + 1), 500)
         order(number, JANUARY - timedelta(days=1), 500)
-    for number in range(50, 55):  # are in both: before March was mailed, and from the day on
+    for number in range(50, 55):  # people in both, who order the day before March's mailing and on its day
         order(number, MARCH - timedelta(days=1), 20)
         order(number, MARCH, 30, new=True)
     for number in range(100, 103):
         order(number, MARCH + timedelta(days=WINDOW), 25)
-    for number in (70, 71, 72, 140):  # were held out
+    for number in (70, 71, 72, 140):  # held-out people
         order(number, MARCH + timedelta(days=1), 60)
-    for number in range(200, 205):  # are on no list
+    for number in range(200, 205):  # people in no mailing
         order(number, MARCH, 999)
     found.expected = deepcopy(_EXPECTED)
     return found
@@ -119,5 +124,5 @@ _EXPECTED: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-# People of January's list who ordered within its window, whatever else was mailed to them; of each arm, and of March's.
+# Mailed and held-out people of each campaign who ordered within its window, whichever campaign the orders count for.
 ORDERED = {"January": (12 + 5, 3), "March": (5 + 3, 1)}

@@ -1,4 +1,4 @@
-"""`tillbook attribute`, `orders`, `people` and `segments` against the whole stack: a mailing with known answers."""
+"""`tillbook attribute`, `orders`, `people` and `segments` on the whole stack, with a mailing whose result is known."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mailed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mailed:
     statuses = shop.outcomes(shop.batch(mailing.v3).json["request_ids"])
     assert set(statuses) == {"applied"}
     count, end = len(mailing.v1) + len({event["order_id"] for event in mailing.v3}), time.monotonic() + 120
-    # The book is a moment behind.
+    # The book, from which orders are listed, is updated a moment later.
     while len(shop.send("GET", "/v1/orders?limit=200").json["orders"]) < count:
         assert time.monotonic() < end
         time.sleep(0.2)
@@ -51,7 +51,7 @@ def mailed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mailed:
     return Mailed(shop, mailing, file)
 
 
-def test_a_mailing_with_known_answers(mailed: Mailed, tmp_path: Path) -> None:
+def test_attribute_reports_the_known_result_of_a_mailing(mailed: Mailed, tmp_path: Path) -> None:
     matches = tmp_path / "matches.csv"
     words = ("attribute", str(mailed.file), "--window", str(WINDOW), "--date-format", "us", "--matches", str(matches))
     found = mailed(*words, "--json")
@@ -73,14 +73,14 @@ def test_a_mailing_with_known_answers(mailed: Mailed, tmp_path: Path) -> None:
     assert "@" not in matches.read_text("utf-8")
 
 
-def test_the_same_as_a_table(mailed: Mailed) -> None:
+def test_attribute_prints_a_table(mailed: Mailed) -> None:
     found = mailed("attribute", str(mailed.file), "--window", str(WINDOW), "--date-format", "us")
     assert found.code == 0, found.err
     assert "January   70      17      19      24.29 %" in found.out
     assert "January: 24.29 % of 70 mailed ordered, 10.00 % of 30 held out" in found.out
 
 
-def test_rows_that_cannot_be_read_stop_it(mailed: Mailed, tmp_path: Path) -> None:
+def test_unreadable_rows_stop_attribute_unless_skip_bad_is_given(mailed: Mailed, tmp_path: Path) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_text("date,email\n2026-01-01,ann@example.com\nsoon,ben@example.com\n", "utf-8")
     found = mailed("attribute", str(bad))

@@ -1,4 +1,4 @@
-"""Attribution by itself: the file, last touch, intervals."""
+"""Unit tests of attribution: files of mailings, last touch, and confidence intervals."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_columns_are_recognised(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_columns_are_named_and_dates_have_a_format(tmp_path: Path) -> None:
+def test_columns_and_the_date_format_can_be_given(tmp_path: Path) -> None:
     text = "what;when;who\nA;10/01/2026;c-1\n"
     columns = {"campaign": "What", "mailed_on": "when", "customer_id": "who"}
     (piece,) = read(tmp_path, text, columns=columns, date_format="eu", cost=Decimal(2))
@@ -82,7 +82,7 @@ def test_errors_name_row_and_column(tmp_path: Path, row: str, fault: str) -> Non
         ("date,email", {"cost": "price"}, "no column price"),
     ],
 )
-def test_a_file_without_what_is_needed_is_refused(
+def test_missing_and_unknown_columns_are_refused(
     tmp_path: Path, header: str, columns: dict[str, str], message: str
 ) -> None:
     with pytest.raises(BadMapping, match=message):
@@ -108,7 +108,7 @@ def test_an_order_counts_for_the_latest_mailing_before_it() -> None:
     assert counts == [(2, "1"), (3, "2")]
 
 
-def test_counts_equal_a_simple_search() -> None:
+def test_attribution_equals_a_brute_force_search() -> None:
     chance = random.Random(3)
     for _ in range(300):
         pieces = [
@@ -131,7 +131,7 @@ def test_counts_equal_a_simple_search() -> None:
         assert found == expected
 
 
-def test_sums_of_a_campaign() -> None:
+def test_the_sums_of_a_campaign_are_computed() -> None:
     pieces = [piece(2, "A", 0), piece(3, "A", 0), piece(4, "A", 0, held_out=True)]
     matches = list(attribute(pieces, [[bought("1", 1, 30), bought("2", 2, -5)], [], [bought("3", 1)]], 10))
     (campaign,) = campaigns_of(pieces, matches)
@@ -145,7 +145,7 @@ def test_sums_of_a_campaign() -> None:
 # ------------------------------------------------------------------- intervals
 
 
-def test_intervals_are_those_of_the_paper() -> None:
+def test_intervals_equal_those_of_the_paper() -> None:
     """Newcombe 1998, table II, method 10: examples (a), (b), (c), (e) and (h)."""
     for (one, of_one, other, of_other), (low, high) in {
         (56, 70, 48, 80): (0.0524, 0.3339), (9, 10, 3, 10): (0.1705, 0.8090), (6, 7, 2, 7): (0.0582, 0.8062),
@@ -156,8 +156,8 @@ def test_intervals_are_those_of_the_paper() -> None:
     assert wilson(0, 10) == (pytest.approx(0, abs=1e-9), pytest.approx(0.2775, abs=1e-4))
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """5,000 mailings with known shares. Without any effect, "more than chance" is reported once in twenty."""
+def test_intervals_cover_the_true_difference_in_95_percent_of_mailings() -> None:
+    """Simulates 1,000 mailings with an effect and 1,000 without. Chance alone is taken for an effect once in twenty."""
     chance = random.Random(1)
 
     def share(times: int, of: float) -> int:

@@ -20,7 +20,7 @@ from tillbook.records.keys import Keys
 ORDERS = 7
 
 
-def test_export_joins_the_pages(stack: Stack, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_an_audience_export_joins_all_pages(stack: Stack, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     account, records = f"{ACCOUNT}-export", stack.outputs["RecordsTableName"]
     Accounts(stack.boto3_client("dynamodb"), records).create(Account(account))
     key = Keys(stack.boto3_client("dynamodb"), records).create(account, "admin")[1]
@@ -41,7 +41,7 @@ def test_export_joins_the_pages(stack: Stack, tmp_path: Path, monkeypatch) -> No
     assert ran.exit_code == 0, ran.output
     rows = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
     assert sorted(row["order_id"] for row in rows) == [f"E-{number}" for number in range(ORDERS)]
-    # Nothing that a spreadsheet would run.
+    # A cell that a spreadsheet would run as a formula begins with an apostrophe.
     assert {row["name"] for row in rows} == {'\'=Ann, "A"'}
     listed = CliRunner().invoke(tillbook, ["audience", "list", *where])
     assert [entry["member_count"] for entry in json.loads(listed.stdout)] == [ORDERS, 0]

@@ -25,7 +25,7 @@ ANN, BEN = "ann@example.com", "ben@example.com"
 Plant = Callable[[str, str], None]
 
 
-MD5 = "0cc175b9c0f1b6a831c399e269772661"  # a shop's own id
+MD5 = "0cc175b9c0f1b6a831c399e269772661"  # an id of the shop that looks like our own id
 SCOPE = Scope("acme", "orders_api")
 
 
@@ -55,7 +55,10 @@ def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
 
 @pytest.fixture
 def plant(run: Terminal, ledger: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """Account acme with 101 orders of Ann and one of Ben; adds an amount to an attribute of Ann's item."""
+    """Creates account acme with 101 orders of Ann and one of Ben.
+
+    Returns a function that adds an amount to an attribute of Ann's item.
+    """
     monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
     assert run("account", "create", "acme").code == 0
     client, table = ledger
@@ -72,7 +75,7 @@ def plant(run: Terminal, ledger: tuple[Any, str], monkeypatch: pytest.MonkeyPatc
     return add
 
 
-def test_audit(run: Terminal, plant: Plant) -> None:
+def test_an_audit_finds_planted_drift(run: Terminal, plant: Plant) -> None:
     for chosen in ((), ("acme",), ("acme", "--all"), ("--all",), ("acme", "--sample", "2")):
         ran = run("audit", *chosen)
         assert (ran.code, ran.out) == (0, "2 people, 102 orders: no drift.\n"), chosen
@@ -92,12 +95,12 @@ def test_audit(run: Terminal, plant: Plant) -> None:
         assert ran.code == 4
         assert "amount: stored 111.11, sum of the orders 111.1\n" in ran.out
     assert run("audit", "acme", "--person", BEN).code == 0
-    # Back to what it was.
+    # Without the drift, nothing is found.
     plant("USD", "-0.01")
     assert run("audit", "acme").code == 0
 
 
-def test_a_person_by_what_looks_like_an_id_of_ours(run: Terminal, plant: Plant, ledger: tuple[Any, str]) -> None:
+def test_an_id_of_the_shop_may_look_like_our_own_id(run: Terminal, plant: Plant, ledger: tuple[Any, str]) -> None:
     client, table = ledger
     address = {"address_1": "1 Main St", "postal_code": "12345"}
     order = {"order_id": "m-1", "order_date": "2026-01-20", "total": "5", "customer_id": MD5}
@@ -109,7 +112,7 @@ def test_a_person_by_what_looks_like_an_id_of_ours(run: Terminal, plant: Plant, 
     assert (ran.code, ran.out) == (2, "")
     assert "No customer found for this identifier" in ran.err
 
-    # Ben's orders stand, he does not.
+    # Ben's orders exist, but his item does not.
     client.delete_item(TableName=table, Key=raw(SCOPE.person_key(id_of(BEN))))
     ran = run("audit", "acme", "--person", id_of(BEN))
     assert ran.code == 4
@@ -128,10 +131,10 @@ def test_a_purged_person_is_not_audited(
     assert run("audit", "acme", "--person", ANN).err == "Error: No customer has this id or e-mail address.\n"
 
 
-def test_arguments_that_cannot_be_audited(run: Terminal) -> None:
+def test_unknown_accounts_and_people_are_refused(run: Terminal) -> None:
     assert run("audit", "--person", ANN).code == 2
     assert run("audit", "nobody").err == "Error: There is no account nobody.\n"
     assert run("account", "create", "acme").code == 0
     ran = run("audit", "acme", "--person", ANN)
-    assert (ran.code, ran.err) == (1, "Error: No customer has this id or e-mail address.\n")  # no finding
+    assert (ran.code, ran.err) == (1, "Error: No customer has this id or e-mail address.\n")  # 4 would mean drift
     assert run("audit").out == "0 people, 0 orders: no drift.\n"

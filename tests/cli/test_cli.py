@@ -36,7 +36,7 @@ def test_an_account_is_created_with_defaults(run: Terminal) -> None:
     )
 
 
-def test_an_account_has_a_currency_and_the_sources_that_count(run: Terminal) -> None:
+def test_an_account_is_created_with_given_settings(run: Terminal) -> None:
     shape = {"account": "acme", "currency": "EUR", "sources": ["orders_api"], "time_zone": "Asia/Kolkata"}
     options = ["--currency", "eur", "--source", "orders_api", "--time-zone", "Asia/Kolkata"]
     assert _created(run, *options, "--json").json == shape
@@ -63,7 +63,7 @@ def test_accounts_are_listed(run: Terminal) -> None:
     assert [line.split()[-1] for line in run("account", "list").out.splitlines()] == ["NAME", "-", "Nut"]
 
 
-def test_settings_that_are_not_given_stay(run: Terminal) -> None:
+def test_settings_that_are_not_given_are_kept(run: Terminal) -> None:
     _created(run, "--currency", "EUR")
     sources = ["--source", "shopper_activity", "--source", "orders_api"]
     assert run("account", "set", "acme", *sources[:2], "--json").json["currency"] == "EUR"
@@ -86,7 +86,7 @@ def test_a_time_zone_that_does_not_exist_is_refused(run: Terminal, zone: str) ->
     assert "IANA name" in ran.err
 
 
-def test_nothing_to_set_is_wrong_use(run: Terminal) -> None:
+def test_account_set_without_settings_is_wrong_usage(run: Terminal) -> None:
     _created(run)
     ran = run("account", "set", "acme")
     assert (ran.code, ran.out) == (2, "")
@@ -106,7 +106,7 @@ def test_nothing_to_set_is_wrong_use(run: Terminal) -> None:
         (("keys", "revoke", "acme", "0123456789ab"), "Account acme has no key 0123456789ab."),
     ],
 )
-def test_refusals(run: Terminal, words: tuple[str, ...], said: str) -> None:
+def test_refused_commands_exit_with_1_and_a_message(run: Terminal, words: tuple[str, ...], said: str) -> None:
     _created(run)
     assert run(*words) == Ran(1, "", f"Error: {said}\n")
     assert run(*words, "--json") == Ran(1, "", json.dumps({"error": said}) + "\n")
@@ -121,7 +121,7 @@ def test_refusals(run: Terminal, words: tuple[str, ...], said: str) -> None:
         ("account", "create", "acme", "--source", "fax"),
     ],
 )
-def test_wrong_use(run: Terminal, words: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_with_2(run: Terminal, words: tuple[str, ...]) -> None:
     ran = run(*words)
     assert (ran.code, ran.out) == (2, "")
     assert "Error: " in ran.err
@@ -138,7 +138,7 @@ def test_a_key_is_shown_once(run: Terminal) -> None:
     assert re.search(r"^[0-9a-f]{12}  ingest  web shop  \S+Z  -          no$", listed.out, re.MULTILINE)
 
 
-def test_only_the_hash_is_kept(run: Terminal) -> None:
+def test_only_the_hash_of_a_key_is_stored(run: Terminal) -> None:
     _created(run)
     secret = run("keys", "create", "acme", "--role", "admin", "--json").json["secret"]
     dynamodb = boto3.client("dynamodb", region_name=REGION)
@@ -171,7 +171,7 @@ def test_a_key_of_another_account_cannot_be_revoked(run: Terminal) -> None:
 # ------------------------------------------------------------- which stack ---
 
 
-def test_another_stack_is_not_there(on_aws: Any) -> None:
+def test_a_missing_stack_is_reported(on_aws: Any) -> None:
     elsewhere = Terminal(("--stack-name", "nothing", "--region", REGION))
     assert elsewhere("account", "show", "acme") == Ran(
         3, "", f"Error: There is no stack nothing in {REGION}. Choose another with --stack-name and --region.\n"
@@ -184,13 +184,13 @@ def test_the_environment_names_the_stack(stack_name: str, monkeypatch: pytest.Mo
     assert Terminal(())("account", "create", "acme").code == 0
 
 
-def test_the_region_is_that_of_aws_s_own_command(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 reads AWS_DEFAULT_REGION alone."""
+def test_aws_region_names_the_region(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 itself reads only AWS_DEFAULT_REGION; the AWS command reads AWS_REGION."""
     monkeypatch.setenv("AWS_REGION", REGION)
     assert Terminal(("--stack-name", stack_name))("account", "create", "acme").code == 0
 
 
-def test_another_kind_of_stack_is_reported(on_aws: Any) -> None:
+def test_a_stack_of_another_application_is_reported(on_aws: Any) -> None:
     queue = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     on_aws.create_stack(StackName="queues", TemplateBody=json.dumps(queue))
     ran = Terminal(("--stack-name", "queues", "--region", REGION))("account", "show", "acme")
@@ -206,19 +206,23 @@ def test_another_kind_of_stack_is_reported(on_aws: Any) -> None:
         (("--profile", "nobody"), "The config profile (nobody) could not be found"),
     ],
 )
-def test_without_a_configuration(no_aws: None, options: tuple[str, ...], said: str) -> None:
+def test_a_missing_aws_configuration_is_reported(no_aws: None, options: tuple[str, ...], said: str) -> None:
     ran = Terminal(options)("account", "show", "acme")
     assert (ran.code, ran.out) == (3, "")
     assert said in ran.err
 
 
-def test_no_local_stack(no_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_without_a_running_stack_is_reported(
+    no_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     ran = Terminal(("--local",))("account", "show", "acme")
     assert ran == Ran(3, "", "Error: No local stack runs in this project: start one with make run.\n")
 
 
-def test_a_local_stack_that_is_gone(no_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_local_stack_that_does_not_answer_is_reported(
+    no_aws: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     _announce(tmp_path, f"http://127.0.0.1:{port}")
@@ -241,6 +245,7 @@ def _announce(folder: Path, endpoint_url: str) -> None:
 def local(
     request: pytest.FixtureRequest, no_aws: None, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Terminal]:
+    """Runs `tillbook` on the local stack, which is selected by --local or by the options for AWS."""
     if request.param == "local":
         monkeypatch.setattr(announce, "FILE", tmp_path / LOCAL_FILE)
         below = tmp_path / "docs"
@@ -258,7 +263,7 @@ def local(
 
 
 @pytest.mark.stack
-def test_a_key_opens_its_account_on_the_local_stack(local: Terminal, stack: Stack, tmp_path: Path) -> None:
+def test_keys_work_and_are_revoked_on_the_local_stack(local: Terminal, stack: Stack, tmp_path: Path) -> None:
     account = tmp_path.name
     assert local("account", "create", account, "--currency", "JPY").code == 0
     order = {"provider": "my_shop", "email": "dora@example.com", "action": "placed", "order_id": "1", "grand_total": 5}
@@ -267,7 +272,7 @@ def test_a_key_opens_its_account_on_the_local_stack(local: Terminal, stack: Stac
     assert requests.post(url, json=order, auth=(ingest["secret"], ""), timeout=120).status_code == 202
     assert requests.post(url, json=order, auth=("tb_unknown", ""), timeout=120).status_code == 401
 
-    # Before it was ever used: warm functions know a key for a minute.
+    # This key is revoked before its first use, since warm functions cache a used key for a minute.
     unused = local("keys", "create", account, "--role", "ingest").json
     assert local("keys", "revoke", account, unused["key"]).json["revoked"] is True
     assert requests.post(url, json=order, auth=(unused["secret"], ""), timeout=120).status_code == 401
@@ -277,8 +282,8 @@ def test_a_key_opens_its_account_on_the_local_stack(local: Terminal, stack: Stac
 
 
 @pytest.mark.stack
-def test_the_doctor_looks_at_all_of_a_deployed_stack(local: Terminal, stack: Stack) -> None:
-    """Other tests leave keys unused, dead letters and alarms."""
+def test_the_doctor_checks_all_of_a_deployed_stack(local: Terminal, stack: Stack) -> None:
+    """Other tests leave unused keys, dead letters and alarms, so findings about these are allowed."""
     ran = local("doctor")
     assert ran.json["checks"] == list(AFTER)
     found = ran.json["findings"]
@@ -290,7 +295,7 @@ def test_the_doctor_looks_at_all_of_a_deployed_stack(local: Terminal, stack: Sta
 
 
 @pytest.mark.stack
-def test_runs_out_of_a_checkout(no_aws: None, stack: Stack) -> None:
+def test_the_command_runs_from_a_checkout(no_aws: None, stack: Stack) -> None:
     options = ["--endpoint-url", stack.endpoint_url, "--region", "us-east-1", "--stack-name", "tillbook"]
     ran = subprocess.run(
         [sys.executable, "-m", "cli", "account", "show", "1234567", *options],
@@ -304,7 +309,7 @@ def test_runs_out_of_a_checkout(no_aws: None, stack: Stack) -> None:
     assert ran.stdout.startswith("account    1234567\n")
 
 
-def test_an_account_has_segments(run: Terminal) -> None:
+def test_segments_are_added_replaced_and_removed(run: Terminal) -> None:
     run("account", "create", "acme", "--segment", "VIP:min_lifetime_value=500")
     ran = run(
         "account", "set", "acme", "--segment", "Lapsed: min_orders=2, min_days=365", "--segment", "vip:min_orders=9"
@@ -326,13 +331,13 @@ def test_an_account_has_segments(run: Terminal) -> None:
         ("VIP:min_orders=3,max_orders=2", "must not be more than"), ("VIP:min_orders=1,currency=XXY", "ISO 4217"),
     ],
 )  # fmt: skip
-def test_a_segment_that_makes_no_sense_is_refused(run: Terminal, segment: str, message: str) -> None:
+def test_an_invalid_segment_is_refused(run: Terminal, segment: str, message: str) -> None:
     run("account", "create", "acme")
     ran = run("account", "set", "acme", "--segment", segment)
     assert ran.code == 1
     assert message in ran.err
 
 
-def test_a_segment_that_is_not_there_is_not_removed(run: Terminal) -> None:
+def test_removing_an_unknown_segment_is_refused(run: Terminal) -> None:
     run("account", "create", "acme")
     assert "there is no segment VIP" in run("account", "set", "acme", "--no-segment", "VIP").err

@@ -1,4 +1,4 @@
-"""tillbook connect, on a stack with the tables of template.yaml and the parameters of its AWS."""
+"""tillbook connect, on a stack with the tables of template.yaml and the Parameter Store of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shop(run: Terminal) -> Terminal:
     return run
 
 
-def test_woocommerce_gets_a_secret_that_is_shown_once(shop: Terminal, stack_name: str) -> None:
+def test_a_secret_for_woocommerce_is_generated_and_shown_once(shop: Terminal, stack_name: str) -> None:
     ran = shop("connect", "create", "acme", "woocommerce", "--json")
     assert ran.code == 0, ran.err
     secret = ran.json["secret"]
@@ -29,7 +29,7 @@ def test_woocommerce_gets_a_secret_that_is_shown_once(shop: Terminal, stack_name
     listed = shop("connect", "list", "acme")
     assert "woocommerce" in listed.out
     assert secret not in listed.out
-    # The connection as a function finds it in the stack's tables and parameters.
+    # Functions read the connection from the stack's tables and parameters.
     assert _accepts(stack_name, "woocommerce", "X-WC-Webhook-Signature", secret)
     assert not _accepts(stack_name, "woocommerce", "X-WC-Webhook-Signature", "another")
 
@@ -80,5 +80,5 @@ def test_shopify_s_secret_is_entered_and_rotated(shop: Terminal, stack_name: str
         (("connect", "list", "other"), "There is no account other."),
     ],
 )
-def test_refusals(shop: Terminal, words: tuple[str, ...], said: str) -> None:
+def test_refused_commands_exit_with_1_and_a_message(shop: Terminal, words: tuple[str, ...], said: str) -> None:
     assert shop(*words, "--json") == Ran(1, "", json.dumps({"error": said}) + "\n")

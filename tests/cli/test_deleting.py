@@ -1,4 +1,4 @@
-"""tillbook purge, erase and jobs: asked before, answered with a job, followed to its end."""
+"""tillbook purge, erase and jobs: the confirmation, the job in the answer, and waiting for its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PERSON = {"id": "a1b2", "orders_count": 3, "lifetime_value": {"EUR": "5.00", "US
 
 @dataclass
 class Server:
-    """`job` is what its looks find, one after the other."""
+    """A fake API. `job` has the states of the job that successive reads return; `asked` has the requests."""
 
     person: dict[str, Any] | None = field(default_factory=lambda: dict(PERSON))
     job: list[dict[str, Any]] = field(default_factory=list)
@@ -62,7 +62,7 @@ def run(*words: str, typed: str = "") -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
-def test_a_purge_is_asked_about(server: Server) -> None:
+def test_a_purge_needs_confirmation(server: Server) -> None:
     assert run("purge", typed="other\n").code == 1
     assert run("purge", typed="").code == 1
     assert server.deleted == []
@@ -73,7 +73,7 @@ def test_a_purge_is_asked_about(server: Server) -> None:
     assert ran.out.startswith("job id  0199\n")
 
 
-def test_a_script_is_not_asked(server: Server) -> None:
+def test_yes_skips_the_confirmation(server: Server) -> None:
     ran = run("purge", "--yes", "--json")
     assert (ran.code, ran.json, ran.err) == (0, {"job_id": "0199"}, "")
     assert server.deleted == [("/v1/transactions", {"confirm": "purge"})]
@@ -87,7 +87,7 @@ def test_the_person_to_erase_is_shown_first(server: Server) -> None:
     assert server.deleted == [("/v3/acme/people/ann%40example.com", None)]
 
 
-def test_a_person_who_is_not_found_may_still_be_queued(server: Server) -> None:
+def test_an_unknown_person_can_be_erased(server: Server) -> None:
     server.person = None
     ran = run("erase", "ann@example.com", typed="y\n")
     assert ran.code == 0
@@ -95,20 +95,20 @@ def test_a_person_who_is_not_found_may_still_be_queued(server: Server) -> None:
     assert len(server.deleted) == 1
 
 
-def test_a_job_is_followed_to_its_end(server: Server) -> None:
+def test_wait_polls_a_job_until_its_end(server: Server) -> None:
     server.job = [JOB, JOB | {"status": "running", "done": 3}, JOB | {"status": "done", "done": 7}]
     ran = run("erase", "a1b2", "--yes", "--wait", "--json")
     assert (ran.code, ran.json["status"], server.job) == (0, "done", [])
 
 
-def test_a_job_that_fails_is_an_error(server: Server) -> None:
+def test_a_failed_job_exits_with_1(server: Server) -> None:
     server.job = [JOB | {"status": "failed", "error": "a page failed"}]
     ran = run("purge", "--yes", "--wait")
     assert ran.code == 1
     assert ran.err == "Error: The job failed: a page failed. It is safe to start the job again.\n"
 
 
-def test_a_job_is_shown_as_it_is(server: Server) -> None:
+def test_jobs_shows_the_current_state_of_a_job(server: Server) -> None:
     server.job = [JOB | {"status": "running"}]
     ran = run("jobs", "0199", "--json")
     assert (ran.code, ran.json["status"]) == (0, "running")

@@ -1,4 +1,4 @@
-"""tillbook doctor: nothing is found on a stack as it should be, and each planted fault is."""
+"""tillbook doctor finds nothing on a healthy stack, and finds each planted fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from moto import mock_aws
 from cli.tillbook_cli import health
 from cli.tillbook_cli.connection import Aws
 from cli.tillbook_cli.doctor import doctor
-from cli.tillbook_cli.health import ADVICE, PROBLEM, UNCHECKED, Deployed, Finding, Patient, findings
+from cli.tillbook_cli.health import ADVICE, PROBLEM, UNCHECKED, Deployed, Environment, Finding, findings
 from tests.cli.conftest import Ran, Terminal
 from tests.handlers import template
 from tillbook.records.accounts import Account, Accounts
@@ -33,8 +33,16 @@ ALARMS = ("LatencyAlarm", "DeadLetterQueueAlarm")
 
 
 @dataclass
-class Hospital:
-    """A healthy stack on moto, without CloudFormation, and the answers that moto does not have."""
+class FakeStack:
+    """A healthy stack on moto, without CloudFormation.
+
+    Attributes, which tests change to plant faults:
+        limit: Lambda's limit of concurrent functions.
+        skew: seconds by which this machine's clock is ahead of AWS.
+        refused: the error code of refused calls; empty if none is refused.
+        states: states of functions by physical name, Active for others.
+        planned: the parameters of a planned deployment; the stack is then not deployed.
+    """
 
     limit: int = 1000
     skew: float = 0.0
@@ -51,20 +59,20 @@ class Hospital:
     def client(self, service: str) -> Any:
         if service not in self.clients:
             self.clients[service] = boto3.client(service, region_name=REGION)
-        return Answering(self.clients[service], self) if service in ("lambda", "sts") else self.clients[service]
+        return PatchedClient(self.clients[service], self) if service in ("lambda", "sts") else self.clients[service]
 
-    def patient(self) -> Patient:
+    def environment(self) -> Environment:
         aws = Aws(self.client, self.region, STACK)
         deployed = Deployed(self.parameters, self.outputs, self.resources, self.kinds)
-        return Patient(aws, None, self.planned) if self.planned else Patient(aws, deployed)
+        return Environment(aws, None, self.planned) if self.planned else Environment(aws, deployed)
 
     def found(self) -> list[Finding]:
-        return list(findings(self.patient()))
+        return list(findings(self.environment()))
 
     def add(self, name: str, kind: str, physical: str) -> None:
         self.resources[name], self.kinds[name] = physical, kind
 
-    # ------------------------------------------------------- what is planted
+    # ------------------------------------------------- resources for the tests
 
     def layer(self, architecture: str = "arm64") -> str:
         layer = self.client("lambda").publish_layer_version(
@@ -80,29 +88,29 @@ class Hospital:
 
 
 @dataclass
-class Answering:
-    """A client of moto; of what moto does not know, the answers that AWS documents."""
+class PatchedClient:
+    """A client of moto. Calls that moto does not support return the answers that AWS documents."""
 
     client: Any
-    hospital: Hospital
+    fake: FakeStack
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.client, name)
 
     def get_account_settings(self) -> Any:
-        if self.hospital.refused:
-            _refuse("GetAccountSettings", self.hospital.refused)
-        return {"AccountLimit": {"UnreservedConcurrentExecutions": self.hospital.limit}}
+        if self.fake.refused:
+            _refuse("GetAccountSettings", self.fake.refused)
+        return {"AccountLimit": {"UnreservedConcurrentExecutions": self.fake.limit}}
 
     def get_caller_identity(self) -> Any:
-        if self.hospital.refused:
-            _refuse("GetCallerIdentity", self.hospital.refused)
-        theirs = times.to_datetime(times.now()) - timedelta(seconds=self.hospital.skew)
+        if self.fake.refused:
+            _refuse("GetCallerIdentity", self.fake.refused)
+        theirs = times.to_datetime(times.now()) - timedelta(seconds=self.fake.skew)
         return {"ResponseMetadata": {"HTTPHeaders": {"date": theirs.strftime("%a, %d %b %Y %H:%M:%S GMT")}}}
 
     def get_function_configuration(self, **asked: str) -> Any:
         answer = self.client.get_function_configuration(**asked)
-        return answer | {"State": self.hospital.states.get(asked["FunctionName"], "Active")}
+        return answer | {"State": self.fake.states.get(asked["FunctionName"], "Active")}
 
 
 def _refuse(operation: str, code: str) -> None:
@@ -117,16 +125,16 @@ def _zip() -> bytes:
 
 
 @pytest.fixture
-def hospital(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hospital]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStack]:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws(config={"lambda": {"use_docker": False}}):
-        yield _healthy(Hospital())
+        yield _healthy(FakeStack())
 
 
-def _healthy(made: Hospital) -> Hospital:
+def _healthy(made: FakeStack) -> FakeStack:
     dynamodb, sqs = made.client("dynamodb"), made.client("sqs")
     template.create_tables(dynamodb)
     made.outputs = {"RecordsTableName": "RecordsTable", "LedgerTableName": "LedgerTable"}
@@ -159,30 +167,30 @@ def _healthy(made: Hospital) -> Hospital:
     return made
 
 
-def _put_alarm(hospital: Hospital, name: str, actions: list[str], **more: Any) -> None:
-    hospital.client("cloudwatch").put_metric_alarm(
+def _put_alarm(fake: FakeStack, name: str, actions: list[str], **more: Any) -> None:
+    fake.client("cloudwatch").put_metric_alarm(
         AlarmName=f"{STACK}-{name}-1A", MetricName="Latency", Namespace="AWS/ApiGateway", Statistic="Sum", Period=60,
         EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold", AlarmActions=actions, **more,
     )  # fmt: skip
 
 
-def test_nothing_is_found_on_a_healthy_stack(hospital: Hospital) -> None:
-    assert hospital.found() == []
+def test_nothing_is_found_on_a_healthy_stack(fake: FakeStack) -> None:
+    assert fake.found() == []
 
 
-def test_nothing_is_found_in_a_good_account_before_the_first_deployment(hospital: Hospital) -> None:
-    hospital.planned = {"ProcessingConcurrency": 20, "JobsConcurrency": 10}
-    assert hospital.found() == []
+def test_nothing_is_found_in_a_good_account_before_the_first_deployment(fake: FakeStack) -> None:
+    fake.planned = {"ProcessingConcurrency": 20, "JobsConcurrency": 10}
+    assert fake.found() == []
 
 
-def test_moto_keeps_the_limits_of_triggers(hospital: Hospital) -> None:
-    """Otherwise the checks of concurrency would look at nothing."""
-    mappings = hospital.client("lambda").list_event_source_mappings()["EventSourceMappings"]
+def test_moto_keeps_the_concurrency_limits_of_triggers(fake: FakeStack) -> None:
+    """The tests of concurrency depend on these limits."""
+    mappings = fake.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert sorted(mapping["ScalingConfig"]["MaximumConcurrency"] for mapping in mappings) == [10, 20]
 
 
-def _subscribe_unconfirmed(hospital: Hospital) -> None:
-    topic, sns = hospital.resources["AlarmTopic"], hospital.client("sns")
+def _subscribe_unconfirmed(fake: FakeStack) -> None:
+    topic, sns = fake.resources["AlarmTopic"], fake.client("sns")
     pending = {"SubscriptionArn": "PendingConfirmation", "Protocol": "email", "Endpoint": "x", "Owner": "1"}
 
     class Pages:
@@ -193,22 +201,22 @@ def _subscribe_unconfirmed(hospital: Hospital) -> None:
     sns.get_paginator = lambda _operation: Pages()
 
 
-def _unsubscribe(hospital: Hospital) -> None:
-    for subscription in hospital.client("sns").list_subscriptions()["Subscriptions"]:
-        hospital.client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
+def _unsubscribe(fake: FakeStack) -> None:
+    for subscription in fake.client("sns").list_subscriptions()["Subscriptions"]:
+        fake.client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
 
 
-def _change(name: str, **changes: Any) -> Callable[[Hospital], Any]:
+def _change(name: str, **changes: Any) -> Callable[[FakeStack], Any]:
     return lambda h: h.client("lambda").update_function_configuration(FunctionName=f"{STACK}-{name}-1A", **changes)
 
 
-def _set(**changes: Any) -> Callable[[Hospital], None]:
-    return lambda hospital: hospital.__dict__.update(changes)
+def _set(**changes: Any) -> Callable[[FakeStack], None]:
+    return lambda fake: fake.__dict__.update(changes)
 
 
-def _mapping(**changes: Any) -> Callable[[Hospital], None]:
-    def change(hospital: Hospital) -> None:
-        client = hospital.client("lambda")
+def _mapping(**changes: Any) -> Callable[[FakeStack], None]:
+    def change(fake: FakeStack) -> None:
+        client = fake.client("lambda")
         found = client.list_event_source_mappings()["EventSourceMappings"]
         (orders,) = [mapping for mapping in found if mapping["EventSourceArn"].endswith(":OrdersQueue")]
         client.update_event_source_mapping(UUID=orders["UUID"], **changes)
@@ -216,32 +224,32 @@ def _mapping(**changes: Any) -> Callable[[Hospital], None]:
     return change
 
 
-def _dead_letter(hospital: Hospital) -> None:
-    letters = DeadLetters(hospital.client("dynamodb"), hospital.outputs["RecordsTableName"])
+def _dead_letter(fake: FakeStack) -> None:
+    letters = DeadLetters(fake.client("dynamodb"), fake.outputs["RecordsTableName"])
     letters.keep("acme", times.uuid7(), "it cannot be", Message())
 
 
-def _revoke(role: str) -> Callable[[Hospital], None]:
-    def revoke(hospital: Hospital) -> None:
-        for key in hospital.keys().of("acme"):
+def _revoke(role: str) -> Callable[[FakeStack], None]:
+    def revoke(fake: FakeStack) -> None:
+        for key in fake.keys().of("acme"):
             if key.role == role or role == "all":
-                hospital.keys().revoke("acme", key.id)
+                fake.keys().revoke("acme", key.id)
 
     return revoke
 
 
-def _keys_of(days: int, **changes: str) -> Callable[[Hospital], None]:
-    """Keys of then, and a new one of each role."""
+def _dated_keys(days: int, **changes: str) -> Callable[[FakeStack], None]:
+    """Returns a function that dates the keys' creation, or the attributes in `changes`, `days` days back."""
 
-    def age(hospital: Hospital) -> None:
+    def age(fake: FakeStack) -> None:
         then = times.iso(times.shift(times.now(), days=-days))
-        for key in hospital.keys().of("acme"):
-            table = hospital.client("dynamodb")
-            digest = hospital.keys()._digests("acme")
-            (whole,) = [one for one in digest if one.startswith(key.id)]
+        for key in fake.keys().of("acme"):
+            dynamodb = fake.client("dynamodb")
+            digests = fake.keys()._digests("acme")
+            (digest,) = [one for one in digests if one.startswith(key.id)]
             for name in changes or {"created": ""}:
-                table.update_item(
-                    TableName="RecordsTable", Key={"pk": {"S": f"#key/{whole}"}, "sk": {"S": "k"}},
+                dynamodb.update_item(
+                    TableName="RecordsTable", Key={"pk": {"S": f"#key/{digest}"}, "sk": {"S": "k"}},
                     UpdateExpression="SET #n = :v", ExpressionAttributeNames={"#n": name},
                     ExpressionAttributeValues={":v": {"S": then}},
                 )  # fmt: skip
@@ -249,43 +257,41 @@ def _keys_of(days: int, **changes: str) -> Callable[[Hospital], None]:
     return age
 
 
-def _send(output: str) -> Callable[[Hospital], Any]:
+def _send(output: str) -> Callable[[FakeStack], Any]:
     return lambda h: h.client("sqs").send_message(QueueUrl=h.outputs[output], MessageBody="{}")
 
 
-def _state(hospital: Hospital) -> None:
-    hospital.client("cloudwatch").set_alarm_state(
+def _state(fake: FakeStack) -> None:
+    fake.client("cloudwatch").set_alarm_state(
         AlarmName=f"{STACK}-LatencyAlarm-1A", StateValue="ALARM", StateReason="it is slow"
     )
 
 
-def _delete_layer(hospital: Hospital) -> None:
-    hospital.client("lambda").delete_layer_version(LayerName=f"{STACK}-arm64", VersionNumber=1)
+def _delete_layer(fake: FakeStack) -> None:
+    fake.client("lambda").delete_layer_version(LayerName=f"{STACK}-arm64", VersionNumber=1)
 
 
-def _without_accounts(hospital: Hospital) -> None:
-    hospital.client("dynamodb").delete_item(
-        TableName="RecordsTable", Key={"pk": {"S": "#accounts"}, "sk": {"S": "acme"}}
-    )
+def _without_accounts(fake: FakeStack) -> None:
+    fake.client("dynamodb").delete_item(TableName="RecordsTable", Key={"pk": {"S": "#accounts"}, "sk": {"S": "acme"}})
 
 
-# A fault, which is found by that check, with these words in what is wrong and in what to do.
-PLANTED: dict[str, tuple[Callable[[Hospital], Any], str, str, str, str]] = {
+# Faults by name: a function that plants the fault, and the level, check and words of the finding's `what` and `do`.
+PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
     "a new AWS account": (_set(limit=10), PROBLEM, "concurrency", "runs at most 10 ", "Concurrency=3 and"),
-    "more than half of the account": (_set(limit=59), PROBLEM, "concurrency", "may use 30", "--desired-value 1000"),
+    "processing may use over half": (_set(limit=59), PROBLEM, "concurrency", "may use 30", "--desired-value 1000"),
     "before a deployment": (
         _set(limit=10, planned={"ProcessingConcurrency": 20, "JobsConcurrency": 10}),
         PROBLEM, "concurrency", "may use all", "ProcessingConcurrency=3",
     ),
     "a trigger without a limit": (_mapping(ScalingConfig={}), PROBLEM, "concurrency", "may use all", "Until"),
-    "a trigger that is off": (_mapping(Enabled=False), PROBLEM, "concurrency", "OrdersQueue does not", "--enabled"),
+    "a disabled trigger": (_mapping(Enabled=False), PROBLEM, "concurrency", "OrdersQueue does not", "--enabled"),
     "a clock ahead": (_set(skew=200), PROBLEM, "clock", "seconds ahead of AWS", "network time"),
     "a clock behind": (_set(skew=-90), PROBLEM, "clock", "seconds behind AWS", "network time"),
     "a clock that AWS refuses": (_set(refused="RequestTimeTooSkewed"), PROBLEM, "clock", "refuses this", "set"),
-    "a right that is missing": (_set(refused="AccessDenied"), UNCHECKED, "concurrency", "AccessDenied", "permission"),
-    "no such region": (_set(region="mars-north-1"), PROBLEM, "region", "mars-north-1 does not have", "--region"),
+    "a missing permission": (_set(refused="AccessDenied"), UNCHECKED, "concurrency", "AccessDenied", "permission"),
+    "an unknown region": (_set(region="mars-north-1"), PROBLEM, "region", "mars-north-1 does not have", "--region"),
     "nobody is notified": (_unsubscribe, PROBLEM, "notices", "Nobody is notified", "AlarmEmail"),
-    "nobody confirmed": (_subscribe_unconfirmed, PROBLEM, "notices", "(email) is not confirmed", "aws sns subscribe"),
+    "no confirmation": (_subscribe_unconfirmed, PROBLEM, "notices", "(email) is not confirmed", "aws sns subscribe"),
     "an alarm without action": (
         lambda h: _put_alarm(h, "LatencyAlarm", []), PROBLEM, "alarms", "LatencyAlarm notifies nobody", "deploy",
     ),
@@ -293,23 +299,23 @@ PLANTED: dict[str, tuple[Callable[[Hospital], Any], str, str, str, str]] = {
         lambda h: _put_alarm(h, "LatencyAlarm", ["arn:aws:sns:us-east-1:123456789012:other"]),
         PROBLEM, "alarms", "LatencyAlarm notifies nobody", "deploy",
     ),
-    "an alarm that is off": (
+    "an alarm without enabled actions": (
         lambda h: h.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
         PROBLEM, "alarms", "switched off", "enable-alarm-actions",
     ),
-    "an alarm that is gone": (
+    "a deleted alarm": (
         lambda h: h.client("cloudwatch").delete_alarms(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
         PROBLEM, "alarms", "LatencyAlarm was deleted", "template.yaml",
     ),
-    "an alarm that rings": (_state, PROBLEM, "alarms", "LatencyAlarm is ringing", "docs/runbook.md"),
+    "a ringing alarm": (_state, PROBLEM, "alarms", "LatencyAlarm is ringing", "docs/runbook.md"),
     "a dead letter": (_dead_letter, PROBLEM, "dead letters", "acme has 1 accepted order that", "deadletters replay"),
-    "a dead message": (_send("DeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Dead", "runbook"),
-    "a dead page": (_send("JobsDeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Jobs", "runbook"),
+    "a dead order message": (_send("DeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Dead", "runbook"),
+    "a dead job message": (_send("JobsDeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Jobs", "runbook"),
     "no account": (_without_accounts, PROBLEM, "keys", "There is no account", "account create"),
     "no key": (_revoke("all"), PROBLEM, "keys", "has no key", "--role ingest"),
     "no admin key": (_revoke("admin"), PROBLEM, "keys", "has no admin", "--role admin"),
-    "keys that were never used": (_keys_of(31), ADVICE, "keys", "was never used since", "keys revoke acme"),
-    "keys that are not used any more": (_keys_of(91, used=""), ADVICE, "keys", "was last used on", "keys revoke acme"),
+    "keys that were never used": (_dated_keys(31), ADVICE, "keys", "was never used since", "keys revoke acme"),
+    "keys that are no longer used": (_dated_keys(91, used=""), ADVICE, "keys", "was last used on", "keys revoke acme"),
     "a function without the layer": (_change("Read", Layers=[]), PROBLEM, "layers", "Read has 0 layers", "sam deploy"),
     "functions with different layers": (
         lambda h: _change("Read", Layers=[h.layer()])(h), PROBLEM, "layers", "arm64:2 is that of Read", "sam",
@@ -317,7 +323,7 @@ PLANTED: dict[str, tuple[Callable[[Hospital], Any], str, str, str, str]] = {
     "a layer for another processor": (
         _set(parameters={"Stage": "prod", "Architecture": "x86_64"}), PROBLEM, "layers", "not for x86_64", "sam build",
     ),
-    "a layer that is gone": (_delete_layer, PROBLEM, "layers", "was deleted", "sam build"),
+    "a deleted layer": (_delete_layer, PROBLEM, "layers", "was deleted", "sam build"),
     "a function that failed": (
         _set(states={f"{STACK}-Read-1A": "Failed"}), PROBLEM, "layers", "Read failed", "sam deploy",
     ),
@@ -325,44 +331,44 @@ PLANTED: dict[str, tuple[Callable[[Hospital], Any], str, str, str, str]] = {
 
 
 @pytest.mark.parametrize("name", PLANTED)
-def test_a_planted_fault_is_found(hospital: Hospital, name: str) -> None:
+def test_a_planted_fault_is_found(fake: FakeStack, name: str) -> None:
     plant, level, check, what, do = PLANTED[name]
-    plant(hospital)
-    found = hospital.found()
+    plant(fake)
+    found = fake.found()
     matching = [f for f in found if (f.level, f.check) == (level, check) and what in f.what and do in f.do]
     assert matching, found
-    # No other check finds anything; a refusal meets both that the tests refuse.
-    assert {f.check for f in found} <= {check} | ({"clock", "concurrency"} if hospital.refused else set()), found
+    # No other check finds anything, except if a refused call fails two checks.
+    assert {f.check for f in found} <= {check} | ({"clock", "concurrency"} if fake.refused else set()), found
 
 
-def test_an_alias_of_an_old_layer_is_found(hospital: Hospital) -> None:
-    """The function has the new layer; what the routes call has not."""
-    layer = hospital.layer()
+def test_an_alias_of_an_old_layer_is_found(fake: FakeStack) -> None:
+    """The functions have the new layer, but the alias that the routes call has the old one."""
+    layer = fake.layer()
     for name in FUNCTIONS:
-        _change(name, Layers=[layer])(hospital)
-    assert any("is that of SubmitOrder, alias live" in finding.what for finding in hospital.found())
+        _change(name, Layers=[layer])(fake)
+    assert any("is that of SubmitOrder, alias live" in finding.what for finding in fake.found())
 
 
-def test_two_regions_are_found(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_different_regions_in_the_environment_are_found(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert [(f.level, f.check) for f in hospital.found()] == [(ADVICE, "region")]
+    assert [(f.level, f.check) for f in fake.found()] == [(ADVICE, "region")]
 
 
-def test_in_dev_nobody_need_be_notified(hospital: Hospital) -> None:
-    hospital.parameters["Stage"] = "dev"
-    _unsubscribe(hospital)
-    assert [(f.level, f.check) for f in hospital.found()] == [(ADVICE, "notices")]
+def test_missing_notifications_are_advice_in_dev(fake: FakeStack) -> None:
+    fake.parameters["Stage"] = "dev"
+    _unsubscribe(fake)
+    assert [(f.level, f.check) for f in fake.found()] == [(ADVICE, "notices")]
 
 
-def test_no_address_is_shown(hospital: Hospital) -> None:
-    topic = hospital.resources["AlarmTopic"]
-    hospital.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.org")
-    _subscribe_unconfirmed(hospital)
-    assert "@" not in str([f.what for f in hospital.found()])
+def test_the_address_of_a_subscription_is_not_shown(fake: FakeStack) -> None:
+    topic = fake.resources["AlarmTopic"]
+    fake.client("sns").subscribe(TopicArn=topic, Protocol="email", Endpoint="ops@example.org")
+    _subscribe_unconfirmed(fake)
+    assert "@" not in str([f.what for f in fake.found()])
 
 
-def test_the_plan_is_that_of_the_template() -> None:
+def test_the_planned_concurrency_has_the_defaults_of_the_template() -> None:
     parameters = template.load()["Parameters"]
     options = {option.name: option.default for option in doctor.params}
     assert options["processing_concurrency"] == parameters["ProcessingConcurrency"]["Default"]
@@ -372,19 +378,21 @@ def test_the_plan_is_that_of_the_template() -> None:
 # ---------------------------------------------------------------- the command
 
 
-def _on(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.tillbook_cli.doctor.aws_of", lambda _target: hospital.patient().aws)
-    monkeypatch.setattr("cli.tillbook_cli.doctor._deployed", lambda _aws: hospital.patient().stack)
+def _use(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.tillbook_cli.doctor.aws_of", lambda _target: fake.environment().aws)
+    monkeypatch.setattr("cli.tillbook_cli.doctor._deployed", lambda _aws: fake.environment().stack)
 
 
-def test_the_command_says_what_to_do_and_how_it_ended(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    _on(hospital, monkeypatch)
+def test_the_command_prints_findings_and_exits_with_4_for_problems(
+    fake: FakeStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _use(fake, monkeypatch)
     run = Terminal(())
     checks = ", ".join(health.AFTER)
     assert run("doctor") == Ran(0, f"Checked {checks}: nothing found.\n", "")
-    _keys_of(31)(hospital)
+    _dated_keys(31)(fake)
     assert run("doctor").code == 0  # advice
-    hospital.limit = 10
+    fake.limit = 10
     ran = run("doctor")
     assert ran.code == 4
     assert "PROBLEM    Lambda runs at most 10 functions" in ran.out
@@ -395,24 +403,24 @@ def test_the_command_says_what_to_do_and_how_it_ended(hospital: Hospital, monkey
     assert found.json["checks"] == list(health.AFTER)
 
 
-def test_before_a_deployment(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    _on(hospital, monkeypatch)
-    hospital.limit = 10
+def test_before_checks_the_planned_concurrency(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    _use(fake, monkeypatch)
+    fake.limit = 10
     run = Terminal(("--before", "--json"))
     assert run("doctor").code == 4
     few = run("doctor", "--processing-concurrency", "3", "--jobs-concurrency", "2")
     assert (few.code, json.loads(few.out)["findings"]) == (0, [])
 
 
-def test_a_check_that_could_not_run_is_no_success(hospital: Hospital, monkeypatch: pytest.MonkeyPatch) -> None:
-    _on(hospital, monkeypatch)
-    hospital.refused = "AccessDenied"
+def test_a_check_that_cannot_run_exits_with_4(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    _use(fake, monkeypatch)
+    fake.refused = "AccessDenied"
     ran = Terminal(())("doctor")
     assert ran.code == 4
     assert "UNCHECKED  This could not be checked: " in ran.out
 
 
-def test_without_a_stack_it_ends_as_all_commands_do(on_aws: Any) -> None:
+def test_a_missing_stack_is_reported(on_aws: Any) -> None:
     ran = Terminal(("--stack-name", "nothing", "--region", "eu-west-1"))("doctor")
     assert (ran.code, ran.out) == (3, "")
     assert "There is no stack nothing in eu-west-1." in ran.err

@@ -22,7 +22,7 @@ from tests.cli.fake_api import KEY, FakeApi
 from tests.cli.importing import MARKER, PLAIN, plain, run
 
 
-def test_all_of_a_file_is_sent_once(api: FakeApi, tmp_path: Path) -> None:
+def test_a_whole_file_is_sent_once(api: FakeApi, tmp_path: Path) -> None:
     ran = run(api, plain(tmp_path / "orders.csv", 95), "--provider", "my_shop", "--json")
     assert ran.exit_code == 0, ran.output
     summary = json.loads(ran.stdout)
@@ -35,7 +35,7 @@ def test_all_of_a_file_is_sent_once(api: FakeApi, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_second_run_sends_nothing_and_again_sends_the_same(api: FakeApi, tmp_path: Path) -> None:
+def test_a_second_run_sends_nothing_unless_again_is_given(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 30)
     assert run(api, file, "--provider", "my_shop").exit_code == 0
     ran = run(api, file, "--provider", "my_shop")
@@ -46,7 +46,7 @@ def test_a_second_run_sends_nothing_and_again_sends_the_same(api: FakeApi, tmp_p
 
 
 def test_transient_errors_are_retried(api: FakeApi, tmp_path: Path) -> None:
-    answers: list[Any] = [(429, {"retry-after": "0"}), (503, {}), None, (500, {}), "take"]
+    answers: list[Any] = [(429, {"retry-after": "0"}), (503, {}), None, (500, {}), "accept"]
     api.fault = lambda number: answers[number % len(answers)]
     ran = run(api, plain(tmp_path / "orders.csv", 60), "--provider", "my_shop", "--concurrency", "3")
     assert ran.exit_code == 0, ran.output
@@ -66,35 +66,35 @@ def test_retry_after_is_respected(api: FakeApi, tmp_path: Path, monkeypatch: pyt
         return waits(event, seconds)
 
     monkeypatch.setattr(threading.Event, "wait", wait)
-    api.fault = lambda number: (429, {"retry-after": "7"}) if number == 1 else "take"
+    api.fault = lambda number: (429, {"retry-after": "7"}) if number == 1 else "accept"
     assert run(api, plain(tmp_path / "orders.csv", 5), "--provider", "my_shop").exit_code == 0
     assert len(pauses) == 1
 
 
-def test_retry_after_in_both_forms() -> None:
+def test_both_forms_of_retry_after_are_parsed() -> None:
     assert retry_after("3") == 3
     assert retry_after("Thu, 01 Jan 1970 00:00:00 GMT") == 0
     assert retry_after("Thu, 01 Jan 2125 00:00:00 GMT") > 1e9
     assert retry_after("soon") == retry_after(None) == 0
 
 
-def test_an_import_without_answers_continues_later(
-    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_import_that_gave_up_resumes_later(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sending, "PATIENCE_SECONDS", 0.05)
-    api.fault = lambda number: "take" if number <= 2 else (503, {})
+    api.fault = lambda number: "accept" if number <= 2 else (503, {})
     file = plain(tmp_path / "orders.csv", 100)
     ran = run(api, file, "--provider", "my_shop", "--concurrency", "1")
     assert ran.exit_code == 3
     assert "run the same command again to resume" in ran.stderr
     assert json.loads((tmp_path / "orders.csv.tillbook-import").read_text())["orders"] == 20
-    api.fault = lambda _number: "take"
+    api.fault = lambda _number: "accept"
     ran = run(api, file, "--provider", "my_shop", "--json")
     assert (ran.exit_code, json.loads(ran.stdout)["resumed_at"]) == (0, 20)
     assert len(api.events) == len(api.identities) == 100
 
 
-def test_ctrl_c_keeps_what_was_answered(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_saves_the_progress_of_requests_in_flight(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     senders: list[sending.Sender] = []
     start = sending.Sender.run
 
@@ -105,9 +105,9 @@ def test_ctrl_c_keeps_what_was_answered(api: FakeApi, tmp_path: Path, monkeypatc
     def fault(number: int) -> str:
         if number == 4:
             os.kill(os.getpid(), signal.SIGINT)
-            # Answered once the signal was seen: by then the other connection may have sent one more.
+            # The answer waits for the signal's handler. Until then the other connection may send one more unit.
             assert senders[0].stop.wait(120)
-        return "take"
+        return "accept"
 
     monkeypatch.setattr(sending.Sender, "run", started)
     api.fault = fault
@@ -116,9 +116,9 @@ def test_ctrl_c_keeps_what_was_answered(api: FakeApi, tmp_path: Path, monkeypatc
     assert ran.exit_code == 130, ran.output
     sent = json.loads((tmp_path / "orders.csv.tillbook-import").read_text())["orders"]
     assert sent in (40, 50)
-    # All that was on the wire was waited for and noted.
+    # All requests in flight were awaited and saved.
     assert len(api.events) == sent
-    api.fault = lambda _number: "take"
+    api.fault = lambda _number: "accept"
     assert run(api, file, "--provider", "my_shop").exit_code == 0
     assert len(api.events) == len(api.identities) == 200
 
@@ -138,7 +138,7 @@ def test_ctrl_c_ends_any_command_with_130(
     assert ran.stderr.endswith("\nStopped.\n")
 
 
-def test_a_file_that_changed_is_refused(api: FakeApi, tmp_path: Path) -> None:
+def test_a_changed_file_or_mapping_is_refused(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 20)
     assert run(api, file, "--provider", "my_shop").exit_code == 0
     plain(file, 21)
@@ -151,7 +151,7 @@ def test_a_file_that_changed_is_refused(api: FakeApi, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("given", [["--provider", "my_shop"], ["--api", "v1"]])
-def test_histories_in_currencies_that_are_withdrawn_by_now(api: FakeApi, tmp_path: Path, given: list[str]) -> None:
+def test_orders_in_withdrawn_currencies_are_imported(api: FakeApi, tmp_path: Path, given: list[str]) -> None:
     file = tmp_path / "orders.csv"
     rows = [f"{n},p{n}@{MARKER},2022-01-01T00:00:00Z,5,{code}\n" for n, code in enumerate(["BGN", "hrk", "ANG"])]
     file.write_text(PLAIN + "".join(rows))
@@ -160,7 +160,7 @@ def test_histories_in_currencies_that_are_withdrawn_by_now(api: FakeApi, tmp_pat
     assert len(api.orders if "v1" in given else api.identities) == 3
 
 
-def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
+def test_an_import_through_v1_reports_refused_orders(api: FakeApi, tmp_path: Path) -> None:
     api.orders["3"] = {"order_id": "3", "total": "99"}  # an existing order with other content
     file = plain(tmp_path / "orders.csv", 40)
     ran = run(api, file, "--api", "v1", "--concurrency", "1", "--json")
@@ -173,19 +173,19 @@ def test_through_v1(api: FakeApi, tmp_path: Path) -> None:
     summary = json.loads(ran.stdout)
     assert (summary["sent"], summary["refused"]) == (39, 1)
     assert "5,,,refused by the API: order_id exists" in (tmp_path / "orders.csv.rejects.csv").read_text()
-    # Also when it is asked once more.
+    # A repeated run exits with 1, too.
     assert run(api, file, "--api", "v1").exit_code == 1
     assert run(api, file, "--api", "v1", "--skip-bad").exit_code == 0
     del api.orders["3"]
     assert run(api, file, "--api", "v1", "--state", str(tmp_path / "new")).exit_code == 0
 
 
-def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Path) -> None:
+def test_json_lines_are_sent_as_orders_of_the_api(api: FakeApi, tmp_path: Path) -> None:
     event = {
         "provider": "my_shop", "email": f"a@{MARKER}", "action": "placed", "order_id": 1, "occurred_at": "2024-01-01",
     }  # fmt: skip
     file = tmp_path / "orders.jsonl.gz"
-    # As a float it would be another amount.
+    # A float would change this amount.
     text = json.dumps(event)[:-1] + ', "grand_total": 123456789012345.6789, "loyal": true}\n\n'
     file.write_bytes(gzip.compress(text.encode() + b'{"order_id": "2"}\n[]\n{"a": 1, "a": 2}\n{', mtime=0))
     ran = run(api, file, "--json")
@@ -199,7 +199,7 @@ def test_json_lines_are_orders_as_the_api_takes_them(api: FakeApi, tmp_path: Pat
 
 
 @pytest.mark.parametrize("option", [("--time-zone", "Europe/Berlin"), ("--save-mapping", "saved.json")])
-def test_json_lines_without_a_mapping_take_no_options_of_one(
+def test_json_lines_without_a_mapping_refuse_options_of_a_mapping(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: tuple[str, str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -218,7 +218,7 @@ def test_json_lines_without_a_mapping_take_no_options_of_one(
     assert run(None, file, "--mapping", "mapping.json", *option).exit_code == 0
 
 
-def test_an_api_that_is_stricter_names_the_line(api: FakeApi, tmp_path: Path) -> None:
+def test_an_order_that_the_api_refuses_is_reported_with_its_line(api: FakeApi, tmp_path: Path) -> None:
     api.refuse = lambda event: "order_id" if event["order_id"] == "13" else ""
     file = plain(tmp_path / "orders.csv", 40)
     ran = run(api, file, "--provider", "my_shop", "--concurrency", "1")
@@ -237,7 +237,7 @@ def test_a_wrong_key_is_reported(api: FakeApi, tmp_path: Path) -> None:
     assert "The key is unknown" in ran.stderr
 
 
-def test_a_key_with_a_line_break_is_read_without_it(api: FakeApi, tmp_path: Path) -> None:
+def test_a_line_break_after_the_key_is_ignored(api: FakeApi, tmp_path: Path) -> None:
     file = plain(tmp_path / "o.csv", 3)
     ran = CliRunner().invoke(
         tillbook, ["import", str(file), "--provider", "s"], env={"TILLBOOK_KEY": f"{KEY}\r\n", "TILLBOOK_URL": api.url}
@@ -245,7 +245,7 @@ def test_a_key_with_a_line_break_is_read_without_it(api: FakeApi, tmp_path: Path
     assert (ran.exit_code, len(api.events)) == (0, 3), ran.output
 
 
-def test_an_exported_key_does_not_go_to_the_local_stack(
+def test_a_key_in_the_environment_is_not_sent_to_the_local_stack(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str] = []
@@ -253,9 +253,9 @@ def test_an_exported_key_does_not_go_to_the_local_stack(
     (tmp_path / LOCAL_FILE).parent.mkdir()
     (tmp_path / LOCAL_FILE).write_text(json.dumps({"url": api.url}))
     monkeypatch.chdir(tmp_path)
-    exported = {"TILLBOOK_KEY": "tb_production", "TILLBOOK_URL": "https://production.example"}
+    environment = {"TILLBOOK_KEY": "tb_production", "TILLBOOK_URL": "https://production.example"}
     for typed in ([], ["--key", "tb_given"]):
-        CliRunner().invoke(tillbook, ["audience", "list", "--local", *typed], env=exported)
+        CliRunner().invoke(tillbook, ["audience", "list", "--local", *typed], env=environment)
     assert keys == [f"Bearer {LOCAL_KEY}", "Bearer tb_given"]
 
 
@@ -268,7 +268,7 @@ def test_an_exported_key_does_not_go_to_the_local_stack(
         ("import", "o.csv", "--account", "1"),
     ],
 )  # fmt: skip
-def test_an_address_that_is_no_tillbook_is_reported(
+def test_a_url_of_another_service_is_reported(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], shape: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -282,7 +282,7 @@ def test_an_address_that_is_no_tillbook_is_reported(
 
 
 @pytest.mark.parametrize("shape", [{"errors": ["no"]}, {"errors": [None]}, {"errors": None}, {"errors": {"a": 1}}, [1]])
-def test_refusals_of_a_server_that_is_no_tillbook_are_reported(
+def test_errors_of_another_service_are_reported(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: Any
 ) -> None:
     monkeypatch.setattr(api, "answer", lambda *_: (422, {}, shape))
@@ -299,10 +299,10 @@ def test_an_invalid_key_is_not_shown(bad: str) -> None:
     assert "tb_" not in ran.output
 
 
-def test_an_import_without_its_local_stack_ends_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def without_stack() -> dict[str, str]:
+def test_an_import_reports_a_missing_local_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_stack() -> dict[str, str]:
         raise Unreachable("No local stack is running.")
 
-    monkeypatch.setattr("cli.tillbook_cli.api.local_stack", without_stack)
+    monkeypatch.setattr("cli.tillbook_cli.api.local_stack", no_stack)
     ran = CliRunner().invoke(tillbook, ["import", str(plain(tmp_path / "orders.csv", 1)), "--local"])
     assert (ran.exit_code, ran.stderr) == (3, "Error: No local stack is running.\n")

@@ -1,4 +1,4 @@
-"""Files whose amounts would be wrong although each row is valid: they are refused, with the way out."""
+"""Files whose amounts would be wrong although each row is valid: they are refused with a remedy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.fake_api import serving
 from tests.cli.file_imports import PLAIN, imported, refused, run
 
 
-def test_a_file_without_a_column_of_amounts(file: Path) -> None:
+def test_a_file_without_an_amount_column_is_refused(file: Path) -> None:
     text = "Order ID,Customer Email,Order Date,Order Total (inc tax)\n1,a@x.example,2026-01-17,105.00\n"
     refused(file, text, "No column is grand_total")
     refused(file, text, "The file has Order ID, Customer Email, Order Date, Order Total (inc tax).", "--api", "v1")
@@ -21,7 +21,7 @@ def test_a_file_without_a_column_of_amounts(file: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])
-def test_a_row_without_an_amount(file: Path, version: str) -> None:
+def test_a_row_without_an_amount_is_refused(file: Path, version: str) -> None:
     text = f"{PLAIN}\n1,a@x.example,2026-01-17,,USD\n2,a@x.example,2026-01-17,0,USD\n"
     ran = run(file, text, "--provider", "s", "--api", version)
     assert ran.exit_code == 1
@@ -30,7 +30,7 @@ def test_a_row_without_an_amount(file: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])
-def test_json_lines_without_amounts(lines: Path, version: str) -> None:
+def test_json_lines_without_amounts_are_refused(lines: Path, version: str) -> None:
     order = {"provider": "s", "order_id": "1", "customer_email": "a@x.example", "email": "a@x.example"}
     order |= {"occurred_at": "2026-01-17", "order_date": "2026-01-17", "amount": 5}
     ran = run(lines, json.dumps(order), "--api", version)
@@ -40,7 +40,7 @@ def test_json_lines_without_amounts(lines: Path, version: str) -> None:
     refused(lines, json.dumps(order | {"action": "placed"}), "None of the orders has an amount", "--api", "v3")
 
 
-def test_status_words_that_nobody_knows(file: Path) -> None:
+def test_unknown_status_words_are_refused(file: Path) -> None:
     rows = [
         f"{n},a@x.example,2026-01-17,10,{word}" for n, word in enumerate(["Completed", "Storniert", "offen", "offen"])
     ]
@@ -54,7 +54,7 @@ def test_status_words_that_nobody_knows(file: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["pending", "on-hold", "unpaid", "new", "Awaiting Payment"])
-def test_words_that_leave_it_open_are_asked_for_in_a_file_of_no_platform(file: Path, word: str) -> None:
+def test_ambiguous_status_words_are_refused_if_the_platform_is_unknown(file: Path, word: str) -> None:
     refused(file, f"order_id,email,date,total,status\n1,a@x.example,2026-01-17,10,{word}\n", f"{word} (1)")
 
 
@@ -66,13 +66,13 @@ def test_words_that_leave_it_open_are_asked_for_in_a_file_of_no_platform(file: P
         ("placed", "7.00"),
     ],
 )  # fmt: skip
-def test_words_that_all_platforms_agree_on(file: Path, word: str, amount: str) -> None:
+def test_status_words_with_one_meaning_on_all_platforms_are_known(file: Path, word: str, amount: str) -> None:
     text = f"order_id,email,date,total,refunded_total,status\n1,a@x.example,2026-01-17,10,3,{word}\n"
     assert imported(file, text)[0]["grand_total"] == amount
 
 
 @pytest.mark.parametrize("word", ["checkout-draft", "draft", "Pending payment", "Failed", "declined"])
-def test_words_of_what_is_no_order(file: Path, word: str) -> None:
+def test_rows_whose_status_means_no_order_are_skipped(file: Path, word: str) -> None:
     rows = f"1,a@x.example,2026-01-17,10,{word}\n2,a@x.example,2026-01-17,10,paid\n"
     text = f"order_id,email,date,total,status\n{rows}"
     assert [e["order_id"] for e in imported(file, text)] == ["2"]
@@ -83,14 +83,14 @@ def test_words_of_what_is_no_order(file: Path, word: str) -> None:
     assert [e["grand_total"] for e in imported(file, text, "--status", f"{word}=unpaid")] == ["0.00", "10.00"]
 
 
-def test_an_order_that_only_a_date_says_was_canceled(file: Path) -> None:
+def test_a_cancellation_date_without_a_status_cancels_an_order(file: Path) -> None:
     rows = "1,a@x.example,2026-01-17,10,2026-01-18\n2,a@x.example,2026-01-17,10,\n"
     events = imported(file, f"order_id,email,date,total,cancelled_at\n{rows}")
     assert [event["grand_total"] for event in events] == ["0.00", "10.00"]
 
 
 @pytest.mark.parametrize("column", ["Refund", "Total refunds", "Chargeback", "Credit memo total", "Rückerstattung"])
-def test_a_column_that_sounds_like_a_refund_and_is_not_read(file: Path, column: str) -> None:
+def test_an_unread_column_that_sounds_like_refunds_is_refused(file: Path, column: str) -> None:
     text = f"{PLAIN},{column}\n1,a@x.example,2026-01-17,10,USD,0.00\n2,a@x.example,2026-01-17,10,USD,4\n"
     refused(file, text, f"refunds or canceled orders: {column} (line 3)")
     events = imported(file, text, "--column", f"refunded_amount={column}")
@@ -100,19 +100,19 @@ def test_a_column_that_sounds_like_a_refund_and_is_not_read(file: Path, column: 
     assert len(imported(file, text.replace(",4\n", ",\n"))) == 2
 
 
-def test_a_column_that_is_given_to_one_field_is_no_longer_anothers(file: Path) -> None:
+def test_a_column_given_to_one_field_is_removed_from_others(file: Path) -> None:
     text = f"{PLAIN},Refund Amount\n1,a@x.example,2026-01-17,10,USD,4\n"
     assert "needs an action (refunded) in the row" in run(file, text, "--provider", "s").stderr
     (event,) = imported(file, text, "--column", "refunded_amount=Refund Amount")
     assert (event["grand_total"], event["refunded"], event.get("refund_amount")) == ("6.00", "4.00", None)
 
 
-def test_refunds_in_json_that_no_field_reads(lines: Path) -> None:
+def test_unread_refunds_in_json_are_refused(lines: Path) -> None:
     order = {"provider": "s", "order_id": "1", "email": "a@x.example", "occurred_at": "2026-01-17", "grand_total": 10}
     for more in ({"refunded_amount": 4}, {"payment": {"amount_refunded": "4"}}, {"refunds": [{"amount": 4}]}):
         refused(lines, json.dumps(order | more), "may hold refunds or canceled orders")
     assert len(imported(lines, json.dumps(order | {"refunded_amount": 0, "refunds": []}))) == 1
-    # An event that says itself what it gives back may say more about it.
+    # An event with its own refund_amount may have other fields about the refund.
     event = order | {"action": "refunded", "refund_amount": 4, "refund_id": 7}
     assert len(imported(lines, json.dumps(event))) == 1
 
@@ -124,20 +124,20 @@ def test_refunds_in_json_that_no_field_reads(lines: Path) -> None:
         ("Cancel reason", "fraud"), ("Date canceled", "2026-01-18"),
     ],
 )  # fmt: skip
-def test_a_column_that_is_not_read_and_says_that_an_order_ended(file: Path, column: str, value: str) -> None:
+def test_an_unread_column_with_ended_orders_is_refused(file: Path, column: str, value: str) -> None:
     text = f"{PLAIN},{column}\n1,a@x.example,2026-01-17,10,USD,\n2,a@x.example,2026-01-17,10,USD,{value}\n"
     refused(file, text, f"refunds or canceled orders: {column} (line 3)")
     assert len(imported(file, text, "--ignore", column)) == 2
     assert len(imported(file, text.replace(value, "CA").replace("CA", "" if "ancel" in column else "CA"))) == 2
 
 
-def test_json_lines_that_say_that_an_order_ended(lines: Path) -> None:
+def test_unread_status_words_of_ended_orders_in_json_are_refused(lines: Path) -> None:
     order = {"provider": "s", "order_id": "1", "email": "a@x.example", "occurred_at": "2026-01-17", "grand_total": 10}
     refused(lines, json.dumps(order | {"status": "failed"}), "refunds or canceled orders: status (line 1)")
     assert len(imported(lines, json.dumps(order | {"status": "completed"}))) == 1
 
 
-def test_notes_of_the_api_are_shown_in_advance(file: Path) -> None:
+def test_the_check_shows_notes_of_the_api(file: Path) -> None:
     rows = "1,a@x.example,2026-01-17,placed,10.123456,5\n1,a@x.example,2026-01-18,refunded,,\n"
     said = run(file, f"order_id,email,occurred_at,action,grand_total,refund_amount\n{rows}", "--provider", "s").stderr
     for note in ("1 × grand_total was rounded to …", "1 × refund_amount on placed was ignored"):
@@ -145,14 +145,14 @@ def test_notes_of_the_api_are_shown_in_advance(file: Path) -> None:
     assert "1 × refunded without refund_amount: LTV is unchanged" in said
 
 
-def test_a_country_alone_is_no_address(file: Path) -> None:
+def test_a_country_alone_is_not_an_address(file: Path) -> None:
     text = f"{PLAIN},shipping_country,shipping_first_name,billing_zip\n1,a@x.example,2026-01-17,10,USD,DE,Ann,10115\n"
     (event,) = imported(file, text)
     assert "shipping_address" not in event
     assert event["billing_address"] == {"postal_code": "10115"}
 
 
-def test_columns_that_sound_like_a_loss() -> None:
+def test_column_names_that_suggest_refunds_or_cancellations() -> None:
     for name in (
         "Refunded Amount",
         "order_refund_amount",
@@ -175,7 +175,7 @@ def test_columns_that_sound_like_a_loss() -> None:
         assert not findings.sounds_like_loss(name), name
 
 
-def test_several_rows_of_an_order_where_the_format_has_one(file: Path) -> None:
+def test_several_rows_of_an_order_are_refused_without_group_by(file: Path) -> None:
     rows = ["1,a@x.example,2026-01-17,30,Mug", "1,a@x.example,2026-01-17,12,Tea", "2,a@x.example,2026-01-18,5,Tea"]
     text = "\n".join(["order_id,email,date,total,article", *rows])
     refused(file, text, "Orders repeated with other content: line 3 repeats line 2.")
@@ -184,12 +184,12 @@ def test_several_rows_of_an_order_where_the_format_has_one(file: Path) -> None:
     assert "grand_total differs from line 2, which is of the same order" in ran.stderr
     same = text.replace("17,12,", "17,30.00,")
     assert [e["grand_total"] for e in imported(file, same, "--group-by", "Order ID")] == ["30.00", "5.00"]
-    # Another order is between the two.
+    # A row of another order separates the two rows.
     apart = "\n".join(["order_id,email,date,total", "1,a@x.example,2026-01-17,30", rows[2][:-4], rows[1][:-4]])
     refused(file, apart, "Sort the file so that the rows of one order_id follow each other", "--group-by", "order_id")
 
 
-def test_rows_of_items_are_one_order_where_columns_say_so(file: Path) -> None:
+def test_rows_with_item_columns_are_grouped_into_orders(file: Path) -> None:
     rows = ["1,a@x.example,2026-01-17,40,M,Mug,10,3,Kitchen", "1,a@x.example,2026-01-17,40,T,Tea,10,1,"]
     text = "\n".join(["order_id,email,date,total,sku,item_name,price,quantity,category", *rows])
     (event,) = imported(file, text)
@@ -209,11 +209,11 @@ def test_equal_rows_are_reported_before_anything_is_sent(file: Path) -> None:
     refused(file, text, "Repeated orders or events: line 4 repeats line 3.")
     assert "--ignore-repeats" in run(file, text, "--provider", "s").stderr
     assert len(imported(file, text, "--ignore-repeats")) == 3
-    # Two refunds that differ are two.
+    # Two different refunds are two events.
     assert [e.get("refund_id") for e in imported(file, text.replace(row, f"{row}R1", 1))] == [None, "R1", None]
 
 
-def test_the_same_order_twice_in_a_file(file: Path) -> None:
+def test_an_order_that_is_repeated_in_a_file_is_refused(file: Path) -> None:
     row = "1,a@x.example,2026-01-17,10,USD\n"
     refused(file, f"{PLAIN}\n{row}2,a@x.example,2026-01-17,10,USD\n{row}", "line 4 repeats line 2")
     with serving() as api:
@@ -223,21 +223,21 @@ def test_the_same_order_twice_in_a_file(file: Path) -> None:
         refused(file, f"{PLAIN}\n{row}{row.replace(',10,', ',11,')}", "with other content", "--api", version)
 
 
-def test_an_order_of_another_provider_is_another(file: Path) -> None:
+def test_equal_order_ids_of_different_providers_are_different_orders(file: Path) -> None:
     rows = "1,a@x.example,2026-01-17,10,USD,shop_a\n1,a@x.example,2026-01-17,11,USD,shop_b\n"
     with serving() as api:
         assert run(file, f"{PLAIN},provider\n{rows}", api=api).exit_code == 0
     assert len(api.identities) == 2
 
 
-def test_everything_that_is_wrong_with_a_file_is_said_at_once(file: Path) -> None:
+def test_all_problems_of_a_file_are_reported_at_once(file: Path) -> None:
     rows = "1,a@x.example,2026-01-17,10,Storniert,4\n1,a@x.example,2026-01-17,11,paid,\n"
     said = run(file, f"order_id,email,date,total,status,Refund\n{rows}", "--provider", "s").stderr
     for part in ("Storniert (1)", "Refund (line 2)", "line 3 repeats line 2"):
         assert part in said
 
 
-def test_addresses_are_in_no_message(file: Path) -> None:
+def test_messages_contain_no_e_mail_address(file: Path) -> None:
     text = "order_id,email,date,total,status\n1,a@x.example,2026-01-17,10,marker@x.example\n"
     said = run(file, text, "--provider", "s").output
     assert "(an e-mail address) (1)" in said

@@ -1,4 +1,4 @@
-"""Encodings, dates, columns and mappings of files as people have them."""
+"""Encodings, date formats, columns and mappings of the files that `tillbook import` reads."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ ROW = "1,a@x.example,2026-01-17,10,EUR,Müller,Straße 1 – 2"
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_text_as_programs_write_it(file: Path, content: bytes, packed: bool) -> None:
+def test_encodings_and_delimiters_are_detected(file: Path, content: bytes, packed: bool) -> None:
     (event,) = imported(file, gzip.compress(content, mtime=0) if packed else content)
     assert (event["email"], event["grand_total"]) == ("a@x.example", "10.00")
     assert event["billing_address"] == {"last_name": "Müller", "address_1": "Straße 1 – 2"}
 
 
-def test_an_encoding_that_is_given_is_used(file: Path) -> None:
+def test_a_given_encoding_is_used(file: Path) -> None:
     (event,) = imported(file, f"{HEADER}\n{ROW}\n".replace("–", "-").encode("mac-roman"), "--encoding", "mac-roman")
     assert event["billing_address"]["last_name"] == "Müller"
     (event,) = imported(file, f"{HEADER}\n{ROW}\n".encode("utf-16-be"), "--encoding", "utf-16-be")
@@ -57,20 +57,20 @@ def test_an_encoding_that_is_given_is_used(file: Path) -> None:
     assert (ran.exit_code, "is damaged, or has another encoding" in ran.stderr) == (1, True)
 
 
-def test_files_that_are_neither_csv_nor_json_lines(file: Path) -> None:
+def test_files_that_are_neither_csv_nor_json_lines_are_refused(file: Path) -> None:
     assert "is a spreadsheet or an archive: save it as CSV." in run(file, b"PK\x03\x04....").stderr
     array = file.with_name("orders.txt")
     assert "each order on a line of its own" in run(array, json.dumps([{"order_id": 1}]), "--provider", "s").stderr
 
 
-def test_an_import_of_utf_16_continues_where_it_stopped(file: Path) -> None:
+def test_an_import_of_utf_16_resumes_where_it_stopped(file: Path) -> None:
     rows = "".join(f"{n},a@x.example,2026-01-17,10,USD\n" for n in range(600))
     content = f"{PLAIN}\n{rows}".encode("utf-16")
     with serving() as api:
-        api.fault = lambda number: "take" if number <= 2 else (403, {})
+        api.fault = lambda number: "accept" if number <= 2 else (403, {})
         assert run(file, content, "--provider", "s", "--concurrency", "1", api=api).exit_code == 1
         assert 0 < len(api.events) < 600
-        api.fault = lambda _number: "take"
+        api.fault = lambda _number: "accept"
         again = CliRunner().invoke(tillbook, ["import", str(file), "--provider", "s", "--url", api.url, "--key", KEY])
         assert again.exit_code == 0, again.output
     assert len(api.events) == len(api.identities) == 600
@@ -79,7 +79,7 @@ def test_an_import_of_utf_16_continues_where_it_stopped(file: Path) -> None:
 # ------------------------------------------------------------------- dates
 
 
-def test_dates_of_the_us_and_of_europe(file: Path) -> None:
+def test_us_and_european_dates_are_parsed(file: Path) -> None:
     text = "order_id,email,date,total\n1,a@x.example,9/6/2016 6:29:00,5\n2,a@x.example,12/31/2016 11:59 PM,5\n"
     text += "3,a@x.example,1/2/16,5\n4,a@x.example,2016-01-02T00:00:00Z,5\n"
     ran = run(file, text, "--provider", "s")
@@ -126,14 +126,14 @@ def test_columns_of_v1_are_sent(file: Path) -> None:
     assert "customer_email_sha256" not in event
 
 
-def test_the_currency_of_orders_that_name_none(file: Path) -> None:
+def test_the_currency_of_orders_without_one_is_reported(file: Path) -> None:
     text = "order_id,email,date,total\n1,a@x.example,2026-01-17,10\n"
     assert "name no currency. They count in the account's currency" in run(file, text, "--provider", "s").stderr
     assert "name no currency. They count in USD" in run(file, text, "--api", "v1").stderr
     assert imported(file, text, "--currency", "EUR")[0]["currency"] == "EUR"
 
 
-def test_refunds_that_are_negative_or_more_than_the_total(file: Path) -> None:
+def test_negative_and_excessive_refunds_are_subtracted(file: Path) -> None:
     text = "order_id,email,date,total,refunded\n1,a@x.example,2026-01-17,10,-4\n2,a@x.example,2026-01-17,10,12\n"
     assert [event["grand_total"] for event in imported(file, text)] == ["6.00", "0.00"]
     ran = run(file, text.replace("-4", "four").replace("10,12", "-10,"), "--provider", "s")
@@ -142,14 +142,14 @@ def test_refunds_that_are_negative_or_more_than_the_total(file: Path) -> None:
     assert "total: must be at least 0" in ran.stderr
 
 
-def test_one_column_has_the_ids_and_the_amounts_of_all_orders(file: Path) -> None:
+def test_ids_and_amounts_are_read_from_one_column_only(file: Path) -> None:
     rows = "1,7,a@x.example,2026-01-17,10,3\n2,1,a@x.example,2026-01-17,,5\n"
     ran = run(file, f"order_id,order_number,email,date,order_total,total\n{rows}", "--provider", "s")
     assert ran.exit_code == 1
     assert "order_total: is required in an import" in ran.stderr
 
 
-def test_json_with_lists_by_a_mapping(lines: Path) -> None:
+def test_a_mapping_reads_lists_in_json(lines: Path) -> None:
     order = {
         "id": 7, "customer": {"email": "a@x.example"}, "created": "2026-01-17T10:00:00Z", "total": "100.00",
         "refunds": [{"transactions": [{"amount": "20.00"}, {"amount": "5.00"}]}, {"transactions": [{"amount": "1.5"}]}],
@@ -199,7 +199,7 @@ EVENT_FIELDS = {"action": ["a"], "order_id": ["o"], "occurred_at": ["d"], "grand
         ({"fields": EVENT_FIELDS, "group_by": ["o"]}, "group_by cannot be used"),
     ],
 )
-def test_mappings_that_say_what_is_not_there(file: Path, shape: dict[str, Any], said: str) -> None:
+def test_mappings_with_unknown_names_are_refused(file: Path, shape: dict[str, Any], said: str) -> None:
     file.with_name("mapping.json").write_text(json.dumps(shape))
     ran = run(file, "o,a,d,t\n1,placed,2026-01-17,5\n", "--mapping", str(file.with_name("mapping.json")))
     assert ran.exit_code == 1
@@ -216,21 +216,21 @@ def test_mappings_that_say_what_is_not_there(file: Path, shape: dict[str, Any], 
         (["--group-by", "Sum"], "The file has no column Sum."),
     ],
 )
-def test_options_that_name_what_is_not_there(file: Path, options: list[str], said: str) -> None:
+def test_options_with_unknown_fields_or_columns_are_refused(file: Path, options: list[str], said: str) -> None:
     ran = run(file, f"{PLAIN},total\n1,a@x.example,2026-01-17,5,USD,5\n", "--provider", "s", *options)
     assert ran.exit_code == 1
     assert said in ran.stderr
 
 
-def test_the_columns_that_decide_are_said(file: Path) -> None:
+def test_the_columns_of_important_fields_are_printed(file: Path) -> None:
     said = run(file, exports.shopify()).stderr
     assert "order_id is Id; email is Email; occurred_at is Created at; grand_total is Total" in said
     without = run(file, exports.advanced_order_export()).stderr
     assert "The file has no ids, only Order Number." in without
 
 
-def test_a_new_import_of_what_was_sent_is_promised_nothing_that_the_ledger_does_not_do(file: Path) -> None:
-    """59.00 through v3 and then through v1 is 118.00."""
+def test_an_import_through_the_other_api_is_refused_with_a_warning(file: Path) -> None:
+    """An order of 59.00 that is sent through v3 and through v1 counts 118.00."""
     text = f"{PLAIN}\n1,a@x.example,2026-01-17,59.00,USD\n"
     imported(file, text)
     with serving() as api:
@@ -240,7 +240,7 @@ def test_a_new_import_of_what_was_sent_is_promised_nothing_that_the_ledger_does_
     assert "once all the same" not in ran.stderr
 
 
-def test_the_help_is_enough_to_import() -> None:
+def test_the_help_names_all_presets_meanings_and_remedies() -> None:
     """The help names every preset, every meaning, the needs of a file, and the remedy of each refusal."""
     said = " ".join(CliRunner().invoke(tillbook, ["import", "--help"]).stdout.split())
     words = [*mappings.IMPORTABLE, *mappings.MEANINGS, "order_id", "email", "occurred_at", "grand_total"]

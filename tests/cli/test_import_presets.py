@@ -1,4 +1,4 @@
-"""Orders that are made of the exports of platforms. The body that is sent for a row is its identity: frozen."""
+"""Orders that an import reads from platforms' exports. A body must not change, since it identifies the event."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Billing First Name,Billing Last Name,Billing Address 1,Billing Postcode,Item Nam
 """
 
 
-def worth(events: list[dict[str, Any]]) -> dict[str, str]:
-    """The contribution of each order, by the rules of the ledger itself."""
+def contributions(events: list[dict[str, Any]]) -> dict[str, str]:
+    """The contribution of each order to lifetime value, computed by the ledger's `fold`."""
     from decimal import Decimal
 
     by_order: dict[str, list[Event]] = {}
@@ -48,7 +48,7 @@ def worth(events: list[dict[str, Any]]) -> dict[str, str]:
     return {order_id: f"{fold(found).contribution:.2f}" for order_id, found in by_order.items()}
 
 
-def test_shopify(tmp_path: Path) -> None:
+def test_the_export_of_shopify_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, exports.shopify())
     assert events[0] == {
         "action": "placed", "provider": "shopify", "order_id": "55501", "order_public_id": "#1",
@@ -65,17 +65,17 @@ def test_shopify(tmp_path: Path) -> None:
             {"product_id": "Plate", "name": "Plate", "price": "20.00", "quantity": "2"},
         ],
     }  # fmt: skip
-    assert worth(events) == exports.SHOPIFY_WORTH
+    assert contributions(events) == exports.SHOPIFY_CONTRIBUTIONS
     assert {event["action"] for event in events} == {"placed"}
-    assert len(events) == len(exports.SHOPIFY_WORTH)
+    assert len(events) == len(exports.SHOPIFY_CONTRIBUTIONS)
     ends = {e["order_id"]: (e.get("refunded"), e.get("canceled_at")) for e in events}
     assert ends["55502"] == ("20.00", None)
     assert ends["55504"] == ("50.00", "2024-01-09T15:00:00Z")
 
 
-def test_advanced_order_export(tmp_path: Path) -> None:
+def test_the_export_of_advanced_order_export_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, exports.advanced_order_export(), time_zone="Europe/Berlin")
-    assert worth(events) == {"1201": "65.00", "1204": "12.00"}
+    assert contributions(events) == {"1201": "65.00", "1204": "12.00"}
     assert (events[0]["provider"], events[0]["email"], events[0]["occurred_at"]) == (
         "woocommerce", "ada@x.example", "2026-03-01T09:15:00Z",
     )  # fmt: skip
@@ -83,31 +83,36 @@ def test_advanced_order_export(tmp_path: Path) -> None:
     assert "currency" not in events[0]
 
 
-def test_customer_order_export(tmp_path: Path) -> None:
+def test_the_export_of_customer_order_export_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, exports.customer_order_export(), time_zone="America/New_York")
-    assert worth(events) == {"1301": "65.00", "1303": "0.00", "1304": "0.00", "1305": "10.00"}
+    assert contributions(events) == {"1301": "65.00", "1303": "0.00", "1304": "0.00", "1305": "10.00"}
     assert (events[0]["order_id"], events[0]["order_public_id"], events[0]["currency"], events[0]["occurred_at"]) == (
         "1301", "2301", "EUR", "2026-07-01T14:15:00Z",
     )  # fmt: skip
     assert "person_id" not in events[0]
 
 
-def test_import_export_suite(tmp_path: Path) -> None:
+def test_the_export_of_import_export_suite_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, exports.import_export_suite())
-    assert worth(events) == {"1": "80.00", "4": "0.00", "5": "0.00", "6": "12.00"}
+    assert contributions(events) == {"1": "80.00", "4": "0.00", "5": "0.00", "6": "12.00"}
     assert (events[0]["refunded"], events[0]["email"]) == ("25.00", "cy@x.example")
 
 
-def test_magento(tmp_path: Path) -> None:
+def test_the_export_of_magento_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, exports.magento(), time_zone="Europe/Brussels")
-    assert worth(events) == {"000000001": "65.00", "000000002": "5.00", "000000003": "0.00", "000000005": "20.00"}
-    # The grid writes the hour of a day of 24 and AM or PM; older ones an hour of 12.
+    assert contributions(events) == {
+        "000000001": "65.00",
+        "000000002": "5.00",
+        "000000003": "0.00",
+        "000000005": "20.00",
+    }
+    # Magento's grid writes 24-hour times with AM or PM; its older versions write 12-hour times.
     assert [event["occurred_at"] for event in events] == [
         "2026-03-01T09:15:00Z", "2026-03-01T21:15:00Z", "2026-03-01T21:15:00Z", "2026-02-28T23:15:00Z",
     ]  # fmt: skip
 
 
-def test_poplar(tmp_path: Path) -> None:
+def test_the_export_of_poplar_is_converted(tmp_path: Path) -> None:
     file = tmp_path / "export.csv"
     file.write_text(exports.poplar())
     ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--json"])
@@ -145,20 +150,20 @@ EXPORTS = {
 @pytest.mark.parametrize("name", EXPORTS)
 def test_both_apis_count_the_same(tmp_path: Path, name: str) -> None:
     v1 = {order["order_id"]: order["total"] for order in sent(tmp_path, EXPORTS[name](), "v1")}
-    assert v1 == worth(sent(tmp_path, EXPORTS[name]()))
+    assert v1 == contributions(sent(tmp_path, EXPORTS[name]()))
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_a_file_is_known_by_its_columns_and_says_what_it_is_worth(tmp_path: Path, name: str) -> None:
+def test_an_export_is_recognised_and_the_sum_of_its_orders_is_printed(tmp_path: Path, name: str) -> None:
     file = tmp_path / "export.csv"
     file.write_text(EXPORTS[name]())
     ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
     assert ran.exit_code == 0, ran.output
-    total = sum(map(float, worth(sent(tmp_path, EXPORTS[name]())).values()))
+    total = sum(map(float, contributions(sent(tmp_path, EXPORTS[name]())).values()))
     assert f"Sum of all orders, net of refunds: {total:,.2f}" in ran.stderr
 
 
-def test_a_labelled_export_of_woocommerce(tmp_path: Path) -> None:
+def test_an_export_of_woocommerce_with_a_row_for_each_item(tmp_path: Path) -> None:
     events = sent(tmp_path, WOOCOMMERCE, time_zone="Europe/Berlin")
     assert events[0] == {
         "action": "placed", "provider": "woocommerce", "order_id": "71", "order_public_id": "1071",
@@ -168,30 +173,30 @@ def test_a_labelled_export_of_woocommerce(tmp_path: Path) -> None:
         },
         "items": [{"product_id": "C-1", "sku": "C-1", "name": "Cup", "price": "10.00", "quantity": "3"}],
     }  # fmt: skip
-    assert worth(events) == {"71": "30.00", "72": "0.00", "73": "0.00", "75": "47.50"}
+    assert contributions(events) == {"71": "30.00", "72": "0.00", "73": "0.00", "75": "47.50"}
     assert len(events[-1]["items"]) == 2
 
 
-def test_identities_are_frozen(tmp_path: Path) -> None:
-    """Another hash makes each order of each file that was ever imported another event."""
+def test_the_identities_of_imported_events_do_not_change(tmp_path: Path) -> None:
+    """If a hash changed, importing a file again would add a second event to each of its orders."""
     assert [payload_hash(event) for event in sent(tmp_path, exports.shopify())[:3]] == [
         "nANo7HH2BhUx6qLKiOqYpw", "fbJ0DTsgC3tMnnL3X3j_Xw", "I3jkgWi1dw-vFLagPT6jag",
     ]  # fmt: skip
 
 
 def test_a_later_export_and_webhooks_of_the_same_order_count_once(tmp_path: Path) -> None:
-    """Tests every order of arrival, with the newer export received after the older."""
+    """The newer export is received after the older one, and the webhook before, between or after them."""
     older = sent(tmp_path, exports.customer_order_export())[0]
     newer = sent(tmp_path, exports.customer_order_export().replace("85.00,20.00", "85.00,45.00"))[0]
     webhook = older | {"action": "updated", "occurred_at": "2026-07-20T00:00:00Z", "grand_total": "30.00"}
-    assert worth([older, newer]) == {"1301": "40.00"}
+    assert contributions([older, newer]) == {"1301": "40.00"}
     assert payload_hash(older) != payload_hash(newer)
     for events in ([older, newer, webhook], [webhook, older, newer], [older, webhook, newer]):
-        assert worth(events) == {"1301": "30.00"}
+        assert contributions(events) == {"1301": "30.00"}
 
 
-def test_an_export_of_a_known_time_overrides_webhooks_until_then(tmp_path: Path) -> None:
-    """A refund whose webhook was lost would otherwise never count: the total of an earlier webhook would."""
+def test_an_export_with_as_of_overrides_earlier_webhooks(tmp_path: Path) -> None:
+    """A refund whose webhook was lost counts only then: without --as-of an earlier webhook overrides the export."""
     file = tmp_path / "export.csv"
     file.write_text(exports.customer_order_export())
     at = "2026-07-10T12:00Z"
@@ -213,8 +218,8 @@ def test_an_export_of_a_known_time_overrides_webhooks_until_then(tmp_path: Path)
         ([before, marker, state], "65.00"),
         ([after, marker, state], "0.00"),
     ):
-        assert worth(events) == worth(events[::-1]) == {"1301": left}
-    assert len(api.identities) == len(api.events) == 2 * len(worth(api.events))
+        assert contributions(events) == contributions(events[::-1]) == {"1301": left}
+    assert len(api.identities) == len(api.events) == 2 * len(contributions(api.events))
 
 
 @pytest.mark.parametrize(
@@ -225,7 +230,7 @@ def test_an_export_of_a_known_time_overrides_webhooks_until_then(tmp_path: Path)
         (["--as-of", "2026-07-10T12:00Z", "--api", "v1"], "an order of v1, or an event, has its own time"),
     ],
 )
-def test_times_of_exports_that_cannot_be(tmp_path: Path, options: list[str], said: str) -> None:
+def test_an_invalid_as_of_is_refused(tmp_path: Path, options: list[str], said: str) -> None:
     file = tmp_path / "export.csv"
     file.write_text(exports.customer_order_export())
     ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", *options])
@@ -241,16 +246,16 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
     assert '7,,,"grand_total differs from line 6, which is of the same order"' in rejects
 
 
-def test_an_order_beside_a_row_that_cannot_be_read_is_not_sent_by_halves(tmp_path: Path) -> None:
-    """The row may be an item of either order. If one were sent without it, v1 would answer 409 to the whole."""
+def test_orders_next_to_an_unreadable_row_are_not_sent(tmp_path: Path) -> None:
+    """The unreadable row may belong to either order. v1 would answer 409 to an order that was first sent without it."""
     header, *rows = WOOCOMMERCE.splitlines()
     one, last = rows[0], rows[-1]
     bad = last.replace(",Plate,", ',"Pl"ate,')
     file = tmp_path / "export.csv"
     for lines, rejected, good in (
-        ([last, bad, last, one], {2, 3, 4}, ["71"]),  # within
-        ([one, last, last, bad], {3, 5}, ["71"]),  # at its end
-        ([one, bad, last, last], {2, 3, 4}, []),  # between two orders, of which either may be its own
+        ([last, bad, last, one], {2, 3, 4}, ["71"]),  # within an order
+        ([one, last, last, bad], {3, 5}, ["71"]),  # at the end of an order
+        ([one, bad, last, last], {2, 3, 4}, []),  # between two orders
         ([bad, bad, last, last, one], {2, 3, 4}, ["71"]),
         ([one, last, bad, "75,1075", bad], {3, 4, 5, 6}, ["71"]),
     ):
@@ -265,19 +270,19 @@ def test_an_order_beside_a_row_that_cannot_be_read_is_not_sent_by_halves(tmp_pat
                 orders = read(None)
                 assert {reject.line for order in orders for reject in order.rejects} == rejected
                 assert [json.loads(body)["order_id"] for order in orders for body in order.bodies] == good
-                # An import that continues after any of them finds the same.
+                # An import that resumes after any of them finds the same orders.
                 for number, order in enumerate(orders):
                     assert read(order.end) == orders[number + 1 :]
 
 
-def test_rows_that_are_not_sent_are_reported(tmp_path: Path) -> None:
+def test_columns_that_are_not_sent_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "export.csv"
     file.write_text("order_id,email,occurred_at,grand_total,Notes,a@x.example\n")
     said = CliRunner().invoke(tillbook, ["import", str(file), "--check", "--provider", "my_shop"]).stderr
     assert "The columns are read by the mapping plain. Not sent: Notes, (an e-mail address)." in said
 
 
-def test_a_saved_mapping_does_what_the_preset_did(tmp_path: Path) -> None:
+def test_a_saved_mapping_sends_the_same_events_as_its_preset(tmp_path: Path) -> None:
     file, saved = tmp_path / "export.csv", tmp_path / "mapping.json"
     whole = sent(tmp_path, exports.shopify())
     for options in (["--save-mapping", str(saved)], ["--mapping", str(saved), "--save-mapping", f"{saved}.2"]):
@@ -304,7 +309,7 @@ def test_the_mapping_in_the_docs_works(tmp_path: Path) -> None:
     with Source(file) as source:
         found = records.entries(source.rows(), mappings.resolved(mapping, source.columns))
         events = [json.loads(body) for order in checked(found, "v3", mapping, "") for body in order.bodies]
-    assert worth(events) == {"1": "15.00", "2": "0.00"}
+    assert contributions(events) == {"1": "15.00", "2": "0.00"}
     assert (events[0]["occurred_at"], len(events[0]["items"]), events[0]["currency"]) == (
         "2024-07-01T08:00:00Z", 2, "EUR",
     )  # fmt: skip
@@ -322,7 +327,7 @@ def test_the_mapping_in_the_docs_works(tmp_path: Path) -> None:
         ('{"fields": {}, "time_zone": "Mars/Olympus"}', "There is no time zone Mars/Olympus"),
     ],
 )
-def test_wrong_mappings(tmp_path: Path, shape: str, said: str) -> None:
+def test_invalid_mapping_files_are_refused(tmp_path: Path, shape: str, said: str) -> None:
     (tmp_path / "export.csv").write_text(exports.shopify())
     (tmp_path / "mapping.json").write_text(shape)
     words = ["import", str(tmp_path / "export.csv"), "--check", "--mapping", str(tmp_path / "mapping.json")]
@@ -331,7 +336,7 @@ def test_wrong_mappings(tmp_path: Path, shape: str, said: str) -> None:
     assert said in ran.stderr
 
 
-def test_rows_that_are_events_already(tmp_path: Path) -> None:
+def test_rows_with_an_action_are_sent_as_events(tmp_path: Path) -> None:
     rows = [
         "order_id,email,action,occurred_at,grand_total,refund_amount,provider",
         "1,a@x.example,placed,2024-01-01,10,,my_shop",
@@ -339,4 +344,4 @@ def test_rows_that_are_events_already(tmp_path: Path) -> None:
     ]
     events = sent(tmp_path, "\n".join(rows) + "\n")
     assert [event["action"] for event in events] == ["placed", "refunded"]
-    assert worth(events) == {"1": "6.00"}
+    assert contributions(events) == {"1": "6.00"}

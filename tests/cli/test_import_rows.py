@@ -24,7 +24,7 @@ from tests.import_run.history import write
 from tillbook.rules.identity import payload_hash
 
 
-def test_bad_rows_go_to_a_file_with_their_lines(api: FakeApi, tmp_path: Path) -> None:
+def test_bad_rows_are_written_to_a_file_with_line_numbers(api: FakeApi, tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     rows = [
         "1,a@x.example,2024-01-01,5,USD",
@@ -76,7 +76,7 @@ def test_a_refund_that_would_count_nothing_is_refused(tmp_path: Path, version: s
     assert found == [(line, "refund_amount", "Refund amount") for line in (2, 6, 8)]
 
 
-def test_the_body_of_a_row_without_a_refund_is_frozen(tmp_path: Path) -> None:
+def test_the_body_of_a_row_without_a_refund_does_not_change(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("order_id,email,occurred_at,grand_total,refund_amount\n1,a@x.example,2024-01-01,10,0.00\n")
     assert payloads(file, provider="s") == [
@@ -95,7 +95,7 @@ def test_the_body_of_a_row_without_a_refund_is_frozen(tmp_path: Path) -> None:
 def test_a_refund_in_json_lines_needs_an_action_too(api: FakeApi, tmp_path: Path) -> None:
     event = {"provider": "s", "email": "a@x.example", "order_id": 1, "occurred_at": "2024-01-01", "refund_amount": 5}
     file = tmp_path / "orders.jsonl"
-    for more in ({}, {"refunded_amount": 5}):  # which means nothing to the API
+    for more in ({}, {"refunded_amount": 5}):  # the API ignores refunded_amount
         file.write_text(json.dumps(event | more))
         ran = run(api, file)
         assert (ran.exit_code, api.events) == (1, [])
@@ -104,7 +104,7 @@ def test_a_refund_in_json_lines_needs_an_action_too(api: FakeApi, tmp_path: Path
     assert run(api, file).exit_code == 0
 
 
-def test_the_file_itself_is_never_replaced(tmp_path: Path) -> None:
+def test_options_cannot_overwrite_the_imported_file(tmp_path: Path) -> None:
     file = plain(tmp_path / "orders.csv", 3)
     for option in ("--rejects", "--state", "--save-mapping"):
         ran = CliRunner().invoke(tillbook, ["import", str(file), "--check", option, str(file)])
@@ -118,7 +118,7 @@ def test_a_state_that_cannot_be_written_is_reported(api: FakeApi, tmp_path: Path
     assert "No such file or directory." in ran.stderr
 
 
-def test_rejects_of_an_earlier_check_are_gone(tmp_path: Path) -> None:
+def test_rejects_of_an_earlier_check_are_deleted(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")
     assert run(None, file, "--provider", "my_shop").exit_code == 1
@@ -127,26 +127,26 @@ def test_rejects_of_an_earlier_check_are_gone(tmp_path: Path) -> None:
     assert not (tmp_path / "orders.csv.rejects.csv").exists()
 
 
-def test_times_as_shops_write_them() -> None:
+def test_time_formats_of_shops_are_parsed() -> None:
     berlin = mappings.in_zone(mappings.preset("plain"), "Europe/Berlin")
-    for text, must in {
+    for text, expected in {
         "2024-01-05 10:22:33 -0500": "2024-01-05T15:22:33Z", "2024-07-05 10:22": "2024-07-05T08:22:00Z",
         "2024-01-05 10:22:33 UTC": "2024-01-05T10:22:33Z", "2024-01-05": "2024-01-05T00:00:00Z",
         "2024-01-05T10:22:33.5+01:00": "2024-01-05T09:22:33.5Z", "01/05/2024": "01/05/2024",
     }.items():  # fmt: skip
-        assert histories.moment(text, berlin) == must
+        assert histories.moment(text, berlin) == expected
     new_york = mappings.in_zone(mappings.preset("plain"), "America/New_York")
-    for text, must in {
+    for text, expected in {
         "2024-01-01T10:15": "2024-01-01T15:15:00Z", "20240101T101500": "2024-01-01T15:15:00Z",
         "2024-01-01T10": "2024-01-01T15:00:00Z", "2024-01-01t10": "2024-01-01T15:00:00Z",
         "20240101 1015": "2024-01-01T15:15:00Z", "20240101T101500Z": "2024-01-01T10:15:00Z",
         "20240101T101500+0100": "2024-01-01T09:15:00Z", "20240101": "2024-01-01T00:00:00Z",
         "2024-W01-1": "2024-01-01T00:00:00Z", "2024-W01-1T10": "2024-01-01T15:00:00Z",
     }.items():  # fmt: skip
-        assert histories.moment(text, new_york) == must
+        assert histories.moment(text, new_york) == expected
 
 
-def test_rejects_as_json_lines(tmp_path: Path) -> None:
+def test_rejects_can_be_written_as_json_lines(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")
     ran = run(None, file, "--provider", "my_shop", "--rejects", str(tmp_path / "bad.jsonl"))
@@ -168,7 +168,7 @@ def test_rejects_as_json_lines(tmp_path: Path) -> None:
         (b"\x1f\x8b\x08\x00broken", "cannot be read"),
     ],
 )
-def test_files_that_cannot_be_imported(tmp_path: Path, content: bytes, said: str) -> None:
+def test_files_that_cannot_be_imported_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
     file = tmp_path / "orders.csv"
     file.write_bytes(content)
     ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
@@ -176,7 +176,7 @@ def test_files_that_cannot_be_imported(tmp_path: Path, content: bytes, said: str
     assert said in ran.stderr
 
 
-def test_lines_of_any_length_and_broken_text(tmp_path: Path) -> None:
+def test_too_long_and_undecodable_lines_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     line = "2024-01-01,5,USD\n"
     file.write_bytes(
@@ -192,7 +192,7 @@ def test_lines_of_any_length_and_broken_text(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_gzip_that_was_cut_is_reported(tmp_path: Path) -> None:
+def test_a_truncated_gzip_file_is_reported(tmp_path: Path) -> None:
     whole = gzip.compress(plain(tmp_path / "orders.csv", 5000).read_bytes(), mtime=0)
     file = tmp_path / "cut.csv.gz"
     file.write_bytes(whole[: len(whole) // 2])
@@ -200,13 +200,15 @@ def test_a_gzip_that_was_cut_is_reported(tmp_path: Path) -> None:
         list(source.rows())
 
 
-# ------------------------------------------------------- any place to go on from
+# ------------------------------------------------------------------ resuming
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.booleans(), st.data())
-def test_any_cut_yields_each_order_once(seed: int, size: int, packed: bool, data: st.DataObject) -> None:
-    """Killed after any unit and continued from there, an import sends the same events, each once."""
+def test_an_import_resumed_after_any_unit_sends_each_order_once(
+    seed: int, size: int, packed: bool, data: st.DataObject
+) -> None:
+    """An import that is killed after any unit and resumed there sends the same events, each once."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """An order that is imported and sent by webhooks counts once, as the latest webhook says, in any order of arrival.
 
-Shops and their webhooks are those of tests/webhooks, translated by the connectors; exports are written from what a
-webhook showed. The ledger's own fold adds up.
+The shops and their webhooks are those of tests/webhooks, converted by the connectors. Exports show orders as one of the
+webhooks showed them. The ledger's `fold` computes the contributions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONNECTORS = {"shopify": shopify.events, "woocommerce": woocommerce.events}
 Events = list[dict[str, Any]]
 
 
-def translated(platform: str, topic: str, body: Any) -> Events:
+def converted(platform: str, topic: str, body: Any) -> Events:
     try:
         return CONNECTORS[platform](Delivery(topic, "d", platform, loads(json.dumps(body))))[0]
     except (Ignored, Invalid):
@@ -61,13 +61,13 @@ SHOPS = {"shopify": shops.shopify, "woocommerce": shops.woocommerce}
 
 
 def exported(folder: Path, platform: str, bodies: list[dict[str, Any]]) -> list[Events]:
-    """One export for each of the bodies: the order as that webhook showed it."""
+    """One export for each of the webhooks' bodies, which shows the order as the webhook showed it."""
     columns, row = EXPORTS[platform]
     return [sent(folder, exports.text(columns, row(body))) for body in bodies]
 
 
-def worth(batches: list[Events]) -> dict[str, Decimal]:
-    """The contribution of each order; `batches` in the order of their receipt."""
+def contributions(batches: list[Events]) -> dict[str, Decimal]:
+    """The contribution of each order to lifetime value. `batches` are in the order of their receipt."""
     orders: dict[str, list[Event]] = {}
     for received, event in enumerate(event for batch in batches for event in batch):
         total, refund = event.get("grand_total"), event.get("refund_amount", 0)
@@ -84,38 +84,40 @@ def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platf
     for seed in range(60):
         history, random = SHOPS[platform](seed), Random(seed)
         genuine = [a for a in sorted(history.arrivals) if a.genuine]
-        batches = [translated(platform, a.topic, a.body) for a in genuine]
+        batches = [converted(platform, a.topic, a.body) for a in genuine]
         # A delivery for an order that was trashed or deleted has no time, and an export does not contain the order.
         dateless = {str(e["order_id"]) for batch in batches for e in batch if "occurred_at" not in e}
         batches = [[e for e in batch if str(e["order_id"]) not in dateless] for batch in batches]
         shown = [a.body for a, batch in zip(genuine, batches, strict=True) if any("grand_total" in e for e in batch)]
         imports = exported(tmp_path, platform, random.sample(shown, min(3, len(shown))))
-        must = worth(batches)
+        expected = contributions(batches)
         for order in (
             [*imports, *batches],
             [*batches, *imports],
             random.sample([*batches, *imports], len(batches) + len(imports)),
         ):
-            found = worth(order)
-            assert {order_id: found[order_id] for order_id in must} == worth_in(order, batches), f"seed {seed}"
-        orders += len(must)
+            found = contributions(order)
+            assert {order_id: found[order_id] for order_id in expected} == contributions_of_webhooks(order, batches), (
+                f"seed {seed}"
+            )
+        orders += len(expected)
     assert orders > 60
 
 
-def worth_in(order: list[Events], batches: list[Events]) -> dict[str, Decimal]:
-    """The same without the imports, received in the same order."""
+def contributions_of_webhooks(order: list[Events], batches: list[Events]) -> dict[str, Decimal]:
+    """The contributions by the webhooks' batches alone, received as in `order`."""
     own = {id(batch) for batch in batches}
-    return worth([batch for batch in order if id(batch) in own])
+    return contributions([batch for batch in order if id(batch) in own])
 
 
-def test_a_sample_of_shopify(tmp_path: Path) -> None:
-    """100.00 with 30.00 given back counts 70.00: with refunds as events of their own it was 40.00."""
+def test_a_refund_in_an_export_and_a_webhook_counts_once(tmp_path: Path) -> None:
+    """An order of 100.00 with a refund of 30.00 counts 70.00, although export and webhook both report the refund."""
     sample = json.loads((Path(__file__).parents[1] / "platforms/samples/3-shopify-refund-retried.json").read_text())
-    batches = [translated("shopify", d["headers"]["X-Shopify-Topic"], d["body"]) for d in sample["deliveries"]]
+    batches = [converted("shopify", d["headers"]["X-Shopify-Topic"], d["body"]) for d in sample["deliveries"]]
     row = {
         "Name": "#1001", "Id": "5001001", "Email": "lea@example.com", "Financial Status": "partially_refunded",
         "Currency": "USD", "Total": "100.00", "Refunded Amount": "30.00", "Created at": "2026-03-01 10:15:00 +0100",
     }  # fmt: skip
     export = sent(tmp_path, exports.text(exports.SHOPIFY, row))
     for order in ([export, *batches], [*batches, export], [*batches[::-1], export]):
-        assert worth(order) == {"5001001": Decimal("70.00")}
+        assert contributions(order) == {"5001001": Decimal("70.00")}

@@ -25,30 +25,31 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """`tillbook` in an environment that has nothing else."""
+    """The path of `tillbook` in a virtual environment with only this package installed."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check", str(ROOT)]
-    ran = subprocess.run(pip, capture_output=True, text=True, cwd=folder, env=_clean())
+    ran = subprocess.run(pip, capture_output=True, text=True, cwd=folder, env=_environment())
     if "Could not find a version" in ran.stderr or "Connection" in ran.stderr:
         pytest.skip("the package registry cannot be reached")
     assert ran.returncode == 0, ran.stderr
     return str(folder / "bin" / "tillbook")
 
 
-def _clean() -> dict[str, str]:
+def _environment() -> dict[str, str]:
+    """This process's environment variables without those that lead to its Python packages."""
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
 @pytest.mark.parametrize("version", ["v1", "v3"])
 @pytest.mark.parametrize("name", FILES)
-def test_every_preset_through_both_apis(command: str, tmp_path: Path, name: str, version: str) -> None:
+def test_every_preset_imports_through_both_apis(command: str, tmp_path: Path, name: str, version: str) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(FILES[name])
     words = [command, "import", str(file), "--check", "--api", version, "--provider", "s", "--skip-bad", "--json"]
-    ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_clean())
+    ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_environment())
     assert ran.returncode == 0, ran.stderr
     summary = json.loads(ran.stdout)
-    is_hash = name == "poplar" and version == "v3"
-    assert (summary["orders"] > 0, summary["rejected"]) == (True, int(is_hash))
+    has_only_hash = name == "poplar" and version == "v3"
+    assert (summary["orders"] > 0, summary["rejected"]) == (True, int(has_only_hash))
     assert summary["mapping"] in (*IMPORTABLE, "plain")

@@ -35,7 +35,7 @@ ORDER = {"provider": "my_shop", "occurred_at": "2026-01-17T20:50:00Z", "order_id
 
 @dataclass(frozen=True)
 class Known:
-    """An account with two v3 events, a v1 order, and a repeat."""
+    """An account with two v3 events, one of them sent twice, and a v1 order."""
 
     shop: Shop
     email: str
@@ -78,7 +78,7 @@ def credentials(no_aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
 
-def test_a_person(known: Known) -> None:
+def test_person_shows_values_orders_and_activity(known: Known) -> None:
     shown = known("person", known.email)
     assert shown.code == 0, shown.err
     assert "lifetime value                   100.00 EUR, 20.00 USD" in shown.out
@@ -91,7 +91,7 @@ def test_a_person(known: Known) -> None:
     assert known("person", f"nobody-{known.email}") == Ran(1, "", "Error: No customer has this id or e-mail address.\n")
 
 
-def test_an_order(known: Known) -> None:
+def test_order_shows_the_order_and_its_history(known: Known) -> None:
     (found,) = known("order", "=1001", "--json").json
     assert found["order"]["lifetime_value"] == "100.00"
     assert [step["lifetime_value"]["amount"] for step in found["history"]] == ["105.00", "100.00"]
@@ -102,7 +102,7 @@ def test_an_order(known: Known) -> None:
     assert known("order", "W-8").code == 1
 
 
-def test_an_order_of_which_an_erasure_emptied_a_version(stack: Stack) -> None:
+def test_order_shows_an_order_with_a_version_emptied_by_an_erasure(stack: Stack) -> None:
     shop = Shop.open(stack)
     gone, kept = shop.email("gone"), shop.email("kept")
     known = Known(shop, kept)
@@ -110,7 +110,7 @@ def test_an_order_of_which_an_erasure_emptied_a_version(stack: Stack) -> None:
     assert shop.submit(body).status == 201
     assert shop.edit("W-9", {"customer_email": kept}).status == 200
     assert "Submitted an order" in known("order", "W-9").out
-    # As the job does it, for which nobody waits here.
+    # The erasure's job makes this call. Calling it here saves the wait for the job.
     ledger = Ledger(stack.boto3_client("dynamodb"), stack.outputs["LedgerTableName"])
     scope, person = Scope(shop.account, "orders_api"), Person("email", email_sha256(gone)).id_in(shop.account)
     key = order_key("orders_api", "", "W-9")
@@ -122,7 +122,7 @@ def test_an_order_of_which_an_erasure_emptied_a_version(stack: Stack) -> None:
     assert "20.00 USD" in shown.out
 
 
-def test_requests(known: Known) -> None:
+def test_requests_are_listed_and_filtered(known: Known) -> None:
     applied = known("requests", "--status", "applied", "--source", "shopper_activity", "--json").json
     assert [entry["action"] for entry in applied] == ["refunded", "placed"]
     (repeat,) = known("requests", "--status", "duplicate", "--json").json
@@ -133,7 +133,7 @@ def test_requests(known: Known) -> None:
     assert known("requests", uuid7(), "--json").json[0]["status"] == "queued"
 
 
-def test_dead_letters(known: Known) -> None:
+def test_dead_letters_are_listed_replayed_and_discarded(known: Known) -> None:
     shop, letters = known.shop, []
     table = DeadLetters(shop.stack.boto3_client("dynamodb"), shop.stack.outputs["RecordsTableName"])
     for number in range(2):
@@ -158,7 +158,7 @@ def test_dead_letters(known: Known) -> None:
     )
 
 
-def test_a_replay_of_all_continues_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replay_of_all_dead_letters_continues_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     answers = iter([{"replayed": 2, "next_cursor": "behind"}, {"replayed": 1, "next_cursor": None}])
 
@@ -173,12 +173,12 @@ def test_a_replay_of_all_continues_until_all_are_queued(monkeypatch: pytest.Monk
     assert asked == [("POST", path, {"cursor": None}), ("POST", path, {"cursor": "behind"})]
 
 
-def test_export(known: Known, tmp_path: Path) -> None:
+def test_orders_people_and_audiences_are_exported(known: Known, tmp_path: Path) -> None:
     account = known.shop.account
     out = tmp_path / "orders.csv"
     assert known.on_aws("export", "orders", account, "--output", str(out)).code == 0
     rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(out.read_text(), newline=""))}
-    # Nothing that a spreadsheet would run.
+    # A cell that a spreadsheet would run as a formula begins with an apostrophe.
     order = rows["'=1001"]
     assert (order["grand_total"], order["refund_amount"], order["lifetime_value"]) == ("105.00", "5.00", "100.00")
     assert (rows["W-7"]["source"], rows["W-7"]["lifetime_value"]) == ("orders_api", "20.00")
@@ -235,19 +235,19 @@ def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Pa
 
 
 def _sent(known: Known, order_id: str) -> list[Any]:
-    """Requests that arrived for an order, once the last is applied."""
+    """The requests about an order, as soon as one is listed, which means that it was processed."""
     for _ in range(1_800):
         found: list[Any] = known("requests", "--order-id", order_id, "--json").json
         if found:
             return found
         time.sleep(0.1)
-    raise AssertionError(f"{order_id} is not applied")
+    raise AssertionError(f"no request about {order_id} was processed")
 
 
 def test_exports_are_read_page_by_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = Shop.open(stack)
     known = Known(shop, shop.email("paged"))
-    # Some of 40 orders share one of the 16 partitions; these people share one of 256.
+    # Of 40 orders, some share one of the 16 partitions. These three people share one of the 256 partitions.
     emails = [shop.email(f"paged-{n}") for n in range(2_000)]
     alike = [e for e in emails if Person("email", email_sha256(e)).id_in(shop.account).startswith("00")][:3]
     assert len(alike) == 3
@@ -270,7 +270,7 @@ def test_exports_are_read_page_by_page(stack: Stack, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("cli.tillbook_cli.on_a_stack.connect", lambda _target: found)
     paged = [sorted(ran("export", what, shop.account).out.splitlines()) for what in ("orders", "people")]
     assert paged == whole
-    # Once for each partition of each source, and once more behind each order and each person.
+    # One query for each partition of each source, and one more after each order and each person.
     assert calls.count("query") == 2 * (BUCKETS + PERSON_PARTITIONS) + 40 + 3
     assert "scan" not in calls
 

@@ -26,7 +26,7 @@ Reply = tuple[int, dict[str, str], Any] | None
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Records pauses in seconds; nobody waits."""
+    """Records the pauses in seconds instead of waiting."""
     waited: list[float] = []
     monkeypatch.setattr("cli.tillbook_cli.api.sleep", waited.append)
     return waited
@@ -46,9 +46,10 @@ def run(api: FakeApi, *words: str) -> Ran:
 
 
 def members(fault: Callable[[int], Reply | str]) -> Callable[[str, str, bytes], Reply]:
-    """An audience of three pages; `fault` is asked for each try of one, with its number from 1: "take" lets it through.
+    """Returns the `answer` of an API that has an audience of three pages.
 
-    None of `fault` drops the connection.
+    `fault` is called for each request of a page with its number, from 1. "accept" means no fault, None drops the
+    connection.
     """
     tries = 0
 
@@ -70,7 +71,7 @@ def members(fault: Callable[[int], Reply | str]) -> Callable[[str, str, bytes], 
 WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
 
 
-# ------------------------------------------------------------ what passes
+# -------------------------------------------------------- transient errors
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
 def test_an_export_continues_after_a_transient_error(
     api: FakeApi, tmp_path: Path, pauses: list[float], fault: Reply, waited: list[float]
 ) -> None:
-    api.answer = members(lambda number: fault if number == 2 else "take")  # type: ignore[method-assign]
+    api.answer = members(lambda number: fault if number == 2 else "accept")  # type: ignore[method-assign]
     out = tmp_path / "members.csv"
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(out))
     assert ran.code == 0, ran.err
@@ -97,7 +98,7 @@ def test_an_export_continues_after_a_transient_error(
 
 @pytest.mark.parametrize("fault", [(503, {}, {"message": "Service Unavailable"}), None])
 @pytest.mark.parametrize("words", [("requests",), ("person", "x"), ("deadletters", "list"), ("audience", "list")])
-def test_an_api_that_stays_away_is_unreachable_and_not_refusing(
+def test_an_api_that_keeps_failing_is_reported_as_unreachable(
     api: FakeApi, pauses: list[float], words: tuple[str, ...], fault: Reply
 ) -> None:
     api.answer = lambda *_: fault  # type: ignore[method-assign]
@@ -107,7 +108,7 @@ def test_an_api_that_stays_away_is_unreachable_and_not_refusing(
     assert pauses == [0.5, 1.0, 2.0, 4.0]
 
 
-def test_refused_and_changing_requests_are_sent_once(api: FakeApi, pauses: list[float]) -> None:
+def test_refused_requests_and_writes_are_not_retried(api: FakeApi, pauses: list[float]) -> None:
     asked: list[str] = []
 
     def answer(path: str, _key: str, _body: bytes) -> Reply:
@@ -120,17 +121,17 @@ def test_refused_and_changing_requests_are_sent_once(api: FakeApi, pauses: list[
     assert (len(asked), pauses) == (2, [])
 
 
-# ------------------------------------------------------- what is written
+# ------------------------------------------------------------------- files
 
 
-def away(number: int) -> Reply | str:
-    return "take" if number == 1 else (503, {}, {"message": "x"})
+def fails_after_the_first_page(number: int) -> Reply | str:
+    return "accept" if number == 1 else (503, {}, {"message": "x"})
 
 
-def test_half_an_export_has_not_the_name_of_a_whole_one(api: FakeApi, tmp_path: Path) -> None:
+def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> None:
     out = tmp_path / "members.csv"
     words = ("audience", "export", AUDIENCE, "--output", str(out))
-    api.answer = members(away)  # type: ignore[method-assign]
+    api.answer = members(fails_after_the_first_page)  # type: ignore[method-assign]
     assert run(api, *words).code == 3
     assert list(tmp_path.iterdir()) == []
     out.write_text("yesterday's")
@@ -139,7 +140,7 @@ def test_half_an_export_has_not_the_name_of_a_whole_one(api: FakeApi, tmp_path: 
     link.symlink_to(out)
     assert run(api, *words).code == 3
     assert out.read_text() == "yesterday's"
-    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
     assert run(api, *words[:-1], str(link)).code == 0
     assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
     assert sorted(tmp_path.iterdir()) == [link, out]
@@ -147,19 +148,19 @@ def test_half_an_export_has_not_the_name_of_a_whole_one(api: FakeApi, tmp_path: 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
-def test_an_export_is_added_to_what_standard_output_is(api: FakeApi, tmp_path: Path, output: str) -> None:
-    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+def test_an_export_to_standard_output_writes_to_the_open_file(api: FakeApi, tmp_path: Path, output: str) -> None:
+    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
     out = tmp_path / "all.csv"
     out.write_text("first\n")
     with out.open("ab") as file:
-        ended = in_a_shell(api, file, "audience", "export", AUDIENCE, "--output", output)
+        ended = in_a_process(api, file, "audience", "export", AUDIENCE, "--output", output)
     assert ended.returncode == 0, ended.stderr
-    # Reopened by name, the output begins at the start of the file: only its being the same file matters.
+    # /dev/stdout is opened again, so writing begins at the start of the file, which must still be the same file.
     assert out.read_bytes() == (b"first\n" if output == "-" else b"") + WHOLE
     assert list(tmp_path.iterdir()) == [out]
 
 
-def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedProcess[bytes]:
+def in_a_process(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "cli", *words, "--url", api.url, "--key", KEY]
     return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, check=False, cwd=ROOT, timeout=240)
 
@@ -174,9 +175,9 @@ def in_a_shell(api: FakeApi, stdout: Any, *words: str) -> subprocess.CompletedPr
     ],
 )
 def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
-    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
     with Path("/dev/full").open("wb") as full:
-        ended = in_a_shell(api, full, *words)
+        ended = in_a_process(api, full, *words)
     *_, last = ended.stderr.decode().splitlines()
     assert (ended.returncode, last) == (1, "Error: No space left on device.")
     assert b"Traceback" not in ended.stderr
@@ -184,18 +185,18 @@ def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
 
 
 def test_a_missing_folder_is_reported(api: FakeApi, tmp_path: Path) -> None:
-    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.endswith("members.csv.new: No such file or directory.\n")
 
 
 def test_a_reader_that_closes_the_pipe_ends_the_command_silently(api: FakeApi) -> None:
-    api.answer = members(lambda _number: "take")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
-        ended = in_a_shell(api, pipe, "audience", "list")
+        ended = in_a_process(api, pipe, "audience", "list")
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
@@ -215,7 +216,7 @@ def one_order(path: str, _key: str, _body: bytes) -> Reply:
     return 200, {}, b'{"history":[]}' if path.endswith("/history") else EXACT
 
 
-def test_an_order_s_numbers_are_shown_as_the_api_returns_them(api: FakeApi) -> None:
+def test_numbers_of_an_order_are_printed_exactly(api: FakeApi) -> None:
     api.answer = one_order  # type: ignore[method-assign]
     ran = run(api, "order", "W-1", "--json")
     assert (
@@ -270,7 +271,7 @@ def test_control_characters_are_shown_escaped(api: FakeApi) -> None:
     assert "\u2028" not in shown
     assert "\u202e" not in shown
     assert len(shown.split("\n")) == len(shape) + 5
-    # Output for programs is exact.
+    # With --json, every character is kept.
     assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
 
 
@@ -290,7 +291,7 @@ def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe(start: str, tmp_p
 # ------------------------------------------------------------------- queries
 
 
-def test_a_space_in_an_order_id_is_sent_as_one(api: FakeApi) -> None:
+def test_special_characters_in_an_order_id_are_percent_encoded(api: FakeApi) -> None:
     asked: list[str] = []
 
     def answer(path: str, *_: Any) -> Reply:

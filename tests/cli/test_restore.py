@@ -1,6 +1,7 @@
-"""tillbook restore: what it asks of AWS, step by step, checked against AWS's own description of each call.
+"""tillbook restore: the calls of AWS in each step, checked against AWS's own description of each operation.
 
-No engine here restores a table to a moment. The rest runs on MiniStack: python -m deploy.drill.
+AWS is a fake, since no engine for tests can restore a table to a moment. python -m deploy.drill tests the other steps,
+on MiniStack.
 """
 
 # ruff: noqa: N803 - arguments are named as AWS names them
@@ -50,7 +51,7 @@ def template() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_the_stack_lets_its_tables_go_and_names_the_new_ones(template: dict[str, Any], stage: str) -> None:
+def test_the_template_without_tables_names_the_new_tables(template: dict[str, Any], stage: str) -> None:
     changed = without_tables(template, TAKEN, GIVEN | {"Stage": stage}, "restore-1")
     assert template["Resources"].keys() - changed["Resources"].keys() == set(TABLES)
     text = json.dumps(changed["Resources"]) + json.dumps(changed["Outputs"])
@@ -60,7 +61,7 @@ def test_the_stack_lets_its_tables_go_and_names_the_new_ones(template: dict[str,
         assert NEW[name] in text
     assert changed["Outputs"]["LedgerTableName"]["Value"] == NEW["LedgerTable"]
     assert changed["Resources"]["KeepBookChanges"]["Properties"]["EventSourceArn"] == TAKEN["LedgerTable"].stream_arn
-    # A policy that takes a condition needs a transform, and this template has none.
+    # A condition in a policy needs a transform, and this template has none.
     policies = [r.get("DeletionPolicy", "Delete") for r in changed["Resources"].values()]
     assert all(isinstance(policy, str) for policy in policies)
     assert changed["Resources"]["RemovalsTable"]["DeletionPolicy"] == ("Retain" if stage == "prod" else "Delete")
@@ -73,8 +74,8 @@ def test_an_import_adds_the_tables_and_changes_nothing_else(template: dict[str, 
     assert whole == without
 
 
-def test_functions_that_are_called_by_a_version_are_published_again(template: dict[str, Any]) -> None:
-    """Now and when the template is back: both times with another description, and another configuration."""
+def test_functions_that_are_called_by_version_are_published_again(template: dict[str, Any]) -> None:
+    """A new description and a changed function make CloudFormation publish a version, now and at the last step."""
     changed = without_tables(template, TAKEN, GIVEN, "restore-1")["Resources"]
     versions = {name: r for name, r in changed.items() if r["Type"] == "AWS::Lambda::Version"}
     assert len(versions) >= 4
@@ -84,7 +85,7 @@ def test_functions_that_are_called_by_a_version_are_published_again(template: di
         assert changed[function]["Properties"]["Environment"]["Variables"]["RESTORE"] == "restore-1"
 
 
-# ------------------------------------------------------------------ what is asked of AWS
+# ------------------------------------------------------------------ calls of AWS
 
 
 def _error(code: str, operation: str) -> ClientError:
@@ -93,9 +94,9 @@ def _error(code: str, operation: str) -> ClientError:
 
 @dataclass
 class Fake:
-    """An AWS that checks what it is asked by botocore's models, notes it, and answers as the real one is documented.
+    """A fake AWS: checks each call against botocore's models, records the call, and answers as AWS documents.
 
-    What the items in tables are is no matter here: every query and scan finds none.
+    Tables have no items: every query and scan finds none. A call of the operation `dies_at` ends the command.
     """
 
     template: dict[str, Any]
@@ -118,6 +119,7 @@ class Fake:
         return [name for name, _ in self.calls]
 
     def given(self, operation: str) -> list[dict[str, Any]]:
+        """The arguments of each call of an operation."""
         return [arguments for name, arguments in self.calls if name == operation]
 
     # ------------------------------------------------------------------ answers
@@ -235,11 +237,13 @@ class Fake:
 
 @cache
 def _real(service: str) -> Any:
-    """A real client, for its knowledge of AWS's API; no call is made."""
+    """A real client, for its models of AWS's API; no call is made."""
     return boto3.client(service, region_name=REGION, aws_access_key_id="x", aws_secret_access_key="x")
 
 
 class _Client:
+    """A client of the fake AWS for one service."""
+
     def __init__(self, fake: Fake, service: str) -> None:
         self._fake, self._real = fake, _real(service)
 
@@ -271,7 +275,7 @@ class _Client:
 @pytest.fixture
 def fake(template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Fake:
     made = Fake(template)
-    clock = iter(range(0, 10**9, 30))  # nothing is waited for
+    clock = iter(range(0, 10**9, 30))  # each reading is 30 s later, so that no test waits
     monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
     for resource in template["Resources"].values():
@@ -285,7 +289,7 @@ run = Terminal(("--stack-name", STACK))
 TO = "2026-11-20T10:15:00Z"
 
 
-def test_the_steps_are_printed_and_nothing_is_changed(fake: Fake) -> None:
+def test_without_yes_the_steps_are_printed_and_nothing_is_changed(fake: Fake) -> None:
     ran = run("restore", "--to", TO)
     assert ran.code == 0, ran.err
     assert [int(line.split(".")[0]) for line in ran.out.splitlines()[:-1]] == list(range(1, 13))
@@ -307,7 +311,7 @@ def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
     ]
     [book] = fake.given("CreateTable")
     assert (book["TableName"], book["BillingMode"]) == (NEW["BookTable"], "PAY_PER_REQUEST")
-    # DynamoDB refuses an attribute that is no key of the table or of an index, and a key without its attribute.
+    # DynamoDB requires that exactly the keys of the table and its indexes are defined as attributes.
     schemas = [book["KeySchema"], *(index["KeySchema"] for index in book.get("GlobalSecondaryIndexes", []))]
     keys = {key["AttributeName"] for schema in schemas for key in schema}
     assert keys == {attribute["AttributeName"] for attribute in book["AttributeDefinitions"]}
@@ -318,9 +322,7 @@ def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
 @pytest.mark.parametrize(
     ("announcements", "followed"), [("none", ["LedgerTable"]), ("event-bus", ["LedgerTable", "RecordsTable"])]
 )
-def test_everything_that_a_restore_leaves_off_is_switched_on(
-    fake: Fake, announcements: str, followed: list[str]
-) -> None:
+def test_settings_that_dynamodb_does_not_restore_are_set(fake: Fake, announcements: str, followed: list[str]) -> None:
     fake.parameters["Announcements"] = announcements
     assert run("restore", "--to", TO, "--yes").code == 0
     streams = [
@@ -348,7 +350,7 @@ def test_intake_is_paused_for_the_switch_and_resumed(fake: Fake) -> None:
     assert [a["Enabled"] for a in fake.given("UpdateEventSourceMapping")] == [False, False, True, True]
 
 
-def test_functions_that_write_while_their_caller_waits_are_paused() -> None:
+def test_functions_that_write_before_they_answer_are_paused() -> None:
     """Webhooks and activities are queued instead; a match and an unknown route change nothing."""
     methods = {
         name: {event["Properties"]["Method"] for event in resource["Properties"].get("Events", {}).values()
@@ -359,7 +361,7 @@ def test_functions_that_write_while_their_caller_waits_are_paused() -> None:
     assert changing - {"RecordActivity", "ReceiveWebhook", "Read", "Fallback"} == set(WRITERS)
 
 
-def test_the_stack_takes_the_tables_in_and_gets_its_template_back(fake: Fake) -> None:
+def test_the_tables_are_imported_and_the_original_template_is_deployed(fake: Fake) -> None:
     assert run("restore", "--to", TO, "--yes").code == 0
     [change] = fake.given("CreateChangeSet")
     assert change["ChangeSetType"] == "IMPORT"
@@ -399,7 +401,7 @@ def test_a_restore_continues_where_it_stopped(fake: Fake, operation: str) -> Non
     assert (fake.enabled, fake.paused, fake.tables_in_stack) == (True, set(), OLD | NEW)
 
 
-def test_an_import_that_is_refused_says_why_and_can_be_repeated(fake: Fake) -> None:
+def test_a_refused_import_is_reported_with_the_reason_and_can_be_repeated(fake: Fake) -> None:
     fake.refuses_import = "it belongs to another stack"
     ran = run("restore", "--to", TO, "--yes")
     assert (ran.code, "it belongs to another stack" in ran.err, TO in ran.err) == (1, True, True)
@@ -407,7 +409,7 @@ def test_an_import_that_is_refused_says_why_and_can_be_repeated(fake: Fake) -> N
     assert run("restore", "--to", TO, "--yes").code == 0
 
 
-def test_tables_that_are_there_are_taken_over_as_they_are(fake: Fake) -> None:
+def test_existing_tables_are_taken_over_without_a_restore(fake: Fake) -> None:
     kept = {name: f"{STACK}-{name}-0OLD" for name in (*TABLES, "RemovalsTable")}
     for table in kept.values():
         fake._made(table)
@@ -432,25 +434,25 @@ def test_tables_that_are_there_are_taken_over_as_they_are(fake: Fake) -> None:
         ((), "--to"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(fake: Fake, words: tuple[str, ...], said: str) -> None:
+def test_invalid_arguments_are_refused(fake: Fake, words: tuple[str, ...], said: str) -> None:
     ran = run("restore", *words)
     assert ran.code in (1, 2)
     assert said in ran.err
     assert not [name for name in fake.names() if not name.startswith(("Describe", "Get"))]
 
 
-def test_latest_is_the_last_moment_of_both(fake: Fake) -> None:
+def test_latest_is_the_latest_moment_of_both_tables(fake: Fake) -> None:
     assert f"to {TO}" in run("restore", "--to", "latest").out
 
 
-def test_the_address_of_a_template_is_of_the_stacks_region(fake: Fake) -> None:
+def test_the_url_of_a_template_is_in_the_stack_s_region(fake: Fake) -> None:
     run("restore", "--to", TO, "--yes")
     assert {a["TemplateURL"].partition(BUCKET)[0] for a in fake.given("UpdateStack")} == {
         f"https://s3.{REGION}.amazonaws.com/"
     }
 
 
-def test_a_table_that_never_becomes_active_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wait_is_given_up_after_six_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10**6, 3600))
     monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))

@@ -1,7 +1,7 @@
 """python -m tests.evidence [NAME...]: runs the long proofs and writes their results into docs/correctness.md.
 
 Without a name it runs all, which takes hours. Exit code 1 if any fails. `dynamodb-local` needs DYNAMODB_ENDPOINT, the
-address of an engine that is running.
+URL of a running engine.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _PROVEN = ("layers", "functions", "template.yaml", "cli", "local", "tests")
 class Proof:
     """A command that checks a `claim`.
 
-    `result`: a pattern of the output's lines that state the result. `environment`: variables that must be set.
+    `result`: a pattern for the lines of the output that state the result. `environment`: variables that must be set.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The table of long proofs is that of the stored runs, and each of their commands exists."""
+"""The table of long proofs in docs/correctness.md shows the stored runs, and the command of each proof exists."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.evidence import runs
 from tests.evidence.runs import PROOFS, Proof
 
 
-def test_the_table_is_that_of_the_stored_runs() -> None:
+def test_the_table_shows_the_stored_runs() -> None:
     page = runs.PAGE.read_text()
     assert runs.BEGIN in page
     assert runs.END in page
@@ -20,12 +20,12 @@ def test_the_table_is_that_of_the_stored_runs() -> None:
 
 
 @pytest.mark.parametrize("proof", PROOFS, ids=lambda proof: proof.name)
-def test_the_command_of_each_exists(proof: Proof) -> None:
+def test_the_command_of_each_proof_exists(proof: Proof) -> None:
     proofs.python(proof.command.split())
 
 
 @pytest.mark.parametrize(("code", "pattern", "passed"), [(0, r"\d+ histories.*", True), (1, r"\d+ histories.*", False)])
-def test_a_run_keeps_the_line_of_its_result_and_fails_with_its_command(
+def test_a_run_keeps_its_result_and_fails_if_its_command_fails(
     tmp_path: Path, code: int, pattern: str, passed: bool
 ) -> None:
     script = tmp_path / "proof.py"
@@ -40,6 +40,6 @@ def test_a_run_that_does_not_print_its_result_has_failed(tmp_path: Path) -> None
     assert not runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*")).passed
 
 
-def test_a_proof_without_its_engine_is_refused() -> None:
+def test_a_proof_without_its_environment_variable_is_refused() -> None:
     with pytest.raises(KeyError, match="NO_SUCH_ENGINE"):
         runs.run(Proof("one", "", "python -m tests.proofs", "", "NO_SUCH_ENGINE"))

@@ -1,4 +1,4 @@
-"""python -m tests.import_run --orders 50000 --seed 1: a history imported, killed, gone on with, imported once more."""
+"""python -m tests.import_run --orders 50000 --seed 1: imports a history, kills the import, resumes it, repeats it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=5_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--once", action="store_true", help="without the second full run")
-    parser.add_argument("--alone", action="store_true", help="no stack: an API that takes all, for rate and memory")
+    parser.add_argument("--once", action="store_true", help="do not import the whole history a second time")
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="use an API that accepts everything instead of a stack, to measure rate and memory",
+    )
     given = parser.parse_args()
     if given.alone:
         with tempfile.TemporaryDirectory(prefix="tillbook-import-") as folder:

@@ -1,7 +1,7 @@
-"""A shop's history in the form of Shopify's export, made from a seed, and what must come of it.
+"""Generates a shop's history from a seed, in the form of Shopify's export, with the expected result of its import.
 
-Sums are kept in cents, by rules that are written down here once more: nothing of the importer is asked. Of every fifth
-order a webhook says more than the export: a later state, with less left of the order, as a connector sends it.
+Expected sums are in cents, computed by rules that are written here without the importer's code. About every fifth order
+also has a webhook with a later state and a smaller total than the export, in the form in which a connector sends it.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ _ZONE = timezone(timedelta(hours=-5))
 
 @dataclass
 class Expected:
-    """Contributions in cents by order id; by (e-mail's SHA-256, currency); events by order id.
+    """The expected result of an import, and the webhooks.
 
-    `webhooks` are events of Order Activity, two for an order: that it was placed, without money, and its later state.
+    Attributes:
+        orders: contributions in cents by order id.
+        events: numbers of events by order id.
+        people: lifetime values in cents by (e-mail's SHA-256, currency).
+        webhooks: events of Order Activity, two for an order: `placed` without an amount, and its later state.
     """
 
     orders: dict[str, int] = field(default_factory=dict)
@@ -40,7 +44,7 @@ class Expected:
 
 
 def write(path: Path, count: int, seed: int, people: int, domain: str) -> Expected:
-    """Row by row: the file is never in memory."""
+    """Writes a history of `count` orders row by row, so that the file is never in memory."""
     expected = Expected()
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
@@ -57,7 +61,7 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
     total = sum(quantity * price for quantity, price in lines)
     placed = _START + timedelta(seconds=random.randrange(3 * 365 * 86_400))
     currency = random.choice(("USD", "USD", "USD", "EUR"))
-    status, refunded, canceled, kept = _fate(random, total)
+    status, refunded, canceled, kept = _random_state(random, total)
     expected.events[order_id] = 1
     if random.random() < 0.2:
         kept = random.randrange(kept + 1)
@@ -90,8 +94,8 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
         yield row
 
 
-def _fate(random: Random, total: int) -> tuple[str, int, bool, int]:
-    """(financial status, refunded, canceled, what counts)."""
+def _random_state(random: Random, total: int) -> tuple[str, int, bool, int]:
+    """(financial status, cents refunded, whether the order is canceled, cents that count)."""
     kind = random.random()
     if kind < 0.80:
         return "paid", 0, False, total

@@ -1,8 +1,8 @@
-"""A history is imported into the local stack, killed in the middle, gone on with, and imported once more.
+"""Imports a history into the local stack, kills the import in the middle, resumes it, and imports the history again.
 
-Webhooks of every fifth order, with later states than the file's, arrive before and during the import. Then each order
-exists once, with the events and the contribution that the generator counted, and each person's lifetime value is
-exactly the sum of theirs. The importer's memory is measured while it works.
+Webhooks of about every fifth order, with later states than the file's, arrive before and during the import. Then each
+order must exist once, with the generator's number of events and contribution, and each person's lifetime value must be
+the sum of their orders. The importer's memory is measured while it runs.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from tests.simulation.progress import Progress
 from tillbook.aws.items import plain_item
 
 CONCURRENCY = 4
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 @dataclass
 class Ran:
-    """One run of the importer. `memory` in kB, as it went on."""
+    """One run of the importer. `summary` is None if it was killed or failed; `memory` has samples in kB."""
 
     summary: dict[str, Any] | None
     seconds: float
@@ -53,6 +53,8 @@ class Ran:
 
 @dataclass
 class Result:
+    """The result of `run`. `faults` are messages; `runs` has a line for each run of the importer."""
+
     orders: int
     seed: int
     events: int = 0
@@ -81,15 +83,17 @@ def run(
     shop: Shop, folder: Path, *, orders: int, seed: int, people: int = 5_000, once: bool = False, quiet: bool = False,
     held: bool = False,
 ) -> Result:  # fmt: skip
-    """`once`: killed and gone on with, but not imported again. `held`: until it is killed, the API takes one request of
-    a single connection and answers 429 from then on. So a file of two units is killed between them, on any machine.
+    """Runs the importer three times: until it is killed, to resume it, and to repeat the import unless `once` is given.
+
+    `held`: the importer has one connection until it is killed, and the API accepts one request and then answers 429, so
+    that the import of a file of two units is killed between them on any machine.
     """
     result, file = Result(orders, seed), folder / "orders_export.csv"
     _say(quiet, f"Generating {orders:,} orders ...")
     expected = write(file, orders, seed, people, MARKER_DOMAIN)
     result.events, result.bytes = sum(expected.events.values()), file.stat().st_size
     result.webhooks = len(expected.webhooks)
-    half = len(expected.webhooks) // 4 * 2  # two are of one order
+    half = len(expected.webhooks) // 4 * 2  # each order has two events
     for name, options, kill_at in (
         ("killed", ["--concurrency", "1"] if held else [], 1 if held else orders // 2),
         ("resumed", [], None),
@@ -107,18 +111,18 @@ def run(
             meanwhile.join()
         result.memory.append(ran.memory)
         _note(result, name, ran, file)
-        # Requests under way when it was killed are sent again while their first copies are queued.
+        # After the kill the queue is not awaited: requests in flight are sent again while they are queued.
         if name != "killed":
             result.runs[-1] += f"; the queue drained in {_drain(shop, quiet):.0f} s"
     result.faults += list(_wrong(shop, expected, result))
     for path in folder.iterdir():
         if path != file and MARKER_DOMAIN in path.read_text():
-            result.faults.append(f"{path.name} holds an e-mail address")
+            result.faults.append(f"{path.name} contains an e-mail address")
     return result
 
 
 def _webhooks(shop: Shop, events: list[dict[str, Any]]) -> None:
-    """Queues deliveries as connectors do; throttled ones are sent again."""
+    """Queues the events as connectors do. Throttled requests are sent again."""
     for start in range(0, len(events), 100):
         while (reply := shop.batch(events[start : start + 100])).status != 202:
             assert reply.status in (429, 503), reply.text
@@ -127,6 +131,7 @@ def _webhooks(shop: Shop, events: list[dict[str, Any]]) -> None:
 
 @contextmanager
 def _one_request(stack: Stack) -> Iterator[None]:
+    """Lets the API accept one request, and answer 429 to all others."""
     stack.throttle((0, 1))
     try:
         yield
@@ -135,7 +140,7 @@ def _one_request(stack: Stack) -> Iterator[None]:
 
 
 def alone(folder: Path, *, orders: int, seed: int, people: int) -> str:
-    """The importer against an API that takes all and keeps nothing: what it does itself, and in how much memory."""
+    """Runs the importer against an API that accepts everything and keeps nothing. Returns its rate and memory."""
     file = folder / "orders_export.csv"
     write(file, orders, seed, people, MARKER_DOMAIN)
     with serving() as api:
@@ -156,7 +161,7 @@ def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
         rate = result.killed_at / ran.seconds
         line = f"killed at {result.killed_at:,} orders after {ran.seconds:.1f} s (check included, {rate:,.0f}/s)"
         if ran.summary is not None or not 0 < result.killed_at < result.orders:
-            result.faults.append(f"it was not killed in the middle: {ran.summary}")
+            result.faults.append(f"the import was not killed in the middle: {ran.summary}")
     elif ran.summary is None:
         line = "failed"
         result.faults.append(f"{name}: the importer failed")
@@ -166,7 +171,7 @@ def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
             f"{ran.summary['orders_per_second'] or 0:,} orders/s"
         )
         if ran.summary["resumed_at"] != (result.killed_at if name == "resumed" else 0):
-            result.faults.append(f"{name} went on at {ran.summary['resumed_at']}, not {result.killed_at}")
+            result.faults.append(f"{name}: began at order {ran.summary['resumed_at']}, killed at {result.killed_at}")
         if (ran.summary["sent"], ran.summary["rejected"]) != (result.orders, 0):
             result.faults.append(f"{name}: {ran.summary}")
     result.runs.append(f"{line}; {ran.memory_used()}")
@@ -175,7 +180,7 @@ def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
 def _import(
     url: str, key: str, account: str, file: Path, options: list[str], kill_at: int | None, total: int, quiet: bool
 ) -> Ran:
-    """Runs the importer in a process of its own, and kills it once so many orders are noted as sent."""
+    """Runs the importer in a process, and kills it once its state has `kill_at` orders as sent."""
     command = [
         sys.executable, "-m", "cli", "import", str(file), "--account", account, "--concurrency", str(CONCURRENCY),
         "--json", *options,
@@ -198,7 +203,7 @@ def _import(
                     if kill_at is not None and sent >= kill_at:
                         process.kill()
                         break
-                time.sleep(_LOOK_SECONDS)
+                time.sleep(_POLL_SECONDS)
             out = process.communicate()[0]
         finally:
             process.kill()
@@ -219,7 +224,7 @@ def _memory(process: int) -> list[int]:
 
 
 def _drain(shop: Shop, quiet: bool) -> float:
-    """Waits until nothing is queued, under way or waiting. Returns how long it took."""
+    """Waits until the queue has no message that is visible, in flight or delayed. Returns the seconds that it took."""
     sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     empty, most, left = 0, 0, 0
@@ -243,11 +248,11 @@ def _say(quiet: bool, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-# ------------------------------------------------------------- what is right
+# -------------------------------------------------------------------- checks
 
 
 def _items(shop: Shop, name: str) -> Iterator[dict[str, Any]]:
-    """Items of one table."""
+    """The account's items of one table."""
     client = shop.stack.boto3_client("dynamodb")
     for page in client.get_paginator("scan").paginate(TableName=shop.stack.outputs[name], ConsistentRead=True):
         for item in page["Items"]:
@@ -256,14 +261,17 @@ def _items(shop: Shop, name: str) -> Iterator[dict[str, Any]]:
 
 
 def _ledger(shop: Shop) -> Iterator[dict[str, Any]]:
-    """The ledger with the compared attributes only: it must fit in memory. People have attributes of any name, but no
-    large ones."""
+    """The ledger's items with only the attributes that are compared, so that they fit in memory.
+
+    Items of people are complete: their attributes may have any name, but are small.
+    """
     kept = ("pk", "sk", "order_id", "person", "currency", "contribution", "records")
     for item in _items(shop, LEDGER):
         yield item if "token" in item else {name: item[name] for name in kept if name in item}
 
 
 def _wrong(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
+    """Yields a message for each difference from the expected result, and counts the outcomes of requests."""
     ledger = parts(_ledger(shop))
     for item in _items(shop, RECORDS):
         kind = item["pk"].split("/")[1]
@@ -276,16 +284,16 @@ def _wrong(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
     yield from check_book(lambda: _items(shop, BOOK), heads)
     events = Counter((scope_of(item), item["sk"].partition("!")[0]) for item in ledger["events"])
     yield from _orders(expected, heads, events)
-    have = {
+    found = {
         (person["value"], name[1:]): person.get(name[1:], Decimal(0))
         for person in people
         for name in person
         if name.startswith("#") and (person[name] or person.get(name[1:]))
     }
-    must = {key: Decimal(cents) / 100 for key, cents in expected.people.items()}
-    for key in sorted(must.keys() | have.keys()):
-        if must.get(key) != have.get(key):
-            yield f"{key} is worth {have.get(key)}, not {must.get(key)}"
+    expected_people = {key: Decimal(cents) / 100 for key, cents in expected.people.items()}
+    for key in sorted(expected_people.keys() | found.keys()):
+        if expected_people.get(key) != found.get(key):
+            yield f"{key} has a lifetime value of {found.get(key)}, not {expected_people.get(key)}"
     yield from _outcomes(result, sent_again=0 if len(result.runs) == 2 else result.orders)
 
 
@@ -293,7 +301,7 @@ def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tup
     seen: Counter[str] = Counter(head["order_id"] for head in heads)
     for order_id in expected.orders.keys() | seen.keys():
         if seen[order_id] != 1 or order_id not in expected.orders:
-            yield f"order {order_id} is there {seen[order_id]} times"
+            yield f"order {order_id} exists {seen[order_id]} times"
     for head in heads:
         name = head["order_id"]
         if head["contribution"] != Decimal(expected.orders.get(name, 0)) / 100:
@@ -304,11 +312,11 @@ def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tup
 
 
 def _outcomes(result: Result, sent_again: int) -> Iterator[str]:
-    """Each event applied once; the second run, and what was on the wire at the kill, are duplicates."""
+    """Checks that each event was applied once. Only events of the last run or in flight at the kill repeat."""
     if result.outcomes.keys() - {"applied", "duplicate"}:
         yield f"requests ended as {dict(result.outcomes)}"
     if result.outcomes["applied"] != result.events:
         yield f"{result.outcomes['applied']} requests were applied, of {result.events} events"
-    on_the_wire = (2 * CONCURRENCY + 1) * UNIT_EVENTS
-    if not 0 <= result.outcomes["duplicate"] - sent_again <= on_the_wire:
+    in_flight = (2 * CONCURRENCY + 1) * UNIT_EVENTS
+    if not 0 <= result.outcomes["duplicate"] - sent_again <= in_flight:
         yield f"{result.outcomes['duplicate']} duplicates of {sent_again} events that were sent again"

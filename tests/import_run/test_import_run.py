@@ -1,4 +1,4 @@
-"""A slice of `python -m tests.import_run`: a history imported, killed in the middle, gone on with, imported again."""
+"""A short run of `python -m tests.import_run`: a history is imported, killed in the middle, resumed and repeated."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.import_run.run import run
 
 @pytest.mark.stack
 @pytest.mark.slow
-def test_every_order_once_and_every_lifetime_value_exact(stack: Stack, tmp_path: Path) -> None:
+def test_a_killed_and_repeated_import_counts_every_order_once(stack: Stack, tmp_path: Path) -> None:
     result = run(Shop.open(stack), tmp_path, orders=300, seed=3, people=30, quiet=True, held=True)
     assert not result.faults, result
     assert result.outcomes["applied"] == result.events > 300
 
 
-def test_the_history_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
+def test_the_same_seed_generates_the_same_history(tmp_path: Path) -> None:
     first, again, other = (
         write(tmp_path / name, 50, seed, 9, "x.example") for name, seed in zip("abc", (1, 1, 2), strict=True)
     )
