@@ -50,7 +50,8 @@ def restore(target: Target, as_json: bool, moment: str, taken: tuple[str, ...], 
     restoration = Restoration(aws, plan, lambda text: click.echo(f"    {text}", err=as_json))
     steps = restoration.steps()
     if is_done(aws, plan):
-        fail(f"This restore is complete. To return to the old tables, give --take {_listed(plan)}.", REFUSED, as_json)
+        again = f"{_listed(plan)} and, as --to, the time at which it paused intake"
+        fail(f"This restore is complete. To return to the old tables, give {again}.", REFUSED, as_json)
     for number, step in enumerate(steps, 1):
         if not as_json or yes:
             click.echo(f"{number:2}. {step.title}.", err=as_json)
@@ -107,10 +108,14 @@ def _named(taken: tuple[str, ...]) -> dict[str, str]:
 
 
 def _listed(plan: Plan) -> str:
-    return ", ".join(f"{name}={plan.old[name]}" for name in plan.new)
+    return " ".join(f"--take {name}={plan.old[name]}" for name in plan.new)
+
+
+def _tables_of(plan: Plan) -> str:
+    return ", ".join(plan.old[name] for name in plan.new)
 
 
 def _kept(plan: Plan) -> str:
     if plan.stage == "prod":
-        return f"The old tables are kept, with people who were erased since: delete them in time ({_listed(plan)})."
+        return f"The old tables are kept, with people who were erased since: delete them in time ({_tables_of(plan)})."
     return f"The old tables were deleted with the update, which is the policy of {plan.stage}."

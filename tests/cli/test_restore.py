@@ -22,7 +22,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 
-from cli.tillbook_cli import intake, restore, waiting
+from cli.tillbook_cli import restore, waiting
 from cli.tillbook_cli.connection import Aws
 from cli.tillbook_cli.intake import WRITERS
 from cli.tillbook_cli.restoring import Restoration, planned
@@ -458,4 +458,3 @@ def test_a_wait_is_given_up_after_six_hours(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
     with pytest.raises(Stuck, match="After 6 hours"):
         waiting.wait("it is being made", lambda: False, lambda _: None)
-    assert intake.WRITERS
