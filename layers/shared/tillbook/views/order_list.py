@@ -31,7 +31,8 @@ _CARDS_AT_ONCE = 100
 class Filters(NamedTuple):
     """Filters of a list; None is no filter.
 
-    `first` and `last` are dates in the account's time zone, both included. `name` is the beginning of either id.
+    `first` and `last` are dates in the account's time zone, both included. `name` is the beginning of order_id or
+    order_public_id.
     """
 
     first: date | None = None
@@ -60,7 +61,7 @@ class Filters(NamedTuple):
 
 
 def _words(card: CardItem) -> str:
-    """The searchable texts of a card in lower case, one on each line, so that a match never spans two of them."""
+    """The searchable texts of a card in lower case, each on its own line, so that no match spans two texts."""
     lines = (word for line in card.items for word in (line.identifier, line.category))
     return "\n".join((card.order_id, card.public_id, card.promo_code, *lines)).lower()
 
@@ -84,7 +85,7 @@ class OrderList:
         return Page([shown(self.account, place, card) for place, card in found], last)
 
     def cards(self, filters: Filters, limit: int, after: str | None) -> tuple[list[Card], str | None]:
-        """The cards of a page, and the place after which the next page begins."""
+        """The cards of a page, and the place after which the next page begins (None at the end)."""
         marks, behind = self.scopes.read(self.account.id), Place.of(after) if after else None
         scopes = [scope for scope in marks.scopes() if filters.source in (None, scope.source)]
         found: list[Card] = []
