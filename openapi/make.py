@@ -239,14 +239,17 @@ def _requests() -> dict[str, Schema]:
 
 
 def _given(name: str, **more: Any) -> Schema:
+    """The condition that a field is sent, with the schema `more`; by default, any text that is not empty."""
     return {"required": [name], "properties": {name: more or {"type": "string", "minLength": 1}}}
 
 
-def _solid(name: str) -> Schema:
+def _not_blank(name: str) -> Schema:
+    """The condition that a field is sent and not blank."""
     return _given(name, type=["string", "integer"], pattern=fields.NOT_BLANK)
 
 
 def _somebody(name: str) -> Schema:
+    """The condition that a field is sent and identifies somebody."""
     return _given(
         name, type=["string", "integer"], pattern=fields.NOT_BLANK, **{"not": {"enum": [0, -1, *sorted(NOBODY)]}}
     )
@@ -264,6 +267,7 @@ def _change(order: Schema) -> Schema:
 
 
 def _both(one: str, other: str) -> Schema:
+    """The condition that both fields are sent."""
     return {"allOf": [_given(one), _given(other)]}
 
 
@@ -283,7 +287,7 @@ def _add_rules_across_fields(schemas: dict[str, Schema]) -> None:
         {"required": ["email"], "properties": {"email": email | {"type": "string", "minLength": 1}}},
     ]
     schemas["ActivityItem"]["not"] = {"required": ["discount", "discounts"]}
-    lines = [_solid(name) for name in schemas["MatchAddress"]["properties"]]
+    lines = [_not_blank(name) for name in schemas["MatchAddress"]["properties"]]
     derived = {"properties": {"platform": {"const": "woocommerce"}, "secret": {"type": "null"}}}
     entered = _given("secret") | {"required": ["platform", "secret"]}
     entered["properties"]["platform"] = {"const": "shopify"}

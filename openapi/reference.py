@@ -243,11 +243,11 @@ def _type(schema: Schema) -> str:
     if "enum" in schema:
         return " or ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
     kinds = schema.get("type", "any")
-    names = [_one(kind, schema) for kind in (kinds if isinstance(kinds, list) else [kinds])]
+    names = [_name_of_type(kind, schema) for kind in (kinds if isinstance(kinds, list) else [kinds])]
     return " or ".join(names)
 
 
-def _one(kind: str, schema: Schema) -> str:
+def _name_of_type(kind: str, schema: Schema) -> str:
     if kind == "boolean" and schema.get("not") == {"const": True}:
         return "false"
     if kind == "array":

@@ -89,7 +89,7 @@ class Audiences:
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """A page of the records of whole orders. It ends with the order that reaches `limit` or the size of a page."""
+        """A page of whole orders' records. It ends with the order that reaches `limit` records or the page's size."""
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)

@@ -79,11 +79,13 @@ def _look_up(client: Any, ledger_table: str, scope: Scope, people: list[Json], r
     lookups = [(index, name, key) for index, entry in enumerate(people) for name, key in _match_keys(entry)]
     lookups = [lookup for lookup in lookups if not results[lookup[0]]]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for (index, _, _), found in zip(lookups, pool.map(_lookup(client, ledger_table, scope), lookups), strict=True):
+        for (index, _, _), found in zip(lookups, pool.map(_finder(client, ledger_table, scope), lookups), strict=True):
             results[index] = results[index] or found
 
 
-def _lookup(client: Any, ledger_table: str, scope: Scope) -> Callable[[tuple[int, str, str]], bool]:
+def _finder(client: Any, ledger_table: str, scope: Scope) -> Callable[[tuple[int, str, str]], bool]:
+    """A function that reads whether an index has any order with a key."""
+
     def found(lookup: tuple[int, str, str]) -> bool:
         _, index, key = lookup
         answer = client.query(

@@ -92,7 +92,7 @@ class OrderList:
         read, size, last = 0, 0, None
         by_date = (self._by_date(scope, filters, behind) for scope in scopes)
         cards = (
-            heapq.merge(*by_date, key=_order, reverse=True)
+            heapq.merge(*by_date, key=_sort_key, reverse=True)
             if filters.name is None
             else self._named(scopes, filters.name, behind)
         )
@@ -138,12 +138,12 @@ class OrderList:
                     for at, name in self.book.places_named(scope, index, variant, MOST_NAMED).items():
                         place = Place(at.ordered_at, scope.source, at.order_key)
                         exact[place], places[place] = exact.get(place, False) or bare(name) == plain, at
-        ordered = sorted(exact, key=lambda place: (exact[place], *_order((place, None))), reverse=True)
+        ordered = sorted(exact, key=lambda place: (exact[place], *_sort_key((place, None))), reverse=True)
         if behind in exact:
             ordered = ordered[ordered.index(behind) + 1 :]
         elif behind is not None:  # the order of the cursor was deleted, or has another name by now
             ordered = [
-                place for place in ordered if not exact[place] and _order((place, None)) < _order((behind, None))
+                place for place in ordered if not exact[place] and _sort_key((place, None)) < _sort_key((behind, None))
             ]
         for begin_at in range(0, len(ordered), _CARDS_AT_ONCE):
             page = ordered[begin_at : begin_at + _CARDS_AT_ONCE]
@@ -189,6 +189,6 @@ def summary_of(account: Account, place: Place, card: CardItem) -> dict[str, Json
     }
 
 
-def _order(card: tuple[Place, CardItem | None]) -> tuple[str, str, str]:
+def _sort_key(card: tuple[Place, CardItem | None]) -> tuple[str, str, str]:
     place = card[0]
     return place.ordered_at, SOURCE_LETTER[place.source], place.order_key

@@ -16,7 +16,7 @@ _ZIP_FROM = 1024  # bytes; a smaller answer fits one packet without compression
 
 
 def conditional(headers: Mapping[str, str], answer: dict[str, Any]) -> dict[str, Any]:
-    """Adds an ETag to `answer` (in the form for API Gateway), and shortens it if the request's `headers` allow."""
+    """Adds an ETag to `answer` (in API Gateway's form), and makes it a 304 or gzip if the request's `headers` allow."""
     body = answer["body"].encode()
     digest = hashlib.sha256(body + answer["headers"].get("x-next-cursor", "").encode()).hexdigest()[:32]
     sent = answer["headers"] | {"etag": f'W/"{digest}"'}

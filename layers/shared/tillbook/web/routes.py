@@ -118,10 +118,10 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/reports/sales": Route(
         "getSales", REPORTS, "Get sales by order date", {200: "SalesReport"}, (400, 503), "",
-        "Orders, revenue, refunds, average order value and new buyers of the sources that the account counts, by day, "
-        "week or month of the order date, and optionally by source, provider, new_buyer, promo_code, category or item. "
-        "The report is a few seconds behind the orders. With format=csv (or Accept: text/csv), the answer is CSV. "
-        "The answer is 503 if there is no time to sum up all days; the next request continues the work.", "Sales",
+        "Shows orders, revenue, refunds, average order value and new buyers of the sources that the account counts, by "
+        "day, week or month of the order date, and optionally by source, provider, new_buyer, promo_code, category or "
+        "item. The report is a few seconds behind the orders. With format=csv (or Accept: text/csv), the answer is "
+        "CSV. The answer is 503 if there is no time to sum up all days; the next request continues the work.", "Sales",
     ),
     "GET /v3/{account_id}/people": Route(
         "getPeople", REPORTS, "List customers by lifetime value, orders or last order", {200: "PeopleList"},
@@ -184,7 +184,7 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/transactions/summary": Route(
         "getTransactionsSummary", OPERATE, "Count requests by day", {200: "Summary"}, (400,), "",
-        "The number of requests by day of receipt (UTC), API and status, and the reasons of failures and rejections. "
+        "Counts requests by day of receipt (UTC), API and status, and lists the reasons of failures and rejections. "
         "For sales, see GET /v1/reports/sales.",
         "Summary",
     ),

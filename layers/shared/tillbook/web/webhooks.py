@@ -57,7 +57,7 @@ def _queue() -> Queue:
 
 @observed
 def receive(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The handler of the function. Answers all that is not genuine with the same 401, and 503 if the queue fails."""
+    """The handler of the function. All that is not genuine gets the same 401. The answer is 503 if the queue fails."""
     started = time.monotonic()
     sent = APIGatewayProxyEventV2(event)
     request_id, received = times.uuid7(), times.now()

@@ -1,7 +1,7 @@
 """Purges and erasures. The request writes a mark, and is answered at once; a job deletes the data.
 
-The job begins after SettleSeconds, when every function that may have read the marks before the request has ended. So
-one pass over the data is enough.
+The job begins after SettleSeconds, when all functions that may have read the earlier marks have ended. So one pass over
+the data is enough.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Purges(RemovalWorker):
         return job_id
 
     def page(self, page: Page) -> Progress:
-        """Deletes partitions while time is left; at least a part of one partition."""
+        """Deletes partitions while time is left, but at least a part of one partition."""
         source, part = page.job.part(page.chain)
         mark, done = self._settled_mark(page, source), 0
         begun_with, _, current = page.cursor.partition(" ")
