@@ -1,15 +1,17 @@
-# make run    the whole stack on this machine, on http://127.0.0.1:8000 (PORT=, STATE=dir to keep what it acknowledged,
-#             also over kill -9; a power cut may lose the last second)
+# make run    the whole stack on this machine, on http://127.0.0.1:8000. PORT= changes the port. STATE=dir keeps the
+#             data, even after kill -9; a power cut may lose the last second
 # make test   every test
 # make lint   ruff and mypy
-# make setup  the environment for run, test and lint; make lock after a change of pyproject.toml; make clean
+# make setup  the environment for run, test and lint
+# make lock   the lock files, after a change of pyproject.toml
+# make clean  removes environments and caches
 # make simulate HISTORIES=100000 SEED=1         random histories with faults, against an independent auditor
 # make mutants                                  deliberate faults: each must be caught
-# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another one)
-# make test-crash ROUNDS=20 SEED=1              functions killed in the middle of it
-# make load SECONDS=120 TIMES=3 SEED=1          more load than the local stack carries, and its results
+# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another engine)
+# make test-crash ROUNDS=20 SEED=1              functions that are killed while they work
+# make load SECONDS=120 TIMES=3 SEED=1          more load than the local stack can process, and its results
 # make bench                                    speed and AWS calls, compared with bare boto3 calls
-# make cost ORDERS=1000000                      dollars for a number of orders, from the counts of make bench
+# make cost ORDERS=1000000                      dollars for a number of orders, computed from counts of make bench
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -23,7 +25,7 @@ TIMES ?= 3
 SEED ?= 1
 ORDERS ?= 1000000
 
-# Without PYTHON, the one that .venv was made with.
+# Without PYTHON, the Python that created .venv is used.
 made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
 environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
@@ -35,8 +37,8 @@ run:
 	$(environment) run
 	exec $(python) -m local --port="$(PORT)" $(if $(STATE),--state "$(STATE)")
 
-# Two processes, by folder (tests/conftest.py): one waits for the local stack while the other computes. The order of the
-# folders puts the longest group first and a short one last.
+# Two processes share the folders (tests/conftest.py): one waits for the local stack while the other computes. The order
+# of the folders puts the longest group first and a short one last.
 test: setup
 	exec $(python) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
@@ -61,7 +63,7 @@ bench: setup
 cost: setup
 	exec $(python) -m bench.cost --orders $(ORDERS)
 
-# The picture in the README, freshly made. Needs Chromium and ChromeDriver.
+# Takes the pictures of the page in docs/pictures again. Needs Chromium and ChromeDriver.
 screenshots: setup
 	exec $(python) -m tests.browser.screenshots docs/pictures --all .local/screenshots
 
@@ -77,11 +79,11 @@ format: setup
 setup:
 	$(environment) run test
 
-# sam, cfn-lint, awslambdaric and schemathesis, in .venv-ci.
+# Installs sam, cfn-lint, awslambdaric and schemathesis in .venv-ci.
 setup-ci:
 	$(environment) --ci ci
 
-# checkov and pip-audit, in .venv-audit.
+# Installs checkov, pip-audit and zizmor in .venv-audit.
 setup-audit:
 	$(environment) --audit audit
 

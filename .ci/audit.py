@@ -1,4 +1,4 @@
-"""Runs pip-audit over every lock file. Fails on a known weakness; reports in capitals what could not be checked."""
+"""Runs pip-audit on every lock file. Fails on a known weakness; reports in capitals if a package was not checked."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LOCKS = ("layers/shared/requirements.txt", "requirements.lock", "requirements-ci
 
 
 def audit(lock: str) -> bool:
-    """False if the lock holds a release with a known weakness."""
+    """Checks a lock file. Returns False if it has a release with a known weakness."""
     ran = subprocess.run(
         [
             *(sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"),
-            # The locks are complete: nothing is resolved, and nothing installed.
+            # The locks are complete, so nothing is resolved or installed.
             *("--disable-pip", "--no-deps", "--timeout", "15", "--requirement", str(ROOT / lock)),
         ],
         capture_output=True,

@@ -1,1 +1,1 @@
-"""Tools around `sam deploy`: the smoke test, a rehearsal on MiniStack, and the role that GitHub Actions assumes."""
+"""Deployment: the script, its smoke test, its rehearsal on MiniStack, a restore drill, and two more templates."""

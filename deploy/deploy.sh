@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Deploys what `sam build` left in .aws-sam/build to a stage of samconfig.toml: bash deploy/deploy.sh dev|staging|prod [OPTION...]
-# Nobody is asked. In GitHub Actions it leaves the API's address as the step's output `url`.
+# bash deploy/deploy.sh dev|staging|prod [OPTION...]
+# Deploys the build in .aws-sam/build to a stage of samconfig.toml, without asking for confirmation. Passes OPTIONs to
+# `sam deploy`. In GitHub Actions, the step's output `url` is the API's address.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 stage=$1

@@ -1,13 +1,13 @@
-"""`python -m deploy.drill`: a restore from end to end, on a local stack of its own, with `tillbook restore`.
+"""`python -m deploy.drill`: restores a local stack with `tillbook restore`, from end to end, and checks the result.
 
-1. Shops send orders. This is the moment that will be restored.
-2. A person is erased, an account is purged, a key is revoked, another is created, and orders arrive that the restore
-   will undo.
-3. The stack is restored. Checked: sums to the cent, erased people and purged accounts, keys, the book, the settings of
-   the tables, and the stack itself.
+1. Shops send orders. The stack will be restored to the moment after this step.
+2. A person is erased, an account is purged, a key is revoked, another key is created, and orders arrive that the
+   restore will undo.
+3. The stack is restored. The checks are about sums to the cent, erased people and purged accounts, keys, the book, the
+   settings of the tables, and the stack itself.
 
-MiniStack copies a table as it is at the time of the call, so the tables are copied before step 2, which then changes
-the old ones. Exit code 1 if a check fails.
+MiniStack can restore only the present state of a table, so the tables are copied before step 2, which then changes the
+old tables. The exit code is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tillbook.records.keys import Keys
 from tillbook.rules import times
 
 PEOPLE, ERASED = 12, 2
-# An update kills running functions on MiniStack: SQS delivers their messages again after 360 s.
+# On MiniStack, an update of the stack kills running functions. SQS delivers their messages again after 360 s.
 _SECONDS = 900.0
 _TABLES = ("LedgerTable", "RecordsTable", "BookTable")
 
@@ -51,7 +51,7 @@ class Check:
 
 @dataclass
 class Shop(Smoke):
-    """An account with both keys, and orders of a few people."""
+    """An account with a key of each role, and the orders of a few people."""
 
     def person(self, number: int) -> str:
         return f"{self.account}-{number}@example.com"
@@ -73,7 +73,7 @@ class Shop(Smoke):
         self.expect(202, "POST", path, body, key=self.ingest, basic=True)
 
     def worths(self) -> dict[int, Decimal | None]:
-        """Sums by person; None for a person who does not exist."""
+        """Lifetime value in USD by number of the person; None for a person who does not exist."""
         found: dict[int, Decimal | None] = {}
         for number in range(PEOPLE):
             reply = self.call("GET", f"/v3/{self.account}/people/{self.person(number)}", key=self.admin)
@@ -81,7 +81,7 @@ class Shop(Smoke):
         return found
 
     def sold(self) -> Decimal:
-        """Revenue as reports have it."""
+        """The net revenue in the sales report."""
         report = self.read("/v1/reports/sales?from=2026-01-01&to=2026-01-31")
         return sum((Decimal(row["net"]) for row in report["rows"]), Decimal(0))
 
@@ -90,7 +90,7 @@ class Drill:
     def __init__(self, stack: Stack, say: Callable[[str], None] = print) -> None:
         self.stack, self.say = stack, say
         client, records = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
-        for name in ("LedgerTableName", "RecordsTableName"):  # MiniStack's CloudFormation does not
+        for name in ("LedgerTableName", "RecordsTableName"):  # MiniStack's CloudFormation does not switch this on
             client.update_continuous_backups(
                 TableName=stack.outputs[name], PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
             )
@@ -104,16 +104,17 @@ class Drill:
         ingest, admin = (self.keys.create(account, role)[1] for role in ("ingest", "admin"))
         return Shop(self.stack.url, account, ingest, admin)
 
-    # ------------------------------------------------------------------ what happens
+    # ------------------------------------------------------------------------ changes
 
-    def until_the_moment(self) -> None:
+    def before_the_moment(self) -> None:
+        """Sends the orders that the restore must keep."""
         for number in range(PEOPLE):
             self.shop.order(number, f"{number + 1}.25")
             assert self.shop.submit(number, f"{number + 1}.10").status == 201  # noqa: S101
         self.purged.order(0, "99.00")
         self.before = self.shop.worths()
 
-    def afterwards(self) -> None:
+    def after_the_moment(self) -> None:
         """Makes changes that the restore must undo, and changes that it must keep."""
         self.shop.order(0, "1000.00", "late")
         self.shop.submit(1, "2000.00", "late-v1")
@@ -125,44 +126,44 @@ class Drill:
         self.keys.revoke(self.shop.account, revoked.id)
 
     def while_paused(self) -> Iterator[Check]:
-        """The erased person orders again; nothing of it may be lost, and nothing of before may come back."""
+        """The erased person and the purged account order again. The restore must keep only these orders of theirs."""
         self.shop.queue(ERASED, "7.00", "again")
         self.purged.queue(0, "3.00", "again")
         reply = self.shop.submit(3, "1.00", "refused")
-        yield Check("the Orders API refuses while intake is paused", reply.status == 503, str(reply.status))
+        yield Check("the Orders API refuses orders while intake is paused", reply.status == 503, str(reply.status))
 
     # -------------------------------------------------------------------- the restore
 
     def run(self) -> list[Check]:
-        self.until_the_moment()
+        self.before_the_moment()
         aws = Aws(self.stack.boto3_client, "us-east-1", STACK)
         plan = planned(aws, latest(aws), {})
         restoration = Restoration(aws, plan, lambda text: self.say(f"         {text}"))
         for step in restoration.steps()[:2]:
             restoration.run(step)
-        self.say(f"         restored to {times.iso(plan.moment)}; later changes are undone, and removals repeated")
-        self.afterwards()
+        self.say(f"         restored to {times.iso(plan.moment)}; later changes are undone, and removals are repeated")
+        self.after_the_moment()
         restoration.pause()
         found = list(self.while_paused())
-        # From here on as an operator would: another process continues where this one stopped.
+        # An operator would run this command: another process continues where this one stopped.
         self.say(self.tillbook("restore", "--to", times.iso(plan.moment), "--yes"))
-        self.stack.deploy()  # of template.yaml, as any later deployment
+        self.stack.deploy()  # template.yaml, as any later deployment would
         return [*found, *self.contents(), *self.access(), *self.tables(plan)]
 
     def contents(self) -> Iterator[Check]:
         self.settle()
         after = self.shop.worths()
         wanted = self.before | {ERASED: Decimal("7.00")}
-        yield Check("each person is worth what they were at that moment", after == wanted, f"{after} of {wanted}")
+        yield Check("each person has the lifetime value of that moment", after == wanted, f"{after} of {wanted}")
         gone = self.purged.worths()
-        yield Check("what was purged stays purged", gone[0] == Decimal("3.00"), str(gone[0]))
+        yield Check("purged orders stay purged", gone[0] == Decimal("3.00"), str(gone[0]))
         total = sum((worth for worth in after.values() if worth is not None), Decimal(0))
         self.until(lambda: self.shop.sold() + 7 == total, "the book")
         report = json.loads(self.tillbook("audit", "--all", "--json"))
         yield Check("an audit of everybody finds no drift", not report["drift"], json.dumps(report))
 
     def settle(self) -> None:
-        """Waits until the jobs of the restore are done, and what waited in the queue is applied."""
+        """Waits until the jobs of the restore are done, and the orders in the queue are applied."""
         jobs = self.stack.boto3_client("dynamodb")
         table = self.outputs()["RecordsTableName"]
 
@@ -174,18 +175,18 @@ class Drill:
 
         self.until(none_open, "the jobs of the restore")
         self.until(lambda: self.shop.worths()[ERASED] == Decimal("7.00"), "the order of the erased person")
-        self.until(lambda: self.purged.worths()[0] == Decimal("3.00"), "the order that waited")
+        self.until(lambda: self.purged.worths()[0] == Decimal("3.00"), "the order of the purged account")
 
     def access(self) -> Iterator[Check]:
         refused = self.shop.submit(4, "1.00", "by-revoked", self.revoked).status
-        yield Check("a key that was revoked since is not valid again", refused == 403, str(refused))
+        yield Check("a key that was revoked after that moment stays revoked", refused == 403, str(refused))
         taken = self.shop.submit(5, "1.00", "by-fresh", self.fresh).status
-        yield Check("a key that was made since is valid", taken == 201, str(taken))
+        yield Check("a key that was created after that moment is valid", taken == 201, str(taken))
 
     def tables(self, plan: Plan) -> Iterator[Check]:
         outputs, client = self.outputs(), self.stack.boto3_client("dynamodb")
         for name in _TABLES:
-            yield Check(f"the stack's {name} is the new one", outputs[f"{name}Name"] == plan.new[name], plan.new[name])
+            yield Check(f"the stack has the restored {name}", outputs[f"{name}Name"] == plan.new[name], plan.new[name])
             owner = self.stack.boto3_client("cloudformation").describe_stack_resources(
                 StackName=STACK, LogicalResourceId=name
             )["StackResources"]
@@ -197,15 +198,15 @@ class Drill:
         variables = self.stack.boto3_client("lambda").get_function_configuration(**alias)["Environment"]["Variables"]
         called = {name: variables[f"{name.removesuffix('Table').upper()}_TABLE"] for name in _TABLES}
         good = called == {name: plan.new[name] for name in _TABLES} and "RESTORE" not in variables
-        yield Check("the versions that routes call work on the new tables", good, str(variables))
+        yield Check("the function versions that routes call use the new tables", good, str(variables))
         expiry = client.describe_time_to_live(TableName=plan.new["RecordsTable"])["TimeToLiveDescription"]
         yield Check("records expire", expiry.get("AttributeName") == "ttl", str(expiry))
         stream = client.describe_table(TableName=plan.new["LedgerTable"])["Table"]["LatestStreamArn"]
         mappings = self.stack.boto3_client("lambda").list_event_source_mappings()["EventSourceMappings"]
         followed = [mapping["EventSourceArn"] for mapping in mappings if ":dynamodb:" in mapping["EventSourceArn"]]
-        yield Check("the book follows the new stream, and no other", followed == [stream], str(followed))
+        yield Check("the book follows only the new stream", followed == [stream], str(followed))
         states = {mapping["State"] for mapping in mappings}
-        yield Check("every queue calls its function again", states == {"Enabled"}, str(states))
+        yield Check("every queue and stream invokes its function again", states == {"Enabled"}, str(states))
 
     # ------------------------------------------------------------------------ tools
 
@@ -218,11 +219,11 @@ class Drill:
         end = time.monotonic() + _SECONDS
         while not done():
             if time.monotonic() > end:
-                raise SystemExit(f"{what}: not there after {_SECONDS:.0f} s")
+                raise SystemExit(f"{what}: not done after {_SECONDS:.0f} s")
             time.sleep(0.2)
 
     def tillbook(self, *words: str) -> str:
-        """Raises SystemExit with its output where it fails."""
+        """Runs the command and returns its output. Raises SystemExit with the output if it fails."""
         environment = os.environ | {
             "AWS_ENDPOINT_URL": self.stack.endpoint_url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1", "TILLBOOK_STACK": STACK,

@@ -1,9 +1,13 @@
-"""`python -m deploy.rehearse`: from a clone to a smoke-tested stack, on MiniStack, with the commands of docs/deploy.md.
+"""`python -m deploy.rehearse`: deploys a clone to MiniStack with the commands of docs/deploy.md, and tests it.
 
-The administrator's step, deploy/oidc-role.yaml; `sam build`; deploy/deploy.sh (`sam deploy`, as the workflow calls it,
-with the role, bucket and boundary of the first step) against a bare MiniStack, which AWS_ENDPOINT_URL names; account
-and keys by the `tillbook` command; the smoke test through the front door, since MiniStack's own API Gateway hands gzip
-on corrupted; `sam delete` at the end. What it cannot show: docs/deploy.md.
+1. Deploys deploy/oidc-role.yaml, as an administrator does.
+2. Runs `sam build`, and deploy/deploy.sh as the workflow does, with the role, bucket and boundary of step 1. The target
+   is a bare MiniStack, which AWS_ENDPOINT_URL names.
+3. Creates the account and its keys with the `tillbook` command.
+4. Runs the smoke test through the front door, since MiniStack's own API Gateway corrupts gzip.
+5. Runs `sam delete`.
+
+docs/deploy.md says what a rehearsal cannot show.
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_6
 
 
 def environment(endpoint_url: str) -> dict[str, str]:
-    """The environment of a user with AWS at an endpoint, without settings of this machine."""
+    """The environment of a user whose AWS is at the endpoint, without the AWS settings of this machine."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TILLBOOK_"))}
     runtime = os.environ.get("PYTHON_RUNTIME")
     path = f"{Path(runtime).parent}:{os.environ['PATH']}" if runtime else os.environ["PATH"]
@@ -47,7 +51,7 @@ def environment(endpoint_url: str) -> dict[str, str]:
 
 
 class Rehearsal(Stack):
-    """The front door over what `sam deploy` left on the embedded AWS."""
+    """The front door over a stack that `sam deploy` has deployed to the embedded AWS."""
 
     def __enter__(self) -> Rehearsal:
         super().__enter__()
@@ -72,7 +76,7 @@ class Rehearsal(Stack):
         self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
 
     def prepare(self) -> dict[str, str]:
-        """The outputs of deploy/oidc-role.yaml as an administrator deploys it. MiniStack has no OIDC providers."""
+        """Deploys deploy/oidc-role.yaml and returns its outputs. MiniStack has no OIDC providers, so there is none."""
         template, name = templates.load(ROOT / "deploy" / "oidc-role.yaml"), f"{NAME}-deployment"
         provider = "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com"
         del template["Resources"]["Provider"]
@@ -89,7 +93,7 @@ class Rehearsal(Stack):
         return {output["OutputKey"]: output["OutputValue"] for output in outputs}
 
     def run(self, *command: str) -> str:
-        """Raises SystemExit with its output where it fails."""
+        """Runs a command and returns its output. Raises SystemExit with the output if it fails."""
         started = time.monotonic()
         ran = subprocess.run(
             command,
@@ -115,7 +119,7 @@ class Rehearsal(Stack):
 
 
 def rehearse(port: int) -> bool:
-    # The files of an earlier build must not be taken for those of this one.
+    # If this build fails, files of an earlier build must not be deployed.
     shutil.rmtree(ROOT / ".aws-sam" / "build", ignore_errors=True)
     with Rehearsal(port) as stack:
         stack.tillbook("account", "create", ACCOUNT)
@@ -134,16 +138,16 @@ def rehearse(port: int) -> bool:
             stack.bucket,
         )
         left = stack.boto3_client("dynamodb").list_tables()["TableNames"]
-        print(f"tables that are left: {len(left)}")
+        print(f"tables that remain: {len(left)}")
         return good and not report["drift"] and not left
 
 
 def main() -> None:
     runtime = templates.load(ROOT / "template.yaml")["Globals"]["Function"]["Runtime"]
     if runtime != f"python{sys.version_info[0]}.{sys.version_info[1]}":
-        sys.exit(f"MiniStack runs functions on its own Python, and theirs is {runtime}: make setup PYTHON={runtime}")
+        sys.exit(f"MiniStack runs functions on its own Python, but they need {runtime}: make setup PYTHON={runtime}")
     parser = argparse.ArgumentParser(prog="python -m deploy.rehearse", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="of the front door; a free one if not given")
+    parser.add_argument("--port", type=int, default=0, help="port of the front door; a free one by default")
     sys.exit(0 if rehearse(parser.parse_args().port) else 1)
 
 

@@ -1,8 +1,8 @@
 """`python -m deploy.smoke --url https://… --account 1234567`: checks that a deployment accepts and counts orders.
 
-The keys are read from TILLBOOK_INGEST_KEY and TILLBOOK_ADMIN_KEY. Gzip is checked first, since it is not documented how
-an HTTP API passes it on. Then the published examples (events/) are sent, with order ids and people of this run only,
-who are erased at the end. Exit code 1 if a check failed.
+The keys are read from TILLBOOK_INGEST_KEY and TILLBOOK_ADMIN_KEY. Gzip is checked first, since AWS does not document
+how an HTTP API passes it on. Then the published examples (events/) are sent. Order ids and the person are unique to the
+run, and the person is erased at the end. The exit code is 1 if a check failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REQUEST_SECONDS = 35.0  # the API answers within 30
 
 
 class Failed(Exception):
-    """A check did not hold; the message says what came instead."""
+    """Raised if a check fails. The message names the unexpected result."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Smoke:
             time.sleep(0.2)
 
     def send(self, order: Any, **options: Any) -> None:
-        """A v3 order, until it is applied."""
+        """Sends a v3 order, and waits until it is applied."""
         path = f"/v3/{self.account}/shopper_activity/order"
         request = self.expect(202, "POST", path, order, key=self.ingest, basic=True, **options).json["request_id"]
         status = f"/v3/{self.account}/requests/{request}"
@@ -116,7 +116,7 @@ class Smoke:
     # ---------------------------------------------------------------- checks
 
     def v1_order(self, name: str) -> dict[str, Any]:
-        """The published example, of this run's person."""
+        """The published example, with an order id and the person of this run."""
         order: dict[str, Any] = json.loads(json.loads((EVENTS / "submit_order/order.json").read_text())["body"])
         hashed = hashlib.sha256(self.email.encode()).hexdigest()
         return order | {"order_id": f"{self.run}-{name}", "customer_email_sha256": hashed}
@@ -146,7 +146,7 @@ class Smoke:
         self.expect(404, "GET", path, key=self.admin)
 
     def v1_quoted(self) -> None:
-        """An id of letters that a path must quote: how an API takes such paths apart is documented nowhere."""
+        """Checks an id with characters that a path must quote. AWS does not document how an API decodes such paths."""
         order = self.v1_order("a/b c%25#+é")
         path = f"/v1/order/{quote(order['order_id'], safe='')}"
         self.expect(201, "POST", "/v1/order", order, key=self.ingest)
@@ -162,7 +162,7 @@ class Smoke:
         if "Placed an order" not in {entry["name"] for entry in activity}:
             raise Failed("the timeline does not show the order")
 
-    def strangers(self) -> None:
+    def without_valid_keys(self) -> None:
         self.expect(403, "POST", "/v1/order", self.v1_order("refused"), key="no-key-of-ours")
         self.expect(401, "POST", f"/v3/{self.account}/shopper_activity/order", self.v3_order("refused"))
 
@@ -173,7 +173,7 @@ class Smoke:
         self.equal(self.expect(200, "GET", "/openapi.json").json["openapi"][:4], "3.1.", "the version of OpenAPI")
 
     def clear(self) -> None:
-        """Has all erased that this run left. Nobody waits for it here: the job begins SettleSeconds later."""
+        """Requests the erasure of this run's person. The job begins SettleSeconds later, so its end is not awaited."""
         person = f"/v3/{self.account}/people/{quote(self.email)}"
         job = self.read(f"/v1/jobs/{self.expect(202, 'DELETE', person, key=self.admin).json['job_id']}")
         if job["kind"] != "erase" or job["status"] not in ("queued", "running", "done"):
@@ -186,14 +186,14 @@ class Smoke:
             ("Orders API: submit, repeat, edit, read, delete", self.v1_life),
             ("Orders API: an order_id that a path must quote", self.v1_quoted),
             ("Order Activity: order, applied, lifetime value, timeline", self.v3_life),
-            ("requests without a key are refused", self.strangers),
+            ("requests without a valid key are refused", self.without_valid_keys),
             ("the page and the OpenAPI document", self.page),
-            ("what this run left is to be erased", self.clear),
+            ("the erasure of this run's person is accepted", self.clear),
         ]
 
 
 def smoke(target: Smoke) -> bool:
-    """Runs every check, also after one that failed, and prints a line for each."""
+    """Runs every check, even after a failure, and prints a line for each. Returns whether all passed."""
     good = True
     for name, check in target.checks():
         started = time.monotonic()
@@ -211,13 +211,13 @@ def smoke(target: Smoke) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deploy.smoke", description=__doc__)
     parser.add_argument("--url", required=True, help="the stack's output ApiUrl")
-    parser.add_argument("--account", required=True, help="an account that may be written to")
+    parser.add_argument("--account", required=True, help="an account to which test orders may be sent")
     arguments = parser.parse_args()
     missing = [name for name in (INGEST_KEY, ADMIN_KEY) if not os.environ.get(name)]
     if missing:
         parser.error(f"set {' and '.join(missing)}")
     if not arguments.url.startswith(("https://", "http://127.0.0.1")):
-        parser.error("--url must start with https://, or be of this machine")
+        parser.error("--url must start with https:// or http://127.0.0.1")
     target = Smoke(arguments.url.rstrip("/"), arguments.account, os.environ[INGEST_KEY], os.environ[ADMIN_KEY])
     print(f"{target.url}, account {target.account}, run {target.run}")
     sys.exit(0 if smoke(target) else 1)

@@ -77,7 +77,7 @@ ORDER_ACTIVITY = """
   }
 """
 
-# What a shop sends to be answered with the example of the published Orders API.
+# A submission whose answer is the example of the published Orders API.
 ORDER = {
     "order_id": "9ca6e9ab-9de6-4491-82c3-8730e2aedfbb",
     "order_date": "2019-09-05T14:06:42Z",
@@ -128,7 +128,7 @@ BEN_PLACED = {
     "grand_total": 18.5,
 }
 GZIPPED = ANN | {"order_id": "A-2", "action": "placed", "occurred_at": "2019-02-09T10:00:00Z", "grand_total": 12.5}
-# Everything that can be wrong with it at once.
+# An event with many faults at once.
 INVALID = {
     "provider": "My Shop",
     "action": "bought",
@@ -145,7 +145,7 @@ SMALL_ORDER = {
     "customer_email": "Ann@example.com",
 }
 
-# A paid order of Shopify, as its webhook delivers it: fields that are not looked at are left out here.
+# A paid order of Shopify, as its webhook delivers it: fields that Tillbook does not read are left out.
 SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 SHOPIFY_ORDER = {
     "id": 5001001,
@@ -172,7 +172,7 @@ SHOPIFY_ORDER = {
 }  # fmt: skip
 
 AUDIENCE = "customers-orders-api"
-# The published order's shipping address, written otherwise, and somebody else.
+# The customer of ORDER, by the shipping address in another spelling and by id; and somebody else.
 MATCH = {
     "people": [
         {"address": {"address_1": "03055 WILLIAMSON GARDENS", "address_2": "Ste. 249", "postal_code": "10843"}},

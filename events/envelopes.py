@@ -1,4 +1,4 @@
-"""Events as API Gateway (HTTP API, payload format 2.0), SQS and a DynamoDB stream hand them to a function."""
+"""Events in the form in which API Gateway (HTTP API, payload format 2.0), SQS and DynamoDB streams invoke functions."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:tillbook-OrdersQueue"
 STREAM_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/tillbook-LedgerTable/stream/2026-11-29T00:00:00.000"
-# When all of it came in: a second after the latest of it happened.
+# The time of receipt of all events: one second after the latest of them happened.
 RECEIVED = "20190209100001000000"
 
 Event = dict[str, Any]
 
 
 def json_of(text: str) -> dict[str, Any]:
-    """Parses as the functions do: numbers stay exact."""
+    """Parses JSON as the functions do, so that numbers stay exact."""
     return dict(loads(text))
 
 
@@ -86,7 +86,7 @@ def http(
     body: str | None = None,
     query: dict[str, str] | None = None,
 ) -> Event:
-    """The event of a request for `path`, which is given decoded, as the gateway hands it on."""
+    """The event of a request for `path`, which is decoded, as the gateway passes it to a function."""
     found = front_door.match(ROUTES, method, quote(path))
     if found is None:
         raise ValueError(f"no route answers {method} {path}")
@@ -173,12 +173,12 @@ def sqs_record(number: int, body: str) -> Event:
 
 
 def stream(orders: list[QueuedOrder]) -> Event:
-    """The event of a batch of changes of the ledger: the head of each order, as its first event makes it."""
+    """The event of a batch of changes in the ledger: the new head of each order after the order's first event."""
     return {"Records": [_head(number, order.activity()) for number, order in enumerate(orders, 1)]}
 
 
 def person_changed(order: QueuedOrder) -> Event:
-    """The event of a change of a person, as their first order makes it."""
+    """The event of a change in the ledger: a new person after their first order."""
     activity, scope = order.activity(), Scope(ACCOUNT, "shopper_activity")
     token = f"{activity.order_key}!{activity.event_id}!{0:012x}"
     image = raw(
@@ -194,7 +194,7 @@ def _head(number: int, activity: Activity) -> Event:
 
 
 def version_inserted(payload: dict[str, Any]) -> Event:
-    """The version that a submission inserts."""
+    """The stream record of the version that a submission inserts."""
     document, _ = orders_api.document(payload)
     scope, key = Scope(ACCOUNT, "orders_api"), order_key("orders_api", "", document.order_id)
     request = V1Request(scope, request_id(2), RECEIVED, lambda people: {})
@@ -213,7 +213,7 @@ def version_inserted(payload: dict[str, Any]) -> Event:
     )
     (write,) = change.events
     image = raw(write.event.item(scope, key, write.event_id))
-    # Bytes are in base64.
+    # In a stream record, bytes are base64.
     return _change(1, image | {"body": {"B": b64encode(image["body"]["B"]).decode()}})
 
 
@@ -257,7 +257,7 @@ def _milliseconds(stamp: str) -> int:
 
 
 def request_id(number: int) -> str:
-    """A UUIDv7 of the time of receipt."""
+    """A UUIDv7 whose time is the time of receipt."""
     digits = f"{_milliseconds(RECEIVED):012x}7e0080{number:014x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 

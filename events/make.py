@@ -132,7 +132,7 @@ def _of_readers() -> dict[str, Event]:
 
 
 def _of_operators() -> dict[str, Event]:
-    """Requests that change settings or data with an admin key, and those that need no key."""
+    """Requests that change settings or data with an admin key, and requests that need no key."""
     return {
         "configure/settings.json": v1_request(
             "PATCH", "/v1/account", {"name": "Harbor & Pine", "time_zone": "UTC"}, key=ADMIN_KEY
@@ -180,7 +180,7 @@ def _ann() -> list[QueuedOrder]:
 
 
 def _many() -> list[QueuedOrder]:
-    """A full message, which is big enough to be compressed."""
+    """The orders of a full message, which is large enough to be compressed."""
     one = queued(100, json_of(ORDER_ACTIVITY) | {"email": "cleo@example.com", "provider": "my_shop"})
     return [
         one._replace(
@@ -194,7 +194,7 @@ def _many() -> list[QueuedOrder]:
 
 
 def _step() -> Step:
-    """A page of a job that does not exist: it is dropped."""
+    """A page of a job that does not exist, so the function ignores it."""
     return Step(ACCOUNT, request_id(3))
 
 

@@ -1,4 +1,4 @@
-"""Shapes of answers."""
+"""Shapes of answers and events, as JSON Schema. web/routes.py names them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def array(of: Schema) -> Schema:
 
 
 def closed(description: str, /, **properties: Schema) -> Schema:
-    """An object of exactly these fields."""
+    """The schema of an object that has exactly these fields."""
     return {
         "type": "object",
         "description": description,
@@ -42,7 +42,7 @@ def closed(description: str, /, **properties: Schema) -> Schema:
 
 
 def page(noun: str, of: str) -> Schema:
-    cursor = TEXT | {"description": "The `cursor` of the next page; null on the last page."}
+    cursor = TEXT | {"description": "Send it as `cursor` to get the next page; null on the last page."}
     return closed(f"A page of {noun}.", **{noun: array(ref(of)), "next_cursor": cursor})
 
 
@@ -56,9 +56,12 @@ _ADDRESS = closed(
     postal_code=STRING,
 )
 _SOURCE: Schema = {"enum": ["orders_api", "shopper_activity"]}
-_CHANGE: Schema = {"type": "integer", "description": "The change of the number of orders; negative if there are fewer."}
+_CHANGE: Schema = {
+    "type": "integer",
+    "description": "The change in the number of orders; negative if orders were removed.",
+}
 _SUM = {"currency": STRING, "orders": _CHANGE, "amount": DECIMAL}
-_VALUE = closed("An amount of a currency.", currency=STRING, amount=DECIMAL)
+_VALUE = closed("An amount in a currency.", currency=STRING, amount=DECIMAL)
 _REQUEST = {
     "request_id": UUID,
     "status": {"enum": ["queued", "applied", "duplicate", "failed", "rejected"]},
@@ -67,17 +70,17 @@ _REQUEST = {
 }
 
 _OF_ORDERS = {
-    "gross": DECIMAL | {"description": "Totals of the orders."},
+    "gross": DECIMAL | {"description": "Sum of the orders' totals."},
     "refunds": DECIMAL,
     "net": DECIMAL | {"description": "Gross minus refunds."},
     "average_order_value": DECIMAL | {"description": "Gross divided by orders."},
     "new_buyers": COUNT | {"description": "Orders with new_buyer true."},
 }
-_OF_ITEMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Totals of the items."}}
+_OF_ITEMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Sum of the items' totals."}}
 _ROW = {
-    "period": DATE | {"description": "Its first date; for the first period, the first date of the report."},
+    "period": DATE | {"description": "The period's first date, not before that of the report."},
     "currency": STRING,
-    "group": {"type": ["string", "boolean", "null"], "description": "null for orders without one."},
+    "group": {"type": ["string", "boolean", "null"], "description": "Value of group_by; null for orders without one."},
     "rest": {"type": "boolean", "description": "Whether the row is the sum of all groups without rows of their own."},
     "orders": COUNT,
 }  # fmt: skip
@@ -86,11 +89,11 @@ _PERIOD = {
     "to": DATE,
     "as_of": TIME_OR_NULL
     | {
-        "description": "Days with very many orders are summed up once an hour: as of when, if "
-        "orders changed since; else null."
+        "description": "The time of the oldest sums, if orders changed since; otherwise null. Days with very many "
+        "orders are summed up once an hour."
     },
     "rows": array(ref("SalesRow")),
-    "totals": array(ref("SalesTotal")) | {"description": "None by category or item."},
+    "totals": array(ref("SalesTotal")) | {"description": "Totals by currency; empty if rows are by category or item."},
 }
 _SALES = {"time_zone": STRING, "interval": STRING, "group_by": TEXT, **_PERIOD}
 
@@ -99,10 +102,10 @@ _MORE: Schema = {"type": "boolean", "description": "Whether the count is a lower
 _KEY = {
     "id": STRING, "label": TEXT, "role": {"enum": ["ingest", "admin"]}, "created_at": TIME,
     "last_used": {"type": ["string", "null"], "format": "date"}, "revoked": {"type": "boolean"},
-    "created_by": TEXT | {"description": "Id of the key that created it; null for the command line."},
-    "current": {"type": "boolean", "description": "Whether it is the key of this request."},
+    "created_by": TEXT | {"description": "Id of the key that created this key; null if the command line did."},
+    "current": {"type": "boolean", "description": "Whether this request uses the key."},
 }  # fmt: skip
-_BECAME = closed("The outcome of its request.", status=STRING, reason=TEXT)
+_BECAME = closed("The outcome of the delivery's request.", status=STRING, reason=TEXT)
 _DELIVERY = closed(
     "The last genuine delivery.",
     received_at=TIME, result={"enum": ["accepted", "ignored", "rejected"]}, reason=TEXT,
@@ -111,11 +114,11 @@ _DELIVERY = closed(
 _CONNECTION = {
     "name": STRING, "platform": {"enum": ["woocommerce", "shopify"]}, "provider": STRING,
     "url": STRING | {"description": "The URL for the platform's webhooks."}, "created_at": TIME,
-    "both_valid_until": TIME_OR_NULL | {"description": "The time until which the old secret is valid, too."},
+    "both_valid_until": TIME_OR_NULL | {"description": "The time until which the old secret is also valid."},
     "last_delivery": {"anyOf": [_DELIVERY, {"type": "null"}]},
-    "last_refused_at": TIME_OR_NULL | {"description": "When the last delivery with a wrong signature was received."},
+    "last_refused_at": TIME_OR_NULL | {"description": "The time of the last delivery with a wrong signature."},
     "check": closed(
-        "Whether it works.", status={"enum": ["ok", "waiting", "problem"]},
+        "Whether the connection works.", status={"enum": ["ok", "waiting", "problem"]},
         code={"enum": ["receiving", "never_received", "wrong_signature", "rejected", "failed", "no_secret"]},
         message=STRING,
     ),
@@ -123,11 +126,11 @@ _CONNECTION = {
 
 
 def _cloud_event(kind: str, description: str, data: Schema, **more: Schema) -> Schema:
-    """An event in the envelope of CloudEvents 1.0."""
+    """The schema of an event in the envelope of CloudEvents 1.0."""
     return closed(
         description,
         specversion={"const": "1.0"},
-        id=STRING | {"description": "The same whenever this event is sent again."},
+        id=STRING | {"description": "The id stays the same if the event is sent again."},
         source=STRING | {"examples": ["/tillbook/tillbook-prod/1234567"]},
         type={"const": kind},
         subject=STRING,
@@ -138,12 +141,12 @@ def _cloud_event(kind: str, description: str, data: Schema, **more: Schema) -> S
     )
 
 
-_OF_ORDER = closed("Which order.", provider=TEXT, order_id=STRING)
+_OF_ORDER = closed("The order.", provider=TEXT, order_id=STRING)
 _REQUEST_DATA = {
     "account_id": STRING, "source": _SOURCE, "request_id": UUID, "received_at": TIME, "action": STRING,
-    "order": _OF_ORDER, "reason": TEXT, "effects": array(closed("What it did to LTV, of one currency.", **_SUM)),
+    "order": _OF_ORDER, "reason": TEXT, "effects": array(closed("A change of lifetime value in one currency.", **_SUM)),
 }  # fmt: skip
-# Type -> (summary, schema).
+# Type of an event -> (summary, schema).
 WEBHOOKS: dict[str, tuple[str, str]] = {
     "lifetime_value.changed": ("The lifetime value of a person changed", "LifetimeValueChanged"),
     "order.applied": ("A request was applied", "OrderApplied"),
@@ -156,13 +159,16 @@ _PERSON = {
     "email_sha256": HASH,
     "person_id": TEXT,
     "customer_id": TEXT,
-    "lifetime_value": BY_CURRENCY | {"description": "Of the sources that the account counts, by currency."},
+    "lifetime_value": BY_CURRENCY | {"description": "By currency, for the sources that the account counts."},
     "lifetime_value_by_source": {"type": "object", "additionalProperties": BY_CURRENCY},
     "orders_count": COUNT,
 }
-_ORDERED = {"first_order_on": DATE, "last_order_on": DATE | {"description": "In the account's time zone."}}
-_AS_OF = TIME_OR_NULL | {"description": "As of when, of accounts with very many orders or people; else null."}
-_PEOPLE = {"total": COUNT | {"description": "How many people match."}, "currency": STRING, "as_of": _AS_OF}
+_IN_ZONE = DATE | {"description": "The date in the account's time zone."}
+_ORDERED = {"first_order_on": _IN_ZONE, "last_order_on": _IN_ZONE}
+_AS_OF = TIME_OR_NULL | {
+    "description": "The time of the oldest numbers, for accounts with very many orders or people; otherwise null."
+}
+_PEOPLE = {"total": COUNT | {"description": "The number of people who match."}, "currency": STRING, "as_of": _AS_OF}
 _BOUND = {"anyOf": [DECIMAL, {"type": "null"}]}
 
 _RESULTS = array(
@@ -172,11 +178,11 @@ _RESULTS = array(
         "properties": {
             "customer": {"type": "boolean"},
             "orders": array(closed(
-                "An order of theirs.",
+                "An order of the person.",
                 order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT, ordered_at=TIME,
-                date=DATE | {"description": "In the account's time zone."}, currency=STRING, total=DECIMAL,
+                date=_IN_ZONE, currency=STRING, total=DECIMAL,
                 refunds=DECIMAL, net=DECIMAL, new_buyer={"type": ["boolean", "null"]},
-                metadata=ANYTHING | {"description": "Of shopper activity: custom attributes."},
+                metadata=ANYTHING | {"description": "For shopper activity, the custom attributes."},
             )),
             "more": {"type": "boolean", "description": "Whether there are more orders than are listed."},
         },
@@ -190,7 +196,7 @@ _ORDER = {
     "order_id": STRING,
     "currency": STRING,
     "total": DECIMAL,
-    "customer": closed("Whose order it is.", id=TEXT, email_sha256=HASH),
+    "customer": closed("The customer.", id=TEXT, email_sha256=HASH),
     "metadata": {"type": "object", "additionalProperties": STRING},
     "order_items": array(ref("OrderItemAnswer")),
     "shipping_address": {"anyOf": [ref("OrderAddressAnswer"), {"type": "null"}]},
@@ -204,15 +210,15 @@ SCHEMAS: dict[str, Schema] = {
         "description": "The result of a webhook, which has one of these fields.",
         "properties": {
             "request_ids": array(UUID) | {"description": "Ids of the events that were queued."},
-            "ignored": STRING | {"description": "Why it is not an order: a ping, another topic, a draft, a test."},
-            "rejected": STRING | {"description": "The reason why a genuine webhook was not accepted."},
+            "ignored": STRING | {"description": "Why no order counts: a ping, another topic, a draft, a test."},
+            "rejected": STRING | {"description": "Why a genuine webhook was not accepted."},
         },
         "minProperties": 1,
         "maxProperties": 1,
         "additionalProperties": False,
     },
     "OrderAnswer": closed(
-        "An order as the Orders API answers it; amounts are decimals with at least one place.", **_ORDER
+        "An order in an answer of the Orders API. Amounts have at least one decimal place.", **_ORDER
     ),
     "StoredOrder": {
         **closed("The order, with the notes of its last requests if there are any.", **_ORDER),
@@ -234,9 +240,9 @@ SCHEMAS: dict[str, Schema] = {
         total=DECIMAL,
     ),
     "OrderAddressAnswer": _ADDRESS,
-    "Accepted": closed("Queued. This id shows later what became of it.", request_id=UUID),
+    "Accepted": closed("The event was queued. Get its outcome by this id.", request_id=UUID),
     "AcceptedBatch": closed(
-        "Queued, with an id for each order of the batch, in the same sequence.", request_ids=array(UUID)
+        "The events were queued. Each has an id, in the order of the batch.", request_ids=array(UUID)
     ),
     "RequestStatus": {
         **closed("The outcome of a request.", **_REQUEST),
@@ -252,14 +258,14 @@ SCHEMAS: dict[str, Schema] = {
         "required": ["people", "next_cursor", *_PEOPLE],
     },
     "Segments": closed(
-        "How many customers are in each segment.",
+        "The number of customers in each segment.",
         segments=array(closed(
-            "A segment of the account: all bounds that are not null hold.",
+            "A segment: its customers meet all bounds that are not null.",
             name=STRING, currency=STRING, min_lifetime_value=_BOUND, max_lifetime_value=_BOUND,
             **dict.fromkeys(("min_orders", "max_orders", "min_days", "max_days"), COUNT_OR_NULL),
-            people=COUNT, lifetime_value=DECIMAL | {"description": "Of all of them."},
+            people=COUNT, lifetime_value=DECIMAL | {"description": "The sum over these customers."},
         )),
-        people=COUNT | {"description": "Who have an order that counts, in a segment or not."}, as_of=_AS_OF,
+        people=COUNT | {"description": "All customers with an order that counts, in a segment or not."}, as_of=_AS_OF,
     ),
     "Activity": closed(
         "One entry of a timeline.",
@@ -269,62 +275,64 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "ActivityPage": page("activity", "Activity"),
     "Account": closed(
-        "Whose key this is.",
+        "The account and the key of the request.",
         account_id=STRING, name=TEXT, currency=STRING, sources=array(_SOURCE),
-        time_zone=STRING | {"description": "IANA name of the time zone in which reports have their days."},
-        segments=array(ANYTHING) | {"description": "Segments of customers: a name, and bounds."},
+        time_zone=STRING | {"description": "The time zone of the days in reports, as an IANA name."},
+        segments=array(ANYTHING) | {"description": "Segments of customers. Each has a name and bounds."},
         key=closed("The key.", id=STRING, label=TEXT, role={"enum": ["ingest", "admin"]}),
     ),
     "Happening": closed(
-        "One event of an order, and what the order contributes to LTV after it.",
+        "An event of an order, with the order's contribution to lifetime value after it.",
         name=STRING, action=STRING, occurred_at=TIME, received_at=TIME, request_id=UUID,
-        late={"type": "boolean", "description": "Whether a later event was received before it."},
+        late={"type": "boolean", "description": "Whether an event with a later time was received before this one."},
         notes=_NOTES,
-        person=TEXT | {"description": "Tillbook's own id of the person whose LTV it is in."},
+        person=TEXT | {"description": "Tillbook's own id of the person whose lifetime value the order counts in."},
         before={"anyOf": [_VALUE, {"type": "null"}]},
         lifetime_value=_VALUE,
     ),
     "HistoryPage": page("history", "Happening"),
     "Summary": closed(
-        "What came in on which day (UTC, by time of receipt).",
+        "The number of requests by day of receipt (UTC).",
         **{"from": DATE, "to": DATE},
         earlier={"type": ["string", "null"], "format": "date",
-                 "description": "The `to` of a request for the earlier days, if there was not enough time for them."},
-        requests=array(closed("Requests of a day.", day=DATE, source=_SOURCE, status=STRING, count=COUNT)),
-        refused=array(closed("Why requests did not count.", status=STRING, reason=STRING, count=COUNT)) | {
+                 "description": "If time ran out: the `to` of a request for the earlier days."},
+        requests=array(closed(
+            "The requests of one day, API and status.", day=DATE, source=_SOURCE, status=STRING, count=COUNT,
+        )),
+        refused=array(closed("A reason why requests did not count.", status=STRING, reason=STRING, count=COUNT)) | {
             "description": "Reasons of the latest 1,000 failed and 1,000 rejected requests, the most frequent first."
         },
     ),
     "SalesReport": {
         **closed("The sales report.", **_SALES),
         "properties": _SALES | {"compared_with": {"anyOf": [
-            closed("The same sums for the period to compare with.", **_PERIOD), {"type": "null"},
+            closed("The same sums for the earlier period.", **_PERIOD), {"type": "null"},
         ]}},
         "required": [*_SALES, "compared_with"],
     },
     "SalesRow": {
-        **closed("Orders of a period and group; for a category or an item, quantity and amount ordered.", **_ROW),
+        **closed("The sums of a period and group. By category or item, they are quantity and amount.", **_ROW),
         "properties": _ROW | _OF_ORDERS | _OF_ITEMS,
     },
     "SalesTotal": closed("Sums of the whole period, in one currency.", currency=STRING, orders=COUNT, **_OF_ORDERS),
     "ListedOrder": closed(
-        "An order as reports know it.",
+        "An order in a list.",
         order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT,
-        status=STRING | {"description": "Its latest event; submitted or edited in v1. Voided orders do not count."},
-        ordered_at=TIME, date=DATE | {"description": "In the account's time zone."}, currency=STRING, total=DECIMAL,
+        status=STRING | {"description": "The latest action; v1: submitted or edited. Voided orders do not count."},
+        ordered_at=TIME, date=_IN_ZONE, currency=STRING, total=DECIMAL,
         refunds=DECIMAL,
-        net=DECIMAL | {"description": "What it adds to lifetime value."},
+        net=DECIMAL | {"description": "The order's contribution to lifetime value."},
         new_buyer={"type": ["boolean", "null"]}, promo_code=TEXT,
         person=TEXT | {"description": "Our own id of the person."},
-        items=array(closed("An item, summed by identifier and category.", identifier=TEXT, category=TEXT, **_OF_ITEMS)),
+        items=array(closed("Items with one identifier and category.", identifier=TEXT, category=TEXT, **_OF_ITEMS)),
     ),
     "OrderList": page("orders", "ListedOrder"),
     "ShopperOrder": {
         "type": "object",
-        "description": "A v3 order: each field as in the latest event that carries it.",
+        "description": "A v3 order. Each field has its value in the latest event that carries it.",
         "properties": {
             "provider": STRING, "order_id": STRING, "status": STRING, "person": STRING, "currency": STRING,
-            "grand_total": {"anyOf": [DECIMAL, {"type": "null"}], "description": "null until an event carries it."},
+            "grand_total": {"anyOf": [DECIMAL, {"type": "null"}], "description": "null if no event has it yet."},
             "refund_amount": DECIMAL, "lifetime_value": DECIMAL, "flags": STRINGS, "notes": _NOTES, "events": COUNT,
             "first_occurred_at": TIME, "last_occurred_at": TIME, "properties": ANYTHING,
         },
@@ -335,7 +343,7 @@ SCHEMAS: dict[str, Schema] = {
         orders=array({"anyOf": [ref("StoredOrder"), ref("ShopperOrder")]}), next_cursor=TEXT,
     ),
     "Subscribers": closed(
-        "As clients of the v2 API read a person.",
+        "A person in the form of the v2 API.",
         subscribers=array(
             closed(
                 "A person.", id=STRING, status={"const": "active"}, email=TEXT, email_sha256=HASH, user_id=TEXT,
@@ -357,7 +365,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "MemberPage": page("members", "Member"),
     "MatchResults": {
-        **closed("Who is a customer, in the sequence of the request.", results=_RESULTS),
+        **closed("The result for each person, in the order of the request.", results=_RESULTS),
         "properties": {"results": _RESULTS, "notes": _NOTES},
     },
     "JobStarted": closed("The job that was started.", job_id=STRING),
@@ -371,7 +379,7 @@ SCHEMAS: dict[str, Schema] = {
             "A request with its outcome.",
             **_REQUEST, source={"enum": ["orders_api", "shopper_activity"]}, action=STRING, provider=TEXT,
             order_id=TEXT, route=TEXT, key_label=TEXT, fields=STRINGS, notes=STRINGS,
-            effects=array(closed("How it changed LTV, in one currency.", **_SUM)),
+            effects=array(closed("A change of lifetime value in one currency.", **_SUM)),
         ),
         "additionalProperties": {"type": "string"},
     },
@@ -381,28 +389,28 @@ SCHEMAS: dict[str, Schema] = {
         id=STRING, reason=STRING, failed_at=TIME, received_at=TIME, attempts=COUNT, source=_SOURCE, action=TEXT,
         provider=TEXT, order_id=TEXT, amount=_DECIMAL_OR_NULL | {"description": "grand_total of the event."},
         refund_amount=_DECIMAL_OR_NULL, currency=TEXT,
-        payload={"type": ["object", "null"], "additionalProperties": True, "description": "The event as it was kept. "
-                 "null for a v1 request, and where it was not asked for."},
+        payload={"type": ["object", "null"], "additionalProperties": True, "description": "The stored event. "
+                 "null for a v1 request, and if the request excludes it."},
     ),
-    "DeadLetterCount": closed("How many there are.", count=COUNT, more=_MORE),
+    "DeadLetterCount": closed("The number of dead letters.", count=COUNT, more=_MORE),
     "TransactionCounts": closed(
-        "How many requests became what.", **{"from": DATE, "to": DATE},
-        counts=array(closed("Of a status.", status=STRING, count=COUNT, more=_MORE)),
+        "The number of requests by status.", **{"from": DATE, "to": DATE},
+        counts=array(closed("The number of requests with a status.", status=STRING, count=COUNT, more=_MORE)),
     ),
     "ApiKey": closed("An API key, without its secret.", **_KEY),
-    "NewApiKey": closed("The key, and its secret, which is shown this once.", **_KEY, secret=STRING),
+    "NewApiKey": closed("The key and its secret, which no later answer shows.", **_KEY, secret=STRING),
     "KeyPage": page("keys", "ApiKey"),
-    "Connection": closed("A shop's platform that sends its webhooks here.", **_CONNECTION),
+    "Connection": closed("A shop's platform that sends webhooks to Tillbook.", **_CONNECTION),
     "NewConnectionAnswer": closed(
-        "The connection, with what to enter in the shop.", **_CONNECTION,
-        secret=TEXT | {"description": "Shown only in this answer; null if the platform generates it."},
-        setup=STRING | {"description": "The steps in the shop."},
+        "The connection, and the steps to set it up in the shop.", **_CONNECTION,
+        secret=TEXT | {"description": "The secret, which no later answer shows; null if the platform generates it."},
+        setup=STRING | {"description": "The steps to set it up in the shop."},
     ),
     "ConnectionPage": page("connections", "Connection"),
     "DeadLetterPage": page("deadletters", "DeadLetter"),
     "Replayed": closed(
-        "Queued again.", replayed=COUNT,
-        next_cursor=TEXT | {"description": "The `cursor` of the next request, if there was not enough time for all."},
+        "The dead letters that were queued again.", replayed=COUNT,
+        next_cursor=TEXT | {"description": "If there was no time for all: send it as `cursor` in the next request."},
     ),
     "LifetimeValueChanged": _cloud_event(
         "lifetime_value.changed", "The lifetime value of a person in one source and currency changed.",
@@ -411,24 +419,24 @@ SCHEMAS: dict[str, Schema] = {
             counted={"type": "boolean", "description": "Whether the account counts the source in lifetime values."},
             person=closed("The person.", id=STRING, email_sha256=HASH, person_id=TEXT, customer_id=TEXT),
             currency=STRING, before=DECIMAL, after=DECIMAL,
-            orders_count=COUNT | {"description": "Of the source, in all currencies."},
-            order={"anyOf": [_OF_ORDER, {"type": "null"}], "description": "The order that it was for; of several "
-                   "in one transaction the last. null if it is no longer there."},
+            orders_count=COUNT | {"description": "The number of the person's orders in the source, in all currencies."},
+            order={"anyOf": [_OF_ORDER, {"type": "null"}], "description": "The order that caused the change, "
+                   "or the last of several in one transaction. null if it no longer exists."},
             cause={"anyOf": [closed("The event.", action=TEXT, request_id=STRING), {"type": "null"}],
-                   "description": "null for a correction without an event."},
+                   "description": "The event that caused it. null for a correction without an event."},
         ),
-        sequence=STRING | {"description": "Grows, as text, with each change of the person in the source."},
+        sequence=STRING | {"description": "A text by which the changes of the person in the source are sorted."},
     ),
-    "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("It.", **_REQUEST_DATA)),
+    "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("The request.", **_REQUEST_DATA)),
     "OrderFailed": _cloud_event(
-        "order.failed", "An accepted request failed; it may be a dead letter.", closed("It.", **_REQUEST_DATA)
+        "order.failed", "An accepted request failed; it may be a dead letter.", closed("The request.", **_REQUEST_DATA)
     ),
     "OrdersPurged": _cloud_event(
-        "orders.purged", "All orders of a source were purged: all its lifetime values are 0.",
+        "orders.purged", "All orders of a source were purged, so all its lifetime values are 0.",
         closed("The purge.", account_id=STRING, source=_SOURCE, received_up_to=TIME),
     ),
     "Error": closed(
-        "An error of v1.",
+        "An error of the v1 API.",
         error=closed(
             "The error.",
             name={
@@ -445,7 +453,7 @@ SCHEMAS: dict[str, Schema] = {
         "The token is missing, unknown, revoked or of the wrong role.", error={"const": "Unauthorized"},
     ),
     "Errors": closed(
-        "An error of v3, with all faults at once.",
+        "An error of the v2 or v3 API, with all faults at once.",
         errors={
             "type": "array",
             "minItems": 1,
@@ -459,7 +467,7 @@ SCHEMAS: dict[str, Schema] = {
                             "method_not_allowed_error", "conflict_error", "unavailable_error", "internal_error",
                         ]
                     },
-                    "attribute": TEXT | {"description": "The field, as items[0].price.", "examples": ["email"]},
+                    "attribute": TEXT | {"description": "The wrong field, as items[0].price.", "examples": ["email"]},
                     "message": STRING,
                 },
                 "required": ["code", "message"],
@@ -467,5 +475,5 @@ SCHEMAS: dict[str, Schema] = {
             },
         },
     ),
-    "GatewayError": closed("The gateway's own answer.", message=STRING),
+    "GatewayError": closed("An answer of the API gateway itself.", message=STRING),
 }  # fmt: skip

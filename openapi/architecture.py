@@ -1,4 +1,4 @@
-"""python -m openapi.architecture: the table of items in docs/architecture.md, made from the classes of the items."""
+"""`python -m openapi.architecture` writes the table of items in docs/architecture.md, from the classes of the items."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _TABLES = {
     "RemovalsTable": (removals,),
 }  # fmt: skip
 _KEY = re.compile(r"Key: (`[^`]+`(?: and `[^`]+`)?), (`[^`]+`)\.")
-# Attributes that a class writes besides its own fields.
+# Attributes that items have besides the fields of their class.
 _INDEXED = ("records", *items.MATCH_INDEXES.values())
-_MORE = {
+_ADDED = {
     items.ActivityHead: (*OrderState._fields, "contribution", *_INDEXED[:3]),
     items.OrderHead: _INDEXED,
     items.PersonItem: ("USD", "#USD"),
 }
-_INSTEAD = {"state", "customer", "cells"}
+_NOT_ATTRIBUTES = {"state", "customer", "cells"}  # fields that are stored as several attributes
 
 
 def classes() -> list[tuple[str, type]]:
@@ -56,13 +56,13 @@ def classes() -> list[tuple[str, type]]:
 
 
 def table() -> str:
-    """Markdown."""
+    """The table in Markdown."""
     rows = ["| Item | Table | Key: pk, sk | Attributes |", "|---|---|---|---|"]
     for name, kind in classes():
         found = _KEY.search(kind.__doc__ or "")
         pk, sk = (found[1], found[2]) if found else ("", "")
-        fields = [field for field in getattr(kind, "_fields", ()) if field not in _INSTEAD]
-        listed = ", ".join(f"`{field}`" for field in dict.fromkeys([*fields, *_MORE.get(kind, ())]))
+        fields = [field for field in getattr(kind, "_fields", ()) if field not in _NOT_ATTRIBUTES]
+        listed = ", ".join(f"`{field}`" for field in dict.fromkeys([*fields, *_ADDED.get(kind, ())]))
         what = (kind.__doc__ or "").split(".")[0].replace("\n", " ")
         rows.append(f"| {what} | `{name}` | {pk}, {sk} | {listed or 'none'} |".replace("{o|s}", "{o or s}"))
     return "\n".join(rows)

@@ -1,7 +1,7 @@
 """Writes functions/describe/openapi.json: `PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.make`.
 
-Routes are those of tillbook/web/routes.py; requests and query parameters are described by the pydantic models that
-check them. The file is served as it is, so nothing of this runs in a function.
+The routes are those of tillbook/web/routes.py. The pydantic models that check requests and query parameters also
+describe them. Functions serve the file unchanged, and never run this module.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _REF = "#/components/schemas/"
 _PARAMETERS: dict[str, tuple[str, Schema]] = {
     "account_id": ("The account's id.", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}),
     "connection": ("The connection's name.", {"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,63}$"}),
-    "order_id": ("The order's id as the shop has it, percent-encoded.", {"type": "string", "minLength": 1}),
-    "request_id": ("A request id, from the answer 202.", {"type": "string", "minLength": 1}),
+    "order_id": ("The shop's id of the order, percent-encoded.", {"type": "string", "minLength": 1}),
+    "request_id": ("The id of a request, from its 202 answer.", {"type": "string", "minLength": 1}),
     "provider": ("The shop system of the order.", {"type": "string", "minLength": 1}),
     "id_or_email": (
         "Tillbook's own id, person_id, e-mail address, its SHA-256, or v1 customer_id, tried in that order.",
@@ -39,8 +39,8 @@ _PARAMETERS: dict[str, tuple[str, Schema]] = {
 }
 _HEADERS: dict[str, tuple[str, Schema]] = {
     "Idempotency-Key": (
-        "Makes sending again safe: the same content under the same key is one event of its order, for ever.",
-        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": fields.SOLID},
+        "Makes retries safe: the same content under the same key counts as one event of its order, for ever.",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": fields.NOT_BLANK},
     ),
 }
 _LINKS: dict[str, tuple[str, dict[str, str]]] = {
@@ -71,17 +71,17 @@ _LINKS: dict[str, tuple[str, dict[str, str]]] = {
     "getJob": ("getJob", {"job_id": "$response.body#/job_id"}),
 }
 _REFUSALS = {
-    400: "The body cannot be read, or a field or a parameter is wrong; the answer says which.",
+    400: "The body cannot be read, or a field or parameter is wrong. The answer names it.",
     401: "The key is missing, unknown or revoked; for a webhook: the signature is missing or wrong.",
     403: "The key has another role or belongs to another account (v1: or is missing, unknown or revoked).",
     404: "Nothing was found for this id.",
-    409: "An order with this order_id exists, with other content.",
-    413: "One order is at most 256 KiB of JSON, a batch or a match 4 MiB, a webhook 5 MiB.",
+    409: "An order with this order_id exists and has other content.",
+    413: "The body is too large. Limits: an order 256 KiB of JSON, a batch or a match 4 MiB, a webhook 5 MiB.",
     415: "Send application/json, plain or gzip.",
-    422: "Fields are wrong; the answer names all of them.",
-    429: "Too many requests at once: the gateway's answer.",
+    422: "Fields are wrong. The answer names all of them.",
+    429: "There are too many requests at once. The gateway sends this answer.",
     500: "A fault in Tillbook.",
-    503: "Please send it again.",
+    503: "The request could not be handled now. Send it again.",
 }
 _INFO = """Tillbook takes orders from shops and keeps each person's lifetime value, timeline and audiences correct.
 
@@ -92,11 +92,11 @@ account.
 Amounts are JSON numbers or numeric strings with at most 15 digits before the point. They are read exactly;
 an amount with more than 4 decimals is rounded to 4 (half to even), with a note on the request.
 Ids such as `0`, `null` or `guest`, addresses without a filled field, and `false` in place of a text count as absent.
-The `notes` of the request and of the order say what was rounded, ignored or not understood.
+The `notes` of the request and of the order name values that were rounded, ignored or not understood.
 Bodies may be sent with `Content-Encoding: gzip`.
 
-Every answer to a GET has an `ETag`. Sent as `If-None-Match`, it is answered 304, without a body, as long as the answer
-would be the same. With `Accept-Encoding: gzip` larger answers are sent so."""
+Every answer to a GET has an `ETag`. If a request sends it as `If-None-Match`, the answer is 304 without a body as long
+as nothing changed. Requests with `Accept-Encoding: gzip` get larger answers compressed."""
 
 
 def document() -> dict[str, Any]:
@@ -110,7 +110,7 @@ def document() -> dict[str, Any]:
             "title": "Tillbook", "version": "1", "description": _INFO,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/", "description": "Where this document was read."}],
+        "servers": [{"url": "/", "description": "The host that serves this document."}],
         "tags": [{"name": name} for name in (V1, V3, CONNECT, READ, REPORTS, AUDIENCES, OPERATE, SETTINGS, EVENTS)],
         "paths": paths,
         "webhooks": {name: _webhook(name, *one) for name, one in WEBHOOKS.items()},
@@ -147,13 +147,13 @@ def _operation(path: str, route: Route) -> dict[str, Any]:
 
 
 def _webhook(name: str, summary: str, schema: str) -> dict[str, Any]:
-    """The requests that a target of the event bus receives, if its rule has `$.detail` as InputPath."""
+    """The request that a target of the event bus receives, if its rule has `$.detail` as InputPath."""
     content = {"application/cloudevents+json": {"schema": ref(schema)}}
     return {
         "post": {
             "operationId": name.replace(".", "_"), "tags": [EVENTS], "summary": summary,
             "requestBody": {"required": True, "content": content},
-            "responses": {"2XX": {"description": "Taken."}, "default": {"description": "It is sent again."}},
+            "responses": {"2XX": {"description": "Accepted."}, "default": {"description": "It is sent again."}},
         }
     }  # fmt: skip
 
@@ -166,7 +166,7 @@ def _query(name: str) -> list[dict[str, Any]]:
     found = []
     for parameter, schema in getattr(queries, name).model_json_schema()["properties"].items():
         description = schema.pop("description")
-        # A parameter is absent, never null.
+        # A parameter may be absent, but never null.
         (plain,) = [one for one in schema.get("anyOf", [schema]) if one != {"type": "null"}]
         found.append(_parameter(parameter, "query", description, _plain(plain)))
     return found
@@ -180,13 +180,13 @@ def _success(status: int, name: str, route: Route) -> dict[str, Any]:
     if route.query == "Orders":
         content["application/x-ndjson"] = {"schema": {"type": "string"}}
     links = {link: {"operationId": _LINKS[link][0], "parameters": _LINKS[link][1]} for link in route.links}
-    description = {200: "Done.", 201: "Taken.", 202: "Accepted; it is done behind the queue."}[status]
+    description = {200: "Done.", 201: "Created.", 202: "Accepted; the work is queued."}[status]
     return {"description": description, "content": content, **({"links": links} if links else {})}
 
 
 def _refusal(status: int, v1: bool) -> dict[str, Any]:
     own = ref("Unauthorized") if v1 and status == 403 else ref("Error") if v1 else ref("Errors")
-    # The gateway answers these by itself, too.
+    # The gateway also sends answers with these statuses.
     schema = {"anyOf": [own, ref("GatewayError")]} if status in (413, 500, 503) else own
     schema = ref("GatewayError") if status == 429 else schema
     return {"description": _REFUSALS[status], "content": {"application/json": {"schema": schema}}}
@@ -208,7 +208,7 @@ _NOTHING = [*_BLANK["anyOf"][1:], {"type": "object", "additionalProperties": _BL
 
 
 def _plain(schema: Schema) -> Schema:
-    """Removes what pydantic adds for Python."""
+    """Removes titles and defaults, which describe Python's models and not the requests."""
     dropped = (
         ("title", "default") if schema.get("additionalProperties") is not True else ("title", "additionalProperties")
     )
@@ -234,39 +234,45 @@ def _requests() -> dict[str, Schema]:
     schemas["OrderAddress"]["properties"]["country"] = ref("Country") | {"description": country["description"]}
     schemas["OrderChange"] = _change(schemas["Order"])
     schemas["Batch"]["properties"]["orders"]["items"] = ref("OrderActivity")
-    _say_what_goes_together(schemas)
+    _add_rules_across_fields(schemas)
     return schemas
 
 
 def _given(name: str, **more: Any) -> Schema:
+    """The condition that a field is sent, with the schema `more`; by default, any text that is not empty."""
     return {"required": [name], "properties": {name: more or {"type": "string", "minLength": 1}}}
 
 
-def _solid(name: str) -> Schema:
-    return _given(name, type=["string", "integer"], pattern=fields.SOLID)
+def _not_blank(name: str) -> Schema:
+    """The condition that a field is sent and not blank."""
+    return _given(name, type=["string", "integer"], pattern=fields.NOT_BLANK)
 
 
 def _somebody(name: str) -> Schema:
-    return _given(name, type=["string", "integer"], pattern=fields.SOLID, **{"not": {"enum": [0, -1, *sorted(NOBODY)]}})
+    """The condition that a field is sent and identifies somebody."""
+    return _given(
+        name, type=["string", "integer"], pattern=fields.NOT_BLANK, **{"not": {"enum": [0, -1, *sorted(NOBODY)]}}
+    )
 
 
 def _change(order: Schema) -> Schema:
-    """An edit: every field may be left out, and none of these two together says two things."""
+    """The schema of an edit: every field is optional; fields that may contradict each other exclude each other."""
     properties = {name: field for name, field in order["properties"].items() if name != "order_id"}
     return {
         "type": "object",
-        "description": "Changes of an order. The order_id cannot be changed; it may be sent as it is.",
+        "description": "Changes of an order. The order_id cannot be changed; it may be sent unchanged.",
         "properties": properties,
         "not": _both("customer_email", "customer_email_sha256"),
     }
 
 
 def _both(one: str, other: str) -> Schema:
+    """The condition that both fields are sent."""
     return {"allOf": [_given(one), _given(other)]}
 
 
-def _say_what_goes_together(schemas: dict[str, Schema]) -> None:
-    """The rules that concern several fields."""
+def _add_rules_across_fields(schemas: dict[str, Schema]) -> None:
+    """Adds the rules that concern several fields."""
     schemas["Order"]["anyOf"] = [
         _given("shipping_address", **ref("OrderAddress")), _given("billing_address", **ref("OrderAddress")),
         _given("customer_email"), _given("customer_email_sha256"),
@@ -274,14 +280,14 @@ def _say_what_goes_together(schemas: dict[str, Schema]) -> None:
     schemas["Order"]["not"] = _both("customer_email", "customer_email_sha256")
     activity = schemas["OrderActivity"]
     email = activity["properties"]["email"]
-    # With a person_id it is ignored, whatever it is.
+    # With a person_id, any e-mail is ignored.
     activity["properties"]["email"] = {"description": email.pop("description")}
     activity["anyOf"] = [
         _somebody("person_id"),
         {"required": ["email"], "properties": {"email": email | {"type": "string", "minLength": 1}}},
     ]
     schemas["ActivityItem"]["not"] = {"required": ["discount", "discounts"]}
-    lines = [_solid(name) for name in schemas["MatchAddress"]["properties"]]
+    lines = [_not_blank(name) for name in schemas["MatchAddress"]["properties"]]
     derived = {"properties": {"platform": {"const": "woocommerce"}, "secret": {"type": "null"}}}
     entered = _given("secret") | {"required": ["platform", "secret"]}
     entered["properties"]["platform"] = {"const": "shopify"}

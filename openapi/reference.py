@@ -1,7 +1,7 @@
 """Writes docs/api.md: `PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.reference`.
 
-From functions/describe/openapi.json, and from events/, whose requests are the examples. tests/docs runs them in the
-order in which they stand there, on the local stack.
+The source is functions/describe/openapi.json; the examples are requests of events/. tests/docs runs the examples on the
+local stack, in the order of the page.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DOCUMENT = ROOT / "functions" / "describe" / "openapi.json"
 EVENTS = ROOT / "events"
 TARGET = ROOT / "docs" / "api.md"
 
-# Examples that are not simply the first event of their route: (event, directive for the test of the block).
+# Routes whose example is not simply their first event: (event, directive for the test that runs the example).
 EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "submitOrder": [("submit_order/order", ""), ("submit_order/small", "")],
     "recordActivity": [("record_activity/order", "keep=request_id")],
@@ -30,7 +30,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "rebuildAudience": [("manage/rebuild", "keep=job_id")],
     "revokeKey": [("configure/revoke_key", "status=404")],
 }
-# Values that an example takes from an earlier answer instead of its event, and from which answer.
+# Values that an example takes from an earlier answer instead of its event -> which answer that is.
 _FROM_ABOVE = {"request_id": "the 202 of an event", "job_id": "the 202 that started a job"}
 _LINE = 110
 
@@ -110,8 +110,8 @@ def _route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
 
 
 def _event(name: str, operation: dict[str, Any]) -> Iterator[str]:
-    yield f"\n### `{name}`\n\n{operation['summary']}. On the event bus, where it is switched on: "
-    yield "[how to](how-to/announce-changes.md).\n\n"
+    yield f"\n### `{name}`\n\n{operation['summary']}. If announcements are switched on, the event bus "
+    yield "gets this event: [how to](how-to/announce-changes.md).\n\n"
     schema = operation["requestBody"]["content"]["application/cloudevents+json"]["schema"]
     yield f"Event: {_type(schema)}\n"
 
@@ -122,7 +122,7 @@ def _key(operation: dict[str, Any]) -> str:
     ingest = operation["operationId"] in (
         "submitOrder", "editOrder", "deleteOrder", "recordActivity", "recordActivities",
     )  # fmt: skip
-    ways = "Basic with the key as user name, or Bearer" if len(operation["security"]) > 1 else "Bearer"
+    ways = "Basic auth with the key as the user name, or Bearer" if len(operation["security"]) > 1 else "Bearer"
     return f"Key: `{'ingest` or `admin' if ingest else 'admin'}`. {ways}."
 
 
@@ -161,7 +161,7 @@ def _curl(name: str) -> str:
         words.append(f"-H 'Idempotency-Key: {headers['idempotency-key']}'")
     signed = {name: value for name, value in headers.items() if name.startswith("x-shopify-")}
     words += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in signed.items()]
-    if signed:  # over the body as it is
+    if signed:  # the signature is over the exact body
         words.append(f"-d {shlex.quote(event['body'])}")
     elif "body" in event:
         words.append(f"-H 'Content-Type: application/json' -d {shlex.quote(_body(event['body']))}")
@@ -169,7 +169,7 @@ def _curl(name: str) -> str:
 
 
 def _body(text: str) -> str:
-    """JSON on one line where it fits, else a line for each field and for each entry of a list."""
+    """JSON on one line if it fits; otherwise one line for each field and for each entry of a list."""
     body = json.loads(text, parse_float=_Number)
     whole = _written(body)
     if len(whole) <= _LINE:
@@ -185,7 +185,7 @@ def _body(text: str) -> str:
 
 
 class _Number(str):
-    """A number as it is written in the event."""
+    """A number as the event has it, so that 1.00 is not shortened to 1.0."""
 
     __slots__ = ()
 
@@ -202,7 +202,7 @@ def _written(value: Any) -> str:
 
 
 def _shown(document: dict[str, Any]) -> set[str]:
-    """Shapes with a table of their own; the others are named in words where they stand."""
+    """Shapes that have a table of their own; the others are named in words where they are used."""
     return set(document["components"]["schemas"]) - {"OpenApi", "Currency", "Country"}
 
 
@@ -218,7 +218,7 @@ def _shape(name: str, schema: Schema) -> Iterator[str]:
     other = schema.get("not", {})
     names = other.get("required") or [one["required"][0] for one in other.get("allOf", [])]
     if names:
-        yield f"\n{' and '.join(f'`{one}`' for one in names)} are not sent together.\n"
+        yield f"\n{' and '.join(f'`{one}`' for one in names)} must not be sent together.\n"
 
 
 def _fields(schema: Schema) -> Iterator[str]:
@@ -243,11 +243,11 @@ def _type(schema: Schema) -> str:
     if "enum" in schema:
         return " or ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
     kinds = schema.get("type", "any")
-    names = [_one(kind, schema) for kind in (kinds if isinstance(kinds, list) else [kinds])]
+    names = [_name_of_type(kind, schema) for kind in (kinds if isinstance(kinds, list) else [kinds])]
     return " or ".join(names)
 
 
-def _one(kind: str, schema: Schema) -> str:
+def _name_of_type(kind: str, schema: Schema) -> str:
     if kind == "boolean" and schema.get("not") == {"const": True}:
         return "false"
     if kind == "array":

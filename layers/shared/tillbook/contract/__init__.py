@@ -1,1 +1,1 @@
-"""The contract: the bodies of both APIs as pydantic models, and the forms in which they are kept and shown."""
+"""The contract: the bodies of both APIs as pydantic models, and the forms in which they are stored and shown."""

@@ -1,7 +1,8 @@
-"""The body of a v3 event as it is kept: the values that the ledger needs, and the form in which it is shown.
+"""The stored body of a v3 event: the values that the ledger takes from it, and the form in which answers show it.
 
-The body holds the published fields; `properties` holds the custom attributes of the event and of each item. The fields
-that a shop may send are defined in shopper_activity.py. Processing and reading do not import it, and so no pydantic.
+The body has the published fields; `properties` has the custom attributes of the event and of each item. The fields that
+a shop may send are defined in shopper_activity.py. That module needs pydantic, so processing and reading import only
+this one.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def _shown(name: str, value: Json) -> Json:
 
 
 def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
-    """An order's body, merged from those of its events (oldest first): each field has its latest value."""
+    """Merges the bodies of an order's events (oldest first) into one, in which each field has its latest value."""
     out: dict[str, Json] = {}
     properties: dict[str, Json] = {}
     for body in bodies:
@@ -37,7 +38,7 @@ def merged(bodies: list[dict[str, Json]]) -> dict[str, Json]:
 
 
 def notes_of(action: str, notes: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """The notes of a request: those of its body, and the flags of its event (rules.order.flags_of)."""
+    """The notes of a request: those of its body, and one for each flag of its event (rules.order.flags_of)."""
     found = [f"grand_total on {action} was ignored" if flag == "grand_total_ignored" else flag for flag in flags]
     return [*notes, *found]
 
@@ -48,7 +49,7 @@ def properties_of(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def amounts_of(body: dict[str, Json]) -> tuple[Decimal | None, Decimal, str]:
-    """(total or None, refund, currency) of a body."""
+    """(total or None, refund, currency) of a body. Amounts are in currency units; the currency may be empty."""
     total = body.get("grand_total")
     refund = body.get("refund_amount") if body["action"] not in SETS_TOTAL else None
     return (

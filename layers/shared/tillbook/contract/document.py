@@ -1,7 +1,8 @@
-"""The body of a v1 order as it is kept, the document for the ledger, and the answer in the published shape.
+"""The stored body of a v1 order, the document that the ledger writes, and the order's published shape in answers.
 
 The body is the normalised order: published names, amounts as Decimal, times as stamps, the e-mail as its hash. The
-fields that a shop may send are defined in orders_api.py, which deletions and reads do not import.
+fields that a shop may send are defined in orders_api.py. That module needs pydantic, so deletions and reads do not
+import it.
 """
 
 from __future__ import annotations

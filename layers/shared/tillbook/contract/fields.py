@@ -27,7 +27,7 @@ Info = ValidationInfo[Context]
 
 
 def digits(value: Any) -> Any:
-    """Text fields accept integers, whose digits are kept. As in JSON Schema, 5.0 is an integer."""
+    """Returns an integer as text, since text fields accept integers too. As in JSON Schema, 5.0 is an integer."""
     if isinstance(value, Decimal) and value.adjusted() < 255 and value == value.to_integral_value():
         value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -53,7 +53,10 @@ def present(value: Any) -> Any:
 
 
 def unless(earlier: str, then: Callable[[Any], Any] = lambda value: value) -> BeforeValidator:
-    """Ignores a field if the field `earlier` was sent. A wrong value counts as sent, though `info.data` lacks it."""
+    """Ignores a field if the field `earlier` was sent; otherwise passes its value through `then`.
+
+    An invalid value of `earlier` counts as sent, although pydantic leaves it out of `info.data`.
+    """
 
     def validate(value: Any, info: Info) -> Any:
         return then(value) if info.data.get(earlier, "wrong") is None else None
@@ -126,7 +129,7 @@ def _required(check: Callable[..., Any]) -> Callable[[Any, Info], Any]:
 
 
 def _code(value: Any) -> str:
-    """The code in upper case; empty if the value is no ASCII text: \u0131 would become I, and \u00df SS."""
+    """The code in upper case; empty if the value is not ASCII text, since upper() makes I of \u0131, SS of \u00df."""
     code = value.strip() if isinstance(value, str) else ""
     return code.upper() if code.isascii() else ""
 
@@ -141,7 +144,7 @@ def currency(value: Any) -> str | None:
 
 
 def country(value: Any) -> str | None:
-    """Alpha-2 or alpha-3 in, alpha-3 out."""
+    """The alpha-3 code of an alpha-2 or alpha-3 code; None for an empty value."""
     if value is None or value == "":
         return None
     code = _code(value)
@@ -189,75 +192,75 @@ def _past_moment(value: Any, info: Info) -> str | None:
     return moment
 
 
-# ------------------------------------------- the types, and as JSON Schema
+# --------------------------------------- types, with their JSON Schema
 
-# Texts of amounts may also have an exponent or surrounding white space: the code accepts these, the schema does not.
+# The code also accepts amounts with an exponent or surrounding white space; the schema does not.
 _AMOUNT_TEXT = r"^([+-]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
 _TOTAL_TEXT = r"^([+]?([0-9]{1,15}(\.[0-9]{0,40})?|\.[0-9]{1,40}))?$"
 # Python's white space includes characters that a schema's \s does not.
 BLANK = r"\s\u001c-\u001f\u0085"
-SOLID = f"[^{BLANK}]"  # a text with at least one character that is not white space
+NOT_BLANK = f"[^{BLANK}]"  # a text with at least one character that is not white space
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _ORDER_ID = rf"^[^?{_CONTROL}]*[^?\s{_CONTROL}][^?{_CONTROL}]*$"
-# Format characters are removed from addresses. The code accepts addresses that contain them, the schema does not.
-_UNSEEN = BLANK + (
+# The code accepts e-mail addresses that contain format characters, and removes these; the schema does not accept them.
+_INVISIBLE = BLANK + (
     r"\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb"
 )
-# The same holds for quotes and brackets around an address.
-_MAIL = rf"[^@{_UNSEEN}\u0000-\u001f\u007f-\u009f<>()\[\]\u0022'`\\,;:.“”„‘’‚«»‹›]"
+# The code accepts quotes and brackets around an e-mail address, and removes these; the schema does not accept them.
+_MAIL = rf"[^@{_INVISIBLE}\u0000-\u001f\u007f-\u009f<>()\[\]\u0022'`\\,;:.“”„‘’‚«»‹›]"
 _EMAIL = rf"^$|^{_MAIL}([.'`]?{_MAIL})*@{_MAIL}+(\.{_MAIL}+)+$"
 _COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
 
 
-def says(*types: str, **more: Any) -> WithJsonSchema:
+def schema(*types: str, **more: Any) -> WithJsonSchema:
     """Describes a field in the OpenAPI document, since pydantic cannot know which values a validator accepts."""
     return WithJsonSchema({"type": list(types) if len(types) > 1 else types[0], **more})
 
 
-def says_or_false(*types: str, **more: Any) -> WithJsonSchema:
-    return says(*types, "boolean", **more, **{"not": {"const": True}})
+def schema_or_false(*types: str, **more: Any) -> WithJsonSchema:
+    return schema(*types, "boolean", **more, **{"not": {"const": True}})
 
 
-def _says_amount(*types: str, minimum: int | None = None, pattern: str = _AMOUNT_TEXT) -> WithJsonSchema:
+def _amount_schema(*types: str, minimum: int | None = None, pattern: str = _AMOUNT_TEXT) -> WithJsonSchema:
     low = {"exclusiveMinimum": -1e15} if minimum is None else {"minimum": minimum}
-    return says("number", "string", *types, **low, exclusiveMaximum=1e15, pattern=pattern)
+    return schema("number", "string", *types, **low, exclusiveMaximum=1e15, pattern=pattern)
 
 
-def _says_moment(*others: dict[str, Any]) -> WithJsonSchema:
+def _moment_schema(*others: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "string", "format": f} for f in ("date-time", "date")] + list(others)})
 
 
-# The last of several BeforeValidators runs first. A length must be next to its type: after a validator, pydantic would
-# apply it to values of any type.
+# The last of several BeforeValidators runs first. A length must directly follow its type: if a validator were between
+# them, pydantic would apply the length to values of any type.
 OrderId = Annotated[
     str, Field(max_length=255), BeforeValidator(present), BeforeValidator(digits), AfterValidator(_fits_a_path),
-    says("string", "integer", maxLength=255, pattern=_ORDER_ID, **{"not": {"enum": [".", ".."]}}),
+    schema("string", "integer", maxLength=255, pattern=_ORDER_ID, **{"not": {"enum": [".", ".."]}}),
 ]  # fmt: skip
 RequiredLine = Annotated[
     str, Field(max_length=1000), BeforeValidator(present), BeforeValidator(digits),
-    says("string", "integer", maxLength=1000, pattern=SOLID),
+    schema("string", "integer", maxLength=1000, pattern=NOT_BLANK),
 ]  # fmt: skip
 Line = Annotated[
     Annotated[str, Field(max_length=1000), BeforeValidator(digits)] | None,
-    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=1000),
+    BeforeValidator(unless_false), schema_or_false("string", "integer", "null", maxLength=1000),
 ]  # fmt: skip
 Text = Annotated[
     Annotated[str, Field(max_length=10_000), BeforeValidator(digits)] | None,
-    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=10_000),
+    BeforeValidator(unless_false), schema_or_false("string", "integer", "null", maxLength=10_000),
 ]  # fmt: skip
 PersonId = Annotated[
     Annotated[str, Field(max_length=255), BeforeValidator(trimmed), AfterValidator(_somebody)] | None,
-    BeforeValidator(unless_false), says_or_false("string", "integer", "null", maxLength=255),
+    BeforeValidator(unless_false), schema_or_false("string", "integer", "null", maxLength=255),
 ]  # fmt: skip
 Url = Annotated[
     Annotated[str, Field(max_length=8192)] | None,
-    BeforeValidator(unless_false), says_or_false("string", "null", maxLength=8192),
+    BeforeValidator(unless_false), schema_or_false("string", "null", maxLength=8192),
 ]  # fmt: skip
-Total = Annotated[Decimal | None, PlainValidator(_total), _says_amount("null", minimum=0, pattern=_TOTAL_TEXT)]
-Amount = Annotated[Decimal | None, PlainValidator(_amount), _says_amount("null")]
+Total = Annotated[Decimal | None, PlainValidator(_total), _amount_schema("null", minimum=0, pattern=_TOTAL_TEXT)]
+Amount = Annotated[Decimal | None, PlainValidator(_amount), _amount_schema("null")]
 RequiredAmount = Annotated[
-    Decimal, PlainValidator(_required(_amount)), _says_amount(pattern=_AMOUNT_TEXT.replace(")?$", ")$"))
+    Decimal, PlainValidator(_required(_amount)), _amount_schema(pattern=_AMOUNT_TEXT.replace(")?$", ")$"))
 ]
 Currency = Annotated[
     str | None, PlainValidator(currency), WithJsonSchema({"enum": [*sorted(MINOR_UNITS | WITHDRAWN_UNITS), "", None]})
@@ -265,17 +268,17 @@ Currency = Annotated[
 Country = Annotated[str | None, PlainValidator(country), WithJsonSchema({"enum": [*_COUNTRIES, "", None]})]
 Email = Annotated[
     str | None, PlainValidator(_email),
-    says("string", "null", maxLength=320, pattern=_EMAIL, examples=["ann@example.com"]),
+    schema("string", "null", maxLength=320, pattern=_EMAIL, examples=["ann@example.com"]),
 ]  # fmt: skip
-Sha256 = Annotated[str | None, PlainValidator(_sha256), says("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$")]
-PastMoment = Annotated[str | None, PlainValidator(_past_moment), _says_moment({"const": ""}, {"type": "null"})]
+Sha256 = Annotated[str | None, PlainValidator(_sha256), schema("string", "null", pattern=r"^$|^[0-9a-fA-F]{64}$")]
+PastMoment = Annotated[str | None, PlainValidator(_past_moment), _moment_schema({"const": ""}, {"type": "null"})]
 Moment = Annotated[str | None, PlainValidator(_moment)]
-RequiredMoment = Annotated[str, PlainValidator(_required(_moment)), _says_moment()]
+RequiredMoment = Annotated[str, PlainValidator(_required(_moment)), _moment_schema()]
 # WordPress's get_the_terms returns false if there are no terms.
 Texts = Annotated[
     Annotated[list[str], one_fault("format_error", "must be an array of strings")] | None,
-    BeforeValidator(unless_false), says_or_false("array", "null", items={"type": "string"}),
+    BeforeValidator(unless_false), schema_or_false("array", "null", items={"type": "string"}),
 ]  # fmt: skip
 Part = TypeVar("Part")
-# An empty address counts as absent (says_something).
+# An empty address counts as absent (rules.addresses.says_something).
 Address = Annotated[Part | None, BeforeValidator(lambda value: value if says_something(value) else None)]

@@ -60,23 +60,23 @@ def _in_order(value: list[Source]) -> list[Source]:
 # A name for people to read. Surrounding white space is removed.
 Label = Annotated[
     Annotated[str, Field(max_length=MAX_LABEL), AfterValidator(_no_email), BeforeValidator(fields.trimmed)] | None,
-    fields.says("string", "null", maxLength=MAX_LABEL),
+    fields.schema("string", "null", maxLength=MAX_LABEL),
 ]  # fmt: skip
-Zone = Annotated[str | None, PlainValidator(_zone), fields.says("string", "null", examples=["America/New_York"])]
+Zone = Annotated[str | None, PlainValidator(_zone), fields.schema("string", "null", examples=["America/New_York"])]
 Sources = Annotated[
     Annotated[
         list[Source], Field(min_length=1), AfterValidator(_in_order),
         one_fault("format_error", f"must be at least one of {', '.join(SOURCES)}"),
     ] | None,
-    fields.says("array", "null", items={"enum": list(SOURCES)}, minItems=1),
+    fields.schema("array", "null", items={"enum": list(SOURCES)}, minItems=1),
 ]  # fmt: skip
 Segments = Annotated[
     Any, PlainValidator(_segments),
-    fields.says("array", "null", items={"type": "object"}, maxItems=MOST_SEGMENTS),
+    fields.schema("array", "null", items={"type": "object"}, maxItems=MOST_SEGMENTS),
 ]  # fmt: skip
 Role = Annotated[Literal["ingest", "admin"], one_fault("format_error", "must be one of ingest, admin")]
 PlatformName = Annotated[
-    str, AfterValidator(lambda value: _known_platform(value)), fields.says("string", enum=list(PLATFORMS))
+    str, AfterValidator(lambda value: _known_platform(value)), fields.schema("string", enum=list(PLATFORMS))
 ]
 _NAME, _PROVIDER = "^[a-z0-9][a-z0-9_-]{0,63}$", "^[a-z0-9][a-z0-9_]{0,254}$"
 ConnectionName = Annotated[
@@ -84,13 +84,13 @@ ConnectionName = Annotated[
         str, Field(pattern=_NAME),
         one_fault("format_error", "must be 1 to 64 of a-z, 0-9, _ and -, and begin with a letter or digit"),
     ] | None,
-    fields.says("string", "null", pattern=_NAME),
+    fields.schema("string", "null", pattern=_NAME),
 ]  # fmt: skip
 ProviderName = Annotated[
     Annotated[
         str, Field(pattern=_PROVIDER), one_fault("format_error", "must be in lower snake case, as my_second_shop")
     ] | None,
-    fields.says("string", "null", pattern=_PROVIDER),
+    fields.schema("string", "null", pattern=_PROVIDER),
 ]  # fmt: skip
 # Braces are refused: Systems Manager reads {{…}} in a value as a reference to another parameter.
 _SECRET = f"^[!-z|~]{{1,{MAX_SECRET}}}$"
@@ -100,12 +100,12 @@ Secret = Annotated[
         one_fault("format_error", f"must be 1 to {MAX_SECRET} characters of ASCII, without spaces and braces"),
     ] | None,
     BeforeValidator(lambda value: value or None),
-    fields.says("string", "null", pattern=_SECRET),
+    fields.schema("string", "null", pattern=_SECRET),
 ]  # fmt: skip
 Overlap = Annotated[
     float, Field(ge=0, le=MAX_OVERLAP_HOURS),
     one_fault("range_error", f"must be a number from 0 to {MAX_OVERLAP_HOURS}"),
-    fields.says("number", minimum=0, maximum=MAX_OVERLAP_HOURS),
+    fields.schema("number", minimum=0, maximum=MAX_OVERLAP_HOURS),
 ]  # fmt: skip
 _OF_THE_PLATFORM = "The secret that the platform shows, for platforms that generate it (Shopify)."
 
@@ -123,11 +123,11 @@ class AccountChange(Settings):
     """Settings to change. Absent settings are unchanged; null restores the default."""
 
     name: Label = Field(None, description="Display name of the account.")
-    currency: fields.Currency = Field(None, description="Currency of orders that never named one. USD by default.")
+    currency: fields.Currency = Field(None, description="Currency of orders that have none. USD by default.")
     time_zone: Zone = Field(None, description="Time zone of the days in reports, as an IANA name. UTC by default.")
     sources: Sources = Field(None, description="Sources whose orders count in lifetime value. Both by default.")
 
-    segments: Segments = Field(None, description="Segments of customers, each a name and bounds. None by default.")
+    segments: Segments = Field(None, description="Segments of customers; each has a name and bounds. None by default.")
 
     def given(self) -> dict[str, Any]:
         """The settings that were sent; None restores a default."""
@@ -137,7 +137,7 @@ class AccountChange(Settings):
 class NewKey(Settings):
     """A key to create."""
 
-    role: Role = Field(description="ingest: the order routes. admin: all routes, keys included.")
+    role: Role = Field(description="ingest may use the order routes only; admin may use all routes.")
     label: Label = Field(None, description="The purpose of the key.")
 
 
@@ -145,7 +145,7 @@ class KeyConfirmation(Settings):
     """Confirms that a request revokes its own key."""
 
     confirm: str | None = Field(
-        None, description="The id of the key. Required if the key to revoke is that of the request."
+        None, description="The id of the key. Required if the request uses the key that it revokes."
     )
 
 

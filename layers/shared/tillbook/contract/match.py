@@ -1,4 +1,4 @@
-"""The body of a match: a list of people. The answer says for each whether they are a customer."""
+"""The body of a match: a list of people. The answer says whether each of them is a customer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _whole(value: Any) -> Any:
     return int(value) if is_whole else value
 
 
-Day = Annotated[date | None, BeforeValidator(_day), fields.says("string", "null", format="date")]
+Day = Annotated[date | None, BeforeValidator(_day), fields.schema("string", "null", format="date")]
 
 
 class MatchAddress(Model):
@@ -41,7 +41,7 @@ class MatchAddress(Model):
 
 
 class MatchPerson(Model):
-    """Somebody who may be a customer. With several identifiers, one match is enough."""
+    """Somebody who may be a customer. If there are several identifiers, one match is enough."""
 
     address: fields.Address[MatchAddress] = Field(None, description="An address. It is compared after normalisation.")
     email: fields.Email = Field(None, description="An e-mail address.")
@@ -68,4 +68,4 @@ class MatchQuery(Model):
     limit: Annotated[
         StrictInt, Field(ge=1, le=MAX_MATCH_ORDERS), BeforeValidator(_whole),
         one_fault("format_error", f"must be a number from 1 to {MAX_MATCH_ORDERS}"),
-    ] = Field(20, description="Most orders listed for each person. The newest are listed.")  # fmt: skip
+    ] = Field(20, description="Maximum number of orders for each person; the newest are listed.")  # fmt: skip

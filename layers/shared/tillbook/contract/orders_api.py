@@ -24,7 +24,7 @@ _INTEGER = re.compile(r"\s*-?\d{1,16}\s*", re.ASCII)
 
 
 def _metadata(value: Any) -> dict[str, str] | None:
-    """Numbers and booleans are kept as text."""
+    """Checks metadata, and converts numbers and booleans to text."""
     if value is None:
         return None
     if not isinstance(value, dict):
@@ -48,7 +48,10 @@ def _metadata(value: Any) -> dict[str, str] | None:
 
 
 def _order_metadata(value: Any, info: fields.Info) -> dict[str, str] | None:
-    """Notes values that reports cannot count: a `new_buyer` that is no boolean, a `promo_code` that is no code."""
+    """Adds a note if reports cannot count `new_buyer` (it is not a boolean) or `promo_code` (it is not a code).
+
+    Metadata that an edit leaves unchanged gets no further notes.
+    """
     metadata = _metadata(value) or {}
     if metadata == info.context.unchanged:
         return metadata or None
@@ -73,22 +76,24 @@ def _quantity(value: Any) -> int:
     return value
 
 
-_says_metadata = fields.says(
+_metadata_schema = fields.schema(
     "object", "null",
     maxProperties=MAX_METADATA_KEYS, propertyNames={"maxLength": MAX_METADATA_KEY},
     additionalProperties={"type": ["string", "number", "boolean"], "maxLength": MAX_METADATA_VALUE},
 )  # fmt: skip
-Metadata = Annotated[dict[str, str] | None, PlainValidator(_metadata), _says_metadata]
-OrderMetadata = Annotated[dict[str, str] | None, PlainValidator(_order_metadata), _says_metadata]
+Metadata = Annotated[dict[str, str] | None, PlainValidator(_metadata), _metadata_schema]
+OrderMetadata = Annotated[dict[str, str] | None, PlainValidator(_order_metadata), _metadata_schema]
 Quantity = Annotated[
     int,
     PlainValidator(_quantity),
-    fields.says("integer", "string", "null", exclusiveMinimum=-1e15, exclusiveMaximum=1e15, pattern="^-?[0-9]{1,15}$"),
+    fields.schema(
+        "integer", "string", "null", exclusiveMinimum=-1e15, exclusiveMaximum=1e15, pattern="^-?[0-9]{1,15}$"
+    ),
 ]
 Category = Annotated[
     fields.Texts,
     BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
-    fields.says_or_false("array", "string", "null", items={"type": "string"}),
+    fields.schema_or_false("array", "string", "null", items={"type": "string"}),
 ]
 
 
@@ -117,7 +122,7 @@ class OrderItem(Model):
     quantity: Quantity = Field(1, description="Number of units, 1 if absent.")
     total: fields.RequiredAmount = Field(description="Price of all units together.")
     price: fields.Amount = Field(None, description="Price of one unit.")
-    category: Category = Field(None, description="Categories, the topmost first. A string counts as a list of one.")
+    category: Category = Field(None, description="Categories, the most general first. A string counts as a list.")
     metadata: Metadata = Field(None, description="Up to 10 keys with strings, numbers or booleans.")
 
     def kept(self) -> dict[str, Json]:
@@ -186,7 +191,7 @@ _MAY_BE_EMPTY = frozenset({"total", "currency", "customer_email", "customer_emai
 
 
 def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
-    """The order after an edit: given fields replace, null clears, absent fields stay. Raises Invalid."""
+    """The order after an edit: a value replaces a field, null clears it, other fields are unchanged. Raises Invalid."""
     if not isinstance(payload, dict):
         raise Invalid([FieldError("", "format_error", "must be an object")])
     notes: list[str] = []
@@ -197,8 +202,8 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
     whole = _as_sent(body)
     customer_id = given.get("customer_id")
     if {"customer_email", "customer_email_sha256"} & given.keys() or (
-        # A new e-mail replaces the stored hash. So does a new customer_id shaped like an e-mail, unless the order has a
-        # customer_id: then the hash is from an e-mail field, which takes precedence.
+        # A new e-mail replaces the stored hash. So does a new customer_id that is an e-mail address, unless the order
+        # has a customer_id: in that case the hash is from an e-mail field, which takes precedence.
         isinstance(customer_id, str) and is_email(customer_id) and "customer_id" not in body
     ):
         whole.pop("customer_email_sha256", None)
@@ -207,7 +212,7 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
 
 
 def _counts_as_absent(name: str, entry: Json, notes: list[str]) -> bool:
-    """Whether an edit leaves a field unchanged: null clears it, but other values that count as absent do not."""
+    """Whether an edit leaves a field unchanged. Null clears it; other values that count as absent change nothing."""
     if entry is None:
         return False
     if name in ("shipping_address", "billing_address"):

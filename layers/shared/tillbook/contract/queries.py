@@ -22,10 +22,10 @@ def _request_id(text: str) -> str:
     return text
 
 
-Day = Annotated[str | None, fields.says("string", format="date")]
+Day = Annotated[str | None, fields.schema("string", format="date")]
 _CURSOR = "The next_cursor of the previous page."
-Cursor = Annotated[str | None, fields.says("string", pattern="^[0-9A-Za-z_-]{22,150}$")]
-RequestCursor = Annotated[Annotated[str, AfterValidator(_request_id)] | None, fields.says("string", format="uuid")]
+Cursor = Annotated[str | None, fields.schema("string", pattern="^[0-9A-Za-z_-]{22,150}$")]
+RequestCursor = Annotated[Annotated[str, AfterValidator(_request_id)] | None, fields.schema("string", format="uuid")]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT), one_fault("format_error", f"must be a number from 1 to {MAX_LIMIT}")]
 
 
@@ -82,9 +82,9 @@ class Transactions(RequestPage):
 
 
 class Counts(Query):
-    first: Day = Field(None, alias="from", description="The first date of receipt. The date of `to` if absent.")
+    first: Day = Field(None, alias="from", description="The first date of receipt. If absent, the date of `to`.")
     last: Day = Field(
-        None, alias="to", description="The last date of receipt, in the account's time zone. Today if absent."
+        None, alias="to", description="The last date of receipt, in the account's time zone. If absent, today."
     )
     source: Source | None = Field(None, description="Only requests of this API.")
 
@@ -97,9 +97,9 @@ class Summary(Query):
     first: Day = Field(
         None,
         alias="from",
-        description="The first day, UTC: one of the last 31. The 14 days up to `to` are shown if absent.",
+        description="The first day (UTC), one of the last 31 days. If absent, the 14 days up to `to` are counted.",
     )
-    last: Day = Field(None, alias="to", description="The last day, UTC. Today if absent.")
+    last: Day = Field(None, alias="to", description="The last day (UTC). If absent, today.")
 
 
 def _amount(value: object) -> object:
@@ -110,29 +110,31 @@ def _amount(value: object) -> object:
         raise fault(error.code, str(error)) from None
 
 
-Words = Annotated[str | None, Field(max_length=255), fields.says("string", maxLength=255)]
-CurrencyCode = Annotated[str | None, fields.says("string", pattern="^[A-Za-z]{3}$")]
+Words = Annotated[str | None, Field(max_length=255), fields.schema("string", maxLength=255)]
+CurrencyCode = Annotated[str | None, fields.schema("string", pattern="^[A-Za-z]{3}$")]
 
 
 class Sales(Query):
     first: Day = Field(
-        None, alias="from", description="The first date, in the account's time zone. If absent, the 30 days up to `to`."
+        None,
+        alias="from",
+        description="The first date, in the account's time zone. If absent, the 30 days up to `to` count.",
     )
-    last: Day = Field(None, alias="to", description="The last date. Today if absent.")
+    last: Day = Field(None, alias="to", description="The last date. If absent, today.")
     interval: Literal["day", "week", "month"] = Field("day", description="The period of a row. Weeks begin on Monday.")
     group_by: Literal["source", "provider", "new_buyer", "promo_code", "category", "item"] | None = Field(
-        None, description="Splits each period into a row for each value of this."
+        None, description="The attribute whose values get separate rows in each period."
     )
     currency: CurrencyCode = Field(None, description="Only orders in this currency.")
     compare: Literal["previous_period", "previous_year"] | None = Field(
         None,
-        description="Adds an earlier period: previous_period has as many days just before (as many months, if the "
-        "period is whole months), previous_year has the same dates one year earlier.",
+        description="Adds an earlier period. previous_period: as many days just before, or as many months if the "
+        "period is whole months. previous_year: the same dates one year earlier.",
     )
     limit: Limit = Field(
         20,
-        description="Maximum number of groups with their own rows, for each currency: the largest. All others "
-        "share one row.",
+        description="In each currency, the largest groups have rows of their own, up to this number. All others share "
+        "one row.",
     )
     format: Literal["json", "csv"] | None = Field(None, description="csv returns the report as CSV.")
 
@@ -141,7 +143,7 @@ Count = Annotated[
     int | None, Field(ge=0, le=10**9), one_fault("format_error", "must be a whole number of at least 0")
 ]  # fmt: skip
 Amount = Annotated[
-    Decimal | None, BeforeValidator(_amount), fields.says("string", pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$")
+    Decimal | None, BeforeValidator(_amount), fields.schema("string", pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$")
 ]
 
 
@@ -164,7 +166,7 @@ class PeopleList(Page):
 
 
 class Orders(Page):
-    cursor: Annotated[str | None, fields.says("string", pattern="^[0-9A-Za-z_-]{58}$")] = Field(
+    cursor: Annotated[str | None, fields.schema("string", pattern="^[0-9A-Za-z_-]{58}$")] = Field(
         None, description=_CURSOR
     )
     first: Day = Field(None, alias="from", description="The first order date, in the account's time zone.")
@@ -211,5 +213,5 @@ class Discard(Model):
     reason: Annotated[
         str, Field(max_length=500), BeforeValidator(fields.present),
         one_fault("presence_error", "is required: the reason for discarding, in 1 to 500 characters"),
-        fields.says("string", maxLength=500, pattern=fields.SOLID),
+        fields.schema("string", maxLength=500, pattern=fields.NOT_BLANK),
     ] = Field(description="The reason, which is kept with the request.")  # fmt: skip

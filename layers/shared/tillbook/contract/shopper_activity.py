@@ -23,8 +23,8 @@ def _snake_case(value: str) -> str:
     return value
 
 
-def _named(value: Any, info: fields.Info) -> Any:
-    """WP Fusion sends false if it does not know the platform. A provider `unknown` is better than a lost order."""
+def _provider_or_unknown(value: Any, info: fields.Info) -> Any:
+    """Replaces false, which WP Fusion sends for a platform it does not know, by `unknown`, so that no order is lost."""
     if value is not False:
         return value
     info.context.notes.append("provider false was taken as unknown")
@@ -33,8 +33,8 @@ def _named(value: Any, info: fields.Info) -> Any:
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 Provider = Annotated[
-    str, Field(max_length=255), BeforeValidator(fields.present), BeforeValidator(_named), AfterValidator(_snake_case),
-    fields.says_or_false("string", maxLength=255, pattern="^[a-z0-9][a-z0-9_]*$"),
+    str, Field(max_length=255), BeforeValidator(fields.present), BeforeValidator(_provider_or_unknown),
+    AfterValidator(_snake_case), fields.schema_or_false("string", maxLength=255, pattern="^[a-z0-9][a-z0-9_]*$"),
 ]  # fmt: skip
 Action = Annotated[
     str, Field(max_length=64), BeforeValidator(fields.present), fields.one_of(*ACTIONS),
@@ -62,8 +62,8 @@ class ActivityItem(WithProperties):
 
     @field_validator("discount")
     @classmethod
-    def _is_as_discounts(cls, discount: Any, info: fields.Info) -> Any:
-        """The published example has `discounts`, the published table `discount`."""
+    def _equals_discounts(cls, discount: Any, info: fields.Info) -> Any:
+        """Refuses two different values: the published example has `discounts`, the published table has `discount`."""
         discounts = info.data.get("discounts")
         if discount is not None and discounts is not None and discount != discounts:
             raise fault("format_error", "must be the same as discounts, if both are sent")
@@ -85,7 +85,7 @@ class ActivityAddress(Model):
     city: fields.Line = Field(None, description="City.")
     state: fields.Line = Field(None, description="State.")
     postal_code: fields.Line = Field(None, description="ZIP or postal code.")
-    country: fields.Line = Field(None, description="Country, as you call it.")
+    country: fields.Line = Field(None, description="Country, as a name or a code.")
     phone: fields.Line = Field(None, description="Phone number.")
 
     def kept(self) -> dict[str, Json]:
@@ -101,13 +101,13 @@ class OrderActivity(WithProperties):
     provider: Provider = Field(description="The shop system of the order, in lower snake case, as shopify or my_store.")
     person_id: fields.PersonId = Field(None, description="Your id of the person. With it, `email` is ignored.")
     email: Annotated[fields.Email, fields.unless("person_id", fields.present)] = Field(
-        None, validate_default=True, description="Required without a person_id. Hashed on arrival, never stored."
+        None, validate_default=True, description="Required without a person_id. Hashed on arrival, and never stored."
     )
     action: Action = Field(description="What happened to the order.")
     occurred_at: fields.PastMoment = Field(
         None,
-        description="ISO 8601, at most 24 hours ahead. The time of receipt if absent. With it, an event that is sent "
-        "again counts once.",
+        description="Time of the event in ISO 8601, at most 24 hours in the future. If absent, the time of receipt. "
+        "An event that has it counts once, even if it is sent again.",
     )
     order_id: fields.OrderId = Field(description="Unique identifier of the order at the provider.")
     order_public_id: fields.Line = Field(None, description="The identifier that the customer sees.")
@@ -118,8 +118,8 @@ class OrderActivity(WithProperties):
     total_taxes: fields.Total = Field(None, description="Taxes on the whole order.")
     total_fees: fields.Total = Field(None, description="Fees on the whole order.")
     total_shipping: fields.Total = Field(None, description="Shipping of the whole order.")
-    refund_amount: fields.Total = Field(None, description="The refunded amount. Leave grand_total unchanged.")
-    currency: fields.Currency = Field(None, description="ISO 4217 code. The account's if no event carries one.")
+    refund_amount: fields.Total = Field(None, description="The refunded amount. Do not subtract it from grand_total.")
+    currency: fields.Currency = Field(None, description="ISO 4217 code. If no event has one, the account's.")
     order_url: fields.Url = Field(None, description="Link to the order.")
     items: Items = Field(None, description="The items of the order.")
     billing_address: fields.Address[ActivityAddress] = Field(None, description="The billing address.")
@@ -168,7 +168,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
 
 
 def _refund_notes(event: OrderActivity) -> list[str]:
-    """Warnings about refund amounts that are missing or ignored: the shop's numbers may be wrong without an error."""
+    """Warnings about missing or ignored refund amounts: these are not errors, but the shop's numbers may be wrong."""
     refunds = event.action in ("refunded", "canceled")
     if refunds and event.refund_amount is None:
         return [f"{event.action} without refund_amount: LTV is unchanged"]

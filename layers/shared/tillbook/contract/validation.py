@@ -1,4 +1,4 @@
-"""Validation of bodies by pydantic models, and translation of pydantic's errors into those of the contract."""
+"""Validates bodies by pydantic models, and translates pydantic's errors into those of the contract."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def one_fault(code: str, message: str) -> WrapValidator:
     return WrapValidator(validate)
 
 
-# pydantic's types of errors -> the contract's code, and a predicate that may use the error's context.
+# pydantic's type of an error -> (code, message) of the contract. A message may use values of the error's context.
 _FAULTS = {
     "missing": ("presence_error", "is required"),
     "too_short": ("presence_error", "is required"),
@@ -91,7 +91,7 @@ def validated(model: type[M], value: Json, context: Context, prefix: str = "") -
 
 
 def validated_query(model: type[M], query: dict[str, str]) -> M:
-    """The validated query parameters. Raises Malformed naming the first that is wrong."""
+    """The validated query parameters. Raises Malformed, which names the first wrong one."""
     try:
         return validated(model, query, Context([]))
     except Invalid as invalid:
@@ -110,5 +110,5 @@ def _field_error(path: str, entry: Any) -> FieldError:
 
 
 def bounded(notes: list[str]) -> list[str]:
-    """The first MAX_NOTES notes, and a note with the number of the others."""
+    """The first MAX_NOTES notes and, if there are more, a note with their number."""
     return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more"]

@@ -1,1 +1,1 @@
-"""Read models: people, audiences, matches, summaries, the audit."""
+"""Read models: people, orders, audiences, matches, reports, announcements, the audit."""

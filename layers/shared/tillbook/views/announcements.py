@@ -1,7 +1,7 @@
-"""Events for other systems, as CloudEvents 1.0, made from the changes in the streams.
+"""Events for other systems in the form of CloudEvents 1.0, made from the changes in the tables' streams.
 
-A change has the same event id however often it is delivered. `sequence` sorts, as text, the events of one person in one
-source: a receiver that keeps the event with the largest sequence knows the stored lifetime value.
+A change has the same event id however often it is delivered. The events of one person in one source sort by their
+`sequence`, as text: a receiver that keeps the event with the largest sequence knows the stored lifetime value.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from tillbook.rules.json_text import Json
 LIFETIME_VALUE_CHANGED = "lifetime_value.changed"
 ORDERS_PURGED = "orders.purged"
 ORDER_APPLIED, ORDER_FAILED = "order.applied", "order.failed"
-_OF_LETTER: dict[str, Source] = {source[0]: source for source in SOURCES}
+_SOURCE_OF_LETTER: dict[str, Source] = {source[0]: source for source in SOURCES}
 
 
 class Image(NamedTuple):
-    """One change of an item. `before` is empty for a new item. `sequence` and `seconds` are those of the stream."""
+    """One change of an item. `before` is empty for a new item. `sequence` and `seconds` are the stream's."""
 
     item: Item
     before: Item
@@ -54,7 +54,7 @@ class Image(NamedTuple):
 
 
 class Named(NamedTuple):
-    """The order and the event behind a change, as the ledger has them at announcement; None if they no longer exist."""
+    """Names the order and the event that caused a change. A field is None if the ledger no longer has them."""
 
     order_id: str | None = None
     provider: str | None = None
@@ -78,7 +78,7 @@ class PersonChange(NamedTuple):
 
 
 def person_change(image: Image, account: Account) -> PersonChange:
-    """The change of a person's item, with amounts by currency. It has no `currencies` if no amount changed."""
+    """The change of a person's item, with amounts by currency. `currencies` is empty if no amount changed."""
     person = person_of(image.item)
     before = _amounts(person_of(image.before), account) if image.before else {}
     scope, cause = Scope.of(image.item["pk"]), cause_of(person.token)
@@ -111,7 +111,7 @@ class Announcements:
                 image,
                 (image.item["pk"], image.item["sk"], person.token, currency),
                 subject=str(image.item["sk"]),
-                # A purge starts a new generation with new items; stream numbers are comparable within one item only.
+                # A purge starts a new generation with new items; only numbers of one item's changes can be compared.
                 sequence=f"{change.scope.generation:06d}.{image.sequence:0>40}",
                 data={
                     "account_id": image.account,
@@ -146,7 +146,7 @@ class Announcements:
         )  # fmt: skip
 
     def of_purge(self, image: Image) -> Json:
-        source = _OF_LETTER[str(image.item["sk"])]
+        source = _SOURCE_OF_LETTER[str(image.item["sk"])]
         mark = Mark(int(image.item["generation"]), str(image.item["cut"]))
         return self._event(
             ORDERS_PURGED, image, (image.account, source, mark.generation), subject=source,

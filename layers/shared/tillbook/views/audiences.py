@@ -2,7 +2,7 @@
 
 An order's head has the number of its records, and is indexed by the match keys of its addresses. A list of members
 reads heads, bucket by bucket, and the events that have the addresses of the orders on the page. Members are counted
-from the book, which is a few seconds behind.
+from the book, which is a few seconds behind the ledger.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Audiences:
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """The records of whole orders, until there are `limit` records (or one more), or the page is full."""
+        """A page of whole orders' records. It ends with the order that reaches `limit` records or the page's size."""
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)
@@ -111,7 +111,7 @@ class Audiences:
     def heads(
         self, source: Source, after: str = "", page: int = 200, buckets: Iterable[int] = range(BUCKETS)
     ) -> Iterator[tuple[str, Head]]:
-        """(order key, head) of each order after one, deleted orders too, sorted by bucket and key."""
+        """(order key, head) of each order after the key `after`, including deleted orders, sorted by bucket and key."""
         scope, first = self.marks.scope(source), bucket_of(after) if after else 0
         for bucket in (bucket for bucket in buckets if bucket >= first):
             behind = after if after and bucket == first else " "
@@ -128,7 +128,7 @@ class Audiences:
                 arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _bodies(self, source: Source, page: list[tuple[str, Head]]) -> dict[str, list[dict[str, Json]]]:
-        """The bodies that have an order's addresses (oldest first), by order key. In v1 this is the newest version."""
+        """The bodies that have an order's addresses (oldest first), by order key. A v1 order has one body."""
         scope, keys = self.marks.scope(source), []
         for order_key, head in page:
             if isinstance(head, OrderHead):
@@ -161,11 +161,11 @@ class Audiences:
 
 
 def _records(head: Head, bodies: list[dict[str, Json]]) -> list[Json]:
-    """One record for each address of an order, or one with the person only if it has no address."""
+    """One record for each address of an order; if it has no address, one record with only the person."""
     if isinstance(head, OrderHead):
         known = addresses = bodies[0] if bodies else {}
     else:
-        # In v3 these fields could be custom attributes, so the person is taken from the head.
+        # A v3 body may have custom attributes with these names, so the person is taken from the head.
         known, addresses = {}, _addresses(head.state, bodies)
     added = head.added_at if isinstance(head, OrderHead) else head.state.added_at
     base = {

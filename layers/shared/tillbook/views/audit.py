@@ -1,7 +1,7 @@
 """The self-audit: adds up a person's orders and compares the sums with those stored for the person.
 
 It shares no arithmetic with the ledger: the ledger adds differences as decimals, the audit adds whole contributions as
-fractions. Both share the names of keys and attributes only (ledger/items.py).
+fractions. They share only the names of keys and attributes (ledger/items.py).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from tillbook.views.book_audit import BookAuditor, Difference
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
-_HEADS = 99  # a transaction takes 100 items, and the person is one
+_HEADS = 99  # a transaction reads at most 100 items, one of which is the person
 # A difference counts only if it persists through two pauses (seconds) in which nobody writes the person, since the
 # index is slightly behind the table. A write starts the comparison again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
 _SEEN_AGAIN = 2
 _TRIES = 8
 _SCAN_ITEMS = 100
-_BARREN = 40
+_MOST_EMPTY_PLACES = 40
 _MARGIN_SECONDS = 5.0
 _CELL = re.compile(r"(#?)([A-Z]{3}|\*)")
 _KINDS = {"": "amount", "#": "orders"}
@@ -47,7 +47,7 @@ Cells = dict[tuple[str, str, str], Fraction]  # (source, currency or `*`, `#` fo
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A difference of an `amount` (currency units) or of the number of `orders`. `*` is the account's currency."""
+    """A difference. `what` is `amount` (currency units) or `orders` (their number). `*` is the account's currency."""
 
     source: str
     currency: str
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The result for a person. `status`: exact, drift, or unsettled if constant writes or lack of time prevented it."""
+    """The result for a person. `status` is exact, drift, or unsettled: constant writes or lack of time prevented it."""
 
     account: str
     person: str
@@ -73,7 +73,7 @@ class _Moved(Exception):
 
 @dataclass(frozen=True)
 class Auditor:
-    """Compares stored sums with orders; reads only.
+    """Compares stored sums with orders; writes nothing.
 
     `client` is a DynamoDB client; `place` returns a random place in the ledger, as 32 hexadecimal digits.
     """
@@ -129,7 +129,7 @@ class Auditor:
                 token = item.get("token")
                 stored |= _cells(scope.source, item)
                 for head in heads:
-                    if head.get("person") == person:  # not moved to another person, not deleted
+                    if head.get("person") == person:  # neither deleted nor moved to another person
                         orders += 1
                         _add(computed, scope.source, head)
             tokens.append(token)
@@ -173,17 +173,17 @@ class Auditor:
     # ---------------------------------------------------------------- picks
 
     def people(self, pages: int, account: str = "") -> Iterator[tuple[str, str]]:
-        """(account, person) from `pages` random places of the ledger, without repeats; of one account if it is given.
+        """(account, person) from `pages` random places of the ledger, without repeats; only of `account` if given.
 
-        Each scan begins after a random key, which need not exist. It is a key of a person in a known scope, so that the
-        scan begins among people. The search ends after 40 places in a row without a new person.
+        Each scan begins after a random key, which need not exist. The key is that of a person in a known scope, so that
+        the scan begins among people. The search ends after 40 places in a row without a new person.
         """
         scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
-        seen, barren = set[tuple[str, str]](), 0
+        seen, empty = set[tuple[str, str]](), 0
         for number in range(pages):
-            if barren == _BARREN:
+            if empty == _MOST_EMPTY_PLACES:
                 return
-            barren += 1
+            empty += 1
             place = self.place()
             start = {"pk": f"{scopes[number % len(scopes)]}/p/{place[:2]}", "sk": place}
             page = self._scan(account, Limit=_SCAN_ITEMS, ExclusiveStartKey=raw(start))
@@ -191,7 +191,7 @@ class Auditor:
                 scopes = ["/".join(str(page["LastEvaluatedKey"]["pk"]["S"]).split("/")[:2])]
             for one in self._current(page):
                 if one not in seen:
-                    barren = 0
+                    empty = 0
                     seen.add(one)
                     yield one
 
@@ -222,7 +222,7 @@ class Auditor:
         )
 
     def _current(self, page: Any) -> Iterator[tuple[str, str]]:
-        """The people on a page who are in a current scope. Others are purged, and being deleted."""
+        """The people on a page who are in a current scope. The others are purged, and a job is deleting them."""
         marks: dict[str, Marks] = {}
         for item in map(plain_item, page["Items"]):
             scope = Scope.of(item["pk"])
@@ -254,7 +254,7 @@ def _differences(stored: Cells, computed: Cells) -> tuple[Finding, ...]:
 
 
 def _text(value: Fraction) -> str:
-    """The exact decimal text: sums of amounts with few decimals need no rounding."""
+    """The exact decimal text. Amounts have at most four decimals, so sums need no rounding."""
     with localcontext(prec=60):
         return f"{(Decimal(value.numerator) / Decimal(value.denominator)).normalize():f}"
 
@@ -268,9 +268,9 @@ _KEEPER_SECONDS = 60.0  # longest time that keep_book takes for a batch
 
 @observed
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Audits `people` random people and a day of the book, as far as time allows. Logs findings, and counts in metrics.
+    """Audits random people and a day of the book, as far as time allows. Logs findings, and publishes metrics.
 
-    `window`: seconds for which changes may be collected before they reach the book.
+    `event` has `people`, their number, and `window`, the seconds that a change may wait before it is put in the book.
     """
     wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
     client, env = clients.dynamodb(), settings()
@@ -294,7 +294,7 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
             first = choice % len(scopes)
             days = (book.places_of_day(scope, choice) for scope in scopes[first:] + scopes[:first])
             suspects |= book.differences(next(filter(None, days), []))
-        _settle(auditor, book, suspects, float(event["window"]) + _KEEPER_SECONDS, deadline)
+        _count_skipped(auditor, book, suspects, float(event["window"]) + _KEEPER_SECONDS, deadline)
         count("AuditRuns")
     finally:
         count("AuditedPeople", done[EXACT] + done[DRIFT])
@@ -304,8 +304,10 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     return done
 
 
-def _settle(auditor: Auditor, book: BookAuditor, suspects: set[Difference], seconds: float, deadline: float) -> None:
-    """Counts differences that last longer than the book is behind, which raises an alarm."""
+def _count_skipped(
+    auditor: Auditor, book: BookAuditor, suspects: set[Difference], seconds: float, deadline: float
+) -> None:
+    """Waits as long as the book may be behind, and counts the differences that remain, which raises an alarm."""
     if suspects and auditor.clock() + seconds < deadline:
         auditor.sleep(seconds)
         lasting = suspects & book.differences(suspect.place for suspect in suspects)

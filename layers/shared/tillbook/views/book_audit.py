@@ -1,4 +1,4 @@
-"""The self-audit of the book: compares the cards of a day, and those of people's orders, with the orders' heads.
+"""The self-audit of the book: compares the cards of a day, and the cards of people's orders, with the orders' heads.
 
 The book is behind the ledger, so a difference counts only if it persists while nobody writes the order.
 """
@@ -24,7 +24,7 @@ _OF_HEAD = (
 
 
 class Difference(NamedTuple):
-    """A card that differs from its order. `writes` is that of the order's head, 0 if there is no head."""
+    """A card that differs from its order. `writes` is the number of writes of the order's head, 0 without a head."""
 
     place: Place
     writes: int
@@ -32,13 +32,13 @@ class Difference(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BookAuditor:
-    """Compares cards with heads; reads only."""
+    """Compares cards with heads; writes nothing."""
 
     book: Book
     ledger_table: str
 
     def places_of_day(self, scope: Scope, choice: int) -> list[Place]:
-        """The places of cards on one of the days with cards, which `choice` (a random number) selects."""
+        """The places of the cards of one day, which `choice` (a random number) selects among the days with cards."""
         days = sorted(self.book.changes(scope))
         if not days:
             return []
@@ -54,7 +54,7 @@ class BookAuditor:
         keys = [raw(place.key) for place in wanted]
         found = batch_get(self.book.client, self.book.table, keys)
         cards = {Place.of(item): record_of(CardItem, item) for item in found}
-        # Heads are read after cards. An order that is written in between differs, and is compared again later.
+        # Heads are read after cards. An order that is written in between may differ, and is compared again later.
         heads = self._heads([(place.scope, place.order_key) for place in wanted])
         wrong = set()
         for place in wanted:

@@ -36,14 +36,14 @@ class ConnectionViews:
         return self._shown(connection, self.connections.last.of(connection.account).get(connection.name))
 
     def with_secret(self, connection: Connection, secret: str) -> Json:
-        """A new connection, with its secret if it was generated here. The secret is shown this once."""
+        """A new connection, with its secret if Tillbook generated it. No other answer shows the secret."""
         derived = PLATFORMS[connection.platform].derived
         shown: Json = self.one(connection) | {"secret": secret if derived else None}
         return shown | {"setup": SETUP[connection.platform]}
 
     def _shown(self, connection: Connection, last: LastDelivery | None) -> Json:
         last = last or LastDelivery()
-        # A delivery from before its creation belongs to an earlier connection of the same name.
+        # A delivery before the connection was created belongs to an earlier connection of the same name.
         if last.received and times.iso(last.received)[:19] < connection.created[:19]:
             last = LastDelivery()
         outcome = self._outcome(connection, last)
@@ -90,10 +90,13 @@ def _check(connection: Connection, last: LastDelivery, outcome: Outcome | None, 
     status, code, message = "ok", "receiving", "The last delivery was accepted."
     if not has_secret():
         status, code = "problem", "no_secret"
-        message = "The secret is missing, so every delivery is refused. Rotate it, and enter it in the shop."
+        message = "The secret is missing, so every delivery is refused. Rotate it, and enter the new one in the shop."
     elif last.refused > last.received:
         status, code = "problem", "wrong_signature"
-        message = "The last delivery had a wrong signature: the shop has another secret. Rotate it, and enter it there."
+        message = (
+            "The last delivery had a wrong signature: the shop has another secret. Rotate the secret, and enter the "
+            "new one in the shop."
+        )
     elif not last.received:
         status, code = "waiting", "never_received"
         message = "Nothing has been received. Save the webhook in the shop, then change or create an order there."

@@ -19,7 +19,7 @@ from tillbook.rules.identity import person_of as person_named
 from tillbook.rules.json_text import Json
 
 _THREADS = 16
-# Reads the orders of each person. The arguments are the scope, the person's keys as (index, key), dates and a limit.
+# Reads the orders of each person. Arguments: scope, keys of each person as (index, key), first and last date, limit.
 Orders = Callable[[Scope, list[list[tuple[str, str]]], date | None, date | None, int], list[Any]]
 
 
@@ -46,10 +46,10 @@ def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:
 
 
 def match(client: Any, ledger_table: str, scope: Scope, payload: Json, orders: Orders | None = None) -> dict[str, Json]:
-    """Says of up to 1,000 people whether each is a customer, by a batch read and a few index reads for each.
+    """Returns whether each of up to 1,000 people is a customer, by a batch read and a few index reads for each person.
 
-    The answer has `notes` if something was ignored. `orders` reads their orders if the payload asks for them. Raises
-    Invalid with fields like `people[3].email`.
+    The answer has `notes` if something was ignored. `orders` reads the people's orders if the payload asks for them.
+    Raises Invalid with fields like `people[3].email`.
     """
     query, notes = payload if isinstance(payload, dict) else {}, list[str]()
     asked = validated(MatchQuery, query, Context(notes))
@@ -66,7 +66,7 @@ def match(client: Any, ledger_table: str, scope: Scope, payload: Json, orders: O
         ]
         listed = orders(scope, keys_of, asked.first, asked.last, asked.limit)
         results = [result or found.any for result, found in zip(results, listed, strict=True)]
-    if not listed or asked.last is not None:  # otherwise all of their orders were searched already
+    if not listed or asked.last is not None:  # otherwise `orders` has searched all of their orders
         _look_up(client, ledger_table, scope, people, results)
     answer: dict[str, Json] = {"results": [{"customer": result} for result in results]}
     for result, found in zip(answer["results"], listed, strict=False):
@@ -79,11 +79,13 @@ def _look_up(client: Any, ledger_table: str, scope: Scope, people: list[Json], r
     lookups = [(index, name, key) for index, entry in enumerate(people) for name, key in _match_keys(entry)]
     lookups = [lookup for lookup in lookups if not results[lookup[0]]]
     with ThreadPoolExecutor(_THREADS) as pool:
-        for (index, _, _), found in zip(lookups, pool.map(_lookup(client, ledger_table, scope), lookups), strict=True):
+        for (index, _, _), found in zip(lookups, pool.map(_finder(client, ledger_table, scope), lookups), strict=True):
             results[index] = results[index] or found
 
 
-def _lookup(client: Any, ledger_table: str, scope: Scope) -> Callable[[tuple[int, str, str]], bool]:
+def _finder(client: Any, ledger_table: str, scope: Scope) -> Callable[[tuple[int, str, str]], bool]:
+    """A function that reads whether an index has any order with a key."""
+
     def found(lookup: tuple[int, str, str]) -> bool:
         _, index, key = lookup
         answer = client.query(

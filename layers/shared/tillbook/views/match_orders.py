@@ -1,4 +1,4 @@
-"""The orders of people who match, found by the indexes of persons and addresses, within a period."""
+"""The orders of people who match, within a period. The indexes over persons and addresses find them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Period = tuple[date | None, date | None]
 
 
 class Found(NamedTuple):
-    """Orders of a person. `more`: there are others. `any`: there is any order up to the end of the period."""
+    """Orders of a person. `more`: whether there are others. `any`: whether any order is in the period or before it."""
 
     orders: list[Json]
     more: bool
@@ -41,7 +41,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class MatchOrders:
-    """Reads orders of people. `with_marks` returns the reader of people with the marks of these people."""
+    """Reads orders of people. `with_marks` returns a reader that knows the erasures of the given people."""
 
     people: People
     with_marks: Callable[[set[str]], People]
@@ -52,7 +52,7 @@ class MatchOrders:
     ) -> list[Found]:
         """The orders of each person, in the order of `keys_of`.
 
-        At most MOST_ORDERS are read, and no more than time allows; people for whom none is left have `more`.
+        At most MOST_ORDERS are read, and fewer if time runs out. People whose orders were not all read have `more`.
         """
         lookups = list({key: None for keys in keys_of for key in keys})
         with ThreadPoolExecutor(_THREADS) as pool:
@@ -106,9 +106,9 @@ class MatchOrders:
             arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def _order(self, scope: Scope, place: Place, head: Head | None, marks: Marks) -> Json:
-        """The order at a place; None if it is voided, deleted, or has another date by now.
+        """The order at a place, _NOT_READ if time has run out, or None if the order is voided or erased.
 
-        The last two occur since the index is slightly behind the table.
+        Also None if it was deleted or has another date by now: the index is slightly behind the table.
         """
         if head is None or head.ordered_at != place.ordered_at or marks.erased(head.person, _received(head)):
             return None

@@ -24,7 +24,7 @@ from tillbook.views.people import People
 
 _THREADS = 16
 _AT_ONCE = 32  # orders whose bodies are read before the page's size is checked
-_MOST_BYTES = 8 * 1024 * 1024  # of events that are read for a page
+_MOST_BYTES = 8 * 1024 * 1024  # bytes of events that are read for a page
 _PARTS = ("name", "company", "address_1", "address_2", "city", "state", "postal_code", "country")
 _ADDRESSES = ("shipping_address", "billing_address")
 _SUMMARY = (
@@ -42,10 +42,10 @@ _NUMBERS = ("total", "refunds", "net")
 
 @dataclass(frozen=True)
 class OrderExport:
-    """Exports pages. The work for a page is bounded by the size of the events read, and of the answer."""
+    """Exports pages. A page ends when the events read or the answer reach a size, or when time runs out."""
 
     listing: OrderList
-    people: Callable[[set[str]], People]  # with the marks of these people
+    people: Callable[[set[str]], People]  # returns a reader that knows the erasures of these people
 
     def page(self, filters: Filters, limit: int, after: str | None) -> Page:
         """A page of orders. An order that changes during the read is shown as it was read."""

@@ -31,7 +31,8 @@ _CARDS_AT_ONCE = 100
 class Filters(NamedTuple):
     """Filters of a list; None is no filter.
 
-    `first` and `last` are dates in the account's time zone, both included. `name` is the beginning of either id.
+    `first` and `last` are dates in the account's time zone, both included. `name` is the beginning of order_id or
+    order_public_id.
     """
 
     first: date | None = None
@@ -60,7 +61,7 @@ class Filters(NamedTuple):
 
 
 def _words(card: CardItem) -> str:
-    """The searchable texts of a card in lower case, one on each line, so that a match never spans two of them."""
+    """The searchable texts of a card in lower case, each on its own line, so that no match spans two texts."""
     lines = (word for line in card.items for word in (line.identifier, line.category))
     return "\n".join((card.order_id, card.public_id, card.promo_code, *lines)).lower()
 
@@ -84,14 +85,14 @@ class OrderList:
         return Page([shown(self.account, place, card) for place, card in found], last)
 
     def cards(self, filters: Filters, limit: int, after: str | None) -> tuple[list[Card], str | None]:
-        """The cards of a page, and the place after which the next page begins."""
+        """The cards of a page, and the place after which the next page begins (None at the end)."""
         marks, behind = self.scopes.read(self.account.id), Place.of(after) if after else None
         scopes = [scope for scope in marks.scopes() if filters.source in (None, scope.source)]
         found: list[Card] = []
         read, size, last = 0, 0, None
         by_date = (self._by_date(scope, filters, behind) for scope in scopes)
         cards = (
-            heapq.merge(*by_date, key=_order, reverse=True)
+            heapq.merge(*by_date, key=_sort_key, reverse=True)
             if filters.name is None
             else self._named(scopes, filters.name, behind)
         )
@@ -137,12 +138,12 @@ class OrderList:
                     for at, name in self.book.places_named(scope, index, variant, MOST_NAMED).items():
                         place = Place(at.ordered_at, scope.source, at.order_key)
                         exact[place], places[place] = exact.get(place, False) or bare(name) == plain, at
-        ordered = sorted(exact, key=lambda place: (exact[place], *_order((place, None))), reverse=True)
+        ordered = sorted(exact, key=lambda place: (exact[place], *_sort_key((place, None))), reverse=True)
         if behind in exact:
             ordered = ordered[ordered.index(behind) + 1 :]
         elif behind is not None:  # the order of the cursor was deleted, or has another name by now
             ordered = [
-                place for place in ordered if not exact[place] and _order((place, None)) < _order((behind, None))
+                place for place in ordered if not exact[place] and _sort_key((place, None)) < _sort_key((behind, None))
             ]
         for begin_at in range(0, len(ordered), _CARDS_AT_ONCE):
             page = ordered[begin_at : begin_at + _CARDS_AT_ONCE]
@@ -188,6 +189,6 @@ def summary_of(account: Account, place: Place, card: CardItem) -> dict[str, Json
     }
 
 
-def _order(card: tuple[Place, CardItem | None]) -> tuple[str, str, str]:
+def _sort_key(card: tuple[Place, CardItem | None]) -> tuple[str, str, str]:
     place = card[0]
     return place.ordered_at, SOURCE_LETTER[place.source], place.order_key

@@ -45,7 +45,7 @@ from tillbook.rules.order import (
 from tillbook.rules.packing import unpack
 from tillbook.views.paging import Page
 
-_NOTED_VERSIONS = 10  # of a v1 order: whose notes its answer shows
+_NOTED_VERSIONS = 10  # the latest versions of a v1 order, whose notes its answer shows
 
 # (person, currency, contribution) after an event.
 _Step = tuple[str, str, Decimal]
@@ -63,22 +63,22 @@ class OrderReader:
         return self.shown(self.marks.scope(source), order_key(source, provider, order_id))
 
     def history(self, source: Source, provider: str, order_id: str, limit: int, before: str | None) -> Page:
-        """The events of an order, with what the order contributes to LTV after each. Raises NotFound.
+        """The events of an order, each with the order's contribution to LTV after it. Raises NotFound.
 
         A page has the latest `limit` events, or those before the stamp `before`, sorted by the events' own time,
-        oldest first. `late` marks an event that was received after a younger one. A v1 order shows all its versions,
-        also those before a deletion. Erased events are not shown.
+        oldest first. `late` marks an event that was received after an event with a later time. All versions of a v1
+        order are shown, including those before a deletion. Erased events are not shown.
         """
         v1 = source == "orders_api"
         without = ("effects",) if v1 else ("body", "effects")
         items = self._events(self.marks.scope(source), order_key(source, provider, order_id), without)
-        place = event_id_of if v1 else str  # an edit is later than its submission, whatever date that has
+        place = event_id_of if v1 else str  # v1 sorts by version, since an edit may change the date
         events = sorted((event for event in map(event_of, items) if event.stamp), key=lambda e: place(e.stamp))
         if all(event.action == VOIDED for event in events):
             raise NotFound("There is no such order.")
         steps = self._versions(events) if v1 else self._states(events)
         entries: list[Json] = []
-        first = [received_of(event.stamp) for event in events]  # until then no younger event had come
+        first = [received_of(event.stamp) for event in events]  # the earliest receipt of an event or of any later one
         for index in reversed(range(len(events) - 1)):
             first[index] = min(first[index], first[index + 1])
         for event, earliest, (person, currency, amount) in zip(events, first, steps, strict=True):
@@ -118,7 +118,7 @@ class OrderReader:
         return steps
 
     def applied(self, order_id: str, providers: list[str], before: str | None) -> list[Outcome]:
-        """The requests whose events the orders of that id are made of: the v1 order, and each provider's."""
+        """The applied requests of all orders with this id: of the v1 order, and of each provider's order."""
         places: list[tuple[Source, str]] = [("orders_api", ""), *(("shopper_activity", name) for name in providers)]
         found: list[Outcome] = []
         for source, name in places:
@@ -142,7 +142,10 @@ class OrderReader:
         return found
 
     def shown(self, scope: Scope, key: str, person: str | None = None, known: Head | None = None) -> dict[str, Json]:
-        """Raises NotFound, also where it belongs to another than `person`; Unavailable. `known`: its head, if read."""
+        """An order as answers show it. `known` is its head, if that was read already.
+
+        Raises NotFound, also if the order is not that of `person`; Unavailable if it keeps changing.
+        """
         for _ in range(5):
             head, known = known or self.heads([(scope, key)]).get((scope, key)), None
             if head is None or head.standing is None or (person is not None and head.person != person):
@@ -166,7 +169,7 @@ class OrderReader:
         return [event_of(item) for item in found]
 
     def _shopper_order(self, head: ActivityHead, events: list[EventItem]) -> dict[str, Json]:
-        """The order as its events made it: of each field, what the latest event that carries it says."""
+        """A v3 order. Each field has its value in the latest event that carries it."""
         ordered = sorted(events, key=lambda e: e.stamp)
         merged = activity.merged([unpack(event.body) for event in ordered])
         state = head.state
@@ -189,7 +192,7 @@ class OrderReader:
         }
 
     def body(self, scope: Scope, key: str, head: Head) -> dict[str, Json] | None:
-        """An order's body: of v1 its newest version, of v3 as its events made it. None if it is gone."""
+        """An order's body: the newest version (v1), or its events merged (v3). None if no event has a body any more."""
         if isinstance(head, OrderHead):
             versions = self._versions_of(scope, key, head)
             return unpack(versions[-1].body) if versions and versions[-1].body else None
@@ -203,7 +206,7 @@ class OrderReader:
         return {key: head for key, head in heads.items() if head.standing is not None}
 
     def _events(self, scope: Scope, key: str, without: Sequence[str] = ()) -> list[Item]:
-        """An order's events, in no order: at most MOST_BYTES_OF_ORDER. `without`: attributes that are not needed."""
+        """An order's events, unsorted, at most MOST_BYTES_OF_ORDER. Attributes in `without` are not read."""
         arguments: dict[str, Any] = {}
         if without:
             names = {f"#{n}": name for n, name in enumerate(("sk", *EventItem._fields)) if name not in without}
@@ -218,11 +221,11 @@ def _stamp(event: EventItem) -> str:
 
 
 def _notes(event: EventItem) -> list[str]:
-    """Notes of the request that brought the event."""
+    """The notes of the event's request."""
     return activity.notes_of(event.action, event.noted, event.flags.split())
 
 
 def _notes_within(state: OrderState, event: EventItem) -> list[str]:
-    """Notes by the order as it is now: its total may have become known after the refund."""
+    """The event's notes by the order's current state: its total may have become known after a refund."""
     flags = ["grand_total_ignored"] if ignores_total(state, event.event) else []
     return activity.notes_of(event.action, event.noted, flags)

@@ -15,7 +15,7 @@ PLACE = re.compile(r"\d{20}[os][\w-]{22}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`cursor` is the place of the last entry, None on the last page."""
+    """A page of a list. `cursor` is the place of its last entry, None on the last page."""
 
     entries: list[Json]
     cursor: str | None
@@ -26,7 +26,7 @@ def encode_cursor(place: str) -> str:
 
 
 def decode_cursor(text: str | None, form: re.Pattern[str] = STAMP) -> str | None:
-    """The place in a cursor: a time and a hash, within the data that the caller may read. Raises Malformed."""
+    """The place in a cursor: a time and a hash. It gives no access to other accounts' data. Raises Malformed."""
     if text is None:
         return None
     try:
@@ -39,5 +39,5 @@ def decode_cursor(text: str | None, form: re.Pattern[str] = STAMP) -> str | None
 
 
 def answer_bytes(entry: Json) -> int:
-    """Size of the entry in the function's answer, where JSON is encoded inside a JSON string."""
+    """Size in bytes of the entry in the function's answer, which encodes JSON inside a JSON string."""
     return len(dumps(dumps(entry)).encode())

@@ -41,19 +41,19 @@ from tillbook.views.orders import OrderReader
 from tillbook.views.paging import Page, answer_bytes
 
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_MOST_READ = 2 * MOST_BYTES_OF_ORDER  # of events, for a page of orders
-MOST_LISTED = 200  # orders of a person, at once
+_MOST_READ = 2 * MOST_BYTES_OF_ORDER  # bytes of events that are read for a page of orders
+MOST_LISTED = 200  # orders of a person in one read
 
 
 class Known(NamedTuple):
-    """A person, by our own id, with what each source's scope holds of them."""
+    """A person: our own id, and their item in the current scope of each source."""
 
     id: str
     items: Mapping[Source, PersonItem]
 
     @property
     def named(self) -> tuple[str, str]:
-        """Kind and value (rules.identity.Person)."""
+        """Kind and value of the person (rules.identity.Person), both empty if unknown."""
         return next(((item.kind, item.value) for item in self.items.values() if item.kind), ("", ""))
 
 
@@ -76,7 +76,7 @@ class Place(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """An entry of the timeline's index: where the event is, and its stamp."""
+    """An entry of the timeline's index: the place of an event, and its stamp."""
 
     scope: Scope
     order_key: str
@@ -112,7 +112,7 @@ class People:
         raise NotFound("No customer has this id or e-mail address.")
 
     def known(self, ids: Sequence[str]) -> dict[str, Known]:
-        """People who exist, by our own id, without those whose erasure is under way."""
+        """People who exist, by our own id, without people who are being erased and have not ordered since."""
         return {
             person: known
             for person, known in self._found(ids).items()
@@ -127,7 +127,7 @@ class People:
         return {person: Known(person, items) for person, items in found.items()}
 
     def _ordered_since(self, person: Known, cut: str) -> bool:
-        """Whether something of their orders was received after the erasure that was asked for."""
+        """Whether one of their orders has an event that was received after `cut`, the stamp of their erasure."""
         places = [
             (scope, place.order_key)
             for scope in self._scopes(person)
@@ -145,13 +145,16 @@ class People:
         return own + [person.id_in(self.account.id) for person in _candidates(id_or_email)]
 
     def may_be(self, id_or_email: str) -> list[str]:
-        """Ids of the people that a queued event may name by this text, known or not, likeliest first. No customers."""
+        """Ids of people, known or not, whom a queued event may name by this text, the likeliest first.
+
+        Queued events never name anybody by customer_id.
+        """
         named = [p.id_in(self.account.id) for p in _candidates(id_or_email) if p.kind != "customer"]
         # A text shaped like a hash, or like one of our own ids, may also be a person_id.
         return named[::-1] + ([id_or_email] if _OWN_ID.fullmatch(id_or_email) else [])
 
     def everyone(self) -> Iterator[dict[str, Json]]:
-        """All people of the account, in no order: as `shown`, without the times of orders."""
+        """All people of the account, unsorted, in the shape of `worth`."""
         for partition in range(PERSON_PARTITIONS):
             people: dict[str, dict[Source, PersonItem]] = {}
             for scope in self.marks.scopes():
@@ -200,7 +203,7 @@ class People:
         }
 
     def _values(self, person: Known, source: Source) -> dict[str, Decimal]:
-        """LTV by currency: those in which the person has orders now."""
+        """LTV by currency, for the currencies in which the person has orders now."""
         values: dict[str, Decimal] = {}
         item = person.items.get(source)
         for stored in item.orders if item else ():
@@ -209,7 +212,7 @@ class People:
         return values
 
     def _order_times(self, person: Known) -> tuple[str | None, str | None]:
-        """Dates of the person's first and last order of the sources that the account counts."""
+        """Dates of the person's first and last order, in the sources that the account counts."""
         scopes = [scope for scope in self._scopes(person) if scope.source in self.account.sources]
         ends = [[self._listed_orders(scope, person, 1, newest_first=newest) for scope in scopes] for newest in (0, 1)]
         first, last = ([place.ordered_at for found in end for place in found] for end in ends)
@@ -222,9 +225,9 @@ class People:
     # -------------------------------------------------------------- timeline
 
     def activity(self, person: Known, limit: int, after: str | None, *, effects: bool = False) -> Page:
-        """The person's activities, newest first; with what each did to LTV as it was applied, if asked for."""
+        """The person's activities, newest first. With `effects`, each has the changes that it made to LTV."""
         listed = self._timeline(person, limit, after)
-        # An event that takes an earlier receipt moves within the index, which may list it at both places meanwhile.
+        # If an event gets an earlier time of receipt, it moves within the index, which may list it twice for a moment.
         keys = {entry.sk: entry.key for entry in listed}
         items = batch_get(self.client, self.table, [raw(key) for key in keys.values()])
         found = {item["sk"]: event_of(item) for item in items}
@@ -232,7 +235,7 @@ class People:
         cursor, size = None, 0
         for one in listed:
             event = found.pop(one.sk, None)
-            if event is None or not event.body:  # shown already, or emptied: the index runs a moment behind the table
+            if event is None or not event.body:  # listed twice, or emptied: the index is slightly behind the table
                 continue
             entry = _activity(event)
             if effects:
@@ -250,7 +253,7 @@ class People:
         places: list[Place] = []
         for scope in self._scopes(person):
             places += self._listed_orders(scope, person, limit, behind)
-        # Stable: orders of one source and moment keep the index's order, which the next page continues.
+        # The sort is stable: orders of one source and moment keep the index's order, which the next page continues.
         places = sorted(places, key=lambda place: (place.ordered_at, place.source), reverse=True)[:limit]
         heads = self.reader.heads((self.marks.scope(place.source), place.order_key) for place in places)
         entries: list[Json] = []
@@ -259,12 +262,12 @@ class People:
             scope = self.marks.scope(place.source)
             head = heads.get((scope, place.order_key))
             if head is None or head.ordered_at != place.ordered_at:
-                continue  # deleted, or dated otherwise since: the index runs a moment behind the table
+                continue  # deleted, or has another date by now: the index is slightly behind the table
             read += head.bytes if isinstance(head, ActivityHead) else 0
             try:
                 entry = self.reader.shown(scope, place.order_key, person.id, head)
             except NotFound:
-                continue  # it went, or was handed on, since it was listed
+                continue  # deleted, or moved to another person, after it was listed
             size += answer_bytes(entry)
             if entries and (size > PAGE_BYTES or read > _MOST_READ):
                 return Page(entries, places[number - 1].text)
@@ -274,7 +277,7 @@ class People:
     def _listed_orders(
         self, scope: Scope, person: Known, limit: int, behind: Place | None = None, *, newest_first: bool | int = True
     ) -> list[Place]:
-        """Orders of one scope, by their date."""
+        """Places of a person's orders in one scope, sorted by date."""
         values = {":person": scope.timeline(person.id)}
         arguments: dict[str, Any] = {
             "TableName": self.table, "IndexName": PERSON, "KeyConditionExpression": "person_key = :person",
@@ -294,7 +297,7 @@ class People:
     # ----------------------------------------------------------------- calls
 
     def _timeline(self, person: Known, limit: int, after: str | None) -> list[Listed]:
-        """The entries of both sources behind a stamp, merged; newest first."""
+        """The entries of both sources, newest first, merged; with `after`, only those before that stamp."""
         listed: list[Listed] = []
         for scope in self._scopes(person):
             condition, values = "timeline = :person", {":person": scope.timeline(person.id)}

@@ -38,7 +38,7 @@ PEOPLE, _LIST = "people", "people-list"  # kinds of summaries
 MOST_PEOPLE, MOST_LISTED = 50_000, 10_000
 RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,4})?/[0-9a-f]{32}", re.ASCII)  # a cursor
 _DAYS_AT_ONCE = 100
-_MONTH_SECONDS = 30 * 24 * 3600  # as long as the mark of an erasure is kept
+_MONTH_SECONDS = 30 * 24 * 3600  # as long as the marks of erasures are kept
 _COLUMNS = (
     "id", "email_sha256", "person_id", "customer_id", "currency", "lifetime_value", "orders_count", "first_order_on",
     "last_order_on",
@@ -85,7 +85,7 @@ class Buyers:
 
 @dataclass(slots=True)
 class Buyer:
-    """A person over all time. `values` has the lifetime value in the currency of each question."""
+    """A person over all days. `values` has, for each question, the lifetime value in the question's currency."""
 
     first: date
     last: date
@@ -133,8 +133,8 @@ class Rank(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A page of a list. `total`: number of people who match. `late`: stamp of its state, if that is not the current
-    one. `next`: cursor of the next page."""
+    """A page of a list. `total`: number of people who match. `late`: stamp of the state that it shows, empty if
+    that is current. `next`: cursor of the next page."""
 
     ranks: list[Rank]
     total: int
@@ -153,7 +153,7 @@ class Members(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The result for ids up to `until`: for each question the first people (`tops`) and the sums (`members`)."""
+    """The result for ids up to `until` (empty: all): each question's first people (`tops`) and sums (`members`)."""
 
     until: str
     tops: list[list[Rank]]
@@ -179,7 +179,7 @@ class Ranking:
         return Listed(top[:limit], members.people, state.as_of, top[limit - 1].text if more else None)
 
     def segments(self, segments: Sequence[Segment]) -> tuple[list[Members], int, str]:
-        """(members of each segment, number of all people, stamp of that state or empty if it is current)."""
+        """(members of each segment, number of all people, stamp of the state that was counted or empty if current)."""
         own = self.account.currency
         questions = [Question("orders", one.currency or own, (one.bounds(_today(self.account)),)) for one in segments]
         state = self._found((*questions, Question("orders", own)), 0, None)
@@ -235,7 +235,7 @@ class Ranking:
     def _people(
         self, scopes: Iterable[Scope], questions: Sequence[Question], behind: str
     ) -> tuple[dict[str, Buyer], str, str]:
-        """(people with ids after `behind`, last id or empty if these are all, stamp of the oldest day or empty)."""
+        """(people with ids after `behind`, last id or empty if these are all, stamp of the oldest state or empty)."""
         people: dict[str, Buyer] = {}
         until, lates = "", set[str]()
         wanted: dict[str, list[int]] = {}
@@ -279,7 +279,7 @@ class Ranking:
                     ids, counts, amounts = (column.split(" ") for column in columns)
                     yield counted.day, currency, ids, counts, amounts
 
-    # --------------------------------------------- what is kept for an hour
+    # --------------------------------------- results that are kept for an hour
 
     def _kept(self, scope: Scope, name: str, width: int) -> _State | None:
         kept = self.book.kept(scope, name, _LIST, "0", "0").get("0")
@@ -326,7 +326,7 @@ def _both(one: list[Rank], other: list[Rank]) -> list[Rank]:
 def _matching(
     people: dict[str, Buyer], questions: Sequence[Question], most: int, after: Rank | None
 ) -> tuple[list[list[Rank]], list[Members]]:
-    """Finds the first `most` people after a place for each question, and the sums of all."""
+    """Finds, for each question, the first `most` people after the place `after`, and the sums over all who match."""
     tops: list[list[Rank]] = []
     sums: list[Members] = []
     for number, question in enumerate(questions):

@@ -50,7 +50,7 @@ class Question(NamedTuple):
         return self.group_by in _OF_ITEMS
 
     def earlier(self) -> tuple[date, date]:
-        """The period to compare with: the days (or whole months) just before, or the same dates a year before."""
+        """The period to compare with: as many days (or whole months) just before, or the same dates a year earlier."""
         if self.compare == "previous_period":
             if self.first.day == 1 and shifted(self.last, 1).day == 1:
                 return _begin_of_months_before(self.first, self.last), shifted(self.first, -1)
@@ -74,7 +74,7 @@ def _year_before(day: date) -> date:
 
 
 class _Entry(NamedTuple):
-    """The sums of a day's orders with equal attributes (a Cell of views.sales). `new`: orders of new buyers.
+    """The sums of a day's orders with equal attributes (a Cell of views.sales). `new`: whether buyers are new.
 
     `group` is empty without group_by, or if the orders have no value for it.
     """

@@ -1,5 +1,5 @@
-"""Sums of days, by the orders' own date: of sales, and of the records of audiences. The book keeps the sums of a day
-until the day changes."""
+"""Sums of each day by order date: of sales, of items, and of audience records. The book stores a day's sums until an
+order of that day changes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ Cells = dict[tuple[str, ...], Cell]
 
 
 class Counter(Protocol):
-    """Adds up the cards of a day. `kept_seconds` is the time for which sums are kept; None: until the day changes."""
+    """Adds up the cards of a day.
+
+    `unfinished` is the kind under which unfinished sums are stored. `kept_seconds` is how long sums are stored; None:
+    until the day changes.
+    """
 
     unfinished: ClassVar[str]
     kept_seconds: ClassVar[int | None]
@@ -129,7 +133,7 @@ class Size:
 class Counted(NamedTuple):
     """The sums of a day in their stored form, and the number of orders in them.
 
-    `late` is the stamp of their state if orders changed since, otherwise empty.
+    `late` is empty if the sums are current, otherwise the stamp of the state that they show.
     """
 
     day: date
@@ -142,7 +146,8 @@ class Counted(NamedTuple):
 class Days:
     """The sums of days, each counted from its cards unless a valid summary is stored.
 
-    `zone` is the name of the account's time zone; `may_go_on` is called while cards are read; `counter` adds up.
+    `zone` is the name of the account's time zone; `may_go_on` is called while cards are read; `counter` adds the
+    cards up.
     """
 
     book: Book
@@ -156,7 +161,7 @@ class Days:
         Raises Unavailable if there is not enough time. Finished sums are stored, so the next call continues.
         """
         zone = zone_of(self.zone)
-        # The marks are read before the cards, so that a summary includes at least the changes in its label.
+        # The changes are read before the cards, so that a summary includes at least those that its `counted` names.
         changes = self.book.changes(scope, digits_of(shifted(first, -1)), digits_of(shifted(last, 1)))
         within = digits_of(first), digits_of(last)
         kept = self.book.kept(scope, self.zone, kind, *within)
@@ -184,7 +189,7 @@ class Days:
         counter = self.counter
         sums, after, read, begin = counter(), "", 0, Summary(counted, times.now(), None)
         if earlier is not None and (holds(earlier, counted) or _is_large_and_recent(earlier)):
-            # The earlier label is kept, since changes to the cards counted so far may not be included.
+            # The earlier `counted` is kept: later changes of cards that were already counted may not be included.
             sums, after, begin = counter.of(earlier.sums), earlier.sums["after"], earlier
         for span in spans_by_month(spans):
             if span.last + "~" < after:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 DEFAULT_DAYS, MAX_DAYS = 14, 31
-# The latest requests of each status whose reasons are counted.
+# The number of latest requests of each status whose reasons are counted.
 _LATEST = 1000
 _MAX_REASONS = 100
 _THREADS = 16
@@ -68,10 +68,10 @@ class Summary:
     clock: Callable[[], float] = time.monotonic
 
     def of(self, start: date, end: date, deadline: float) -> Json:
-        """The counts of days, which are read from the last to the first.
+        """Counts the requests of each day, from the last day to the first.
 
-        If there is not enough time for all, the answer's `from` is later than requested, and `earlier` is the `to` of
-        the next request. Raises Unavailable if there is no time for any day.
+        If there is not enough time for all days, the answer's `from` is later than requested, and `earlier` is the `to`
+        of the next request. Raises Unavailable if there is no time for any day.
         """
         from concurrent.futures import ThreadPoolExecutor  # imported here, since no other read needs it
 

@@ -38,13 +38,13 @@ _V1: dict[type[Problem], tuple[int, str]] = {
 
 
 def is_v1(event: APIGatewayProxyEventV2) -> bool:
-    # The route is used, since a custom domain's base path may precede the path. Without a route only the path is known.
+    # The route is used, since the base path of a custom domain may precede the path. Unknown paths have no route.
     path = str(event.get("routeKey") or "").partition(" ")[2] or str(event.get("rawPath", ""))
     return path.startswith("/v1/") or path == "/v1"
 
 
 def answer(response: Response) -> dict[str, Any]:
-    """The answer in the form of a Lambda proxy integration."""
+    """The response in the form that API Gateway expects of a function."""
     headers = {"content-type": "application/json", "cache-control": "no-store"} | response.headers
     body = response.body if "content-type" in response.headers else dumps(response.body)
     return {"statusCode": response.status, "headers": headers, "body": body, "isBase64Encoded": False}

@@ -1,4 +1,4 @@
-"""Conditional answers to GET: 304 if nothing changed, otherwise the answer as gzip.
+"""Conditional answers to GET: 304 if the client has the answer, otherwise the answer, zipped if it is large.
 
 The ETag is a hash of the answer, so it changes exactly when the answer does. Caches must not keep answers (`no-store`);
 the client itself remembers the ETag.
@@ -12,11 +12,11 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-_ZIP_FROM = 1024  # bytes; smaller answers fit one packet anyway
+_ZIP_FROM = 1024  # bytes; a smaller answer fits one packet without compression
 
 
 def conditional(headers: Mapping[str, str], answer: dict[str, Any]) -> dict[str, Any]:
-    """`answer`, which is in the form for API Gateway, with its `etag`. `headers` are those of the request."""
+    """Adds an ETag to `answer` (in API Gateway's form), and makes it a 304 or gzip if the request's `headers` allow."""
     body = answer["body"].encode()
     digest = hashlib.sha256(body + answer["headers"].get("x-next-cursor", "").encode()).hexdigest()[:32]
     sent = answer["headers"] | {"etag": f'W/"{digest}"'}

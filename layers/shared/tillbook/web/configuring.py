@@ -1,6 +1,6 @@
 """Configuration by admins: the account's settings, API keys and connections.
 
-Secrets that are generated here are shown once, in the answer to the request that creates them.
+Secrets that Tillbook generates are shown once, in the answer to the request that creates them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns a call into a Lambda handler, which authenticates, calls, answers in the API's form, logs and counts."""
+"""Turns a call into a Lambda handler, which authenticates, runs the call, answers in the API's form, and logs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tillbook.web.answers import Response, answer, is_v1, refusal
 from tillbook.web.request import Request, route_of
 from tillbook.web.routes import ROUTES
 
-# Time that remains after the deadline: for a call that begins just before it and gets no answer, and then a 503.
+# Time between the deadline and the time-out: for an AWS call that begins just before the deadline and gets no answer,
+# and then for a 503.
 _MARGIN_SECONDS = clients.SLOWEST_CALL_SECONDS + 0.5
 
 
@@ -80,7 +81,7 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
 
 
 def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
-    """The key of a request. Later log lines name it, even if the request is refused."""
+    """The key of a request, which all later log lines name, even if the request is refused."""
     key = _keys().authenticate(secret_of(event.headers.get("authorization"), basic=not v1))
     logger.append_keys(account=key.account, key_id=key.id)
     if event.path_parameters.get("account_id", key.account) != key.account:
@@ -93,8 +94,8 @@ def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
 def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
     """Counts requests of the order routes, so that an alarm can watch the share of rejections.
 
-    The reasons are types of rules.errors, so there are few metrics. Requests without a valid key are not orders of a
-    shop, and are counted separately. 5xx are faults of the API, not rejections.
+    The reasons are the types of rules.errors, so there are few metrics. Requests without a valid key are not from a
+    shop, and are counted separately. Answers 5xx are faults of the API, not rejections.
     """
     if status < 400:
         count("Accepted")
@@ -106,7 +107,7 @@ def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
 
 
 def _order_id(request: Request) -> Json:
-    """The order id of a rejected request: that of the path if there is one, otherwise that of the body."""
+    """The order id of a rejected request: from the path if it has one, otherwise from the body."""
     if "order_id" in request.event.path_parameters:
         return request.path("order_id")
     try:

@@ -1,4 +1,4 @@
-"""Accepts v3 events: they are validated, hashed and queued, and only then answered with 202."""
+"""Accepts v3 events: validates, hashes and queues them, and only then answers 202."""
 
 from __future__ import annotations
 

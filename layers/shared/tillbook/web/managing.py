@@ -19,7 +19,7 @@ from tillbook.web.request import Request
 from tillbook.work.processing import processor
 
 CONFIRMATION = "purge"
-# Time that remains to finish the replay of a dead letter that has begun.
+# Seconds before the deadline in which no further replay begins, so that the last one can end.
 _ANSWER_SECONDS = 2.0
 
 

@@ -1,7 +1,7 @@
-"""The v1 calls: submit, edit and delete an order. Each is one transaction of the ledger.
+"""The v1 calls: submit, edit and delete an order. Each call is one transaction of the ledger.
 
-The outcome of a request is recorded by work/book.py, which follows the ledger's stream, so it is not lost if a function
-is cut off after its write.
+work/book.py, which follows the ledger's stream, records the outcome of a request. So the outcome is not lost if a
+function is cut off after its write.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _ledger() -> Ledger:
 
 
 def _to_write(request: Request, notes: list[str]) -> V1Request:
-    """The request in the form for the ledger. Raises Unavailable if the request and a purge are concurrent."""
+    """The request in the form for the ledger. Raises Unavailable if a purge is concurrent with it."""
     scopes = Scopes(clients.dynamodb(), settings().records_table)
     marks = scopes.read(request.account, (), ["orders_api"])
     if marks.purged("orders_api", request.received):
@@ -102,8 +102,8 @@ def delete(request: Request) -> Response:
 
 
 def _check_size(body: dict[str, Json]) -> None:
-    """Raises TooLarge. The size as sent counts if the body has grown by hashes, which are longer than e-mail
-    addresses; the packed body is limited, too."""
+    """Raises TooLarge. If hashes, which are longer than e-mail addresses, made the body too large, the least size that
+    can have been sent counts instead; the packed body is limited, too."""
     if len(dumps(body).encode()) <= MAX_ORDER_BYTES:
         return
     from tillbook.contract.orders_api import least_sent_size

@@ -1,4 +1,4 @@
-"""Serves the files in a function's folder: the page or the OpenAPI document. They hold no data, so no key is needed."""
+"""Serves the files in a function's folder: the page or the OpenAPI document. They have no data, so no key is needed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _read(path: Path) -> _File:
     content = path.read_bytes()
     headers = {
         "content-type": _TYPES[path.suffix],
-        # Browsers ask each time, and get the file again only if it changed, so a new version shows at once.
+        # Browsers ask each time, and get the file again only if it changed, so a new version is used at once.
         "cache-control": "no-cache",
         "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
         "vary": "accept-encoding",

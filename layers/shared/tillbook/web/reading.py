@@ -1,4 +1,4 @@
-"""Answers every GET, and the match, which only reads, too."""
+"""Answers every GET, and the match, which is a POST but only reads."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tillbook.records.book import Book
     from tillbook.views.ranking import Ranking
 
-# Time that remains after the deadline of a count, for calls that have begun.
+# Seconds between the deadline of a count and that of its request, for calls that have begun.
 _ADD_UP_SECONDS = 2.0
 _DAYS_OF_A_REPORT = 30
 
@@ -60,7 +60,7 @@ def _order_reader(request: Request) -> OrderReader:
 
 
 def _people_marked(request: Request, account: Account, people: set[str]) -> People:
-    """The reader of people with the marks of these people, so that people who are being erased are not shown."""
+    """A reader that knows the erasures of these people, so that people who are being erased are not shown."""
     marks = Scopes(clients.dynamodb(), settings().records_table).read(request.account, people)
     return People(clients.dynamodb(), settings().ledger_table, account, marks)
 
@@ -71,7 +71,7 @@ def _marks(request: Request) -> Marks:
 
 
 def _account(request: Request) -> Json:
-    """The account and the key of the request, which the page needs first."""
+    """The account, and the key of the request."""
     return shown_account(_accounts().get(request.account)) | {"key": request.key.shown()}
 
 
@@ -137,7 +137,7 @@ def _listed(noun: str, page: Page) -> Json:
 
 
 def _request(request: Request) -> Json:
-    """The outcome of a request. Without a record it is queued (while the queue may still hold it) or purged."""
+    """The outcome of a request. A request without one is purged or, while the queue may still have it, queued."""
     request_id = request.path("request_id").lower()
     age = times.uuid7_age(request_id)
     if age is None:
@@ -327,7 +327,7 @@ def _request_list(request: Request) -> RequestList:
 
 
 def _transactions(request: Request) -> Json | Response:
-    """Requests, newest first. The filters by status, source, order, request and date use keys, and need no scan."""
+    """Requests, newest first. Filters by status, source, order, request and date read by key, without a scan."""
     query, found = request.query, _request_list(request)
     first, beyond = _receipts(found.account, query)
     provider = query.provider if query.order_id is not None else None
@@ -368,7 +368,7 @@ def _counts(request: Request) -> Json:
 
 def _summary(request: Request) -> Json:
     """The number of requests by day (UTC). `from` and `to` are days, both included."""
-    from tillbook.views import summary  # here, since no other read needs it
+    from tillbook.views import summary  # imported here, since no other read needs it
 
     start, end = summary.days_asked(request.query.first, request.query.last, times.day(request.received))
     outcomes = Outcomes(clients.dynamodb(), settings().records_table)

@@ -1,4 +1,4 @@
-"""A request of an HTTP API (payload format 2.0): its key, its parameters, and its body, which is bounded in size."""
+"""A request to the HTTP API (payload format 2.0): its key, its parameters, and its body, whose size is limited."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Request:
         return str(self.event.path_parameters[name])
 
     def id_in_path(self, name: str) -> str:
-        """A path parameter that is one of our own ids. Raises NotFound if it is too long, and might not fit a key."""
+        """A path parameter that is one of our own ids. Raises NotFound if it is longer than any of these."""
         value = self.path(name)
         if len(value) > _MAX_ID:
             raise NotFound("There is nothing with this id.")
@@ -85,7 +85,7 @@ def route_of(event: APIGatewayProxyEventV2) -> str:
 
 
 def _read_body(event: APIGatewayProxyEventV2, limit: int) -> bytes:
-    """The decompressed body. Gateways pass gzip on as base64, or decompress it but keep the content-encoding header."""
+    """The decompressed body. Gateways pass gzip on as base64, or decompress it and keep the content-encoding header."""
     body = event.body or ""
     try:
         data = b64decode(body, validate=True) if event.is_base64_encoded else body.encode()

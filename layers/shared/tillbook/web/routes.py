@@ -1,4 +1,4 @@
-"""Every route, declared once: its role, parameters, body, answers, and documentation.
+"""Declares every route once: its role, parameters, body, answers, and documentation.
 
 template.yaml assigns each route to a function. The functions, the `$default` function and the OpenAPI document use this
 table. Models are named, not imported: those in `query` are in contract/queries.py, those in `body` in any module of
@@ -14,7 +14,7 @@ CONNECT, REPORTS, SETTINGS, EVENTS = "Connections", "Reports", "Settings", "Even
 
 
 class Route(NamedTuple):
-    """A route. `answers`: the shape of each success by status. `refuses`: statuses besides those of all routes."""
+    """A route. `answers`: the shape of each success, by status. `refuses`: errors besides those of every route."""
 
     name: str
     tag: str
@@ -37,13 +37,13 @@ ROUTES: dict[str, Route] = {
     ),
     "POST /v1/order/{order_id}": Route(
         "editOrder", V1, "Edit an order", {200: "OrderAnswer"}, (400, 404, 413, 415), "OrderChange",
-        "Given fields replace, null clears, absent fields are unchanged. The result must be a valid order.",
+        "A value replaces a field, null clears it, absent fields are unchanged. The result must be a valid order.",
         role="ingest",
     ),
     "DELETE /v1/order/{order_id}": Route(
         "deleteOrder", V1, "Delete an order", {200: "OrderAnswer"}, (404,), "",
-        "Answers the order as it was. Its contribution to the customer's lifetime value and its audience records are "
-        "deleted, too.",
+        "The answer is the order before its deletion. Its contribution to the customer's lifetime value and its "
+        "audience records are deleted, too.",
         role="ingest",
     ),
     "GET /v1/order/{order_id}": Route("getOrder", V1, "Get an order", {200: "StoredOrder"}, (404,)),
@@ -55,8 +55,9 @@ ROUTES: dict[str, Route] = {
     ),
     "POST /v3/{account_id}/shopper_activity/order/batch": Route(
         "recordActivities", V3, "Record up to 1,000 events", {202: "AcceptedBatch"}, (400, 413, 415, 422), "Batch",
-        "All or nothing: one invalid event (reported as orders[3].email) refuses the batch. After a 503, send the "
-        "batch again: with occurred_at or an Idempotency-Key nothing counts twice.", headers=("Idempotency-Key",),
+        "If one event is invalid, the whole batch is refused; errors name the event, as orders[3].email. After a "
+        "503, send the batch again: with occurred_at or an Idempotency-Key no event counts twice.",
+        headers=("Idempotency-Key",),
         links=("getFirstRequest",), role="ingest",
     ),
     "GET /v3/{account_id}/requests/{request_id}": Route(
@@ -104,32 +105,32 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/audience/{audience_id}": Route(
         "getMembers", AUDIENCES, "List the members of an audience", {200: "MemberPage"}, (400, 404), "",
-        "With format=csv (or Accept: text/csv), answers a page of CSV, with the cursor of the next page in "
+        "With format=csv (or Accept: text/csv), the answer is a page of CSV, with the cursor of the next page in "
         "X-Next-Cursor.", "Members",
     ),
     "POST /v1/audience/{audience_id}/match": Route(
         "matchPeople", AUDIENCES, "Find the customers among people", {200: "MatchResults"}, (400, 404, 413, 415),
         "MatchQuery", "With orders true, each result lists the person's orders, newest first, optionally of a period. "
-        "An answer has at most 1,000 orders; `more` says that a person has others.",
+        "An answer has at most 1,000 orders; `more` is true for a person who has others.",
     ),
     "POST /v1/audience/{audience_id}/rebuild": Route(
         "rebuildAudience", AUDIENCES, "Compute an audience again", {202: "JobStarted"}, (404,), links=("getJob",),
     ),
     "GET /v1/reports/sales": Route(
         "getSales", REPORTS, "Get sales by order date", {200: "SalesReport"}, (400, 503), "",
-        "Orders, revenue, refunds, average order value and new buyers of the sources that the account counts, by day, "
-        "week or month of the order date, and optionally by source, provider, new_buyer, promo_code, category or item. "
-        "The report is a few seconds behind the orders. With format=csv (or Accept: text/csv), answers CSV. Answers "
-        "503 if there is no time to sum up all days; the next request continues the work.", "Sales",
+        "Shows orders, revenue, refunds, average order value and new buyers of the sources that the account counts, by "
+        "day, week or month of the order date, and optionally by source, provider, new_buyer, promo_code, category or "
+        "item. The report is a few seconds behind the orders. With format=csv (or Accept: text/csv), the answer is "
+        "CSV. The answer is 503 if there is no time to sum up all days; the next request continues the work.", "Sales",
     ),
     "GET /v3/{account_id}/people": Route(
         "getPeople", REPORTS, "List customers by lifetime value, orders or last order", {200: "PeopleList"},
         (400, 503), "",
-        "People with orders of the sources that the account counts. The ranking is a few seconds behind the orders; "
-        "the people are shown as they are now. A page may be short. For more than 50,000 people, the list is made once "
-        "an hour (as_of is its time) and ends after the first 10,000. With format=csv (or Accept: text/csv), answers a "
-        "page of CSV, with the cursor of the next page in X-Next-Cursor. Answers 503 if there is no time to add up all "
-        "orders; the next request continues the work.",
+        "Lists people with orders of the sources that the account counts. The ranking is a few seconds behind the "
+        "orders; the people are shown as they are now. A page may be short. For more than 50,000 people, the list is "
+        "made once an hour (as_of is its time) and ends after the first 10,000. With format=csv (or Accept: text/csv), "
+        "the answer is a page of CSV, with the cursor of the next page in X-Next-Cursor. The answer is 503 if there is "
+        "no time to add up all orders; the next request continues the work.",
         "PeopleList",
     ),
     "GET /v3/{account_id}/segments": Route(
@@ -140,7 +141,7 @@ ROUTES: dict[str, Route] = {
     "GET /v1/orders": Route(
         "getOrders", REPORTS, "List orders of both APIs by order date, newest first", {200: "OrderList"}, (400,), "",
         "Filters are applied after reading, so a page may be short or empty and still have a next_cursor. With "
-        "format=csv (or Accept: text/csv) or format=jsonl, answers a page of CSV or JSON lines with addresses, "
+        "format=csv (or Accept: text/csv) or format=jsonl, the answer is a page of CSV or JSON lines with addresses, "
         "metadata and all items, and with the cursor of the next page in X-Next-Cursor.", "Orders",
     ),
     "GET /v1/jobs/{job_id}": Route("getJob", OPERATE, "Get the progress of a job", {200: "Job"}, (404,)),
@@ -148,17 +149,18 @@ ROUTES: dict[str, Route] = {
         "getTransactions", OPERATE, "List requests with their outcomes, newest first", {200: "TransactionPage"},
         (400,), "",
         "With an action, a page may be short or empty and still have a next_cursor. With format=csv (or Accept: "
-        "text/csv), answers a page of CSV, with the cursor of the next page in X-Next-Cursor.", "Transactions",
+        "text/csv), the answer is a page of CSV, with the cursor of the next page in X-Next-Cursor.", "Transactions",
     ),
     "GET /v1/transactions/counts": Route(
         "countTransactions", OPERATE, "Count requests by status", {200: "TransactionCounts"}, (400,), "",
-        "Requests of a period of dates of receipt are counted up to a limit; with `more`, the count is a lower bound.",
+        "Counts the requests that were received from `from` to `to`, up to a limit. If `more` is true, the count is a "
+        "lower bound.",
         "Counts",
     ),
     "DELETE /v1/transactions": Route(
         "purge", OPERATE, "Purge orders", {202: "JobStarted"}, (400, 413, 415), "Purge",
         "Purges everything received up to this request, including events that are still queued. Orders received later "
-        "are new.",
+        "are kept.",
         links=("getJob",),
     ),
     "GET /v1/deadletters": Route(
@@ -173,8 +175,8 @@ ROUTES: dict[str, Route] = {
     ),
     "POST /v1/deadletters/{deadletter_id}/replay": Route(
         "replayDeadLetter", OPERATE, "Queue a dead letter again", {202: "Replayed"}, (400, 404), "",
-        "With `all` as the id, replays all dead letters. If time runs out, the answer has a next_cursor: repeat the "
-        "request with it.",
+        "With `all` as the id, all dead letters are replayed. If time runs out, the answer has a next_cursor: repeat "
+        "the request with it.",
         "Replay",
     ),
     "DELETE /v1/deadletters/{deadletter_id}": Route(
@@ -182,22 +184,22 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/transactions/summary": Route(
         "getTransactionsSummary", OPERATE, "Count requests by day", {200: "Summary"}, (400,), "",
-        "The number of requests by day of receipt (UTC), API and status, and the reasons of failures and rejections. "
+        "Counts requests by day of receipt (UTC), API and status, and lists the reasons of failures and rejections. "
         "For sales, see GET /v1/reports/sales.",
         "Summary",
     ),
     "POST /connect/{account_id}/{connection}": Route(
         "receiveWebhook", CONNECT, "Receive a webhook of a shop", {200: "Received"}, (401, 413, 429, 500, 503), "",
-        "For platforms that `tillbook connect create` supports. No key is needed: the body is signed with the "
-        "connection's secret. Every genuine webhook is answered with 200; one without a valid order becomes a rejected "
-        "request.",
+        "This route is for platforms that `tillbook connect create` supports. No key is needed: the body is signed "
+        "with the connection's secret. Every genuine webhook is answered with 200; one without a valid order becomes a "
+        "rejected request.",
         role="",
     ),
     "GET /v1/account": Route("getAccount", SETTINGS, "Get the account and the key of the request", {200: "Account"}),
     "PATCH /v1/account": Route(
         "changeAccount", SETTINGS, "Change the account's settings", {200: "Account"}, (400, 413, 415), "AccountChange",
-        "Absent settings are unchanged, null restores the default. Settings are applied when data is read, so they "
-        "also affect older orders.",
+        "Absent settings are unchanged, null restores the default. Settings apply when data is read, so they also "
+        "affect older orders.",
     ),
     "GET /v1/keys": Route(
         "getKeys", SETTINGS, "List the account's API keys, newest first", {200: "KeyPage"}, (), "",
@@ -215,7 +217,7 @@ ROUTES: dict[str, Route] = {
     ),
     "GET /v1/connections": Route(
         "getConnections", CONNECT, "List the account's connections", {200: "ConnectionPage"}, (), "",
-        "Each has its last delivery, which is noted at most once a minute unless the result changes.",
+        "Each connection has its last delivery, which is updated at most once a minute unless the result changes.",
     ),
     "POST /v1/connections": Route(
         "createConnection", CONNECT, "Connect a shop", {201: "NewConnectionAnswer"}, (400, 409, 413, 415),

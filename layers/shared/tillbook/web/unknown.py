@@ -11,7 +11,7 @@ from tillbook.rules.errors import MethodNotAllowed, NotFound, Problem
 from tillbook.web.answers import answer, is_v1, refusal
 from tillbook.web.routes import PAGES, ROUTES
 
-_TAKES_SLASHES = "{order_id}"  # at the end of a path
+_TAKES_SLASHES = "{order_id}"  # a variable that, at the end of a path, matches slashes too
 
 
 def _allowed(path: str) -> str:

@@ -1,6 +1,6 @@
 """Receives webhooks of platforms: checks the signature, converts the order into v3 events, queues these, and answers.
 
-Every genuine webhook is answered with 200, since WooCommerce does not retry, and disables a webhook after a few
+Every genuine webhook is answered with 200, since WooCommerce does not retry, and switches a webhook off after a few
 failures. A genuine webhook without a valid order is recorded as a rejected request. Raw payloads are not kept.
 """
 
@@ -38,7 +38,7 @@ from tillbook.web.answers import Response, answer, refusal
 _Noted = tuple[Connection, Result, str, str]  # the arguments of LastDeliveries.note
 
 _EVENTS = {"woocommerce": woocommerce.events, "shopify": shopify.events}
-# Fields without which an event cannot be counted. Other fields that are wrong are left out.
+# Fields without which an event cannot count. If another field is wrong, it is left out.
 _ESSENTIAL = frozenset({"provider", "order_id", "email", "action", "occurred_at", "grand_total", "currency", ""})
 # WooCommerce posts this, without a signature, when a webhook is saved; it shows an error unless the answer is 200.
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
@@ -57,7 +57,7 @@ def _queue() -> Queue:
 
 @observed
 def receive(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The handler of the function. Anything that is not genuine gets the same 401; 503 if the queue does not answer."""
+    """The handler of the function. All that is not genuine gets the same 401. The answer is 503 if the queue fails."""
     started = time.monotonic()
     sent = APIGatewayProxyEventV2(event)
     request_id, received = times.uuid7(), times.now()
@@ -105,7 +105,7 @@ def _response(sent: APIGatewayProxyEventV2, request_id: str, received: str) -> t
 
 
 def _bytes(sent: APIGatewayProxyEventV2) -> bytes:
-    """The body as it was sent, which is signed. Raises Unauthenticated if it is not as a gateway passes it on."""
+    """The body as sent, over which the signature is computed. Raises Unauthenticated if it is not valid base64."""
     body = sent.body or ""
     try:
         return b64decode(body, validate=True) if sent.is_base64_encoded else body.encode()
@@ -136,7 +136,7 @@ def queued(account: str, events: list[dict[str, Json]], notes: list[str], receiv
 
 
 def _voided(account: str, event: dict[str, Json], position: int, received: str) -> QueuedOrder:
-    """A voided event for the queue. It is identified by its content, with its time or the delivery's id."""
+    """A voided event for the queue. Its id is a hash of its content, which has its time or the delivery's id."""
     event, _ = _timely(event, received)
     occurred = times.parse_iso(event["occurred_at"]) if "occurred_at" in event else received
     return QueuedOrder(
@@ -170,8 +170,7 @@ def _queued(account: str, event: dict[str, Json], notes: list[str], position: in
 
 
 def _timely(event: dict[str, Json], received: str) -> tuple[dict[str, Json], list[str]]:
-    """The event, without an `occurred_at` that is too far in the future, and a note about it: the time of receipt
-    then counts."""
+    """(event, notes). An `occurred_at` too far in the future is removed: the time of receipt counts, with a note."""
     occurred = times.parse_iso(event["occurred_at"]) if "occurred_at" in event else received
     if occurred <= received or occurred <= times.shift(received, hours=AHEAD_HOURS):
         return event, []

@@ -1,8 +1,8 @@
 """Announces changes on the event bus: changes of lifetime values from the ledger's stream, and requests and purges from
 the stream of the records table.
 
-A batch may be cut off anywhere. Changes that are delivered again are announced again, under the same ids. They are
-announced in the order of the stream, so two changes of a person are announced in their order.
+The function may be cut off anywhere in a batch. Changes that are delivered again are announced again, with the same
+ids. Announcements are in the order of the stream, so the changes of a person are announced in their order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tillbook.rules.errors import NotFound
 from tillbook.rules.json_text import Json
 from tillbook.views.announcements import Announcements, Image, Named, PersonChange, person_change
 
-# Time that remains after the deadline, for a call that has begun.
+# Seconds between the deadline and the time-out, for a call that has begun.
 _LAST_SECONDS = 2 * clients.SLOWEST_CALL_SECONDS
 _PAUSES = (0.1, 0.4, 1.6)  # seconds before refused events are sent again
 _Place = tuple[Scope, Cause]
@@ -47,11 +47,11 @@ class Announcer:
     _known: dict[str, Account] = field(default_factory=dict)  # the accounts of the current batch
 
     def run(self, records: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
-        """Announces as much of a batch as time allows. Returns the first record that must be delivered again."""
+        """Announces as much of a batch as time allows. Returns the first record that Lambda must deliver again."""
         deadline = self.clock() + seconds - _LAST_SECONDS
         self._known.clear()
         images = [Image.of(record["dynamodb"]) for record in records]
-        # Read after the batch was received, so that items stored after a purge are never taken for purged ones.
+        # Marks are read after the batch was received, so that an item stored after a purge is never taken for purged.
         accounts = {image.account for image in images if "token" in image.item}
         current = {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
         changes = {n: change for n, image in enumerate(images) if (change := self._person_change(image, current))}
@@ -79,7 +79,7 @@ class Announcer:
             return list(self.announcements.of_person(change, self._account(image.account), found))
         if "generation" in image.item and image.item["generation"] != image.before.get("generation", 0):
             return self._read(image, lambda: [self.announcements.of_purge(image)]) or []
-        # The copy by order is skipped: it is a second item of the same outcome.
+        # An outcome has a second item, its copy by order, which is skipped.
         if "status" in image.item and "/t/" in image.item["pk"]:
             account = self._account(image.account)
             return self._read(image, lambda: [self.announcements.of_outcome(image, account)]) or []
@@ -87,7 +87,7 @@ class Announcer:
 
     @staticmethod
     def _read(image: Image, read: Callable[[], Read]) -> Read | None:
-        """The result of `read`, or None for a change that cannot be read: it must not block the following ones."""
+        """The result of `read`; None if the change cannot be read, so that it does not block the following ones."""
         try:
             return read()
         except (KeyError, ValueError, TypeError) as error:

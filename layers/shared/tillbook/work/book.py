@@ -1,7 +1,8 @@
-"""Follows the ledger's stream: puts the card of each changed order, marks its days, and records the outcomes of v1
-requests.
+"""Follows the ledger's stream: puts the card of each changed order, marks the order's day as changed, and records the
+outcomes of v1 requests.
 
-Changes may arrive late, repeatedly and in any order. A batch may be cut off anywhere; it is then delivered again.
+Changes may arrive late, repeatedly and in any order. The function may be cut off anywhere in a batch; Lambda then
+delivers the batch again.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ from tillbook.rules.sales import Details, details_of_activity, details_of_order
 
 _THREADS = 16
 _CARDS_A_PAGE = 100
-# Time that remains after the deadline, for calls that have begun and for the marks.
+# Seconds between the deadline and the time-out, for calls that have begun and for the marks.
 _LAST_SECONDS = 3 * clients.SLOWEST_CALL_SECONDS
-# The error of an item that DynamoDB never accepts, as one that is too large.
-_HOPELESS = "ValidationException"
+# The error of an item that DynamoDB will never accept, for example because it is too large.
+_PERMANENT = "ValidationException"
 
 
 def _item(image: Mapping[str, Any]) -> Item:
-    """The item of an image in a Lambda event, which is JSON with bytes in base64."""
+    """The item of an image in a Lambda event, in which bytes are base64."""
     return plain_item({n: {"B": b64decode(value["B"])} if "B" in value else value for n, value in image.items()})
 
 
@@ -63,15 +64,15 @@ class Image(NamedTuple):
 
 
 class Version(NamedTuple):
-    """A version that a v1 request wrote."""
+    """The version of a v1 order that a request wrote."""
 
     number: int  # its index in the batch
     scope: Scope
     event: EventItem
 
     @property
-    def named(self) -> dict[str, Any]:
-        """The keys of the version in logs."""
+    def log_keys(self) -> dict[str, Any]:
+        """Identifies the version in log lines."""
         return {"account": self.scope.account, "request_id": self.event.request}
 
     @property
@@ -92,9 +93,9 @@ class Version(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The newest card that a batch has for a place.
+    """The newest card for a place, according to a batch.
 
-    `first` is the number of the first image that concerns the place. `head` is None if the card is to be empty: the
+    `first` is the number of the first image that concerns the place. `head` is None if the card must be empty: the
     order was deleted, or has another place by now.
     """
 
@@ -104,8 +105,8 @@ class Task(NamedTuple):
     head: Head | None
 
     @property
-    def named(self) -> dict[str, Any]:
-        """The keys of the task in logs."""
+    def log_keys(self) -> dict[str, Any]:
+        """Identifies the task in log lines."""
         return {"account": self.place.scope.account, "order_key": self.place.order_key, "writes": self.writes}
 
 
@@ -129,7 +130,7 @@ def plan(images: Sequence[Image]) -> list[Task]:
     """One task for each place, in the order of the batch.
 
     An image concerns the order's place, and the place that the order left, if any. For each place the image with the
-    most writes counts; the places are independent, since an order may return to an earlier one.
+    most writes counts. Places are independent of each other, since an order may return to an earlier place.
     """
     tasks: dict[Place, Task] = {}
     for image in images:
@@ -155,23 +156,23 @@ class Keeper:
     clock: Callable[[], float] = time.monotonic
 
     def run(self, records: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
-        """Keeps as much of a batch as time allows. Returns the first record that must be delivered again."""
+        """Processes as much of a batch as time allows. Returns the first record that Lambda must deliver again."""
         deadline = self.clock() + seconds - _LAST_SECONDS
         images, versions = _changes(records)
         tasks = plan(images)
-        # Read after the batch was received, so that orders received after a purge are never taken for purged ones, and
-        # a late batch does not bring purged orders back.
+        # Marks are read after the batch was received, so that orders received after a purge are never taken for purged
+        # ones, and a late batch does not bring purged orders back.
         current = self._current({i.scope.account for i in images} | {v.scope.account for v in versions})
 
-        def work(of: Task | Version) -> bool:
-            if isinstance(of, Version):
-                return of.scope not in current or self._tried(self._record, of, deadline)
-            return self._tried(self._put if of.place.scope in current else self._discard, of, deadline)
+        def work(one: Task | Version) -> bool:
+            if isinstance(one, Version):
+                return one.scope not in current or self._tried(self._record, one, deadline)
+            return self._tried(self._put if one.place.scope in current else self._discard, one, deadline)
 
         with ThreadPoolExecutor(_THREADS) as pool:
             done = list(pool.map(work, [*tasks, *versions]))
-        # Marks are written after the cards, and a report reads them first, so it counts every change that its marks
-        # know. In a purged scope marks name the months that the sweep must delete, even if a card is put late.
+        # Days are marked after the cards are put, and a report reads marks before cards, so it includes every change
+        # that its marks count. The marks of a purged scope name the months whose cards the sweep must delete.
         for scope, day in sorted({(task.place.scope, task.place.day) for task in tasks}):
             self.book.mark(scope, day)
         numbers = [*(task.first for task in tasks), *(version.number for version in versions)]
@@ -184,16 +185,16 @@ class Keeper:
     def _current(self, accounts: set[str]) -> set[Scope]:
         return {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
 
-    def _tried(self, work: Callable[[T, float], None], of: T, deadline: float) -> bool:
-        """Does the work. Returns whether it is done, or can never be done."""
+    def _tried(self, work: Callable[[T, float], None], one: T, deadline: float) -> bool:
+        """Does the work for one task or version. Returns False if it must be tried again."""
         if self.clock() >= deadline:
             return False
         try:
-            work(of, deadline)
+            work(one, deadline)
             return True
         except Exception as error:
-            passing = isinstance(error, Unavailable) or is_passing(error) or error_code(error) not in ("", _HOPELESS)
-            logger.warning("change failed" if passing else "change skipped", exc_info=error, **of.named)
+            passing = isinstance(error, Unavailable) or is_passing(error) or error_code(error) not in ("", _PERMANENT)
+            logger.warning("change failed" if passing else "change skipped", exc_info=error, **one.log_keys)
             if not passing:
                 count("BookSkipped")
             return not passing
@@ -203,7 +204,7 @@ class Keeper:
         count("Applied")
 
     def _discard(self, task: Task, deadline: float) -> None:
-        """Deletes the card of a purged order: a batch that was cut off may have put it without marking its day."""
+        """Deletes a purged order's card, which an invocation that was cut off may have put without marking the day."""
         self.book.discard(task.place)
 
     def _put(self, task: Task, deadline: float) -> None:
@@ -213,7 +214,7 @@ class Keeper:
         self.book.put(task.place, card)
 
     def _details(self, place: Place, head: Head, retries: Retries) -> Details:
-        """Details from the order's current events. If these are newer than the head, a newer image will follow."""
+        """Details from the order's current events. If an event is newer than the head, a newer image will follow."""
         scope, key = place.scope, place.order_key
         if not isinstance(head, ActivityHead):
             version = self.store.event(scope, key, version_name(head.version), retries)
@@ -221,7 +222,7 @@ class Keeper:
         events = [event for _, event in self.store.events(scope, key, retries) if event.body]
         return details_of_activity(activity.merged([unpack(e.body) for e in sorted(events, key=lambda e: e.stamp)]))
 
-    # -------------------------------------------------------------- a rebuild
+    # -------------------------------------------------------------- rebuilds
 
     def enter(self, scope: Scope, order_key: str, head: Head, deadline: float) -> set[str]:
         """Puts the card of an order again. Returns the days that the caller must mark."""
@@ -231,7 +232,7 @@ class Keeper:
         return {task.place.day for task in tasks}
 
     def tidy(self, scope: Scope, after: str, may_go_on: Callable[[], bool], deadline: float) -> str | None:
-        """Empties cards that remain at places which their orders left, for changes that the stream missed.
+        """Empties the cards at places that their orders have left, in case the stream missed these changes.
 
         Returns the sort key after which the next call continues; None at the end.
         """
@@ -243,13 +244,13 @@ class Keeper:
             for card in self.book.cards(scope, f"{begin}~" if begin[:6] == month else month, f"{month}~")
         )
         while page := list(islice(cards, _CARDS_A_PAGE)):
-            self._empty_left(scope, [place for place, card in page if card.shows], deadline)
+            self._empty_places_left(scope, [place for place, card in page if card.shows], deadline)
             after = str(page[-1][0].key["sk"])
             if len(page) == _CARDS_A_PAGE and not may_go_on():
                 return after
         return None
 
-    def _empty_left(self, scope: Scope, places: list[Place], deadline: float) -> None:
+    def _empty_places_left(self, scope: Scope, places: list[Place], deadline: float) -> None:
         keys = list(dict.fromkeys(place.order_key for place in places))
         heads = self.store.heads(scope, keys, Retries(self.store.pace, deadline))
         left = {p: head for p in places if (head := heads.get(p.order_key)) and place_of(scope, p.order_key, head) != p}
@@ -260,7 +261,7 @@ class Keeper:
 
     @staticmethod
     def _measure(records: Sequence[Mapping[str, Any]], kept: int) -> None:
-        """Publishes how far the book is behind the ledger: the age of the oldest change in the batch."""
+        """Publishes how far the book is behind the ledger, in milliseconds: the age of the batch's oldest change."""
         if kept and records:
             age = times.to_datetime(times.now()).timestamp() - records[0]["dynamodb"]["ApproximateCreationDateTime"]
             measure("BookAge", max(age, 0) * 1000)

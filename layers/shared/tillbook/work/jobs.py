@@ -12,7 +12,7 @@ from tillbook.records.messages import Message, Queue, Step
 from tillbook.rules import times
 from tillbook.rules.errors import Problem
 
-_PAGE_SECONDS = 20  # limit of a page's work, so that progress is visible, and little is lost if a page is cut off
+_PAGE_SECONDS = 20  # longest work of a page: progress is visible, and little is lost if a page is cut off
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
 _STALLED_SECONDS = 3600
 _MOST_RESENDS = 5
@@ -30,7 +30,7 @@ class Page(NamedTuple):
     """The input of a page.
 
     Attributes:
-        account, job_id, job, chain: those of the page. cursor: the place where it begins; empty for the start.
+        account, job_id, job, chain: those of the page. cursor: the place where the page begins; empty for the start.
         may_go_on: called after each unit of work; a page does at least one unit.
         deadline: for calls, in seconds of time.monotonic().
     """
@@ -45,13 +45,13 @@ class Page(NamedTuple):
 
 
 class Worker(Protocol):
-    """One kind of job. Both methods raise NotYet to wait; after any other exception the page is tried again."""
+    """Does one kind of job. Both methods raise NotYet to wait; after other exceptions the page is tried again."""
 
     def page(self, page: Page) -> Progress:
         """Does a page of one of the chains."""
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Does a page of the last chain, after all others are done. Raises Failed."""
+        """Does a page of the last chain, which closes the job after all other chains ended. Raises Failed."""
 
 
 class Failed(Exception):
@@ -78,11 +78,11 @@ class JobRunner:
             return
         chain = chains[step.chain]
         if chain.page != step.page or chain.ended:
-            if receives > 1:  # the function may have ended after moving the chain, before sending the next page
+            if receives > 1:  # the function may have been cut off before it sent the next page
                 self._send_next(step, chain, job, chains)
             return
         if receives > 1 and tries >= self.max_tries:
-            # The page is not tried again: the function would probably end again, and the message would be lost.
+            # The page is not tried again: it would probably be cut off again, and its message would be lost.
             self._fail(step, f"page {step.page} was cut off repeatedly (out of time or memory)")
             return
         until = min(deadline, clock() + _PAGE_SECONDS)
@@ -124,7 +124,7 @@ class JobRunner:
         elif step.chain == job.chains:
             self.jobs.end(step.account, step.job)
         else:
-            # The chains are read again, so that of two chains that end at the same time the later one sees both.
+            # The chains are read again: if two chains end at the same time, at least one of them sees that both ended.
             _, chains = self.jobs.read(step.account, step.job)
             if all(chains[number].ended for number in range(job.chains)):
                 self._send(Step(step.account, step.job, job.chains, chains[job.chains].page))
@@ -139,7 +139,7 @@ class JobRunner:
     # ----------------------------------------------------- without progress
 
     def watch(self, after: str, clock: Callable[[], float], deadline: float) -> None:
-        """Sends pages again that have not ended for an hour. Fails a job after a page was resent five times."""
+        """Resends pages that made no progress for an hour. Fails a job if a page was already resent five times."""
         stalled = times.shift(times.now(), seconds=-_STALLED_SECONDS)
         for account, job_id in self.jobs.open(after):
             if clock() >= deadline:

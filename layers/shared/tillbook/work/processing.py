@@ -39,19 +39,20 @@ from tillbook.work.jobs import JobRunner, Worker
 from tillbook.work.purge import ERASE, PURGE, Erasures, Purges
 from tillbook.work.rebuild import Rebuilds
 
-# Time that remains after the deadline, for a call without an answer, and then to record and to queue again.
+# Seconds between the deadline and the time-out: for a call without an answer, and then for recording outcomes and
+# queueing orders again.
 _MARGIN_SECONDS = 3 * clients.SLOWEST_CALL_SECONDS + 1
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
 
 
 class Waits(Unavailable):
-    """Raised for an order that is, or may be, erased and could not be applied. It must be retried, since a dead letter
-    would name the erased person."""
+    """Raised for an order that could not be applied and is, or may be, erased. The order must be retried, since a dead
+    letter would name the erased person."""
 
 
 @dataclass
 class Delivery:
-    """A received message. `orders` are those that have not begun; with an `error` it must be delivered again."""
+    """A received message. `orders` are not yet processed. If `error` is set, the message must be delivered again."""
 
     id: str
     message: Message
@@ -85,7 +86,7 @@ class Processor:
     clock: Any = field(default=time.monotonic)
 
     def run(self, records: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-        """Processes SQS records. Returns `batchItemFailures` with those that must be delivered again.
+        """Processes SQS records. Returns `batchItemFailures` with the messages that must be delivered again.
 
         `seconds` is the remaining time of the invocation.
         """
@@ -109,7 +110,7 @@ class Processor:
             with self._handed_back_on_error([delivery for delivery, _ in group]):
                 self._group(marks, group, deadline)
         for delivery in deliveries:
-            # Orders that have not begun are sent again unchanged, which does not count as a try.
+            # Orders that were not processed for lack of time are sent again unchanged, which does not count as a try.
             if delivery.orders and delivery.error is None:
                 with self._handed_back_on_error([delivery]):
                     message = delivery.message
@@ -122,8 +123,8 @@ class Processor:
 
     @contextmanager
     def _handed_back_on_error(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
-        """Marks the messages as failed after an error. SQS delivers them again after their visibility time-out, and in
-        the end moves them to the dead-letter queue."""
+        """Marks the messages as failed after an error. SQS delivers them again after their visibility time-out, and
+        after the last delivery moves them to the dead-letter queue."""
         try:
             yield
         except Exception as error:
@@ -161,7 +162,7 @@ class Processor:
             return None
 
     def _group(self, marks: Marks | None, group: list[Delivered], deadline: float) -> None:
-        """Applies a group and records its outcomes at once: a function that is cut off repeats one group only."""
+        """Applies a group and records its outcomes, so that a function that is cut off repeats one group only."""
         found: list[Result | Exception] = [Waits("The marks of purges could not be read.")] * len(group)
         if marks is not None:
             found = self._apply(marks, [order for _, order in group], deadline)
@@ -217,9 +218,9 @@ class Processor:
         """The outcome of an order; None if it is tried again."""
         if isinstance(result, Exception):
             # For temporary failures, deliveries in which the function was cut off do not count as tries.
-            own = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
-            own = own if isinstance(result, Unavailable) else delivery.tries
-            again = Message(orders=[order], tries=own, replayed=delivery.message.replayed)
+            tries = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
+            tries = tries if isinstance(result, Unavailable) else delivery.tries
+            again = Message(orders=[order], tries=tries, replayed=delivery.message.replayed)
             reason = self._again(again, order, result)
             return _outcome(order, Result("failed", reason)) if reason else None
         _measure(order, result)
@@ -230,7 +231,7 @@ class Processor:
     def _again(self, message: Message, order: QueuedOrder, error: Exception) -> str:
         """Queues an order again in a message of its own, so that it delays no other.
 
-        After the last try it becomes a dead letter, whose reason is returned.
+        After the last try the order becomes a dead letter. Returns the reason of the dead letter, otherwise "".
         """
         logger.warning(
             "order failed",

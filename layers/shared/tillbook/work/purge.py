@@ -1,7 +1,7 @@
 """Purges and erasures. The request writes a mark, and is answered at once; a job deletes the data.
 
-The job begins after SettleSeconds, when no function is running that may have read the marks earlier. It then reads the
-data once.
+The job begins after SettleSeconds, when all functions that may have read the earlier marks have ended. So one pass over
+the data is enough.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MOST_COUNT_QUERIES = 10
 
 
 class NotBegun(Unavailable):
-    """Raised in a job whose request ended before it wrote its mark."""
+    """Raised in a job whose request was cut off before it wrote its mark."""
 
     def __init__(self) -> None:
         super().__init__("the request ended before anything was removed")
@@ -54,7 +54,7 @@ class RemovalWorker:
     settle_seconds: int
 
     def check_settled(self, cut: str, asked: str) -> None:
-        """Raises NotYet until SettleSeconds have passed since the cut, or NotBegun if this request wrote no mark."""
+        """Raises NotYet until SettleSeconds have passed since the cut, or NotBegun if the job's request set no cut."""
         if cut < asked:
             raise NotBegun
         age = (times.to_datetime(times.now()) - times.to_datetime(cut)).total_seconds()
@@ -70,20 +70,20 @@ class Purges(RemovalWorker):
     """
 
     def start(self, runner: JobRunner, account: str, sources: list[Source], asked: str, deadline: float) -> str:
-        """Purges all that these sources receive before this method returns. Returns the id of the job.
+        """Purges everything that these sources received before this method returns. Returns the id of the job.
 
         Raises Unavailable.
         """
         marks, job_id = self.scopes.read(account), times.uuid7()
         orders = [self.book.about(marks.scope(source)) for source in sources]
         job = Job(PURGE, "queued", asked, " ".join(sources), parts_for(max(orders)), total=sum(orders))
-        # The job is started before the mark is written, so that it runs even if this function is cut off.
+        # The job is started before the mark is written, so that there is never a mark without a job.
         runner.start(account, job_id, job, self.settle_seconds)
         self._purge(account, sources, deadline)
         return job_id
 
     def page(self, page: Page) -> Progress:
-        """Deletes partitions while time is left, and at least a part of one partition."""
+        """Deletes partitions while time is left, but at least a part of one partition."""
         source, part = page.job.part(page.chain)
         mark, done = self._settled_mark(page, source), 0
         begun_with, _, current = page.cursor.partition(" ")
@@ -100,7 +100,7 @@ class Purges(RemovalWorker):
                 through = self.outcomes.purge(partition, mark.cut, page.may_go_on)
             else:
                 deleted, through = self.ledger.sweep(partition, page.may_go_on, page.deadline)
-                done += deleted if "/h/" in partition else 0  # only heads are counted: an order has one
+                done += deleted if "/h/" in partition else 0  # only heads are counted, since each order has one
             if not through:
                 break
         else:
@@ -136,7 +136,7 @@ class Purges(RemovalWorker):
         return Progress(ended=True)
 
     def _settled_mark(self, page: Page, source: Source) -> Mark:
-        # A page deletes the scopes of all purges whose marks it sees, so it waits for the last of them.
+        # A page deletes the scopes of all purges that the mark knows, so it waits for the latest of these purges.
         mark = self.scopes.read(page.account, (), [source]).sources[source]
         self.check_settled(mark.cut, page.job.asked_at)
         if mark.answered < mark.cut:
@@ -156,7 +156,7 @@ class Erasures(RemovalWorker):
     """The worker of erasure jobs: one chain for each source, whose cursor is the stamp of the last finished event."""
 
     def start(self, runner: JobRunner, account: str, people: list[str], asked: str, deadline: float) -> list[str]:
-        """Erases all that names these people (our own ids), received before this returns. Returns ids of jobs."""
+        """Erases what names these people (our own ids) and was received before this returns. Returns ids of jobs."""
         marks, ids = self.scopes.read(account), []
         for person in people:
             ids.append(times.uuid7())
@@ -186,7 +186,7 @@ class Erasures(RemovalWorker):
         return Progress(ended=True, done=done)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Queues again the dead letters that name the person; processing then records them as erased."""
+        """Queues the dead letters that name the person again; processing then records them as erased."""
         marks, person = self._settled(page), page.job.person
         cut = marks.people[person]
         cursor = self.dead_letters.erase(page.account, person, cut, self.queue, page.cursor, page.may_go_on)
@@ -206,7 +206,7 @@ class Erasures(RemovalWorker):
         return self.ledger.query(Retries(self.ledger.pace, deadline), arguments)
 
     def _count_events(self, scope: Scope, person: str) -> int:
-        """The number of events on the timeline. At most ten queries count it, so a very large number is too low."""
+        """The number of events on the timeline, or a lower bound: at most ten queries count them."""
         arguments: dict[str, Any] = {
             "TableName": self.ledger.table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
             "ExpressionAttributeValues": raw({":person": scope.timeline(person)}), "Select": "COUNT",

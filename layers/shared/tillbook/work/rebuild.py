@@ -2,9 +2,9 @@
 
 A rebuild that an admin requests also writes every order's card again, in case the book missed changes.
 
-Orders are written at the same time. Each correction is a ledger transaction with the condition that the head is
-unchanged since it was read, and an audience is never emptied. Heads that are correct are not written. An order that
-cannot be computed is left as it is; the job continues to its end, and ends as failed.
+Other functions may write orders at the same time. Each correction is a ledger transaction with the condition that the
+head is unchanged since it was read, and an audience is never emptied. Heads that are correct are not written. An order
+that cannot be computed is left unchanged; the job continues with the others, and ends as failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tillbook.work.jobs import Failed, JobRunner, Page
 
 KIND = "rebuild"
 _NIGHTLY = "nightly-"
-_TIDIED = "~"  # cursor after all cards
+_TIDIED = "~"  # a cursor that is after all cards
 
 
 def _is_nightly(page: Page) -> bool:
@@ -40,7 +40,7 @@ def _is_nightly(page: Page) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilds:
-    """Rebuilds. Chains share the buckets of a source's orders. The cursor is the last order key of the page before."""
+    """The worker of rebuild jobs. Chains divide the buckets of a source's orders; a cursor is the last order key."""
 
     ledger: Ledger
     scopes: Scopes

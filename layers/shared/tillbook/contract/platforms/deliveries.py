@@ -33,8 +33,8 @@ class Delivery(NamedTuple):
     """A genuine webhook.
 
     Attributes:
-        topic: the platform's name of the event. id: of the delivery. Both are headers, which are not signed.
-        provider: the provider of its orders. payload: the body's JSON.
+        topic: the platform's name of the event. id: the delivery's id. Both are from headers, which are not signed.
+        provider: the provider of the shop's orders. payload: the parsed body.
     """
 
     topic: str
@@ -44,7 +44,7 @@ class Delivery(NamedTuple):
 
 
 class Ignored(Exception):
-    """Raised for a delivery that is no order to count: another topic, a draft, a test."""
+    """Raised for a delivery that has no order to count: another topic, a draft, a test."""
 
 
 class Part(Model):
@@ -75,7 +75,7 @@ class Checked(NamedTuple, Generic[T]):
 
 
 def tolerant(check: Callable[[Json, list[str]], T], value: Json, essential: frozenset[str]) -> Checked[T]:
-    """Checks `value`, and leaves out fields that are wrong but not `essential`: an order must not be lost for an item.
+    """Checks `value`, and leaves out wrong fields that are not `essential`, so that no order is lost for a wrong item.
 
     Raises Invalid if an essential field is wrong.
     """
@@ -101,7 +101,10 @@ def without_blanks(values: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def address(values: Sequence[str]) -> dict[str, Json] | None:
-    """The address made of values in the order of _ADDRESS, or None. Shops send the country alone for virtual goods."""
+    """The address made of values in the order of _ADDRESS.
+
+    None if it has neither address_1 nor postal_code: for virtual goods, shops send only the country.
+    """
     found = without_blanks(dict(zip(_ADDRESS, values, strict=True)))
     return found if "address_1" in found or "postal_code" in found else None
 
@@ -130,7 +133,7 @@ def order_events(
     """The v3 events of one delivery. `created`, `modified` and `canceled` are stamps; `left` is the total less refunds.
 
     `state` has `provider`, `order_id`, `email`, `currency`, `action` and the order's other fields. Markers of refunds
-    have a `refund_amount` of 0: without one, each would be noted as a refund whose amount is missing.
+    have a `refund_amount` of 0: without it, each would get a note that its amount is missing.
     """
     marker = {name: state[name] for name in ("provider", "order_id", "email", "currency") if state.get(name)}
     events = [

@@ -1,7 +1,7 @@
 """Order webhooks of Shopify (topics `orders/*`, JSON of its REST shape), as v3 events.
 
 Each topic except `orders/edited` and `orders/delete` carries the whole order as it was at the time of the event.
-Retries repeat it unchanged for hours. Deliveries are sorted by the order's `updated_at`: it is signed, unlike headers.
+Retries repeat it unchanged for hours. Deliveries are sorted by the order's `updated_at`, which is signed.
 Amounts are in the shop's currency; those shown to the buyer (`presentment_…`) may be in another.
 Sources: shopify.dev, "Webhooks"; Shopify/shopify-api-ruby; shopify.dev, Order and Refund of the Admin API.
 """
@@ -80,7 +80,7 @@ class Line(Part):
     discount_allocations: Many[Money] = ()
 
     def shown(self) -> dict[str, Json]:
-        """The item as a v3 event has it. A line that was entered by hand has no product."""
+        """The line as an item of a v3 event. A line that was entered by hand has no product id."""
         product = self.product_id or self.sku or f"line-{self.id}"
         discount = sum((part.amount or ZERO for part in self.discount_allocations), ZERO)
         return without_blanks(
@@ -105,8 +105,8 @@ class Transaction(Part):
     amount_set: MoneySet | None = None
 
     def given_back(self, currency: str | None) -> Decimal:
-        """The refunded amount in the shop's currency. 0 if it is known in the buyer's currency only: the order's
-        current total then shows the refund."""
+        """The refunded amount in the shop's currency. 0 if it is known in the buyer's currency only: in that case the
+        order's current total includes the refund."""
         if self.kind != "refund" or self.status != "success":
             return ZERO
         if self.amount_set and self.amount_set.shop_money.amount is not None:
@@ -211,10 +211,10 @@ def events(delivery: Delivery) -> tuple[list[dict[str, Json]], list[str]]:
 
 
 def _total_and_refunded(order: Order, refunds: list[Refund]) -> tuple[Decimal, Decimal]:
-    """(total, refunded): refunded is the sum of refunds, or the difference to the current total if that is more.
+    """(total, refunded). `refunded` is the sum of refunds or, if that is more, the total less the current total.
 
-    Removing an unpaid line lowers the current total without a refund. Shopify does not document whether a refund of
-    no particular line lowers the current total; the larger of the two amounts is right in both cases.
+    Removing an unpaid line lowers the current total without a refund. Shopify does not document whether a refund
+    without lines lowers the current total; the larger of the two amounts is right in both cases.
     """
     refunded = sum((refund.amount for refund in refunds), ZERO)
     current = order.total_price if order.current_total_price is None else order.current_total_price

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: the headers of each platform, and who generates the secret.
+"""Signatures of webhooks: the headers of each platform, and whether Tillbook or the platform generates the secret.
 
 All platforms send the base64 of HMAC-SHA256 over the body as sent; topic and id of a delivery are not signed.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple
 class Platform(NamedTuple):
     """Names of a platform's headers in lower case; the first header that is present is used.
 
-    `derived`: the shop lets us choose the secret. Otherwise the platform generates it, and an admin enters it.
+    `derived`: whether Tillbook generates the secret. Otherwise the platform does, and an admin enters it in Tillbook.
     """
 
     signature: tuple[str, ...]

@@ -1,12 +1,12 @@
 """Meanings of an order's status by platform: one table for connectors (webhooks) and import presets (files).
 
-- `skip`: not an order yet; there is no event, and nobody becomes a customer.
-- `open`: not paid yet; counts.
-- `paid`, `fulfilled`: counts.
+- `skip`: not an order yet; no event is made, and nobody becomes a customer.
+- `open`: not paid yet; the order counts.
+- `paid`, `fulfilled`: the order counts.
 - `canceled`: ended; the total less refunds counts.
-- `unpaid`: ended without payment, or with all of it refunded; counts 0.
-- `refunded`: refunded in full; counts 0.
-- `unknown`: a word that is not in the table; counts. An import asks for its meaning first.
+- `unpaid`: ended without payment, or with a full refund; the order counts 0.
+- `refunded`: refunded in full; the order counts 0.
+- `unknown`: a word that is not in the table; the order counts. An import asks for the meaning of the word first.
 
 Sources: WooCommerce's `OrderStatus` class, Shopify's OrderDisplayFinancialStatus, BigCommerce's Orders V2 schema (its
 labels), Magento's order states and the labels that its grid exports.
@@ -82,7 +82,7 @@ def words_in_common() -> dict[str, Meaning]:
 def meaning_of(platform: str, status: str, *, canceled: bool = False, own: Mapping[str, Meaning] = {}) -> Meaning:
     """The meaning of a status on a platform. If the platform is "", only words_in_common() are known.
 
-    `canceled`: whether another field says that the order is canceled, as Shopify's time of cancellation does.
+    `canceled`: whether another field shows that the order is canceled, as Shopify's time of cancellation does.
     `own`: the shop's own words, which take precedence.
     """
     words, table = words_of(status), STATUSES[platform] if platform else words_in_common()

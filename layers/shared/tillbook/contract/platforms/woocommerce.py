@@ -1,8 +1,8 @@
 """Order webhooks of WooCommerce (topics `order.*`, payloads of its REST API v3), as v3 events.
 
-The payload is built at delivery, so a late delivery carries the newer state. Refunds have no time of their own.
-`order.deleted` is sent when an order is moved to the trash, with its id alone. If the user of a webhook is no longer
-allowed to read orders, it delivers a signed error instead of an order.
+The payload is built at delivery, so a late delivery carries the newer state. It does not have the times of
+refunds. `order.deleted` is sent when an order is moved to the trash, and has only its id. If the user of a webhook is
+no longer allowed to read orders, the webhook delivers a signed error instead of an order.
 Sources: woocommerce/woocommerce, class-wc-webhook.php and class-wc-rest-orders-v2-controller.php.
 """
 
@@ -34,7 +34,7 @@ from tillbook.rules.json_text import Json
 TOPICS = ("order.created", "order.updated", "order.restored")
 _PLATFORM = "woocommerce"
 _ERROR = re.compile("(woocommerce|rest)_[a-z_]{1,60}")
-_WHY = "the webhook needs a user who may read orders"
+_REMEDY = "the webhook needs a user who may read orders"
 _DRAFTS = frozenset({"auto draft", "checkout draft", "draft", "new"})
 _ESSENTIAL = frozenset({
     "id", "status", "currency", "total", "refunds", "date_created_gmt", "date_modified_gmt", "billing", "",
@@ -74,9 +74,9 @@ class Line(Part):
     total_tax: fields.Amount = None
 
     def shown(self) -> dict[str, Json]:
-        """The item as a v3 event has it. The price is computed from the total, since WooCommerce's own is a float.
+        """The line as an item of a v3 event. Its price is computed, since WooCommerce sends the price as a float.
 
-        A product id of 0 is a line that was entered by hand.
+        A line that was entered by hand has the product id 0.
         """
         quantity, total = Decimal(1) if self.quantity is None else self.quantity, self.total or ZERO
         product = _id(self.product_id) or self.sku or f"line-{self.id}"
@@ -113,7 +113,7 @@ class Order(Part):
     shipping_total: fields.Amount = None
     discount_total: fields.Amount = None
     date_created_gmt: fields.RequiredMoment
-    date_modified_gmt: fields.Moment  # payloads of older API versions have none
+    date_modified_gmt: fields.Moment  # older API versions do not send it
     billing: Billing
     shipping: Address = Address()
     line_items: Many[Line] = ()
@@ -137,7 +137,7 @@ def events(delivery: Delivery) -> tuple[list[dict[str, Json]], list[str]]:
         raise Ignored("another topic")
     if isinstance(payload, dict) and _ERROR.fullmatch(str(payload.get("code", ""))):
         raise Invalid(
-            [FieldError("", "format_error", f"is WooCommerce's error {payload['code']} instead of an order: {_WHY}")]
+            [FieldError("", "format_error", f"is WooCommerce's error {payload['code']} instead of an order: {_REMEDY}")]
         )
     order, left_out, notes = checked(Order, payload, _ESSENTIAL)
     meaning = meaning_of(_PLATFORM, order.status)
