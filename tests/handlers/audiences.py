@@ -22,10 +22,12 @@ BILL = {"address_1": "9 Bill Ave", "city": "Billtown", "postal_code": "01235-123
 
 
 def sha(email: str) -> str:
+    """The SHA-256 of an e-mail address, in hexadecimal digits."""
     return hashlib.sha256(email.encode()).hexdigest()
 
 
 def order(order_id: str = "o-1", **changes: Any) -> dict[str, Any]:
+    """The body of a v1 order with changes; a change to `...` leaves a field out."""
     body = {"order_id": order_id, "order_date": "2019-09-05", "customer_email": ANN, "total": 100} | changes
     return {name: value for name, value in body.items() if value is not ...}
 
@@ -37,14 +39,14 @@ def submit(shop: Shop, *orders: dict[str, Any]) -> None:
 
 
 def send(shop: Shop, *events: dict[str, Any]) -> None:
-    """Each applied before the next is sent."""
+    """Sends v3 events. Each is applied before the next one is sent."""
     for body in events:
         assert shop.send(body).status == 202
         shop.drain()
 
 
 def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> list[dict[str, Any]]:
-    """All pages."""
+    """All members of an audience, read page by page."""
     found: list[dict[str, Any]] = []
     query = {"limit": str(limit)}
     while True:
@@ -59,13 +61,14 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
 
 
 def kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
+    """(order id, kind) of each member, sorted. Checks that the member count is their number."""
     found = members(shop, audience)
     assert count(shop, audience) == len(found)
     return sorted((m["order_id"], m["kind"]) for m in found)
 
 
 def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
-    """Once the book has followed."""
+    """The member count of an audience, after the book was brought up to date."""
     with shop.faults.none():
         shop.keep_book()
     (found,) = [a for a in shop.get("/v1/audiences", key=key).body if a["id"] == audience]
@@ -73,16 +76,19 @@ def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
 
 
 def match(shop: Shop, audience: str, *people: dict[str, Any], key: str = ADMIN) -> list[bool]:
+    """Whether each of the people is a customer in the audience."""
     answer = shop.request("POST", f"/v1/audience/{audience}/match", {"people": list(people)}, key=key)
     assert answer.status == 200, answer.body
     return [result["customer"] for result in answer.body["results"]]
 
 
 def key_of(order_id: str) -> str:
+    """The key under which the ledger stores a v1 order."""
     return order_key("orders_api", "", order_id)
 
 
 def start(shop: Shop, audience: str, key: str = ADMIN) -> str:
+    """Starts a rebuild of an audience. Returns the id of its job."""
     answer = shop.request("POST", f"/v1/audience/{audience}/rebuild", key=key)
     assert answer.status == 202, answer.body
     assert answer.body.keys() == {"job_id"}
@@ -96,7 +102,7 @@ def job(shop: Shop, job_id: str) -> dict[str, Any]:
 
 
 def step(shop: Shop) -> None:
-    """One page."""
+    """Runs one page of a job."""
     shop.deliver(shop.receive(JOBS_QUEUE))
 
 
@@ -104,21 +110,22 @@ def ledger_writes(calls: list[tuple[str, dict[str, Any]]]) -> list[str]:
     return [operation for operation, arguments in calls if operation == "TransactWriteItems"]
 
 
-_NEW = ("shipping_key", "billing_key", "customer_key", "shipping_at", "shipping", "billing_at", "billing")
+_NEW_ATTRIBUTES = ("shipping_key", "billing_key", "customer_key", "shipping_at", "shipping", "billing_at", "billing")
 
 
-def as_an_older_version_wrote(shop: Shop) -> None:
-    """Rewrites the ledger as a version that knew nothing of addresses: each order is one record."""
+def downgrade_ledger(shop: Shop) -> None:
+    """Removes the attributes of addresses and customer ids, which an older version did not write. Each order then has
+    one record."""
     name = settings().ledger_table
     for item in shop.items(name):
         part = str(item["pk"]).split("/")[2]
         if part in ("h", "e"):
-            old = {k: v for k, v in item.items() if k not in _NEW}
+            old = {k: v for k, v in item.items() if k not in _NEW_ATTRIBUTES}
             if part == "h" and head_of(item).standing is not None:
                 old["records"] = 1
             shop.dynamodb.put_item(TableName=name, Item=raw(old))
 
 
-def whole(shop: Shop) -> list[dict[str, Any]]:
-    """The ledger without tokens, and how many records there are: what must come out the same."""
+def snapshot(shop: Shop) -> list[dict[str, Any]]:
+    """The ledger without tokens, and the sizes of both audiences, to compare two states."""
     return [*shop.ledger_without_tokens(), {"v1": count(shop, V1), "v3": count(shop, V3)}]

@@ -1,4 +1,4 @@
-"""The clock that stamps and request ids are made from, under the control of a test."""
+"""A clock for stamps and request ids that a test controls."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ _MILLISECOND = 1_000_000
 class Clock:
     """Replaces the module `time` in tillbook.times.
 
-    Each reading is `step` nanoseconds after the one before. With a millisecond no two stamps are equal, and no two
-    request ids share a millisecond: their order is that of the calls, on a machine of any speed.
+    Each reading is `step` nanoseconds after the previous one. The default step is a millisecond, so that no two stamps
+    are equal and no two request ids share a millisecond: they have the order of the calls on a machine of any speed.
 
     Attributes:
-        nanoseconds: the last reading, since 1970; it starts at the real time.
-        step: what a reading adds.
+        nanoseconds: the last reading, since 1970; the first one is near the real time.
+        step: the nanoseconds that a reading adds.
     """
 
     def __init__(self) -> None:
         self.nanoseconds, self.step = time.time_ns(), _MILLISECOND
 
     def set(self, moment: datetime) -> None:
+        """Sets the clock to a moment, in whole seconds."""
         self.nanoseconds = int(moment.timestamp()) * 1_000_000_000
 
     def time_ns(self) -> int:
@@ -34,7 +35,7 @@ class Clock:
         return self.time_ns() / 1e9
 
     def sleep(self, seconds: float) -> None:
-        """Nobody waits: the clock is set on."""
+        """Advances the clock without waiting."""
         self.nanoseconds += int(seconds * 1_000_000_000)
 
     def __getattr__(self, name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The AWS of template.yaml on moto, empty for each test. One thread only: moto is not exact under several."""
+"""Provides the tables and queues of template.yaml on moto, empty for each test.
+
+The functions use one thread here, because moto is not exact with several.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ _URLS = {
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Runs test_rights.py last: it looks at the calls of all tests of this folder."""
+    """Runs test_rights.py last, because it checks the calls of all tests in this folder."""
     here = [item for item in items if item.path.parent == _HERE]
     here.sort(key=lambda item: item.path.name == "test_rights.py")
     places = [index for index, item in enumerate(items) if item.path.parent == _HERE]
@@ -45,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _aws() -> Iterator[None]:
-    """Tables and queues of the template, once: each test finds them empty."""
+    """Creates the tables and queues of the template once for all tests."""
     patch = pytest.MonkeyPatch()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         patch.setenv(name, "testing")
@@ -73,7 +76,7 @@ def _aws() -> Iterator[None]:
 
 
 def empty() -> None:
-    """Through the mock's own memory: a scan and a delete for each item would take longer than the tests."""
+    """Empties tables, queues and parameters in moto's memory. Deleting items one by one would take far longer."""
     for backends in (dynamodb_backends, sqs_backends):
         backend = backends["123456789012"]["us-east-1"]
         for dynamodb_table in getattr(backend, "tables", {}).values():
@@ -88,19 +91,19 @@ def empty() -> None:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Faults that a test puts between the functions and AWS."""
-    found, original = Faults(), BaseClient._make_api_call
+    """Injects the faults of a test between the functions and AWS."""
+    made, original = Faults(), BaseClient._make_api_call
 
     def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:
-        return found.call(lambda *a: original(client, *a), operation, arguments)
+        return made.call(lambda *a: original(client, *a), operation, arguments)
 
     monkeypatch.setattr(BaseClient, "_make_api_call", call)
-    return found
+    return made
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock of every stamp and request id that the test makes."""
+    """The clock of all stamps and request ids in a test."""
     made = Clock()
     monkeypatch.setattr(times, "time", made)
     return made

@@ -1,4 +1,4 @@
-"""Orders that cannot be written, and the dead letters that they become."""
+"""Makes orders that cannot be written, and reads the dead letters that they become."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.handlers.shop import ACCOUNT, Shop
 
 
 def poisoned(order_id: str) -> Callable[..., Any]:
-    """Writes of one order are refused, as an item that DynamoDB will never take."""
+    """Refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):

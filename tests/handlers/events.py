@@ -1,4 +1,4 @@
-"""Bodies of v3 events that tests send."""
+"""The bodies of v3 events that tests send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATH = f"/v3/{ACCOUNT}/shopper_activity/order"
 
 
 def event(**changes: Any) -> dict[str, Any]:
-    """The least that is a valid event, with changes; a change to `...` leaves a field out."""
+    """The smallest valid event, with changes; a change to `...` leaves a field out."""
     body = {"provider": "shopify", "email": EMAIL, "action": "placed", "order_id": "o-1", "grand_total": 100} | changes
     return {name: value for name, value in body.items() if value is not ...}
 

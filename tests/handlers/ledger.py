@@ -1,4 +1,4 @@
-"""The ledger by itself: what tests write into it, and the faults that they inject below it."""
+"""Writes to the ledger without the API, and errors of DynamoDB that tests inject."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Waits:
 
 
 def activity(n: int = 1, action: str = "placed", total: str | None = "100", **more: Any) -> Activity:
+    """Event number `n` of Alice's order `o`, which occurred on day `n` of January 2019, with changes."""
     values: dict[str, Any] = {
         "account": ACCOUNT, "provider": "shopify", "order_id": "o", "event_id": f"e{n}", "request_id": f"r{n}",
         "occurred": f"2019010{n}000000000000", "received": "20190201000000000000", "position": 0, "action": action,
@@ -49,7 +50,7 @@ def activity(n: int = 1, action: str = "placed", total: str | None = "100", **mo
 
 
 def copy(month: int, request_id: str, person: Person = ALICE, **more: Any) -> Activity:
-    """A copy of one event under an idempotency key, received in that month of 2019, which is its occurred_at too."""
+    """A copy of one event under an idempotency key. It occurred, and was received, on the first of a month of 2019."""
     received = f"2019{month:02}01000000000000"
     return activity(
         1, total="1", person=person, received=received, occurred=received, content_hash="h", request_id=request_id,
@@ -58,7 +59,7 @@ def copy(month: int, request_id: str, person: Person = ALICE, **more: Any) -> Ac
 
 
 def apply(ledger: Ledger, sent: Activity, deadline: float = 60, *, erased: bool = False) -> Result:
-    """Applies one event. Raises its error, if it failed."""
+    """Applies one event. `erased`: an erasure covers the event. Raises the error of its result."""
     (result,) = ledger.apply(V3, [sent], deadline, lambda one: erased)
     if isinstance(result, Exception):
         raise result
@@ -66,6 +67,7 @@ def apply(ledger: Ledger, sent: Activity, deadline: float = 60, *, erased: bool 
 
 
 def event_item(ledger: Ledger, sent: Activity) -> EventItem:
+    """The stored item of an event."""
     answer = ledger.client.get_item(
         TableName=ledger.table, Key=raw(V3.event_key(sent.order_key, sent.event_id)), ConsistentRead=True
     )
@@ -78,6 +80,7 @@ def document(total: int = 100, order_id: str = "o", person: Person = ALICE) -> D
 
 
 def cancelled(*codes: str) -> ClientError:
+    """The error of a transaction that was cancelled for these reasons, one for each of its items."""
     answer: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": ""},
         "CancellationReasons": [{"Code": code} for code in codes],
@@ -86,6 +89,7 @@ def cancelled(*codes: str) -> ClientError:
 
 
 def refused(code: str, operation: str = "TransactWriteItems") -> ClientError:
+    """The error of a call that was refused as a whole."""
     return ClientError({"Error": {"Code": code, "Message": ""}}, operation)
 
 
@@ -104,8 +108,10 @@ def before_the_first(shop: Shop, operation: str, *rivals: Callable[[], Any], whi
     return shop.faults.injected(intercept)
 
 
-def every(times: int, *operations: str, error: Callable[[str, dict[str, Any]], Exception], after: bool = False) -> Any:
-    """The first `times` calls of these operations fail; `after` they took effect."""
+def fail_first(
+    times: int, *operations: str, error: Callable[[str, dict[str, Any]], Exception], after: bool = False
+) -> Any:
+    """Makes the first `times` calls of these operations fail, before or `after` they take effect."""
     left = [times]
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -119,6 +125,7 @@ def every(times: int, *operations: str, error: Callable[[str, dict[str, Any]], E
     return intercept
 
 
+# The errors of a transaction with `n` items.
 CONFLICTS = {
     "conflict on the head": lambda n: cancelled("TransactionConflict", *["None"] * (n - 1)),
     "conflict on the person": lambda n: cancelled(*["None"] * (n - 1), "TransactionConflict"),
@@ -142,18 +149,21 @@ CONFLICTS = {
 
 
 def fault(name: str) -> Callable[[str, dict[str, Any]], Exception]:
+    """Makes an error of CONFLICTS, for the number of items in the call."""
     return lambda operation, arguments: CONFLICTS[name](len(arguments.get("TransactItems", "xx")))
 
 
 def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
+    """A stored sum of a person, named as in `Shop.stored_ltv`."""
     return shop.stored_ltv().get(f"{person.id_in(ACCOUNT)}/{name}", Decimal(0))
 
 
+# Errors that leave open whether the call took effect.
 LOST = ["server fault", "timed out", "connection", "in progress"]
 
 
 def v1_request(request_id: str, day: int = 1, cuts: dict[str, str] | None = None) -> V1Request:
-    """A request received on that day of February. `cuts`: the erasures that it sees."""
+    """A request received on a day of February 2019. `cuts`: person id -> cut of an erasure that the request sees."""
     return V1Request(V1, request_id, f"201902{day:02}000000000000", lambda people: cuts or {})
 
 
@@ -175,7 +185,7 @@ ERASED_UP_TO = "20190215000000000000"
 
 
 def erase(ledger: Ledger, order_key: str, scope: Scope = V3) -> int:
-    """Empties the events that name Alice, received up to the middle of February. Returns how many."""
-    emptied, through = ledger.empty(scope, order_key, ALICE.id_in(ACCOUNT), ERASED_UP_TO, lambda: True, 10_000)
-    assert through
+    """Empties the events of an order that name Alice and were received up to ERASED_UP_TO. Returns their number."""
+    emptied, complete = ledger.empty(scope, order_key, ALICE.id_in(ACCOUNT), ERASED_UP_TO, lambda: True, 10_000)
+    assert complete
     return emptied

@@ -1,4 +1,4 @@
-"""Bodies of v1 orders that tests submit."""
+"""The bodies of v1 orders that tests submit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ADDRESS = {"address_1": "123 Bill St.", "postal_code": "01234"}
 
 
 def order(**changes: Any) -> dict[str, Any]:
-    """The least that is a valid order, with changes; a change to `...` leaves a field out."""
+    """The smallest valid order, with changes; a change to `...` leaves a field out."""
     body = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100} | changes
     return {name: value for name, value in body.items() if value is not ...}
 

@@ -1,4 +1,4 @@
-"""Reading pages of a person's activities and orders."""
+"""Reads the pages of a person's activities and orders."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ PERSON = f"/v3/{ACCOUNT}/people"
 
 
 def pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
+    """All entries of a list, read in pages of `limit` entries. `noun`: the field with the entries."""
     entries: list[Any] = []
     cursor: str | None = None
     for _ in range(500):
@@ -22,4 +23,4 @@ def pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
         cursor = answer.body["next_cursor"]
         if cursor is None:
             return entries
-    raise AssertionError("no end")
+    raise AssertionError("the list has more than 500 pages")

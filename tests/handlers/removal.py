@@ -1,4 +1,4 @@
-"""Purges and erasures as tests ask for them, what others do meanwhile, and what is left."""
+"""Starts purges and erasures, runs other calls in the middle of them, and reads what is left."""
 
 from __future__ import annotations
 
@@ -41,18 +41,19 @@ LOST = ReadTimeoutError(endpoint_url="https://dynamodb")
 
 
 def ask(shop: Shop, path: str, body: Any = None, *, key: str = ADMIN) -> str:
-    """Id of the job that a purge or an erasure is answered with."""
+    """Requests a purge or an erasure. Returns the id of its job."""
     answer = shop.request("DELETE", path, body, headers=CONFIRMED, key=key)
     assert answer.status == 202, answer.body
     return str(answer.body["job_id"])
 
 
 def start(shop: Shop, source: Source | None = None, *, key: str = ADMIN) -> str:
+    """Starts a purge of one source or of both. Returns the id of its job."""
     return ask(shop, PURGE, {"source": source} if source else None, key=key)
 
 
 def done(shop: Shop, job_id: str) -> dict[str, Any]:
-    """The job, once it is through."""
+    """Runs a job to its end. Returns the job."""
     shop.settle()
     found = job(shop, job_id)
     assert found["status"] == "done", found
@@ -79,18 +80,19 @@ def release(shop: Shop) -> None:
 
 
 def few_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
-    """A job looks only at partitions that hold something now, of any generation: so that a test may run it often."""
+    """Limits jobs to the partitions that have items now, in any generation, so that a test can run many jobs."""
     full, all_of = {item["pk"].split("/", 2)[2] for item in shop.items("LedgerTable")}, Scope.partitions
     patch.setattr(
         Scope, "partitions", lambda scope, *part: [pk for pk in all_of(scope, *part) if pk.split("/", 2)[2] in full]
     )
 
 
-# ------------------------------------------------------------- what others do
+# ---------------------------------------------------- calls in the middle of others
 
 
 def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
-    """The first call of an operation with this text among its arguments becomes what `do` makes of it."""
+    """Lets `do` answer the first call of an operation whose arguments contain `text`. `do` gets a function that makes
+    the call."""
     begun: list[bool] = []
 
     def intercept(_index: int, name: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -105,7 +107,7 @@ def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
 
 @contextmanager
 def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
-    """Others `do` something before (or after) the first such call."""
+    """Runs `do` before (or after) the first call of an operation whose arguments contain `text`."""
     begun: list[bool] = []
 
     def others(go: Go) -> Any:
@@ -116,11 +118,11 @@ def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, a
 
     with shop.faults.injected(first(operation, text, others)):
         yield
-    assert begun, f"no {operation} with {text}"
+    assert begun, f"no call of {operation} contained {text}"
 
 
 def unanswered(do: Callable[[], Any], *, written: bool = True) -> Intercept:
-    """Loses the answer of the first transaction, whether it was written or not, after what others do meanwhile."""
+    """Loses the answer of the first transaction. `written`: the transaction takes effect, before `do` runs."""
 
     def lose(go: Go) -> Any:
         if written:
@@ -132,12 +134,12 @@ def unanswered(do: Callable[[], Any], *, written: bool = True) -> Intercept:
 
 
 def worker() -> Processor:
-    """A processor in another process."""
+    """A new processor, as another process has."""
     return processing._build(settings())
 
 
 def stale(shop: Shop) -> Processor:
-    """A worker that reads the marks now, and then is slow."""
+    """A worker that has read the marks of purges and erasures now, and does not see later ones."""
     made = worker()
     marks = made.scopes.read(ACCOUNT, [ANN_ID, BOB_ID])
     made.scopes = cast(Any, SimpleNamespace(read=lambda *_: marks))
@@ -149,8 +151,8 @@ def run(processor: Processor, *records: dict[str, Any]) -> None:
 
 
 def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
-    """Delivers the queue's messages one by one to a worker for which each call takes a second. Yields after each how
-    long it took."""
+    """Delivers messages one by one to a worker whose calls take a second each. Yields the seconds that each delivery
+    took."""
     processor, spent = worker(), [0.0]
     processor.clock = lambda: spent[0]
     processor.ledger.pace = processor.ledger.pace._replace(clock=processor.clock)
@@ -168,7 +170,7 @@ def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
 
 
 def taken(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
-    """Request id and message of an event that the queue has given out, and nobody has applied yet."""
+    """Sends an event and receives its message without applying it. Returns the request id and the message."""
     request_id = str(shop.send(body, **options).body["request_id"])
     [record] = shop.receive()
     shop.acknowledge(record)
@@ -179,23 +181,25 @@ def taken(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[s
 
 
 def worth(shop: Shop, who: str) -> dict[str, str] | None:
+    """The lifetime value of a person by currency; None if there is no such person."""
     answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
     return answer.body["lifetime_value"] if answer.status == 200 else None
 
 
 def named(shop: Shop, who: str) -> list[tuple[str, str]]:
-    """(name, order id) of the person's activities, newest first."""
+    """(name, order id) of each activity of a person, newest first."""
     answer = shop.get(f"/v3/{ACCOUNT}/people/{who}/activity")
     return [(a["name"], a["order"]["order_id"]) for a in answer.body["activity"]] if answer.status == 200 else []
 
 
 def outcome(shop: Shop, request_id: str) -> tuple[str, str | None]:
+    """(status, reason) of a v3 request."""
     found = shop.status(request_id)
     return found["status"], found["reason"]
 
 
 def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
-    """All pages of outcomes."""
+    """All outcomes that match a query, read page by page."""
     found: list[dict[str, Any]] = []
     asked = query | {"limit": str(limit)}
     while True:
@@ -209,7 +213,7 @@ def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
 
 
 def recorded(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
-    """Request ids of as many outcomes, the newest first."""
+    """Records `count` outcomes. Returns their request ids, the newest first."""
     now, ids = times.now(), [times.uuid7() for _ in range(count)]
     outcomes = [Outcome(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
     Outcomes(clients.dynamodb(), settings().records_table).record(outcomes)
@@ -217,11 +221,12 @@ def recorded(count: int, status: str = "applied", notes: Sequence[str] = ()) -> 
 
 
 def letters(shop: Shop) -> list[str]:
+    """The ids of all dead letters."""
     return [letter["id"] for letter in shop.get("/v1/deadletters").body["deadletters"]]
 
 
 def dead(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
-    """Request ids of placed events that became dead letters."""
+    """Sends placed events that become dead letters. Returns their request ids."""
     ids = []
     for order_id in order_ids:
         ids.append(shop.send(event(order_id=order_id, **({"email": ANN} | changes))).body["request_id"])
@@ -231,7 +236,7 @@ def dead(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
 
 
 def kept(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
-    """Request id of a dead letter of Ann's that was put there."""
+    """Stores a dead letter of Ann's directly. Returns its request id."""
     received, request_id = times.now(), times.uuid7()
     body = {"provider": "shopify", "action": "placed", "order_id": order_id, "grand_total": total}
     person = ["email", email_sha256(ANN)]
@@ -241,36 +246,36 @@ def kept(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
 
 
 def left(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
-    """The account's ledger of all generations, without its counters."""
+    """The items of an account's ledger in all generations, without counters."""
     return [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{account}/") and not i["pk"].endswith("/n")]
 
 
 def is_bare(item: dict[str, Any]) -> bool:
-    """Whether the item holds nothing about anybody: an emptied head or an emptied event."""
+    """Whether the item is an emptied head or an emptied event, which has no data of a person."""
     return item.keys() - {"pk", "sk"} <= {"writes", "bytes", "version", "received", "deleted", "request", "hash"}
 
 
 def outcomes_stored(shop: Shop) -> set[str]:
-    """Request ids of the records of what became of requests, by themselves or with their orders."""
+    """The request ids of all stored outcomes, listed by status (`t`) or by order (`x`)."""
     return {i["sk"] for i in shop.items("RecordsTable") if i["pk"].startswith((f"{ACCOUNT}/t/", f"{ACCOUNT}/x/"))}
 
 
 def traces(shop: Shop, *texts: str) -> list[str]:
-    """Items of either table, and messages, that hold any of the texts."""
+    """The items of both tables, and the messages, that contain any of the texts."""
     found = []
     for name in ("LedgerTable", "RecordsTable"):
         for item in shop.items(name):
             if item["pk"] in (f"{ACCOUNT}/u", f"{ACCOUNT}/j"):
-                continue  # the mark by which what is queued is erased, and the job: our own id, for 30 days
-            whole = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
-            found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in whole]
+                continue  # marks and jobs keep the generated person id for 30 days, to erase events from the queue
+            unpacked = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
+            found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in unpacked]
     bodies = [record["body"] for queue in (ORDERS_QUEUE, JOBS_QUEUE) for record in shop.receive(queue)]
     bodies += [body for _, body in shop.faults.held]
     return found + [body for body in bodies for text in texts if text in body]
 
 
 def refunds(shop: Shop, count: int) -> None:
-    """Sends so many refunds of one order in a batch."""
+    """Sends `count` refunds of one order in a batch."""
     refund = {"email": ANN, "action": "refunded", "grand_total": ..., "refund_amount": 1}
     bodies = [event(**refund, occurred_at=f"2019-02-01T00:{n:02}:00Z") for n in range(count)]
     assert shop.send_batch(bodies).status == 202

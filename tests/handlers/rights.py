@@ -1,4 +1,4 @@
-"""The calls that each function was seen to make in the tests of this run, as the rights that they take."""
+"""Records which IAM rights the AWS calls of each function need, over all tests of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SINGLE = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Con
 
 
 def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
-    """The rights of one call; a transaction or a batch needs those of its parts."""
+    """The rights that one call needs. A transaction needs the rights of its parts."""
     if operation == "TransactWriteItems":
         return {
             (f"dynamodb:{SINGLE[kind]}", write["TableName"])
@@ -42,7 +42,7 @@ def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
     return {(f"dynamodb:{operation}", resource)}
 
 
-_PARTS_OF_EXPRESSIONS = {
+_WORDS_OF_EXPRESSIONS = {
     "SET",
     "ADD",
     "REMOVE",
@@ -56,7 +56,8 @@ _PARTS_OF_EXPRESSIONS = {
 
 
 class Write(NamedTuple):
-    """A write of one item, by what IAM's conditions look at: `dynamodb:LeadingKeys` and `dynamodb:Attributes`."""
+    """A write of one item, with the values that IAM conditions check as `dynamodb:LeadingKeys` and
+    `dynamodb:Attributes`."""
 
     action: str
     table: str
@@ -65,6 +66,7 @@ class Write(NamedTuple):
 
 
 def writes_of(operation: str, arguments: dict[str, Any]) -> set[Write]:
+    """The single-item writes of one call; none for a read or a batch."""
     if operation == "TransactWriteItems":
         return {
             write
@@ -78,13 +80,13 @@ def writes_of(operation: str, arguments: dict[str, Any]) -> set[Write]:
     if not item:
         return set()
     expression = f"{arguments.get('UpdateExpression', '')} {arguments.get('ConditionExpression', '')}"
-    names = set(re.findall(r"(?<![:\w])#?[A-Za-z]\w*", expression)) - _PARTS_OF_EXPRESSIONS
+    names = set(re.findall(r"(?<![:\w])#?[A-Za-z]\w*", expression)) - _WORDS_OF_EXPRESSIONS
     named = {arguments.get("ExpressionAttributeNames", {}).get(name, name) for name in names}
     return {Write(f"dynamodb:{operation}", arguments["TableName"], item["pk"]["S"], frozenset({*item, *named}))}
 
 
 def allowed(write: Write, statements: list[dict[str, Any]]) -> bool:
-    """Whether a statement of a role lets it. Conditions are those that template.yaml uses; others raise."""
+    """Whether a statement of a role allows a write. Conditions that template.yaml does not use raise KeyError."""
     return any(
         write.action in _listed(one["Action"])
         and any(f"${{{write.table}.Arn}}" == resource for resource in _listed(one["Resource"]))
@@ -106,17 +108,19 @@ def _listed(value: Any) -> list[Any]:
 
 
 class Seen:
-    """Rights that tests were seen to use, by function. A function is at work only while its handler runs."""
+    """The rights and writes that each function used in tests. A call is counted for the function whose handler runs."""
 
     def __init__(self) -> None:
-        # Function -> right -> the tests that showed it.
+        # Function -> right -> the first test that used it.
         self.rights: dict[str, dict[Right, str]] = {}
-        # Function -> its writes of single items.
+        # Function -> its single-item writes.
         self.writes: dict[str, set[Write]] = {}
         self.test = ""
         self._working: list[str] = []
 
     def handler(self, function: str, handle: Callable[..., Any]) -> Callable[..., Any]:
+        """Wraps a handler so that its calls are counted for the function."""
+
         @functools.wraps(handle)
         def watched(event: Any, context: Any) -> Any:
             self._working.append(function)
@@ -129,7 +133,7 @@ class Seen:
 
     @contextmanager
     def others(self) -> Iterator[None]:
-        """Calls within are not counted for the function, though they happen while its handler runs."""
+        """Does not count the calls in the block, which a test makes while a handler runs."""
         working, self._working = self._working, []
         try:
             yield

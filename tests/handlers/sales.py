@@ -1,4 +1,4 @@
-"""Orders of several months, and the reads of the sales report and of orders by date."""
+"""Submits orders of several months, and reads the sales report and the orders by date."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ def report(shop: Shop, **query: str) -> Any:
 
 
 def cells(found: Any, *names: str) -> list[tuple[Any, ...]]:
+    """The named fields of each row of a report."""
     return [tuple(row[name] for name in names) for row in found["rows"]]
 
 
 def listed(shop: Shop, **query: str) -> list[str]:
-    """Ids of orders, from all pages."""
+    """The ids of all orders that match a query, read page by page."""
     ids: list[str] = []
     cursor: dict[str, str] = {}
     while True:
@@ -38,6 +39,7 @@ def listed(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
+    """The items of the book that each show one order."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 

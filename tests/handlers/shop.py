@@ -1,4 +1,4 @@
-"""A shop that calls the functions as API Gateway and SQS would, and looks at what became of it."""
+"""A shop that calls the functions as API Gateway, SQS and the stream do, and reads what they stored."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ LONGEST_BACK_OFF_SECONDS = 60
 
 
 class Death(BaseException):
-    """The process dies: nothing of ours catches this, as nothing catches a time-out of Lambda."""
+    """The death of a function's process. No product code catches it, as none can catch a time-out of Lambda."""
 
 
 class Context:
-    """The context of Lambda. `milliseconds` are those that remain."""
+    """The context that Lambda passes to a handler. `milliseconds`: the time that remains."""
 
     function_name, memory_limit_in_mb, aws_request_id = "function", 1024, "invocation"
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:function"
@@ -66,7 +66,7 @@ class Answer:
 
     @property
     def fields(self) -> set[str | None]:
-        """The fields that a v1 answer names."""
+        """The fields that the error of a v1 answer names."""
         return {detail["field"] for detail in self.body["error"]["details"]}
 
 
@@ -75,19 +75,19 @@ Call = Callable[..., Any]
 
 @dataclass
 class Faults:
-    """Intercepts the calls of every client to the mocked AWS. `calls`: (operation, arguments) of each."""
+    """Intercepts the calls of every client to the mocked AWS. `calls`: (operation, arguments) of each call."""
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     intercept: Callable[[int, str, dict[str, Any], Callable[[], Any]], Any] | None = None
-    held: list[tuple[str, str]] = field(default_factory=list)  # queue's URL and body
+    held: list[tuple[str, str]] = field(default_factory=list)  # (queue URL, body)
 
     def call(self, original: Call, operation: str, arguments: dict[str, Any]) -> Any:
         index = len(self.calls)
         self.calls.append((operation, arguments))
         SEEN.call(operation, arguments)
         if operation == "SendMessage":
-            # Tests do not wait: a delayed message is delivered at the next drain. But a message that waits until no
-            # function of its time is alive is delivered only by `Shop.settle`.
+            # Tests do not wait: a delayed message is delivered at the next drain. Only a message that waits
+            # SettleSeconds, until all functions that may run now have ended, is held for `Shop.settle`.
             delay = arguments.get("DelaySeconds", 0)
             if delay > LONGEST_BACK_OFF_SECONDS:
                 self.held.append((arguments["QueueUrl"], arguments["MessageBody"]))
@@ -99,7 +99,8 @@ class Faults:
 
     @contextmanager
     def injected(self, intercept: Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]) -> Iterator[None]:
-        """`intercept(index, operation, arguments, go)` answers for each call, counted from 0; `go()` makes it."""
+        """Lets `intercept(index, operation, arguments, go)` answer each call. `index` counts the calls from 0; `go()`
+        makes the call."""
         self.calls.clear()
         self.intercept = intercept
         try:
@@ -109,19 +110,20 @@ class Faults:
 
     @contextmanager
     def none(self) -> Iterator[None]:
-        """Neither faults nor a record of calls."""
+        """Suspends the faults and the record of calls."""
         intercept, calls, self.intercept, self.calls = self.intercept, self.calls, None, []
         yield
         self.intercept, self.calls = intercept, calls
 
     @contextmanager
     def recorded(self) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+        """Yields the list to which each call in the block is added."""
         self.calls.clear()
         yield self.calls
 
 
 def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
-    """The process dies `before` or `after` call number `index` takes effect."""
+    """Kills the process `before` or `after` call number `index` takes effect."""
 
     def intercept(position: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if position == index and moment == "before":
@@ -143,9 +145,9 @@ class Shop:
         self.accounts = Accounts(self.dynamodb, settings().records_table)
         self.keys = Keys(self.dynamodb, settings().records_table)
         self.routes = template.routes()
-        # Whether the gateway decodes a path before it looks for the route; AWS does not say.
+        # Whether the gateway decodes a path before it looks for the route; AWS does not document this.
         self.decodes_first = True
-        # Items of the ledger, as the function that follows it has seen them.
+        # The items of the ledger as KeepBook last received them, by (pk, sk).
         self.followed: dict[tuple[str, str], dict[str, Any]] = {}
         for account, role, secret in (
             (ACCOUNT, "ingest", INGEST),
@@ -170,12 +172,13 @@ class Shop:
         query: dict[str, str] | None = None,
         milliseconds: int = 10_000,
     ) -> Answer:
-        """Calls the route's function. `path` is percent-encoded. A body that is no string is sent as JSON."""
+        """Calls the function of a route. `path` is percent-encoded. A body that is no string is sent as JSON. `raw`
+        replaces fields of the event."""
         event = self.event(method, path, body, key=key, headers=headers, query=query) | (raw or {})
         function = self.routes.get(event["routeKey"], "Fallback")
         handler = importlib.import_module(template.module(function)).handler
         answer = handler(event, Context(milliseconds))
-        # Lambda's limit of an answer, written as its runtime writes it: the body is a string within JSON.
+        # Lambda's limit for an answer, in bytes as its runtime encodes it: the body is a string within JSON.
         assert len(json.dumps(answer, ensure_ascii=False).encode()) <= 6_291_556
         assert answer["isBase64Encoded"] is False
         is_json = answer["headers"]["content-type"].startswith("application/json")
@@ -263,7 +266,7 @@ class Shop:
     # ---------------------------------------------------------------- queue
 
     def receive(self, queue: str = ORDERS_QUEUE) -> list[dict[str, Any]]:
-        """Receives up to ten messages, or a page of a job, as SQS hands them to a function. They are received again
+        """Receives up to ten messages, or one page of a job, as SQS passes them to a function. They are received again
         unless acknowledged."""
         answer = self.sqs.receive_message(
             QueueUrl=self.queues[queue], MaxNumberOfMessages=1 if queue == JOBS_QUEUE else 10, AttributeNames=["All"],
@@ -284,7 +287,7 @@ class Shop:
         self.sqs.delete_message(QueueUrl=record["queue"], ReceiptHandle=record["receiptHandle"])
 
     def deliver(self, records: list[dict[str, Any]], *, milliseconds: int = 60_000) -> list[str]:
-        """Message ids that the function failed on; the others are acknowledged."""
+        """Delivers messages to ProcessOrders. Returns the ids of those that failed; the others are acknowledged."""
         handler = importlib.import_module(template.module("ProcessOrders")).handler
         answer = handler({"Records": records}, Context(milliseconds))
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -294,8 +297,8 @@ class Shop:
         return failed
 
     def keep_book(self, *, milliseconds: int = 60_000) -> list[dict[str, Any]]:
-        """Follows the ledger's stream since the last time, as one batch. Returns the records that were kept. An item
-        that changed several times has one record, with the item as it was the time before."""
+        """Delivers the changes of the ledger since the last call to KeepBook, as one batch. Returns the records that
+        succeeded. An item that changed several times has one record, from its state at the last call."""
         ledger = {
             (item["pk"]["S"], item["sk"]["S"]): item
             for item in self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
@@ -318,14 +321,14 @@ class Shop:
         self.followed = {(item["pk"]["S"], item["sk"]["S"]): item for item in items}
 
     def stream(self, records: list[dict[str, Any]], *, milliseconds: int = 60_000) -> list[str]:
-        """Sequence numbers from which on a batch is to be delivered again; at most one."""
+        """Delivers records to KeepBook. Returns the sequence number from which to deliver again, if any failed."""
         handler = importlib.import_module(template.module("KeepBook")).handler
         answer = handler({"Records": records}, Context(milliseconds))
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def drain(self, rounds: int = 200) -> int:
-        """Delivers until both queues are empty, or at most `rounds` times; then what changed is followed, which faults
-        do not strike. Returns the number of deliveries."""
+        """Delivers until both queues are empty, at most `rounds` times, and then brings the book up to date without
+        faults. Returns the number of deliveries."""
         delivered = 0
         while delivered < rounds and (records := self.receive() or self.receive(JOBS_QUEUE)):
             self.deliver(records)
@@ -335,13 +338,13 @@ class Shop:
         return delivered
 
     def settle(self) -> None:
-        """SettleSeconds later, and no function that lived before is alive: what waited for that is delivered."""
+        """Advances the clock by SettleSeconds, delivers the messages that waited for this, and drains the queues."""
         self.clock.sleep(settings().settle_seconds + 1)
         self._deliver_held()
         self.drain()
 
     def _deliver_held(self) -> None:
-        """Delivers the messages that were held. They were sent before, so faults do not strike them."""
+        """Delivers the held messages. They were sent earlier, so no fault is injected."""
         held, self.faults.held = self.faults.held, []
         intercept, self.faults.intercept = self.faults.intercept, None
         for queue, body in held:
@@ -361,13 +364,13 @@ class Shop:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def job_ids(self) -> list[str]:
-        """The oldest first."""
+        """The ids of all jobs, the oldest first."""
         keys = [item["sk"] for item in self.items(settings().records_table) if item["pk"] == f"{ACCOUNT}/j"]
         return sorted(key for key in keys if "/" not in key)
 
     def stored_ltv(self, account: str = ACCOUNT) -> dict[str, Decimal]:
-        """LTV of all people, as stored: `<person>/o.USD`, and `<person>/o#USD` the number of orders; `s` for v3.
-        Zero ones are left out."""
+        """The stored sums of all people, without zeros. `<person>/o.USD` is the LTV from v1 orders in USD and
+        `<person>/o#USD` the number of these orders; v3 has `s` instead of `o`."""
         found: dict[str, Decimal] = {}
         for item in self.items(settings().ledger_table):
             if item["pk"].startswith(f"{account}/") and "/p/" in item["pk"]:
@@ -378,7 +381,7 @@ class Shop:
         return found
 
     def ledger_without_tokens(self) -> list[dict[str, Any]]:
-        """All of the ledger but ids that differ from run to run, to compare two runs."""
+        """The items of the ledger without the attributes that differ from run to run."""
         return sorted(
             (
                 {k: v for k, v in item.items() if k not in ("writes", "token", "request", "id", "body")}
@@ -390,9 +393,10 @@ class Shop:
 
 @contextmanager
 def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
-    """The process dies `before` or `after` its write of that number, counted from 0. Yields the operation once it did.
+    """Kills the process `before` or `after` write number `number`, counted from 0. Yields a list to which the operation
+    of this write is added.
 
-    Around a read it would leave the same behind.
+    Reads are not counted, because a death at a read leaves the same state as one before the next write.
     """
     died: list[str] = []
     writes = itertools.count()
@@ -410,7 +414,7 @@ def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
 
 
 def forget_keys() -> None:
-    """Clears the caches of accounts, keys and connections that a warm function keeps from test to test."""
+    """Clears the caches that a warm function would keep from test to test."""
     endpoint._keys.cache_clear()
     webhooks._connections.cache_clear()
     configuring._connections.cache_clear()
@@ -421,7 +425,7 @@ def forget_keys() -> None:
 
 
 def forget_clients() -> None:
-    """Clears the caches of clients and settings, which were made in another environment."""
+    """Clears the caches of clients and settings, which were made with other environment variables."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tillbook"):
             for value in list(vars(module).values()):

@@ -1,8 +1,8 @@
-"""Makes moto cheap enough for two thousand tests. `test_shortcuts.py` compares it with moto as it is.
+"""Makes moto fast enough for two thousand tests. `test_shortcuts.py` compares it with unpatched moto.
 
-Moto's rules are untouched. What is left out is the work around them: each call is otherwise a signed HTTP request that
-is built and taken apart within the process, a transaction copies the whole table once for each of its writes, a query
-sorts the whole table, and each update expression is parsed again.
+Moto's rules do not change; only work around them is saved. Unpatched, each call is a signed HTTP request that is built
+and parsed within the process, a transaction copies the whole table once for each of its writes, a query sorts the whole
+table, and each update expression is parsed again.
 """
 
 from __future__ import annotations
@@ -44,10 +44,11 @@ _PARSER = create_parser("json")
 
 
 def apply(patch: Any) -> None:
-    """Patches moto as long as the patch lasts. The calls of a client are shortened by `call_directly`."""
+    """Patches moto until `patch` is undone. The HTTP requests of a client are avoided by `call_directly`."""
     for module, name in _PURE:
         patch.setattr(module, name, functools.cache(getattr(module, name)))
-    # Users of a parsed expression copy it first. A traverser is asked this for each node.
+    # Both results can be shared: moto copies a parsed expression before a change, and asks a traverser for the same
+    # list at each node.
     patch.setattr(UpdateExpressionParser, "make", staticmethod(functools.cache(UpdateExpressionParser.make)))
     asked_for_each_node = DepthFirstTraverser.nodes_to_be_processed
     patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", functools.lru_cache(maxsize=1)(asked_for_each_node))
@@ -57,7 +58,7 @@ def apply(patch: Any) -> None:
 
 
 def remove(patch: Any) -> None:
-    """Moto as it is, as long as the patch lasts."""
+    """Restores the unpatched moto until `patch` is undone."""
     patch.delattr(Table, "__deepcopy__")
     for owner, name in (
         *_PURE,
@@ -73,7 +74,7 @@ def remove(patch: Any) -> None:
 
 
 def call_directly(client: Any) -> None:
-    """The client's calls about items and messages reach moto's handler without HTTP in between."""
+    """Passes the client's calls for items and messages to moto's handlers without HTTP."""
     events = client.meta.events
     for service, operations, handler in (("dynamodb", DYNAMODB, _Items), ("sqs", SQS, _Messages)):
         for operation in operations:
@@ -81,7 +82,7 @@ def call_directly(client: Any) -> None:
 
 
 class _Direct(BaseResponse):
-    """Writes an answer as it is: moto looks for each member of the answer's shape under several names."""
+    """Encodes an answer without looking for each member of its shape under several names, as moto does."""
 
     def serialized(self, action_result: ActionResult) -> Any:
         if isinstance(action_result.result, Exception):
@@ -90,7 +91,7 @@ class _Direct(BaseResponse):
 
     @staticmethod
     def _enrich_response(headers: dict[str, str], body: Any) -> tuple[dict[str, str], Any]:
-        """Leaves out the request id."""
+        """Does not add a request id."""
         return headers, body
 
 
@@ -109,7 +110,7 @@ def _base64(value: bytes) -> str:
 def _answer(
     kind: type[_Direct], model: OperationModel, params: dict[str, Any], **_: Any
 ) -> tuple[AWSResponse, dict[str, Any]]:
-    """The answer that botocore would make of moto's response to this request."""
+    """The answer that botocore would parse from moto's response to a request."""
     handler, headers = kind(), params["headers"]
     handler.headers, handler.querystring, handler.response_headers = headers, {}, {}
     handler.current_account, handler.region = DEFAULT_ACCOUNT_ID, params["context"]["client_region"]
@@ -133,14 +134,15 @@ def _answer(
 
 
 def _snapshot(table: Table, _memo: dict[int, Any]) -> Table:
-    """The table that moto restores when a transaction is refused. Items are shared: none is changed in place."""
+    """The copy of a table that moto restores when a transaction is refused. It shares the items, since none is changed
+    in place."""
     snapshot = copy.copy(table)
     snapshot.items = defaultdict(dict, {pk: dict(items) for pk, items in table.items.items()})
     return snapshot
 
 
 def _update_of_a_copy(update: Any) -> Any:
-    """An update changes the item in place; the item of a snapshot stays as it was."""
+    """Makes an update change a copy of the item. Moto changes the item in place, which would change a snapshot too."""
 
     @functools.wraps(update)
     def update_item(self: DynamoDBBackend, table_name: str, key: dict[str, Any], *rest: Any, **more: Any) -> Item:
@@ -154,7 +156,7 @@ def _update_of_a_copy(update: Any) -> Any:
 
 
 def _query_of_few(query: Any) -> Any:
-    """Moto sorts all items of the table before it looks at those with the hash key that was asked for."""
+    """Passes a query only the items with its hash key. Moto sorts all items of the table before it selects these."""
     signature = inspect.signature(query)
 
     @functools.wraps(query)

@@ -1,4 +1,4 @@
-"""template.yaml as the tests need it: its routes, and its tables and queues made on the mocked AWS."""
+"""Reads template.yaml, and creates its tables and queues on the mocked AWS."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _intrinsic(loader: yaml.SafeLoader, name: str, node: yaml.Node) -> dict[str,
     elif isinstance(node, yaml.MappingNode):
         value = loader.construct_mapping(node, deep=True)
     else:
-        raise TypeError(f"a node of YAML that is no scalar, sequence or mapping: {node}")
+        raise TypeError(f"unknown kind of YAML node: {node}")
     return {name if name == "Ref" else f"Fn::{name}": value}
 
 
@@ -37,12 +37,12 @@ def load() -> dict[str, Any]:
 
 
 def resources(kind: str) -> dict[str, Any]:
-    """Properties by logical id of all resources of a type."""
+    """The properties of all resources of a type, by logical id."""
     return {n: r.get("Properties", {}) for n, r in load()["Resources"].items() if r["Type"] == kind}
 
 
 def usual(kind: str) -> dict[str, Any]:
-    """The same without those that are there only where a parameter asks for them."""
+    """The properties of the resources of a type that do not depend on a condition, by logical id."""
     return {name: found for name, found in resources(kind).items() if "Condition" not in load()["Resources"][name]}
 
 
@@ -51,7 +51,7 @@ def functions() -> dict[str, Any]:
 
 
 def routes() -> dict[str, str]:
-    """Logical id of the function that answers each route key, as `GET /v1/order/{order_id+}`; not `$default`."""
+    """The logical id of each route's function, by route key such as `GET /v1/order/{order_id+}`; without `$default`."""
     return {
         f"{event['Properties']['Method'].upper()} {event['Properties']['Path']}": name
         for name, function in functions().items()
@@ -61,17 +61,17 @@ def routes() -> dict[str, str]:
 
 
 def named_routes() -> dict[str, str]:
-    """The routes as docs/api.md names them: without the mark that a variable may contain slashes."""
+    """The routes as docs/api.md names them: without the `+` of a variable that may contain slashes."""
     return {route.replace("+}", "}"): function for route, function in routes().items()}
 
 
 def module(function: str) -> str:
-    """The Python module of a function: `functions.submit_order.app`."""
+    """The Python module of a function, such as `functions.submit_order.app`."""
     return str(functions()[function]["CodeUri"]).replace("/", ".") + ".app"
 
 
 def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict[str, str]:
-    """The functions' environment variables, with references to resources replaced."""
+    """The environment variables of the functions, with references to resources and parameters replaced."""
     variables = load()["Globals"]["Function"]["Environment"]["Variables"]
     defaults = {name: str(parameter.get("Default")) for name, parameter in load()["Parameters"].items()}
     known = defaults | table_names | queue_urls | {"AWS::StackName": "tillbook"}
@@ -79,14 +79,14 @@ def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict
 
 
 def allow_transactions_of_100(patch: Any) -> None:
-    """moto knows DynamoDB's limit of before 2022."""
+    """Sets DynamoDB's limit of items in a transaction. Moto has the limit of before 2022."""
     from moto.dynamodb import responses
 
     patch.setattr(responses, "TRANSACTION_MAX_ITEMS", 100)
 
 
 def create_tables(client: Any) -> dict[str, str]:
-    """Table names by logical id."""
+    """Creates the tables. Returns their names by logical id."""
     names = {}
     for logical_id, properties in resources("AWS::DynamoDB::Table").items():
         wanted = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
@@ -96,7 +96,7 @@ def create_tables(client: Any) -> dict[str, str]:
 
 
 def create_queues(client: Any) -> dict[str, str]:
-    """Queue URLs by logical id. Redrive is left to the tests, which count deliveries themselves."""
+    """Creates the queues without redrive, since tests count deliveries themselves. Returns their URLs by logical id."""
     urls = {}
     for logical_id, properties in resources("AWS::SQS::Queue").items():
         wanted = ("VisibilityTimeout", "MessageRetentionPeriod", "MaximumMessageSize")

@@ -1,4 +1,4 @@
-"""Changes of lifetime values and what became of requests, as they are announced on the event bus."""
+"""Announcements on the event bus: changed lifetime values, outcomes of requests, and purges."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ EMAIL = "ann@example.com"
 
 
 class Streams:
-    """The changes of both streams since the last time, after the filters of their triggers; and the bus."""
+    """Reads the changes of both tables' streams, as the triggers filter them, and announces them on the bus."""
 
     def __init__(self, shop: Shop) -> None:
         self.shop, self.seen, self.number = shop, dict[tuple[str, str], Any](), 0
 
     def changes(self) -> list[dict[str, Any]]:
+        """The stream records since the last call."""
         found = []
         for table in (settings().ledger_table, settings().records_table):
             for item in self.shop.dynamodb.scan(TableName=table)["Items"]:
@@ -42,16 +43,16 @@ class Streams:
         return found
 
     def announce(self, records: list[dict[str, Any]], milliseconds: int = 60_000) -> list[str]:
-        """Sequence numbers from which on the batch is to be delivered again; at most one."""
+        """Delivers to AnnounceChanges. Returns the sequence number from which to deliver again, if any failed."""
         handler = importlib.import_module(template.module("AnnounceChanges")).handler
         answer = handler({"Records": records}, Context(milliseconds))
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
     def run(self) -> list[Any]:
-        """The events of all changes."""
+        """Announces all new changes. Returns the announced events."""
         with self.shop.faults.recorded() as calls:
             assert self.announce(self.changes()) == []
-            return put(calls)
+            return announced(calls)
 
 
 def _record(item: Any, before: Any, number: int) -> dict[str, Any]:
@@ -59,7 +60,8 @@ def _record(item: Any, before: Any, number: int) -> dict[str, Any]:
     return {"dynamodb": image | ({"OldImage": before} if before else {})}
 
 
-def put(calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+def announced(calls: list[tuple[str, dict[str, Any]]]) -> list[Any]:
+    """The events that these calls put on the bus."""
     entries = [entry for name, arguments in calls if name == "PutEvents" for entry in arguments["Entries"]]
     events = [json.loads(entry["Detail"], parse_float=Decimal) for entry in entries]
     for entry, one in zip(entries, events, strict=True):
@@ -74,16 +76,16 @@ def streams(shop: Shop) -> Streams:
     return made
 
 
-def of(events: list[Any], kind: str) -> list[Any]:
+def of_type(events: list[Any], kind: str) -> list[Any]:
     return [one for one in events if one["type"] == kind]
 
 
-def test_a_lifetime_value_that_changed(streams: Streams) -> None:
+def test_a_changed_lifetime_value_is_announced(streams: Streams) -> None:
     shop = streams.shop
     sent = event(email=EMAIL, order_id="o-1", grand_total="100.00")
     request_id = shop.send(sent).body["request_id"]
     shop.drain()
-    (change,) = of(streams.run(), "lifetime_value.changed")
+    (change,) = of_type(streams.run(), "lifetime_value.changed")
     person = shop.person(EMAIL)
     assert change["subject"] == person["id"]
     assert change["data"] == {
@@ -96,7 +98,7 @@ def test_a_lifetime_value_that_changed(streams: Streams) -> None:
     refund = sent | {"action": "refunded", "refund_amount": "30.00"}
     shop.send(refund)
     shop.drain()
-    (later,) = of(streams.run(), "lifetime_value.changed")
+    (later,) = of_type(streams.run(), "lifetime_value.changed")
     assert (later["data"]["before"], later["data"]["after"]) == ("100.00", "70.00")
     assert later["data"]["cause"]["action"] == "refunded"
     assert (later["id"] != change["id"], later["sequence"] > change["sequence"]) == (True, True)
@@ -108,13 +110,13 @@ def test_v1_orders_are_announced(streams: Streams) -> None:
     order = {"order_id": "v-1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": "12.50"}
     shop.submit(order)
     shop.drain()
-    (change,) = of(streams.run(), "lifetime_value.changed")
+    (change,) = of_type(streams.run(), "lifetime_value.changed")
     assert (change["data"]["source"], change["data"]["after"]) == ("orders_api", "12.50")
     assert change["data"]["order"] == {"provider": None, "order_id": "v-1"}
     assert change["data"]["cause"]["action"] == "submitted"
     shop.delete("v-1")
     shop.drain()
-    (gone,) = of(streams.run(), "lifetime_value.changed")
+    (gone,) = of_type(streams.run(), "lifetime_value.changed")
     assert (gone["data"]["before"], gone["data"]["after"], gone["data"]["orders_count"]) == ("12.50", "0.00", 0)
     assert gone["data"]["cause"]["action"] == "deleted"
 
@@ -125,58 +127,58 @@ def test_outcomes_of_requests_are_announced(streams: Streams) -> None:
     shop.drain()
     (failed,) = dead(shop, "o-2")
     events = streams.run()
-    (good,), (bad,) = of(events, "order.applied"), of(events, "order.failed")
+    (good,), (bad,) = of_type(events, "order.applied"), of_type(events, "order.failed")
     assert (good["subject"], bad["subject"]) == (applied, failed)
     assert good["data"]["effects"] == [{"currency": "USD", "amount": "100.00", "orders": 1}]
     assert (good["data"]["reason"], bad["data"]["order"]["order_id"]) == (None, "o-2")
     assert bad["data"]["reason"]
     shop.request("POST", f"/v1/deadletters/{failed}/replay")
     shop.drain()
-    (replayed,) = of(streams.run(), "order.applied")
+    (replayed,) = of_type(streams.run(), "order.applied")
     assert (replayed["subject"], replayed["id"] != bad["id"]) == (failed, True)
 
 
-def test_a_purge_is_announced_and_nobody_of_before_it(streams: Streams) -> None:
+def test_a_purge_is_announced_and_earlier_changes_are_not(streams: Streams) -> None:
     shop = streams.shop
     shop.send(event(email=EMAIL))
     shop.drain()
     late = streams.changes()
     shop.request("DELETE", "/v1/transactions", {"confirm": "purge", "source": "shopper_activity"})
-    (purged,) = of(streams.run(), "orders.purged")
+    (purged,) = of_type(streams.run(), "orders.purged")
     assert purged["data"]["source"] == "shopper_activity"
     with shop.faults.recorded() as calls:
         streams.announce([record for record in late if "token" in record["dynamodb"]["NewImage"]])
-        assert put(calls) == []
+        assert announced(calls) == []
     shop.clock.sleep(60)
     shop.send(event(email=EMAIL, order_id="new"))
     shop.drain()
-    (after,) = of(streams.run(), "lifetime_value.changed")
+    (after,) = of_type(streams.run(), "lifetime_value.changed")
     assert (after["data"]["before"], after["sequence"][:7]) == ("0.00", "000001.")
 
 
-def test_an_order_that_counts_for_another_person(streams: Streams) -> None:
+def test_an_order_that_moves_to_another_person_is_announced_for_both(streams: Streams) -> None:
     shop = streams.shop
     shop.send(event(email=EMAIL, order_id="o-1", grand_total=5))
     shop.drain()
     streams.run()
     shop.send(event(email="ben@example.com", order_id="o-1", action="updated", grand_total=5))
     shop.drain()
-    changes = {c["data"]["person"]["email_sha256"]: c["data"] for c in of(streams.run(), "lifetime_value.changed")}
+    changes = {c["data"]["person"]["email_sha256"]: c["data"] for c in of_type(streams.run(), "lifetime_value.changed")}
     ann, ben = changes[email_sha256(EMAIL)], changes[email_sha256("ben@example.com")]
     assert ((ann["before"], ann["after"]), (ben["before"], ben["after"])) == (("5.00", "0.00"), ("0.00", "5.00"))
 
 
-def test_amounts_without_a_currency_are_in_the_account_s(streams: Streams) -> None:
+def test_amounts_without_a_currency_are_in_the_currency_of_the_account(streams: Streams) -> None:
     streams.shop.accounts.change(ACCOUNT, {"currency": "EUR", "sources": ["orders_api"]})
     sent = event(email=EMAIL)
     sent.pop("currency", None)
     streams.shop.send(sent)
     streams.shop.drain()
-    (change,) = of(streams.run(), "lifetime_value.changed")
+    (change,) = of_type(streams.run(), "lifetime_value.changed")
     assert (change["data"]["currency"], change["data"]["counted"]) == ("EUR", False)
 
 
-def test_repeats_have_the_same_ids_and_content(streams: Streams) -> None:
+def test_repeated_announcements_have_the_same_ids_and_content(streams: Streams) -> None:
     shop = streams.shop
     for number in range(12):
         shop.send(event(email=f"p{number}@example.com", order_id=f"o-{number}"))
@@ -186,7 +188,7 @@ def test_repeats_have_the_same_ids_and_content(streams: Streams) -> None:
     for _ in range(2):
         with shop.faults.recorded() as calls:
             assert streams.announce(records) == []
-            seen.append(put(calls))
+            seen.append(announced(calls))
     assert seen[0] == seen[1]
     assert len({one["id"] for one in seen[0]}) == 24
 
@@ -225,20 +227,22 @@ def test_events_that_the_bus_refuses_are_delivered_again(
     assert first == records[10]["dynamodb"]["SequenceNumber"]
     with shop.faults.recorded() as again:
         assert streams.announce(records[10:]) == []
-        assert len(put(again)) == 5
-    assert {one["id"] for one in put(calls[:1]) + put(again)} == {one["id"] for one in put(calls + again)}
+        assert len(announced(again)) == 5
+    assert {one["id"] for one in announced(calls[:1]) + announced(again)} == {
+        one["id"] for one in announced(calls + again)
+    }
 
 
-def test_without_time_a_batch_is_delivered_again(streams: Streams) -> None:
+def test_a_batch_without_enough_time_is_delivered_again(streams: Streams) -> None:
     streams.shop.send(event(email=EMAIL))
     streams.shop.drain()
     records = streams.changes()
     with streams.shop.faults.recorded() as calls:
         assert streams.announce(records, milliseconds=1000) == [records[0]["dynamodb"]["SequenceNumber"]]
-        assert put(calls) == []
+        assert announced(calls) == []
 
 
-def test_an_unreadable_record_holds_up_no_other(streams: Streams) -> None:
+def test_an_unreadable_record_does_not_block_the_others(streams: Streams) -> None:
     shop = streams.shop
     for name in ("a", "b"):
         shop.send(event(email=f"{name}@example.com", order_id=name))
@@ -247,10 +251,10 @@ def test_an_unreadable_record_holds_up_no_other(streams: Streams) -> None:
     records[0]["dynamodb"]["NewImage"] = records[0]["dynamodb"]["NewImage"] | {"token": {"S": "of another version"}}
     with shop.faults.recorded() as calls:
         assert streams.announce(records) == []
-        assert len(put(calls)) == 1
+        assert len(announced(calls)) == 1
 
 
-def test_events_are_as_the_document_says(streams: Streams) -> None:
+def test_events_match_the_openapi_document(streams: Streams) -> None:
     shop = streams.shop
     shop.send(event(email=EMAIL))
     shop.submit({"order_id": "v-1", "order_date": "2019-01-01", "customer_id": "c-9", "total": 1})

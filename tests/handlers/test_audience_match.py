@@ -16,7 +16,7 @@ from tests.handlers.shop import (
 )
 
 
-def test_match_in_the_order_of_the_request(shop: Shop) -> None:
+def test_results_are_in_the_order_of_the_request(shop: Shop) -> None:
     submit(
         shop,
         order("o-1", shipping_address=SHIP, billing_address=BILL),
@@ -36,9 +36,9 @@ def test_match_in_the_order_of_the_request(shop: Shop) -> None:
         ({"email_sha256": sha(ANN).upper()}, True),
         ({"email_sha256": sha("nobody@example.com")}, False),
         ({"customer_id": "c-2"}, True),
-        ({"customer_id": " c-3 "}, True),  # though the order's person is the e-mail
+        ({"customer_id": " c-3 "}, True),  # the person is identified by the e-mail, but the customer_id matches too
         ({"customer_id": "c-4"}, False),
-        ({"customer_id": ANN}, True),  # shaped like an e-mail, it is one
+        ({"customer_id": ANN}, True),  # a customer_id that has the form of an e-mail address is read as one
         ({"email": "nobody@example.com", "address": SHIP}, True),
         ({"email": ANN, "address": {"address_1": "nowhere"}}, True),
         ({"address": {"address_1": "123 Ship St."}}, False),
@@ -57,13 +57,13 @@ def test_any_identity_matches(shop: Shop) -> None:
 
 @pytest.mark.parametrize("name", ["Germany", "DE", "deu"])
 @pytest.mark.parametrize("asked", ["Germany", "DE", "DEU", "Austria"])
-def test_a_country_by_name_or_code(shop: Shop, name: str, asked: str) -> None:
+def test_a_country_matches_by_name_or_code(shop: Shop, name: str, asked: str) -> None:
     there = {"address_1": "Hauptstr. 5", "postal_code": "10115", "city": "Berlin"}
     send(shop, event(shipping_address=there | {"country": name}))
     assert match(shop, V3, {"address": there | {"country": asked}}) == [asked != "Austria"]
 
 
-def test_match_of_v3_customers(shop: Shop) -> None:
+def test_customers_of_v3_orders_match(shop: Shop) -> None:
     send(shop, event(email=ANN, shipping_address=SHIP), event(order_id="o-2", person_id="p-1", email=...))
     people: list[dict[str, Any]] = [{"email": ANN}, {"address": SHIP}, {"customer_id": "p-1"}, {"email": BOB}]
     assert match(shop, V3, *people)[:2] == [True, True]
@@ -74,8 +74,8 @@ def test_match_of_v3_customers(shop: Shop) -> None:
     ]  # fmt: skip
 
 
-def test_a_thousand_people_and_not_one_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tillbook.views.match._THREADS", 1)  # the mocked AWS is not exact under several
+def test_a_request_may_contain_at_most_a_thousand_people(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tillbook.views.match._THREADS", 1)  # the mocked AWS is not exact with several
     submit(shop, order(shipping_address=SHIP))
     people: list[dict[str, Any]] = [{"email": f"p{n}@example.com"} for n in range(500)]
     people += [{"address": {"address_1": f"{n} Main St", "postal_code": "94107"}} for n in range(498)]
@@ -106,7 +106,7 @@ def test_a_thousand_people_and_not_one_more(shop: Shop, monkeypatch: pytest.Monk
         ({"people": [{"email_sha256": ["x"]}]}, "people[0].email_sha256"),
     ],
 )  # fmt: skip
-def test_errors_of_match(shop: Shop, payload: Any, field: str) -> None:
+def test_invalid_requests_to_match(shop: Shop, payload: Any, field: str) -> None:
     answer = shop.request("POST", f"/v1/audience/{V1}/match", payload)
     assert answer.status == 400
     assert answer.fields == {field}
@@ -130,7 +130,7 @@ def test_odd_people_match_nobody(shop: Shop, person: dict[str, Any]) -> None:
     assert answer.status == 400 or answer.body == {"results": [{"customer": False}]}
 
 
-def test_accounts_are_apart(shop: Shop) -> None:
+def test_an_account_matches_only_its_own_customers(shop: Shop) -> None:
     submit(shop, order(shipping_address=SHIP))
     assert shop.submit(order("theirs", customer_email=BOB, billing_address=BILL), key=OTHER_ADMIN).status == 201
     for key, mine, email, address in ((ADMIN, "o-1", ANN, SHIP), (OTHER_ADMIN, "theirs", BOB, BILL)):

@@ -20,8 +20,8 @@ from tests.handlers.audiences import (
     SHIP,
     V1,
     V3,
-    as_an_older_version_wrote,
     count,
+    downgrade_ledger,
     job,
     kinds,
     ledger_writes,
@@ -29,10 +29,10 @@ from tests.handlers.audiences import (
     members,
     order,
     send,
+    snapshot,
     start,
     step,
     submit,
-    whole,
 )
 from tests.handlers.events import day, event
 from tests.handlers.shop import (
@@ -77,7 +77,7 @@ def test_a_rebuild_shows_its_progress(shop: Shop, monkeypatch: pytest.MonkeyPatc
 
 
 def test_progress_never_decreases_and_a_finished_job_stays_finished(shop: Shop) -> None:
-    """If two functions work on one page at once, the slower one writes long after the other has continued."""
+    """If two functions run one page at the same time, the slower one may write when the other is pages ahead."""
     jobs, job_id = Jobs(shop.dynamodb, settings().records_table), uuid7()
     first = Step(ACCOUNT, job_id)
     assert jobs.start(ACCOUNT, job_id, Job(rebuild.KIND, "queued", times.now(), V1, total=10))
@@ -93,17 +93,17 @@ def test_progress_never_decreases_and_a_finished_job_stays_finished(shop: Shop) 
     assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("done", None)
 
 
-def test_a_rebuild_of_an_empty_audience_is_done(shop: Shop) -> None:
+def test_a_rebuild_of_an_empty_audience_finishes(shop: Shop) -> None:
     job_id = start(shop, V3)
     shop.drain()
     assert job(shop, job_id) | {"done": 0, "total": 0, "status": "done"} == job(shop, job_id)
 
 
-def test_a_rebuild_writes_nothing_where_nothing_is_wrong(shop: Shop) -> None:
+def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
     some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     send(shop, event(order_id="v3-even", action="refunded", refund_amount="0.50", occurred_at=day(2)))
-    as_dynamodb_keeps_numbers(shop)
+    trim_numbers(shop)
     jobs = [start(shop, V1), start(shop, V3)]
     with shop.faults.recorded() as calls:
         shop.drain()
@@ -111,10 +111,10 @@ def test_a_rebuild_writes_nothing_where_nothing_is_wrong(shop: Shop) -> None:
     assert [job(shop, j)["status"] for j in jobs] == ["done", "done"]
 
 
-def test_a_rebuild_leaves_attributes_of_a_newer_version_alone(shop: Shop) -> None:
+def test_a_rebuild_keeps_attributes_of_a_newer_version(shop: Shop) -> None:
     some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
-    as_dynamodb_keeps_numbers(shop)
+    trim_numbers(shop)
     table = settings().ledger_table
     for item in shop.items(table):
         if "/h/" in str(item["pk"]):
@@ -126,8 +126,8 @@ def test_a_rebuild_leaves_attributes_of_a_newer_version_alone(shop: Shop) -> Non
     assert [job(shop, j)["status"] for j in jobs] == ["done", "done"]
 
 
-def as_dynamodb_keeps_numbers(shop: Shop) -> None:
-    """Removes trailing zeros of numbers, as DynamoDB does; the mock keeps them."""
+def trim_numbers(shop: Shop) -> None:
+    """Removes the trailing zeros of stored numbers. DynamoDB does this, and the mock does not."""
     name, trimmed = settings().ledger_table, 0
     for item in shop.items(name):
         kept = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
@@ -162,10 +162,10 @@ def some_orders(shop: Shop) -> None:
     shop.drain()
 
 
-def test_a_rebuild_brings_up_to_date_what_an_older_version_wrote(shop: Shop) -> None:
+def test_a_rebuild_updates_orders_of_an_older_version(shop: Shop) -> None:
     some_orders(shop)
     expected = [(members(shop, a), count(shop, a)) for a in (V1, V3)]
-    ledger = whole(shop)
+    ledger = snapshot(shop)
     people: list[dict[str, Any]] = [
         {"address": SHIP},
         {"address": BILL},
@@ -173,14 +173,14 @@ def test_a_rebuild_brings_up_to_date_what_an_older_version_wrote(shop: Shop) -> 
         {"customer_id": "c-2"},
     ]
     matches = match(shop, V1, *people)
-    as_an_older_version_wrote(shop)
-    assert whole(shop) != ledger
+    downgrade_ledger(shop)
+    assert snapshot(shop) != ledger
     assert (count(shop, V1), count(shop, V3)) == (5, 3)
     assert match(shop, V1, *people) == [False] * 4
     start(shop, V1)
     start(shop, V3)
     shop.drain()
-    assert whole(shop) == ledger
+    assert snapshot(shop) == ledger
     assert [(members(shop, a), count(shop, a)) for a in (V1, V3)] == expected
     assert match(shop, V1, *people) == matches == [True] * 4
     with shop.faults.recorded() as calls:
@@ -192,8 +192,8 @@ def test_a_rebuild_brings_up_to_date_what_an_older_version_wrote(shop: Shop) -> 
 
 def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     send(shop, *[event(order_id="o", occurred_at=day(n + 1), shipping_address=SHIP, extra="x" * n) for n in range(6)])
-    ledger = whole(shop)
-    as_an_older_version_wrote(shop)
+    ledger = snapshot(shop)
+    downgrade_ledger(shop)
     sizes = [len(item["body"]) for item in shop.items("LedgerTable") if "body" in item]
     monkeypatch.setattr("tillbook.ledger.upkeep.MOST_BYTES", 2 * max(sizes))
     with shop.faults.recorded() as calls:
@@ -205,7 +205,7 @@ def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch:
         if operation == "TransactWriteItems"
     ]
     assert [len(bodies) for bodies in written if bodies] == [2, 2, 2]
-    assert whole(shop) == ledger
+    assert snapshot(shop) == ledger
 
 
 def _has_body(put: dict[str, Any]) -> bool:
@@ -213,9 +213,9 @@ def _has_body(put: dict[str, Any]) -> bool:
 
 
 def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
-    """Changed, deleted or added to after the deploy, before and while a rebuild runs."""
+    """This version changes and deletes the orders, and adds events, before and during a rebuild."""
     some_orders(shop)
-    as_an_older_version_wrote(shop)
+    downgrade_ledger(shop)
     shop.edit("v1-two", {"billing_address": None})
     shop.delete("v1-alike")
     send(shop, event(order_id="v3-person", person_id="p-1", action="paid", shipping_address=SHIP))
@@ -233,10 +233,10 @@ def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None
     ]  # fmt: skip
 
 
-def test_keys_of_another_rule_are_replaced(shop: Shop) -> None:
-    """A new normalisation: what was found under old keys is found under new ones, and only there."""
+def test_a_rebuild_replaces_keys_of_another_normalisation(shop: Shop) -> None:
+    """A rebuild after a change of the normalisation makes addresses match only under their new keys."""
     some_orders(shop)
-    ledger = whole(shop)
+    ledger = snapshot(shop)
     name = settings().ledger_table
     for item in shop.items(name):
         for key in ("shipping_key", "billing_key", "customer_key", "shipping", "billing"):
@@ -247,72 +247,72 @@ def test_keys_of_another_rule_are_replaced(shop: Shop) -> None:
     start(shop, V1)
     start(shop, V3)
     shop.drain()
-    assert whole(shop) == ledger
+    assert snapshot(shop) == ledger
     assert match(shop, V1, {"address": SHIP}) == match(shop, V3, {"address": BILL}) == [True]
 
 
-def test_an_order_of_many_events_is_renewed_whole(shop: Shop) -> None:
+def test_a_rebuild_updates_all_events_of_a_long_order(shop: Shop) -> None:
     shop.send_batch([event(action="updated", occurred_at=f"2019-01-01T00:{n // 60:02d}:{n % 60:02d}Z",
                            shipping_address=SHIP | {"address_1": f"{n + 1} Main St"}) for n in range(120)])  # fmt: skip
     shop.drain()
-    ledger = whole(shop)
-    as_an_older_version_wrote(shop)
+    ledger = snapshot(shop)
+    downgrade_ledger(shop)
     start(shop, V3)
     shop.drain()
-    assert whole(shop) == ledger
+    assert snapshot(shop) == ledger
 
 
 @pytest.fixture
 def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Some orders as an older version wrote them, and a rebuild of both audiences on its way in small pages."""
+    """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the expected ledger."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     some_orders(shop)
-    ledger = whole(shop)
-    as_an_older_version_wrote(shop)
+    ledger = snapshot(shop)
+    downgrade_ledger(shop)
     start(shop, V1)
     start(shop, V3)
     return ledger
 
 
 def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
-    """Kills after each write: a kill before the next one leaves the same."""
+    """Kills only after writes, because a kill before the next write leaves the same state."""
     jobs = shop.job_ids()
     for number in range(100):
         with killed(shop, "after", number) as died:
             shop.drain()
         shop.drain()
-        assert whole(shop) == old_ledger, number
+        assert snapshot(shop) == old_ledger, number
         assert [job(shop, j)["status"] for j in jobs] == ["done"] * len(jobs), number
         assert not shop.receive() + shop.receive(JOBS_QUEUE)
         if not died:
-            assert number > 15, "the rebuild makes fewer writes than thought"
+            assert number > 15, "the rebuild makes fewer writes than expected"
             return
-        as_an_older_version_wrote(shop)
+        downgrade_ledger(shop)
         jobs = [start(shop, V1), start(shop, V3)]
-    pytest.fail("the rebuild makes more writes than there are places to die at")
+    pytest.fail("the rebuild makes more than 100 writes")
 
 
-def test_a_rebuild_that_dies_again_and_again_finishes_too(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
-    for index in range(0, 60, 20):  # less often than the deliveries after which a job is failed
+def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+    for index in range(0, 60, 20):  # fewer deaths than the deliveries after which a job fails
         with shop.faults.injected(die_at(index, "after")), suppress(Death):
             shop.drain()
     shop.drain()
-    assert whole(shop) == old_ledger
+    assert snapshot(shop) == old_ledger
 
 
-def test_a_page_delivered_twice_does_no_harm(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_a_page_delivered_twice_has_the_same_result(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
     handler = importlib.import_module(template.module("ProcessOrders")).handler
     while records := shop.receive(JOBS_QUEUE):
         handler({"Records": records}, Context(60_000))
         shop.deliver(records)
-    assert whole(shop) == old_ledger
+    assert snapshot(shop) == old_ledger
     jobs = [job(shop, job_id) for job_id in shop.job_ids()]
     assert {j["status"] for j in jobs} == {"done"}
     assert all(j["done"] == j["total"] for j in jobs)
 
 
-def unreadable(shop: Shop, source: Source) -> str:
-    """Gives the first order in the walk an event that this version cannot unpack. Returns the order's key."""
+def make_unreadable(shop: Shop, source: Source) -> str:
+    """Makes the last event unreadable in the order that a rebuild visits first. Returns the key of the order."""
     items = [item for item in shop.items("LedgerTable") if Scope.of(item["pk"]) == Scope(ACCOUNT, source)]
     heads = [item for item in items if "/h/" in item["pk"] and head_of(item).standing is not None]
     key = min(heads, key=lambda i: (str(i["pk"]), str(i["sk"])))["sk"]
@@ -324,14 +324,14 @@ def unreadable(shop: Shop, source: Source) -> str:
 
 
 @pytest.mark.parametrize("twice", [False, True])
-def test_an_order_that_cannot_be_read_holds_up_no_other(
+def test_an_unreadable_order_does_not_block_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
 ) -> None:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     some_orders(shop)
-    ledger = whole(shop)
-    as_an_older_version_wrote(shop)
-    bad = [unreadable(shop, source) for source in SOURCES]
+    ledger = snapshot(shop)
+    downgrade_ledger(shop)
+    bad = [make_unreadable(shop, source) for source in SOURCES]
     jobs = {start(shop, V1): 6, start(shop, V3): 3}
     capsys.readouterr()
     while records := shop.receive() or shop.receive(JOBS_QUEUE):
@@ -347,7 +347,7 @@ def test_an_order_that_cannot_be_read_holds_up_no_other(
     def others(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [item for item in items if "sk" in item and str(item["sk"])[:22] not in bad]
 
-    assert others(whole(shop)) == others(ledger)
+    assert others(snapshot(shop)) == others(ledger)
     out = capsys.readouterr().out
     logged = [json.loads(line) for line in out.splitlines() if "order not rebuilt" in line]
     assert {line["order"] for line in logged} == set(bad)
@@ -365,7 +365,7 @@ def test_an_order_that_cannot_be_read_holds_up_no_other(
         ReadTimeoutError(endpoint_url="x"),
     ],
 )
-def test_an_order_that_is_refused_for_now_is_tried_again(
+def test_an_order_with_a_temporary_error_is_retried(
     shop: Shop, old_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     rebuilt, seen = Ledger.rebuild, dict[str, int]()
@@ -379,12 +379,12 @@ def test_an_order_that_is_refused_for_now_is_tried_again(
     monkeypatch.setattr(Ledger, "rebuild", busy)
     shop.drain()
     assert list(seen.values())[1] == 4
-    assert whole(shop) == old_ledger
+    assert snapshot(shop) == old_ledger
     jobs = shop.job_ids()
     assert [(job(shop, j)["status"], job(shop, j)["error"]) for j in jobs] == [("done", None)] * len(jobs)
 
 
-def test_a_rebuild_that_has_failed_does_nothing_more(shop: Shop) -> None:
+def test_a_failed_rebuild_does_nothing_more(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
     job_id = start(shop, V1)
@@ -395,15 +395,15 @@ def test_a_rebuild_that_has_failed_does_nothing_more(shop: Shop) -> None:
     assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("failed", "gave up")
 
 
-def test_every_night_for_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_the_nightly_rebuild_covers_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
     shop.drain()
-    as_an_older_version_wrote(shop)
+    downgrade_ledger(shop)
     assert shop.submit(order("theirs", shipping_address=SHIP), key=OTHER_ADMIN).status == 201
     queue = Queue(shop.sqs, shop.queues["JobsQueue"])
     for _ in range(2):  # a schedule may fire twice
         queue.send("", Message(nightly=[" "]))
     shop.drain()
-    assert [i for i in whole(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == old_ledger
+    assert [i for i in snapshot(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == old_ledger
     nightly = [
         i
         for i in shop.items("RecordsTable")

@@ -1,4 +1,4 @@
-"""Audiences: members, counts and pages, in step with every order (SPEC "Audiences")."""
+"""The members, counts and pages of audiences after orders change (SPEC "Audiences")."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ FIELDS = (
 )  # fmt: skip
 
 
-def test_two_audiences_that_cannot_be_mailed(shop: Shop) -> None:
+def test_an_account_has_two_audiences_that_cannot_be_mailed(shop: Shop) -> None:
     answer = shop.get("/v1/audiences")
     assert answer.status == 200
     assert [(a["id"], a["name"], a["member_count"], a["mailable"]) for a in answer.body] == [
@@ -70,7 +70,9 @@ def test_two_audiences_that_cannot_be_mailed(shop: Shop) -> None:
         ({"customer_id": "c-1"}, ["person"]),
     ],
 )
-def test_records_of_an_order(shop: Shop, changes: dict[str, Any], expected: list[str]) -> None:
+def test_an_order_has_a_member_for_each_address_or_one_for_its_person(
+    shop: Shop, changes: dict[str, Any], expected: list[str]
+) -> None:
     submit(shop, order(**changes))
     assert kinds(shop, V1) == [("o-1", kind) for kind in expected]
     assert kinds(shop, V3) == []
@@ -79,7 +81,7 @@ def test_records_of_an_order(shop: Shop, changes: dict[str, Any], expected: list
         assert kinds(shop, V3) == [("o-1", kind) for kind in expected]
 
 
-def test_shape_of_a_member(shop: Shop) -> None:
+def test_fields_of_a_member(shop: Shop) -> None:
     before = times.to_datetime(times.now())
     submit(shop, order(customer_id="c-1", shipping_address=SHIP | {"name": "Ann Lee", "company": "Acme"}))
     send(
@@ -104,7 +106,7 @@ def test_shape_of_a_member(shop: Shop) -> None:
     assert second == dict.fromkeys(FIELDS[:-1]) | {"order_id": "o-2", "kind": "person", "person_id": "p-1"}
 
 
-def test_v1_edits_and_deletes(shop: Shop) -> None:
+def test_v1_edits_and_deletes_change_the_members(shop: Shop) -> None:
     submit(shop, order(shipping_address=SHIP, billing_address=SHIP), order("o-2", shipping_address=SHIP))
     added = {m["added_at"] for m in members(shop, V1)}
     shop.edit("o-1", {"billing_address": None, "shipping_address": BILL})
@@ -121,11 +123,11 @@ def test_v1_edits_and_deletes(shop: Shop) -> None:
     assert kinds(shop, V1) == [("o-1", "person")]
     submit(shop, order("o-2", billing_address=BILL))
     assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
-    submit(shop, order("o-2", billing_address=BILL))  # the same again
+    submit(shop, order("o-2", billing_address=BILL))  # an identical submission
     assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
 
 
-def test_a_member_is_as_old_as_its_submission(shop: Shop) -> None:
+def test_added_at_is_the_time_of_the_submission(shop: Shop) -> None:
     submit(shop, order())
     (first,) = members(shop, V1)
     shop.delete("o-1")
@@ -136,7 +138,7 @@ def test_a_member_is_as_old_as_its_submission(shop: Shop) -> None:
     assert members(shop, V1) == [second]
 
 
-def test_v3_states_without_addresses_keep_them(shop: Shop) -> None:
+def test_v3_events_without_addresses_keep_the_addresses_of_the_order(shop: Shop) -> None:
     send(shop, event(shipping_address=SHIP, billing_address=BILL, occurred_at=day(1)))
     found = members(shop, V3)
     for n, action in enumerate(("updated", "paid", "fulfilled", "refunded", "canceled"), start=2):
@@ -160,7 +162,7 @@ def test_v3_addresses_are_those_of_the_latest_event_that_carries_them(shop: Shop
     assert count(shop, V3) == 2
 
 
-def test_v3_repeats_and_copies_under_a_key(shop: Shop) -> None:
+def test_repeated_v3_events_add_no_members(shop: Shop) -> None:
     body = event(occurred_at=day(1), shipping_address=SHIP)
     send(shop, body, body)
     shop.send(body | {"order_id": "o-2"}, headers={"Idempotency-Key": "k"})
@@ -170,14 +172,14 @@ def test_v3_repeats_and_copies_under_a_key(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("first", ["refunded", "canceled"])
-def test_the_person_of_a_canceled_order_is_a_customer_too(shop: Shop, first: str) -> None:
+def test_the_person_of_a_refunded_or_canceled_order_is_a_customer(shop: Shop, first: str) -> None:
     send(shop, event(action=first, shipping_address=SHIP))
     assert kinds(shop, V3) == [("o-1", "shipping")]
     assert match(shop, V3, {"address": SHIP}, {"email": "user@gmail.com"}) == [True, True]
 
 
 @pytest.mark.parametrize("empty", [{}, {"label": ""}, {"address_1": "", "city": ""}, {"label": "Home"}])
-def test_an_address_that_says_nothing_is_counted_as_it_is_listed(shop: Shop, empty: dict[str, Any]) -> None:
+def test_the_count_equals_the_list_when_addresses_are_empty(shop: Shop, empty: dict[str, Any]) -> None:
     send(
         shop,
         event(occurred_at=day(1), shipping_address=SHIP, billing_address=BILL),
@@ -188,15 +190,15 @@ def test_an_address_that_says_nothing_is_counted_as_it_is_listed(shop: Shop, emp
     assert count(shop, V3) == len(members(shop, V3))
 
 
-def test_custom_attributes_are_nobodys_identity(shop: Shop) -> None:
-    """An event's own `customer_id` or `email_sha256` is the shop's affair: the person is who the event names."""
+def test_custom_attributes_do_not_identify_a_person(shop: Shop) -> None:
+    """`customer_id`, `email_sha256` and `person` are custom attributes in v3. The person is identified by `email`."""
     send(shop, event(email=ANN, customer_id={"a": 1}, email_sha256="x", person="y"))
     (member,) = members(shop, V3)
     assert (member["email_sha256"], member["customer_id"], member["person_id"]) == (sha(ANN), None, None)
 
 
 @pytest.mark.parametrize("value", ["1 High St", ["a"], 5, True, {"line": "", "verified": False}])
-def test_a_custom_attribute_called_like_an_address_is_none(shop: Shop, value: Any) -> None:
+def test_a_custom_attribute_with_the_name_of_an_address_is_no_address(shop: Shop, value: Any) -> None:
     send(shop, *(event(order_id=f"o-{n}", mailing_address=value) for n in range(3)))
     shown = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1")
     assert (shown.status, shown.body.get("properties")) == (200, {"mailing_address": value})
@@ -205,8 +207,10 @@ def test_a_custom_attribute_called_like_an_address_is_none(shop: Shop, value: An
 
 @pytest.mark.parametrize("name", [5, True, ["a"], {"a": 1}, "", None])
 @pytest.mark.parametrize(("more", "expected"), [({}, None), ({"first_name": "Ann", "last_name": "Lee"}, "Ann Lee")])
-def test_a_name_is_a_text(shop: Shop, name: Any, more: dict[str, str], expected: str | None) -> None:
-    """`name` of a v3 address is a custom attribute of any type."""
+def test_the_name_of_a_member_is_text_or_null(
+    shop: Shop, name: Any, more: dict[str, str], expected: str | None
+) -> None:
+    """The `name` of a v3 address is a custom attribute, which may have any type."""
     send(shop, event(shipping_address=SHIP | more | {"name": name}))
     (member,) = members(shop, V3)
     assert member["name"] == expected
@@ -216,7 +220,7 @@ def test_a_name_is_a_text(shop: Shop, name: Any, more: dict[str, str], expected:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
-def test_pages(shop: Shop, limit: int) -> None:
+def test_pages_list_each_member_once(shop: Shop, limit: int) -> None:
     submit(shop, *(order(f"o-{n}", **({"shipping_address": SHIP} if n % 3 else {})) for n in range(12)))
     submit(shop, *(order(f"two-{n}", shipping_address=SHIP, billing_address=BILL) for n in range(6)))
     for n in range(0, 12, 4):
@@ -228,8 +232,8 @@ def test_pages(shop: Shop, limit: int) -> None:
     assert count(shop, V1) == len(expected)
 
 
-def test_pages_while_orders_come_and_go(shop: Shop) -> None:
-    """An order that exists all the time is listed once, whatever changes between the pages."""
+def test_pages_while_orders_are_added_and_deleted(shop: Shop) -> None:
+    """An order that exists throughout is listed once, whatever changes between the pages."""
     submit(shop, *(order(f"o-{n}") for n in range(20)))
     seen: list[str] = []
     query = {"limit": "3"}
@@ -245,7 +249,7 @@ def test_pages_while_orders_come_and_go(shop: Shop) -> None:
     assert {f"o-{n}" for n in range(20 - page)} <= set(seen)
 
 
-def test_csv_pages_join_to_the_json_ones(shop: Shop) -> None:
+def test_csv_pages_list_the_same_members_as_json_pages(shop: Shop) -> None:
     submit(
         shop,
         *(order(f"o-{n}", shipping_address=SHIP | {"name": 'Ann "A", Lee'}) for n in range(5)),
@@ -255,7 +259,7 @@ def test_csv_pages_join_to_the_json_ones(shop: Shop) -> None:
     rows: list[dict[str, str]] = []
     query = {"limit": "2", "format": "csv"}
     while True:
-        page = shop_text(shop, query)
+        page = get_text(shop, query)
         assert page.headers["content-type"] == "text/csv; charset=utf-8"
         read = csv.DictReader(io.StringIO(page.text, newline=""))
         assert tuple(read.fieldnames or ()) == FIELDS
@@ -270,12 +274,12 @@ def test_csv_pages_join_to_the_json_ones(shop: Shop) -> None:
             plain = "" if member[name] is None else str(member[name])
             assert row[name] == (f"'{plain}" if plain.startswith(tuple("=+-@＝＋－＠")) else plain)
     assert {row["city"] for row in rows} >= {"'@city", "'＠city"}
-    accepted = shop_text(shop, {}, headers={"accept": "text/csv"})
+    accepted = get_text(shop, {}, headers={"accept": "text/csv"})
     assert accepted.text.count("\r\n") == 8
 
 
-def shop_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
-    """A request whose answer is no JSON."""
+def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
+    """Requests a page of the v1 audience without parsing it. The answer has only `text`."""
     event_ = shop.event("GET", f"/v1/audience/{V1}", query=query, **options)
     answer = importlib.import_module(template.module("Read")).handler(event_, Context())
     assert answer["statusCode"] == 200, answer["body"]
@@ -283,19 +287,19 @@ def shop_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
 
 
 def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
-    """The numbers of records are odd: one order without an address, then orders with two."""
+    """One order has one member and the others have two, so the number of members is odd."""
     names = sorted((f"o-{n}" for n in range(3000)), key=lambda n: (bucket_of(key_of(n)), key_of(n)))[:75]
     long = dict.fromkeys(("name", "company", "address_1", "address_2", "city", "state"), '\\"' * 500)
     address = long | {"postal_code": "01234"}
     submit(shop, order(names[0]))
     submit(shop, *(order(n, shipping_address=address, billing_address=address) for n in names[1:]))
-    found = members(shop, V1)  # the harness refuses an answer that is too big for Lambda
+    found = members(shop, V1)  # `Shop.request` refuses an answer that is too big for Lambda
     assert len(found) == count(shop, V1) == 149
 
 
 @pytest.mark.parametrize("filling", ["🏠", "ü"])
 def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None:
-    """The limit of an answer is in bytes."""
+    """The limit of an answer is in bytes, and these letters take several."""
     address = SHIP | {"name": filling * (110_000 // len(filling.encode()))}
     for n in range(32):
         assert shop.send(event(order_id=f"o-{n}", shipping_address=address, billing_address=address)).status == 202
@@ -315,13 +319,13 @@ def test_malformed_limits(shop: Shop, limit: str) -> None:
     assert shop.get(f"/v1/audience/{V1}", query={"limit": limit}).status == 400
 
 
-def test_a_cursor_leads_nowhere_else(shop: Shop) -> None:
+def test_a_cursor_finds_nothing_in_another_account(shop: Shop) -> None:
     submit(shop, *(order(f"o-{n}") for n in range(4)))
     cursor = shop.get(f"/v1/audience/{V1}", query={"limit": "1"}).body["next_cursor"]
     assert shop.get(f"/v1/audience/{V1}", query={"cursor": cursor}, key=OTHER_ADMIN).body["members"] == []
 
 
-def test_unknown_audiences_and_other_roles(shop: Shop) -> None:
+def test_unknown_audiences_are_404_and_ingest_keys_403(shop: Shop) -> None:
     for method, path in (
         ("GET", "/v1/audience/nobody"), ("POST", "/v1/audience/nobody/match"), ("POST", "/v1/audience/nobody/rebuild"),
     ):  # fmt: skip

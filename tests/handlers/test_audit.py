@@ -1,4 +1,4 @@
-"""The self-audit: it finds one cent, in whatever shape a person's orders are, and cries over nothing else."""
+"""The self-audit finds a difference of one cent, whatever orders a person has, and raises no false alarm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ ANN = id_of(EMAIL)
 
 
 class Between:
-    """A DynamoDB client that lets `writes` happen before each call of an operation; `stale` answers come twice."""
+    """A DynamoDB client that runs one of `writes` before each call of an operation, as long as there are any.
+
+    With `stale`, a write runs after the call, and the next call repeats the answer of before the write.
+    """
 
     def __init__(self, client: Any, operation: str, *writes: Callable[[], Any], stale: bool = False) -> None:
         self._client, self._operation, self._writes, self._stale = client, operation, list(writes), stale
@@ -50,7 +53,7 @@ class Between:
             return call
 
         def between(**arguments: Any) -> Any:
-            if self._stale:  # an index that runs behind: what it said before the write
+            if self._stale:  # like an index that is behind the table
                 answer = self._kept or call(**arguments)
                 if self._writes:
                     self._writes.pop(0)()
@@ -70,7 +73,7 @@ def auditor(shop: Shop, client: Any = None) -> Auditor:
 
 
 def plant(shop: Shop, name: str, value: str, person: str = ANN) -> None:
-    """Changes a sum of a person (as `Shop.stored_ltv` names it), and nothing else: not their token."""
+    """Adds `value` to one sum of a person without changing the token. `name` is as in `Shop.stored_ltv`: `s.USD`."""
     shop.dynamodb.update_item(
         TableName=LEDGER, Key=raw(SCOPES[name[0]].person_key(person)), UpdateExpression="ADD #n :v",
         ExpressionAttributeNames={"#n": name[1:].removeprefix(".")},
@@ -84,7 +87,7 @@ def place(shop: Shop, **fields: Any) -> None:
 
 
 def many(shop: Shop, number: int) -> None:
-    """v1 orders of Ann, each of 1.10 USD, without the time that the API takes."""
+    """Writes v1 orders of Ann, 1.10 USD each, directly to the ledger, which is faster than the API."""
     ledger = Ledger(shop.dynamodb, LEDGER)
     for n in range(number):
         body = {"order_id": f"m-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}
@@ -94,7 +97,8 @@ def many(shop: Shop, number: int) -> None:
 
 
 def mixed(shop: Shop) -> None:
-    """Ann: two currencies of two sources, a refund, a deleted order, one that came to her and one that left her."""
+    """Gives Ann orders of both sources in two currencies, with a refund and a deleted order. One order moves from Ben
+    to Ann, and one from Ann to Ben."""
     place(shop, order_id="a", grand_total=105, currency="USD")
     place(shop, order_id="a", action="refunded", refund_amount="5.05")
     place(shop, order_id="b", grand_total="19.99", currency="EUR")
@@ -139,7 +143,7 @@ def test_a_planted_cent_is_found(shop: Shop, name: str, value: str, finding: Fin
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
 
 
-def test_a_person_who_is_gone_though_orders_stand(shop: Shop) -> None:
+def test_a_missing_person_item_with_orders_is_drift(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
     shop.dynamodb.delete_item(TableName=LEDGER, Key=raw(SCOPES["s"].person_key(ANN)))
     found = auditor(shop).audit(ACCOUNT, ANN)
@@ -147,19 +151,19 @@ def test_a_person_who_is_gone_though_orders_stand(shop: Shop) -> None:
     assert {(f.what, f.stored, f.computed) for f in found.findings} == {("amount", "0", "5"), ("orders", "0", "1")}
 
 
-def test_an_erased_person_is_no_finding(shop: Shop) -> None:
+def test_an_erasure_causes_no_finding(shop: Shop) -> None:
     mixed(shop)
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}").status == 202
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
     shop.settle()
     assert (auditor(shop).audit(ACCOUNT, ANN).status, auditor(shop).audit(ACCOUNT, ANN).orders) == (EXACT, 0)
-    # The order that had come to her is the other's again.
+    # The order that had moved to Ann counts for Ben again.
     found = auditor(shop).audit(ACCOUNT, id_of("ben@example.com"))
     assert (found.status, found.orders) == (EXACT, 2)
 
 
-def test_purged_people_are_audited_no_more(shop: Shop) -> None:
-    """Its items exist until the job deletes them; orders that arrive then are audited."""
+def test_purged_people_are_not_audited(shop: Shop) -> None:
+    """Their items exist until the job of the purge deletes them. Orders that arrive after the purge are audited."""
     mixed(shop)
     plant(shop, "s.USD", "0.01")
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
@@ -174,7 +178,7 @@ def test_purged_people_are_audited_no_more(shop: Shop) -> None:
     assert (found.status, found.orders) == (EXACT, 1)
 
 
-def test_more_orders_than_a_transaction_takes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_of_several_transactions_are_audited(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_HEADS", 9)
     many(shop, 12)
     found = auditor(shop).audit(ACCOUNT, ANN)
@@ -182,7 +186,7 @@ def test_more_orders_than_a_transaction_takes(shop: Shop, monkeypatch: pytest.Mo
     plant(shop, "o.USD", "-0.01")
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert found.findings == (Finding("orders_api", "USD", "amount", "13.19", "13.2"),)
-    # Somebody writes between the two parts: they are no snapshot together, though they seem to fit.
+    # A write between two transactions: together they are no snapshot, though their sums seem to agree.
     plant(shop, "o.USD", "-1.09")
     plant(shop, "o#USD", "-1")
     body = {"order_id": "n", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}
@@ -195,11 +199,12 @@ def test_more_orders_than_a_transaction_takes(shop: Shop, monkeypatch: pytest.Mo
 
 
 def orders(shop: Shop, number: int) -> Iterator[Callable[[], None]]:
+    """Yields functions that each place an order of 10.00."""
     for n in range(number):
         yield lambda n=n: place(shop, order_id=f"w-{n}", grand_total=10)  # type: ignore[misc]
 
 
-def test_an_index_behind_the_table_is_no_drift(shop: Shop) -> None:
+def test_an_index_that_is_behind_the_table_causes_no_drift(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
     # The first listing is from before a second order, the transaction from after it.
     late = Between(shop.dynamodb, "query", *orders(shop, 1), stale=True)
@@ -207,20 +212,20 @@ def test_an_index_behind_the_table_is_no_drift(shop: Shop) -> None:
     assert (found.status, found.orders) == (EXACT, 2)
 
 
-def test_a_person_who_is_written_all_the_time_is_unsettled(shop: Shop) -> None:
+def test_a_person_with_constant_writes_is_unsettled(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
-    # Each transaction sees one order more of 10.00 than the listing before it: the same difference each time. Of seven
-    # tries each reads both sources.
+    # Each transaction sees one order of 10.00 more than the listing before it, so the difference is always the same.
+    # There are seven tries, and each reads both sources.
     busy = Between(shop.dynamodb, "transact_get_items", *orders(shop, 20))
     assert auditor(shop, busy).audit(ACCOUNT, ANN) == audit.Audited(ACCOUNT, ANN, 14, UNSETTLED)
-    # And once they rest, it is found whether something is wrong.
+    # When the writes have stopped, the audit finds whether something is wrong.
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
     plant(shop, "s.USD", "0.01")
     assert auditor(shop).audit(ACCOUNT, ANN).status == DRIFT
 
 
 class Behind:
-    """A DynamoDB client whose index of the timeline lacks all events but the first one."""
+    """A DynamoDB client whose timeline index has only the first event."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -233,11 +238,11 @@ class Behind:
         return answer | {"Items": answer["Items"][:1]}
 
 
-def test_the_same_difference_each_time_is_no_drift_while_somebody_writes(shop: Shop) -> None:
-    """The index may be as far behind each time as the writes are ahead of it."""
+def test_a_constant_difference_during_writes_is_no_drift(shop: Shop) -> None:
+    """An index may be behind by the same amount at each try."""
     place(shop, order_id="a", grand_total=5)
     place(shop, order_id="b", grand_total=10)
-    # A try reads each source once: in between the sums are others, and in the end as they were.
+    # Each try reads both sources. The total changes to 20 before the first read, and back to 10 before the second.
     turns = [
         lambda total=total: place(shop, order_id="b", action="updated", grand_total=total) for total in [20, 10] * 7
     ]
@@ -247,7 +252,7 @@ def test_the_same_difference_each_time_is_no_drift_while_somebody_writes(shop: S
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
 
 
-def test_orders_that_move_between_the_reads(shop: Shop) -> None:
+def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
     mixed(shop)
     moves = [
         lambda: place(shop, order_id="a", action="updated", email="ben@example.com"),
@@ -258,6 +263,8 @@ def test_orders_that_move_between_the_reads(shop: Shop) -> None:
 
 
 def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
+    """A function that raises the error of a refused call."""
+
     def call() -> None:
         raise ClientError({"Error": {"Code": code, "Message": "secret"}}, operation)
 
@@ -265,7 +272,7 @@ def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]
 
 
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ProvisionedThroughputExceededException"])
-def test_a_refused_read_is_made_again(shop: Shop, code: str) -> None:
+def test_a_read_with_a_temporary_error_is_retried(shop: Shop, code: str) -> None:
     place(shop, order_id="a", grand_total=5)
     client = Between(shop.dynamodb, "transact_get_items", refuse(code), refuse(code))
     assert auditor(shop, client).audit(ACCOUNT, ANN).status == EXACT
@@ -273,22 +280,22 @@ def test_a_refused_read_is_made_again(shop: Shop, code: str) -> None:
     assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
 
 
-def test_a_refused_read_is_no_finding(shop: Shop) -> None:
+def test_a_forbidden_read_raises_its_error(shop: Shop) -> None:
     with pytest.raises(ClientError):
         auditor(shop, Between(shop.dynamodb, "transact_get_items", refuse("AccessDeniedException"))).audit(ACCOUNT, ANN)
 
 
-def test_without_time_nothing_is_called_drift(shop: Shop) -> None:
+def test_an_audit_without_enough_time_is_unsettled(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
     plant(shop, "s.USD", "0.01")
     found = auditor(shop)
     assert found.audit(ACCOUNT, ANN, deadline=found.clock() + 0.5).status == UNSETTLED
 
 
-# ------------------------------------------------------------------------- who
+# --------------------------------------------------------- the choice of people
 
 
-def test_anybody_may_be_picked(shop: Shop) -> None:
+def test_every_person_can_be_picked(shop: Shop) -> None:
     for n in range(12):
         place(shop, order_id=f"a-{n}", email=f"p{n}@example.com")
     shop.submit({"order_id": "x", "order_date": "2026-01-20", "total": 1, "customer_email": EMAIL}, key=OTHER_ADMIN)
@@ -306,7 +313,7 @@ def test_anybody_may_be_picked(shop: Shop) -> None:
 
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """Metrics and log lines."""
+    """The metrics and log lines of the audit."""
     metrics: dict[str, int] = {}
     lines: list[dict[str, Any]] = []
 
@@ -325,11 +332,12 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict
 
 
 def run(people: int = 200, milliseconds: int = 120_000) -> Any:
+    """Runs the function once. Returns the number of people for each status."""
     handler = importlib.import_module(template.module("AuditLedger")).handler
     return handler({"people": people, "window": 0}, Context(milliseconds))
 
 
-def test_the_function_reports_counts_and_faults(shop: Shop, reported: Any) -> None:
+def test_the_function_reports_counts_and_drift(shop: Shop, reported: Any) -> None:
     metrics, lines = reported
     mixed(shop)
     shop.keep_book()
@@ -345,17 +353,17 @@ def test_the_function_reports_counts_and_faults(shop: Shop, reported: Any) -> No
     assert email_sha256(EMAIL) not in json.dumps(lines)
 
 
-def test_it_audits_no_more_than_it_is_asked_and_has_time_for(shop: Shop, reported: Any) -> None:
+def test_the_function_audits_as_many_people_as_asked_and_as_time_permits(shop: Shop, reported: Any) -> None:
     mixed(shop)
     assert sum(run(people=1).values()) == 1
     assert sum(run(milliseconds=4000).values()) == 0
 
 
 @pytest.mark.parametrize("change", ["older", "gone", "left behind", "another amount"])
-def test_a_card_that_is_not_as_its_order_rings(
+def test_a_card_that_differs_from_its_order_is_reported(
     shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """The book has two days at most, and both are looked at."""
+    """The book has cards of at most two days. The audit, which picks one day, is patched to compare both."""
     metrics, lines = reported
     shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
     shop.keep_book()
@@ -381,7 +389,7 @@ def test_a_card_that_is_not_as_its_order_rings(
     assert line["account"] == ACCOUNT
 
 
-def test_a_card_that_is_only_behind_does_not_ring(shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_that_is_only_behind_is_not_reported(shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     metrics, _ = reported
     shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
     original = book_audit.BookAuditor.differences
@@ -395,11 +403,11 @@ def test_a_card_that_is_only_behind_does_not_ring(shop: Shop, reported: Any, mon
     run()
     assert "BookSkipped" not in metrics
     shop.edit("a", {"total": 6})
-    assert run(milliseconds=5000)["exact"] == 0, "without time for a second look"
+    assert run(milliseconds=5000)["exact"] == 0, "no time for a second look"
     assert "BookSkipped" not in metrics
 
 
-def test_an_audit_that_breaks_off_does_not_count_as_one(shop: Shop, reported: Any) -> None:
+def test_an_audit_that_fails_is_not_counted_as_a_run(shop: Shop, reported: Any) -> None:
     metrics, _ = reported
     mixed(shop)
     with (

@@ -1,4 +1,4 @@
-"""Bugs that hostile requests found (tests/hostile makes them), and odd input that is valid."""
+"""Bugs that the hostile requests of tests/hostile found, and unusual input that is valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.handlers.shop import ACCOUNT, Shop
         ("DELETE", f"/v1/deadletters/{'x' * 1025}", 404),
     ],
 )
-def test_an_id_too_long_for_a_key_names_nothing(shop: Shop, method: str, path: str, status: int) -> None:
+def test_an_id_that_is_too_long_for_a_key_is_404(shop: Shop, method: str, path: str, status: int) -> None:
     body = {"reason": "a test"} if method == "DELETE" else None
     assert shop.request(method, path, body).status == status
 
@@ -28,15 +28,15 @@ def test_an_invalid_request_id_finds_no_transaction(shop: Shop, request_id: str)
     assert (answer.status, answer.body) == (200, {"transactions": [], "next_cursor": None})
 
 
-@pytest.mark.parametrize(("order_id", "noted"), [(5, "5"), (0, "0"), ("5", "5"), (True, None), (1.5, None)])
-def test_a_rejection_names_the_order_also_by_a_number(shop: Shop, order_id: Any, noted: str | None) -> None:
+@pytest.mark.parametrize(("order_id", "stored"), [(5, "5"), (0, "0"), ("5", "5"), (True, None), (1.5, None)])
+def test_a_rejection_records_a_numeric_order_id(shop: Shop, order_id: Any, stored: str | None) -> None:
     assert shop.submit({"order_id": order_id}).status == 400
     (rejected,) = shop.get("/v1/transactions").body["transactions"]
-    assert rejected["order_id"] == noted
+    assert rejected["order_id"] == stored
 
 
 @pytest.mark.parametrize("order_id", ["2", 2, "", None, ...])
-def test_a_refused_edit_is_noted_under_the_order_of_its_path(shop: Shop, order_id: Any) -> None:
+def test_a_refused_edit_is_recorded_under_the_order_id_of_its_path(shop: Shop, order_id: Any) -> None:
     body = {"total": -1} | ({} if order_id is ... else {"order_id": order_id})
     shop.submit({"order_id": "1", "order_date": "2026-01-01", "customer_email": "a@b.co"})
     shop.drain()
@@ -47,14 +47,14 @@ def test_a_refused_edit_is_noted_under_the_order_of_its_path(shop: Shop, order_i
 
 
 @pytest.mark.parametrize("email", ["", " ", "\t\n", None])
-def test_an_email_of_white_space_is_missing_and_nothing_else(shop: Shop, email: Any) -> None:
+def test_a_blank_email_is_reported_only_as_missing(shop: Shop, email: Any) -> None:
     answer = shop.send({"provider": "p", "email": email, "action": "paid", "order_id": "5"})
     assert [(e["code"], e["attribute"]) for e in answer.body["errors"]] == [("presence_error", "email")]
 
 
 @pytest.mark.parametrize("name", ["before", "account", "Source", "order_id"])
 @pytest.mark.parametrize("value", ["2019-01-17", 20190117, True, None, ["2019-01-17"], {"date": "2019-01-17"}])
-def test_a_purge_that_was_to_be_narrower_takes_nothing(shop: Shop, name: str, value: Any) -> None:
+def test_a_purge_with_an_unknown_filter_purges_nothing(shop: Shop, name: str, value: Any) -> None:
     shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": "a@b.co", "total": 5})
     answer = shop.request("DELETE", "/v1/transactions", {"confirm": "purge", name: value})
     assert (answer.status, answer.fields) == (400, {name})
@@ -73,12 +73,12 @@ def test_a_purge_that_was_to_be_narrower_takes_nothing(shop: Shop, name: str, va
         ({"email": "ann", "customer_id": "c-1"}, "people[0].email"),
     ],
 )
-def test_people_to_match_are_checked_as_those_of_orders_are(shop: Shop, person: Any, field: str) -> None:
+def test_people_to_match_are_validated_like_people_of_orders(shop: Shop, person: Any, field: str) -> None:
     answer = shop.request("POST", "/v1/audience/customers-orders-api/match", {"people": [person]})
     assert (answer.status, answer.fields) == (400, {field})
 
 
-def test_a_customer_id_may_be_a_number_there_as_in_an_order(shop: Shop) -> None:
+def test_a_customer_id_to_match_may_be_a_number(shop: Shop) -> None:
     order = {"order_id": "5", "order_date": "2019-09-05", "customer_id": 27876, "customer_email": "a@example.com"}
     assert shop.submit(order).status == 201
     answer = shop.request("POST", "/v1/audience/customers-orders-api/match", {"people": [{"customer_id": 27876}]})
@@ -89,13 +89,13 @@ def test_a_customer_id_may_be_a_number_there_as_in_an_order(shop: Shop) -> None:
     ("query", "status"),
     [({"format": "xml"}, 400), ({"format": ""}, 400), ({"format": "json"}, 200), ({}, 200)],
 )
-def test_members_come_in_a_form_that_there_is(shop: Shop, query: dict[str, str], status: int) -> None:
+def test_an_unknown_format_of_members_is_400(shop: Shop, query: dict[str, str], status: int) -> None:
     answer = shop.get("/v1/audience/customers-orders-api", query=query)
     assert answer.status == status
     assert status == 200 or answer.fields == {"format"}
 
 
-# ------------------------------------------------------------------ what looks odd and is fine
+# ------------------------------------------------------------------ unusual input that is valid
 
 
 @pytest.mark.parametrize(
@@ -108,13 +108,13 @@ def test_members_come_in_a_form_that_there_is(shop: Shop, query: dict[str, str],
         ("12345678901234.5678",) * 2, ('" 12.50 "', "12.5"), ("null", "0.0"), ("4.1e-1", "0.41"),
     ],
 )  # fmt: skip
-def test_amounts_that_look_odd_are_kept_by_value(shop: Shop, number: str, total: str) -> None:
+def test_unusual_amounts_keep_their_value(shop: Shop, number: str, total: str) -> None:
     body = f'{{"order_id":"5","order_date":"2019-09-05","customer_email":"a@example.com","total":{number}}}'
     answer = shop.submit(body)
     assert (answer.status, answer.body["total"]) == (201, total)
 
 
-def test_a_batch_that_is_right_but_for_one_order_is_queued_in_no_part(shop: Shop) -> None:
+def test_a_batch_with_one_invalid_order_is_not_queued_at_all(shop: Shop) -> None:
     good = {"provider": "p", "email": "a@example.com", "action": "paid", "order_id": "5"}
     answer = shop.send_batch([*[good] * 999, good | {"grand_total": "NaN"}])
     assert answer.status == 422
@@ -125,7 +125,7 @@ def test_a_batch_that_is_right_but_for_one_order_is_queued_in_no_part(shop: Shop
 
 
 @pytest.mark.parametrize("base", ["", "/orders", "/v1", "/v3"])
-def test_each_api_speaks_its_dialect_also_under_a_base_path(shop: Shop, base: str) -> None:
+def test_errors_keep_the_format_of_their_api_under_a_base_path(shop: Shop, base: str) -> None:
     def refused(path: str, **options: Any) -> Any:
         return shop.request("POST", path, {}, raw={"rawPath": base + path}, **options)
 
@@ -139,7 +139,7 @@ def test_each_api_speaks_its_dialect_also_under_a_base_path(shop: Shop, base: st
     assert refused(activity, key=None).status == 401
 
 
-def test_without_a_route_the_path_decides_the_dialect_of_the_error(shop: Shop) -> None:
+def test_without_a_route_the_path_decides_the_format_of_the_error(shop: Shop) -> None:
     assert "error" in shop.request("PUT", "/v1/order/1").body
     assert "error" in shop.get("/v1").body
     assert "errors" in shop.get("/v3/x").body

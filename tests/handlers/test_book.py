@@ -1,4 +1,4 @@
-"""The book: orders by date, purges and erasures, the function that keeps it, and sizes of audiences."""
+"""The book, which lists orders by date: its list, purges and erasures, the keeper that writes it, audience sizes."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ def test_orders_of_one_moment_are_paged(shop: Shop) -> None:
         ({"from": "2019-03-10", "to": "2019-03-31"}, ["b", "d"]), ({"status": "paid"}, []),
     ],
 )  # fmt: skip
-def test_filters(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
+def test_filters_of_the_list_of_orders(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
     some_orders(shop)
     assert listed(shop, **query) == listed(shop, **query, limit="1") == expected
 
 
-def test_a_page_ends_after_so_many_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_ends_after_it_has_read_its_limit_of_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     some_orders(shop)
     monkeypatch.setattr(order_list, "_MOST_READ", 2)
     page = shop.get("/v1/orders", query={"status": "refunded"}).body
@@ -101,7 +101,7 @@ def test_a_voided_order_is_listed_and_counts_nothing(shop: Shop) -> None:
 # ------------------------------------------------------------ purge and erasure
 
 
-def test_a_purge_takes_reports_at_once_and_the_book_in_the_end(shop: Shop) -> None:
+def test_a_purge_changes_reports_at_once_and_later_deletes_the_cards(shop: Shop) -> None:
     some_orders(shop)
     report(shop)
     job_id = start(shop, "orders_api")
@@ -115,8 +115,8 @@ def test_a_purge_takes_reports_at_once_and_the_book_in_the_end(shop: Shop) -> No
     assert report(shop)["rows"] == listed(shop) == []
 
 
-def test_a_purge_of_the_book_continues_where_it_was_cut_off(shop: Shop) -> None:
-    """However many partitions are deleted, all remaining ones with cards are still found."""
+def test_an_interrupted_purge_finds_the_rest_of_the_book(shop: Shop) -> None:
+    """However many partitions are deleted already, all others that have cards are found."""
     submit(shop, *(order(str(n), order_date=f"2019-0{n}-05") for n in range(1, 5)))
     shop.keep_book()
     kept, scope = book.keeper().book, Scope(ACCOUNT, "orders_api")
@@ -129,14 +129,14 @@ def test_a_purge_of_the_book_continues_where_it_was_cut_off(shop: Shop) -> None:
     assert shop.items(settings().book_table) == []
 
 
-def test_changes_of_a_dead_scope_leave_no_card(shop: Shop) -> None:
+def test_changes_from_before_a_purge_leave_no_card(shop: Shop) -> None:
     submit(shop, order("a"))
     shop.keep_book()
     purged(shop)
     submit(shop, order("b"))
     shop.keep_book()
     assert [card["order_id"] for card in cards(shop)] == ["b"]
-    # Delivered again: a batch that was cut off by the purge.
+    # A batch that the purge interrupted is delivered again.
     head = {
         "pk": {"S": f"{ACCOUNT}/o0/h/0"},
         "sk": {"S": "x" * 22},
@@ -151,11 +151,11 @@ def test_changes_of_a_dead_scope_leave_no_card(shop: Shop) -> None:
         shop.stream([{"dynamodb": {"NewImage": head, "SequenceNumber": "1", "ApproximateCreationDateTime": 0}}]) == []
     )
     assert [card.get("order_id") for card in cards(shop)] == ["b"]
-    # A put of the batch that was cut off may land yet: the mark shows the sweep its month.
+    # A put of the interrupted batch may still take effect. The mark names its day, so that the job finds its month.
     assert (f"{ACCOUNT}/o0/marks", "20190905") in {(i["pk"], i["sk"]) for i in shop.items(settings().book_table)}
 
 
-def test_an_erased_persons_orders_are_not_listed_at_once_and_not_counted_in_the_end(shop: Shop) -> None:
+def test_an_erased_persons_orders_leave_the_list_at_once_and_the_report_later(shop: Shop) -> None:
     submit(shop, order("a"), order("b", customer_email=BOB))
     shop.keep_book()
     job_id = start_erasure(shop, ANN)
@@ -167,7 +167,7 @@ def test_an_erased_persons_orders_are_not_listed_at_once_and_not_counted_in_the_
     assert erased(shop, BOB)
 
 
-# -------------------------------------------------------------------- the keeper
+# ---------------------------------------------- the keeper, which writes the book
 
 
 def test_a_batch_without_time_is_delivered_again(shop: Shop) -> None:
@@ -177,7 +177,7 @@ def test_a_batch_without_time_is_delivered_again(shop: Shop) -> None:
     assert len(shop.keep_book()) == 4  # heads and versions
 
 
-def test_a_card_that_cannot_be_made_holds_up_nobody(shop: Shop) -> None:
+def test_a_card_that_cannot_be_made_does_not_block_the_others(shop: Shop) -> None:
     submit(shop, order("a"), order("b"))
     events = [item for item in shop.items(settings().ledger_table) if "/e/" in item["pk"]]
     shop.dynamodb.update_item(
@@ -189,7 +189,7 @@ def test_a_card_that_cannot_be_made_holds_up_nobody(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_keeper_that_dies_is_followed_by_another(shop: Shop, moment: str) -> None:
+def test_the_work_of_a_keeper_that_dies_is_completed_later(shop: Shop, moment: str) -> None:
     some_orders(shop)
     expected, applied, followed = report(shop), outcomes_stored(shop), dict(shop.followed)
     for number in range(20):
@@ -210,7 +210,7 @@ def test_a_keeper_that_dies_is_followed_by_another(shop: Shop, moment: str) -> N
     assert shop.followed == followed
 
 
-def test_a_rebuild_enters_what_the_book_missed(shop: Shop) -> None:
+def test_a_rebuild_adds_changes_that_the_book_missed(shop: Shop) -> None:
     submit(shop, order("a", order_date="2019-03-05"), order("b", order_date="2019-03-06"))
     shop.keep_book()
     shop.edit("a", {"order_date": "2019-05-05"})
@@ -225,7 +225,7 @@ def test_a_rebuild_enters_what_the_book_missed(shop: Shop) -> None:
     assert cells(report(shop), "period", "orders") == [("2019-05-01", 1), ("2019-06-01", 1)]
 
 
-def test_a_rebuild_is_seen_by_the_next_report(shop: Shop) -> None:
+def test_the_report_after_a_rebuild_has_its_changes(shop: Shop) -> None:
     submit(shop, order("a", order_date="2019-03-05", total=5))
     shop.keep_book()
     assert cells(report(shop), "net") == [("5.00",)]
@@ -236,7 +236,7 @@ def test_a_rebuild_is_seen_by_the_next_report(shop: Shop) -> None:
     assert cells(report(shop), "net") == [("6.00",)]
 
 
-def test_a_rebuild_walks_all_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rebuild_visits_all_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(book, "_CARDS_A_PAGE", 2)
     submit(shop, *(order(str(n), order_date=f"2019-0{1 + n % 3}-05") for n in range(7)))
     shop.keep_book()
@@ -252,7 +252,7 @@ def test_a_rebuild_walks_all_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
     assert listed(shop) == []
 
 
-def test_lines_are_bounded(shop: Shop) -> None:
+def test_a_card_has_at_most_150_items_of_an_order(shop: Shop) -> None:
     items = [{"identifier": f"sku-{n}", "total": 1} for n in range(200)]
     submit(shop, order("a", order_items=items, total=200))
     shop.keep_book()
@@ -264,7 +264,7 @@ def test_lines_are_bounded(shop: Shop) -> None:
 # ------------------------------------------------- outcomes, sizes of audiences
 
 
-def test_the_filter_lets_through_heads_and_new_versions() -> None:
+def test_the_filter_of_the_stream_passes_heads_and_new_v1_versions() -> None:
     scopes = Scope(ACCOUNT, "orders_api"), Scope(ACCOUNT, "shopper_activity")
     for scope in scopes:
         v1 = scope.source == "orders_api"
@@ -277,24 +277,24 @@ def test_the_filter_lets_through_heads_and_new_versions() -> None:
         assert not any(passes(change(1, item, None)) for item in (head, event, person))
 
 
-def audiences(shop: Shop) -> list[int]:
+def audience_sizes(shop: Shop) -> list[int]:
     return [audience["member_count"] for audience in shop.get("/v1/audiences").body]
 
 
-def test_the_size_of_an_audience_follows_the_book(shop: Shop) -> None:
+def test_the_size_of_an_audience_comes_from_the_book(shop: Shop) -> None:
     some_orders(shop)
-    assert audiences(shop) == [3, 1]
+    assert audience_sizes(shop) == [3, 1]
     shop.delete("a")
-    assert audiences(shop) == [3, 1]
+    assert audience_sizes(shop) == [3, 1]
     send(shop, event(order_id="e", occurred_at="2012-03-10T10:00:00Z"))
-    assert audiences(shop) == [2, 2]
+    assert audience_sizes(shop) == [2, 2]
     with shop.faults.recorded() as calls:
-        assert audiences(shop) == [2, 2]
+        assert audience_sizes(shop) == [2, 2]
     assert [name for name, arguments in calls if arguments.get("TableName") == settings().book_table] == ["Query"] * 4
 
 
 def test_sizes_and_reports_do_not_disturb_each_other(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each stops within the same day and continues at its own place."""
+    """Sizes and reports stop within the same day, and each continues at its own place."""
     monkeypatch.setattr(sales, "_CARDS_BETWEEN_LOOKS_AT_THE_CLOCK", 1)
     submit(shop, *(order(f"{n}", order_date="2019-03-05", total=1) for n in range(4)))
     shop.keep_book()
@@ -303,11 +303,11 @@ def test_sizes_and_reports_do_not_disturb_each_other(shop: Shop, monkeypatch: py
         with pytest.raises(Unavailable):
             sales.size_of(store, scope, lambda: False)
     assert report(shop)["totals"][0]["orders"] == 4
-    assert audiences(shop) == [4, 0]
+    assert audience_sizes(shop) == [4, 0]
 
 
 def test_a_report_of_many_days_ends_in_time(shop: Shop) -> None:
-    """Each request counts a day at least, so that one of them completes the report."""
+    """Each request counts at least one more day, so that one of them completes the report."""
     submit(shop, *(order(f"{n}", order_date=f"2019-03-0{n}") for n in range(1, 4)))
     shop.keep_book()
     scope, store = Scope(ACCOUNT, "orders_api"), Book(shop.dynamodb, settings().book_table)
@@ -323,13 +323,13 @@ def test_without_time_the_size_of_an_audience_is_unavailable(shop: Shop) -> None
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
-def test_after_a_rebuild_the_size_of_an_audience_is_at_hand(shop: Shop) -> None:
-    """The next job uses it as an estimate."""
+def test_a_rebuild_stores_the_size_of_its_audience(shop: Shop) -> None:
+    """The next job estimates its work from the size."""
     some_orders(shop)
     assert shop.request("POST", "/v1/audience/customers-orders-api/rebuild").status == 202
     shop.drain()
     with shop.faults.recorded() as calls:
-        assert audiences(shop)[0] == 3
+        assert audience_sizes(shop)[0] == 3
     books = [a for name, a in calls if name == "Query" and a["TableName"] == settings().book_table]
     assert not any("/cards/" in str(a) and "/o0/" in str(a) for a in books)
     job_id = shop.request("POST", "/v1/audience/customers-orders-api/rebuild").body["job_id"]

@@ -1,7 +1,7 @@
-"""The process dies between any two calls: what got a 2xx counts exactly once, without the client doing anything.
+"""The process is killed at each of its calls: an order that got a 2xx counts exactly once, without help of the client.
 
-Every call of each flow is a place to die, once before and once after it takes effect. Then the client sends again, the
-queue delivers again, and the ledger must be as if nothing had happened.
+Each flow is killed once before and once after each of its calls takes effect. Then the client sends again, the queue
+delivers again, and the ledger must be the same as without the kill.
 """
 
 from __future__ import annotations
@@ -17,42 +17,44 @@ from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
-# One place more than any of the flows makes calls: at the last nothing dies, which `dies` checks.
+# At least the number of calls of each flow, so that nothing dies at this index, which `dies` checks.
 LAST = 8
 PLACES = [(index, moment) for index in range(LAST + 1) for moment in MOMENTS]
 
 
 def dies(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST) -> bool:
+    """Runs a flow that is killed at call number `index`. Returns whether it died."""
     with shop.faults.injected(die_at(index, moment)):
         try:
             flow()
         except Death:
-            assert index < last, "the flow makes more calls than there are places to die at"
+            assert index < last, f"the flow makes more than {last} calls"
             return True
     return False
 
 
-def v1_order(shop: Shop) -> str | None:
+def v1_total(shop: Shop) -> str | None:
+    """The total of the order; None if there is no order."""
     answer = shop.get("/v1/order/o-1")
     return answer.body["total"] if answer.status == 200 else None
 
 
 def recorded(shop: Shop) -> list[tuple[str, str]]:
-    """(action, status) of what the transactions say became of v1 writes."""
+    """(action, status) of each recorded outcome, sorted."""
     return sorted((i["action"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_submit(shop: Shop, index: int, moment: str) -> None:
-    shop.submit(ORDER | {"order_id": "warm"})  # keys are cached in a warm function
+def test_a_submission_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
+    shop.submit(ORDER | {"order_id": "warm"})  # the function is warm: it has cached the API key
     shop.drain()
     died = dies(shop, index, moment, lambda: shop.submit(ORDER))
     shop.drain()
-    total = v1_order(shop)
+    total = v1_total(shop)
     assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}
     if not died:
         assert total == "100.0"
-    # Everything that depends on a write is updated if it was made, and only then.
+    # The outcome is recorded if the write was made, and only then.
     assert recorded(shop).count(("submitted", "applied")) == (1 if total is None else 2)
     again = shop.submit(ORDER)
     assert again.status == 201
@@ -63,14 +65,14 @@ def test_submit(shop: Shop, index: int, moment: str) -> None:
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_edit(shop: Shop, index: int, moment: str) -> None:
+def test_an_edit_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
     change = {"total": 40, "customer_email": "other@gmail.com"}
     dies(shop, index, moment, lambda: shop.edit("o-1", change))
     shop.drain()
-    assert v1_order(shop) in ("100.0", "40.0")
-    changed = v1_order(shop) == "40.0"
+    assert v1_total(shop) in ("100.0", "40.0")
+    changed = v1_total(shop) == "40.0"
     assert shop.ltv(EMAIL) == ({} if changed else {"USD": "100.00"})
     assert recorded(shop).count(("edited", "applied")) == changed
     assert shop.edit("o-1", change).status == 200
@@ -81,12 +83,12 @@ def test_edit(shop: Shop, index: int, moment: str) -> None:
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_delete(shop: Shop, index: int, moment: str) -> None:
+def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
     dies(shop, index, moment, lambda: shop.delete("o-1"))
     shop.drain()
-    gone = v1_order(shop) is None
+    gone = v1_total(shop) is None
     assert shop.ltv(EMAIL) == ({} if gone else {"USD": "100.00"})
     assert shop.delete("o-1").status == (404 if gone else 200)
     shop.drain()
@@ -96,8 +98,8 @@ def test_delete(shop: Shop, index: int, moment: str) -> None:
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES[:8])
-def test_accepting_v3_orders(shop: Shop, index: int, moment: str) -> None:
-    """Died before a 202: sending again is safe, with an occurred_at."""
+def test_a_v3_batch_that_is_killed_before_its_answer_counts_once(shop: Shop, index: int, moment: str) -> None:
+    """Clients can safely send events with an occurred_at again."""
     orders = [event(order_id=n, occurred_at=day(1)) for n in range(3)]
     dies(shop, index, moment, lambda: shop.send_batch(orders))
     assert shop.send_batch(orders).status == 202
@@ -110,8 +112,8 @@ LAST_OF_PROCESSING = 16
 
 @pytest.mark.parametrize("keyed", [False, True])
 @pytest.mark.parametrize(("index", "moment"), [(i, m) for i in range(LAST_OF_PROCESSING + 1) for m in MOMENTS])
-def test_processing(shop: Shop, index: int, moment: str, keyed: bool) -> None:
-    """A packed message with new orders, changes of one order, a duplicate and a move between persons."""
+def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: int, moment: str, keyed: bool) -> None:
+    """The messages have new orders, changes of one order, a duplicate, and an order that moves to another person."""
     headers = {"Idempotency-Key": "k"} if keyed else {}
     shop.send_batch(
         [
@@ -134,8 +136,8 @@ def test_processing(shop: Shop, index: int, moment: str, keyed: bool) -> None:
 
 
 @pytest.mark.parametrize(("index", "moment"), PLACES)
-def test_queueing_again_and_dead_lettering(shop: Shop, index: int, moment: str) -> None:
-    """The order that can never be written kills nobody else, whatever call the function dies at."""
+def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
+    """The other orders of the batch are applied, whatever call the function dies at."""
     from tests.handlers.deadletters import dead_letters, poisoned
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]

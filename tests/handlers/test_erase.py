@@ -1,4 +1,4 @@
-"""Erasing a person over HTTP: events, the walk, and dead letters (SPEC "Purge and erase")."""
+"""Erasing a person through the API: v3 events, the pages of the job, and dead letters (SPEC "Purge and erase")."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ KEYED = {"Idempotency-Key": "k"}
 MD5 = hashlib.md5(b"ann").hexdigest()  # noqa: S324
 
 
-# ---------------------------------------------------------------- what it takes
+# --------------------------------------------------------------- what is erased
 
 
 @pytest.mark.parametrize("headers", [{}, KEYED], ids=["unkeyed", "keyed"])
-def test_erasure_leaves_nothing(shop: Shop, headers: dict[str, str]) -> None:
+def test_an_erasure_leaves_nothing_of_a_person(shop: Shop, headers: dict[str, str]) -> None:
     submit(shop, order("a"), order("b", shipping_address=SHIP), order("c", customer_email=BOB, total=7))
     shop.edit("a", {"total": 50})
     shop.delete("b")
@@ -83,10 +83,10 @@ def test_erasure_leaves_nothing(shop: Shop, headers: dict[str, str]) -> None:
     assert shop.get("/v1/order/a").status == shop.get("/v1/order/a/history").status == 404
     assert outcome(shop, queued) == ("failed", ERASED)
     assert letters(shop) == []
-    assert worth(shop, BOB) == {"USD": "120.00"}  # 7, 9, the moved order, and what is left of the shared one
+    assert worth(shop, BOB) == {"USD": "120.00"}  # orders of 7 and 9, the moved one of 100, and 4 of the shared one
     assert not [m for a in (V1, V3) for m in members(shop, a) if m["email_sha256"] == ANN_SHA256]
     assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)] == [2, 2]
-    # A person who orders again is new.
+    # A person who orders again counts as new.
     send(shop, event(email=ANN, order_id="back", grand_total=1))
     assert worth(shop, ANN) == {"USD": "1.00"}
 
@@ -111,7 +111,7 @@ def test_a_person_named_only_in_the_queue_or_a_dead_letter_is_erased(
     assert shop.get(f"/v3/{ACCOUNT}/people/{asked}").status == 404
     assert outcome(shop, request_id) == ("failed", ERASED)
     assert [is_bare(item) for item in left(shop)] == [True, True]
-    # It stays erased when it is sent again; what is new is not.
+    # The event stays erased when it is sent again; a new event is applied.
     again = shop.send(body).body["request_id"]
     shop.drain()
     assert outcome(shop, again) == ("failed", ERASED)
@@ -120,8 +120,8 @@ def test_a_person_named_only_in_the_queue_or_a_dead_letter_is_erased(
     assert worth(shop, asked) == {"USD": "100.00"}
 
 
-def test_an_erasure_finds_whom_the_queue_names_behind_a_customer_of_that_id(shop: Shop) -> None:
-    """A person_id has precedence over a customer_id: once the queue is processed, the id finds the person."""
+def test_an_erasure_by_id_erases_both_a_customer_and_a_person_in_the_queue(shop: Shop) -> None:
+    """Once the queue is processed, `c-7` finds the person, because a person_id precedes an equal customer_id."""
     submit(shop, order(customer_email=..., customer_id="c-7", shipping_address=SHIP))
     shop.send(event(email=..., person_id="c-7"))
     erased(shop, "c-7")
@@ -129,8 +129,8 @@ def test_an_erasure_finds_whom_the_queue_names_behind_a_customer_of_that_id(shop
     assert shop.get("/v1/order/o-1").status == 404
 
 
-def test_an_erasure_takes_whom_the_id_finds_and_leaves_a_namesake(shop: Shop) -> None:
-    """A person_id has precedence over a customer_id of the same letters. A second erasure takes the other."""
+def test_an_erasure_by_id_erases_the_person_and_leaves_a_customer_of_the_same_id(shop: Shop) -> None:
+    """A person_id precedes an equal customer_id. A second erasure erases the customer."""
     submit(shop, order("theirs", customer_email=..., customer_id="namesake", shipping_address=SHIP, total=7))
     send(shop, event(email=..., person_id="namesake", grand_total=5))
     assert worth(shop, "namesake") == {"USD": "5.00"}
@@ -147,8 +147,8 @@ def test_an_erasure_takes_whom_the_id_finds_and_leaves_a_namesake(shop: Shop) ->
 # -------------------------------------------------------------------- v3 orders
 
 
-def test_an_erased_event_stays_erased_and_its_key_taken(shop: Shop) -> None:
-    """An old import must not bring somebody back; new events make them known again."""
+def test_an_erased_event_and_its_key_cannot_be_used_again(shop: Shop) -> None:
+    """Sending old events again must not bring an erased person back; new events may."""
     unkeyed, keyed = event(email=ANN, occurred_at=day(1)), event(email=ANN, order_id="keyed", occurred_at=day(1))
     shop.send(unkeyed)
     shop.send(keyed, headers=KEYED)
@@ -175,7 +175,7 @@ def test_an_erased_event_stays_erased_and_its_key_taken(shop: Shop) -> None:
 
 @pytest.mark.parametrize("first", ["erased", "new"])
 def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> None:
-    """One was received before the erasure, the other after it: delivered in either order they come to the same."""
+    """One copy was received before the erasure and the other after it. They may be delivered in either order."""
     body = event(email=ANN, occurred_at=day(1))
     old, record = taken(shop, body)
     job_id = start_erasure(shop)
@@ -183,13 +183,13 @@ def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> N
     run(worker(), *((record, copy) if first == "erased" else (copy, record)))
     assert outcome(shop, old) == ("failed", ERASED)
     assert outcome(shop, new) == (("failed", ERASED) if first == "erased" else ("applied", None))
-    for _ in range(2):  # the delivery forgets whom it empties the last event of
+    for _ in range(2):  # before and after the job: the delivery that empties the last event deletes the person
         assert (worth(shop, ANN), count(shop, V3), [is_bare(item) for item in left(shop)]) == (None, 0, [True, True])
         done(shop, job_id)
 
 
-def test_writes_of_a_worker_that_read_the_marks_before_are_erased_by_the_walk(shop: Shop) -> None:
-    """One write moves an event, which was sent again after the erasure, to its first receipt."""
+def test_writes_of_a_worker_that_read_the_marks_before_the_erasure_are_erased_by_the_job(shop: Shop) -> None:
+    """One of the writes moves an event, which was sent again after the erasure, back to its first receipt."""
     body = event(email=ANN, occurred_at=day(1))
     _, early = taken(shop, body)
     _, other = taken(shop, event(email=ANN, order_id="other", grand_total=7))
@@ -204,7 +204,7 @@ def test_writes_of_a_worker_that_read_the_marks_before_are_erased_by_the_walk(sh
 
 
 def many_events(shop: Shop) -> None:
-    """210 of one order, 105 of them Ann's: two placed, the others refunds."""
+    """Sends 210 events of one order, 105 of them Ann's: one placed event of each person, and refunds."""
     bodies = [event(email=who, occurred_at=day(1), grand_total=total) for who, total in ((BOB, 900), (ANN, 1000))]
     for n in range(208):
         refund = {"action": "refunded", "grand_total": ..., "refund_amount": 1 + n % 2}
@@ -220,7 +220,7 @@ def remaining(shop: Shop) -> Decimal:
     return sum(totals.values(), Decimal(0)) - sum((i.get("refund", Decimal(0)) for i in events), Decimal(0))
 
 
-def test_many_events_are_emptied_in_several_transactions_each_of_which_holds(shop: Shop) -> None:
+def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after_each(shop: Shop) -> None:
     many_events(shop)
     assert remaining(shop) == 688
     worths: list[Decimal] = []
@@ -250,7 +250,7 @@ def test_many_events_are_emptied_in_several_transactions_each_of_which_holds(sho
 
 
 def test_a_page_ends_in_time_and_the_next_one_continues(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call takes a second here, and a function has 60. Within an order and between orders, of both sources."""
+    """Each call takes a second here, and a function has 60. Pages end within and between orders, of both sources."""
     monkeypatch.setattr(upkeep, "MOST_EVENTS", 1)
     monkeypatch.setattr(purge, "_TIMELINE_PAGE", 3)
     for source in "xy":
@@ -296,10 +296,10 @@ def test_an_erasure_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pyte
         if not died:
             assert number > 12
             return
-    pytest.fail("an erasure makes more writes than there are places to die at")
+    pytest.fail("an erasure makes more than 100 writes")
 
 
-def test_an_erasure_whose_source_is_purged_meanwhile_leaves_what_came_after(shop: Shop) -> None:
+def test_an_erasure_during_which_a_purge_starts_leaves_later_orders(shop: Shop) -> None:
     send(shop, event(email=ANN, order_id="before"))
     job_id = start_erasure(shop)
     start(shop)
@@ -312,7 +312,7 @@ def test_an_erasure_whose_source_is_purged_meanwhile_leaves_what_came_after(shop
 # --------------------------------------------------------------- dead letters
 
 
-def test_a_dead_letter_of_what_came_after_the_erasure_was_asked_for_stays(shop: Shop) -> None:
+def test_a_dead_letter_of_an_event_after_the_erasure_stays(shop: Shop) -> None:
     send(shop, event(email=ANN, order_id="a"))
     job_id = start_erasure(shop)
     [later] = dead(shop, "poison")
@@ -321,9 +321,9 @@ def test_a_dead_letter_of_what_came_after_the_erasure_was_asked_for_stays(shop: 
     assert letters(shop) == [later]
 
 
-def test_a_dead_letter_that_cannot_be_read_is_erased_all_the_same(shop: Shop) -> None:
+def test_an_unreadable_dead_letter_is_erased_too(shop: Shop) -> None:
     for email in (ANN, BOB):
-        shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=unreadable(email))
+        shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=unreadable_message(email))
     shop.drain(40)
     assert len(letters(shop)) == 2
     erased(shop)
@@ -331,23 +331,23 @@ def test_a_dead_letter_that_cannot_be_read_is_erased_all_the_same(shop: Shop) ->
     assert traces(shop, ANN_SHA256, ANN_ID) == []
 
 
-def test_an_unreadable_message_of_an_erased_person_is_no_dead_letter(shop: Shop) -> None:
-    message = unreadable(ANN)
+def test_an_unreadable_message_of_an_erased_person_becomes_no_dead_letter(shop: Shop) -> None:
+    message = unreadable_message(ANN)
     erased(shop)
     shop.sqs.send_message(QueueUrl=shop.queues["OrdersQueue"], MessageBody=message)
     shop.drain(40)
     assert letters(shop) == []
 
 
-def unreadable(email: str) -> str:
-    """A message with an event that no version of this code can apply; its order id says whose it is."""
+def unreadable_message(email: str) -> str:
+    """A message with an event that no version of this code can apply. Its order id is the e-mail address."""
     received, person = times.now(), ["email", email_sha256(email)]
     body: dict[str, Any] = {"provider": "shopify", "action": "placed", "order_id": email, "grand_total": "much"}
     return encode(Message(orders=[QueuedOrder(ACCOUNT, times.uuid7(), received, 0, email, received, person, body)]))
 
 
-def test_while_marks_cannot_be_read_nothing_becomes_a_dead_letter(shop: Shop) -> None:
-    """A dead letter of somebody who was erased would stay for ever."""
+def test_nothing_becomes_a_dead_letter_while_marks_cannot_be_read(shop: Shop) -> None:
+    """A dead letter of an erased person would stay for ever."""
     (ann, theirs), (bob, his) = (taken(shop, event(email=who)) for who in (ANN, BOB))
     erased(shop)
 
@@ -367,11 +367,11 @@ def test_while_marks_cannot_be_read_nothing_becomes_a_dead_letter(shop: Shop) ->
     assert worth(shop, ANN) is None
 
 
-# ------------------------------------------------------------------- forgetting
+# -------------------------------------------- deleting the item of an erased person
 
 
 def test_a_person_with_a_timeline_is_not_forgotten(shop: Shop) -> None:
-    """The first page of the index has only an entry that was emptied and is still listed for a moment."""
+    """The first page of the index has only an emptied event, which the index still lists for a moment."""
     send(shop, event(email=ANN, occurred_at=day(1)), event(email=BOB, occurred_at=day(2)))
     emptied = {"pk": {"S": f"{V3_SCOPE.name}/e/0"}, "sk": {"S": "gone!"}, "stamp": {"S": "0"}}
 
@@ -386,7 +386,7 @@ def test_a_person_with_a_timeline_is_not_forgotten(shop: Shop) -> None:
 
 
 def test_a_person_who_orders_again_meanwhile_is_not_forgotten(shop: Shop) -> None:
-    """The person was written since, and has another token."""
+    """The new order changes the token of the person, so the deletion is refused."""
     send(shop, event(email=ANN, order_id="a"))
     job_id = start_erasure(shop)
     with meanwhile(shop, "TransactWriteItems", "'Delete'", lambda: send(shop, event(email=ANN, order_id="b"))):

@@ -12,12 +12,14 @@ from tests.handlers.shop import ACCOUNT, Shop
 
 
 def send(shop: Shop, body: dict[str, Any], key: str | None = None) -> str:
+    """Sends an event. Returns its request id."""
     answer = shop.send(body, headers={} if key is None else {"Idempotency-Key": key})
     assert answer.status == 202
     return str(answer.body["request_id"])
 
 
 def outcome(shop: Shop, request_id: str) -> tuple[str, bool]:
+    """(status, whether there is a reason) of a request."""
     status = shop.status(request_id)
     assert set(status) >= {"request_id", "status", "reason", "received_at"}
     return status["status"], status["reason"] is not None
@@ -79,7 +81,7 @@ def test_the_same_key_with_other_content_fails_and_the_first_applied_stays(shop:
 
 
 def test_a_key_belongs_to_its_order(shop: Shop) -> None:
-    """The provider's and the order's id are part of what an event is: under one key each order has its own."""
+    """Provider and order id are part of the identity of an event: orders may share a key."""
     bodies = [event(order_id="1"), event(order_id="2"), event(order_id="1", provider="another"), event(order_id="1")]
     ids = [send(shop, body, "k") for body in bodies]
     shop.drain()
@@ -95,7 +97,7 @@ def test_a_key_in_a_batch_counts_with_the_position(shop: Shop) -> None:
     assert [outcome(shop, i)[0] for i in ids] == ["applied"] * 4 + ["duplicate"] * 4
 
 
-def test_keys_are_an_account_s_own(shop: Shop) -> None:
+def test_accounts_may_use_the_same_key(shop: Shop) -> None:
     from tests.handlers.shop import OTHER, OTHER_ADMIN
 
     send(shop, event(), "k")
@@ -112,13 +114,13 @@ def test_keys_are_an_account_s_own(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "x" * 256])
-def test_a_key_that_is_none(shop: Shop, key: str) -> None:
+def test_an_invalid_key_is_refused(shop: Shop, key: str) -> None:
     answer = shop.send(event(), headers={"Idempotency-Key": key})
     assert answer.status == 422
     assert shop.receive() == []
 
 
-def test_for_ever_also_after_more_events(shop: Shop) -> None:
+def test_a_repeated_event_is_a_duplicate_after_later_events_too(shop: Shop) -> None:
     send(shop, event(occurred_at=day(1)))
     send(shop, event(occurred_at=day(2), action="refunded", refund_amount=30, grand_total=...))
     shop.drain()
@@ -129,7 +131,7 @@ def test_for_ever_also_after_more_events(shop: Shop) -> None:
     assert outcome(shop, again)[0] == "duplicate"
 
 
-# ------------------------------------------------- the set, not the order
+# -------------------------------------------------------- order of arrival
 
 STEPS = [
     event(occurred_at=day(1)),
@@ -158,7 +160,9 @@ def applied(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | N
 
 
 @pytest.mark.parametrize("permutation", list(itertools.permutations(range(4))), ids=str)
-def test_every_order_of_arrival_each_sent_twice(shop: Shop, permutation: tuple[int, ...]) -> None:
+def test_events_sent_twice_have_the_same_result_in_every_order_of_arrival(
+    shop: Shop, permutation: tuple[int, ...]
+) -> None:
     _, _, (person, activity), order = applied(shop, [STEPS[n] for n in permutation for _ in range(2)])
     assert person["lifetime_value"] == {"USD": "0.00"}
     assert person["orders_count"] == 1
@@ -179,7 +183,9 @@ MOVES = [
 
 
 @pytest.mark.parametrize("permutation", list(itertools.permutations(range(3))), ids=str)
-def test_persons_and_currencies_move_the_same_in_every_order(shop: Shop, permutation: tuple[int, ...]) -> None:
+def test_changes_of_person_and_currency_have_the_same_result_in_every_order_of_arrival(
+    shop: Shop, permutation: tuple[int, ...]
+) -> None:
     alice, bob, user, order = applied(shop, [MOVES[n] for n in permutation])
     assert alice[0]["lifetime_value"] == bob[0]["lifetime_value"] == {}
     assert (alice[0]["orders_count"], bob[0]["orders_count"], user[0]["orders_count"]) == (0, 0, 1)
@@ -193,12 +199,12 @@ def test_persons_and_currencies_move_the_same_in_every_order(shop: Shop, permuta
 
 
 @pytest.mark.parametrize("when", ["late copy first", "early copy first"])
-def test_the_first_receipt_of_a_repeated_event_orders_it(shop: Shop, when: str) -> None:
+def test_the_first_receipt_of_a_repeated_event_decides_its_place(shop: Shop, when: str) -> None:
     """Copies of a keyed event without occurred_at, delivered in either order: the first received counts."""
     early = send(shop, event(email="alice@b.co", grand_total=1), "k")
     middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
     late = send(shop, event(email="alice@b.co", grand_total=1), "k")
-    records = {decoded: r for r in shop.receive() for decoded in (early, middle, late) if decoded in r["body"]}
+    records = {i: r for r in shop.receive() for i in (early, middle, late) if i in r["body"]}
     order = (late, middle, early) if when == "late copy first" else (early, middle, late)
     for request_id in order:
         assert shop.deliver([records[request_id]]) == []
@@ -209,8 +215,8 @@ def test_the_first_receipt_of_a_repeated_event_orders_it(shop: Shop, when: str) 
     assert {outcome(shop, i)[0] for i in (early, late)} == {"applied", "duplicate"}
 
 
-def test_a_person_of_a_late_event_becomes_the_order_s_when_the_other_event_moves_back(shop: Shop) -> None:
-    """Delivered: alice's copy received last, then bob's, then alice's copy received first."""
+def test_an_order_changes_its_person_when_its_latest_event_moves_to_its_first_receipt(shop: Shop) -> None:
+    """The deliveries are Alice's copy that was received last, Bob's event, and Alice's copy that was received first."""
     early = send(shop, event(email="alice@b.co", grand_total=1), "k")
     middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
     late = send(shop, event(email="alice@b.co", grand_total=1), "k")

@@ -27,7 +27,7 @@ EVENT = {
 
 @dataclass(frozen=True)
 class Expected:
-    """The statuses of a route by who asks. `own` are those of the account's keys, (ingest, admin)."""
+    """The expected status of a route for each kind of key, and the `body` to send."""
 
     no_key: int
     garbage: int
@@ -39,7 +39,7 @@ class Expected:
 
 
 def _v1(other: int, ingest: int, admin: int, body: Any = None) -> Expected:
-    """`other` is what another account's admin key finds at the same address: its own account, where nothing is."""
+    """`other`: the status for another account's admin key, which reaches its own account at the same address."""
     return Expected(403, 403, 403, other, ingest, admin, body)
 
 
@@ -47,7 +47,7 @@ def _v3(ingest: int, admin: int, body: Any = None) -> Expected:
     return Expected(401, 401, 401, 403, ingest, admin, body)
 
 
-# Written out: whoever adds a route says here who may use it.
+# Not computed: a new route needs a line here that says which keys may use it.
 MATRIX = {
     "POST /v1/order": _v1(201, 201, 201, ORDER),
     "POST /v1/order/{order_id}": _v1(404, 200, 200, {"total": "13.00"}),
@@ -106,8 +106,8 @@ WHO = {
 
 
 @dataclass(frozen=True)
-class Standing:
-    """The contents of account 1234567, by their ids."""
+class Filled:
+    """Account 1234567 with one thing of each kind. `parameters`: their ids, by the names that paths have for them."""
 
     shop: Shop
     parameters: dict[str, str]
@@ -120,8 +120,8 @@ class Standing:
 
 
 @pytest.fixture
-def standing(shop: Shop) -> Standing:
-    """Orders of both APIs, a person, a request, a job, a dead letter, a key more and a connection."""
+def filled(shop: Shop) -> Filled:
+    """Orders of both APIs, a person, a request, a job, a dead letter, a spare key and a connection."""
     shop.keys.create(OTHER, "ingest", secret=OTHER_INGEST)
     revoked, _ = shop.keys.create(ACCOUNT, "admin", secret=REVOKED)
     shop.keys.revoke(ACCOUNT, revoked.id)
@@ -136,7 +136,7 @@ def standing(shop: Shop) -> Standing:
     job = shop.request("POST", f"/v1/audience/{AUDIENCE}/rebuild").body["job_id"]
     person = shop.person(EMAIL)["id"]
     assert order["order_id"] == "shared-1"
-    return Standing(
+    return Filled(
         shop,
         {
             "order_id": "shared-1", "audience_id": AUDIENCE, "job_id": job, "deadletter_id": dead,
@@ -155,38 +155,38 @@ def _writes(route: str, who: str) -> bool:
     return status < 300 and not route.startswith("GET") and not route.endswith("/match")
 
 
-def _ask(standing: Standing, route: str, who: str) -> None:
+def _ask(filled: Filled, route: str, who: str) -> None:
     name, key = WHO[who]
     if "/orders/{provider}" in route:
-        standing.parameters["order_id"] = "s-1"
-    answer = standing.call(route, key)
+        filled.parameters["order_id"] = "s-1"
+    answer = filled.call(route, key)
     assert answer.status == getattr(MATRIX[route], name), (who, answer.text)
     if answer.status in (401, 403):
         assert answer.body == {"error": "Unauthorized"} if "/v1/" in route else set(answer.body) == {"errors"}
 
 
 @pytest.mark.parametrize("route", MATRIX)
-def test_refused_and_reading_keys_write_nothing(standing: Standing, route: str) -> None:
-    before = _stored(standing.shop)
+def test_refused_requests_and_reads_write_nothing(filled: Filled, route: str) -> None:
+    before = _stored(filled.shop)
     for who in WHO:
         if not _writes(route, who):
-            _ask(standing, route, who)
-    after = _stored(standing.shop)
-    if route.startswith("POST /connect/"):  # that a signature was wrong is noted, once a minute
+            _ask(filled, route, who)
+    after = _stored(filled.shop)
+    if route.startswith("POST /connect/"):  # a wrong signature is recorded, at most once a minute
         assert sum("'refused'" in item for item in after) == 1
         after = [item for item in after if "'refused'" not in item]
-    assert after == before, "who is refused writes nothing"
+    assert after == before, "a refused request or a read wrote something"
 
 
 @pytest.mark.parametrize(("route", "who"), [(route, who) for route in MATRIX for who in WHO if _writes(route, who)])
-def test_keys_with_the_right_write(standing: Standing, route: str, who: str) -> None:
-    before = _stored(standing.shop) + [record["body"] for record in standing.shop.receive()]
-    _ask(standing, route, who)
-    assert _stored(standing.shop) + [record["body"] for record in standing.shop.receive()] != before
+def test_keys_with_the_right_can_write(filled: Filled, route: str, who: str) -> None:
+    before = _stored(filled.shop) + [record["body"] for record in filled.shop.receive()]
+    _ask(filled, route, who)
+    assert _stored(filled.shop) + [record["body"] for record in filled.shop.receive()] != before
 
 
 def _stored(shop: Shop) -> list[Any]:
-    """All items, except the days on which keys were last used, and the sums that a summary keeps."""
+    """All items without the days on which keys were last used and without the stored sums of summaries."""
     items = shop.items("LedgerTable") + [i for i in shop.items("RecordsTable") if not i["pk"].endswith("/y")]
     return sorted(repr({n: v for n, v in item.items() if n != "used"}) for item in items)
 
@@ -194,24 +194,24 @@ def _stored(shop: Shop) -> list[Any]:
 # ------------------------------------------------------------------ ids and cursors of another account
 
 
-def _twin(standing: Standing) -> None:
-    """The other account has the same orders, of the same ids and the same person."""
-    shop = standing.shop
+def _fill_other_account(filled: Filled) -> None:
+    """Gives the other account orders with the same ids and the same person."""
+    shop = filled.shop
     assert shop.submit(ORDER | {"total": "1.00"}, key=OTHER_ADMIN).status == 201
     path = f"/v3/{OTHER}/shopper_activity/order"
     assert shop.request("POST", path, EVENT | {"grand_total": 2}, key=OTHER_INGEST).status == 202
     shop.drain()
 
 
-def test_the_same_ids_are_other_things_in_another_account(standing: Standing) -> None:
-    _twin(standing)
-    shop = standing.shop
+def test_the_same_ids_name_different_orders_and_people_in_another_account(filled: Filled) -> None:
+    _fill_other_account(filled)
+    shop = filled.shop
     assert shop.get("/v1/order/shared-1").body["total"] == "12.5"
     assert shop.get("/v1/order/shared-1", key=OTHER_ADMIN).body["total"] == "1.0"
     assert shop.get(f"/v3/{OTHER}/orders/my_shop/s-1", key=OTHER_ADMIN).body["grand_total"] == "2.00"
     person = shop.get(f"/v3/{OTHER}/people/{EMAIL}", key=OTHER_ADMIN).body
     assert person["lifetime_value"] == {"USD": "3.00"}
-    assert person["id"] != standing.parameters["id_or_email"]
+    assert person["id"] != filled.parameters["id_or_email"]
     edited = shop.edit("shared-1", {"total": "7.00"}, key=OTHER_ADMIN)
     assert (edited.status, edited.body["total"]) == (200, "7.0")
     assert shop.delete("shared-1", key=OTHER_ADMIN).status == 200
@@ -220,30 +220,31 @@ def test_the_same_ids_are_other_things_in_another_account(standing: Standing) ->
     assert shop.get("/v1/order/shared-1").body["total"] == "12.5"
 
 
-# Requests of the other account's admin at its own address, with ids of account 1234567.
-RESOLVED = [route for route in MATRIX if "{" in route.replace("{account_id}", "").replace("{audience_id}", "")]
-# Those by which the shop names things exist in both accounts; ours do not.
-OWN_IDS = [r for r in RESOLVED if any(name in r for name in ("job_id", "deadletter_id", "request_id", "id_or_email"))]
+# The routes with an id in the path.
+WITH_ID = [route for route in MATRIX if "{" in route.replace("{account_id}", "").replace("{audience_id}", "")]
+# Ids that this service makes are unique; ids that a shop chooses may exist in both accounts.
+_GENERATED = ("job_id", "deadletter_id", "request_id", "id_or_email")
+WITH_GENERATED_ID = [route for route in WITH_ID if any(name in route for name in _GENERATED)]
 
 
-@pytest.mark.parametrize("route", OWN_IDS)
-def test_our_ids_do_not_resolve_in_another_account(standing: Standing, route: str) -> None:
-    _twin(standing)
-    before = standing.shop.items("LedgerTable")
+@pytest.mark.parametrize("route", WITH_GENERATED_ID)
+def test_generated_ids_are_not_found_in_another_account(filled: Filled, route: str) -> None:
+    _fill_other_account(filled)
+    before = filled.shop.items("LedgerTable")
     if "request_id" in route:
         # An invented request id is answered as queued, which discloses nothing.
-        answer = standing.call(route, OTHER_ADMIN, OTHER)
+        answer = filled.call(route, OTHER_ADMIN, OTHER)
         assert (answer.status, answer.body["status"]) == (200, "queued")
-    elif route.startswith("DELETE /v3/"):  # whatever it names
-        assert standing.call(route, OTHER_ADMIN, OTHER).status == 202
-        standing.shop.settle()
+    elif route.startswith("DELETE /v3/"):  # an erasure is accepted for any id
+        assert filled.call(route, OTHER_ADMIN, OTHER).status == 202
+        filled.shop.settle()
     else:
-        assert standing.call(route, OTHER_ADMIN, OTHER).status == 404
-    assert standing.shop.items("LedgerTable") == before
+        assert filled.call(route, OTHER_ADMIN, OTHER).status == 404
+    assert filled.shop.items("LedgerTable") == before
 
 
-def test_ids_of_the_shop_are_not_found_in_another_account(standing: Standing) -> None:
-    shop = standing.shop
+def test_ids_that_a_shop_chose_are_not_found_in_another_account(filled: Filled) -> None:
+    shop = filled.shop
     for path in ("people/c-1", f"people/{EMAIL}", "people/s-1", "orders/my_shop/s-1"):
         assert shop.get(f"/v3/{OTHER}/{path}", key=OTHER_ADMIN).status == 404
     for method in ("GET", "DELETE"):
@@ -253,9 +254,9 @@ def test_ids_of_the_shop_are_not_found_in_another_account(standing: Standing) ->
         assert found.body == {"results": [{"customer": False}]}
 
 
-def test_lists_show_the_caller_s_account_alone(standing: Standing) -> None:
+def test_lists_show_only_the_account_of_the_caller(filled: Filled) -> None:
     """Request ids, order ids and cursors of another account find nothing."""
-    shop, (request, dead) = standing.shop, (standing.parameters["request_id"], standing.parameters["deadletter_id"])
+    shop, (request, dead) = filled.shop, (filled.parameters["request_id"], filled.parameters["deadletter_id"])
     nothing = {"transactions": [], "next_cursor": None}
     for query in ({}, {"request_id": request}, {"request_id": dead}, {"order_id": "shared-1"},
                   {"order_id": "s-1", "provider": "my_shop"},
@@ -281,9 +282,9 @@ def test_lists_show_the_caller_s_account_alone(standing: Standing) -> None:
         ("/v1/deadletters", "deadletters"),
     ],
 )
-def test_a_cursor_continues_in_the_caller_s_own_account(standing: Standing, path: str, noun: str) -> None:
-    _twin(standing)
-    shop = standing.shop
+def test_a_cursor_of_another_account_shows_only_the_account_of_the_caller(filled: Filled, path: str, noun: str) -> None:
+    _fill_other_account(filled)
+    shop = filled.shop
     for number in range(3):
         shop.submit(ORDER | {"order_id": f"more-{number}"})
         shop.send(EVENT | {"order_id": f"more-{number}"})
@@ -295,30 +296,26 @@ def test_a_cursor_continues_in_the_caller_s_own_account(standing: Standing, path
     first = shop.get(path.replace("{account}", ACCOUNT), query={"limit": "1"}).body
     assert first["next_cursor"]
     there = path.replace("{account}", OTHER)
-    own = [_marks(entry) for entry in shop.get(there, key=OTHER_ADMIN).body[noun]]
+    own = [repr(entry) for entry in shop.get(there, key=OTHER_ADMIN).body[noun]]
     answer = shop.get(there, key=OTHER_ADMIN, query={"cursor": first["next_cursor"]})
     assert answer.status == 200
-    assert all(_marks(entry) in own for entry in answer.body[noun])
-    assert not {_marks(entry) for entry in first[noun]} & {_marks(entry) for entry in answer.body[noun]}
+    assert all(repr(entry) in own for entry in answer.body[noun])
+    assert not {repr(entry) for entry in first[noun]} & {repr(entry) for entry in answer.body[noun]}
     assert OTHER not in str(first["next_cursor"])
     assert ACCOUNT not in str(first["next_cursor"])
 
 
-def _marks(entry: Any) -> str:
-    return repr(entry)
-
-
-def test_a_key_s_role_does_not_reach_into_another_account_s_path(standing: Standing) -> None:
-    """Nor does a path that only looks like one's own account."""
-    shop = standing.shop
+def test_a_key_has_no_access_to_paths_of_another_account(filled: Filled) -> None:
+    """Variants of the account id in the path give no access either."""
+    shop = filled.shop
     for account in (ACCOUNT, f"{ACCOUNT}%2F", f"{ACCOUNT}%00", f"%20{ACCOUNT}", f"{OTHER}%2F..%2F{ACCOUNT}", "%2e%2e"):
         answer = shop.get(f"/v3/{account}/people/{EMAIL}", key=OTHER_ADMIN)
         assert answer.status in (403, 404), answer.text
         assert EMAIL not in answer.text
 
 
-def test_a_revoked_key_ends_within_its_minute(standing: Standing, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = standing.shop
+def test_a_revoked_key_is_refused_after_a_minute(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = filled.shop
     key, _ = shop.keys.create(ACCOUNT, "admin", secret="soon-revoked")
     assert shop.get("/v1/audiences", key="soon-revoked").status == 200
     shop.keys.revoke(ACCOUNT, key.id)

@@ -1,4 +1,4 @@
-"""Jobs: chains of pages, the last delivery of a page, and the watch over jobs without progress."""
+"""Jobs: chains of pages, the last delivery of a page, and the watch, which resends pages without progress."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from botocore.exceptions import ClientError
 from tests.handlers.audiences import (
     V1,
     V3,
-    as_an_older_version_wrote,
     count,
+    downgrade_ledger,
     job,
     order,
     send,
+    snapshot,
     start,
     step,
     submit,
-    whole,
 )
 from tests.handlers.events import day, event
 from tests.handlers.removal import (
@@ -67,13 +67,13 @@ _CUT_OFF = "page 0 was cut off repeatedly (out of time or memory)"
 
 
 def steps_sent(calls: list[tuple[str, dict[str, Any]]]) -> list[Step]:
-    """The pages that were sent, in their order."""
+    """The pages that were sent, in the order of the calls."""
     bodies = [arguments["MessageBody"] for operation, arguments in calls if operation == "SendMessage"]
     return [page for body in bodies for page in decode(body).steps]
 
 
 def lose(shop: Shop) -> int:
-    """The messages of the jobs queue are gone. Returns how many."""
+    """Removes all messages from the queue of jobs. Returns their number."""
     lost = 0
     while records := shop.receive(JOBS_QUEUE):
         for record in records:
@@ -83,14 +83,17 @@ def lose(shop: Shop) -> int:
 
 
 def run(page: Step) -> None:
+    """Runs one page."""
     worker().jobs.run(page, 1, 1, time.monotonic, math.inf)
 
 
 def watch() -> None:
+    """Runs the watch over all jobs."""
     worker().jobs.watch(" ", time.monotonic, math.inf)
 
 
 def state(shop: Shop, job_id: str) -> tuple[str, str | None]:
+    """(status, error) of a job."""
     found = job(shop, job_id)
     return found["status"], found["error"]
 
@@ -98,8 +101,8 @@ def state(shop: Shop, job_id: str) -> tuple[str, str | None]:
 # ----------------------------------------------------------------------- pages
 
 
-def test_a_page_is_sent_when_its_chain_has_moved_to_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that arrives before would not be the chain's current one, and would be dropped."""
+def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that arrived earlier would not be the current page of its chain, and would be dropped."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
@@ -119,9 +122,7 @@ def test_a_page_is_sent_when_its_chain_has_moved_to_it(shop: Shop, monkeypatch: 
     assert sent == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 0, 0)]
 
 
-def test_a_page_without_any_time_left_does_something_and_so_the_purge_ends(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_without_time_makes_progress_so_that_a_purge_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(shop, order("a"))
     send(shop, event(email=ANN))
     few_partitions(shop, monkeypatch)
@@ -132,7 +133,7 @@ def test_a_page_without_any_time_left_does_something_and_so_the_purge_ends(
     assert left(shop) == []
 
 
-def test_a_job_that_is_started_twice_continues_unchanged(shop: Shop) -> None:
+def test_a_job_that_is_started_again_does_not_change(shop: Shop) -> None:
     processor = worker()
     for _ in range(2):
         processor.rebuilds.start(processor.jobs, ACCOUNT, "orders_api", "nightly")
@@ -173,7 +174,7 @@ def test_a_page_that_fails_on_each_try_fails_its_job(shop: Shop) -> None:
     assert tries == settings().max_tries
 
 
-def test_a_page_that_ends_its_function_again_and_again_harms_no_order(shop: Shop) -> None:
+def test_a_page_that_kills_its_function_each_time_harms_no_order(shop: Shop) -> None:
     submit(shop, order("v1"))
     shop.drain()
     job_id = start(shop, V1)
@@ -196,7 +197,7 @@ def test_a_page_that_ends_its_function_again_and_again_harms_no_order(shop: Shop
     assert [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"] == []
 
 
-def test_a_page_that_waits_is_held_back_by_the_queue(shop: Shop) -> None:
+def test_a_page_that_must_wait_is_sent_again_with_a_delay(shop: Shop) -> None:
     """Waiting does not count as a try."""
     start_purge(shop, "shopper_activity")
     (_, body) = shop.faults.held.pop()
@@ -216,19 +217,21 @@ def test_chains_of_a_rebuild_share_its_orders_and_close_it_once(shop: Shop, monk
     shop.drain()
     heads = [item["pk"] for item in left(shop) if "/h/" in item["pk"]]
     assert len(set(heads)) == BUCKETS, "orders in every bucket"
-    ledger = whole(shop)
-    as_an_older_version_wrote(shop)
+    ledger = snapshot(shop)
+    downgrade_ledger(shop)
     with shop.faults.recorded() as calls:
         job_id = start(shop, V1)
         shop.drain()
         assert steps_sent(calls) == [Step(ACCOUNT, job_id, number) for number in range(BUCKETS + 1)]
-    assert whole(shop) == ledger
+    assert snapshot(shop) == ledger
     found = job(shop, job_id)
     assert (found["status"], found["done"], found["total"]) == ("done", 43, 43)
 
 
-def test_if_chains_end_at_once_the_later_one_closes_the_job(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has read the job before the other moved."""
+def test_if_two_chains_end_at_the_same_time_the_later_one_closes_the_job(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each chain has read the job before the other one moved."""
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 1)
     submit(shop, order())
     assert count(shop, V1) == 1
@@ -242,7 +245,7 @@ def test_if_chains_end_at_once_the_later_one_closes_the_job(shop: Shop, monkeypa
     assert state(shop, job_id) == ("done", None)
 
 
-def test_chains_of_a_purge_share_what_it_takes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chains_of_a_purge_share_its_work(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 10)
     submit(shop, *(order(f"o-{n}", customer_email=f"p-{n}@b.co") for n in range(25)))
     send(shop, *(event(order_id=n) for n in range(3)))
@@ -278,7 +281,7 @@ def test_a_chain_keeps_the_generation_that_it_began_with(shop: Shop) -> None:
     assert processor.purges.page(page) == Progress("1", ended=True)
 
 
-def test_a_generation_that_a_later_purge_ended_is_left_to_its_own_job(shop: Shop) -> None:
+def test_a_purge_leaves_a_later_generation_to_the_job_of_the_later_purge(shop: Shop) -> None:
     """The later purge begins during a page of the earlier job, which closes before the later job starts."""
     send(shop, event(email=ANN, order_id="first"))
     earlier, later = start_purge(shop, "shopper_activity"), list[str]()
@@ -288,14 +291,14 @@ def test_a_generation_that_a_later_purge_ended_is_left_to_its_own_job(shop: Shop
     with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: later.append(start_purge(shop)), after=True):
         release(shop)
     assert slow.run([record], 60) == {"batchItemFailures": []}
-    assert len(left(shop)) == 3, "what the slow worker wrote"
+    assert len(left(shop)) == 3, "the items that the slow worker wrote"
     shop.faults.held.sort(key=lambda held: earlier not in held[1])
     for job_id in (earlier, *later):
         done(shop, job_id)
     assert left(shop) == []
 
 
-def test_outcomes_are_purged_so_many_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outcomes_are_purged_in_portions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "_PURGED_AT_ONCE", 10)
     recorded(25, "failed")
     pages = []
@@ -340,30 +343,30 @@ def test_dead_letters_are_removed_page_by_page(shop: Shop, kind: str) -> None:
 
 
 def test_an_erasure_leaves_the_dead_letters_of_others(shop: Shop) -> None:
-    """Queued again they would be applied by now: what kept them is over."""
+    """Bob's dead letter would be applied if the erasure queued it again: its fault is over."""
     send(shop, event(email=ANN))
     theirs = dead(shop, "poison", email=BOB)
     erased(shop)
     assert letters(shop) == theirs
 
 
-def test_a_finished_erasure_does_not_keep_the_person(shop: Shop) -> None:
+def test_a_finished_erasure_no_longer_names_the_person(shop: Shop) -> None:
     send(shop, event(email=ANN))
     job_id = start_erasure(shop)
 
-    def names_them() -> bool:
+    def names_the_person() -> bool:
         stored = [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/j"]
         return ANN_ID in str(stored)
 
-    assert names_them()
+    assert names_the_person()
     done(shop, job_id)
-    assert not names_them()
+    assert not names_the_person()
 
 
 # ----------------------------------------------------------------------- watch
 
 
-def test_the_watch_sends_a_page_again_that_nobody_ended_for_an_hour(shop: Shop) -> None:
+def test_the_watch_resends_a_page_that_did_not_end_within_an_hour(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
     job_id = start(shop, V1)
@@ -380,7 +383,7 @@ def test_the_watch_sends_a_page_again_that_nobody_ended_for_an_hour(shop: Shop) 
     assert state(shop, job_id) == ("done", None)
 
 
-def test_the_watch_leaves_a_job_alone_that_makes_progress(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_watch_resends_nothing_of_a_job_that_makes_progress(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(8)))
     shop.drain()
@@ -395,7 +398,7 @@ def test_the_watch_leaves_a_job_alone_that_makes_progress(shop: Shop, monkeypatc
     assert state(shop, job_id) == ("done", None)
 
 
-def test_the_watch_fails_a_job_of_which_a_page_was_sent_five_times_again(shop: Shop) -> None:
+def test_the_watch_fails_a_job_after_it_has_resent_a_page_five_times(shop: Shop) -> None:
     job_id = start(shop, V3)
     for _ in range(6):
         assert state(shop, job_id) == ("queued", None)
@@ -407,7 +410,7 @@ def test_the_watch_fails_a_job_of_which_a_page_was_sent_five_times_again(shop: S
     assert list(worker().jobs.jobs.open(" ")) == []
 
 
-def test_a_page_that_ends_has_its_resends_forgiven(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_count_of_resends_begins_again_when_a_page_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
@@ -422,7 +425,7 @@ def test_a_page_that_ends_has_its_resends_forgiven(shop: Shop, monkeypatch: pyte
     assert state(shop, job_id) == ("done", None)
 
 
-def test_the_watch_sends_the_closing_page_again(shop: Shop) -> None:
+def test_the_watch_resends_the_closing_page(shop: Shop) -> None:
     job_id = start(shop, V1)
     step(shop)
     assert lose(shop) == 1

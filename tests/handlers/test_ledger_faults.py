@@ -1,4 +1,4 @@
-"""Conflicts, throttling and lost answers injected into the ledger; no engine on one machine produces them by itself."""
+"""Conflicts, throttling and lost answers, which are injected because no local DynamoDB produces them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.handlers.ledger import (
     delete,
     document,
     edit,
-    every,
+    fail_first,
     fault,
     refused,
     submit,
@@ -43,16 +43,16 @@ from tillbook.rules.order import fold
 @pytest.mark.parametrize("name", CONFLICTS)
 @pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("keyed", ["", "hash"])
-def test_an_event_is_applied_once_whatever_refuses_it(
+def test_an_event_is_applied_once_after_any_temporary_error(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, times: int, keyed: str
 ) -> None:
     for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
-        with shop.faults.injected(every(times, "TransactWriteItems", error=fault(name))):
+        with shop.faults.injected(fail_first(times, "TransactWriteItems", error=fault(name))):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
     assert total(shop, "s#*") == 1
-    assert len(waits.slept) > times, "retries pause"
-    assert len(set(waits.slept)) > times, "with jitter"
+    assert len(waits.slept) > times, "retries do not pause"
+    assert len(set(waits.slept)) > times, "pauses have no jitter"
 
 
 @pytest.mark.parametrize("name", LOST)
@@ -61,7 +61,7 @@ def test_an_event_whose_answer_was_lost_counts_once(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, keyed: str
 ) -> None:
     for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
-        with shop.faults.injected(every(1, "TransactWriteItems", error=fault(name), after=True)):
+        with shop.faults.injected(fail_first(1, "TransactWriteItems", error=fault(name), after=True)):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
     assert total(shop, "s#*") == 1
@@ -74,7 +74,7 @@ def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
 ) -> None:
     apply(ledger, copy(3, "late"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
-    with shop.faults.injected(every(2, "TransactWriteItems", error=fault(name), after=after)):
+    with shop.faults.injected(fail_first(2, "TransactWriteItems", error=fault(name), after=after)):
         outcome = apply(ledger, copy(1, "early"), waits.now + 60)
     assert (outcome.status, outcome.original) == ("duplicate", "late")
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
@@ -83,11 +83,11 @@ def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
 
 
 @pytest.mark.parametrize(("name", "after"), [(n, False) for n in CONFLICTS] + [(n, True) for n in LOST])
-def test_v1_writes_happen_once_whatever_refuses_them(
+def test_v1_writes_happen_once_after_any_temporary_error(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, after: bool
 ) -> None:
     def faulty() -> Any:
-        return shop.faults.injected(every(1, "TransactWriteItems", error=fault(name), after=after))
+        return shop.faults.injected(fail_first(1, "TransactWriteItems", error=fault(name), after=after))
 
     with faulty():
         first = submit(ledger, waits, document(100), "r1")
@@ -105,7 +105,7 @@ def test_v1_writes_happen_once_whatever_refuses_them(
     assert total(shop, "o.USD") == 7
 
 
-def test_a_lost_submission_that_was_edited_and_deleted_meanwhile_is_not_made_again(
+def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_and_a_delete(
     shop: Shop, ledger: Ledger, waits: Waits
 ) -> None:
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -126,10 +126,10 @@ def test_a_lost_submission_that_was_edited_and_deleted_meanwhile_is_not_made_aga
 
 
 @pytest.mark.parametrize("how", ["another write is first", "conflict"])
-def test_an_order_that_others_write_all_the_time_holds_up_no_other(
+def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     shop: Shop, ledger: Ledger, waits: Waits, how: str
 ) -> None:
-    """Orders in one transaction with it are written alone after a few tries."""
+    """The other orders share a transaction with it at first, and are written alone after a few tries."""
     hot = activity(1, order_id="hot")
     apply(ledger, hot)
     rivals = iter(range(1_000))
@@ -152,7 +152,7 @@ def test_an_order_that_others_write_all_the_time_holds_up_no_other(
     assert waits.now <= 20
 
 
-# The calls that each operation is part of.
+# Operation -> the calls of the ledger that use it.
 CONCERNED = {
     "TransactWriteItems": {"edit", "delete", "apply", "submit", "move", "empty"},
     "BatchGetItem": {"apply"},
@@ -166,7 +166,7 @@ EXHAUSTING = [
 
 
 @pytest.mark.parametrize(("operation", "name"), EXHAUSTING)
-def test_when_time_is_up_it_is_unavailable_and_nothing_changed(
+def test_a_call_that_fails_until_its_deadline_is_unavailable_and_changes_nothing(
     shop: Shop, ledger: Ledger, waits: Waits, operation: str, name: str
 ) -> None:
     apply(ledger, copy(2, "second"))
@@ -183,15 +183,15 @@ def test_when_time_is_up_it_is_unavailable_and_nothing_changed(
     }
     for call in CONCERNED[operation]:
         started = waits.now
-        with shop.faults.injected(every(100_000, operation, error=fault(name))), pytest.raises(Unavailable):
+        with shop.faults.injected(fail_first(100_000, operation, error=fault(name))), pytest.raises(Unavailable):
             calls[call]()
         assert waits.now - started <= 4
     assert shop.stored_ltv() == before
     assert shop.items(ledger.table) == stored
 
 
-def test_a_head_that_is_always_somebody_else_s_ends_in_time(shop: Shop, ledger: Ledger, waits: Waits) -> None:
-    """Each try finds the head changed: retries pause, and stop at the deadline."""
+def test_retries_end_in_time_when_the_head_changes_each_time(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+    """Retries pause, and stop at the deadline."""
     apply(ledger, activity(1))
     head = next(item for item in shop.dynamodb.scan(TableName=ledger.table)["Items"] if "/h/" in item["pk"]["S"])
     tried = []
@@ -200,7 +200,7 @@ def test_a_head_that_is_always_somebody_else_s_ends_in_time(shop: Shop, ledger: 
         if operation != "TransactWriteItems":
             return go()
         tried.append(index)
-        assert len(tried) < 5_000, "no end"
+        assert len(tried) < 5_000, "the retries do not end"
         answer: Any = {
             "Error": {"Code": "TransactionCanceledException", "Message": ""},
             "CancellationReasons": [
@@ -217,7 +217,7 @@ def test_a_head_that_is_always_somebody_else_s_ends_in_time(shop: Shop, ledger: 
 
 def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     with shop.faults.injected(
-        every(99, "TransactWriteItems", error=lambda *_: cancelled("ValidationError", "None", "None"))
+        fail_first(99, "TransactWriteItems", error=lambda *_: cancelled("ValidationError", "None", "None"))
     ):
         with pytest.raises(ClientError):
             apply(ledger, activity(1))
@@ -226,7 +226,7 @@ def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Le
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits: Waits, seed: int) -> None:
-    """Events in random order, repeated, under random conflicts, throttling and lost answers; the name has the seed."""
+    """Events are repeated in random order, with random conflicts, throttling and lost answers."""
     dice = random.Random(seed)
     events = [
         activity(
@@ -268,7 +268,7 @@ def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits:
 
 
 @pytest.mark.parametrize("operation", ["TransactWriteItems", "GetItem", "BatchGetItem"])
-def test_a_table_that_throttles_makes_v1_answer_503_in_its_time(shop: Shop, operation: str) -> None:
+def test_v1_answers_503_in_time_while_a_table_throttles(shop: Shop, operation: str) -> None:
     order = {"order_id": "o-1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1}
     shop.submit(order)
 
@@ -292,7 +292,7 @@ def test_a_table_that_throttles_makes_v1_answer_503_in_its_time(shop: Shop, oper
 @pytest.mark.parametrize(
     "error", [refused("ThrottlingException", "GetItem"), ReadTimeoutError(endpoint_url="https://dynamodb")]
 )
-def test_keys_or_reads_that_cannot_be_looked_up_are_503_not_500(shop: Shop, error: Exception) -> None:
+def test_requests_are_503_while_the_tables_cannot_be_read(shop: Shop, error: Exception) -> None:
     from tests.handlers.shop import forget_keys
 
     shop.send(event(occurred_at=day(1)))
@@ -305,6 +305,6 @@ def test_keys_or_reads_that_cannot_be_looked_up_are_503_not_500(shop: Shop, erro
     with shop.faults.injected(down):
         answers = [shop.send(event()), shop.submit({}), shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}")]
     shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}")
-    with shop.faults.injected(down):  # the key is known now
+    with shop.faults.injected(down):  # the key is cached now
         answers += [shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}"), shop.get("/v1/order/x")]
     assert [answer.status for answer in answers] == [503] * 5

@@ -1,4 +1,4 @@
-"""Two writers of one order at once, and tries that take effect late."""
+"""Two writers of one order at the same time, and writes that take effect late."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ from tillbook.rules.order import received_of
 
 
 @pytest.mark.parametrize("rival", ["edit", "delete"])
-def test_edits_and_deletes_of_one_order_serialise(shop: Shop, ledger: Ledger, waits: Waits, rival: str) -> None:
-    """Another write falls between this edit's read and its write."""
+def test_edits_and_deletes_of_one_order_are_serialised(shop: Shop, ledger: Ledger, waits: Waits, rival: str) -> None:
+    """Another write happens between the read and the write of an edit."""
     submit(ledger, waits, document(100), "r1")
     seen: list[Any] = []
 
@@ -67,7 +67,7 @@ def test_edits_and_deletes_of_one_order_serialise(shop: Shop, ledger: Ledger, wa
     assert total(shop, "o.USD") == (50 if rival == "edit" else 0)
 
 
-def test_one_of_two_submissions_at_once_wins(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_one_of_two_simultaneous_submissions_wins(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     def other() -> None:
         submit(ledger, waits, document(100), "r1")
 
@@ -79,7 +79,7 @@ def test_one_of_two_submissions_at_once_wins(shop: Shop, ledger: Ledger, waits: 
     assert total(shop, "o#USD") == 1
 
 
-def test_two_events_that_begin_an_order_at_once_both_count(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_two_simultaneous_first_events_of_an_order_both_count(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     refund = activity(2, "refunded", None, refund=Decimal(30))
     with before_the_first(shop, "TransactWriteItems", lambda: apply(ledger, refund)):
         result = apply(ledger, activity(1))
@@ -88,7 +88,7 @@ def test_two_events_that_begin_an_order_at_once_both_count(shop: Shop, ledger: L
     assert total(shop, "s#*") == 1
 
 
-def test_an_event_between_read_and_write_is_not_lost(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_an_event_that_is_written_between_read_and_write_is_not_lost(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     apply(ledger, activity(1))
     rivals = [
         lambda n=n: apply(ledger, activity(n, "refunded", None, refund=Decimal(1)), waits.now + 60) for n in (2, 3, 4)
@@ -99,10 +99,10 @@ def test_an_event_between_read_and_write_is_not_lost(shop: Shop, ledger: Ledger,
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new order", "known order"])
-def test_an_event_that_is_delivered_twice_at_once_counts_once(
+def test_an_event_that_is_delivered_twice_at_the_same_time_counts_once(
     shop: Shop, ledger: Ledger, waits: Waits, known: bool
 ) -> None:
-    """The other delivery may have ended, so that the head is read as it left it."""
+    """The first delivery finds that the second has written the event. A third reads the head that the second wrote."""
     if known:
         apply(ledger, activity(1))
     refund = activity(2, "refunded", "100", refund=Decimal(30))
@@ -116,21 +116,23 @@ def test_an_event_that_is_delivered_twice_at_once_counts_once(
     assert total(shop, "s#*") == 1
 
 
-# ------------------------------------------------- copies, erasures, and who is deleted
+# ------------------------------------------------- copies, erasures, and deleted people
 
 
-def test_two_copies_that_move_an_event_at_once_keep_the_first_receipt(shop: Shop, ledger: Ledger, waits: Waits) -> None:
-    """One has read the event when the other moves it; the head it reads after that."""
+def test_two_copies_that_move_an_event_at_the_same_time_keep_the_first_receipt(
+    shop: Shop, ledger: Ledger, waits: Waits
+) -> None:
+    """The third copy reads the event, then the first copy moves the event, then the third copy reads the head."""
     apply(ledger, copy(4, "fourth"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
     with before_the_first(shop, "GetItem", lambda: apply(ledger, copy(1, "first")), which="/h/"):
         assert apply(ledger, copy(3, "third")).status == "duplicate"
     assert received_of(event_item(ledger, copy(4, "")).stamp) == copy(1, "").received
-    # The other event is the latest, and the order its person's.
+    # The updated event is the latest, so the order is Bob's.
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
 
 
-def test_a_copy_does_not_bring_back_what_is_erased_meanwhile(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_a_copy_does_not_bring_back_an_event_that_is_erased_meanwhile(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     second = copy(2, "second")
     apply(ledger, second)
     with before_the_first(shop, "GetItem", lambda: erase(ledger, second.order_key), which="/h/"):
@@ -144,7 +146,7 @@ def test_a_copy_does_not_bring_back_what_is_erased_meanwhile(shop: Shop, ledger:
 def test_an_event_is_erased_if_any_of_its_copies_is(
     shop: Shop, ledger: Ledger, waits: Waits, erased: str, first: str
 ) -> None:
-    """Its identity stays, so that an old import brings nobody back."""
+    """The identity of the event stays, so that sending it again does not bring the person back."""
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190101000000000000"))
     copies = [copy(1, "early"), copy(3, "late")]
     outcomes = [
@@ -158,7 +160,7 @@ def test_an_event_is_erased_if_any_of_its_copies_is(
     assert shop.stored_ltv().keys() == {f"{BOB.id_in(ACCOUNT)}/s{name}" for name in (".*", "#*")}
 
 
-def test_a_new_event_and_an_erasure_of_the_order_at_once(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_a_new_event_and_an_erasure_of_its_order_at_the_same_time(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     """The new event stays and the erased one is emptied, in either order."""
     apply(ledger, activity(1))
     key = activity(1).order_key
@@ -174,7 +176,7 @@ def test_a_new_event_and_an_erasure_of_the_order_at_once(shop: Shop, ledger: Led
 
 
 @pytest.mark.parametrize("between", ["the erasure", "the submission"])
-def test_a_submission_over_an_erased_order_and_the_erasure_at_once(
+def test_a_submission_under_an_erased_order_id_and_the_erasure_at_the_same_time(
     shop: Shop, ledger: Ledger, waits: Waits, between: str
 ) -> None:
     """A request that sees the mark treats the order as deleted, though its versions are emptied later."""
@@ -200,15 +202,15 @@ def test_a_submission_over_an_erased_order_and_the_erasure_at_once(
 def test_a_person_who_gets_an_order_meanwhile_is_not_forgotten(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     person = ALICE.id_in(ACCOUNT)
     apply(ledger, activity(1))
-    assert not ledger.forget(V3, person, 10_000), "not who has an order"
+    assert not ledger.forget(V3, person, 10_000), "a person with an order was deleted"
 
     def behind(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         return {"Items": []} if "IndexName" in arguments else go()
 
     with shop.faults.injected(behind):
-        assert not ledger.forget(V3, person, 10_000), "though the index runs behind"
+        assert not ledger.forget(V3, person, 10_000), "a person was deleted because the index was behind"
     apply(ledger, activity(2, "updated", "5", person=BOB))
-    assert not ledger.forget(V3, person, 10_000), "nor who has an activity"
+    assert not ledger.forget(V3, person, 10_000), "a person with an activity was deleted"
     assert erase(ledger, activity(1).order_key) == 1
     with before_the_first(shop, "TransactWriteItems", lambda: apply(ledger, activity(3, order_id="another"))):
         assert not ledger.forget(V3, person, 10_000)
@@ -216,17 +218,17 @@ def test_a_person_who_gets_an_order_meanwhile_is_not_forgotten(shop: Shop, ledge
     apply(ledger, activity(4, "updated", "5", order_id="another", person=BOB))
     assert erase(ledger, activity(1, order_id="another").order_key) == 1
     assert ledger.forget(V3, person, 10_000)
-    assert ledger.forget(V3, person, 10_000), "also again"
+    assert ledger.forget(V3, person, 10_000), "a deletion was not repeatable"
     assert shop.dynamodb.get_item(TableName=ledger.table, Key=raw(V3.person_key(person))).get("Item") is None
     assert total(shop, "s.*", BOB) == 10
 
 
-# ------------------------------------------------- tries whose answer was lost, and that land late
+# ------------------------------------------------- writes without an answer that take effect late
 
 
 @pytest.mark.parametrize("rival", ["nothing", "edit", "delete", "delete and submit again"])
 @pytest.mark.parametrize("late", ["submit", "edit", "delete"])
-def test_a_v1_try_that_lands_late_changes_nothing_that_was_written_since(
+def test_a_v1_write_that_takes_effect_late_changes_nothing_newer(
     shop: Shop, ledger: Ledger, waits: Waits, late: str, rival: str
 ) -> None:
     if late != "submit":

@@ -1,4 +1,4 @@
-"""The line that each request leaves in its function's log: it names the key, so that its holder can be found."""
+"""The log line of each request: it names the key, so that the holder of the key can be found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECRETS = (ADMIN, INGEST, OTHER_ADMIN)
 
 
 def request_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """Log lines without metrics, which have no level."""
+    """The log lines of requests so far. Fails if the log has a key or the hash of a key."""
     text = capsys.readouterr().out
     assert not any(secret in text or sha256_of(secret) in text for secret in SECRETS)
     lines = [json.loads(line) for line in text.splitlines()]
@@ -24,6 +24,7 @@ def request_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def path_of(pattern: str) -> str:
+    """A path that matches the pattern of a route."""
     return (
         pattern.replace("{account_id}", ACCOUNT)
         .replace("{audience_id}", "orders_api")
@@ -33,7 +34,7 @@ def path_of(pattern: str) -> str:
 
 
 @pytest.mark.parametrize("route", [route for route, about in ROUTES.items() if about.role])
-def test_each_request_names_its_key(shop: Shop, capsys: pytest.CaptureFixture[str], route: str) -> None:
+def test_each_request_logs_the_id_of_its_key(shop: Shop, capsys: pytest.CaptureFixture[str], route: str) -> None:
     method, _, pattern = route.partition(" ")
     body = None if method == "GET" else {}
     (key_id,) = [key.id for key in shop.keys.of(ACCOUNT) if key.role == "admin"]
@@ -44,7 +45,7 @@ def test_each_request_names_its_key(shop: Shop, capsys: pytest.CaptureFixture[st
     assert line["route"].replace("+}", "}") == route
 
 
-def test_a_key_that_may_not_is_named_too(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_refused_key_is_logged_too(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     names = {key.role: key.id for key in shop.keys.of(ACCOUNT)}
     (other,) = [key.id for key in shop.keys.of(OTHER)]
     capsys.readouterr()
@@ -54,8 +55,10 @@ def test_a_key_that_may_not_is_named_too(shop: Shop, capsys: pytest.CaptureFixtu
     assert found == [(ACCOUNT, names["ingest"], 403), (OTHER, other, 403)]
 
 
-def test_without_a_valid_key_nobody_is_named(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    """The caller before is not named either. A revoked key is not valid."""
+def test_a_request_without_a_valid_key_logs_no_account_and_no_key(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The key of the previous request is not logged either. A revoked key is not valid."""
     (key,) = shop.keys.of(OTHER)
     shop.get("/v1/account", key=OTHER_ADMIN)
     shop.keys.revoke(OTHER, key.id)
@@ -68,8 +71,8 @@ def test_without_a_valid_key_nobody_is_named(shop: Shop, capsys: pytest.CaptureF
     assert not any({"account", "key_id"} & line.keys() for line in found)
 
 
-def test_functions_without_a_key_are_few() -> None:
-    """A flood of those is found by the source address in the access log (tests/infrastructure)."""
+def test_only_the_listed_functions_need_no_key() -> None:
+    """The access log has the source address of requests to these functions (tests/infrastructure)."""
     named = {template.named_routes()[route] for route, about in ROUTES.items() if about.role}
     silent = set(template.functions()) - named
     started_by_aws = {"ProcessOrders", "KeepBook", "AnnounceChanges", "AuditLedger"}

@@ -1,4 +1,4 @@
-"""A v1 write that was made though its answer was lost: the function finds it, and makes it no second time."""
+"""A v1 write takes effect but its answer is lost: the function finds the write, and does not repeat it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL,
 
 
 @pytest.fixture
-def losing(shop: Shop) -> Callable[[Callable[[], Answer]], Answer]:
-    """Makes a call whose first transaction takes effect without an answer."""
+def lose_answer(shop: Shop) -> Callable[[Callable[[], Answer]], Answer]:
+    """A function that makes a request and loses the answer of its first transaction, which takes effect."""
 
     def call(request: Callable[[], Answer]) -> Answer:
         lost = []
@@ -38,26 +38,27 @@ def losing(shop: Shop) -> Callable[[Callable[[], Answer]], Answer]:
 
 
 def ltv(shop: Shop) -> set[Decimal]:
+    """The stored lifetime values of all people from v1 orders in USD."""
     return {value for name, value in shop.stored_ltv().items() if name.endswith("/o.USD")}
 
 
-def test_submit(shop: Shop, losing: Any) -> None:
-    answer = losing(lambda: shop.submit(ORDER))
+def test_a_submission_counts_once(shop: Shop, lose_answer: Any) -> None:
+    answer = lose_answer(lambda: shop.submit(ORDER))
     assert answer.status == 201
     assert ltv(shop) == {Decimal(100)}
     assert shop.submit(ORDER).body == answer.body
 
 
-def test_edit(shop: Shop, losing: Any) -> None:
+def test_an_edit_counts_once(shop: Shop, lose_answer: Any) -> None:
     shop.submit(ORDER)
-    answer = losing(lambda: shop.edit("o-1", {"total": 30}))
+    answer = lose_answer(lambda: shop.edit("o-1", {"total": 30}))
     assert (answer.status, answer.body["total"]) == (200, "30.0")
     assert ltv(shop) == {Decimal(30)}
 
 
-def test_delete(shop: Shop, losing: Any) -> None:
+def test_a_delete_counts_once(shop: Shop, lose_answer: Any) -> None:
     shop.submit(ORDER)
-    answer = losing(lambda: shop.delete("o-1"))
+    answer = lose_answer(lambda: shop.delete("o-1"))
     assert (answer.status, answer.body["total"]) == (200, "100.0")
     assert ltv(shop) == set()
     assert shop.delete("o-1").status == 404

@@ -1,4 +1,4 @@
-"""The beginning of a purge or an erasure: its mark, the second it waits, lost answers and kills (SPEC "Purge and
+"""The request for a purge or an erasure: its mark, its wait of a second, lost answers and kills (SPEC "Purge and
 erase")."""
 
 from __future__ import annotations
@@ -44,22 +44,24 @@ MARK = f"'{ACCOUNT}/u'"
 
 
 def cut_of(shop: Shop, path: str) -> str:
+    """The cut in the marks of the purge or the erasure: events received up to this time are removed."""
     marks = shop.items("RecordsTable")
     (cut,) = {i["cut"] for i in marks if i["pk"] == f"{ACCOUNT}/u" and (i["sk"] == f"p{ANN_ID}") == (path == ERASE)}
     return str(cut)
 
 
 def sent(shop: Shop, order_id: str) -> str:
+    """Sends an event of Ann's. Returns its request id."""
     return str(shop.send(event(email=ANN, order_id=order_id)).body["request_id"])
 
 
 def jobs(shop: Shop) -> list[dict[str, Any]]:
-    """The oldest first."""
+    """All jobs, the oldest first."""
     return [job(shop, job_id) for job_id in shop.job_ids()]
 
 
 def settle(shop: Shop) -> None:
-    """A job may have to purge again, a source at a time, and to wait again."""
+    """Settles until no message waits. A job may purge again, one source at a time, and then waits again."""
     shop.settle()
     while shop.faults.held:
         shop.settle()
@@ -69,7 +71,7 @@ def settle(shop: Shop) -> None:
 def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The answer is sent when the cut has passed: a second later, in which orders arrive."""
+    """The cut is a second ahead. The answer is sent when it has passed, and another order arrives in this second."""
     sleep, ids = shop.clock.sleep, [sent(shop, "before")]
 
     def meanwhile_sent(seconds: float) -> None:
@@ -96,7 +98,7 @@ def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
 def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
     shop: Shop, path: str, how: str
 ) -> None:
-    """A function that read the marks before it was written may have received an order after its cut."""
+    """A function that read the marks before this one was written may have received an order after its cut."""
     send(shop, event(email=ANN, order_id="before"))
     ids: list[str] = []
 
@@ -123,7 +125,7 @@ def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_
 
 
 @BOTH
-def test_a_mark_that_arrives_late_does_not_set_the_cut_back(shop: Shop, path: str) -> None:
+def test_a_mark_that_takes_effect_late_does_not_move_the_cut_back(shop: Shop, path: str) -> None:
     late: list[Go] = []
 
     def mark(go: Go) -> Any:
@@ -142,7 +144,7 @@ def test_a_mark_that_arrives_late_does_not_set_the_cut_back(shop: Shop, path: st
 
 
 @pytest.mark.parametrize(("path", "text"), [(PURGE, MARK), (PURGE, "answered"), (ERASE, MARK)])
-def test_two_at_the_same_time(shop: Shop, path: str, text: str) -> None:
+def test_two_purges_or_erasures_at_the_same_time_both_finish(shop: Shop, path: str, text: str) -> None:
     send(shop, event(email=ANN))
     others: list[str] = []
     with meanwhile(shop, "UpdateItem", text, lambda: others.append(ask(shop, path))):
@@ -156,8 +158,8 @@ def test_two_at_the_same_time(shop: Shop, path: str, text: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("written", [True, False])
-def test_without_time_for_a_mark_it_says_so(shop: Shop, path: str, written: bool) -> None:
-    """If the mark was written nevertheless, its job purges; else the job fails, and nothing is purged."""
+def test_a_request_without_time_for_its_mark_is_503(shop: Shop, path: str, written: bool) -> None:
+    """If the mark was written nevertheless, the job removes the orders. If not, the job fails and removes nothing."""
     send(shop, event(email=ANN, order_id="before"))
 
     def lost(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -180,8 +182,8 @@ def test_without_time_for_a_mark_it_says_so(shop: Shop, path: str, written: bool
     assert worth(shop, ANN) is None
 
 
-def test_a_purge_whose_mark_came_after_its_request_died_is_made_again(shop: Shop) -> None:
-    """An order that was received after its cut may have been applied before it was there: to a scope that is dead."""
+def test_a_purge_whose_mark_takes_effect_after_its_request_died_is_repeated(shop: Shop) -> None:
+    """An order received after the cut may have been applied before the mark existed, to a scope that is now purged."""
     late: list[Go] = []
 
     def mark(go: Go) -> Any:
@@ -207,7 +209,7 @@ def test_a_purge_whose_mark_came_after_its_request_died_is_made_again(shop: Shop
 
 
 @BOTH
-def test_a_request_killed_anywhere_is_done_by_its_job_or_not_begun(
+def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     for number, moment in itertools.product(range(10), ("before", "after")):
@@ -232,13 +234,11 @@ def test_a_request_killed_anywhere_is_done_by_its_job_or_not_begun(
             assert found == ["done"]
             assert number > 1
             return
-    pytest.fail("it makes more writes than there are places to die at")
+    pytest.fail("the request makes more than 10 writes")
 
 
 @BOTH
-def test_a_job_that_could_not_be_queued_is_not_done_by_halves(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
-) -> None:
+def test_nothing_is_removed_if_the_job_cannot_be_queued(shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     send(shop, event(email=ANN, order_id="a"))
     queued = sent(shop, "b")
 

@@ -1,4 +1,5 @@
-"""Orders are applied and recorded group by group, accounts in turn; each message is in the group of its account."""
+"""Orders are applied and their outcomes recorded group by group, and accounts take turns. Messages of an account share
+an SQS message group."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from tillbook.records.messages import MAX_ORDERS, decode, encode
 
 
 def slow_worker(shop: Shop) -> tuple[Any, Any]:
-    """A worker for which a transaction takes ten seconds, and what makes it so."""
+    """A worker whose transactions take ten seconds each, and the fault to inject, which advances the worker's clock."""
     processor, now = worker(), [0.0]
 
     def slow(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
@@ -68,7 +69,7 @@ def test_outcomes_that_the_table_did_not_process_are_written_again(shop: Shop) -
     assert [shop.status(request_id)["status"] for request_id in ids] == ["applied"] * 5
 
 
-def test_a_replay_that_is_sent_again_without_a_try_is_one_still(shop: Shop) -> None:
+def test_a_replay_that_is_queued_again_without_a_try_stays_a_replay(shop: Shop) -> None:
     shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
     (record,) = shop.receive()
     shop.acknowledge(record)

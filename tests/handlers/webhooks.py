@@ -1,4 +1,4 @@
-"""A shop that sends webhooks of both platforms through the functions."""
+"""Sends webhooks of both platforms to the functions, and reads what they stored."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Connected:
         self.secrets = {"woocommerce": woocommerce, "shopify": SHOPIFY_SECRET}
 
     def post(self, sent: Sent, connection: str, account: str = ACCOUNT) -> Answer:
+        """Posts a webhook as API Gateway passes it on: a body that is no UTF-8 is in base64."""
         raw = {"body": sent.body.decode("latin-1")}
         try:
             raw = {"body": sent.body.decode()}
@@ -39,9 +40,11 @@ class Connected:
         return self.shop.request("POST", path, key=None, headers=sent.headers, raw=raw)
 
     def deliver(self, platform: str, topic: str, body: Any, **options: Any) -> Answer:
+        """Signs and posts a webhook."""
         return self.post(signed(platform, self.secrets[platform], topic, body, **options), platform)
 
     def play(self, name: str, platform: str, *, backwards: bool = False) -> list[Answer]:
+        """Posts the webhooks of a sample one by one, and processes each before the next."""
         sent = sample(name, self.secrets[platform])
         answers = []
         for one in sent[::-1] if backwards else sent:
@@ -50,25 +53,29 @@ class Connected:
         return answers
 
     def rejected(self) -> list[str]:
+        """The reasons of rejected requests."""
         rows = self.shop.get("/v1/transactions", query={"status": "rejected"}).body["transactions"]
         return [row["reason"] for row in rows]
 
     def customers(self, *emails: str) -> list[bool]:
+        """Whether each e-mail address belongs to a customer."""
         asked = {"people": [{"email": email} for email in emails]}
         results = self.shop.request("POST", "/v1/audience/customers-shopper-activity/match", asked).body["results"]
         return [result["customer"] for result in results]
 
     def members(self) -> list[tuple[str, str]]:
+        """(order id, kind) of each member of the v3 audience, sorted."""
         found = self.shop.get("/v1/audience/customers-shopper-activity").body["members"]
         return sorted((member["order_id"], member["kind"]) for member in found)
 
     def orders(self, email: str) -> dict[str, str]:
-        """The contribution of each order, by its id."""
+        """The contribution of each order to the person's lifetime value, by order id."""
         found = self.shop.get(f"/v3/{ACCOUNT}/people/{email}/orders").body["orders"]
         return {order["order_id"]: order["lifetime_value"] for order in found}
 
 
 def woo(order_id: int = 501, status: str = "processing", total: str = "85.00", **more: Any) -> dict[str, Any]:
+    """An order as WooCommerce sends it."""
     return {
         "id": order_id, "number": str(order_id), "status": status, "currency": "EUR", "total": total,
         "date_created_gmt": "2026-03-01T09:15:00", "date_modified_gmt": "2026-03-01T09:16:10", "customer_id": 0,
@@ -79,6 +86,7 @@ def woo(order_id: int = 501, status: str = "processing", total: str = "85.00", *
 
 
 def shopify(order_id: int = 5001, paid: str = "paid", total: str = "100.00", **more: Any) -> dict[str, Any]:
+    """An order as Shopify sends it."""
     return {
         "id": order_id, "name": f"#{order_id}", "email": "lea@example.com", "currency": "USD", "total_price": total,
         "current_total_price": total, "financial_status": paid, "fulfillment_status": None, "test": False,
@@ -87,10 +95,8 @@ def shopify(order_id: int = 5001, paid: str = "paid", total: str = "100.00", **m
     } | more  # fmt: skip
 
 
-# ------------------------------------------------------------- who is let in
-
-
 def nothing_kept(shop: Shop) -> bool:
+    """Whether no message, ledger item, outcome or count of rejections is stored."""
     records = [item["pk"] for item in shop.items(settings().records_table)]
     noted = [pk for pk in records if "/t/" in pk or "/x/" in pk or pk.endswith("/l")]
     return not shop.receive() and not shop.items(settings().ledger_table) and not noted
