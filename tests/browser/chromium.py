@@ -1,4 +1,4 @@
-"""Chromium on the page, as a person uses it: what it says, what it asks for, what it complains about."""
+"""A tab of Chromium that tests use as a person does. It also reports requests, console messages and accessibility."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ DRIVER = shutil.which("chromedriver")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP, TABLET, PHONE = (1440, 900), (820, 1180), (390, 844)
 WAIT_SECONDS = 120
-# Of every module of tests here.
+# The `pytestmark` of every test module in this folder.
 NEEDED = [
     pytest.mark.stack,
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="the page was not tested: no Chromium and ChromeDriver here"),
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="the page was not tested: Chromium or ChromeDriver is missing"
+    ),
     pytest.mark.skipif(
         not AXE.exists(), reason="the page was not tested: axe-core is not installed (cd tests/browser && npm ci)"
     ),
@@ -36,13 +38,13 @@ NEEDED = [
 
 
 class Browser:
-    """One tab. `url` is the stack's; every other origin is a fault."""
+    """One tab. `url` is that of the stack, the only origin to which the page may send requests."""
 
     def __init__(self, driver: webdriver.Chrome, url: str) -> None:
         self.driver, self.url = driver, url
         self.clicks = 0
-        self.expected: list[str] = []  # parts of complaints that a test is about
-        self.names: dict[str, str] = {}  # addresses of requests that are under way, by the browser's ids
+        self.expected: list[str] = []  # parts of console messages that the test causes
+        self.urls: dict[str, str] = {}  # of requests in progress, by the browser's request id
 
     @classmethod
     @contextmanager
@@ -72,14 +74,14 @@ class Browser:
         self.go()
         self.type("#key", key)
         self.click("#signin .primary")
-        refused = "return Boolean(document.querySelector('.frame, #refused:not([hidden])'))"
-        self.until(lambda: self.driver.execute_script(refused), "neither signed in nor refused")
+        ended = "return Boolean(document.querySelector('.frame, #refused:not([hidden])'))"
+        self.until(lambda: self.driver.execute_script(ended), "neither signed in nor refused")
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def find(self, selector: str, seconds: float = WAIT_SECONDS) -> WebElement:
-        """The first that is displayed."""
+        """The first displayed element that matches `selector`."""
         found: WebElement = self.until(
             lambda: next((e for e in self.all(selector) if e.is_displayed()), None), f"no {selector}", seconds
         )
@@ -91,26 +93,31 @@ class Browser:
         element.send_keys(text)
 
     def click(self, selector: str, text: str = "") -> None:
-        def candidate() -> WebElement | None:
-            return next((e for e in self.all(selector) if e.is_displayed() and e.is_enabled() and text in e.text), None)
+        """Clicks the first usable element that matches `selector` and contains `text`."""
 
-        element = self.until(candidate, f"no {selector} with {text!r}")
-        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
-        element.click()
+        def clicked() -> bool:
+            usable = (e for e in self.all(selector) if e.is_displayed() and e.is_enabled() and text in e.text)
+            if (element := next(usable, None)) is None:
+                return False
+            self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+            element.click()
+            return True
+
+        self.until(clicked, f"no {selector} with {text!r}")
         self.clicks += 1
 
     def press(self, *keys: str) -> None:
-        """Into whatever has the focus."""
+        """Types keys into the focused element."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def tab_to(self, text: str, *, most: int = 80) -> None:
-        """Presses Tab until what has the focus shows `text`, or is called so."""
+        """Presses Tab until the focused element has `text` in its text, label or id."""
         for _ in range(most):
             self.press(Keys.TAB)
             element = self.driver.switch_to.active_element
             if text in f"{element.text}\n{element.get_attribute('aria-label') or ''}\n{element.get_attribute('id')}":
                 return
-        raise AssertionError(f"Tab does not reach {text!r}; shown is:\n{self.text[:3000]}")
+        raise AssertionError(f"Tab does not reach {text!r}; the page shows:\n{self.text[:3000]}")
 
     def resize(self, width: int, height: int = 900) -> None:
         """Changes the size of the window, and waits until the page was drawn with it."""
@@ -119,21 +126,22 @@ class Browser:
         self.drawn()
 
     def drawn(self) -> None:
-        """Waits for two frames: a chart draws itself again in the first, when it learns its new size."""
+        """Waits for two frames. In the first one, a chart of a new size is drawn again."""
         self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
     def settled(self) -> None:
-        """Waits until nothing is loading, and what was loaded loads nothing more."""
+        """Waits until nothing is loading, twice: a part that was loaded may load another one."""
         for _ in range(2):
-            self.until(lambda: self.all(".frame #main h1") and not self.all(".skeleton"), "it is still loading")
+            self.until(lambda: self.all(".frame #main h1") and not self.all(".skeleton"), "the page is still loading")
             time.sleep(0.3)
 
-    def says(self, text: str, seconds: float = WAIT_SECONDS) -> str:
-        """Waits for `text` and returns all that is shown."""
+    def shows(self, text: str, seconds: float = WAIT_SECONDS) -> str:
+        """Waits until the page shows `text`. Returns the whole text of the page."""
         shown: str = self.until(lambda: self.text if text in self.text else None, f"{text!r} is not shown", seconds)
         return shown
 
     def lacks(self, text: str, seconds: float = WAIT_SECONDS) -> None:
+        """Waits until the page does not show `text`."""
         self.until(lambda: text not in self.text, f"{text!r} is still shown", seconds)
 
     @property
@@ -141,6 +149,7 @@ class Browser:
         return str(self.driver.execute_script("return document.body.innerText"))
 
     def until(self, look: Callable[[], Any], fault: str, seconds: float = WAIT_SECONDS) -> Any:
+        """Calls `look` until its result is true, and returns the result. `fault` is the message if it never is."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -150,11 +159,11 @@ class Browser:
             if found:
                 return found
             if time.monotonic() > end:
-                raise AssertionError(f"{fault}; shown is:\n{self.text[:3000]}")
+                raise AssertionError(f"{fault}; the page shows:\n{self.text[:3000]}")
             time.sleep(0.05)
 
-    def hurry(self) -> None:
-        """Makes the page poll every half second, not every ten seconds."""
+    def poll_fast(self) -> None:
+        """Makes the page poll every half second instead of every ten seconds."""
         self.driver.execute_script(
             "const plain = window.setTimeout;"
             "window.setTimeout = (go, milliseconds, ...more) =>"
@@ -162,7 +171,7 @@ class Browser:
         )
 
     def hold(self, part: str) -> None:
-        """Holds requests of addresses with `part` until `release`, or until the page is loaded."""
+        """Holds requests whose URL contains `part` until `release` is called or the page is loaded again."""
         self.driver.execute_script(
             """
             window.plain ??= window.fetch;
@@ -178,16 +187,17 @@ class Browser:
         return int(self.driver.execute_script("return held.length"))
 
     def release(self) -> None:
+        """Sends the held requests; later ones are not held."""
         self.driver.execute_script("window.fetch = plain; held.splice(0).forEach((go) => go())")
 
-    # --------------------------------------------------------------- look at
+    # --------------------------------------------------------------- reports
 
-    def complaints(self) -> list[str]:
-        """Errors and warnings of the console."""
+    def console_errors(self) -> list[str]:
+        """Errors and warnings that the console has got since the last call."""
         return [e["message"] for e in self.driver.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
 
-    def asked(self) -> list[str]:
-        """The address of every request that the page made since this was last asked."""
+    def requested_urls(self) -> list[str]:
+        """The URL of every request that the page sent since the last call."""
         return [str(p["request"]["url"]) for p in self.traffic("Network.requestWillBeSent")]
 
     def traffic(self, *methods: str) -> list[dict[str, Any]]:
@@ -195,8 +205,8 @@ class Browser:
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [m["params"] | {"method": m["method"]} for m in messages if m["method"] in methods]
 
-    def sliced(self) -> list[str]:
-        """Words of tables, headings and buttons that are broken over two lines. Codes and ids may be."""
+    def broken_words(self) -> list[str]:
+        """Words of tables, headings and buttons that are broken over two lines. Code and ids are not checked."""
         found = self.driver.execute_script(
             """
             const broken = [], range = document.createRange();
@@ -217,8 +227,8 @@ class Browser:
         )
         return [str(word) for word in found]
 
-    def barriers(self) -> list[str]:
-        """Findings of axe-core, best practices included."""
+    def accessibility_faults(self) -> list[str]:
+        """Faults that axe-core finds, also against its best practices."""
         self.driver.execute_script(AXE.read_text())
         found = self.driver.execute_async_script(
             "const done = arguments[0];"

@@ -1,4 +1,4 @@
-"""A shop of its own for each test, and Chromium on the stack of `make run`."""
+"""Fixtures: a new shop for each test, and Chromium with the page of a local stack."""
 
 from __future__ import annotations
 
@@ -22,30 +22,34 @@ def shop(stack: Stack) -> Shop:
 
 @pytest.fixture
 def browser(stack: Stack) -> Iterator[Browser]:
-    """A browser whose requests and console are checked after each test."""
+    """A browser whose requests and console messages are checked after each test."""
     from tests.browser.chromium import Browser  # here, since Selenium may be absent
 
     with Browser.open(stack.url) as opened:
         yield opened
         origins = {
-            f"{p.scheme}://{p.netloc}" for p in map(urlsplit, opened.asked()) if p.scheme not in ("data", "blob")
+            f"{p.scheme}://{p.netloc}"
+            for p in map(urlsplit, opened.requested_urls())
+            if p.scheme not in ("data", "blob")
         }
         assert origins <= {stack.url}
-        assert [one for one in opened.complaints() if not any(part in one for part in opened.expected)] == []
+        assert [
+            message for message in opened.console_errors() if not any(part in message for part in opened.expected)
+        ] == []
 
 
 @pytest.fixture
-def inside(browser: Browser, shop: Shop) -> Browser:
-    """A browser that is signed in, on Overview."""
+def page(browser: Browser, shop: Shop) -> Browser:
+    """A browser that is signed in and shows Overview."""
     browser.sign_in(shop.admin_key)
-    browser.says("Overview")
+    browser.shows("Overview")
     browser.settled()
     return browser
 
 
 @pytest.fixture
 def an_event(shop: Shop) -> Any:
-    """Makes an event of the shop; fields of None are left out."""
+    """A function that makes an event of the shop. Fields that are None are left out."""
 
     def made(order_id: str, **more: Any) -> dict[str, Any]:
         event = {"provider": "my_shop", "email": shop.email("ann"), "action": "placed", "order_id": order_id}

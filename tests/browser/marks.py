@@ -1,6 +1,6 @@
-"""python -m tests.browser.marks: what a first load takes, over a line of 150 ms, and a minute of watching.
+"""python -m tests.browser.marks: measures a first load, over a line of 150 ms, and a minute of polling.
 
-The bytes are those on the line, headers included. The largest paint and the layout shift are Chromium's own marks.
+Bytes are counted as transferred, with headers. Chromium itself measures the largest paint and the layout shift.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.browser.showcase import play
 from tests.end_to_end.shop import Shop
 
 ROUND_TRIP_MILLISECONDS = 150
-LOOKS_A_MINUTE = 6  # app.js: one each ten seconds
+POLLS_A_MINUTE = 6  # app.js polls every ten seconds
 _MARKS = """
 window.marks = {paint: 0, shift: 0, figures: null};
 new PerformanceObserver((list) => { for (const one of list.getEntries()) marks.paint = one.startTime; })
@@ -31,8 +31,8 @@ new MutationObserver(() => { if (document.querySelector(".kpi-value")) marks.fig
 
 
 class Load(NamedTuple):
-    """Bytes on the line and number of the page's own files. `requests_for_data`: asked before the first figures were
-    there. Largest paint and figures in seconds; `shift` is Chromium's score."""
+    """`bytes` and `files` are those of the page's own files. `requests_for_data`: sent before the first figures were
+    shown. `largest_paint` and `figures` are in seconds; `shift` is Chromium's score."""
 
     bytes: int
     files: int
@@ -43,7 +43,7 @@ class Load(NamedTuple):
 
 
 def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
-    """Measures Overview in a tab that is signed in, with an empty cache."""
+    """Measures a load of Overview in a tab that is signed in, with an empty cache."""
     with Browser.open(url, size) as browser:
         browser.sign_in(key)
         browser.settled()
@@ -69,24 +69,24 @@ def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
 
 
 def minute(shop: Shop, view: str, *, events: int) -> int:
-    """Bytes of the looks of a minute at a view, while so many requests come in."""
+    """Bytes that a view transfers in a minute of polling, while `events` requests arrive."""
     with Browser.open(shop.stack.url) as browser:
         browser.sign_in(shop.admin_key)
         browser.go(f"/#/{view}")
         browser.settled()
-        browser.hurry()
-        looks = _looks(browser, 1)[1]  # those before have no ETag yet
+        browser.poll_fast()
+        polls = _polls(browser, 1)[1]  # the polls before this one have no ETag
         total = 0
-        for number in range(LOOKS_A_MINUTE):
+        for number in range(POLLS_A_MINUTE):
             if number < events:
                 outcomes(shop, [f"N-{number}"], "rejected")
-            size, looks = _looks(browser, 1)
+            size, polls = _polls(browser, 1)
             total += size
-        return total if looks else 0
+        return total if polls else 0
 
 
-def _looks(browser: Browser, count: int) -> tuple[int, int]:
-    """Bytes until so many looks are over: each ends with the number of dead letters."""
+def _polls(browser: Browser, count: int) -> tuple[int, int]:
+    """(bytes, polls) once `count` polls have ended. Each ends with the request for the number of dead letters."""
     total = seen = 0
     end = time.monotonic() + 120
     while seen < count and time.monotonic() < end:
@@ -94,17 +94,17 @@ def _looks(browser: Browser, count: int) -> tuple[int, int]:
             total += size
             seen += name.endswith("/v1/deadletters/count")
         time.sleep(0.05)
-    assert seen, "it does not look again"
+    assert seen, "the page does not poll"
     return total, seen
 
 
 def _sizes(browser: Browser) -> Iterator[tuple[str, int]]:
-    """(address, bytes on the line) of each answer."""
+    """(URL, transferred bytes) of each answer."""
     for entry in browser.traffic("Network.requestWillBeSent", "Network.loadingFinished"):
         if entry["method"] == "Network.requestWillBeSent":
-            browser.names[entry["requestId"]] = entry["request"]["url"]
-        elif entry["requestId"] in browser.names:
-            yield browser.names[entry["requestId"]], int(entry["encodedDataLength"])
+            browser.urls[entry["requestId"]] = entry["request"]["url"]
+        elif entry["requestId"] in browser.urls:
+            yield browser.urls[entry["requestId"]], int(entry["encodedDataLength"])
 
 
 def main() -> None:
@@ -115,8 +115,11 @@ def main() -> None:
         for name, size in (("1440 px", DESKTOP), ("390 px", PHONE)):
             print(f"first load, {name}: {first_load(stack.url, shop.admin_key, size)}", flush=True)
         for view in ("", "requests", "orders", "deadletters"):
-            quiet, lively = (minute(shop, view, events=events) for events in (0, LOOKS_A_MINUTE))
-            print(f"a minute of #/{view}: {quiet} bytes if nothing happens, {lively} with a change a look", flush=True)
+            quiet, lively = (minute(shop, view, events=events) for events in (0, POLLS_A_MINUTE))
+            print(
+                f"a minute of #/{view}: {quiet} bytes if nothing happens, {lively} with a change at each poll",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

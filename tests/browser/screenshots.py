@@ -1,6 +1,6 @@
 """python -m tests.browser.screenshots [--all FOLDER] [PICTURES]: the page with the orders of a made-up shop.
 
-PICTURES (docs/pictures) gets the few that the docs show; FOLDER each view at 390, 820 and 1440 px, light and dark.
+PICTURES (docs/pictures) gets the pictures of the docs; FOLDER gets every view at 390, 820 and 1440 px, light and dark.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _SETTINGS = {
 
 
 def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
-    """The shop, and each view's name and address."""
+    """The shop, and the path of each view by its name."""
     seed(stack)
     shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
     assert shop.send("PATCH", "/v1/account", _SETTINGS).status == 200
     play(shop)
     end = time.monotonic() + 120
-    while len(_asked(shop, "/v1/orders?name=5001001")["orders"]) == 0 and time.monotonic() < end:
-        time.sleep(1)  # the book is a moment behind
+    while len(_get(shop, "/v1/orders?name=5001001")["orders"]) == 0 and time.monotonic() < end:
+        time.sleep(1)  # orders reach the book a moment later
     event = {"provider": "shopify", "email": "ava.whitfield.0@example.com", "currency": "USD", "action": "placed",
              "occurred_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
     item = {"product_id": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss / M", "price": "198.00", "quantity": 1}
     dead_letter(shop, event | {"order_id": "5001470", "grand_total": "212.36", "items": [item]})
     dead_letter(shop, event | {"order_id": "5001471", "grand_total": "98.61"})
     part = next(
-        order for order in _asked(shop, "/v1/orders?status=refunded&limit=200")["orders"] if order["net"] != "0.00"
+        order for order in _get(shop, "/v1/orders?status=refunded&limit=200")["orders"] if order["net"] != "0.00"
     )
     order = urlencode({"provider": part["provider"], "id": part["order_id"]})
-    person = _asked(shop, f"/v3/{shop.account}/people?limit=1")["people"][0]["id"]
+    person = _get(shop, f"/v3/{shop.account}/people?limit=1")["people"][0]["id"]
     return shop, {
         "overview": "/#/", "orders": "/#/orders", "order": f"/#/order?{order}",
         "order-refunded": "/#/order?provider=shopify&id=5001001", "customers": "/#/customers",
@@ -53,8 +53,8 @@ def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
     }  # fmt: skip
 
 
-def _asked(shop: Shop, path: str) -> Any:
-    """The answer, once there was the time for it."""
+def _get(shop: Shop, path: str) -> Any:
+    """The JSON of an answer. A request that gets 503 is sent again."""
     return sent(lambda: shop.send("GET", path), 200).json
 
 
@@ -67,20 +67,20 @@ def main(pictures: Path, everything: Path | None) -> None:
         }.items():  # fmt: skip
             with Browser.open(stack.url, size, dark=dark) as browser:
                 browser.sign_in(shop.admin_key)
-                _keep(browser, pictures / f"{name}.png", views[view], whole=False)
+                _save(browser, pictures / f"{name}.png", views[view], whole=False)
         for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)) if everything else ():
             for dark in (False, True):
                 with Browser.open(stack.url, size, dark=dark) as browser:
                     browser.sign_in(shop.admin_key)
                     for view, path in views.items():
                         name = f"{width}-{'dark' if dark else 'light'}-{view}.png"
-                        _keep(browser, (everything or pictures) / name, path, whole=True)
+                        _save(browser, (everything or pictures) / name, path, whole=True)
 
 
-def _keep(browser: Browser, path: Path, address: str, *, whole: bool) -> None:
+def _save(browser: Browser, path: Path, address: str, *, whole: bool) -> None:
     browser.go(address)
     browser.settled()
-    browser.find(".count")  # the dead letters are counted a moment later
+    browser.find(".count")  # the number of dead letters is read a moment later
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(browser.picture(whole=whole))
     print(f"{path}: {path.stat().st_size / 1000:.0f} kB", flush=True)
@@ -90,5 +90,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser("python -m tests.browser.screenshots")
     parser.add_argument("pictures", nargs="?", type=Path, default=ROOT / "docs" / "pictures")
     parser.add_argument("--all", type=Path, metavar="FOLDER")
-    asked = parser.parse_args()
-    main(asked.pictures, asked.all)
+    options = parser.parse_args()
+    main(options.pictures, options.all)

@@ -1,6 +1,6 @@
-"""Harbor & Pine, a made-up shop: some two months of orders of both APIs, for pictures of the page and its measures.
+"""Harbor & Pine, a made-up shop with two months of orders of both APIs, for pictures and measurements of the page.
 
-Deterministic but for the date: the newest orders are of today, since reports and lists begin there.
+The orders are the same in every run except for their dates: the newest are of today, where reports and lists begin.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _text(moment: datetime) -> str:
 
 
 def play(shop: Shop, *, days: int = DAYS, a_day: int = 7, until: datetime | None = None) -> None:
-    """Sends it all, and returns once it is applied. The order #1001 is of the first day and fully refunded."""
+    """Sends all orders and waits until they are applied. Order #1001 is of the first day and fully refunded."""
     chance = random.Random(SEED)
     now = until or datetime.now(UTC)
     people = [_Person(chance, number) for number in range(max(12, days * a_day // 3))]
@@ -150,7 +150,7 @@ def _fully_refunded(person: _Person, at: datetime) -> list[dict[str, Any]]:
 
 
 def _wholesale(shop: Shop, chance: random.Random, people: list[_Person], days: int, now: datetime) -> None:
-    """Orders of the Orders API; one of them is submitted twice, one is rejected."""
+    """Submits orders to the Orders API, the last one twice. Another order and an event are rejected."""
     for number in range(max(2, days // 3)):
         person = people[number % 9]
         day = (now - timedelta(days=chance.randint(0, days))).date().isoformat()
@@ -168,7 +168,7 @@ def _wholesale(shop: Shop, chance: random.Random, people: list[_Person], days: i
 
 
 def sent(send: Callable[[], Reply], status: int) -> Reply:
-    """Again while the stack has no time for it."""
+    """Calls `send` again while the stack answers 503. The reply must have `status`."""
     while (reply := send()).status == 503:
         time.sleep(1)
     assert reply.status == status, reply.text

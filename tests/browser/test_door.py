@@ -1,4 +1,4 @@
-"""Signing in and out, and where the key is and is not."""
+"""Signing in and out, and where the page keeps the key."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from tests.browser.chromium import NEEDED, Browser
 pytestmark = NEEDED
 
 
-def test_an_admin_key_opens_the_page_and_lives_in_the_tab_only(browser: Browser, shop: Shop) -> None:
+def test_an_admin_key_signs_in_and_is_kept_in_the_tab_only(browser: Browser, shop: Shop) -> None:
     browser.sign_in(shop.admin_key)
-    browser.says("Overview")
+    browser.shows("Overview")
     kept = browser.driver.execute_script(
         "return [JSON.stringify(localStorage), document.cookie, sessionStorage.getItem('tillbook.key')]"
     )
     assert kept == ["{}", "", shop.admin_key]
     assert shop.admin_key not in browser.driver.page_source
-    assert not any(shop.admin_key in url for url in browser.asked() if url.startswith("http"))
-    browser.go()  # the tab still knows it
-    browser.says("Overview")
+    assert not any(shop.admin_key in url for url in browser.requested_urls() if url.startswith("http"))
+    browser.go()  # the tab has kept the key
+    browser.shows("Overview")
     browser.click("#account")
-    browser.says("Signed in with the key")
+    browser.shows("Signed in with the key")
     browser.click("#leave")
-    browser.says("Sign in to Tillbook")
+    browser.shows("Sign in to Tillbook")
     assert browser.driver.execute_script("return sessionStorage.length") == 0
     browser.go("/#/orders")
-    browser.says("Sign in to Tillbook")
+    browser.shows("Sign in to Tillbook")
 
 
 @pytest.mark.parametrize("kind", ["unknown", "ingest", "revoked"])
-def test_no_other_key_opens_it(stack: Stack, shop: Shop, kind: str) -> None:
+def test_other_keys_are_refused(stack: Stack, shop: Shop, kind: str) -> None:
     key = {"unknown": "nobody's", "ingest": shop.ingest_key, "revoked": "revoked-1"}[kind]
     if kind == "revoked":
         keys = Keys(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"])
@@ -44,42 +44,42 @@ def test_no_other_key_opens_it(stack: Stack, shop: Shop, kind: str) -> None:
         keys.revoke(shop.account, made.id)
     with Browser.open(stack.url) as browser:
         browser.sign_in(key)
-        browser.says("not valid, was revoked, or can only send orders")
+        browser.shows("not valid, was revoked, or can only send orders")
         assert browser.driver.execute_script("return sessionStorage.length") == 0
-        assert all("403" in complaint for complaint in browser.complaints())
+        assert all("403" in message for message in browser.console_errors())
 
 
-def test_what_is_no_key_is_not_sent(browser: Browser) -> None:
+def test_a_text_that_cannot_be_a_key_is_not_sent(browser: Browser) -> None:
     browser.sign_in("ein Schlüssel")
-    browser.says("Check that you copied all of it.")
-    assert not any("/v1/" in url for url in browser.asked())
+    browser.shows("Check that you copied all of it.")
+    assert not any("/v1/" in url for url in browser.requested_urls())
 
 
-def test_a_key_that_is_revoked_meanwhile_ends_at_the_door(stack: Stack, shop: Shop) -> None:
-    """The functions' minute of memory is not waited for: the tab is given a key that never was one."""
+def test_a_key_that_is_revoked_during_a_session_ends_the_session(stack: Stack, shop: Shop) -> None:
+    """Functions cache a valid key for a minute. Instead of waiting, the test puts an unknown key into the tab."""
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
         browser.settled()
         browser.driver.execute_script("sessionStorage.setItem('tillbook.key', 'gone')")
         browser.click("#nav a", "Orders")
-        browser.says("This key is no longer valid")
+        browser.shows("This key is no longer valid")
 
 
-def test_an_address_is_opened_after_signing_in(browser: Browser, shop: Shop) -> None:
+def test_the_view_of_the_url_is_shown_after_signing_in(browser: Browser, shop: Shop) -> None:
     browser.go("/#/settings")
     browser.type("#key", shop.admin_key)
     browser.click("#signin .primary")
-    browser.says("Danger zone")
+    browser.shows("Danger zone")
 
 
-def test_light_and_dark_are_chosen_and_kept(browser: Browser, shop: Shop) -> None:
+def test_the_dark_theme_survives_a_reload(browser: Browser, shop: Shop) -> None:
     browser.sign_in(shop.admin_key)
-    browser.says("Overview")
+    browser.shows("Overview")
     color = "return getComputedStyle(document.documentElement).colorScheme"
     assert browser.driver.execute_script(color) == "light"
     browser.click("#account")
     browser.click(".segmented label", "Dark")
     assert browser.driver.execute_script(color) == "dark"
     browser.go()
-    browser.says("Overview")
+    browser.shows("Overview")
     assert browser.driver.execute_script(color) == "dark"

@@ -1,4 +1,4 @@
-"""Every view, wide and narrow, light and dark: no barrier, no sideways scroll, no word cut in two."""
+"""Accessibility and layout of every view, wide and narrow, light and dark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1440, 1920)
 
 @pytest.fixture
 def views(shop: Shop, an_event: Any) -> dict[str, str]:
-    """Addresses, each with a text of its own, of a shop that has something in each."""
+    """The path of each view, and a text that it shows. The shop has data for every view."""
     item = {"product_id": "p", "sku": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss, size M", "price": "248.00"}
     public_id = "#1001-with-a-long-number"
     shop.applied(an_event("X-1", occurred_at="2026-01-01T00:00:01Z", order_public_id=public_id, items=[item]))
@@ -48,24 +48,24 @@ def views(shop: Shop, an_event: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("size", "dark"), [(DESKTOP, False), (DESKTOP, True), (TABLET, False), (PHONE, False), (PHONE, True)]
 )
-def test_axe_finds_no_barrier(
+def test_axe_finds_no_fault_in_any_view(
     stack: Stack, shop: Shop, views: dict[str, str], size: tuple[int, int], dark: bool
 ) -> None:
     with Browser.open(stack.url, size, dark=dark) as browser:
         browser.go()
         browser.find("#key")
-        found = {"/signin": browser.barriers()}
+        found = {"/signin": browser.accessibility_faults()}
         browser.sign_in(shop.admin_key)
         for path, text in views.items():
             browser.go(path)
-            browser.says(text)
+            browser.shows(text)
             browser.settled()
-            found[path] = browser.barriers()
+            found[path] = browser.accessibility_faults()
         assert {path: faults for path, faults in found.items() if faults} == {}
-        assert all("404" in complaint for complaint in browser.complaints())
+        assert all("404" in message for message in browser.console_errors())
 
 
-def test_axe_finds_no_barrier_in_dialogs_and_menus(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
+def test_axe_finds_no_fault_in_dialogs_and_menus(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
     opened = {
         "/": ["#period", "#compare", "#account"], "/#/orders?dates=all": [".chip"],
         "/#/requests": ["tr[data-request] button"], "/#/deadletters": [".danger-quiet"], "/#/connections": [".primary"],
@@ -76,63 +76,63 @@ def test_axe_finds_no_barrier_in_dialogs_and_menus(stack: Stack, shop: Shop, vie
         browser.sign_in(shop.admin_key)
         for path, selectors in opened.items():
             browser.go(path)
-            browser.says(views[path])
+            browser.shows(views[path])
             browser.settled()
             for selector in selectors:
                 browser.click(selector)
-                found[path, selector] = browser.barriers()
+                found[path, selector] = browser.accessibility_faults()
                 browser.press(Keys.ESCAPE)
                 browser.until(lambda: not browser.all("dialog[open], :popover-open"), f"{selector} stays open")
     assert {place: faults for place, faults in found.items() if faults} == {}
 
 
-def test_nothing_is_wider_than_the_screen_and_no_word_is_cut(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
+def test_no_view_scrolls_sideways_or_breaks_a_word(stack: Stack, shop: Shop, views: dict[str, str]) -> None:
     found = []
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
         for path, text in views.items():
             browser.go(path)
-            browser.says(text)
+            browser.shows(text)
             browser.settled()
             for width in WIDTHS:
                 browser.resize(width)
                 wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
                 found += [(path, width, "wide")] if wide > width else []
-                found += [(path, width, word) for word in browser.sliced()]
+                found += [(path, width, word) for word in browser.broken_words()]
     assert found == []
 
 
-def test_a_chart_that_was_drawn_for_a_wider_screen_does_not_widen_the_page(inside: Browser) -> None:
-    inside.until(lambda: inside.all(".plot > svg"), "there is no chart")
+def test_a_chart_drawn_for_a_wider_screen_does_not_widen_the_page(page: Browser) -> None:
+    page.until(lambda: page.all(".plot > svg"), "there is no chart")
     widen = "document.querySelectorAll('.plot > svg').forEach(svg => svg.setAttribute('width', 4000))"
-    wide = inside.driver.execute_script(f"{widen}; return document.documentElement.scrollWidth - innerWidth")
+    wide = page.driver.execute_script(f"{widen}; return document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0
 
 
-def test_the_keyboard_skips_to_the_content_of_the_view(inside: Browser) -> None:
-    inside.click("#nav a", "Settings")
-    inside.says("Danger zone")
-    inside.driver.execute_script("document.querySelector('.skip').focus()")
-    inside.press(Keys.ENTER)
-    assert inside.driver.switch_to.active_element.get_attribute("id") == "main"
-    assert inside.driver.current_url.endswith("#/settings")
-    inside.says("Danger zone")
+def test_the_skip_link_moves_the_focus_to_the_content(page: Browser) -> None:
+    page.click("#nav a", "Settings")
+    page.shows("Danger zone")
+    page.driver.execute_script("document.querySelector('.skip').focus()")
+    page.press(Keys.ENTER)
+    assert page.driver.switch_to.active_element.get_attribute("id") == "main"
+    assert page.driver.current_url.endswith("#/settings")
+    page.shows("Danger zone")
 
 
-def test_a_chart_is_read_with_the_arrow_keys_and_as_a_table(inside: Browser) -> None:
-    inside.driver.execute_script("document.querySelector('.plot').focus()")
-    inside.press(Keys.HOME, Keys.ARROW_RIGHT)
-    spoken = inside.until(lambda: inside.find(".plot").get_attribute("textContent"), "nothing is read")
+def test_a_chart_is_read_with_the_arrow_keys_and_as_a_table(page: Browser) -> None:
+    page.driver.execute_script("document.querySelector('.plot').focus()")
+    page.press(Keys.HOME, Keys.ARROW_RIGHT)
+    spoken = page.until(lambda: page.find(".plot").get_attribute("textContent"), "no point is read aloud")
     assert "$0.00" in spoken
-    inside.press(Keys.ESCAPE)
-    inside.click(".chart summary")
-    inside.until(lambda: len(inside.all(".chart tbody tr")) == 30, "the table has not a row for each day")
+    page.press(Keys.ESCAPE)
+    page.click(".chart summary")
+    page.until(lambda: len(page.all(".chart tbody tr")) == 30, "the table does not have a row for each day")
 
 
-def test_a_dialog_gives_the_focus_back(inside: Browser) -> None:
-    inside.click("#nav a", "Settings")
-    inside.says("Danger zone")
-    inside.click("button", "Purge orders")
-    inside.says("Type purge to confirm")
-    inside.press(Keys.ESCAPE)
-    inside.until(lambda: inside.driver.switch_to.active_element.text.startswith("Purge orders"), "the focus is lost")
+def test_a_closed_dialog_returns_the_focus(page: Browser) -> None:
+    page.click("#nav a", "Settings")
+    page.shows("Danger zone")
+    page.click("button", "Purge orders")
+    page.shows("Type purge to confirm")
+    page.press(Keys.ESCAPE)
+    page.until(lambda: page.driver.switch_to.active_element.text.startswith("Purge orders"), "the focus is lost")

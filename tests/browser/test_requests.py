@@ -1,4 +1,4 @@
-"""The request log: live, complete, and in words."""
+"""The request log: new requests appear, none is missing, and each outcome is explained."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ ROW = "tr[data-request]"
 
 
 @pytest.fixture
-def log(inside: Browser) -> Browser:
-    """The page on Requests, which looks again as soon as it may."""
-    inside.hurry()
-    inside.driver.execute_script("location.hash = '#/requests'")
-    inside.says("Everything your shops sent")
-    inside.settled()
-    return inside
+def log(page: Browser) -> Browser:
+    """The view Requests, which polls every half second."""
+    page.poll_fast()
+    page.driver.execute_script("location.hash = '#/requests'")
+    page.shows("Everything your shops sent")
+    page.settled()
+    return page
 
 
-def test_a_request_shows_by_itself_and_leads_to_its_order(log: Browser, shop: Shop, an_event: Any) -> None:
-    log.says("Nothing was sent yet")
+def test_a_new_request_appears_and_links_to_its_order(log: Browser, shop: Shop, an_event: Any) -> None:
+    log.shows("Nothing was sent yet")
     shop.applied(an_event("A-1"))
-    log.says("A-1")
+    log.shows("A-1")
     row = log.find(ROW).text
     for text in ("Applied", "Placed", "My shop", "+$105.00"):
         assert text in row, text
     log.click("td a", "A-1")
-    log.says("$105.00 counts")
+    log.shows("$105.00 counts")
 
 
 def test_a_rejected_request_shows_its_reason_and_what_to_do(log: Browser, shop: Shop) -> None:
     assert shop.submit({"order_id": "R-1", "order_date": "soon", "total": 5}).status == 400
-    log.says("order_date")
+    log.shows("order_date")
     log.click(f"{ROW} button")
-    shown = log.says("Only this line of the log is kept.")
+    shown = log.shows("Only this line of the log is kept.")
     assert "Correct order_date" in shown
     log.press(Keys.ESCAPE)
     log.type("#query", "R-1")
     log.press(Keys.ENTER)
     log.until(lambda: "order=R-1" in log.driver.current_url, "the search does not lead to the log")
-    log.says("R-1")
-    log.expected.append("404")  # R-1 is no customer either
+    log.shows("R-1")
+    log.expected.append("404")  # no customer has the ID R-1
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_rejected_request_shows_its_reason_and_what_to_do(log: Browser, shop: 
         ({"key": "k"}, {"key": "k", "grand_total": 7}, "a key of its own"),
     ],
 )
-def test_the_log_says_why_and_what_to_send(
+def test_a_request_that_changed_nothing_says_what_to_send_instead(
     log: Browser, shop: Shop, an_event: Any, first: dict[str, Any], second: dict[str, Any], advice: str
 ) -> None:
     for fields in (first, second):
@@ -73,52 +73,52 @@ def test_the_log_says_why_and_what_to_send(
         shop.outcome(last)
     log.type("#query", last)
     log.press(Keys.ENTER)
-    log.says(advice)
+    log.shows(advice)
 
 
-def test_a_field_that_means_nothing_shows_as_a_note(log: Browser, shop: Shop) -> None:
+def test_an_unknown_field_is_shown_as_a_note(log: Browser, shop: Shop) -> None:
     order = {"order_id": "N-1", "order_date": "2026-01-01", "total": 5, "customer_email": shop.email("ann")}
     assert shop.submit(order | {"shiping_address": {"a": 1}}).status == 201
-    log.says("The field shiping_address has no meaning here")
+    log.shows("The field shiping_address has no meaning here")
 
 
-def test_no_request_is_missing_however_many_come_at_once(log: Browser, shop: Shop) -> None:
+def test_no_request_is_missing_when_many_arrive_at_once(log: Browser, shop: Shop) -> None:
     outcomes(shop, ["oldest"], "rejected")
-    log.says("oldest")
+    log.shows("oldest")
     log.hold("/v1/transactions?")
-    log.until(log.held, "the list is not asked for")
+    log.until(log.held, "the page does not request the list")
     outcomes(shop, [f"I-{n}" for n in range(120)], "rejected")
     log.release()
     log.lacks("oldest")
     assert len(log.all(ROW)) == 50
     for shown in (100, 121):
         log.click("button", "Show more")
-        log.until(lambda shown=shown: len(log.all(ROW)) == shown, f"not {shown} are shown")
+        log.until(lambda shown=shown: len(log.all(ROW)) == shown, f"the list does not show {shown} requests")
     log.lacks("Show more")
     orders = [link.text for link in log.all(f"{ROW} td.c-order a")]
     assert sorted(orders) == sorted(["oldest", *(f"I-{n}" for n in range(120))])
 
 
-def test_what_comes_in_leaves_the_focus_where_it_is(log: Browser, shop: Shop) -> None:
+def test_new_requests_do_not_move_the_focus(log: Browser, shop: Shop) -> None:
     outcomes(shop, ["stays"], "rejected")
-    log.says("stays")
+    log.shows("stays")
     log.driver.execute_script("document.querySelector('tr[data-request] td.c-order a').focus()")
     outcomes(shop, ["arrives"], "rejected")
-    log.says("arrives")
+    log.shows("arrives")
     assert log.driver.switch_to.active_element.text == "stays"
 
 
-def test_a_log_that_cannot_be_read_says_so_and_goes_on_by_itself(log: Browser, shop: Shop) -> None:
+def test_a_failed_poll_is_reported_until_a_later_one_succeeds(log: Browser, shop: Shop) -> None:
     log.driver.execute_cdp_cmd("Network.enable", {})
     log.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/v1/transactions?*"]})
-    log.says("Not live: Tillbook cannot be reached.")
+    log.shows("Not live: Tillbook cannot be reached.")
     log.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
     log.lacks("Not live")
     log.expected.append("ERR_BLOCKED")
 
 
-def test_without_a_clipboard_it_says_what_to_do(log: Browser) -> None:
-    """The page over plain HTTP, from another machine."""
+def test_copying_without_a_clipboard_says_what_to_do(log: Browser) -> None:
+    """Browsers have no clipboard for a page over plain HTTP from another machine."""
     log.driver.execute_script("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
     log.click("[aria-label='Copy the command']")
-    log.says("Select the text and copy it.")
+    log.shows("Select the text and copy it.")

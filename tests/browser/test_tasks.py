@@ -1,4 +1,4 @@
-"""The five tasks of TASKS.md, each from Overview, with their clicks counted; and the flows with the keyboard alone."""
+"""The five tasks of TASKS.md, each from Overview with its clicks counted, and tasks with the keyboard alone."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ LAST_MONTH = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(hour
 MONTH_BEFORE = (LAST_MONTH.replace(day=1) - timedelta(days=1)).replace(hour=12)
 
 
-def reported(shop: Shop, browser: Browser, orders: int) -> None:
-    """Waits until the book has so many orders."""
+def wait_for_book(shop: Shop, browser: Browser, orders: int) -> None:
+    """Waits until the book has this number of orders."""
     path = "/v1/orders?from=2020-01-01&limit=200"
     browser.until(lambda: len(shop.send("GET", path).json["orders"]) == orders, f"not {orders} orders are in the book")
 
@@ -43,16 +43,16 @@ def home(stack: Stack, shop: Shop, an_event: Any) -> Iterator[Browser]:
     dead_letter(shop, an_event("D-1", grand_total="12.00", currency="USD"))
     assert shop.send("POST", "/v1/keys", {"role": "ingest", "label": "leaked"}).status == 201
     with Browser.open(stack.url) as browser:
-        reported(shop, browser, 3)
+        wait_for_book(shop, browser, 3)
         browser.sign_in(shop.admin_key)
         browser.settled()
         browser.clicks = 0
         yield browser
-        assert browser.complaints() == []
+        assert browser.console_errors() == []
         assert browser.clicks <= 3
 
 
-def test_what_did_we_sell_last_month_against_the_month_before(home: Browser) -> None:
+def test_overview_compares_last_month_with_the_month_before(home: Browser) -> None:
     home.click("#period")
     home.click(".options button", "Last month")
     home.settled()
@@ -64,14 +64,14 @@ def test_what_did_we_sell_last_month_against_the_month_before(home: Browser) -> 
     assert MONTH_BEFORE.strftime("%b") in home.find(".legend").text
 
 
-def test_why_is_order_1001_worth_0(home: Browser) -> None:
+def test_a_search_for_a_refunded_order_shows_why_it_adds_nothing(home: Browser) -> None:
     home.press("/")
     home.press("#1001", Keys.ENTER)
-    assert "All of $36.47 was returned, so this order adds nothing" in home.says("Fully refunded")
+    assert "All of $36.47 was returned, so this order adds nothing" in home.shows("Fully refunded")
     assert home.clicks == 0
 
 
-def test_who_are_our_ten_best_customers(home: Browser, shop: Shop) -> None:
+def test_customers_lists_the_best_customers_first(home: Browser, shop: Shop) -> None:
     home.click("#nav a", "Customers")
     home.settled()
     first = home.until(lambda: home.all("table.customers tbody tr"), "no customer is listed")[0]
@@ -79,20 +79,20 @@ def test_who_are_our_ten_best_customers(home: Browser, shop: Shop) -> None:
     assert shop.person(shop.email("best"))["id"][:8] in first.text
 
 
-def test_is_anything_stuck(home: Browser) -> None:
-    assert "$12.00 of new orders is missing" in home.says("1 event could not be applied.")
+def test_overview_links_to_dead_letters_and_their_causes(home: Browser) -> None:
+    assert "$12.00 of new orders is missing" in home.shows("1 event could not be applied.")
     home.click("a", "Review dead letters")
-    home.says("The database was too busy")
+    home.shows("The database was too busy")
     assert "Replay it: it counts once." in home.text
 
 
-def test_a_key_leaked(home: Browser, shop: Shop) -> None:
+def test_a_leaked_key_is_revoked_from_settings(home: Browser, shop: Shop) -> None:
     home.click("#nav a", "Settings")
     home.settled()
     home.driver.find_element("css selector", "[aria-label='Revoke leaked']").click()
     home.clicks += 1
     home.click("dialog button", "Revoke key")
-    home.says("Revoked leaked.")
+    home.shows("Revoked leaked.")
     keys = shop.send("GET", "/v1/keys").json["keys"]
     assert {key["label"]: key["revoked"] for key in keys}["leaked"] is True
 
@@ -102,20 +102,20 @@ def test_a_key_leaked(home: Browser, shop: Shop) -> None:
 
 @pytest.fixture
 def top(home: Browser) -> Browser:
-    """Opens the page again, so that the first Tab is at its top."""
+    """Overview, loaded again with the focus at the top of the page."""
     home.go()
     home.settled()
     home.driver.execute_script("document.activeElement.blur(); document.querySelector('.skip').focus()")
     return home
 
 
-def test_the_keyboard_finds_an_order_and_why_it_counts(home: Browser) -> None:
+def test_the_keyboard_finds_an_order_and_opens_one_of_its_requests(home: Browser) -> None:
     home.press("/")
     home.press("1001", Keys.ENTER)
-    home.says("Fully refunded")
+    home.shows("Fully refunded")
     home.tab_to("Request")
     home.press(Keys.ENTER)
-    home.says("Lifetime value")
+    home.shows("Lifetime value")
     home.press(Keys.ESCAPE)
     home.until(lambda: not home.all("dialog"), "the request is still shown")
 
@@ -126,44 +126,44 @@ def test_the_keyboard_revokes_a_key(top: Browser) -> None:
     top.settled()
     top.tab_to("Revoke leaked")
     top.press(Keys.ENTER)
-    top.says("Requests with this key will fail")
+    top.shows("Requests with this key will fail")
     top.press(Keys.ENTER)
-    top.says("Revoked leaked.")
+    top.shows("Revoked leaked.")
 
 
 def test_the_keyboard_replays_a_dead_letter(top: Browser, shop: Shop) -> None:
     top.tab_to("Dead letters")
     top.press(Keys.ENTER)
-    top.says("The database was too busy")
+    top.shows("The database was too busy")
     top.settled()
     top.tab_to("Copy the payload")
     top.tab_to("Replay")
     top.press(Keys.ENTER)
-    top.says("No dead letters")
+    top.shows("No dead letters")
     top.until(lambda: shop.ltv(shop.email("ann")) == {"USD": "12.00"}, "the order does not count")
 
 
 def test_the_keyboard_connects_a_shop(top: Browser, shop: Shop) -> None:
     top.tab_to("Connections")
     top.press(Keys.ENTER)
-    top.says("No shop is connected")
+    top.shows("No shop is connected")
     top.tab_to("Connect a shop")
     top.press(Keys.ENTER)
     top.press(Keys.ARROW_DOWN)  # WooCommerce
     top.press(Keys.ENTER)
-    top.says("This is the only time it is shown.")
+    top.shows("This is the only time it is shown.")
     top.tab_to("I have saved it")
     top.press(Keys.ENTER)
-    top.says("Waiting for the first order")
+    top.shows("Waiting for the first order")
     assert [one["platform"] for one in shop.send("GET", "/v1/connections").json["connections"]] == ["woocommerce"]
 
 
-def test_the_keyboard_purges(top: Browser, shop: Shop) -> None:
+def test_the_keyboard_purges_all_orders(top: Browser, shop: Shop) -> None:
     top.tab_to("Settings")
     top.press(Keys.ENTER)
     top.settled()
     top.tab_to("Purge orders")
     top.press(Keys.ENTER)
     top.press("purge", Keys.ENTER)
-    top.says("no longer count")
+    top.shows("no longer count")
     assert shop.send("GET", shop.person_path(shop.email("ann"))).status == 404

@@ -8,7 +8,7 @@ import pytest
 from local.stack import Stack
 from tests.end_to_end.shop import Shop
 
-# drip-python pins a requests-toolbelt that looks for this module, which urllib3 2 has no more. It uses it on
+# drip-python pins a requests-toolbelt that imports this module, which urllib3 2 does not have. The module is used on
 # Google App Engine only.
 sys.modules.setdefault("urllib3.contrib.appengine", ModuleType("urllib3.contrib.appengine"))
 

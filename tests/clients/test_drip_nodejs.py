@@ -1,4 +1,4 @@
-"""drip-nodejs 3.1.4, unmodified but for its base URL. It sends the key without the colon, and JSON in plain."""
+"""drip-nodejs 3.1.4, unmodified except for its base URL. It sends the key without a colon, and JSON uncompressed."""
 
 from __future__ import annotations
 
@@ -37,11 +37,12 @@ def email(shop: Shop) -> str:
 
 @pytest.fixture
 def ask(shop: Shop, email: str) -> Iterator[Ask]:
-    """Has the client do one thing and returns what it got."""
+    """Sends a command to the client and returns the answer that the client got."""
     yield from driven(shop, shop.admin_key, email)
 
 
 def driven(shop: Shop, key: str, email: str) -> Iterator[Ask]:
+    """Runs the client with this key. Yields a function that sends it a command."""
     assert NODE
     with subprocess.Popen(
         [NODE, "drive.js", shop.stack.url, shop.account, key, email],
@@ -61,11 +62,11 @@ def driven(shop: Shop, key: str, email: str) -> Iterator[Ask]:
         assert process.wait(120) == 0
 
 
-def test_this_is_the_version_that_is_promised() -> None:
+def test_the_installed_version_is_the_documented_one() -> None:
     assert json.loads(INSTALLED.read_text())["version"] == "3.1.4"
 
 
-def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, email: str, ask: Ask) -> None:
+def test_an_order_and_a_refund_change_the_lifetime_value(shop: Shop, email: str, ask: Ask) -> None:
     order = {"action": "placed", "order_id": "N-1", "grand_total": 22.99, "occurred_at": "2019-01-17T20:50:00Z"}
     placed = ask("order", order)
     assert (placed["ok"], placed["status"]) == (True, 202)
@@ -92,7 +93,7 @@ def test_an_invalid_order_is_rejected_with_every_fault(shop: Shop, ask: Ask) -> 
     assert ask("subscriber", shop.email("nobody"))["status"] == 404
 
 
-def test_a_batch(shop: Shop, email: str, ask: Ask) -> None:
+def test_a_batch_is_applied_or_refused_as_a_whole(shop: Shop, email: str, ask: Ask) -> None:
     orders = [{"action": "placed", "order_id": f"N-{n}", "grand_total": 0.1} for n in range(150)]
     reply = ask("batch", orders)
     assert (reply["ok"], reply["status"]) == (True, 202)
@@ -104,7 +105,7 @@ def test_a_batch(shop: Shop, email: str, ask: Ask) -> None:
     assert [error["attribute"] for error in reply["body"]["errors"]] == ["orders[3].order_id"]
 
 
-def test_a_key_that_was_read_with_its_newline(shop: Shop, email: str) -> None:
+def test_a_key_with_a_trailing_newline_is_accepted(shop: Shop, email: str) -> None:
     for ask in driven(shop, f"{shop.admin_key}\n", email):
         assert ask("order", {"action": "placed", "order_id": "N-3"})["status"] == 202
 

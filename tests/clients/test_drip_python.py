@@ -1,4 +1,4 @@
-"""drip-python 0.3.1, unmodified but for its base URL: its gzip, its `page` and `per_page`, its way to read errors."""
+"""drip-python 0.3.1, unmodified except for its base URL. It sends gzip and the fields `page` and `per_page`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ pytestmark = pytest.mark.stack
 
 
 def client_of(shop: Shop, key: str) -> Any:
-    # It mounts its gzip adapter on the domain when it is made.
+    # The client mounts its gzip adapter on `api_domain` when it is constructed.
     pointed = type("Client", (Client,), {"api_domain": shop.stack.url})
     return pointed(key, int(shop.account))
 
 
 @pytest.fixture
 def client(shop: Shop) -> Any:
-    """One with a key that may send and read."""
+    """A client with a key that may send and read."""
     return client_of(shop, shop.admin_key)
 
 
 ITEM = {"product_id": "B01J4SWO1G", "name": "The Coolest Water Bottle", "price": 11.16, "quantity": 2}
 
 
-def test_this_is_the_version_that_is_promised() -> None:
+def test_the_installed_version_is_the_documented_one() -> None:
     assert version("drip-python") == "0.3.1"
 
 
-def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> None:
+def test_an_order_and_a_refund_change_the_lifetime_value(shop: Shop, client: Any) -> None:
     email = shop.email("py+thon")
     fields = {"grand_total": 22.99, "currency": "usd", "items": [ITEM], "occurred_at": "2019-01-17T20:50:00Z"}
     request_id = client.order("my_shop", email, "placed", "P-1", **fields)
@@ -50,12 +50,12 @@ def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> No
 
     refunded, placed = shop.activity(email)
     assert [refunded["name"], placed["name"]] == ["Refunded an order", "Placed an order"]
-    # A field that the client adds by itself is a custom attribute and does no harm.
+    # The client adds these two fields itself. They are kept as custom attributes.
     assert placed["properties"] == refunded["properties"] == {"page": 1, "per_page": 1000}
     assert placed["order"]["items"][0]["price"] == "11.16"
 
 
-def test_a_repeat_changes_nothing(shop: Shop, client: Any) -> None:
+def test_a_repeated_event_changes_nothing(shop: Shop, client: Any) -> None:
     email = shop.email("again")
     sent = {"grand_total": 5, "occurred_at": "2019-01-17T20:50:00Z"}
     ids = [client.order("my_shop", email, "placed", "P-2", **sent) for _ in range(2)]
@@ -63,7 +63,7 @@ def test_a_repeat_changes_nothing(shop: Shop, client: Any) -> None:
     assert client.subscriber(email)["lifetime_value"] == 500
 
 
-def test_an_invalid_order_raises_what_the_client_can_show(shop: Shop, client: Any) -> None:
+def test_an_invalid_order_raises_an_error_with_every_fault(shop: Shop, client: Any) -> None:
     with pytest.raises(DripApiError) as raised:
         client.order("my_shop", shop.email("bad"), "bought", "P-3", grand_total="much")
     assert [(error["code"], error["attribute"]) for error in raised.value.errors] == [
@@ -73,13 +73,13 @@ def test_an_invalid_order_raises_what_the_client_can_show(shop: Shop, client: An
     assert "format_error: Action must be one of" in str(raised.value)
 
 
-def test_an_unknown_key_raises_what_the_client_can_show(shop: Shop) -> None:
+def test_an_unknown_key_raises_an_authentication_error(shop: Shop) -> None:
     with pytest.raises(DripApiError) as raised:
         client_of(shop, "unknown").order("my_shop", shop.email("key"), "placed", "P-4")
     assert [error["code"] for error in raised.value.errors] == ["authentication_error"]
 
 
-def test_a_batch(shop: Shop, client: Any) -> None:
+def test_a_batch_is_applied_or_refused_as_a_whole(shop: Shop, client: Any) -> None:
     email = shop.email("batch")
     orders = [
         {"provider": "my_shop", "email": email, "action": "placed", "order_id": f"P-{n}", "grand_total": 0.1}

@@ -1,6 +1,6 @@
-"""Requests of drip-ruby and drip-php, replayed: neither language is installed for the tests.
+"""Requests as drip-ruby and drip-php send them, taken from their published source.
 
-Taken from their published source.
+The tests need neither language.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.stack
 
 
 def ruby(shop: Shop, method: str, path: str, payload: Any = None, *, token: str = "") -> Reply:
-    """Net::HTTP as drip-ruby uses it: Basic with the key and the colon, or Bearer with an access token.
+    """Sends a request as drip-ruby does: Basic with the key and a colon, or Bearer with an access token.
 
-    Orders go out as application/json, all else as application/vnd.api+json; each GET has a `?`, if need be a bare one.
+    Requests of v3 are application/json, others application/vnd.api+json. A path without a payload ends with `?`.
     """
     v3 = path.startswith("/v3")
     headers = {
@@ -34,7 +34,7 @@ def ruby(shop: Shop, method: str, path: str, payload: Any = None, *, token: str 
 
 
 def php(shop: Shop, method: str, path: str, payload: Any = None) -> Reply:
-    """Guzzle as drip-php uses it: everything as application/vnd.api+json, slashes and non-ASCII escaped."""
+    """Sends a request as drip-php does: always as application/vnd.api+json, with slashes and non-ASCII escaped."""
     headers = {
         "user-agent": "Drip API PHP Wrapper (getdrip.com). Version 1.5.1",
         "accept": "application/json, text/javascript, */*; q=0.01",
@@ -50,9 +50,9 @@ def order_of(shop: Shop, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("client", [ruby, php])
-def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> None:
+def test_an_order_and_a_refund_change_the_lifetime_value(shop: Shop, client: Any) -> None:
     path = f"/v3/{shop.account}/shopper_activity/order"
-    # Ruby writes its own time with its zone; PHP's ISO 8601 has no colon in the offset.
+    # Ruby writes local time with its offset; PHP's ISO 8601 has no colon in the offset.
     placed_at, refunded_at = "2026-01-17T20:50:00-06:00", "2026-01-18T20:50:00+0000"
     # Rails writes a BigDecimal as a string.
     placed = client(
@@ -77,7 +77,7 @@ def test_an_order_a_refund_and_the_lifetime_value(shop: Shop, client: Any) -> No
 
 
 @pytest.mark.parametrize("client", [ruby, php])
-def test_errors_have_what_the_client_reads_of_them(shop: Shop, client: Any) -> None:
+def test_errors_have_the_fields_that_the_client_reads(shop: Shop, client: Any) -> None:
     reply = client(shop, "POST", f"/v3/{shop.account}/shopper_activity/order", {"email": shop.email("web")})
     assert reply.status == 422
     assert {error["attribute"] for error in reply.json["errors"]} == {"provider", "action", "order_id"}
@@ -85,7 +85,7 @@ def test_errors_have_what_the_client_reads_of_them(shop: Shop, client: Any) -> N
 
 
 @pytest.mark.parametrize("client", [ruby, php])
-def test_a_batch(shop: Shop, client: Any) -> None:
+def test_a_batch_is_applied(shop: Shop, client: Any) -> None:
     orders = [order_of(shop, order_id=f"R-{n}", grand_total=0.1, occurred_at="2026-01-17") for n in range(5)]
     reply = client(shop, "POST", f"/v3/{shop.account}/shopper_activity/order/batch", {"orders": orders})
     assert reply.status == 202
@@ -93,14 +93,14 @@ def test_a_batch(shop: Shop, client: Any) -> None:
     assert Decimal(shop.ltv(shop.email("we+b"))["USD"]) == Decimal("0.5")
 
 
-def test_ruby_with_an_access_token(shop: Shop) -> None:
+def test_ruby_sends_an_access_token_as_bearer(shop: Shop) -> None:
     path = f"/v3/{shop.account}/shopper_activity/order"
     assert ruby(shop, "POST", path, order_of(shop), token=shop.ingest_key).status == 202
     assert ruby(shop, "POST", path, order_of(shop), token="unknown").status == 401
 
 
-def test_php_sends_what_is_over_a_thousand_under_its_own_keys(shop: Shop) -> None:
-    """`array_chunk` with preserved keys: the second chunk is an array that does not start at 0, so a JSON object."""
+def test_php_sends_orders_after_the_first_thousand_as_an_object(shop: Shop) -> None:
+    """`array_chunk` preserves keys. The second chunk does not start at 0, so it becomes a JSON object."""
     path = f"/v3/{shop.account}/shopper_activity/order/batch"
     orders = {str(n): order_of(shop, order_id=f"R-{n}", grand_total=1) for n in range(1000, 1003)}
     reply = php(shop, "POST", path, {"orders": orders})

@@ -1,4 +1,4 @@
-"""An event as shops send it, and as the queue holds it."""
+"""Events as shops send them and as the queue holds them."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
 
 
 class UnreadableError(Exception):
-    """Something the scan cannot see into. It must not pass for clean."""
+    """Raised for data that the scan cannot decode, which may contain an address."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Leak:
 
 
 def leaks(place: str, values: Iterable[Any], *others: str) -> Iterator[Leak]:
-    """Every text that holds a marked address, however deep it lies. `values`: texts, bytes, lists, mappings.
+    """Yields every text, at any depth, that contains a marked address. `values`: texts, bytes, lists, mappings.
 
-    With `others`, texts that hold one of those instead.
+    With `others`, yields the texts that contain one of those instead.
     """
     forms = [other.lower() for other in others] or _FORMS
     in_base64 = [form for other in others for form in _base64_forms(other)] or _BASE64_FORMS
@@ -53,7 +53,7 @@ def leaks(place: str, values: Iterable[Any], *others: str) -> Iterator[Leak]:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """The texts in a value, and what unpacks from them. Raises UnreadableError for bytes of an unknown form."""
+    """Yields the texts in a value, also packed ones. Raises UnreadableError for bytes of an unknown form."""
     if isinstance(value, dict):
         for name, entry in value.items():
             yield name
@@ -72,7 +72,7 @@ def texts(value: Any) -> Iterator[str]:
 
 
 def _inflated(text: str) -> Iterator[str]:
-    """Decoded base64 in the text, inflated where it is compressed (a queue's `z` messages, gzip bodies)."""
+    """Yields the decoded base64 of a text, inflated if it is compressed (a queue's `z` messages, gzip bodies)."""
     runs = [text[1:]] if text.startswith("z") else []
     for run in [*runs, *_BASE64.findall(text)]:
         try:
@@ -97,7 +97,7 @@ _FORMS = (MARKER_DOMAIN, PUBLISHED, PUBLISHED.replace("@", "%40"))
 _BASE64_FORMS = tuple(form for text in (MARKER_DOMAIN, PUBLISHED) for form in _base64_forms(text))
 
 
-# ------------------------------------------------------------- what there is to scan
+# -------------------------------------------------------------------- scanned data
 
 
 TABLES = LEDGER, RECORDS, BOOK, _ = (  # outputs of the stack
@@ -106,7 +106,7 @@ TABLES = LEDGER, RECORDS, BOOK, _ = (  # outputs of the stack
 
 
 def table_items(stack: Any, *names: str) -> Iterator[dict[str, Any]]:
-    """Items of the tables that these outputs name, or of all."""
+    """Yields the items of the tables that these outputs name, by default of all tables."""
     client = stack.boto3_client("dynamodb")
     for name in names or TABLES:
         for page in client.get_paginator("scan").paginate(TableName=stack.outputs[name], ConsistentRead=True):
@@ -115,7 +115,7 @@ def table_items(stack: Any, *names: str) -> Iterator[dict[str, Any]]:
 
 
 def messages(stack: Any, queue: str) -> list[str]:
-    """The bodies of what can be received now, put back at once."""
+    """The bodies and attributes of all messages that can be received now. They stay in the queue."""
     client, url = stack.boto3_client("sqs"), stack.outputs[queue]
     received: dict[str, dict[str, Any]] = {}
     while True:
@@ -132,7 +132,7 @@ def messages(stack: Any, queue: str) -> list[str]:
 
 @contextmanager
 def processing_paused(stack: Stack) -> Iterator[None]:
-    """Pauses the function of the queue, so that messages stay where a test can look at them."""
+    """Pauses the function of the queue, so that a test can read the messages."""
     functions, mapping = stack.boto3_client("lambda"), stack.resources["ProcessOrdersQueue"]
     functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     time.sleep(1.5)  # a poll that has begun still takes messages
@@ -142,19 +142,19 @@ def processing_paused(stack: Stack) -> Iterator[None]:
         functions.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
-def all_lying(stack: Stack, wanted: list[str]) -> list[str]:
-    """The bodies of what is queued, once all of `wanted` is in them, or after the last look.
+def queued_bodies(stack: Stack, wanted: list[str]) -> list[str]:
+    """The bodies of all queued messages, once they contain all of `wanted`, or after the third read.
 
-    What failed waits for two seconds, and for ten if it failed again. Each look counts as a delivery, so there are few.
+    A message that failed is invisible for two seconds, then for ten. Each read counts as a delivery, so there are few.
     """
-    lying: list[str] = []
+    bodies: list[str] = []
     for seconds in (1.5, 3, 15):
         time.sleep(seconds)
-        lying = messages(stack, "OrdersQueueUrl")
-        decoded = [text for body in lying for text in texts(body)]
+        bodies = messages(stack, "OrdersQueueUrl")
+        decoded = [text for body in bodies for text in texts(body)]
         if all(any(part in text for text in decoded) for part in wanted):
             break
-    return lying
+    return bodies
 
 
 # ------------------------------------------------------------------------------ the scan

@@ -1,6 +1,6 @@
-"""Files and orders as platforms make them: their columns and fields, with values made up here.
+"""Files and orders with the columns and fields of real platforms, and with made-up values.
 
-Each reproduces a public bug report of people who do this job; tests/end_to_end/test_reported.py names it.
+Each reproduces a public bug report about other software, which tests/end_to_end/test_reported.py names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOP = {
     "Lineitem discount": "0.00",
 }  # fmt: skip
 
-Worth = dict[str, tuple[str, str, int]]  # by name in an address: currency, LTV, orders
+Worth = dict[str, tuple[str, str, int]]  # name of a person: (currency, LTV, number of orders)
 
 
 def _shopify_row(number: int, email: str, status: str, total: str, **more: str) -> dict[str, str]:
@@ -43,7 +43,10 @@ def _more_lines(first: dict[str, str], name: str, price: str, quantity: str = "1
 
 
 def shopify(email: Any) -> tuple[str, Worth]:
-    """`email`: an address by its name. Two orders are of one person, whose address is once in capitals."""
+    """A Shopify export, and the expected results. `email`: returns the address of a name.
+
+    One person has two orders, one of them with the address in capitals.
+    """
     first = _shopify_row(1, email("sh1"), "paid", "35.00", Note_Attributes='gift: yes\nmessage: "Hi, Ann"')
     rows = [
         first, _more_lines(first, "Tea; loose, 50 g", "5.00", "2"), _more_lines(first, "Gift wrap", "2.50"),
@@ -74,14 +77,14 @@ def shopify_phone_only() -> str:
     return exports.text(exports.SHOPIFY, row)
 
 
-STATUSES = {
+STATUSES = {  # status: (total, amount that counts)
     "completed": ("105.00", "105.00"), "failed": ("40.00", "0"), "pending": ("30.00", "0"), "refunded": ("20.00", "0"),
     "cancelled": ("25.00", "0"), "on-hold": ("12.00", "12.00"), "checkout-draft": ("9.00", "0"),
 }  # fmt: skip
 
 
 def import_export_suite(email: Any) -> str:
-    """An order of each status, of a person named like it."""
+    """An export with one order of each status, whose person has the name of the status."""
     rows = [
         {
             "order_id": str(100 + n), "order_number": str(100 + n), "order_date": "2026-01-17 20:50:00",

@@ -1,4 +1,4 @@
-"""Requests and crashes with an e-mail address in every place that somebody may put one."""
+"""Requests and crashes with an e-mail address in every place where a client may put one."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def v3_accepted(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
     yield shop.order(packed, headers={"content-encoding": "gzip"})
     keyed = {"headers": {"idempotency-key": "k-1"}}
     yield shop.order(event(shop, email=email("keyed"), order_id="9"), **keyed)
-    # The same key and order with another content is not applied, and says why. Of another order it is another event.
+    # The same key and order with other content is not applied, and the outcome says why. The same key with another
+    # order is another event.
     yield shop.order(event(shop, email=email("keyed-again"), order_id="9"), **keyed)
     yield shop.order(event(shop, email=email("keyed-other"), order_id="10"), **keyed)
     yield shop.order(event(shop, email=email("no-time"), order_id="11", occurred_at=None))
-    # E-mail fields that clients in use send besides those of the contract.
+    # E-mail fields that real clients send in addition to those of the contract.
     others = {"new_email": email("new"), "customer_email": f" {email('customer')} "}
     addresses = {"billing_address": {"email": email("billing")}, "shipping_address": {"email": email("shipping")}}
     yield shop.order(event(shop, email=email("others"), order_id="12", **others, **addresses))
@@ -128,7 +129,7 @@ def v1_refused(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
 
 
 def crash(stack: Stack, shop: Shop, email: Callable[[str], str]) -> None:
-    """Events that no gateway and no queue sends, so that the functions raise where nobody expected it."""
+    """Invokes functions with events that no gateway and no queue sends, so that they raise unexpected errors."""
     functions = stack.boto3_client("lambda")
     v1, v3 = DATE | {"order_id": "c", "customer_email": email("crash-v1")}, event(shop, email=email("crash"))
 
@@ -156,7 +157,7 @@ def crash(stack: Stack, shop: Shop, email: Callable[[str], str]) -> None:
     for broken in (
         {"body": json.dumps(v3)},
         {"Records": [{"messageId": "1", "body": json.dumps(v3), "attributes": {}}]},
-        # An error whose text quotes what was sent.
+        # Causes an error whose text quotes the event.
         {"Records": [{"messageId": "1", "body": '{"v":1}', "attributes": {COUNT: email("crash-count")}}]},
         {"Records": email("crash-records")},
     ):
@@ -164,7 +165,7 @@ def crash(stack: Stack, shop: Shop, email: Callable[[str], str]) -> None:
 
 
 def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
-    """Jobs, dead letters and what an admin may get wrong, with addresses wherever one fits."""
+    """Requests about jobs and dead letters, and mistakes of an admin, with addresses in all their fields."""
     audience = shop.send("GET", "/v1/audiences").json[0]["id"]
     yield shop.send("POST", f"/v1/audience/{audience}/rebuild", {"email": email("rebuild")})
     yield shop.send("POST", f"/v1/audience/{email('audience')}/rebuild")
@@ -179,7 +180,7 @@ def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
     yield shop.send("DELETE", f"/v1/deadletters/{email('discard')}", {"reason": "none"})
 
 
-# A function of ours that meets an error nobody expected, whose text is all that was sent.
+# A function of Tillbook that raises an unexpected error, whose text is the whole request.
 CRASHING = """
 import json
 from tillbook.records import rejections
@@ -187,13 +188,13 @@ from tillbook.rules import errors
 from tillbook.work import processing
 from tillbook.web import endpoint
 
-flying = {}
+received = {}
 
 def explode(*_arguments, **_named):
     try:
-        raise KeyError(json.dumps(flying))
+        raise KeyError(json.dumps(received))
     except KeyError:
-        raise ValueError(json.dumps(flying))
+        raise ValueError(json.dumps(received))
 
 @endpoint.endpoint
 def api(request):
@@ -202,7 +203,7 @@ def api(request):
     raise errors.Malformed("Refused.")
 
 def handler(event, context):
-    flying.update(event)
+    received.update(event)
     rejections.note = processing._build = explode
     return (processing.process if "Records" in event else api)(event, context)
 """
@@ -214,7 +215,7 @@ def handler(event, context):
 
 @contextmanager
 def planted(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
-    """A function with this code beside ours, with the role, layer and environment of one of them."""
+    """Deploys a function with this code and with the role, layers and environment of SubmitOrder. Yields its caller."""
     functions = stack.boto3_client("lambda")
     model = functions.get_function(FunctionName=stack.resources["SubmitOrder"])["Configuration"]
     archive = io.BytesIO()
@@ -235,26 +236,26 @@ def planted(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
         functions.delete_function(FunctionName="planted")
 
 
-def crash_in_flight(stack: Stack, shop: Shop, email: Callable[[str], str]) -> list[str]:
-    """Answers of a function that crashes while it handles a person's data."""
-    flying = {"email": email("flying"), "customer_email": email("flying-v1")}
+def crash_with_data(stack: Stack, shop: Shop, email: Callable[[str], str]) -> list[str]:
+    """The answers of a function that crashes while it handles a person's data."""
+    data = {"email": email("crash-data"), "customer_email": email("crash-data-v1")}
     events = [
         {
             "routeKey": "POST /v1/order",
             "rawPath": path,
             "headers": {"authorization": f"Bearer {shop.admin_key}", "content-type": "application/json"},
-            "pathParameters": {"id_or_email": email("flying-path")},
-            "body": json.dumps(flying | {"crash": where}),
+            "pathParameters": {"id_or_email": email("crash-data-path")},
+            "body": json.dumps(data | {"crash": where}),
         }
         for path in ("/v1/order", "/v3/order")
         for where in ("inside", "while it is refused")
     ]
     with planted(stack, CRASHING) as invoke:
-        return [invoke(event) for event in [*events, {"Records": [{"body": json.dumps(flying)}]}]]
+        return [invoke(event) for event in [*events, {"Records": [{"body": json.dumps(data)}]}]]
 
 
 def poison(stack: Stack, shop: Shop, tries: int) -> str:
-    """Queues an accepted event that cannot be applied; returns its request id."""
+    """Queues an event that cannot be applied. Returns its request id."""
     order = queued(shop, f"poison-{tries}")
     order["body"]["grand_total"] = "not a number"
     stack.boto3_client("sqs").send_message(

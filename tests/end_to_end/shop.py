@@ -1,4 +1,4 @@
-"""A shop of its own for a test: an account on the stack, its keys, and HTTP as a shop's server speaks it."""
+"""A new shop for a test: an account on the stack with its keys, and an HTTP client of its APIs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Shop:
         return shop
 
     def email(self, name: str) -> str:
-        """An address that the last test of the run looks for everywhere."""
+        """An address of the domain that test_privacy.py looks for in all stored data."""
         return f"{name}.{self.account}@{MARKER_DOMAIN}"
 
     # ------------------------------------------------------------------ http
@@ -61,7 +61,7 @@ class Shop:
     def send(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
-        """Sends the path unchanged: the test quotes it. `key` None is the admin key, "" is no key at all."""
+        """Sends the path unchanged: the test quotes it. A `key` of None is the admin key, "" is no key."""
         sent = {"content-type": "application/json", "user-agent": "end-to-end"}
         key = self.admin_key if key is None else key
         if key:
@@ -109,12 +109,12 @@ class Shop:
             pause = min(pause * 1.5, 0.5)
 
     def outcomes(self, request_ids: Iterable[str]) -> list[str]:
-        """The status of each, once none is queued."""
+        """The status of each request, once none is queued."""
         with ThreadPoolExecutor(4) as threads:
             return [outcome["status"] for outcome in threads.map(self.outcome, request_ids)]
 
     def settled(self, count: int) -> None:
-        """Waits until the API lists the outcomes of so many requests, whoever sent them."""
+        """Waits until the API lists the outcomes of `count` requests, of any sender."""
         end = time.monotonic() + SETTLED_SECONDS
         while len(self.send("GET", "/v1/transactions").json["transactions"]) < count:
             assert time.monotonic() < end, f"fewer than {count} requests are settled"
@@ -155,7 +155,7 @@ class Shop:
 
 
 def segment(text: str) -> str:
-    """One segment of a path, every reserved character percent-encoded."""
+    """The text as one segment of a path, with every reserved character percent-encoded."""
     return quote(text, safe="")
 
 

@@ -1,4 +1,4 @@
-"""300 hostile requests over HTTP to the running stack; `python -m tests.hostile --through URL` makes more."""
+"""300 hostile requests over HTTP to the local stack; `python -m tests.hostile --through URL` sends more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = int(os.environ.get("SEED", "1"))
 
 
 @pytest.mark.stack
-def test_the_front_door_lets_nothing_through_that_the_contract_refuses(stack: Stack, shop: Shop) -> None:
+def test_hostile_requests_over_http_are_answered_as_the_contract_says(stack: Stack, shop: Shop) -> None:
     print(f"seed {SEED}")
     target = Target(
         shop.account,

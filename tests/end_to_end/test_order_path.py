@@ -1,4 +1,4 @@
-"""The order path on the stack of template.yaml, over HTTP: both APIs in, lifetime value and timeline out."""
+"""The order path on the stack of template.yaml, over HTTP: orders of both APIs change lifetime value and timeline."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def published(name: str) -> Any:
 # ---------------------------------------------------------------- the published examples
 
 
-def test_the_published_order_activity(shop: Shop) -> None:
+def test_the_published_order_activity_is_applied(shop: Shop) -> None:
     reply = shop.order(published("order_activity.json"))
     assert reply.status == 202
     assert list(reply.json) == ["request_id"]
@@ -72,7 +72,7 @@ def published_submission() -> dict[str, Any]:
     }
 
 
-def test_the_published_submission(shop: Shop) -> None:
+def test_the_published_submission_gets_the_published_answer(shop: Shop) -> None:
     reply = shop.submit(published_submission())
     assert reply.status == 201
     wanted = published("order_answer.json")
@@ -90,7 +90,7 @@ def test_the_published_submission(shop: Shop) -> None:
     assert person["lifetime_value_by_source"] == {"orders_api": {"USD": "126.00"}}
 
 
-# -------------------------------------------------------------- one order, its events in any order
+# ------------------------------------------------------------ events of one order, in any order
 
 
 def four_events(shop: Shop, name: str) -> list[dict[str, Any]]:
@@ -109,7 +109,7 @@ def four_events(shop: Shop, name: str) -> list[dict[str, Any]]:
 FOUR_NAMES = ["Refunded an order", "Paid an order", "Updated an order", "Placed an order"]
 
 
-def test_placed_updated_paid_refunded(shop: Shop) -> None:
+def test_four_events_of_an_order_change_the_lifetime_value_in_turn(shop: Shop) -> None:
     email, values = shop.email("one"), []
     for step in four_events(shop, "one"):
         shop.applied(step)
@@ -121,14 +121,14 @@ def test_placed_updated_paid_refunded(shop: Shop) -> None:
     assert order["flags"] == []
 
 
-def test_the_same_four_events_in_each_of_their_24_orders_each_sent_twice(shop: Shop) -> None:
+def test_four_events_sent_twice_have_the_same_result_in_each_of_24_orders(shop: Shop) -> None:
     names = [f"p{number}" for number in range(24)]
     steps: list[dict[str, Any]] = []
     for name, order in zip(names, itertools.permutations(range(4)), strict=True):
         events = four_events(shop, name)
-        # A message is worked off from front to back, so each person's events arrive in this very order.
+        # A message is processed from front to back, so each person's events are applied in this order.
         steps += [events[i] for i in order] + [events[i] for i in reversed(order)]
-    # A message holds 100: none of the 24 may be cut in two, for its halves would overtake each other.
+    # A message holds 100 events. With 96, the 8 events of a person are in one message: two could overtake each other.
     replies = [shop.batch(steps[start : start + 96]) for start in (0, 96)]
     assert [reply.status for reply in replies] == [202, 202]
     outcomes = shop.outcomes([i for reply in replies for i in reply.json["request_ids"]])
@@ -175,7 +175,7 @@ def test_order_ids_survive_submit_edit_get_delete(shop: Shop) -> None:
         edited = shop.edit(order_id, {"total": "7.5"})
         assert (edited.status, edited.json) == (200, submitted.json | {"total": "7.5"}), order_id
         assert as_submitted(shop.order_v1(order_id).json) == edited.json, order_id
-    # All of them stand side by side: none was taken for another.
+    # Each id is an order of its own.
     assert shop.ltv("c") == {"USD": str(Decimal("7.50") * len(ORDER_IDS))}
     for order_id in ORDER_IDS:
         deleted = shop.delete(order_id)
@@ -197,7 +197,7 @@ def test_order_ids_survive_order_activity_and_get(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("order_id", ["", " ", ".", "..", "a?b", "a\nb", "\x7f", "x" * 256, None, True, 1.5, ["a"]])
-def test_an_order_id_that_no_path_can_carry_is_refused(shop: Shop, order_id: Any) -> None:
+def test_an_invalid_order_id_is_refused(shop: Shop, order_id: Any) -> None:
     order = {"order_id": order_id, "order_date": "2026-02-03", **ADDRESS}
     reply = shop.submit(order)
     assert reply.status == 400
@@ -208,7 +208,7 @@ def test_an_order_id_that_no_path_can_carry_is_refused(shop: Shop, order_id: Any
     assert [error["attribute"] for error in reply.json["errors"]] == ["order_id"]
 
 
-def test_an_integer_order_id_is_its_digits(shop: Shop) -> None:
+def test_an_integer_order_id_becomes_a_text_of_its_digits(shop: Shop) -> None:
     order = {"order_id": 456445746, "order_date": "2026-02-03", **ADDRESS}
     assert shop.submit(order).json["order_id"] == "456445746"
     assert shop.order_v1("456445746").status == 200
@@ -219,14 +219,14 @@ def test_an_integer_order_id_is_its_digits(shop: Shop) -> None:
 # ------------------------------------------------------------------------- batches
 
 
-def test_a_batch_of_a_thousand(shop: Shop) -> None:
+def test_a_batch_of_a_thousand_events_is_applied(shop: Shop) -> None:
     people = [shop.email(f"t{number}") for number in range(7)]
     wanted = dict.fromkeys(people, Decimal(0))
     events = []
     for number in range(1000):
         cents, email = Decimal(number * 37 % 9973) / 100, people[number % len(people)]
         wanted[email] += cents
-        # Numbers and numeric strings: shops send both.
+        # Shops send both numbers and numeric strings.
         total = str(cents) if number % 2 else float(cents)
         events.append(event(shop, email=email, order_id=f"T-{number}", grand_total=total, note="x" * 300))
     reply = shop.batch(events)
@@ -240,7 +240,7 @@ def test_a_batch_of_a_thousand(shop: Shop) -> None:
     assert {email: Decimal(person["lifetime_value"]["USD"]) for email, person in shown.items()} == wanted
 
 
-def test_a_batch_with_a_fault_queues_nothing(shop: Shop) -> None:
+def test_a_batch_with_an_invalid_event_queues_nothing(shop: Shop) -> None:
     events = [event(shop, order_id=f"F-{number}", grand_total=1) for number in range(5)]
     events[3]["email"] = ""
     events[4]["items"] = [{"name": "x", "price": "free"}]
@@ -276,7 +276,7 @@ def test_an_email_is_the_same_person_in_both_apis(shop: Shop) -> None:
     assert shop.ltv(email) == {"USD": "2.0001"}
 
 
-def test_gzip_is_read_in_both_apis(shop: Shop) -> None:
+def test_both_apis_accept_gzip(shop: Shop) -> None:
     order = {"order_id": "gz", "order_date": "2026-02-03", "total": 3, "customer_id": "gz"}
     packed = gzip.compress(json.dumps(order | ADDRESS).encode(), mtime=0)
     assert shop.submit(packed, headers={"content-encoding": "gzip"}).status == 201
@@ -288,7 +288,7 @@ def test_gzip_is_read_in_both_apis(shop: Shop) -> None:
     assert shop.order(bomb, headers={"content-encoding": "gzip"}).status == 413
 
 
-def test_a_body_that_is_too_large_is_413(shop: Shop) -> None:
+def test_a_body_that_is_too_large_gets_413(shop: Shop) -> None:
     large = event(shop, note="x" * 256 * 1024)
     for reply in (shop.order(large), shop.batch([large]), shop.batch([event(shop, note="x" * 5_000_000)])):
         assert (reply.status, list(reply.json)) == (413, ["errors"])
@@ -309,7 +309,7 @@ def assert_v3_refused(reply: Reply, status: int) -> None:
     assert ("www-authenticate" in reply.headers) == (status == 401)
 
 
-def test_without_a_key_nothing_is_taken(shop: Shop) -> None:
+def test_requests_without_a_valid_key_are_refused(shop: Shop) -> None:
     headers = [
         {},
         {"authorization": "Bearer unknown"},
@@ -327,11 +327,11 @@ def test_without_a_key_nothing_is_taken(shop: Shop) -> None:
         assert_v1_unauthorized(shop.send("GET", "/v1/order/a", key="", headers=sent))
         assert_v3_refused(shop.send("GET", shop.person_path("a"), key="", headers=sent), 401)
         assert_v3_refused(shop.send("GET", f"/v2/{shop.account}/subscribers/a", key="", headers=sent), 401)
-    # v1 takes Bearer alone.
+    # v1 accepts only Bearer.
     assert_v1_unauthorized(shop.submit({}, key="", headers={"authorization": basic(f"{shop.ingest_key}:")}))
 
 
-def test_every_form_of_a_key_that_clients_send(shop: Shop) -> None:
+def test_every_form_of_a_key_that_clients_send_is_accepted(shop: Shop) -> None:
     forms = [
         basic(f"{shop.ingest_key}:"),
         basic(shop.ingest_key),
@@ -347,7 +347,7 @@ def test_every_form_of_a_key_that_clients_send(shop: Shop) -> None:
     assert shop.submit({}, key="", headers={"authorization": f"bearer {shop.ingest_key}"}).status == 400
 
 
-def test_an_ingest_key_may_not_read_and_an_admin_key_may_do_both(shop: Shop) -> None:
+def test_an_ingest_key_may_not_read_and_an_admin_key_may_send(shop: Shop) -> None:
     assert shop.order(event(shop), key=shop.admin_key).status == 202
     order = {"order_id": "k", "order_date": "2026-02-03", **ADDRESS}
     assert shop.submit(order, key=shop.admin_key).status == 201
@@ -384,10 +384,10 @@ def test_accounts_see_nothing_of_each_other(stack: Stack, shop: Shop) -> None:
     assert (shop.ltv(email), other.ltv(email)) == ({"USD": "1.00"}, {"USD": "2.00"})
 
 
-# ------------------------------------------------------------------------- the rest
+# ----------------------------------------------- routes, invalid fields, dead letters
 
 
-def test_unknown_routes_and_methods(shop: Shop) -> None:
+def test_unknown_routes_get_404_and_unknown_methods_405(shop: Shop) -> None:
     for method, path, status, name, allow in (
         ("GET", "/v1/nothing", 404, "NotFound", ""),
         ("GET", "/v1/order", 405, "MethodNotAllowed", "POST"),
@@ -412,7 +412,7 @@ def test_unknown_routes_and_methods(shop: Shop) -> None:
         assert ("allow" in reply.headers) == (status == 405)
 
 
-def test_bad_fields_are_named_all_at_once(shop: Shop) -> None:
+def test_all_invalid_fields_are_reported_at_once(shop: Shop) -> None:
     reply = shop.order(
         {"provider": "My Shop", "email": "nobody", "action": "bought", "grand_total": -1, "occurred_at": "2999-01-01"}
     )
@@ -433,8 +433,8 @@ def test_bad_fields_are_named_all_at_once(shop: Shop) -> None:
     assert shop.order(b"{", headers={}).status == shop.submit(b"{").status == 400
 
 
-def test_an_event_that_cannot_be_applied_becomes_a_dead_letter_and_holds_up_nobody(stack: Stack, shop: Shop) -> None:
-    """A message as it is queued, on its last try, with a body that no intake would let through."""
+def test_an_event_that_cannot_be_applied_becomes_a_dead_letter_and_delays_no_other(stack: Stack, shop: Shop) -> None:
+    """Queues a message that is on its last try, with an event that the API would have refused."""
     good, bad = (queued(shop, name) for name in ("good", "bad"))
     bad["body"]["grand_total"] = "not a number"
     message = {"v": 1, "orders": [bad, good], "tries": 4}

@@ -1,6 +1,6 @@
 """No e-mail field is ever stored, queued, logged, measured or answered in an error in clear.
 
-Runs last, and looks at what all other tests left too. First a shop sends addresses in every way it can think of:
+Runs last, so that it also scans the data of all other tests. Before the scan, a shop sends addresses in many ways:
 accepted, rejected, without a key, malformed, crashing.
 """
 
@@ -27,10 +27,10 @@ from tests.end_to_end.privacy import (
     Leak,
     UnreadableError,
     all_leaks,
-    all_lying,
     leaks,
     messages,
     processing_paused,
+    queued_bodies,
     table_items,
     texts,
 )
@@ -38,7 +38,7 @@ from tests.end_to_end.senders import (
     DATE,
     NAKED,
     crash,
-    crash_in_flight,
+    crash_with_data,
     manage,
     planted,
     poison,
@@ -57,7 +57,7 @@ stack_test = pytest.mark.stack
 
 
 @stack_test
-def test_no_email_is_kept_in_clear(stack: Stack, shop: Shop, output: list[str]) -> None:
+def test_no_email_is_kept_in_clear_text(stack: Stack, shop: Shop, output: list[str]) -> None:
     sent: set[str] = set()
 
     def email(name: str) -> str:
@@ -76,15 +76,15 @@ def test_no_email_is_kept_in_clear(stack: Stack, shop: Shop, output: list[str]) 
     errors = [reply for reply in [*refused, *read, *managed] if reply.status >= 400]
     assert list(leaks("error answers", [(reply.text, *reply.headers.values()) for reply in errors])) == []
     crash(stack, shop, email)
-    crashed = crash_in_flight(stack, shop, email)
-    # A caught error is answered; of an uncaught one, only the type is returned.
+    crashed = crash_with_data(stack, shop, email)
+    # A caught error gets an HTTP answer; for an uncaught one, only its type is returned.
     assert ["statusCode" in answer for answer in crashed] == [True, False, True, False, False]
     assert all("ValueError" in answer for answer in crashed if "statusCode" not in answer)
     assert list(leaks("answers of a crash", crashed)) == []
     assert shop.outcome(poison(stack, shop, tries=4))["status"] == "failed"
     assert len(sent) > 150
 
-    # Queued again to wait for its next try.
+    # This event fails once and is queued again for its next try.
     poison(stack, shop, tries=0)
     with processing_paused(stack):
         waiting = [r.json["request_id"] for r in (shop.order(event(shop, email=email("w1"), order_id="w1")),)]
@@ -92,22 +92,22 @@ def test_no_email_is_kept_in_clear(stack: Stack, shop: Shop, output: list[str]) 
             [event(shop, email=email(f"w{n}"), order_id=f"w{n}", note="x" * 500) for n in range(2, 120)]
         ).json["request_ids"]
         wanted = [waiting[0], waiting[1], waiting[-1], "poison-0"]
-        lying = all_lying(stack, wanted)
-        found = list(leaks("queue", lying))
+        bodies = queued_bodies(stack, wanted)
+        found = list(leaks("queue", bodies))
     assert not found
-    # The scan saw them: one as text, the batch compressed, and the one that failed.
-    decoded = [text for body in lying for text in texts(body)]
-    assert any(body.startswith("z") for body in lying)
+    # The scan has read all of them: one as text, the batch compressed, and the event that failed.
+    decoded = [text for body in bodies for text in texts(body)]
+    assert any(body.startswith("z") for body in bodies)
     for part in wanted:
         assert any(part in text for text in decoded), part
     assert set(shop.outcomes([waiting[0], waiting[1], waiting[-1]])) == {"applied"}
 
     assert all_leaks(stack) == []
     assert list(leaks("local stack", [*output, stack.aws.log.read_text(errors="replace")])) == []
-    everything_was_scanned(stack, shop)
+    assert_every_kind_was_scanned(stack, shop)
 
 
-def everything_was_scanned(stack: Stack, shop: Shop) -> None:
+def assert_every_kind_was_scanned(stack: Stack, shop: Shop) -> None:
     """Items and log lines of each kind exist, so a scan that found nothing has looked at each kind."""
     items = list(table_items(stack))
     assert any(item["pk"] == f"{shop.account}/d" for item in items)
@@ -131,9 +131,9 @@ def everything_was_scanned(stack: Stack, shop: Shop) -> None:
 @stack_test
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_nothing_of_an_erased_person_and_of_a_purged_account_is_left(stack: Stack, shop: Shop) -> None:
+def test_no_trace_of_an_erased_person_or_a_purged_account_is_left(stack: Stack, shop: Shop) -> None:
     purged = Shop.open(stack)
-    purge = purge_of_all(purged)
+    purge = sent_and_purged(purged)
 
     email, mark = shop.email("erased"), "Zyxomma"
     address = {"address_1": f"1 {mark} St", "postal_code": "12345", "name": f"Ann {mark}", "first_name": mark}
@@ -169,10 +169,12 @@ def test_nothing_of_an_erased_person_and_of_a_purged_account_is_left(stack: Stac
     end = time.monotonic() + 600
     for client, job_id in ((purged, purge), (shop, reply.json["job_id"])):
         wait_for_job(client, job_id, end)
-    # The mark that takes queued events is left: our own id of the person, for 30 days. Dead letters are queued
-    # again, and are dropped.
+    # For 30 days the erasure leaves a mark with Tillbook's own id of the person: events that were still queued are
+    # dropped by it. Dead letters are queued again, and are dropped, too.
     found = [item for item in table_items(stack) if item["sk"].startswith(f"p{person}")]
-    (left,) = [item for item in found if item["pk"] != shop.account]  # the other one is the list for a restore
+    (left,) = [
+        item for item in found if item["pk"] != shop.account
+    ]  # the other item is in the list of erasures for a restore
     assert len(found) == 2
     while {leak.text for leak in traces_of(stack, *traces)} != {left["sk"]}:
         assert time.monotonic() < end, traces_of(stack, *traces)
@@ -180,27 +182,27 @@ def test_nothing_of_an_erased_person_and_of_a_purged_account_is_left(stack: Stac
     assert (left["pk"], left["sk"]) == (f"{shop.account}/u", f"p{person}")
     assert set(left) == {"pk", "sk", "cut", "ttl"}
     assert shop.send("GET", shop.person_path(email)).status == 404
-    # The same event again stays erased.
+    # The same event stays erased when it is sent again.
     again = shop.order(event(shop, email=email, order_id="2", grand_total=5, **personal), **keyed).json["request_id"]
     outcome = shop.outcome(again)
     assert (outcome["status"], outcome["reason"].partition(":")[0]) == ("failed", "erased")
 
     kept = {item["sk"]: item for item in of_account(stack, purged, "ledger")}
-    assert {item["pk"].split("/")[1] for item in kept.values()} == {"s1"}  # of what was sent after the answer
+    assert {item["pk"].split("/")[1] for item in kept.values()} == {"s1"}  # only events sent after the purge's answer
     outcomes = [item for item in of_account(stack, purged, "records") if item["pk"].split("/")[1] in ("t", "x", "d")]
     assert {item["order_id"] for item in outcomes} == {"after"}
 
 
 def wait_for_job(shop: Shop, job_id: str, end: float) -> None:
-    """Returns when the job is done. `end` is of the monotonic clock."""
+    """Waits until the job is done. `end` is a time of the monotonic clock, in seconds."""
     while (job := shop.send("GET", f"/v1/jobs/{job_id}").json)["status"] != "done":
         assert job["status"] != "failed"
         assert time.monotonic() < end, job
         time.sleep(0.5)
 
 
-def purge_of_all(shop: Shop) -> str:
-    """Has a bit of everything purged, and looks that it is out of sight from the answer on. Returns the job's id."""
+def sent_and_purged(shop: Shop) -> str:
+    """Sends data, purges it, and checks that it is hidden as soon as the purge is answered. Returns the job's id."""
     email = shop.email("purged")
     shop.applied(event(shop, email=email, order_id="1", grand_total=5))
     assert shop.outcome(shop.order(event(shop, email=email, order_id="1", grand_total=5)).json["request_id"])
@@ -232,7 +234,7 @@ def traces_of(stack: Stack, *traces: str) -> list[Leak]:
     ]
 
 
-# ------------------------------------------------------------- the scan finds what there is
+# ------------------------------------------------------------- the scan finds addresses
 
 ADDRESS = f"ann@{MARKER_DOMAIN}"
 BODY = {"order_id": "1", "kept": {"deep": [ADDRESS]}}
@@ -258,14 +260,14 @@ def test_the_scan_finds_a_planted_address(value: Any) -> None:
     assert [leak.place for leak in leaks("here", [{"clean": "a"}, value])][:1] == ["here"]
 
 
-def test_the_scan_finds_nothing_where_there_is_nothing() -> None:
+def test_the_scan_finds_nothing_in_clean_data() -> None:
     body = pack({"order_id": "1", "email_sha256": "0" * 64})
     clean = {"pk": "1/s0/e/0", "body": body, "events": 1, "m": "z", "total": None}
     assert list(leaks("here", [clean, "example.org", b64encode(b"x" * 90).decode()])) == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\x02abc", b"\x01abc", ADDRESS.encode()])
-def test_bytes_that_the_scan_cannot_read_do_not_pass_for_clean(data: bytes) -> None:
+def test_bytes_that_the_scan_cannot_read_are_an_error(data: bytes) -> None:
     with pytest.raises(UnreadableError):
         list(leaks("here", [{"body": data}]))
 
@@ -291,7 +293,7 @@ def test_the_scan_finds_an_address_in_the_access_log(log_format: str, found: boo
 
 
 @stack_test
-def test_the_scan_finds_what_is_planted_in_the_stack(stack: Stack) -> None:
+def test_the_scan_finds_addresses_planted_in_the_stack(stack: Stack) -> None:
     tables, queues, logs = (stack.boto3_client(service) for service in ("dynamodb", "sqs", "logs"))
     keys = [{"pk": f"planted/{kind}", "sk": "p"} for kind in ("s0/e/0", "j", "t/rejected/s0", "d")]
     tables_found = len(TABLES) * len(keys)

@@ -1,6 +1,6 @@
-"""Bug reports about other software, tried here: each with the value that a shop would expect.
+"""Bug reports about other software, reproduced with Tillbook: each with the value that a shop would expect.
 
-The names of reports are those of their projects on GitHub. Inputs are made up (tests/end_to_end/reported.py).
+A docstring names its reports by project and issue number on GitHub. Inputs are made up (tests/end_to_end/reported.py).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Seller:
     def email(self, name: str) -> str:
         return self.shop.email(name)
 
-    # ------------------------------------------------------------------ in
+    # ---------------------------------------------------------------- send
 
     def activity(self, name: str, action: str = "placed", **fields: Any) -> Reply:
         shape = {"provider": "bug_shop", "action": action, "order_id": name, "occurred_at": "2026-01-17T20:50:00Z"}
@@ -68,14 +68,14 @@ class Seller:
             capture_output=True, text=True, timeout=_IMPORT_SECONDS,
         )  # fmt: skip
 
-    # ----------------------------------------------------------------- out
+    # ---------------------------------------------------------------- read
 
     def worth(self, name: str) -> tuple[dict[str, str], int] | None:
-        """LTV and orders; None for who is not known."""
+        """(LTV by currency, number of orders) of a person; None for an unknown person."""
         reply = self.shop.send("GET", self.shop.person_path(self.email(name)))
         return (reply.json["lifetime_value"], reply.json["orders_count"]) if reply.status == 200 else None
 
-    def comes_to(self, name: str, money: dict[str, str], orders: int) -> None:
+    def expect_worth(self, name: str, money: dict[str, str], orders: int) -> None:
         """Waits until queued events are applied, and compares the result."""
         eventually(lambda: self.worth(name) == (money, orders))
         assert self.worth(name) == (money, orders)
@@ -85,8 +85,8 @@ class Seller:
         assert reply.status == 200, reply.text
         return [result["customer"] for result in reply.json["results"]]
 
-    def same_door(self, stored: dict[str, Any], asked: dict[str, Any]) -> bool:
-        """Whether who lives at one address is found at the other."""
+    def same_address(self, stored: dict[str, Any], asked: dict[str, Any]) -> bool:
+        """Whether an order that is stored with one address makes a customer of the other address."""
         order = {"order_id": "door", "order_date": "2026-01-17", "total": 1, "shipping_address": stored}
         assert self.shop.submit(order).status == 201
         eventually(lambda: self.customers(V1, {"address": stored}) == [True])
@@ -124,7 +124,7 @@ def woocommerce(seller: Seller, number: int, name: str, status: str) -> dict[str
 # ------------------------------------------------------------------------- orders
 
 
-def test_a_guest_s_user_id_is_0_for_all_guests(seller: Seller) -> None:
+def test_guests_whose_user_id_is_0_are_different_people(seller: Seller) -> None:
     """woocommerce-admin#1476, woocommerce#14575."""
     for name in ("x", "y"):
         seller.activity(name, person_id=0, email=seller.email(name), grand_total=10, currency="USD")
@@ -134,22 +134,22 @@ def test_a_guest_s_user_id_is_0_for_all_guests(seller: Seller) -> None:
 
 @pytest.mark.parametrize("status", ["checkout-draft", "pending"])
 def test_an_abandoned_checkout_is_no_order(seller: Seller, status: str) -> None:
-    """woocommerce#66995, #37958: order.updated is delivered for it, too. A later order shows that it was worked on."""
+    """woocommerce#66995, #37958: order.updated is delivered for it. The second order shows that it was processed."""
     assert seller.webhook("woocommerce", "order.updated", woocommerce(seller, 1, "gone", status)).status == 200
     assert seller.webhook("woocommerce", "order.updated", woocommerce(seller, 2, "paid", "processing")).status == 200
-    seller.comes_to("paid", {"USD": "30.00"}, 1)
+    seller.expect_worth("paid", {"USD": "30.00"}, 1)
     assert seller.worth("gone") is None
     assert seller.customers(V3, {"email": seller.email("gone")}, {"email": seller.email("paid")}) == [False, True]
 
 
 def test_a_ping_is_answered_with_200(seller: Seller) -> None:
-    """woocommerce#15642, #60886: on saving a webhook; unsigned, a form, and anything but 200 is an error there."""
+    """woocommerce#15642, #60886: an unsigned form, sent when a webhook is saved. WooCommerce expects 200."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     assert seller.deliver("woocommerce", b"webhook_id=7", form).status == 200
 
 
 @pytest.mark.parametrize("address", ["blank", {}, {"address_1": None, "postal_code": None}], ids=str)
-def test_an_order_without_shipping(seller: Seller, address: Any) -> None:
+def test_an_order_with_a_blank_shipping_address_counts(seller: Seller, address: Any) -> None:
     """woocommerce#14364, mollie/WooCommerce#94: orders of virtual goods have a shipping address of blank fields."""
     fields = ("name", "company", "address_1", "address_2", "city", "state", "postal_code", "country")
     address = dict.fromkeys(fields, "") if address == "blank" else address
@@ -159,19 +159,19 @@ def test_an_order_without_shipping(seller: Seller, address: Any) -> None:
     assert [seller.worth(name) for name in ("v1", "v3")] == [({"USD": "19.00"}, 1)] * 2
 
 
-def test_puerto_rico_is_a_country_and_a_state(seller: Seller) -> None:
+def test_puerto_rico_matches_as_a_country_and_as_a_state(seller: Seller) -> None:
     """woocommerce#22687, #26412."""
     door = {"address_1": "1234 Calle Luna", "postal_code": "00901", "city": "San Juan"}
-    assert seller.same_door(door | {"country": "PR"}, door | {"state": "PR", "country": "US"})
+    assert seller.same_address(door | {"country": "PR"}, door | {"state": "PR", "country": "US"})
 
 
-def test_a_zip_code_that_lost_its_zero(seller: Seller) -> None:
+def test_a_zip_code_without_its_leading_zero_matches(seller: Seller) -> None:
     """s2member#1148, geojson.io#324, prime-reportstream#3202: a spreadsheet made 2139 of 02139."""
     door = {"address_1": "1235 Main St", "city": "Cambridge", "state": "MA"}
-    assert seller.same_door(door | {"postal_code": "02139"}, door | {"postal_code": "2139"})
+    assert seller.same_address(door | {"postal_code": "02139"}, door | {"postal_code": "2139"})
 
 
-def test_an_email_with_an_invisible_character(seller: Seller) -> None:
+def test_an_email_with_an_invisible_character_is_the_same_person(seller: Seller) -> None:
     """validator.js#940, cerb#1349, mail#1173: pasted addresses carry U+200B, U+FEFF and the like."""
     whole = seller.email("ann")
     pasted = ("\u200b" + whole, whole + "\u200b", "\ufeff" + whole, whole.replace("@", "\u200d@"))
@@ -181,21 +181,21 @@ def test_an_email_with_an_invisible_character(seller: Seller) -> None:
     assert seller.worth("ann") == ({"USD": "14.00"}, 5)
 
 
-def test_a_total_with_eight_decimals(seller: Seller) -> None:
+def test_a_total_with_eight_decimals_is_rounded_to_four(seller: Seller) -> None:
     """mc-woocommerce#1291: a real payload, of tax that was taken out of a gross price."""
     reply = seller.activity("tax", email=seller.email("ann"), grand_total=4766.11570248, currency="CZK")
     assert seller.worth("ann") == ({"CZK": "4766.1157"}, 1)
     assert "rounded" in str(seller.shop.outcome(reply.json["request_id"])["notes"])
 
 
-def test_an_order_to_kosovo(seller: Seller) -> None:
+def test_an_order_to_kosovo_is_accepted(seller: Seller) -> None:
     """saleor#18716, adyen-magento2#2009: XK was refused."""
     address = {"address_1": "1 Rruga B", "postal_code": "10000", "city": "Prishtina", "country": "XK"}
     order = {"order_id": "xk", "order_date": "2026-01-17", "total": 7, "customer_email": seller.email("ann")}
     assert seller.shop.submit(order | {"shipping_address": address}).status == 201
 
 
-def test_a_refund_of_an_old_order_is_no_order(seller: Seller) -> None:
+def test_a_refund_does_not_change_the_date_of_the_last_order(seller: Seller) -> None:
     """PrestaShop#19708: orders were dated by their last change of status."""
     ann = {"email": seller.email("ann"), "currency": "USD"}
     seller.activity("old", grand_total=10, **ann | {"occurred_at": "2025-01-01T10:00:00Z"})
@@ -207,7 +207,7 @@ def test_a_refund_of_an_old_order_is_no_order(seller: Seller) -> None:
 # -------------------------------------------------------------------------- files
 
 
-def test_a_file_in_which_no_column_is_the_total(seller: Seller) -> None:
+def test_a_file_without_a_known_column_for_the_total_is_refused(seller: Seller) -> None:
     """pmpro-import-users-from-csv#61: orders were imported with a total of 0."""
     header = "Order ID,Customer Email,Order Date,Order Status,Order Total (inc tax),Order Currency Code"
     row = f"6,{seller.email('ann')},2026-01-17,Completed,105.00,USD"
@@ -215,19 +215,19 @@ def test_a_file_in_which_no_column_is_the_total(seller: Seller) -> None:
     assert (ran.returncode, seller.worth("ann")) == (1, None)
     ran = seller.imports(f"{header}\n{row}\n", "--provider", "shop", "--column", "grand_total=Order Total (inc tax)")
     assert ran.returncode == 0, ran.stderr
-    seller.comes_to("ann", {"USD": "105.00"}, 1)
+    seller.expect_worth("ann", {"USD": "105.00"}, 1)
 
 
-def test_a_line_that_excel_writes_before_the_header(seller: Seller) -> None:
+def test_the_separator_line_of_excel_is_skipped(seller: Seller) -> None:
     """fast-excel#327, PowerShell#7776, rainbow_csv#108."""
     text = f"sep=;\norder_id;email;occurred_at;grand_total\n11;{seller.email('ann')};2026-01-17;5.00\n"
     ran = seller.imports(text, "--provider", "shop")
     assert ran.returncode == 0, ran.stderr
-    seller.comes_to("ann", {"USD": "5.00"}, 1)
+    seller.expect_worth("ann", {"USD": "5.00"}, 1)
 
 
-def test_two_equal_refunds_of_one_day_are_asked_about(seller: Seller) -> None:
-    """alphagov/pay-connector#434, vendure-plugins#611: they were taken for one."""
+def test_a_file_with_two_equal_refunds_on_one_day_is_refused(seller: Seller) -> None:
+    """alphagov/pay-connector#434, vendure-plugins#611: two refunds were taken for one."""
     placed = f"12,{seller.email('ann')},2026-01-17,placed,,100.00,USD"
     refund = f"12,{seller.email('ann')},2026-01-18,refunded,10.00,,USD"
     header = "order_id,email,occurred_at,action,refund_amount,grand_total,currency"
@@ -237,49 +237,49 @@ def test_two_equal_refunds_of_one_day_are_asked_about(seller: Seller) -> None:
     assert seller.worth("ann") is None
 
 
-def test_an_export_with_every_status(seller: Seller) -> None:
-    """mc-magento2#274, mc-woocommerce#288, polar#6674: what was never paid was counted."""
+def test_an_export_counts_orders_by_their_status(seller: Seller) -> None:
+    """mc-magento2#274, mc-woocommerce#288, polar#6674: orders that were never paid were counted."""
     ran = seller.imports(reported.import_export_suite(seller.email))
     assert ran.returncode == 0, ran.stderr
-    seller.comes_to("completed", {"USD": "105.00"}, 1)
-    seller.comes_to("on-hold", {"USD": "12.00"}, 1)
+    seller.expect_worth("completed", {"USD": "105.00"}, 1)
+    seller.expect_worth("on-hold", {"USD": "12.00"}, 1)
     counted = {status: seller.worth(status) for status in reported.STATUSES}
     money = {status: float(found[0].get("USD", 0)) if found else 0.0 for status, found in counted.items()}
     assert money == {status: float(left) for status, (_, left) in reported.STATUSES.items()}
-    # Only what never was an order makes nobody a customer.
+    # Failed, pending and draft orders create no customer.
     assert [status for status, found in counted.items() if found is None] == ["failed", "pending", "checkout-draft"]
 
 
-def test_an_export_of_shopify(seller: Seller) -> None:
+def test_a_shopify_export_is_imported(seller: Seller) -> None:
     text, expected = reported.shopify(seller.email)
     ran = seller.imports(text)
     assert ran.returncode == 0, ran.stderr
     for name, (currency, money, orders) in expected.items():
-        seller.comes_to(name, {currency: money}, orders)
+        seller.expect_worth(name, {currency: money}, orders)
     door = {"address_1": "12 Main Street", "postal_code": "02139"}
     assert seller.customers(V3, {"address": door}) == [True]
     assert "Placed an order" in {entry["name"] for entry in seller.shop.activity(seller.email("sh1"))}
 
 
-def test_an_order_by_telephone_alone_is_named_and_not_sent(seller: Seller) -> None:
+def test_an_order_with_a_phone_number_only_is_rejected_and_not_sent(seller: Seller) -> None:
     ran = seller.imports(reported.shopify_phone_only())
     assert ran.returncode == 1
     assert "email" in (seller.folder / "orders.csv.rejects.csv").read_text()
     assert seller.shop.send("GET", "/v1/transactions").json["transactions"] == []
 
 
-def test_an_advanced_order_export(seller: Seller) -> None:
+def test_an_advanced_order_export_is_imported(seller: Seller) -> None:
     text, expected = reported.advanced_order_export(seller.email)
     ran = seller.imports(text, "--time-zone", "America/New_York")
     assert ran.returncode == 0, ran.stderr
-    seller.comes_to("ao0", {"USD": expected["ao0"]}, 1)
+    seller.expect_worth("ao0", {"USD": expected["ao0"]}, 1)
     assert seller.worth("ao1") is None
 
 
-def test_a_webhook_of_shopify(seller: Seller) -> None:
+def test_a_shopify_webhook_is_applied(seller: Seller) -> None:
     body = reported.shopify_webhook(seller.email("ann"))
     assert seller.webhook("shopify", "orders/create", body).status == 200
-    seller.comes_to("ann", {"USD": "58.50"}, 1)
+    seller.expect_worth("ann", {"USD": "58.50"}, 1)
     order = seller.shop.order_v3("shopify", str(body["id"])).json
     assert [(item["name"], item["quantity"]) for item in order["items"]] == [("IPod case - green", 2), ("Gift wrap", 1)]
     assert seller.customers(V3, {"address": {"address_1": "12 Main St Apt 4", "postal_code": "12075"}}) == [True]
@@ -319,13 +319,13 @@ BIGCOMMERCE = {
     ],
     ids=["magento", "bigcommerce"],
 )
-def test_orders_as_an_api_answers_them(
+def test_orders_from_the_apis_of_other_platforms_are_imported(
     seller: Seller, made: Callable[[str], Any], shape: Any, expected: dict[str, str]
 ) -> None:
-    """JSON lines of platforms without a connector, by a mapping."""
+    """JSON lines of platforms without a connector are imported with a mapping."""
     mapping = seller.folder / "mapping.json"
     mapping.write_text(json.dumps(shape))
     text = json.dumps(made(seller.email("ann"))) + "\n"
     ran = seller.imports(text, "--mapping", str(mapping), "--provider", "shop", name="orders.jsonl")
     assert ran.returncode == 0, ran.stderr
-    seller.comes_to("ann", expected, 1)
+    seller.expect_worth("ann", expected, 1)

@@ -1,4 +1,4 @@
-"""python -m tests.first_page [--requests 100 1000 10000 100000] [--seed 1]: see costs.py."""
+"""python -m tests.first_page [--requests 100 1000 10000 100000] [--seed 1]: prints the costs of costs.py."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ Units are computed from the bytes of every item that a query evaluates, as Dynam
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
@@ -27,12 +27,11 @@ DAYS = 14
 
 @dataclass
 class Meter:
-    """The store in memory, with the units of what is read. Threads of a summary come one after another."""
+    """The store in memory, which counts its calls and the read units. Not safe for threads."""
 
     store: DynamoDB
     units: float = 0
     calls: int = 0
-    names: set[str] = field(default_factory=set)
 
     def query(self, **arguments: Any) -> Any:
         answer = self.store.query(**arguments)
@@ -60,7 +59,7 @@ class Meter:
 
 
 def filled(count: int, seed: int) -> DynamoDB:
-    """Requests of 14 days, a few of them duplicates, failures and rejections."""
+    """A store with `count` requests of 14 days, a few of them duplicates, failures and rejections."""
     random, now = Random(seed), times.to_datetime(times.now())
     store = DynamoDB()
     store.add_table(RECORDS)
@@ -93,12 +92,12 @@ def _one_order(meter: Meter) -> None:
 
 
 def measured(count: int, seed: int) -> dict[str, tuple[float, int]]:
-    """(units, calls) of each look, of an account with that many requests in 14 days."""
+    """(units, calls) of each read, for an account with `count` requests in 14 days."""
     store = filled(count, seed)
-    looks: dict[str, Callable[[Meter], None]] = {"first page": _first_page, "one order": _one_order}
+    reads: dict[str, Callable[[Meter], None]] = {"first page": _first_page, "one order": _one_order}
     found = {}
-    for name, look in looks.items():
+    for name, read in reads.items():
         meter = Meter(store)
-        look(meter)
+        read(meter)
         found[name] = meter.units, meter.calls
     return found

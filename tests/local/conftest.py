@@ -1,4 +1,4 @@
-"""A small project of its own for the local stack, so that these tests depend on no function of Tillbook."""
+"""The local stack with a small project, so that these tests depend on no function of Tillbook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reply:
 
 @dataclass
 class Client:
-    """Sends paths as they are given: other clients tidy them up."""
+    """An HTTP client that sends paths unchanged; other clients normalize them."""
 
     stack: Stack
     failures: list[tuple[str, str]] = field(default_factory=list)

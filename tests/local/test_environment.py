@@ -1,4 +1,4 @@
-"""The environment that `make` sets up: tried without a network, on a project that needs pip alone."""
+"""The environment that `make` sets up, without a network, for a project that needs only pip."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def setup(project: Path, *arguments: str) -> str:
     return result.stdout
 
 
-def test_it_is_made_once_and_again_when_something_changed(project: Path) -> None:
-    """One test, as each making takes seconds."""
+def test_the_environment_is_made_once_and_again_after_a_change(project: Path) -> None:
+    """One test, because each setup takes seconds."""
     here = f"{sys.version_info[0]}.{sys.version_info[1]}"
     stamp = project / ".venv" / "stamp.json"
 
-    # As an interrupted start leaves it.
+    # The state that an interrupted setup leaves.
     (project / ".venv" / "lib").mkdir(parents=True)
     assert setup(project, "run").splitlines() == [
         "Making .venv again: it was left half made.",

@@ -28,13 +28,13 @@ ROUTES = [
 ]
 
 
-def test_limits_of_routes_are_those_of_the_template() -> None:
+def test_the_limits_of_routes_are_read_from_the_template() -> None:
     usual, own = throttling(load(ROOT / "template.yaml"))
     assert usual == (500, 1000)
     assert own["$default"] == (10, 40)
 
 
-def test_a_route_with_a_limit_of_its_own_is_held_back_alone(client: Client) -> None:
+def test_the_limit_of_one_route_does_not_throttle_other_routes(client: Client) -> None:
     client.stack.throttle((500, 1000), {"ANY /items/{id+}": (0.001, 1)})
     try:
         statuses = [client("GET", path).status for path in ("/items/1", "/items/2", "/parts")]
@@ -91,7 +91,7 @@ def test_an_order_id_survives_the_path(client: Client, order_id: str) -> None:
     assert event["routeKey"] == event["requestContext"]["routeKey"] == "ANY /items/{id+}"
 
 
-def test_the_event_has_what_the_gateway_gives(client: Client) -> None:
+def test_the_event_has_the_fields_that_api_gateway_sends(client: Client) -> None:
     event = client(
         "PUT", "/items/1?a=1&b=&a=2%2C3&c=x+y", '{"n": 1}', Cookie="k=v; l=w", X_Thing="One", User_Agent="t/1"
     ).json["event"]
@@ -115,7 +115,7 @@ def test_the_event_has_what_the_gateway_gives(client: Client) -> None:
     assert abs(context["timeEpoch"] / 1000 - time.time()) < 60
 
 
-def test_headers_that_come_twice_are_joined_and_absent_things_are_absent(client: Client) -> None:
+def test_repeated_headers_are_joined_and_missing_fields_are_left_out(client: Client) -> None:
     with socket.create_connection(("127.0.0.1", client.stack.port)) as connection:
         connection.sendall(
             b"GET /nowhere HTTP/1.1\r\nHost: shop.example:80\r\nX-A: 1\r\nx-a: 2\r\nConnection: close\r\n\r\n"
@@ -154,13 +154,13 @@ def test_a_request_too_large_for_the_gateway_or_the_function_is_refused(client: 
     assert (reply.status, reply.json) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_four_mebibytes_pass(client: Client) -> None:
+def test_a_body_of_four_mebibytes_is_accepted(client: Client) -> None:
     size = 4 * 1024 * 1024
     reply = client("POST", "/do/size", b"x" * size, content_encoding="gzip")
     assert (reply.status, reply.body) == (200, str(len(base64.b64encode(b"x" * size))).encode())
 
 
-def test_an_answer_larger_than_a_function_may_give_is_a_failure(client: Client) -> None:
+def test_an_answer_larger_than_a_function_may_return_is_a_failure(client: Client) -> None:
     assert client("POST", "/do/long", str(6 * 1024 * 1024)).status == 500
 
 
@@ -171,7 +171,7 @@ def test_an_answer_larger_than_a_function_may_give_is_a_failure(client: Client) 
         ("/hasty/sleep", "4", 503, "Service Unavailable", "Hasty"),
     ],
 )
-def test_a_function_that_fails_or_times_out(
+def test_a_function_that_fails_or_times_out_is_answered_with_5xx(
     client: Client, path: str, body: str, status: int, message: str, function: str
 ) -> None:
     reply = client("POST", path, body)
@@ -179,7 +179,7 @@ def test_a_function_that_fails_or_times_out(
     assert client.failures[-1][0] == function
 
 
-def test_a_failure_shows_the_developer_where(client: Client) -> None:
+def test_a_failure_is_reported_with_its_traceback(client: Client) -> None:
     client("POST", "/do/fail", "on purpose")
     assert "raise ValueError(body)" in client.failures[-1][1]
     assert "on purpose" in client.failures[-1][1]
@@ -204,7 +204,7 @@ def test_a_failure_shows_the_developer_where(client: Client) -> None:
         ({"statusCode": 200, "body": {"not": "text"}}, 500, {}, b'{"message": "Internal Server Error"}'),
     ],
 )
-def test_an_answer_becomes_http(
+def test_an_answer_becomes_an_http_response(
     client: Client, answer: object, status: int, headers: dict[str, str], body: bytes
 ) -> None:
     reply = client("POST", "/do/answer", json.dumps(answer))
@@ -213,12 +213,12 @@ def test_an_answer_becomes_http(
     assert reply.body == body
 
 
-def test_base64_that_is_none_is_a_failure() -> None:
+def test_invalid_base64_is_a_failure() -> None:
     with pytest.raises(FunctionFailed):
         response(b'{"statusCode": 200, "body": "\\u00e9", "isBase64Encoded": true}')
 
 
-def test_requests_are_served_at_the_same_time(client: Client) -> None:
+def test_requests_are_served_concurrently(client: Client) -> None:
     """None of the four is answered before all of them have begun."""
     with ThreadPoolExecutor(4) as threads:
         replies = list(threads.map(lambda _: client("POST", "/do/meet", "four 4"), range(4)))

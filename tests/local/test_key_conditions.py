@@ -1,4 +1,4 @@
-"""Queries of the local stack look at few items, and answer as MiniStack does without that."""
+"""The local stack narrows a query to the items of its key condition, with the same answer as MiniStack's."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def table() -> Iterator[None]:
     dynamodb._delete_table({"TableName": TABLE})
 
 
-def asked(query: Query, condition: str, **more: Any) -> tuple[int, Any]:
+def answer_of(query: Query, condition: str, **more: Any) -> tuple[int, Any]:
     used = {name: {"S": value} for name, value in VALUES.items() if f"{name} " in f"{condition} ".replace(")", " ")}
     request = {"TableName": TABLE, "KeyConditionExpression": condition, "ExpressionAttributeValues": used} | more
     status, _, body = query(request)
@@ -52,36 +52,36 @@ def asked(query: Query, condition: str, **more: Any) -> tuple[int, Any]:
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("condition", CONDITIONS)
 @pytest.mark.parametrize("forward", [True, False])
-def test_a_query_answers_as_without_it(condition: str, forward: bool) -> None:
+def test_a_narrowed_query_has_the_same_answer(condition: str, forward: bool) -> None:
     assert parsed(condition)
     narrow, more = narrowed(dynamodb._query, dynamodb._tables), {"ScanIndexForward": forward}
-    status, expected = asked(dynamodb._query, condition, **more)
+    status, expected = answer_of(dynamodb._query, condition, **more)
     assert status == 200
     assert 0 < expected["Count"] < len(SORT_KEYS)
-    assert asked(narrow, condition, **more) == (status, expected)
+    assert answer_of(narrow, condition, **more) == (status, expected)
     pages = []
     for query in (dynamodb._query, narrow):
-        found, behind = [], dict[str, Any]()
+        found, start = [], dict[str, Any]()
         while True:
-            _, page = asked(query, condition, Limit=2, **more, **behind)
+            _, page = answer_of(query, condition, Limit=2, **more, **start)
             found.append(page)
             if "LastEvaluatedKey" not in page:
                 break
-            behind = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         pages.append(found)
     assert pages[0] == pages[1]
     assert len(dynamodb._tables[TABLE]["items"]) == 2
 
 
 @pytest.mark.usefixtures("table")
-def test_a_query_sees_only_items_that_meet_the_condition() -> None:
+def test_a_narrowed_query_reads_only_items_of_the_condition() -> None:
     seen = []
 
     def query(request: Any) -> Any:
         seen.append(dict(dynamodb._tables[TABLE]["items"]))
         return dynamodb._query(request)
 
-    asked(narrowed(query, dynamodb._tables), CONDITIONS[0])
+    answer_of(narrowed(query, dynamodb._tables), CONDITIONS[0])
     assert {pk: list(items) for pk, items in seen[0].items()} == {"p": ["b", "ba", "bé"]}
 
 
@@ -99,6 +99,6 @@ def test_a_query_sees_only_items_that_meet_the_condition() -> None:
         {"TableName": TABLE},
     ],
 )
-def test_other_requests_are_left_alone(request_: dict[str, Any]) -> None:
+def test_other_requests_are_not_narrowed(request_: dict[str, Any]) -> None:
     request = {"TableName": TABLE, "ExpressionAttributeValues": {":pk": {"S": "p"}, ":a": {"S": "b"}}} | request_
     assert narrowed(dynamodb._query, dynamodb._tables)(request) == dynamodb._query(request)

@@ -39,10 +39,10 @@ def eventually(check: Callable[[], bool], seconds: float = 60) -> bool:
     return check()
 
 
-def test_a_queued_message_is_worked_on_at_once(client: Client) -> None:
-    """The poller looks once a second by itself: a message right after another would wait for nearly as long.
+def test_a_queued_message_is_processed_at_once(client: Client) -> None:
+    """A poll once a second would let a message right after another one wait for nearly a second.
 
-    One of many that does not wait is enough. Any of them may be held up by what else runs on the machine.
+    One message that does not wait is enough, since other load on the machine may delay any of them.
     """
     delays: list[float] = []
     while not delays or min(delays[1:], default=1.0) > 0.5:
@@ -53,7 +53,7 @@ def test_a_queued_message_is_worked_on_at_once(client: Client) -> None:
         delays.append(float(client("POST", "/do/get", key).json["at"]["N"]) - sent)
 
 
-def test_batches_come_as_the_template_says_and_fail_in_part(client: Client) -> None:
+def test_batches_have_the_size_in_the_template_and_may_fail_in_part(client: Client) -> None:
     sqs, queue = client.stack.boto3_client("sqs"), client.stack.outputs["QueueUrl"]
     entries = [{"Id": str(n), "MessageBody": f"batch{n}"} for n in range(5)]
     sqs.send_message_batch(QueueUrl=queue, Entries=[*entries, {"Id": "f", "MessageBody": "failing"}])
@@ -63,15 +63,15 @@ def test_batches_come_as_the_template_says_and_fail_in_part(client: Client) -> N
         found: dict[str, str] = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
         return found
 
-    # The one that failed is still there, invisible for its visibility time-out.
+    # The message that failed is still in the queue, invisible for its visibility time-out.
     assert eventually(lambda: list(waiting().values()) == ["0", "1"]), waiting()
     sizes = {int(client("POST", "/do/get", f"batch{n}").json["batch"]["N"]) for n in range(5)}
     assert max(sizes) <= 5
     assert client("POST", "/do/get", "failing").json is None
 
 
-def test_slow_batches_run_side_by_side(client: Client) -> None:
-    """The stack's parameter limits them: it reaches the queue's poller as a number."""
+def test_slow_batches_run_concurrently(client: Client) -> None:
+    """A parameter of the stack limits their number, and the queue's poller gets it as a number."""
     functions = client.stack.boto3_client("lambda")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
@@ -79,7 +79,7 @@ def test_slow_batches_run_side_by_side(client: Client) -> None:
     try:
         for body in bodies:
             client("POST", "/do/queue", body)
-            # And none of those before it has ended.
+            # It has begun although none of the earlier ones has ended.
             assert eventually(lambda body=body: client("POST", "/do/get", f"{body} has begun").json is not None)  # type: ignore[misc]
         assert [client("POST", "/do/get", body).json for body in bodies] == [None] * 3
     finally:
@@ -99,7 +99,7 @@ def test_logs_of_all_functions_can_be_read(client: Client) -> None:
     assert eventually(lambda: 'asked for "find me"' in client.stack.logs())
 
 
-def test_functions_get_nothing_of_the_environment_of_the_machine(client: Client) -> None:
+def test_functions_do_not_get_the_environment_of_the_machine(client: Client) -> None:
     environment = client("POST", "/do/environment").json
     assert os.environ["SHOP_SECRET"]
     assert not environment.keys() & {"SHOP_SECRET", "PYTHONPATH", "HOME"}
@@ -107,7 +107,7 @@ def test_functions_get_nothing_of_the_environment_of_the_machine(client: Client)
     assert environment["AWS_ENDPOINT_URL"] == client.stack.endpoint_url
 
 
-def test_edited_code_and_template_are_served_without_starting_over(
+def test_edited_code_and_template_are_served_without_a_restart(
     project: Callable[[], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     template = project()
@@ -129,13 +129,13 @@ def test_edited_code_and_template_are_served_without_starting_over(
         assert eventually(lambda: "Not reloaded" in capsys.readouterr().out)
         assert client("GET", "/items/1").status == 200
 
-        # A call during an update fails, on MiniStack.
+        # On MiniStack, a call during an update fails.
         route = "GET /parts/{part}"
         template.write_text(whole.replace("/items/{id}/parts/{part}", "/parts/{part}"))
         assert eventually(lambda: client("GET", "/parts/1").json.get("event", {}).get("routeKey") == route)
         assert stack.outputs["TableName"] == table
 
-        # A function that was not there when the front door opened.
+        # A function that did not exist when the front door opened.
         whole = template.read_text()
         template.write_text(whole.replace("  Echo:", "  Echo2:"))
         assert eventually(lambda: client("GET", "/items/1").status == 200 and "Echo2" in stack.resources)
@@ -143,7 +143,7 @@ def test_edited_code_and_template_are_served_without_starting_over(
 
 
 def kill(stack: Stack) -> None:
-    """MiniStack and its functions, as a power cut does."""
+    """Kills MiniStack and its functions, as a power cut would."""
     process = stack.aws._process
     assert process
     os.killpg(process.pid, signal.SIGKILL)
@@ -151,13 +151,13 @@ def kill(stack: Stack) -> None:
 
 
 def snapshot(state: Path) -> int:
-    """The number of the last complete one; 0 before the first."""
+    """The number of the last complete snapshot; 0 before the first."""
     last = newest(state / "snapshots")
     return int(last.name) if last else 0
 
 
 def wait_for_a_quiet_second(state: Path) -> None:
-    """Waits until no file has changed for three seconds: one of them was quiet, and its snapshot is complete."""
+    """Waits until no snapshot changes for three seconds. One of them was quiet, so its snapshot is complete."""
     seen: list[object] = []
 
     def is_settled() -> bool:
@@ -176,14 +176,14 @@ def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
         client("POST", "/do/queue", "kept")
         assert eventually(lambda: client("POST", "/do/get", "kept").json is not None)
         outputs = stack.outputs
-        # Is worked on when the stack stops.
+        # This message is being processed when the stack stops.
         client("POST", "/do/queue", "slow")
         assert eventually(lambda: client("POST", "/do/get", "slow has begun").json is not None)
     with Stack(template=template, state=tmp_path) as stack:
         client = Client(stack)
         assert stack.outputs == outputs
         assert client("POST", "/do/get", "kept").json["pk"] == {"S": "kept"}
-        # From the beginning, and at once, though it was received before.
+        # It is processed from the beginning, and at once, although it was received before.
         assert eventually(lambda: client("POST", "/do/get", "slow").json is not None)
         client("POST", "/do/queue", "new")
         assert eventually(lambda: client("POST", "/do/get", "new").json is not None)
@@ -313,7 +313,7 @@ def _local(option: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_highest_port_has_no_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_cannot_be_used_is_reported_with_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(error: OSError) -> None:
         monkeypatch.setattr(socket.socket, "bind", lambda *_: (_ for _ in ()).throw(error))
 
@@ -335,7 +335,7 @@ with Stack(template=pathlib.Path(sys.argv[1])) as stack:
 
 
 def running(*words: str) -> list[str]:
-    """The command lines of all processes that have one of the words in it."""
+    """The command lines of all other processes that contain one of the words."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -353,7 +353,7 @@ def free(port: int) -> bool:
 
 
 @linux
-def test_nothing_outlives_a_stack_that_is_killed() -> None:
+def test_no_process_outlives_a_killed_stack() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(PROJECT / "template.yaml")],
         cwd=ROOT,
@@ -365,7 +365,7 @@ def test_nothing_outlives_a_stack_that_is_killed() -> None:
     url, aws_port, directory = process.stdout.readline().split()
     port = int(url.rsplit(":", 1)[1])
     with ThreadPoolExecutor() as threads:
-        # A worker in the middle of something.
+        # A worker is in the middle of a call.
         threads.submit(urlopen, f"{url}/do/sleep", data=b"2")
         assert eventually(lambda: bool(running(directory)))
         process.kill()
@@ -405,7 +405,7 @@ def until(process: subprocess.Popen[str], word: str) -> str:
 
 @linux
 @pytest.mark.parametrize("ending", ["terminal", "supervisor"])
-def test_make_run_plays_the_examples_serves_and_ends_without_a_trace(ending: str) -> None:
+def test_make_run_sends_the_examples_serves_and_leaves_nothing_behind(ending: str) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,8 +1,9 @@
-"""python -m tests.openapi [--seed 1] [--seconds 150]: schemathesis takes a local stack at its word.
+"""python -m tests.openapi [--seed 1] [--seconds 150]: checks a local stack against its OpenAPI document.
 
-It reads the served document and sends what it allows and what it does not, and follows its links from an order to its
-edit and its end, from an event to its outcome, from a person to their timeline. Exit code 1 if an answer is not as the
-document says. schemathesis is of .venv-ci (`make setup-ci`); another one is named by --with.
+schemathesis reads the served document, sends requests that it allows and others that it does not, and follows its
+links: from an order to its edit and deletion, from an event to its outcome, from a person to their timeline. The exit
+code is 1 if an answer differs from the document. schemathesis is in .venv-ci (`make setup-ci`); --with names another
+one.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from local.seed import seed
 from local.stack import ROOT, Stack
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-# Along the links, but not through what takes the orders away from under them, or starts a job each time.
+# Not called along the links: these operations delete the orders that other calls use, or start a job each time.
 _JOBS = ("purge", "erasePerson", "rebuildAudience")
 _LENIENT = "negative_data_rejection,positive_data_acceptance"
+# Operations whose requests name a person.
 _NAMING = ("recordActivity", "recordActivities", "matchPeople")
 
 
-def _but(names: tuple[str, ...]) -> list[str]:
+def _without(names: tuple[str, ...]) -> list[str]:
     return [f"--exclude-operation-id={name}" for name in names]
 
 
@@ -44,21 +46,15 @@ def main() -> int:
     options = parser.parse_args()
     parts = [
         (["--phases", "examples,fuzzing"], options.seconds // 3),
-        (["--phases", "coverage", "--exclude-checks", "negative_data_rejection", *_but(_NAMING)], options.seconds // 4),
-        # It looks at one field at a time: "0" as an id names nobody, and 1,000 events exceed 4 MiB.
         (
-            [
-                "--phases",
-                "coverage",
-                "--exclude-checks",
-                "negative_data_rejection,positive_data_acceptance",
-                *_only(_NAMING),
-            ],
-            options.seconds // 12,
+            ["--phases", "coverage", "--exclude-checks", "negative_data_rejection", *_without(_NAMING)],
+            options.seconds // 4,
         ),
-        (["--phases", "stateful", *_but(_JOBS)], options.seconds // 3),
+        # The coverage phase varies one field at a time: an id of "0" names nobody, and 1,000 events exceed 4 MiB.
+        (["--phases", "coverage", "--exclude-checks", _LENIENT, *_only(_NAMING)], options.seconds // 12),
+        (["--phases", "stateful", *_without(_JOBS)], options.seconds // 3),
     ]
-    ended = 0
+    exit_code = 0
     with Stack() as stack:
         seed(stack)
         stack.throttle(None)
@@ -69,8 +65,8 @@ def main() -> int:
                 "--continue-on-failure", "--request-timeout", "60",
             ]  # fmt: skip
             ran = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, check=False)
-            ended = ended or ran.returncode
-    return ended
+            exit_code = exit_code or ran.returncode
+    return exit_code
 
 
 if __name__ == "__main__":

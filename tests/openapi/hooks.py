@@ -1,4 +1,4 @@
-"""Rules for schemathesis that a schema cannot state: times lie in the past."""
+"""Rules for schemathesis that a schema cannot state: times must be in the past."""
 
 from __future__ import annotations
 

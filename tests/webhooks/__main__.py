@@ -1,7 +1,7 @@
 """python -m tests.webhooks --histories 10000 --seed 1: that many histories of each platform, and hostile bodies.
 
-Each history is a shop's, made from its seed and delivered as its platform delivers: late, twice, crossed, lost, tried
-again. LTV must be the shop's own net. `--hostile N` sends as many hostile bodies. Exit code 1 if any fails.
+Each history of a shop is made from its seed and delivered as its platform delivers: late, twice, out of order, lost,
+retried. LTV must equal the shop's own net. `--hostile N` sends N hostile bodies. The exit code is 1 if any fails.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ _SHOWN = 3
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--histories", type=int, default=0, help="of each platform")
-    parser.add_argument("--hostile", type=int, default=0, help="bodies")
-    parser.add_argument("--seed", type=int, default=1, help="of the first history; each next one has the next")
+    parser.add_argument("--histories", type=int, default=0, help="number for each platform")
+    parser.add_argument("--hostile", type=int, default=0, help="number of bodies")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the first history; each later one has the next seed"
+    )
     parser.add_argument("--platform", choices=list(SHOPS))
     options = parser.parse_args()
     failed = 0
@@ -45,7 +47,7 @@ def main() -> int:
         progress = Progress(options.hostile, "hostile bodies")
         wrong = list(hostile.attack(made, options.seed, options.hostile, progress))
         print(*wrong[:_SHOWN], sep="\n")
-        print(f"{options.hostile:,} hostile bodies of seed {options.seed}: {len(wrong):,} not taken as they should be")
+        print(f"{options.hostile:,} hostile bodies of seed {options.seed}: {len(wrong):,} handled wrongly")
     return 1 if failed or wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""Hostile bodies: genuine ones whose parts are replaced by what no platform sends, and whatever else may arrive."""
+"""Hostile bodies: genuine ones with parts replaced by values that no platform sends, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.webhooks.shops import SHOPS
 from tillbook.records.messages import decode
 
 MARKER = "hostile.marker@example.com"
-_ROUND = 200  # then a new store: rejections are recorded up to a daily limit
+_ROUND = 200  # bodies for each new store, since rejections are recorded only up to a daily limit
 _TOPICS = {
     "woocommerce": ("order.created", "order.updated", "order.deleted", "order.restored", "product.updated", "", "\x00"),
     "shopify": ("orders/create", "orders/updated", "orders/delete", "orders/edited", "refunds/create", "", "é"),
@@ -35,7 +35,7 @@ _RAW = [
 
 
 def _bodies() -> dict[str, list[tuple[str, Any]]]:
-    """Genuine ones by platform, with their topics."""
+    """Genuine (topic, body) pairs by platform."""
     found: dict[str, list[tuple[str, Any]]] = {platform: [] for platform in SHOPS}
     names = {"woocommerce": "X-WC-Webhook-Topic", "shopify": "X-Shopify-Topic"}
     for path in sorted(SAMPLES.glob("*.json")):
@@ -51,7 +51,7 @@ _GENUINE = _bodies()
 
 
 def made(seed: int, number: int, secrets: dict[str, str]) -> tuple[str, Sent, bool]:
-    """(connection, what is sent, whether it is genuine)."""
+    """(connection, request, whether its signature is genuine)."""
     random = Random(f"{seed} {number}")
     platform = random.choice(list(SHOPS))
     topic, genuine = random.choice(_GENUINE[platform])
@@ -77,7 +77,7 @@ def made(seed: int, number: int, secrets: dict[str, str]) -> tuple[str, Sent, bo
 
 
 def _spoil(random: Random, body: Any) -> None:
-    """Replaces, removes or repeats something at any depth."""
+    """Replaces, removes or repeats a random part, at any depth."""
     at = body
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
@@ -93,12 +93,12 @@ def _spoil(random: Random, body: Any) -> None:
         elif isinstance(inner, list) and inner and random.random() < 0.3:
             at[key] = inner * random.choice((2, 100, 3000))
         else:
-            at[key] = deepcopy(random.choice(_VALUES))  # it may be spoiled next
+            at[key] = deepcopy(random.choice(_VALUES))  # a copy, since the next call may change it
         return
 
 
 def attack(receiver: Receiver, seed: int, count: int, progress: Progress) -> Iterator[str]:
-    """Describes wrong answers. No 5xx, 401 for forged deliveries, 200 or 413 for the rest."""
+    """Sends `count` bodies and yields a text for each wrong result. Right are 401 for forged ones, else 200 or 413."""
     for number in range(count):
         if number % _ROUND == 0:
             receiver.open()
@@ -128,7 +128,7 @@ def attack(receiver: Receiver, seed: int, count: int, progress: Progress) -> Ite
 
 
 def _in_clear(receiver: Receiver) -> bool:
-    """Whether the last message or a record holds an address in clear; an order's ids are the shop's own affair."""
+    """Whether the last message or a record contains an address in clear. A shop may put one into an order's ids."""
     messages = list(receiver.sqs.messages.values())[-1:]
     kept = [order._asdict() | order.body for message in messages for order in decode(message.body).orders]
     kept += [dict(item) for item in list(receiver.dynamodb.tables["RecordsTable"].items.values())[-2:]]

@@ -1,4 +1,4 @@
-"""Delivers histories to the real handler, and what it queues to the real processing, over a store in memory."""
+"""Delivers histories to the real handler and its messages to the real processing, with a store in memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LEDGER, RECORDS, QUEUE = "LedgerTable", "RecordsTable", "https://sqs.test/Orders
 
 
 class Parameters:
-    """Systems Manager, as far as it is used."""
+    """The part of Systems Manager that Tillbook uses."""
 
     exceptions = SimpleNamespace(ParameterAlreadyExists=KeyError, ParameterNotFound=LookupError)
 
@@ -83,7 +83,7 @@ class Receiver:
         }
 
     def post(self, connection: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-        """The answer to a webhook, as API Gateway hands it on."""
+        """Passes a webhook to the handler as API Gateway does, and returns the answer."""
         event = {
             "version": "2.0", "routeKey": "POST /connect/{account_id}/{connection}",
             "headers": {name.lower(): value for name, value in headers.items()},
@@ -98,7 +98,7 @@ class Receiver:
         return int(self.post(platform, sent.headers, sent.body)["statusCode"])
 
     def process(self, random: Random, *, everything: bool = False) -> None:
-        """Some of what is queued, in any order, and some of it twice."""
+        """Processes some queued messages in random order, some of them twice. With `everything`, processes all."""
         while visible := self.sqs.visible():
             random.shuffle(visible)
             records = self.sqs.receive(visible[: random.randint(1, 10)], again=lambda: random.random() < 0.1)
@@ -110,7 +110,7 @@ class Receiver:
                 return
 
     def books(self) -> tuple[dict[str, Decimal], dict[str, set[str]], int]:
-        """(LTV in whichever currency, ids of orders by e-mail address, orders in the audience)."""
+        """(LTV by e-mail address, ids of orders by e-mail address, number of orders in the audience)."""
         marks = Scopes(self.dynamodb, RECORDS).read(ACCOUNT)
         people = People(self.dynamodb, LEDGER, Account(ACCOUNT), marks)
         worth: dict[str, Decimal] = {}
@@ -159,6 +159,7 @@ class Failure:
 
 
 def play(receiver: Receiver, platform: str, seed: int) -> Failure | None:
+    """Delivers the history of this seed and compares LTV, orders and audience. Returns None if all are right."""
     history, random = SHOPS[platform](seed), Random(seed)
     receiver.open()
     waiting = list(history.arrivals)
@@ -191,9 +192,9 @@ def _differences(history: History, receiver: Receiver) -> list[str]:
     net = {email: Decimal(money(cents)) for email, cents in history.net.items()}
     found = []
     if worth != net:
-        found.append(f"LTV is {worth}, and the shop keeps {net}")
+        found.append(f"LTV is {worth}, but the shop keeps {net}")
     if orders != history.orders:
-        found.append(f"orders are {orders}, and not {history.orders}")
+        found.append(f"orders are {orders}, but must be {history.orders}")
     if listed != sum(map(len, history.orders.values())):
         found.append(f"the audience has {listed} orders")
     return found

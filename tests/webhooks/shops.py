@@ -1,7 +1,8 @@
-"""Shops with orders that change, and what their platform sends of each change. Shares no code with the package.
+"""Random shops: orders that change, and the webhooks that their platform sends for each change.
 
-A history is made from a seed: some orders of a few people, each changed several times. A shop knows its own net: what
-it keeps of its orders now. Times are seconds since the beginning of the history; amounts are in cents.
+A history is made from a seed: some orders of a few people, each changed several times. It contains the shop's net,
+which is the amount that the shop keeps of its orders at the end. Times are seconds since the beginning of the history;
+amounts are in cents. This module shares no code with the package.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ DAY = 86_400
 
 
 class Arrival(NamedTuple):
-    """A delivery as it reaches the API, `at` a time. `genuine` is False where its signature is wrong."""
+    """A delivery that reaches the API at the time `at`. `genuine` is False if its signature is wrong."""
 
     at: float
     topic: str
@@ -29,8 +30,8 @@ class Arrival(NamedTuple):
 
 @dataclass
 class History:
-    """`net`: the amount that the shop keeps, by e-mail address. `orders`: ids of the orders by e-mail address, of those
-    that a delivery reported. `repeats`: whether the platform retries a delivery that was not answered 2xx."""
+    """`net`: the amount that the shop keeps, by e-mail address. `orders`: ids of the reported orders, by e-mail
+    address. `repeats`: whether the platform retries a delivery that was not answered 2xx."""
 
     seed: int
     platform: str
@@ -111,15 +112,15 @@ _NEXT = {
 }  # fmt: skip
 
 
-# Statuses whose person is a customer, if only one who canceled.
+# Statuses that make a person a customer, even if the order was canceled.
 _ORDERS = ("on-hold", "processing", "completed", "ready-for-pickup", "cancelled", "refunded")
 
 
 def woocommerce(seed: int) -> History:
-    """Payloads are made at their delivery, seconds after the change; nothing is sent again.
+    """A history of WooCommerce, which makes a payload when it delivers it, seconds after the change, and never retries.
 
-    The last change of an order always arrives: nobody could know of it otherwise. An order leaves the trash only
-    in a second after the one in which the news that it went there has arrived, for that carries no time.
+    The last change of an order always arrives, since nothing else would report it. An order leaves the trash only after
+    the second in which its "order.deleted" arrived, since that delivery carries no time.
     """
     random, history = Random(seed), History(seed, "woocommerce", repeats=False)
     for number in range(random.randint(1, 4)):
@@ -133,13 +134,13 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
     status = random.choice(("checkout-draft", "pending", "pending", "on-hold", "processing"))
     order = _Order(order_id, random.choice(PEOPLE), status, random.randint(0, 20_000), now, now)
     changes = random.randint(0, 8)
-    sends: list[tuple[float, str, dict[str, Any] | None]] = []  # when it is delivered, topic, body where it is fixed
+    sends: list[tuple[float, str, dict[str, Any] | None]] = []  # time of delivery, topic, fixed body or None
 
     def changed(topic: str, what: str) -> None:
         history.steps.append(f"{now:10} order {order.id} {what}: {order.status}, net {money(order.net())}")
         sends.append((now + 1 + random.random() * random.choice((1, 20, 600)), topic, None))
 
-    states: list[tuple[int, _Order]] = []  # what a payload shows, and since when
+    states: list[tuple[int, _Order]] = []  # time, and the order as payloads show it from then on
 
     def keep() -> None:
         states.append((now, _Order(**vars(order) | {"refunds": list(order.refunds)})))
@@ -203,9 +204,9 @@ def _deliver(
 ) -> None:  # fmt: skip
     """Adds the deliveries of an order to the history, and the order to the customer whom the latest of them names.
 
-    `states`: what a payload shows, and since when.
+    `states`: times, and the order as payloads show it from then on.
     """
-    latest = (0, "")  # the latest state that names a customer: when, and the address
+    latest = (0, "")  # time and address of the latest delivered state that makes a customer
     last = max(range(len(sends)), key=lambda index: sends[index][0])
     # The last delivery of an order shows its final state, or that it is in the trash.
     for index, (at, topic, fixed) in enumerate(sends):
@@ -239,9 +240,9 @@ class _ShopifyOrder:
     fulfilled: bool = False
     canceled: int = 0
     test: bool = False
-    removed: int = 0  # of lines, before it was paid
-    returned: int = 0  # of lines that were paid back
-    goodwill: int = 0
+    removed: int = 0  # amount of lines that were removed before payment
+    returned: int = 0  # amount of lines that were paid back
+    goodwill: int = 0  # amount that was paid back for no line
     refunds: list[dict[str, Any]] = field(default_factory=list)
 
     def net(self) -> int:
@@ -268,11 +269,10 @@ def _local(at: float, hours: int) -> str:
 
 
 def shopify(seed: int) -> History:
-    """Payloads are of the moment of the change, and are sent again as they were for hours.
+    """A history of Shopify, which makes a payload at the moment of the change and retries the same payload for hours.
 
-    The last change of an order always arrives. An amount that is given back for no line, and a line that is removed
-    before it is paid, are not both in one order, where the current total does not follow the first: nothing in the
-    payload distinguishes them then.
+    The last change of an order always arrives. `follows`: goodwill lowers the current total. If it does not, no order
+    has both goodwill and a line that was removed before payment, since the payload would not distinguish them.
     """
     random, history = Random(seed), History(seed, "shopify", repeats=True)
     offset, follows = random.choice((-5, 0, 2)), random.random() < 0.5
@@ -307,10 +307,10 @@ def _shopify_order(random: Random, history: History, order_id: int, offset: int,
         topic, what, apply = random.choice(steps)
         apply()
         changed(topic, what)
-    reported = False  # whether any delivery names a customer
+    reported = False  # whether a delivery names a customer
     for index, (at, topic, body) in enumerate(sends):
         if index != len(sends) - 1 and random.random() < 0.15:
-            continue  # never sent, or lost in all its tries
+            continue  # never sent, or lost at every try
         reported = reported or (topic != "orders/delete" and not order.test)
         tries = random.choice((1, 1, 1, 2, 4))
         arrives = at + random.random() * random.choice((1, 5, 600, 14_400, DAY))
@@ -392,7 +392,7 @@ def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: b
 
 
 def _noise(random: Random, history: History, *others: tuple[str, Any]) -> None:
-    """Other topics, errors, forgeries and pings among the rest; then all by the time at which it arrives."""
+    """Adds deliveries of other topics and forged copies to the history, and sorts all by their time of arrival."""
     genuine = list(history.arrivals)
     for _ in range(random.randint(0, 3)):
         topic, body = random.choice(others)

@@ -1,4 +1,4 @@
-"""A slice of the histories and of the hostile bodies; more by `python -m tests.webhooks --histories 10000 --seed 1`."""
+"""Some histories and hostile bodies; `python -m tests.webhooks --histories 10000 --hostile 20000` plays more."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def test_lifetime_value_is_the_shops_own_net(made: Receiver, platform: str) -> N
     assert not any(failures), next(filter(None, failures))
 
 
-def test_hostile_bodies_are_answered_and_leave_nothing(made: Receiver) -> None:
+def test_hostile_bodies_get_the_right_answer_and_leave_no_dead_letter(made: Receiver) -> None:
     assert list(hostile.attack(made, SEED, BODIES, Progress(BODIES, "bodies", quiet=True))) == []
 
 
 @pytest.mark.parametrize("platform", SHOPS)
-def test_a_seed_is_the_same_history_every_time(platform: str) -> None:
+def test_a_seed_always_makes_the_same_history(platform: str) -> None:
     assert SHOPS[platform](7) == SHOPS[platform](7)
 
 
-def test_a_fault_is_found(made: Receiver) -> None:
-    """Breaks the connectors: states in the order of their arrival, and voided orders that still count."""
+def test_faults_of_the_connectors_are_found(made: Receiver) -> None:
+    """Plants two faults: voided orders still count, and all changes have the same time."""
     with patch.object(OrderState, "voided", False):
         assert any(play(made, "woocommerce", seed) for seed in range(SEED, SEED + 30))
     with patch("tillbook.contract.platforms.deliveries.times.iso", lambda _: "2026-03-01T09:00:00Z"):

@@ -14,14 +14,14 @@ export const session = {
   get key() {
     return sessionStorage.getItem(KEY);
   },
-  // The account as last read, {account_id, currency, sources, time_zone, key}: views use it without a request.
+  // The account as last read: {account_id, name, currency, sources, time_zone, key}.
   get account() {
     return JSON.parse(sessionStorage.getItem(ACCOUNT) ?? "null");
   },
   set account(account) {
     sessionStorage.setItem(ACCOUNT, JSON.stringify(account));
   },
-  names: new Map(), // of customers, by Tillbook's ids; cleared when the user signs out
+  names: new Map(), // Tillbook's id of a customer: {name, place}; cleared when the user signs out
   enter(key) {
     sessionStorage.setItem(KEY, key);
   },
@@ -37,10 +37,10 @@ export const encode = encodeURIComponent;
 export const v3 = (path) => `/v3/${encode(session.account.account_id)}${path}`;
 
 // A path with its query string. Empty parameters are left out; a list gives one parameter for each of its values.
-export function query(path, parameters) {
+export function query(path, values) {
   const found = new URLSearchParams();
-  for (const [name, values] of Object.entries(parameters)) {
-    for (const value of [values].flat()) if (value !== null && value !== undefined && value !== "") found.append(name, value);
+  for (const [name, given] of Object.entries(values)) {
+    for (const value of [given].flat()) if (value !== null && value !== undefined && value !== "") found.append(name, value);
   }
   return found.size ? `${path}?${found}` : path;
 }
@@ -48,7 +48,7 @@ export function query(path, parameters) {
 const texts = new WeakMap();
 const remembered = new Map(); // path: [ETag, answer] of the polled paths
 
-// The text of a parsed answer. Parsing rounds numbers of many digits.
+// The text of a parsed answer: parsing rounds numbers of many digits.
 export const textOf = (answer) => texts.get(answer);
 
 async function fetched(method, path, body, more = {}) {
@@ -98,20 +98,20 @@ function reason(answer) {
 export const call = async (method, path, body) => read(await fetched(method, path, body));
 
 // The API answers 503 if it could not finish a report in time. A retry continues where it stopped.
-async function asked(path, headers) {
-  for (let times = 0; ; times += 1) {
+async function getWithRetries(path, headers) {
+  for (let tries = 0; ; tries += 1) {
     const response = await fetched("GET", path, undefined, headers);
-    if (response.status !== 503 || times === 20) return response;
+    if (response.status !== 503 || tries === 20) return response;
     await pause(1000 * Math.min(5, Number(response.headers.get("retry-after")) || 1));
   }
 }
 
-export const get = async (path) => read(await asked(path));
+export const get = async (path) => read(await getWithRetries(path));
 
 // Polls a path. Returns the same object as before if nothing changed; then only headers are transferred.
 export async function look(path) {
   const [tag, before] = remembered.get(path) ?? [];
-  const response = await asked(path, tag && { "if-none-match": tag });
+  const response = await getWithRetries(path, tag && { "if-none-match": tag });
   if (response.status === 304) {
     await response.text(); // otherwise the browser treats the request as canceled
     return before;
@@ -125,7 +125,7 @@ export async function look(path) {
 
 // {text, cursor}: a page of CSV, and the cursor of the next page.
 export async function csvPage(path) {
-  const response = await asked(path);
+  const response = await getWithRetries(path);
   if (!response.ok) await read(response);
   return { text: await response.text(), cursor: response.headers.get("x-next-cursor") };
 }
@@ -141,13 +141,13 @@ export async function orNothing(promise) {
 
 export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
-// Polls a job every second until it is done or failed. `shown` is called with each state.
-export async function followJob(id, shown, alive) {
+// Polls a job every second until it is done or failed. `onState` is called with each state; null if `alive` ended it.
+export async function followJob(id, onState, alive) {
   for (let failures = 0; alive();) {
     try {
       const job = await get(`/v1/jobs/${encode(id)}`);
       failures = 0;
-      shown(job);
+      onState(job);
       if (job.status === "done" || job.status === "failed") return job;
     } catch (error) {
       if (error.status === 401 || error.status === 403 || (failures += 1) > 5) throw error;

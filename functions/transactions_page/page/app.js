@@ -1,12 +1,13 @@
-// The start of the page: signing in, showing the view that the URL names, searching, and polling.
+// The entry module: signs in, shows the view that the URL names, searches, and polls.
 
 import { h } from "/page/dom.js";
 import { setZone } from "/page/format.js";
 import { get, look, pause, session } from "/page/api.js";
-import { door, frame, markSection, showAccount, showWaiting, theme } from "/page/frame.js";
+import { frame, markSection, showAccount, showWaiting, signInForm, theme } from "/page/frame.js";
 import { failed, toast } from "/page/ui.js";
 
-// Name in the URL: [section of the navigation, title, module, its function]. A module is loaded when first shown.
+// Name in the URL: [section of the navigation, title, module, its function]. A module is loaded when first shown. The
+// function gets {alive, watch}: alive() is false once another view is shown; watch(poll) sets the view's polling function.
 const VIEWS = {
   "": ["overview", "Overview", () => import("/page/overview.js"), "overview"],
   orders: ["orders", "Orders", () => import("/page/orders.js"), "orders"],
@@ -19,7 +20,7 @@ const VIEWS = {
   connections: ["connections", "Connections", () => import("/page/connections.js"), "connections"],
   settings: ["settings", "Settings", () => import("/page/settings.js"), "settings"],
 };
-const LOOKS_EVERY = 10_000; // milliseconds between two polls
+const POLL_EVERY = 10_000; // milliseconds
 
 const app = document.getElementById("app");
 let turn = 0,
@@ -33,7 +34,7 @@ function leave(message) {
   watched = null;
   for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   document.title = "Sign in · Tillbook";
-  door(app, message, enter);
+  signInForm(app, message, enter);
 }
 
 async function enter(key) {
@@ -82,18 +83,18 @@ async function show() {
   try {
     const module = await load();
     if (!alive()) return;
-    const drawn = module[view](main, new URLSearchParams(query), {
+    const done = module[view](main, new URLSearchParams(query), {
       alive,
-      watch: (again) => {
-        watched = again;
+      watch: (poll) => {
+        watched = poll;
       },
     });
     scrollTo(0, 0);
     main.querySelector("h1")?.focus({ preventScroll: true });
-    await drawn;
+    await done;
   } catch (error) {
     if (!alive()) return;
-    for (const grey of main.querySelectorAll(".skeleton, .bone, .arrived")) grey.remove();
+    for (const element of main.querySelectorAll(".skeleton, .bone, .arrived")) element.remove();
     main.append(failed(error, show));
   }
 }
@@ -102,23 +103,23 @@ async function find(text, input) {
   const mine = (searches += 1);
   try {
     const { search } = await import("/page/search.js");
-    const where = await search(text);
+    const found = await search(text);
     if (mine !== searches) return;
-    if (where.message) {
-      toast(where.message);
+    if (found.message) {
+      toast(found.message);
       return;
     }
     input.value = "";
     input.blur();
-    if (location.hash === where.address) show();
-    else location.hash = where.address;
+    if (location.hash === found.address) show();
+    else location.hash = found.address;
   } catch (error) {
     if (mine === searches) toast(error.message);
   }
 }
 
 // Every few seconds, while the tab is visible: polls for the view, and for the number of dead letters.
-async function keepLooking() {
+async function keepPolling() {
   for (;;) {
     if (session.account && !document.hidden) {
       try {
@@ -128,7 +129,7 @@ async function keepLooking() {
         // the next poll may succeed; a view shows its own errors
       }
     }
-    await pause(LOOKS_EVERY);
+    await pause(POLL_EVERY);
   }
 }
 
@@ -148,8 +149,8 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   document.getElementById("main").focus();
 });
 
-// After a reload the view is shown at once, with the settings as last read; they are read again after it.
-async function goOn() {
+// After a reload: shows the view at once with the stored account, then reads the account again.
+async function resume() {
   const before = session.account;
   await begin();
   session.account = await get("/v1/account");
@@ -160,6 +161,6 @@ async function goOn() {
 
 theme();
 if (session.key && session.account)
-  goOn().catch(() => {}); // a view shows its own errors
+  resume().catch(() => {}); // a view shows its own errors
 else leave();
-pause(1500).then(keepLooking);
+pause(1500).then(keepPolling);

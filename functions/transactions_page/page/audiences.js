@@ -7,10 +7,10 @@ import { ask, badge, button, card, disclose, failed, heading, progress, skeleton
 import { csvButton, csvOfPages, table } from "/page/table.js";
 import { placeOf } from "/page/links.js";
 
-const MOST = 1000,
+const MOST_PEOPLE = 1000,
   JOB = "tillbook.rebuild.";
 
-export async function audiences(main, _asked, { alive }) {
+export async function audiences(main, _parameters, { alive }) {
   const pair = h("div", { class: "pair" }, skeleton("the audiences", 4));
   main.append(
     heading("Audiences", {
@@ -20,14 +20,14 @@ export async function audiences(main, _asked, { alive }) {
     matchCard(alive),
   );
   const found = await get("/v1/audiences");
-  if (alive()) pair.replaceChildren(...found.map((audience) => one(audience, alive)));
+  if (alive()) pair.replaceChildren(...found.map((audience) => audienceCard(audience, alive)));
 }
 
-function one(audience, alive) {
+function audienceCard(audience, alive) {
   const path = `/v1/audience/${encode(audience.id)}`,
     number = h("strong", {}, count(audience.member_count)),
     bar = h("div", { class: "progress", role: "status" });
-  // A rebuild that is running is shown again after a reload.
+  // Shows the progress of a rebuild, also after a reload.
   const follow = async (id) => {
     rebuild.disabled = true;
     try {
@@ -48,7 +48,7 @@ function one(audience, alive) {
       ask({
         title: "Rebuild this audience?",
         confirm: "Rebuild",
-        text: "Tillbook reads every order again and compares. The audience stays usable meanwhile. This also happens every night by itself.",
+        text: "Tillbook reads every order again and corrects the audience, which stays usable meanwhile. This also happens every night.",
         run: async () => {
           const { job_id: id } = await call("POST", `${path}/rebuild`);
           sessionStorage.setItem(JOB + audience.id, id);
@@ -59,9 +59,9 @@ function one(audience, alive) {
   const running = sessionStorage.getItem(JOB + audience.id);
   if (running) follow(running);
   const members = h("div", {}),
-    latest = disclose("Members", members);
-  latest.addEventListener("toggle", () => {
-    if (latest.open && !members.firstChild) showMembers(members, path, audience);
+    disclosure = disclose("Members", members);
+  disclosure.addEventListener("toggle", () => {
+    if (disclosure.open && !members.firstChild) showMembers(members, path, audience);
   });
   return h(
     "section",
@@ -76,7 +76,7 @@ function one(audience, alive) {
       csvOfPages(`${audience.id}.csv`, (cursor) => csvPage(query(path, { format: "csv", limit: 200, cursor }))),
       rebuild,
     ),
-    latest,
+    disclosure,
   );
 }
 
@@ -111,9 +111,9 @@ async function showMembers(box, path, audience) {
   }
 }
 
-// Match -------------------------------------------------------------------------------------------------------------
+// Match ---------------------------------------------------
 
-const UNIT = /^(apt|apartment|unit|suite|ste|floor|fl|room|rm|#)\b|^#/i;
+const APARTMENT = /^(apt|apartment|unit|suite|ste|floor|fl|room|rm|#)\b|^#/i;
 
 // A person for the API's match request, from one line: an email, the SHA-256 of one, "street, postal code" (an
 // apartment and a city may be between them), otherwise a customer ID.
@@ -128,11 +128,11 @@ export function personOf(line) {
   if (parts.length < 2) return { customer_id: text };
   const [address_1, ...rest] = parts,
     postal_code = rest.at(-1).match(/\S*\d\S*(?:\s\S*\d\S*)?$/)?.[0] ?? rest.at(-1);
-  const unit = rest.slice(0, -1).find((part) => UNIT.test(part));
+  const unit = rest.slice(0, -1).find((part) => APARTMENT.test(part));
   return { address: { address_1, ...(unit && { address_2: unit }), postal_code } };
 }
 
-// Lines of a text, or of a CSV of one column, whose heading is left out.
+// The lines of a text or of a CSV with one column, without its heading.
 export function linesOf(text) {
   const lines = text
     .split(/\r?\n/)
@@ -183,24 +183,24 @@ function matchCard(alive) {
   return card("Is this person a customer?", { id: "match", kind: "matchcard" }, h("div", { class: "matchgrid" }, form, result));
 }
 
-// Shows which lines are in one of the audiences. The API compares up to MOST people in a request.
+// Shows which lines are in an audience. The API compares up to MOST_PEOPLE in a request.
 async function matched(lines, result, alive) {
   const hits = new Array(lines.length).fill(false),
     ids = ["customers-orders-api", "customers-shopper-activity"];
-  for (let start = 0; start < lines.length; start += MOST) {
+  for (let start = 0; start < lines.length; start += MOST_PEOPLE) {
     result.replaceChildren(
-      h("p", { class: "hint" }, `Comparing ${count(Math.min(lines.length, start + MOST))} of ${count(lines.length)}…`),
+      h("p", { class: "hint" }, `Comparing ${count(Math.min(lines.length, start + MOST_PEOPLE))} of ${count(lines.length)}…`),
     );
-    const people = lines.slice(start, start + MOST).map(personOf);
+    const people = lines.slice(start, start + MOST_PEOPLE).map(personOf);
     for (const id of ids) {
       const answer = await call("POST", `/v1/audience/${id}/match`, { people });
       if (!alive()) return;
-      answer.results.forEach((found, place) => {
-        hits[start + place] ||= found.customer;
+      answer.results.forEach((found, i) => {
+        hits[start + i] ||= found.customer;
       });
     }
   }
-  const rows = lines.map((line, place) => ({ line, hit: hits[place] })),
+  const rows = lines.map((line, i) => ({ line, hit: hits[i] })),
     found = hits.filter(Boolean).length;
   const columns = [
     { name: "value", csv: (row) => row.line },

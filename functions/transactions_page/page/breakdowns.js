@@ -8,7 +8,7 @@ import { csvButton, table } from "/page/table.js";
 import { bar, split } from "/page/charts.js";
 import { providerName } from "/page/words.js";
 
-// [group_by, title, heading of the first column, text for a group, filters of its list of orders or null, note]
+// [group_by, title, heading of the first column, text for a group, filters that list its orders or null, note]
 const GROUPS = [
   ["provider", "Revenue by source", "Source", providerName, (group) => ({ source: group ? "" : "orders_api", provider: group }), null],
   [
@@ -31,8 +31,8 @@ const GROUPS = [
 ];
 const SHOWN = 6;
 
-export async function breakdowns(box, report, view, alive) {
-  const places = GROUPS.map(([, title], number) => card(title, { id: `group-${number}` }, skeleton(title, 5)));
+export async function breakdowns(box, report, currency, alive) {
+  const cards = GROUPS.map(([, title], number) => card(title, { id: `group-${number}` }, skeleton(title, 5)));
   box.append(
     h(
       "section",
@@ -43,16 +43,16 @@ export async function breakdowns(box, report, view, alive) {
         h("h2", { id: "where" }, "Where it came from"),
         h("p", { class: "hint" }, "Orders of these dates, minus their refunds up to now."),
       ),
-      h("div", { class: "breakdowns" }, places),
+      h("div", { class: "breakdowns" }, cards),
     ),
   );
   await Promise.all(
     GROUPS.map(async (group, number) => {
       try {
-        const found = await get(report({ interval: "month", group_by: group[0], limit: SHOWN, currency: view.currency }));
-        if (alive()) places[number].replaceWith(breakdown(found, group, view, number));
+        const found = await get(report({ interval: "month", group_by: group[0], limit: SHOWN, currency }));
+        if (alive()) cards[number].replaceWith(breakdown(found, group, currency, number));
       } catch (error) {
-        if (alive()) places[number].replaceChildren(h("header", {}, h("h2", {}, group[1])), failed(error));
+        if (alive()) cards[number].replaceChildren(h("header", {}, h("h2", {}, group[1])), failed(error));
       }
     }),
   );
@@ -71,23 +71,26 @@ function groupsOf(part, items) {
   return new Map([...found].map(([name, one]) => [name, { ...one, name, amount: sum(one.amounts) }]));
 }
 
-function breakdown(found, [kind, title, column, words, link, note], { currency }, number) {
+function breakdown(found, [kind, title, column, textOf, filtersOf, note], currency, number) {
   const rows = [...groupsOf(found, kind === "category").values()].sort((a, b) => a.rest - b.rest || Number(b.amount) - Number(a.amount));
   const before = found.compared_with && groupsOf(found.compared_with, kind === "category");
   const total = Number(sum(rows.map((row) => row.amount))),
     top = Math.max(...rows.map((row) => Number(row.amount)), 0);
-  const buyers = kind === "new_buyer",
-    kindOf = (row) => ({ true: "s1", false: "s2" })[row.group] ?? "s3";
-  const named = (row) => (row.rest ? "All others" : words(row.group));
-  const address = (row) => !row.rest && link?.(row.group) && query("#/orders", { dates: `${found.from}..${found.to}`, ...link(row.group) });
+  const byBuyer = kind === "new_buyer",
+    swatchOf = (row) => ({ true: "s1", false: "s2" })[row.group] ?? "s3";
+  const named = (row) => (row.rest ? "All others" : textOf(row.group));
+  const address = (row) => {
+    const filters = !row.rest && filtersOf?.(row.group);
+    return filters && query("#/orders", { dates: `${found.from}..${found.to}`, ...filters });
+  };
   const columns = [
     {
       key: "name",
       name: column,
       cell: (row) => [
-        buyers && h("span", { class: `swatch square ${kindOf(row)}` }),
+        byBuyer && h("span", { class: `swatch square ${swatchOf(row)}` }),
         address(row) ? h("a", { href: address(row) }, named(row)) : h("span", {}, named(row)),
-        !buyers && bar(top ? Number(row.amount) / top : 0),
+        !byBuyer && bar(top ? Number(row.amount) / top : 0),
       ],
       csv: (row) => (row.rest ? "All others" : (row.group ?? "")),
     },
@@ -119,22 +122,22 @@ function breakdown(found, [kind, title, column, words, link, note], { currency }
     { id: `group-${number}`, note, aside: rows.length > 0 && csvButton(`${kind}-${found.from}-${found.to}.csv`, columns, rows, "") },
     rows.length
       ? [
-          buyers && h("div", { class: "newold" }, split(parts.map((row) => [Number(row.amount) / total, kindOf(row)]))),
+          byBuyer && h("div", { class: "newold" }, split(parts.map((row) => [Number(row.amount) / total, swatchOf(row)]))),
           table({ caption: title, layout: "breakdown", columns, rows }),
         ]
       : h("div", { class: "empty small" }, h("p", {}, "No orders in these dates.")),
   );
 }
 
-// Whether everything has arrived ---------------------------------------------------------------------------------
+// Whether everything has arrived --------------------------
 
 const LEVELS = { good: "check", warn: "info", bad: "deadletters" };
 
-// {notice, cells}: a sentence and the numbers about today's requests and the dead letters.
+// {notice, cells}: a notice and the numbers of today's requests and of the dead letters.
 export async function healthOf() {
   const [waiting, counts] = await Promise.all([look("/v1/deadletters?limit=50&payload=false"), look("/v1/transactions/counts")]);
-  const of = (status) => counts.counts.find((one) => one.status === status) ?? { count: 0, more: false };
-  return { notice: noticeOf(waiting, of("rejected")), cells: { waiting, of } };
+  const countOf = (status) => counts.counts.find((one) => one.status === status) ?? { count: 0, more: false };
+  return { notice: noticeOf(waiting, countOf("rejected")), cells: { waiting, countOf } };
 }
 
 function noticeOf({ deadletters, next_cursor: more }, rejected) {
@@ -176,11 +179,11 @@ function noticeOf({ deadletters, next_cursor: more }, rejected) {
   return box("quiet", "Nothing is stuck.", "Everything that was accepted has been applied or is on its way.");
 }
 
-export function strip({ waiting, of }) {
-  const applied = of("applied"),
-    duplicate = of("duplicate"),
-    rejected = of("rejected"),
-    failedToday = of("failed"),
+export function strip({ waiting, countOf }) {
+  const applied = countOf("applied"),
+    duplicate = countOf("duplicate"),
+    rejected = countOf("rejected"),
+    failedToday = countOf("failed"),
     letters = waiting.deadletters.length;
   const shown = (one) => `${count(one.count)}${one.more ? "+" : ""}`;
   const cell = (kind, title, value, text, href, label) =>

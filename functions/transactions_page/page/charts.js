@@ -1,5 +1,5 @@
-// Charts drawn by hand as SVG, at the size they are shown: a line or steps with a crosshair, sparks and bars.
-// The arrow keys move the crosshair, what it shows is read aloud, and the numbers are there as a table.
+// SVG charts, drawn at the size at which they are shown: a line or steps with a crosshair, sparklines and bars.
+// The arrow keys move the crosshair, a screen reader reads its point, and the numbers are also in a table.
 
 import { h, svg } from "/page/dom.js";
 import { disclose } from "/page/ui.js";
@@ -21,9 +21,9 @@ function ticks(low, high, wanted = 4) {
 
 const path = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-// A figure. `points`: [{label, axis, at (0 to 1, if uneven), values: [now, before], titles, texts: [now, before],
-// note}]. Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the
-// period of the last point is not over. `step`: a value holds until the next point. `marks`: [[place 0 to 1, text]],
+// A figure. `points`: [{label, axis, at (0 to 1, if uneven), values: [current, compared], titles, texts, note}].
+// Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the period
+// of the last point is not over. `step`: a value holds until the next point. `marks`: [[position from 0 to 1, text]],
 // shown on the axis instead of the points' texts.
 export function line({ label, points, names, short, height = 260, step = false, open = false, dots = false, marks, file }) {
   const holder = h("div", {
@@ -50,7 +50,7 @@ export function line({ label, points, names, short, height = 260, step = false, 
       tall = height - TOP - BOTTOM,
       values = points.flatMap((point) => point.values).filter((value) => value !== null);
     const grid = ticks(Math.min(0, ...values), Math.max(1e-9, ...values));
-    x = (place) => LEFT + wide * (points[place].at ?? (points.length > 1 ? place / (points.length - 1) : 0.5));
+    x = (i) => LEFT + wide * (points[i].at ?? (points.length > 1 ? i / (points.length - 1) : 0.5));
     y = (value) => TOP + tall * (1 - (value - grid[0]) / (grid.at(-1) - grid[0]));
     holder.querySelector("svg")?.remove();
     holder.prepend(
@@ -61,13 +61,13 @@ export function line({ label, points, names, short, height = 260, step = false, 
           svg("line", { x1: LEFT, x2: LEFT + wide, y1: y(value), y2: y(value), class: value === 0 ? "grid zero" : "grid" }),
           svg("text", { x: LEFT - 10, y: y(value) + 4, class: "axis end" }, short(value)),
         ]),
-        labels(wide).map(([place, text]) =>
-          svg("text", { x: place, y: height - 6, class: `axis ${place > LEFT + wide - 20 ? "end" : "middle"}` }, text),
+        labels(wide).map(([left, text]) =>
+          svg("text", { x: left, y: height - 6, class: `axis ${left > LEFT + wide - 20 ? "end" : "middle"}` }, text),
         ),
         names.map((_, number) => shape(number, LEFT + wide, y(Math.max(grid[0], 0)))).reverse(),
         dots &&
-          points.map((point, place) =>
-            svg("circle", { cx: x(place), cy: y(point.values[0]), r: points.length > 40 ? 2.2 : 3.2, class: "spot" }),
+          points.map((point, i) =>
+            svg("circle", { cx: x(i), cy: y(point.values[0]), r: points.length > 40 ? 2.2 : 3.2, class: "spot" }),
           ),
         cross,
         rings,
@@ -79,25 +79,25 @@ export function line({ label, points, names, short, height = 260, step = false, 
   function labels(wide) {
     const size = marks?.length ?? points.length,
       every = Math.max(1, Math.ceil(size / Math.max(2, Math.floor(wide / 80))));
-    const all = marks?.map(([part, text]) => [LEFT + part * wide, text]) ?? points.map((point, place) => [x(place), point.axis]);
-    return all.filter((_, place) => (size - 1 - place) % every === 0);
+    const all = marks?.map(([part, text]) => [LEFT + part * wide, text]) ?? points.map((point, i) => [x(i), point.axis]);
+    return all.filter((_, i) => (size - 1 - i) % every === 0);
   }
 
   function shape(number, end, floor) {
     let corners = points
-      .map((point, place) => [x(place), point.values[number]])
+      .map((point, i) => [x(i), point.values[number]])
       .filter(([, value]) => value !== null && value !== undefined)
-      .map(([place, value]) => [place, y(value)]);
+      .map(([left, value]) => [left, y(value)]);
     if (!corners.length) return null;
     if (step)
       corners = [
-        ...corners.flatMap(([a, b], place) =>
-          place
+        ...corners.flatMap(([left, top], i) =>
+          i
             ? [
-                [a, corners[place - 1][1]],
-                [a, b],
+                [left, corners[i - 1][1]],
+                [left, top],
               ]
-            : [[a, b]],
+            : [[left, top]],
         ),
         [end, corners.at(-1)[1]],
       ];
@@ -151,7 +151,7 @@ export function line({ label, points, names, short, height = 260, step = false, 
   holder.append(tip, spoken);
   holder.addEventListener("pointermove", (event) => {
     const mouse = event.clientX - holder.getBoundingClientRect().left;
-    const nearest = points.reduce((best, _, place) => (Math.abs(x(place) - mouse) < Math.abs(x(best) - mouse) ? place : best), 0);
+    const nearest = points.reduce((best, _, i) => (Math.abs(x(i) - mouse) < Math.abs(x(best) - mouse) ? i : best), 0);
     if (nearest !== index) show(nearest, false);
   });
   holder.addEventListener("pointerleave", hide);
@@ -190,8 +190,8 @@ export function spark(values, kind = "") {
   const [width, height] = [96, 28],
     high = Math.max(...values),
     low = Math.min(0, ...values);
-  const points = values.map((value, place) => [
-    1 + (place / (values.length - 1 || 1)) * (width - 2),
+  const points = values.map((value, i) => [
+    1 + (i / (values.length - 1 || 1)) * (width - 2),
     2 + (height - 4) * (1 - (value - low) / (high - low || 1)),
   ]);
   return svg(
@@ -224,8 +224,8 @@ export function split(parts) {
   return svg(
     "svg",
     { class: "splitbar", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-    parts.map(([part, kind], place) => {
-      const gap = place ? 0.4 : 0,
+    parts.map(([part, kind], i) => {
+      const gap = i ? 0.4 : 0,
         rectangle = svg("rect", { x: x + gap, width: Math.max(0, part * 100 - gap), height: 10, class: kind });
       x += part * 100;
       return rectangle;

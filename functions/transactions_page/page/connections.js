@@ -27,14 +27,14 @@ import { providerName } from "/page/words.js";
 const PLATFORMS = { shopify: "Shopify", woocommerce: "WooCommerce" };
 const CHECKS = { ok: ["Receiving orders", "good"], waiting: ["Waiting for the first order", "info"], problem: ["Needs attention", "bad"] };
 const RESULT = { accepted: "Accepted", ignored: "Ignored", rejected: "Rejected" };
-const FILE = [["name"], ["platform"], ["provider"], ["url"], ["created_at"]].map(([name]) => ({ name, csv: (one) => one[name] }));
+const CSV_COLUMNS = ["name", "platform", "provider", "url", "created_at"].map((name) => ({ name, csv: (one) => one[name] }));
 
-export async function connections(main, asked, { alive, watch }) {
+export async function connections(main, _parameters, { alive, watch }) {
   const box = h("div", {}, skeleton("the connections", 4)),
     actions = h("div", { class: "actions" });
   main.append(
     heading("Connections", {
-      sub: "Shops whose platform sends every order here by itself. For your own system, use the APIs with an ingest key instead.",
+      sub: "Shops whose platform sends every order here. For your own system, use the APIs with an ingest key instead.",
       actions,
     }),
     box,
@@ -43,15 +43,15 @@ export async function connections(main, asked, { alive, watch }) {
   const load = async (page) => {
     shown = page.connections;
     actions.replaceChildren(
-      ...(shown.length ? [csvButton("connections.csv", FILE, () => shown)] : []),
-      button("Connect a shop", { kind: "primary", icon: "plus", onclick: () => create(again) }),
+      ...(shown.length ? [csvButton("connections.csv", CSV_COLUMNS, () => shown)] : []),
+      button("Connect a shop", { kind: "primary", icon: "plus", onclick: () => create(reload) }),
     );
     box.replaceChildren(
       shown.length
         ? h(
             "div",
             { class: "pair" },
-            shown.map((one) => cardOf(one, again)),
+            shown.map((one) => cardOf(one, reload)),
           )
         : h(
             "div",
@@ -59,16 +59,16 @@ export async function connections(main, asked, { alive, watch }) {
             empty(
               "No shop is connected",
               "Connect a Shopify or WooCommerce shop: Tillbook then receives its orders, payments, refunds and cancellations as they happen.",
-              button("Connect a shop", { kind: "primary", icon: "plus", onclick: () => create(again) }),
+              button("Connect a shop", { kind: "primary", icon: "plus", onclick: () => create(reload) }),
             ),
           ),
     );
   };
-  const again = async () => {
+  const reload = async () => {
     const page = await get("/v1/connections");
     if (alive()) await load(page);
   };
-  await again();
+  await reload();
   let last = null;
   watch(async () => {
     const page = await look("/v1/connections");
@@ -77,7 +77,7 @@ export async function connections(main, asked, { alive, watch }) {
   });
 }
 
-function cardOf(one, again) {
+function cardOf(one, reload) {
   const [text, kind] = CHECKS[one.check.status],
     path = `/v1/connections/${encode(one.name)}`,
     result = h("div", { role: "status" });
@@ -86,16 +86,16 @@ function cardOf(one, again) {
     onclick: async () => {
       test.disabled = true;
       try {
-        const now = await get(path);
-        const [name, level] = CHECKS[now.check.status];
+        const current = await get(path);
+        const [name, level] = CHECKS[current.check.status];
         result.replaceChildren(
           notice(
             level === "info" ? "quiet" : level,
-            { ok: "check", waiting: "clock", problem: "deadletters" }[now.check.status],
+            { ok: "check", waiting: "clock", problem: "deadletters" }[current.check.status],
             `${name}, as of ${clock(new Date().toISOString(), true)}`,
             [
-              now.check.message,
-              now.check.status === "waiting" &&
+              current.check.message,
+              current.check.status === "waiting" &&
                 `Place a test order in the shop, or have ${PLATFORMS[one.platform]} send a test, then test again.`,
             ],
           ),
@@ -110,8 +110,8 @@ function cardOf(one, again) {
     button("", { kind: "icon-only", icon: "more", label: `More actions for ${one.name}` }),
     (close) =>
       options(close, [
-        ["Change the secret…", () => rotate(one, again)],
-        ["Disconnect…", () => remove(one, again), "", false, "bad"],
+        ["Change the secret…", () => rotate(one, reload)],
+        ["Disconnect…", () => remove(one, reload), "", false, "bad"],
       ]),
     { label: `More actions for ${one.name}` },
   );
@@ -153,21 +153,21 @@ function lastOf(delivery) {
   ];
 }
 
-// Forms ---------------------------------------------------------------------------------------------------------------
+// Forms ---------------------------------------------------
 
 const field = (id, label, input, hint) =>
   h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint" }, hint));
 
-function create(again) {
+function create(reload) {
   const platform = h(
     "fieldset",
     { class: "radios" },
     h("legend", {}, "Platform"),
-    Object.entries(PLATFORMS).map(([value, text], place) =>
+    Object.entries(PLATFORMS).map(([value, text], i) =>
       h(
         "label",
         { class: "radio" },
-        h("input", { type: "radio", name: "platform", value, checked: place === 0, onchange: () => draw() }),
+        h("input", { type: "radio", name: "platform", value, checked: i === 0, onchange: () => draw() }),
         h("span", {}, h("strong", {}, text)),
       ),
     ),
@@ -203,37 +203,37 @@ function create(again) {
         ...(name.value.trim() && { name: name.value.trim(), provider: name.value.trim() }),
         ...(chosen() === "shopify" && { secret: secret.value.trim() }),
       };
-      const made = await call("POST", "/v1/connections", body);
-      await again();
-      setTimeout(() => showOnce(made, "Shop connected"));
+      const created = await call("POST", "/v1/connections", body);
+      await reload();
+      setTimeout(() => showOnce(created, "Shop connected"));
     },
   });
 }
 
 // Shows the values to enter in the shop. The API returns a secret only once.
-function showOnce(made, title) {
+function showOnce(connection, title) {
   ask({
-    title: `${title}: ${made.name}`,
+    title: `${title}: ${connection.name}`,
     confirm: "I have saved it",
     cancel: null,
     wide: true,
     body: h(
       "div",
       {},
-      h("p", {}, made.secret ? "Copy the secret now. This is the only time it is shown." : "Enter this address in the shop:"),
+      h("p", {}, connection.secret ? "Copy the secret now. This is the only time it is shown." : "Enter this address in the shop:"),
       facts(
         [
-          ["Address", copyable(made.url, "the address")],
-          ["Secret", made.secret && copyable(made.secret, "the secret")],
+          ["Address", copyable(connection.url, "the address")],
+          ["Secret", connection.secret && copyable(connection.secret, "the secret")],
         ],
         "stacked",
       ),
-      made.setup && [h("p", {}, h("strong", {}, "In the shop")), h("p", { class: "pre" }, made.setup)],
+      connection.setup && [h("p", {}, h("strong", {}, "In the shop")), h("p", { class: "pre" }, connection.setup)],
     ),
   });
 }
 
-function rotate(one, again) {
+function rotate(one, reload) {
   const shopify = one.platform === "shopify",
     secret = h("input", { id: "c-secret", type: "password", autocomplete: "off", required: shopify });
   const hours = h("input", { id: "c-hours", type: "number", min: "0", max: "8760", value: "24" });
@@ -248,17 +248,17 @@ function rotate(one, again) {
       field("c-hours", "Keep the old secret valid for (hours)", hours, "So that nothing is lost until the shop uses the new one."),
     ),
     run: async () => {
-      const made = await call("POST", `/v1/connections/${encode(one.name)}/rotate`, {
+      const connection = await call("POST", `/v1/connections/${encode(one.name)}/rotate`, {
         overlap_hours: Number(hours.value),
         ...(shopify && { secret: secret.value.trim() }),
       });
-      await again();
-      setTimeout(() => showOnce(made, "Secret changed"));
+      await reload();
+      setTimeout(() => showOnce(connection, "Secret changed"));
     },
   });
 }
 
-function remove(one, again) {
+function remove(one, reload) {
   ask({
     title: `Disconnect ${one.name}?`,
     kind: "danger",
@@ -270,7 +270,7 @@ function remove(one, again) {
     run: async () => {
       await call("DELETE", `/v1/connections/${encode(one.name)}`);
       toast(`Disconnected ${one.name}.`);
-      await again();
+      await reload();
     },
   });
 }

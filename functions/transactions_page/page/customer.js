@@ -22,12 +22,12 @@ import {
   when,
 } from "/page/ui.js";
 import { csvButton, save, table } from "/page/table.js";
-import { ACTIVITY, growthOf, timeline } from "/page/growth.js";
+import { ACTIVITY, growthCards, timeline } from "/page/growth.js";
 import { SOURCES, providerName, statusOf } from "/page/words.js";
 import { customerName, nameOf, orderAddress, orderLink, placeOf } from "/page/links.js";
 
-export async function customer(main, asked, { alive }) {
-  const id = asked.get("id") ?? "",
+export async function customer(main, parameters, { alive }) {
+  const id = parameters.get("id") ?? "",
     path = v3(`/people/${encode(id)}`);
   main.append(heading("Customer", { back: ["#/customers", "Customers"] }), skeleton("the customer", 8, "tall"));
   const found = id && (await orNothing(get(path)));
@@ -57,7 +57,8 @@ export async function customer(main, asked, { alive }) {
       page.orders.find((order) => order.shipping_address)?.shipping_address;
   const person = { ...found, name: nameOf(address) };
   const growth = h("div", {}),
-    list = timeline(path, activity, alive, (entries, whole) => growth.replaceChildren(...growthOf(entries, person, whole)));
+    drawGrowth = (entries, complete) => growth.replaceChildren(...growthCards(entries, person, complete)),
+    list = timeline(path, activity, alive, drawGrowth);
   main.replaceChildren(
     heading(customerName(person), {
       back: ["#/customers", "Customers"],
@@ -81,7 +82,7 @@ export async function customer(main, asked, { alive }) {
   );
 }
 
-// An order of either API in one form.
+// The fields of an order of either API, in one form.
 function rowOf(order) {
   return order.provider
     ? {
@@ -134,10 +135,10 @@ async function saveAll(person, path) {
   );
 }
 
-function statsOf(person, rows, whole) {
+function statsOf(person, rows, complete) {
   const stat = (name, value, note) => h("div", {}, h("dt", {}, name), h("dd", {}, value, note && under(note)));
   const values = Object.entries(person.lifetime_value),
-    only = new Set(rows.map((row) => row.currency)).size === 1 && whole ? rows[0].currency : null;
+    only = new Set(rows.map((row) => row.currency)).size === 1 && complete ? rows[0].currency : null;
   const ordered = only && sum(rows.map((row) => row.total)),
     refunded = only && sum(rows.map((row) => row.refunds));
   const average = only && decimal((units(ordered) / BigInt(rows.length) / 100n) * 100n);
@@ -190,7 +191,7 @@ function ordersOf(rows, cursor, path, alive) {
     },
   ];
   const list = table({ caption: "Orders of this customer", layout: "corders", rows, href: orderAddress, columns }),
-    wrong = h("div", {});
+    errorBox = h("div", {});
   const more = button("Show more", {
     kind: "small",
     hidden: cursor === null,
@@ -199,13 +200,13 @@ function ordersOf(rows, cursor, path, alive) {
       try {
         const page = await get(query(`${path}/orders`, { limit: 50, cursor }));
         if (!alive()) return;
-        wrong.replaceChildren();
+        errorBox.replaceChildren();
         cursor = page.next_cursor;
         rows.push(...page.orders.map(rowOf));
         list.add(page.orders.map(rowOf));
         more.hidden = cursor === null;
       } catch (error) {
-        wrong.replaceChildren(failed(error));
+        errorBox.replaceChildren(failed(error));
       }
       more.disabled = false;
     },
@@ -224,7 +225,7 @@ function ordersOf(rows, cursor, path, alive) {
       ),
     ),
     rows.length
-      ? [list, wrong, cursor !== null && h("footer", { class: "pager" }, h("span", {}, "The newest are shown"), more)]
+      ? [list, errorBox, cursor !== null && h("footer", { class: "pager" }, h("span", {}, "The newest are shown"), more)]
       : empty("No orders", "Their orders were deleted or moved to another customer."),
   );
 }
@@ -258,7 +259,7 @@ function bySource(person) {
     facts(
       Object.entries(person.lifetime_value_by_source).map(([source, values]) => [
         counted.includes(source) ? SOURCES[source] : `${SOURCES[source]} (turned off)`,
-        Object.entries(values).map(([currency, amount], place) => [place > 0 && ", ", h("strong", {}, money(amount, currency))]),
+        Object.entries(values).map(([currency, amount], i) => [i > 0 && ", ", h("strong", {}, money(amount, currency))]),
       ]),
     ),
   );

@@ -59,7 +59,7 @@ export async function customers(main, parameters, { alive }) {
   const bars = [],
     summary = h("span", {}),
     more = button("Show more", { kind: "small", onclick: () => next() }),
-    wrong = h("div", {});
+    errorBox = h("div", {});
   async function next() {
     more.disabled = true;
     try {
@@ -76,13 +76,13 @@ export async function customers(main, parameters, { alive }) {
         h("span", {}, h("strong", {}, count(page.total)), ` ${page.total === 1 ? "customer" : "customers"}`),
         page.as_of ? h("span", {}, `as of ${moment(page.as_of)}; this list is updated once an hour`) : "",
       );
-      wrong.replaceChildren();
-      if (!shown) box.replaceChildren(nothing(view));
-      else if (!list.isConnected) box.replaceChildren(list, wrong, h("footer", { class: "pager" }, summary, more));
+      errorBox.replaceChildren();
+      if (!shown) box.replaceChildren(emptyState(view));
+      else if (!list.isConnected) box.replaceChildren(list, errorBox, h("footer", { class: "pager" }, summary, more));
       showNames(list);
     } catch (error) {
       if (!alive()) return;
-      if (shown) wrong.replaceChildren(failed(error));
+      if (shown) errorBox.replaceChildren(failed(error));
       else box.replaceChildren(failed(error, next));
     }
     more.disabled = false;
@@ -108,7 +108,7 @@ async function segments(tabs, view, alive) {
   );
 }
 
-// Bars are compared with each other, so all of them have one scale: 1 is the largest amount of the shown rows.
+// Gives all bars one scale, where 1 is the largest amount of the shown rows.
 function scale(bars) {
   const top = Math.max(0, ...bars.map(([, amount]) => amount));
   for (const [element, amount] of bars) setBar(element, top ? amount / top : 0);
@@ -232,7 +232,7 @@ function currencyMenu(view) {
   );
 }
 
-function nothing(view) {
+function emptyState(view) {
   const filtered = Object.keys(DEFAULTS).some((name) => !NOT_FILTERS.includes(name) && view[name]);
   return filtered
     ? empty(

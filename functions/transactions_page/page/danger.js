@@ -9,8 +9,8 @@ import { SOURCES } from "/page/words.js";
 
 const JOB = "tillbook.purge";
 
-// `asked`: the id or email for the API; `name`: shown in texts; `person`: null if no order is known.
-export function eraseDialog(asked, name, person) {
+// `idOrEmail` is sent to the API; `name` is shown; `person` is null if no order is known.
+export function eraseDialog(idOrEmail, name, person) {
   const values = Object.entries(person?.lifetime_value ?? {})
     .map(([currency, amount]) => money(amount, currency))
     .join(" and ");
@@ -26,7 +26,7 @@ export function eraseDialog(asked, name, person) {
       "It cannot be undone. If the same person is known by another ID or email, erase that one too.",
     ],
     run: async () => {
-      const { job_id: id } = await call("DELETE", v3(`/people/${encode(asked)}`));
+      const { job_id: id } = await call("DELETE", v3(`/people/${encode(idOrEmail)}`));
       toast(`Erasing ${name}. It takes some minutes; this page says when it is done.`);
       if (location.hash.startsWith("#/customer")) location.hash = "#/customers";
       followJob(
@@ -65,9 +65,9 @@ export function purgeDialog(box, alive) {
     h("option", { value: "" }, "Both sources"),
     Object.entries(SOURCES).map(([value, text]) => h("option", { value }, `${text} only`)),
   );
-  const says = h("p", { class: "notice bad", role: "status" });
+  const warning = h("p", { class: "notice bad", role: "status" });
   const draw = () => {
-    says.textContent = `Permanently deletes all orders of ${source.value ? SOURCES[source.value] : "both sources"}, with their lifetime value, timelines and audience records.`;
+    warning.textContent = `Permanently deletes all orders of ${source.value ? SOURCES[source.value] : "both sources"}, with their lifetime value, timelines and audience records.`;
   };
   source.addEventListener("input", draw);
   draw();
@@ -81,7 +81,7 @@ export function purgeDialog(box, alive) {
       "div",
       {},
       h("div", { class: "field" }, h("label", { for: "p-source" }, "Orders of"), source),
-      says,
+      warning,
       h(
         "p",
         {},

@@ -10,18 +10,18 @@ import { ACTIONS, SOURCES, explainLetter, providerName } from "/page/words.js";
 import { orderAddress } from "/page/links.js";
 
 const PAGE = 50;
-const FILE = [
-  ["id"],
-  ["failed_at"],
-  ["order_id"],
-  ["provider"],
-  ["action"],
-  ["reason"],
-  ["amount"],
-  ["refund_amount"],
-  ["currency"],
-  ["attempts"],
-].map(([name]) => ({ name, csv: (letter) => letter[name] }));
+const CSV_COLUMNS = [
+  "id",
+  "failed_at",
+  "order_id",
+  "provider",
+  "action",
+  "reason",
+  "amount",
+  "refund_amount",
+  "currency",
+  "attempts",
+].map((name) => ({ name, csv: (letter) => letter[name] }));
 const NAMES = {
   placed: "New order",
   refunded: "Refund of",
@@ -38,11 +38,11 @@ function effectOf(letter) {
   return letter.amount && letter.currency && letter.action === "placed" ? money(letter.amount, letter.currency, { sign: true }) : null;
 }
 
-export async function deadletters(main, asked, { alive, watch }) {
+export async function deadletters(main, parameters, { alive, watch }) {
   let letters = [],
     cursor = null,
-    chosen = asked.get("id"),
-    turn = 0;
+    selectedId = parameters.get("id"),
+    loads = 0;
   const list = h("div", { class: "letters" }),
     detail = h("div", { class: "letter-detail" }),
     box = h("div", {}, skeleton("the dead letters", 6)),
@@ -56,9 +56,9 @@ export async function deadletters(main, asked, { alive, watch }) {
   );
 
   async function load(more) {
-    const mine = (turn += 1),
+    const thisLoad = (loads += 1),
       page = await get(query("/v1/deadletters", { limit: PAGE, payload: "false", cursor: more ? cursor : null }));
-    if (!alive() || mine !== turn) return;
+    if (!alive() || thisLoad !== loads) return;
     letters = more ? [...letters, ...page.deadletters] : page.deadletters;
     cursor = page.next_cursor;
     draw();
@@ -69,7 +69,7 @@ export async function deadletters(main, asked, { alive, watch }) {
     actions.replaceChildren(
       ...(letters.length
         ? [
-            csvButton("dead-letters.csv", FILE, () => letters),
+            csvButton("dead-letters.csv", CSV_COLUMNS, () => letters),
             button(cursor ? "Replay all…" : `Replay ${letters.length === 1 ? "it" : `all ${count(letters.length)}`}…`, {
               kind: "primary",
               icon: "replay",
@@ -92,7 +92,7 @@ export async function deadletters(main, asked, { alive, watch }) {
       );
       return;
     }
-    if (!letters.some((letter) => letter.id === chosen)) chosen = letters[0].id;
+    if (!letters.some((letter) => letter.id === selectedId)) selectedId = letters[0].id;
     list.replaceChildren(
       ...letters.map(entry),
       ...(cursor ? [button("Show more", { kind: "small", onclick: () => load(true).catch((error) => toast(error.message)) })] : []),
@@ -107,11 +107,11 @@ export async function deadletters(main, asked, { alive, watch }) {
       {
         type: "button",
         class: "letter",
-        "aria-pressed": String(letter.id === chosen),
+        "aria-pressed": String(letter.id === selectedId),
         onclick: () => {
-          chosen = letter.id;
-          history.replaceState(null, "", query("#/deadletters", { id: chosen }));
-          for (const other of list.children) other.setAttribute("aria-pressed", String(other.dataset.id === chosen));
+          selectedId = letter.id;
+          history.replaceState(null, "", query("#/deadletters", { id: selectedId }));
+          for (const other of list.children) other.setAttribute("aria-pressed", String(other.dataset.id === selectedId));
           show();
           if (innerWidth <= 1000) detail.scrollIntoView();
         },
@@ -121,13 +121,13 @@ export async function deadletters(main, asked, { alive, watch }) {
       h("span", { class: "soft" }, `${explainLetter(letter).title} · ${date(letter.failed_at)}`),
     );
 
-  // The list has no payloads; one is read when its dead letter is shown.
+  // Shows the selected dead letter. Its payload is read now, since the list has none.
   async function show() {
-    const known = letters.find((letter) => letter.id === chosen);
-    if (detail.dataset.id === chosen) return;
-    detail.dataset.id = chosen;
+    const known = letters.find((letter) => letter.id === selectedId);
+    if (detail.dataset.id === selectedId) return;
+    detail.dataset.id = selectedId;
     const payload = h("div", {}, skeleton("the payload", 6));
-    detail.replaceChildren(cardOf(known, payload, gone));
+    detail.replaceChildren(cardOf(known, payload, afterRemoval));
     try {
       const letter = await get(`/v1/deadletters/${encode(known.id)}`);
       if (!alive() || detail.dataset.id !== known.id) return;
@@ -146,7 +146,7 @@ export async function deadletters(main, asked, { alive, watch }) {
     }
   }
 
-  async function gone(text) {
+  async function afterRemoval(text) {
     toast(text);
     detail.dataset.id = "";
     await load();
@@ -159,12 +159,12 @@ export async function deadletters(main, asked, { alive, watch }) {
       text: "They go back into the queue and count once each. Events that still cannot be applied return here after some minutes.",
       run: async () => {
         let replayed = 0;
-        for (let at = ""; at !== null;) {
-          const answer = await call("POST", query("/v1/deadletters/all/replay", { cursor: at }));
+        for (let next = ""; next !== null;) {
+          const answer = await call("POST", query("/v1/deadletters/all/replay", { cursor: next }));
           replayed += answer.replayed;
-          at = answer.next_cursor ?? null;
+          next = answer.next_cursor ?? null;
         }
-        await gone(`Replayed ${plural(replayed, "event")}. They are back in the queue.`);
+        await afterRemoval(`Replayed ${plural(replayed, "event")}. They are back in the queue.`);
       },
     });
   }
@@ -181,7 +181,7 @@ export async function deadletters(main, asked, { alive, watch }) {
   });
 }
 
-function cardOf(letter, payload, gone) {
+function cardOf(letter, payload, afterRemoval) {
   const { title, advice } = explainLetter(letter),
     path = `/v1/deadletters/${encode(letter.id)}`,
     effect = effectOf(letter);
@@ -192,7 +192,7 @@ function cardOf(letter, payload, gone) {
       replay.disabled = true;
       try {
         await call("POST", `${path}/replay`);
-        await gone(`Replayed ${letter.order_id ?? "the event"}. It is back in the queue.`);
+        await afterRemoval(`Replayed ${letter.order_id ?? "the event"}. It is back in the queue.`);
       } catch (error) {
         toast(error.message);
         replay.disabled = false;
@@ -210,7 +210,7 @@ function cardOf(letter, payload, gone) {
         field: { label: "Reason", placeholder: "For example: a test order", hint: "Kept with the request, so that others can see why." },
         run: async (reason) => {
           await call("DELETE", path, { reason });
-          await gone(`Discarded ${letter.order_id ?? "the event"}.`);
+          await afterRemoval(`Discarded ${letter.order_id ?? "the event"}.`);
         },
       }),
   });

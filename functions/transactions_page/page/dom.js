@@ -12,12 +12,12 @@ function fill(element, attributes, children) {
     else if (name === "value") element.value = value;
     else element.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...some(children));
+  element.append(...flatten(children));
   return element;
 }
 
 // The children as one flat list, without null, undefined and false.
-export const some = (children) => [children].flat(9).filter((child) => child !== null && child !== undefined && child !== false);
+export const flatten = (children) => [children].flat(9).filter((child) => child !== null && child !== undefined && child !== false);
 
 const PATHS = {
   overview: "M4 19V10M10 19V5M16 19v-7M21 19H3",

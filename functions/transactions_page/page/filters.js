@@ -4,20 +4,19 @@ import { h, icon } from "/page/dom.js";
 import { addDays, addMonths, span, today } from "/page/format.js";
 import { button, menu, options, soft } from "/page/ui.js";
 
-// The parameters of a view, read from its URL (`asked`). `defaults`: {name: value}. A parameter with its default value is
-// left out of the URL.
-export function state(view, defaults, asked) {
-  const found = {};
-  for (const [name, value] of Object.entries(defaults)) found[name] = asked.get(name) ?? value;
+// The parameters of a view, read from its URL. `defaults`: {name: value}; the URL leaves out a parameter with its default.
+export function state(view, defaults, parameters) {
+  const values = {};
+  for (const [name, value] of Object.entries(defaults)) values[name] = parameters.get(name) ?? value;
   const urlWith = (changes) => {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries({ ...found, ...changes })) {
-      if (value && value !== defaults[name]) parameters.append(name, value);
+    const query = new URLSearchParams();
+    for (const [name, value] of Object.entries({ ...values, ...changes })) {
+      if (value && value !== defaults[name]) query.append(name, value);
     }
-    return `#/${view}${parameters.size ? `?${parameters}` : ""}`;
+    return `#/${view}${query.size ? `?${query}` : ""}`;
   };
   return {
-    ...found,
+    ...values,
     urlWith,
     go: (changes) => {
       location.hash = urlWith(changes);
@@ -42,10 +41,10 @@ export function chip(name, value, content, clear) {
 }
 
 // The menu of a chip: a list to choose one of `choices`, {value: text}, or "Any".
-export const choiceField = (choices, chosen, choose) => (close) =>
+export const choiceField = (choices, current, choose) => (close) =>
   options(close, [
-    ["Any", () => choose(""), "", !chosen],
-    ...Object.entries(choices).map(([value, text]) => [text, () => choose(value), "", value === chosen]),
+    ["Any", () => choose(""), "", !current],
+    ...Object.entries(choices).map(([value, text]) => [text, () => choose(value), "", value === current]),
   ]);
 
 let fields = 0;
@@ -81,13 +80,13 @@ export function textField(label, value, choose, { placeholder = "", hint } = {})
 
 export const rangeText = (low, high) => (low && high ? `${low} – ${high}` : low ? `${low} or more` : high && `up to ${high}`);
 
-// `whole`: the range of a number of things, which the API refuses with a sign or decimals; otherwise of an amount.
+// `whole`: for a count, where the API refuses a sign or decimals; otherwise for an amount.
 export function rangeField(label, low, high, choose, { whole = false } = {}) {
   const pattern = whole ? /^\d+$/ : /^-?\d+(\.\d+)?$/;
   return (close) => {
     const bound = (text, name, value) =>
       field(text, { name, inputmode: whole ? "numeric" : "decimal", value, placeholder: "No limit", autocomplete: "off" });
-    const wrong = h("p", { class: "error", role: "alert", hidden: true });
+    const errorBox = h("p", { class: "error", role: "alert", hidden: true });
     return h(
       "form",
       {
@@ -100,8 +99,8 @@ export function rangeField(label, low, high, choose, { whole = false } = {}) {
             : a && b && Number(a) > Number(b)
               ? "The first number must not be above the second."
               : "";
-          wrong.textContent = fault;
-          wrong.hidden = !fault;
+          errorBox.textContent = fault;
+          errorBox.hidden = !fault;
           if (fault) return;
           close();
           choose(a, b);
@@ -109,7 +108,7 @@ export function rangeField(label, low, high, choose, { whole = false } = {}) {
       },
       h("p", { class: "panel-title" }, label),
       h("div", { class: "two" }, bound("At least", "low", low), bound("At most", "high", high)),
-      wrong,
+      errorBox,
       h("button", { type: "submit", class: "btn primary small" }, "Apply"),
     );
   };
@@ -139,28 +138,28 @@ export function searchBox(value, placeholder, label, choose) {
   );
 }
 
-// Periods -----------------------------------------------------------------------------------------------------------
+// Periods -------------------------------------------------
 
 // The preset periods: {value: [text, first date, last date]}, with dates in the account's time zone.
 export function presets() {
-  const now = today(),
-    ago = (days) => addDays(now, -days),
-    first = (months) => addMonths(now, -months);
-  const yearAgo = `${Number(now.slice(0, 4)) - 1}${now.slice(4).replace("-02-29", "-02-28")}`;
+  const latest = today(),
+    ago = (days) => addDays(latest, -days),
+    first = (months) => addMonths(latest, -months);
+  const yearAgo = `${Number(latest.slice(0, 4)) - 1}${latest.slice(4).replace("-02-29", "-02-28")}`;
   return {
-    today: ["Today", now, now],
+    today: ["Today", latest, latest],
     yesterday: ["Yesterday", ago(1), ago(1)],
-    "7d": ["Last 7 days", ago(6), now],
-    "30d": ["Last 30 days", ago(29), now],
-    "90d": ["Last 90 days", ago(89), now],
-    month: ["This month", first(0), now],
+    "7d": ["Last 7 days", ago(6), latest],
+    "30d": ["Last 30 days", ago(29), latest],
+    "90d": ["Last 90 days", ago(89), latest],
+    month: ["This month", first(0), latest],
     last: ["Last month", first(1), addDays(first(0), -1)],
-    year: ["This year", `${now.slice(0, 4)}-01-01`, now],
-    "12m": ["Last 12 months", addDays(yearAgo, 1), now], // from the day after this date a year ago
+    year: ["This year", `${latest.slice(0, 4)}-01-01`, latest],
+    "12m": ["Last 12 months", addDays(yearAgo, 1), latest], // from the day after this date a year ago
   };
 }
 
-// Whether a text is a date of the calendar, which 2026-02-30 is not.
+// Whether a text is an existing date, which 2026-02-30 is not.
 const isDay = (text) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text)) && addDays(text, 0) === text;
 
 // The period {text, from, to} that a parameter names: a preset, "2026-11-01..2026-11-30" or "all"; else `fallback`.
@@ -172,22 +171,22 @@ export function period(value, fallback) {
   return { text, from: first, to: last };
 }
 
-export function choosePeriod(chosen, choose, { all = false, mostDays = 0 } = {}) {
+export function choosePeriod(current, choose, { all = false, mostDays = 0 } = {}) {
   return (close) => {
-    const now = today(),
-      oldest = mostDays ? addDays(now, 1 - mostDays) : null;
+    const latest = today(),
+      oldest = mostDays ? addDays(latest, 1 - mostDays) : null;
     const choices = Object.entries(presets())
       .filter(([, [, first]]) => !oldest || first >= oldest)
       .map(([value, [text, first, last]]) => [
         text,
         () => choose(value),
         first === last ? span(first, first).replace(/, \d+$/, "") : span(first, last).replace(/, \d{4}$/, ""),
-        value === chosen,
+        value === current,
       ]);
-    if (all) choices.push(["All time", () => choose("all"), "", chosen === "all"]);
-    const day = (text, name, value) => field(text, { name, type: "date", value, min: oldest, max: now, required: true });
-    const wrong = h("p", { class: "error", role: "alert", hidden: true });
-    const shown = period(chosen, "30d");
+    if (all) choices.push(["All time", () => choose("all"), "", current === "all"]);
+    const day = (text, name, value) => field(text, { name, type: "date", value, min: oldest, max: latest, required: true });
+    const errorBox = h("p", { class: "error", role: "alert", hidden: true });
+    const shown = period(current, "30d");
     return h(
       "div",
       { class: "period" },
@@ -201,8 +200,8 @@ export function choosePeriod(chosen, choose, { all = false, mostDays = 0 } = {})
             const from = event.target.elements.from.value,
               to = event.target.elements.to.value;
             if (from > to) {
-              wrong.textContent = "The start must not be after the end.";
-              wrong.hidden = false;
+              errorBox.textContent = "The start must not be after the end.";
+              errorBox.hidden = false;
               return;
             }
             close();
@@ -210,9 +209,9 @@ export function choosePeriod(chosen, choose, { all = false, mostDays = 0 } = {})
           },
         },
         h("p", { class: "panel-title" }, "Other dates"),
-        day("Start", "from", shown.from ?? now),
-        day("End", "to", shown.to ?? now),
-        wrong,
+        day("Start", "from", shown.from ?? latest),
+        day("End", "to", shown.to ?? latest),
+        errorBox,
         h("button", { type: "submit", class: "btn primary" }, "Apply"),
       ),
     );

@@ -1,18 +1,18 @@
-// Texts of amounts, numbers and times. Amounts are kept as decimal texts or BigInt, since a number rounds many digits.
+// Texts of amounts, numbers and times. Amounts are decimal texts or BigInt: a number rounds many digits.
 
 const LOCALE = globalThis.navigator?.languages?.find((name) => /^en\b/i.test(name)) ?? "en";
-const made = new Map();
+const cache = new Map();
 
-// An Intl formatter. Making one is slow, so each is kept.
+// A cached Intl formatter, since making one is slow.
 function format(kind, options) {
   const key = `${kind.name}${JSON.stringify(options)}`;
-  if (!made.has(key)) made.set(key, new kind(LOCALE, options));
-  return made.get(key);
+  if (!cache.has(key)) cache.set(key, new kind(LOCALE, options));
+  return cache.get(key);
 }
 const number = (options) => format(Intl.NumberFormat, options);
 const dates = (options) => format(Intl.DateTimeFormat, options);
 
-// Amounts ---------------------------------------------------------------------------------------------------------
+// Amounts -------------------------------------------------
 
 // A decimal text as a BigInt, in ten-thousandths of a currency unit.
 export function units(text) {
@@ -63,7 +63,7 @@ export const currencyName = (code) => {
   }
 };
 
-// Times, all in the account's zone ----------------------------------------------------------------------------------
+// Times, all in the account's zone -----------------------
 
 let zone = "UTC";
 
@@ -140,7 +140,7 @@ export const month = (day) => dates({ timeZone: "UTC", month: "short", year: "nu
 export const clock = (iso, seconds = false) =>
   dates({ timeZone: zone, hour: "numeric", minute: "2-digit", ...(seconds && { second: "2-digit" }) }).format(new Date(iso));
 
-// A date and time. `dated`: the moment is an order's, which may be a date without a time.
+// A date and time. `dated`: for an order's moment, which may be a date without a time.
 export const moment = (iso, { seconds = false, dated = false } = {}) =>
   dated && isDate(iso) ? date(iso) : `${date(iso, {})}, ${clock(iso, seconds)}`;
 

@@ -23,9 +23,9 @@ const SETUP = [
 export function theme(name) {
   if (name === "auto") localStorage.removeItem("theme");
   else if (name) localStorage.setItem("theme", name);
-  const now = localStorage.getItem("theme") ?? "auto";
-  document.documentElement.dataset.theme = now;
-  return now;
+  const current = localStorage.getItem("theme") ?? "auto";
+  document.documentElement.dataset.theme = current;
+  return current;
 }
 
 const badgeOf = (section) => (section === "deadletters" ? h("span", { class: "count", hidden: true }) : null);
@@ -38,7 +38,7 @@ const item = ([section, text]) =>
     badgeOf(section),
   );
 
-// Shows the number of dead letters in all navigations.
+// Shows the number of dead letters in each navigation bar.
 export function showWaiting({ count, more }) {
   for (const box of document.querySelectorAll(".count")) {
     box.hidden = count === 0;
@@ -209,10 +209,10 @@ export function markSection(section) {
   }
 }
 
-// Sign in ------------------------------------------------------------------------------------------------------------
+// Sign in -------------------------------------------------
 
 // The form to sign in. `enter` is called with the key; the message of its error is shown.
-export function door(app, message, enter) {
+export function signInForm(app, message, enter) {
   const key = h("input", {
     id: "key",
     type: "password",
@@ -221,7 +221,7 @@ export function door(app, message, enter) {
     required: true,
     "aria-describedby": "refused",
   });
-  const wrong = h("p", { id: "refused", class: "error", role: "alert", hidden: !message }, message);
+  const errorBox = h("p", { id: "refused", class: "error", role: "alert", hidden: !message }, message);
   const show = button("Show", {
     kind: "ghost small",
     "aria-pressed": "false",
@@ -233,9 +233,9 @@ export function door(app, message, enter) {
     },
   });
   const go = h("button", { type: "submit", class: "btn primary full" }, "Sign in");
-  const say = (text) => {
-    wrong.textContent = text;
-    wrong.hidden = false;
+  const showError = (text) => {
+    errorBox.textContent = text;
+    errorBox.hidden = false;
     key.setAttribute("aria-invalid", "true");
     key.focus();
   };
@@ -251,12 +251,12 @@ export function door(app, message, enter) {
           onsubmit: async (event) => {
             event.preventDefault();
             const value = key.value.trim();
-            if (!/^[\x21-\x7e]+$/.test(value)) return say("This key is not valid. Check that you copied all of it.");
+            if (!/^[\x21-\x7e]+$/.test(value)) return showError("This key is not valid. Check that you copied all of it.");
             go.disabled = true;
             try {
               await enter(value);
             } catch (error) {
-              say(error.message);
+              showError(error.message);
               go.disabled = false;
             }
             return undefined;
@@ -265,7 +265,7 @@ export function door(app, message, enter) {
         h("img", { src: "/page/icon.svg", alt: "", width: "40", height: "40" }),
         h("h1", { tabindex: "-1" }, "Sign in to Tillbook"),
         h("p", { class: "soft" }, "Enter an admin key of your shop’s account."),
-        h("div", { class: "field" }, h("label", { for: "key" }, "Admin key"), h("div", { class: "withbutton" }, key, show), wrong),
+        h("div", { class: "field" }, h("label", { for: "key" }, "Admin key"), h("div", { class: "withbutton" }, key, show), errorBox),
         go,
         h("p", { class: "hint" }, "The key stays in this browser tab and is forgotten when you close it."),
         h(

@@ -10,16 +10,16 @@ import { orderLink } from "/page/links.js";
 
 export const ACTIVITY = 100; // events on a page
 
-// The events, newest first. `grown` is called with all events read so far, and whether no more exist.
-export function timeline(path, first, alive, grown) {
+// The events, newest first. `onRead` is called with all events read so far, and whether no more exist.
+export function timeline(path, first, alive, onRead) {
   const list = h("ol", { class: "steps plain" }),
-    wrong = h("div", {});
+    errorBox = h("div", {});
   let entries = [],
     cursor = first.next_cursor;
   const draw = (page) => {
     entries = [...entries, ...page.activity];
     list.append(...page.activity.map(entryOf));
-    grown(entries, cursor === null);
+    onRead(entries, cursor === null);
   };
   const more = button("Show older events", {
     kind: "small",
@@ -29,12 +29,12 @@ export function timeline(path, first, alive, grown) {
       try {
         const page = await get(query(`${path}/activity`, { limit: ACTIVITY, effects: true, cursor }));
         if (!alive()) return;
-        wrong.replaceChildren();
+        errorBox.replaceChildren();
         cursor = page.next_cursor;
         draw(page);
         more.hidden = cursor === null;
       } catch (error) {
-        wrong.replaceChildren(failed(error));
+        errorBox.replaceChildren(failed(error));
       }
       more.disabled = false;
     },
@@ -44,7 +44,7 @@ export function timeline(path, first, alive, grown) {
     "Timeline",
     { id: "timeline", note: `Newest first, ${zoneName()}` },
     h("div", { class: "scroll tall", tabindex: "0", role: "region", "aria-label": "Events, newest first" }, list),
-    wrong,
+    errorBox,
     more,
   );
 }
@@ -77,14 +77,14 @@ function entryOf(entry) {
   );
 }
 
-// Growth -------------------------------------------------------------------------------------------------------------
+// Growth --------------------------------------------------
 
-export const growthOf = (entries, person, whole) =>
-  Object.entries(person.lifetime_value).map(([currency, amount]) => grown(entries, currency, amount, whole));
+export const growthCards = (entries, person, complete) =>
+  Object.entries(person.lifetime_value).map(([currency, amount]) => growthCard(entries, currency, amount, complete));
 
-// Computed backwards from the current value, so that the last point is exact. The effect of an event is the one that it
-// had when it was applied. Events of a source that does not count are left out.
-function grown(entries, currency, amount, whole) {
+// Points are computed backwards from the current value, so that the last one is exact. An event's effect is the one that
+// it had when it was applied. Events of a source that is turned off are left out.
+function growthCard(entries, currency, amount, complete) {
   const title = `Lifetime value in ${currency}`,
     options = { id: `ltv-${currency}`, note: `After each order and refund, ${zoneName()}` };
   const points = [];
@@ -102,7 +102,7 @@ function grown(entries, currency, amount, whole) {
     value = minus(value, change);
   }
   if (points.length && !isZero(value))
-    points.unshift({ at: points[0].at, value, change: value, text: whole ? "Orders that moved here" : "Earlier activity" });
+    points.unshift({ at: points[0].at, value, change: value, text: complete ? "Orders that moved here" : "Earlier activity" });
   if (points.length < 3)
     return card(
       title,
@@ -111,7 +111,7 @@ function grown(entries, currency, amount, whole) {
     );
   const first = Date.parse(points[0].at),
     length = Date.now() - first || 1,
-    place = (iso) => Math.min(1, Math.max(0, (Date.parse(iso) - first) / length));
+    position = (iso) => Math.min(1, Math.max(0, (Date.parse(iso) - first) / length));
   return card(
     title,
     options,
@@ -122,10 +122,10 @@ function grown(entries, currency, amount, whole) {
       dots: true,
       height: 230,
       file: "lifetime-value.csv",
-      marks: months(points[0].at, place),
+      marks: months(points[0].at, position),
       short: (size) => shortMoney(size, currency),
       points: points.map((point) => ({
-        at: place(point.at),
+        at: position(point.at),
         label: `${date(point.at, { year: true })} · ${point.text}`,
         day: point.at,
         values: [Number(point.value)],
@@ -138,10 +138,10 @@ function grown(entries, currency, amount, whole) {
   );
 }
 
-function months(from, place) {
+function months(from, position) {
   const found = [],
     end = new Date().toISOString();
-  for (let day = addMonths(dayOf(from), 1); day <= end; day = addMonths(day, 1)) found.push([place(day), month(day)]);
+  for (let day = addMonths(dayOf(from), 1); day <= end; day = addMonths(day, 1)) found.push([position(day), month(day)]);
   return found.length > 1
     ? found
     : [

@@ -9,7 +9,7 @@ export const customerAddress = (id) => query("#/customer", { id });
 // The number that the customer sees, else the shop's own id.
 export const orderName = (order) => order.order_public_id || order.order_id;
 
-// The style sheet cuts a long name; its tooltip is complete.
+// The style sheet truncates a long name; the tooltip has all of it.
 export const orderLink = (order, kind = "strong") =>
   h("a", { href: orderAddress(order), class: `ordername ${kind}`, title: orderName(order) }, orderName(order));
 

@@ -1,10 +1,10 @@
 // Names in lists of customers. A person has no name of their own, so the name in the address of the latest order is
-// shown. It is read when the row scrolls into view, and shown together with its neighbours' so that the table moves once.
+// shown. It is read when the row scrolls into view, and shown after all pending reads, so that the table moves once.
 
 import { encode, get, query, session, v3 } from "/page/api.js";
 import { nameOf, placeOf } from "/page/links.js";
 
-const AT_ONCE = 4;
+const AT_ONCE = 4; // requests
 const waiting = new Set(); // links in view whose customer's name is not known
 let running = 0;
 
@@ -14,7 +14,7 @@ const seen = new IntersectionObserver((entries) => {
     seen.unobserve(target);
     waiting.add(target);
   }
-  while (running < AT_ONCE && waiting.size) work();
+  while (running < AT_ONCE && waiting.size) readWaiting();
 });
 
 // Reads the missing names of a table's links to customers, once the links are in view.
@@ -22,7 +22,7 @@ export function showNames(table) {
   for (const link of table.querySelectorAll("a[data-person]")) if (!link.dataset.named) seen.observe(link);
 }
 
-async function work() {
+async function readWaiting() {
   running += 1;
   while (waiting.size) {
     const [link] = waiting;
@@ -42,7 +42,7 @@ async function read(id) {
     const address = [orders[0]?.shipping_address, orders[0]?.billing_address].find((one) => nameOf(one) || placeOf(one));
     return { name: nameOf(address), place: placeOf(address) };
   } catch {
-    // erased meanwhile, or not reached: the row keeps its id
+    // erased meanwhile, or the API was not reached: the row keeps its id
     return { name: "", place: "" };
   }
 }

@@ -21,15 +21,15 @@ import {
   when,
 } from "/page/ui.js";
 import { csvButton, table } from "/page/table.js";
-import { DID, SOURCES, explainNote, providerName, statusOf } from "/page/words.js";
+import { EVENTS, SOURCES, explainNote, providerName, statusOf } from "/page/words.js";
 import { nameOf, orderName } from "/page/links.js";
 import { addressesOf, customerOf, detailsOf, refusedOf } from "/page/orderside.js";
 
 const pathOf = (provider, id) => (provider ? v3(`/orders/${encode(provider)}/${encode(id)}`) : `/v1/order/${encode(id)}`);
 
-export async function order(main, asked, { alive }) {
-  const id = asked.get("id") ?? "",
-    provider = asked.get("provider") ?? "",
+export async function order(main, parameters, { alive }) {
+  const id = parameters.get("id") ?? "",
+    provider = parameters.get("provider") ?? "",
     path = pathOf(provider, id);
   main.append(heading(`Order ${id}`, { back: ["#/orders", "Orders"] }), skeleton("the order", 8, "tall"));
   const [found, history] = await Promise.all([orNothing(get(path)), orNothing(get(`${path}/history?limit=100`))]);
@@ -49,7 +49,7 @@ export async function order(main, asked, { alive }) {
     );
     return;
   }
-  const view = shownOf(found, history.history, provider, id);
+  const view = viewOf(found, history.history, provider, id);
   const side = h("div", {}),
     customer = h("div", {}),
     refused = h("div", {});
@@ -74,10 +74,10 @@ export async function order(main, asked, { alive }) {
   await Promise.all([customerOf(customer, view, alive), refusedOf(refused, id, provider, alive)]);
 }
 
-// An order of either API in one form. Of a deleted order (`found` is null) only the events remain.
-function shownOf(found, steps, provider, id) {
+// The fields of an order of either API, in one form. A deleted order (`found` is null) has only its events.
+function viewOf(found, steps, provider, id) {
   const last = steps.at(-1),
-    money_ = last.lifetime_value,
+    value = last.lifetime_value,
     v1 = !provider;
   const properties = v1 ? (found?.metadata ?? {}) : (found?.properties ?? {});
   const items = (v1 ? found?.order_items : found?.items) ?? [];
@@ -94,10 +94,10 @@ function shownOf(found, steps, provider, id) {
     name: nameOf(address),
     order: { order_id: id, provider, order_public_id: found?.order_public_id },
     status: v1 ? (found ? last.action : "deleted") : (found?.status ?? last.action),
-    currency: found?.currency ?? money_.currency,
+    currency: found?.currency ?? value.currency,
     total: v1 ? (found?.total ?? "0") : (found?.grand_total ?? null),
     refunds: found?.refund_amount ?? "0",
-    net: found ? money_.amount : "0",
+    net: found ? value.amount : "0",
     at: v1 ? (found?.order_date ?? last.occurred_at) : (found?.first_occurred_at ?? steps[0].occurred_at),
     flags: found?.flags ?? [],
     notes: [...new Set([...(found?.notes ?? []), ...steps.flatMap((step) => step.notes)])].filter((note) => !found?.flags?.includes(note)),
@@ -150,7 +150,7 @@ function headOf(view) {
 function verdict({ found, status, flags, total, refunds, net, currency, person, name, v1, notes }) {
   const whose = name ? `${name}’s` : "the customer’s",
     worth = money(net, currency),
-    of = (amount) => money(amount, currency);
+    format = (amount) => money(amount, currency);
   const source = v1 ? "orders_api" : "shopper_activity";
   const extra = notes.map(explainNote);
   if (!found)
@@ -185,13 +185,13 @@ function verdict({ found, status, flags, total, refunds, net, currency, person, 
     ]);
   if (flags.includes("refunded_more_than_total"))
     return notice("warn", "info", `More was refunded than the total: ${worth}`, [
-      `${of(refunds)} of ${of(total)} was refunded, so this order lowers ${whose} lifetime value.`,
+      `${format(refunds)} of ${format(total)} was refunded, so this order lowers ${whose} lifetime value.`,
       "Check the refunds in the shop.",
       ...extra,
     ]);
   if (isZero(net) && !isZero(refunds)) {
     return notice("quiet", "replay", status === "canceled" ? "Canceled and fully refunded" : "Fully refunded", [
-      `All of ${of(total)} was returned, so this order adds nothing to ${whose} lifetime value.`,
+      `All of ${format(total)} was returned, so this order adds nothing to ${whose} lifetime value.`,
       ...extra,
     ]);
   }
@@ -211,7 +211,7 @@ function verdict({ found, status, flags, total, refunds, net, currency, person, 
   }
   if (!isZero(refunds))
     return notice("warn", "info", `Partly refunded: ${worth} still counts`, [
-      `${of(refunds)} of ${of(total)} was refunded. The rest counts toward ${whose} lifetime value.`,
+      `${format(refunds)} of ${format(total)} was refunded. The rest counts toward ${whose} lifetime value.`,
       ...extra,
     ]);
   if (isZero(net)) return notice("quiet", "info", "Counts as 0", ["Its total is 0.", ...extra]);
@@ -223,7 +223,7 @@ function verdict({ found, status, flags, total, refunds, net, currency, person, 
 
 function itemsOf(view) {
   const { items, currency, found } = view,
-    of = (amount) => money(amount, currency);
+    format = (amount) => money(amount, currency);
   const columns = [
     {
       key: "name",
@@ -232,12 +232,18 @@ function itemsOf(view) {
       csv: (item) => item.name,
     },
     { key: "category", name: "Category", kind: "soft", cell: (item) => item.category ?? "", csv: (item) => item.category },
-    { key: "price", name: "Price", number: true, cell: (item) => (item.price === null ? "" : of(item.price)), csv: (item) => item.price },
+    {
+      key: "price",
+      name: "Price",
+      number: true,
+      cell: (item) => (item.price === null ? "" : format(item.price)),
+      csv: (item) => item.price,
+    },
     { key: "quantity", name: "Qty", number: true, cell: (item) => `× ${count(item.quantity)}`, csv: (item) => item.quantity },
-    { key: "total", name: "Total", number: true, cell: (item) => of(item.total), csv: (item) => item.total },
+    { key: "total", name: "Total", number: true, cell: (item) => format(item.total), csv: (item) => item.total },
   ];
   const row = (name, amount, kind = "") => h("div", { class: kind }, h("dt", {}, name), h("dd", {}, amount));
-  const part = (name, amount, sign = "") => (amount && !isZero(amount) ? row(name, of(sign + amount)) : null);
+  const part = (name, amount, sign = "") => (amount && !isZero(amount) ? row(name, format(sign + amount)) : null);
   const codes = view.properties.promo_code ?? view.properties.discount_code;
   return card(
     "Items",
@@ -257,14 +263,14 @@ function itemsOf(view) {
     h(
       "dl",
       { class: "sums", "aria-label": "What it adds up to" },
-      items.length > 0 && row("Items", of(sum(items.map((item) => item.total)))),
+      items.length > 0 && row("Items", format(sum(items.map((item) => item.total)))),
       part(["Discount", codes && [" ", code(String(codes))]], found.total_discounts, "-"),
       part("Shipping", found.total_shipping),
       part("Fees", found.total_fees),
       part("Tax", found.total_taxes),
-      row("Total", view.total === null ? "Not known yet" : of(view.total), "sum"),
+      row("Total", view.total === null ? "Not known yet" : format(view.total), "sum"),
       part("Refunded", view.refunds, "-"),
-      row("Net, counts toward lifetime value", of(view.net), isZero(view.net) ? "sum" : "sum last"),
+      row("Net, counts toward lifetime value", format(view.net), isZero(view.net) ? "sum" : "sum last"),
     ),
   );
 }
@@ -272,7 +278,7 @@ function itemsOf(view) {
 function stepsOf(view, page, path, alive) {
   const list = h("ol", { class: "steps" }),
     earlier = button("Show earlier events", { kind: "small" }),
-    wrong = h("div", {});
+    errorBox = h("div", {});
   const draw = (steps) => steps.map((step) => stepOf(step, view));
   list.append(...draw(page.history));
   let cursor = page.next_cursor;
@@ -282,23 +288,23 @@ function stepsOf(view, page, path, alive) {
     try {
       const older = await get(query(`${path}/history`, { limit: 100, cursor }));
       if (!alive()) return;
-      wrong.replaceChildren();
+      errorBox.replaceChildren();
       cursor = older.next_cursor;
       list.prepend(...draw(older.history));
       earlier.hidden = cursor === null;
     } catch (error) {
-      wrong.replaceChildren(failed(error));
+      errorBox.replaceChildren(failed(error));
     }
     earlier.disabled = false;
   });
-  return card("What happened", { id: "events", note: `Oldest first, ${zoneName()}` }, wrong, earlier, list);
+  return card("What happened", { id: "events", note: `Oldest first, ${zoneName()}` }, errorBox, earlier, list);
 }
 
 function stepOf(step, view) {
   const { amount, currency } = step.lifetime_value,
-    same = step.before?.currency === currency;
-  const change = minus(amount, same ? step.before.amount : "0"),
-    moved = step.before && !same;
+    sameCurrency = step.before?.currency === currency;
+  const change = minus(amount, sameCurrency ? step.before.amount : "0"),
+    newCurrency = step.before && !sameCurrency;
   const kind = isZero(change) ? "" : change.startsWith("-") ? "down" : "up";
   const late =
     step.late &&
@@ -309,7 +315,7 @@ function stepOf(step, view) {
     h(
       "div",
       { class: "step-what" },
-      h("strong", {}, DID[step.action] ?? step.name),
+      h("strong", {}, EVENTS[step.action] ?? step.name),
       step.late && [" ", badge("Arrived late", "warn")],
       under(
         when(step.occurred_at, { dated: view.v1 || /T00:00:00Z$/.test(step.occurred_at) }),
@@ -317,7 +323,7 @@ function stepOf(step, view) {
         h("a", { href: query("#/requests", { request: step.request_id }) }, "Request"),
       ),
       late && under(late),
-      moved && under(`The currency changed from ${step.before.currency} to ${currency}.`),
+      newCurrency && under(`The currency changed from ${step.before.currency} to ${currency}.`),
       step.notes.map((note) => under(explainNote(note))),
     ),
     h(

@@ -1,4 +1,4 @@
-// Orders of both APIs: what was sold, to whom, and what of it counts. Newest first; a number search shows exact matches
+// Orders of both APIs: what was sold, to whom, and which amount counts. Newest first; a number search shows exact matches
 // first.
 
 import { h } from "/page/dom.js";
@@ -115,7 +115,7 @@ export async function orders(main, parameters, { alive, watch }) {
   const list = table({ caption: `Orders, ${dates.text}`, columns: COLUMNS, rows: [], layout: "orders", href: orderAddress, sticky: true });
   const summary = h("span", {}),
     more = button("Show more", { kind: "small", onclick: () => next() }),
-    wrong = h("div", {});
+    errorBox = h("div", {});
   const footer = h("footer", { class: "pager" }, summary, more);
 
   // A page may be short or empty although more follow, so pages are read until PAGE more orders are shown.
@@ -131,12 +131,12 @@ export async function orders(main, parameters, { alive, watch }) {
         list.add(page.orders);
         if (cursor && shown.length - before < PAGE) summary.textContent = `${plural(shown.length, "order")} so far, looking further…`;
       } while (cursor && shown.length - before < PAGE);
-      wrong.replaceChildren();
+      errorBox.replaceChildren();
       draw();
     } catch (error) {
       if (!alive()) return;
       if (list.isConnected) {
-        wrong.replaceChildren(failed(error));
+        errorBox.replaceChildren(failed(error));
         draw(); // a part of the pages may have been read
       } else box.replaceChildren(failed(error, () => next()));
     }
@@ -147,14 +147,14 @@ export async function orders(main, parameters, { alive, watch }) {
     more.hidden = cursor === null;
     summary.textContent = cursor === null ? plural(shown.length, "order") : `${plural(shown.length, "order")} shown so far`;
     totals.replaceChildren(...(cursor === null ? sums(shown) : [soft("Sums appear once all matching orders are shown.")]));
-    if (!shown.length) box.replaceChildren(nothing(view));
-    else if (!list.isConnected) box.replaceChildren(list, wrong, footer);
+    if (!shown.length) box.replaceChildren(emptyState(view));
+    else if (!list.isConnected) box.replaceChildren(list, errorBox, footer);
     showNames(list);
   }
 
   await next();
   if (!alive()) return;
-  // New orders are announced; the list does not move while it is read.
+  // A button announces new orders, so that the list does not move while somebody reads it.
   const first = () => JSON.stringify(shown[0] ?? null);
   watch(async () => {
     const page = await look(path({ limit: 1 }));
@@ -236,18 +236,18 @@ const sourceMenu = (view) => (close) =>
 function sums(shown) {
   const currencies = [...new Set(shown.map((order) => order.currency))];
   return currencies.flatMap((currency) => {
-    const own = shown.filter((order) => order.currency === currency),
-      of = (field) => sum(own.map((order) => order[field]));
+    const matching = shown.filter((order) => order.currency === currency),
+      sumOf = (field) => sum(matching.map((order) => order[field]));
     const total = (amount, text) => h("span", {}, h("strong", {}, money(amount, currency)), ` ${text}`);
     return [
-      total(of("total"), "total"),
-      !isZero(of("refunds")) && total(`-${of("refunds")}`, "refunded"),
-      total(of("net"), currencies.length > 1 ? `net in ${currency}` : "net"),
+      total(sumOf("total"), "total"),
+      !isZero(sumOf("refunds")) && total(`-${sumOf("refunds")}`, "refunded"),
+      total(sumOf("net"), currencies.length > 1 ? `net in ${currency}` : "net"),
     ].filter(Boolean);
   });
 }
 
-function nothing(view) {
+function emptyState(view) {
   const filtered = Object.keys(DEFAULTS).some((name) => view[name] !== DEFAULTS[name]);
   return filtered
     ? empty(

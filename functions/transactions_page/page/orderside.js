@@ -72,7 +72,7 @@ export function addressesOf({ found }) {
             h(
               "address",
               {},
-              lines(address).map((line, place) => [place > 0 && h("br"), String(line)]),
+              lines(address).map((line, i) => [i > 0 && h("br"), String(line)]),
             ),
           ),
         ),

@@ -25,7 +25,7 @@ const COMPARE = {
   previous_year: ["Same dates last year", "the same dates last year"],
   none: ["No comparison", ""],
 };
-const WHOLE = (value) => count(Number(value));
+const wholeNumber = (value) => count(Number(value));
 // [field of the report, name, explanation, 1 if more is good or -1 if it is bad, whether it is an amount]
 const METRICS = [
   ["net", "Net revenue", "Order totals minus refunds, of the orders of these dates.", 1, true],
@@ -42,12 +42,12 @@ export const intervalOf = (from, to) => {
   return days <= 92 ? "day" : days <= 400 ? "week" : "month";
 };
 
-export async function overview(main, asked, { alive, watch }) {
-  const now = state("", { period: "30d", compare: "previous_period", metric: "net", currency: "" }, asked);
-  const chosen = period(now.period, "30d"),
-    interval = intervalOf(chosen.from, chosen.to);
+export async function overview(main, parameters, { alive, watch }) {
+  const view = state("", { period: "30d", compare: "previous_period", metric: "net", currency: "" }, parameters);
+  const dates = period(view.period, "30d"),
+    interval = intervalOf(dates.from, dates.to);
   const report = (more) =>
-    query("/v1/reports/sales", { from: chosen.from, to: chosen.to, compare: now.compare === "none" ? null : now.compare, ...more });
+    query("/v1/reports/sales", { from: dates.from, to: dates.to, compare: view.compare === "none" ? null : view.compare, ...more });
   const health = h(
     "div",
     { class: "arrived", role: "status" },
@@ -65,34 +65,34 @@ export async function overview(main, asked, { alive, watch }) {
   );
   const chart = h("div", { class: "chartplace" }, skeleton("the chart", 1, "chart-bone"));
   const rest = h("div", {});
-  const pickers = h("div", { class: "pickers" }, periodPicker(now, chosen), comparePicker(now));
+  const pickers = h("div", { class: "pickers" }, periodPicker(view, dates), comparePicker(view));
   main.append(heading("Overview", { actions: pickers }), health, tiles, chart, rest);
-  const compared = COMPARE[now.compare] ?? COMPARE.previous_period;
+  const compared = COMPARE[view.compare] ?? COMPARE.previous_period;
 
   const path = report({ interval }),
-    lower = import("/page/breakdowns.js");
+    lowerHalf = import("/page/breakdowns.js");
   let found = await look(path);
   if (!alive()) return;
   const currencies = [...new Set([...found.totals, ...(found.compared_with?.totals ?? [])].map((total) => total.currency))];
   const own = session.account.currency,
-    currency = currencies.includes(now.currency) ? now.currency : currencies.includes(own) || !currencies.length ? own : currencies[0];
-  if (currencies.length > 1) pickers.append(currencyPicker(now, currencies, currency));
-  const of = (part) => part?.totals.find((total) => total.currency === currency) ?? NOTHING;
-  const viewOf = () => ({
+    currency = currencies.includes(view.currency) ? view.currency : currencies.includes(own) || !currencies.length ? own : currencies[0];
+  if (currencies.length > 1) pickers.append(currencyPicker(view, currencies, currency));
+  const totalOf = (part) => part?.totals.find((total) => total.currency === currency) ?? NOTHING;
+  const figuresOf = () => ({
     found,
     currency,
     interval,
     compared: found.compared_with && compared[1],
-    total: of(found),
-    before: found.compared_with && of(found.compared_with),
+    total: totalOf(found),
+    before: found.compared_with && totalOf(found.compared_with),
     points: pointsOf(found, currency, interval),
   });
-  let view = viewOf();
-  let metric = METRICS.some(([field]) => field === now.metric) ? now.metric : "net";
+  let figures = figuresOf();
+  let metric = METRICS.some(([field]) => field === view.metric) ? view.metric : "net";
   const draw = () => {
     chart.replaceChildren(
       chartOf(
-        view,
+        figures,
         METRICS.find(([field]) => field === metric),
       ),
     );
@@ -101,9 +101,9 @@ export async function overview(main, asked, { alive, watch }) {
   const drawAll = () => {
     tiles.replaceChildren(
       ...METRICS.map((one) =>
-        tile(view, one, () => {
+        tile(figures, one, () => {
           metric = one[0];
-          history.replaceState(null, "", now.urlWith({ metric }));
+          history.replaceState(null, "", view.urlWith({ metric }));
           draw();
         }),
       ),
@@ -112,76 +112,75 @@ export async function overview(main, asked, { alive, watch }) {
   };
   drawAll();
 
-  const { breakdowns, healthOf, strip } = await lower;
+  const { breakdowns, healthOf, strip } = await lowerHalf;
   if (!alive()) return;
   const cells = h("div", { class: "strip" }, skeleton("the state of the data", 4, "strip-bones"));
   rest.append(cells);
-  const again = async () => {
+  const drawHealth = async () => {
     try {
       const { notice, cells: drawn } = await healthOf();
       if (!alive()) return;
       health.replaceChildren(notice);
       cells.replaceChildren(strip(drawn));
     } catch (error) {
-      if (alive()) health.replaceChildren(failed(error, again));
+      if (alive()) health.replaceChildren(failed(error, drawHealth));
     }
   };
-  const details = breakdowns(rest, report, view, alive);
-  let looks = 0;
+  const loaded = breakdowns(rest, report, currency, alive);
+  let polls = 0;
   watch(async () => {
-    await again();
-    looks += 1;
-    if (looks % FIGURES_EVERY || tiles.contains(document.activeElement) || chart.contains(document.activeElement)) return;
+    await drawHealth();
+    polls += 1;
+    if (polls % FIGURES_EVERY || tiles.contains(document.activeElement) || chart.contains(document.activeElement)) return;
     const newer = await look(path);
     if (!alive() || newer === found) return;
     found = newer;
-    view = viewOf();
+    figures = figuresOf();
     drawAll();
   });
-  await again();
-  await details;
+  await drawHealth();
+  await loaded;
 }
 
-// One point for each day, week or month, also without orders, with the point of the compared period.
+// One point for each day, week or month, even one without orders, with the figures of the compared period (`old`).
 function pointsOf(found, currency, interval) {
   const rows = (part) => new Map(part.rows.filter((row) => row.currency === currency).map((row) => [row.period, row]));
   const starts = (part) => {
-    const all = [],
-      before = interval === "week" ? 1 : 0;
+    const all = [];
     for (let day = part.from; day <= part.to;) {
       all.push(day);
       const monday = addDays(day, -((new Date(day).getUTCDay() + 6) % 7));
-      day = interval === "day" ? addDays(day, 1) : before ? addDays(monday, 7) : addMonths(day, 1);
+      day = interval === "day" ? addDays(day, 1) : interval === "week" ? addDays(monday, 7) : addMonths(day, 1);
     }
     return all;
   };
-  const now = rows(found),
+  const current = rows(found),
     old = found.compared_with ? rows(found.compared_with) : null,
-    then = old ? starts(found.compared_with) : [];
-  return starts(found).map((day, index) => ({
+    oldDays = old ? starts(found.compared_with) : [];
+  return starts(found).map((day, i) => ({
     day,
-    now: now.get(day) ?? NOTHING,
-    then: then[index],
-    before: then[index] && (old.get(then[index]) ?? NOTHING),
+    current: current.get(day) ?? NOTHING,
+    oldDay: oldDays[i],
+    old: oldDays[i] && (old.get(oldDays[i]) ?? NOTHING),
   }));
 }
 
-function tile(view, [field, name, hint, good, amount], choose) {
-  const shown = amount ? (value) => money(value, view.currency, { whole: field !== "average_order_value" }) : WHOLE;
+function tile({ total, before, compared, currency, points }, [field, name, hint, good, amount], choose) {
+  const shown = amount ? (value) => money(value, currency, { whole: field !== "average_order_value" }) : wholeNumber;
   return h(
     "button",
     { type: "button", class: "kpi", title: hint, "data-metric": field, onclick: choose },
     h("span", { class: "kpi-name" }, name),
-    h("span", { class: "kpi-value" }, shown(view.total[field])),
+    h("span", { class: "kpi-value" }, shown(total[field])),
     h(
       "span",
       { class: "kpi-foot" },
-      view.before
-        ? [change(view.total[field], view.before[field], { good, than: view.compared }), soft(`from ${shown(view.before[field])}`)]
+      before
+        ? [change(total[field], before[field], { good, than: compared }), soft(`from ${shown(before[field])}`)]
         : soft("In these dates"),
     ),
     spark(
-      view.points.map((point) => Number(point.now[field])),
+      points.map((point) => Number(point.current[field])),
       good < 0 ? "quiet" : "",
     ),
   );
@@ -190,7 +189,7 @@ function tile(view, [field, name, hint, good, amount], choose) {
 const BY = { day: "By day", week: "By week", month: "By month" };
 
 function chartOf({ found, points, currency, interval, compared }, [field, name, hint, good, amount]) {
-  const shown = amount ? (value) => money(value, currency) : WHOLE,
+  const shown = amount ? (value) => money(value, currency) : wholeNumber,
     unfinished = found.to >= today();
   const named = (day) => (interval === "day" ? date(day, { week: true }) : interval === "week" ? `Week of ${date(day)}` : month(day));
   const legend = h(
@@ -207,7 +206,7 @@ function chartOf({ found, points, currency, interval, compared }, [field, name, 
       h(
         "div",
         { class: "empty small" },
-        h("p", {}, points.map((point) => `${named(point.day)}: ${shown(point.now[field])}`).join(" · ")),
+        h("p", {}, points.map((point) => `${named(point.day)}: ${shown(point.current[field])}`).join(" · ")),
         h("p", {}, "Choose three days or more to see a chart."),
       ),
     );
@@ -225,21 +224,21 @@ function chartOf({ found, points, currency, interval, compared }, [field, name, 
         day: point.day,
         label: named(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""),
         axis: interval === "month" ? month(point.day) : date(point.day, { year: false }),
-        values: [point.now, point.before].map((row) => (row ? Number(row[field]) : null)),
-        texts: [point.now, point.before].map((row) => row && shown(row[field])),
-        exact: [point.now, point.before].map((row) => row?.[field]),
-        titles: [named(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""), point.then && named(point.then)],
+        values: [point.current, point.old].map((row) => (row ? Number(row[field]) : null)),
+        texts: [point.current, point.old].map((row) => row && shown(row[field])),
+        exact: [point.current, point.old].map((row) => row?.[field]),
+        titles: [named(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""), point.oldDay && named(point.oldDay)],
         note:
           compared &&
-          point.before &&
-          (() => [change(point.now[field], point.before[field], { good, than: compared }), ` against ${compared}`]),
+          point.old &&
+          (() => [change(point.current[field], point.old[field], { good, than: compared }), ` against ${compared}`]),
       })),
     }),
     found.as_of && h("p", { class: "hint" }, `Days with very many orders are added up once an hour: as of ${date(found.as_of)}.`),
   );
 }
 
-function periodPicker(now, chosen) {
+function periodPicker(view, dates) {
   const trigger = h(
     "button",
     { type: "button", class: "btn", id: "period" },
@@ -247,24 +246,24 @@ function periodPicker(now, chosen) {
     h(
       "span",
       {},
-      h("strong", {}, chosen.custom ? "Dates" : chosen.text),
-      soft(h("span", { class: "wide-only" }, ` ${span(chosen.from, chosen.to)}`)),
+      h("strong", {}, dates.custom ? "Dates" : dates.text),
+      soft(h("span", { class: "wide-only" }, ` ${span(dates.from, dates.to)}`)),
     ),
     icon("down"),
   );
   return menu(
     trigger,
-    choosePeriod(now.period, (value) => now.go({ period: value })),
+    choosePeriod(view.period, (value) => view.go({ period: value })),
     { label: "Choose the dates", kind: "wide-panel" },
   );
 }
 
-function comparePicker(now) {
-  const [text] = COMPARE[now.compare] ?? COMPARE.previous_period;
+function comparePicker(view) {
+  const [text] = COMPARE[view.compare] ?? COMPARE.previous_period;
   const trigger = h(
     "button",
     { type: "button", class: "btn", id: "compare" },
-    h("span", {}, now.compare !== "none" && soft("vs. "), now.compare === "none" ? text : text[0].toLowerCase() + text.slice(1)),
+    h("span", {}, view.compare !== "none" && soft("vs. "), view.compare === "none" ? text : text[0].toLowerCase() + text.slice(1)),
     icon("down"),
   );
   return menu(
@@ -272,20 +271,20 @@ function comparePicker(now) {
     (close) =>
       options(
         close,
-        Object.entries(COMPARE).map(([value, [name]]) => [name, () => now.go({ compare: value }), "", value === now.compare]),
+        Object.entries(COMPARE).map(([value, [name]]) => [name, () => view.go({ compare: value }), "", value === view.compare]),
       ),
     { label: "Compare with" },
   );
 }
 
-function currencyPicker(now, currencies, currency) {
+function currencyPicker(view, currencies, currency) {
   const trigger = h("button", { type: "button", class: "btn", id: "currency" }, h("span", {}, currency), icon("down"));
   return menu(
     trigger,
     (close) => [
       options(
         close,
-        currencies.map((code) => [`${code} · ${currencyName(code)}`, () => now.go({ currency: code }), "", code === currency]),
+        currencies.map((code) => [`${code} · ${currencyName(code)}`, () => view.go({ currency: code }), "", code === currency]),
       ),
       h("p", { class: "hint pad" }, "Tillbook never converts currencies: each one has its own totals."),
     ],

@@ -1,4 +1,4 @@
-// The request log: the outcome of every request, explained.
+// The request log: the outcome of every request, explained. `t` is a request as the API lists it.
 
 import { h } from "/page/dom.js";
 import { count, moment, money, plural, pretty } from "/page/format.js";
@@ -35,18 +35,18 @@ const sourceOf = (t) => (t.provider ? providerName(t.provider) : SOURCES[t.sourc
 const actionOf = (t) => ACTIONS[t.action] ?? "";
 // The order of a rejected request may not exist, so its link leads to all requests about that order.
 const orderOf = (t) => h("a", { href: t.status === "rejected" ? query("#/requests", { order: t.order_id }) : orderAddress(t) }, t.order_id);
-const id = (t) => `${t.request_id}/${t.status}`;
+const keyOf = (t) => `${t.request_id}/${t.status}`;
 
-export async function requests(main, asked, { alive, watch }) {
-  const now = state("requests", DEFAULTS, asked),
-    chosen = period(now.dates, "7d"),
-    some = now.order || now.request;
-  const filters = some
-    ? { order_id: now.order, request_id: now.request, status: now.status, source: now.source }
-    : { from: chosen.from, to: chosen.to, status: now.status, source: now.source, action: now.action };
+export async function requests(main, parameters, { alive, watch }) {
+  const view = state("requests", DEFAULTS, parameters),
+    dates = period(view.dates, "7d"),
+    searched = view.order || view.request;
+  const filters = searched
+    ? { order_id: view.order, request_id: view.request, status: view.status, source: view.source }
+    : { from: dates.from, to: dates.to, status: view.status, source: view.source, action: view.action };
   const path = (more) => query("/v1/transactions", { ...filters, ...more });
   const live = h("span", { class: "live" }, "Live"),
-    place = h("div", { class: "card flush" }, skeleton("the requests", 12));
+    box = h("div", { class: "card flush" }, skeleton("the requests", 12));
   const tabs = h("div", { class: "tabsbar", role: "group", "aria-label": "Result" }),
     counts = {};
   const drawTabs = () =>
@@ -55,7 +55,7 @@ export async function requests(main, asked, { alive, watch }) {
         ([status, text]) =>
           h(
             "button",
-            { type: "button", "aria-pressed": String(now.status === status), onclick: () => now.go({ status }) },
+            { type: "button", "aria-pressed": String(view.status === status), onclick: () => view.go({ status }) },
             text,
             counts[status] && h("span", { class: "n" }, `${count(counts[status].count)}${counts[status].more ? "+" : ""}`),
           ),
@@ -65,31 +65,31 @@ export async function requests(main, asked, { alive, watch }) {
   main.append(
     heading("Requests", {
       sub: "Everything your shops sent, and its outcome. Kept for 30 days.",
-      actions: [!some && live, csvOfPages("requests.csv", (cursor) => csvPage(path({ format: "csv", limit: 200, cursor })))],
+      actions: [!searched && live, csvOfPages("requests.csv", (cursor) => csvPage(path({ format: "csv", limit: 200, cursor })))],
     }),
     tabs,
-    barOf(now, chosen),
-    place,
+    filterBar(view, dates),
+    box,
   );
 
   const page = await get(path({ limit: PAGE }));
   if (!alive()) return;
-  if (now.request) {
-    await openAsked(page.transactions, now, alive);
+  if (view.request) {
+    await openNamed(page.transactions, view, alive);
     if (!alive()) return;
   }
-  const list = new Live(place, page, now, path, alive);
+  const list = new Live(box, page, view, path, alive);
   list.draw();
-  const countAgain = async () => {
-    const found = await look(query("/v1/transactions/counts", { from: chosen.from, to: chosen.to, source: now.source }));
+  const refreshCounts = async () => {
+    const found = await look(query("/v1/transactions/counts", { from: dates.from, to: dates.to, source: view.source }));
     if (!alive()) return;
     for (const one of found.counts) counts[one.status] = one;
     drawTabs();
   };
-  if (!some) {
+  if (!searched) {
     watch(async () => {
       try {
-        await list.again();
+        await list.refresh();
         live.className = "live";
         live.textContent = "Live";
       } catch (error) {
@@ -97,20 +97,20 @@ export async function requests(main, asked, { alive, watch }) {
         live.className = "live off";
         live.textContent = "Not live: " + error.message;
       }
-      await countAgain();
+      await refreshCounts();
     });
-    await countAgain().catch(() => {});
+    await refreshCounts().catch(() => {});
   }
 }
 
-// The list, to which new requests are added at the top. Rows that stay are not replaced or moved: they keep the focus.
+// The list. New requests are added at the top; other rows are not replaced or moved, so that they keep the focus.
 class Live {
-  constructor(place, page, now, path, alive) {
-    Object.assign(this, { place, now, path, alive, shown: page.transactions, cursor: page.next_cursor });
-    this.lines = new Map();
+  constructor(box, page, view, path, alive) {
+    Object.assign(this, { box, view, path, alive, shown: page.transactions, cursor: page.next_cursor });
+    this.rows = new Map();
     this.fresh = new Set();
-    this.said = h("span", {});
-    this.more = button("Show more", { kind: "small", onclick: () => this.older() });
+    this.summary = h("span", {});
+    this.more = button("Show more", { kind: "small", onclick: () => this.readOlder() });
     this.table = table({
       caption: "Requests, newest first",
       columns: COLUMNS,
@@ -120,34 +120,34 @@ class Live {
       sticky: true,
       attributes: (t) => ({ "data-request": t.request_id }),
     });
-    this.footer = h("footer", { class: "pager" }, this.said, this.more);
-    this.wrong = h("div", {});
+    this.footer = h("footer", { class: "pager" }, this.summary, this.more);
+    this.errorBox = h("div", {});
   }
 
   // Reads the first page again. If it overlaps the shown rows, older rows stay. If not, rows between may be missing, so
   // older rows are removed.
-  async again() {
+  async refresh() {
     const page = await look(this.path({ limit: PAGE }));
     if (!this.alive() || page === this.last) return;
     this.last = page;
-    const known = new Set(this.shown.map(id)),
-      mine = new Set(page.transactions.map(id));
-    this.fresh = new Set([...mine].filter((one) => !known.has(one)));
-    const joins = page.next_cursor !== null && page.transactions.some((t) => known.has(id(t)));
-    const end = page.transactions.at(-1)?.request_id ?? "";
-    const kept = joins ? this.shown.filter((t) => t.request_id < end && !mine.has(id(t))) : [];
-    if (!kept.length) this.cursor = page.next_cursor;
-    this.shown = [...page.transactions, ...kept];
+    const known = new Set(this.shown.map(keyOf)),
+      read = new Set(page.transactions.map(keyOf));
+    this.fresh = new Set([...read].filter((one) => !known.has(one)));
+    const overlaps = page.next_cursor !== null && page.transactions.some((t) => known.has(keyOf(t)));
+    const oldest = page.transactions.at(-1)?.request_id ?? "";
+    const older = overlaps ? this.shown.filter((t) => t.request_id < oldest && !read.has(keyOf(t))) : [];
+    if (!older.length) this.cursor = page.next_cursor;
+    this.shown = [...page.transactions, ...older];
     this.draw();
   }
 
-  async older() {
+  async readOlder() {
     this.more.disabled = true;
     const from = this.cursor;
     try {
       const page = await get(this.path({ limit: PAGE, cursor: from }));
       if (!this.alive()) return;
-      this.wrong.replaceChildren();
+      this.errorBox.replaceChildren();
       if (this.cursor === from) {
         this.cursor = page.next_cursor;
         this.shown = [...this.shown, ...page.transactions];
@@ -155,30 +155,30 @@ class Live {
         this.draw();
       }
     } catch (error) {
-      this.wrong.replaceChildren(failed(error));
+      this.errorBox.replaceChildren(failed(error));
     }
     this.more.disabled = false;
   }
 
   draw() {
     if (!this.shown.length && this.cursor === null) {
-      this.place.replaceChildren(nothing(this.now));
+      this.box.replaceChildren(emptyState(this.view));
       return;
     }
     const body = this.table.body;
-    this.lines = new Map(this.shown.map((t) => [id(t), this.lines.get(id(t)) ?? this.table.line(t)]));
-    for (const one of this.fresh) this.lines.get(one)?.classList.add("new");
-    const rows = new Set(this.lines.values());
-    for (const old of [...body.children]) if (!rows.has(old)) old.remove();
+    this.rows = new Map(this.shown.map((t) => [keyOf(t), this.rows.get(keyOf(t)) ?? this.table.makeRow(t)]));
+    for (const one of this.fresh) this.rows.get(one)?.classList.add("new");
+    const kept = new Set(this.rows.values());
+    for (const old of [...body.children]) if (!kept.has(old)) old.remove();
     let next = body.firstChild;
-    for (const row of rows) {
+    for (const row of kept) {
       if (row === next) next = next.nextSibling;
       else body.insertBefore(row, next);
     }
     this.more.hidden = this.cursor === null;
-    this.said.textContent =
+    this.summary.textContent =
       this.cursor === null ? plural(this.shown.length, "request") : `The newest ${count(this.shown.length)} are shown`;
-    if (!this.table.isConnected) this.place.replaceChildren(this.table, this.wrong, this.footer);
+    if (!this.table.isConnected) this.box.replaceChildren(this.table, this.errorBox, this.footer);
   }
 }
 
@@ -244,57 +244,57 @@ function open(t) {
   );
 }
 
-// Opens the request that the URL names. A queued one is not in the log, so its state is read.
-async function openAsked(found, now, alive) {
+// Opens the request that the URL names. A queued request is not in the log yet, so its state is read.
+async function openNamed(found, view, alive) {
   if (found.length) return open(found[0]);
-  const state_ = await orNothing(get(v3(`/requests/${encode(now.request)}`)));
-  if (alive() && state_?.status === "queued") open({ ...state_, notes: [], effects: [], fields: [] });
+  const request = await orNothing(get(v3(`/requests/${encode(view.request)}`)));
+  if (alive() && request?.status === "queued") open({ ...request, notes: [], effects: [], fields: [] });
   return undefined;
 }
 
-function barOf(now, chosen) {
-  const find = (text) => now.go(REQUEST.test(text) ? { request: text.toLowerCase(), order: "" } : { order: text, request: "" });
-  const some = now.order || now.request;
+function filterBar(view, dates) {
+  const find = (text) => view.go(REQUEST.test(text) ? { request: text.toLowerCase(), order: "" } : { order: text, request: "" });
+  const searched = view.order || view.request;
   return h(
     "div",
     { class: "filterbar", role: "group", "aria-label": "Filters" },
-    searchBox(now.order || now.request, "Order or request ID", "Requests of an order, or one request", find),
-    !some &&
+    searchBox(view.order || view.request, "Order or request ID", "Requests of an order, or one request", find),
+    !searched &&
       chip(
         "Received",
-        chosen.text,
-        choosePeriod(now.dates, (dates) => now.go({ dates }), { mostDays: KEPT_DAYS }),
+        dates.text,
+        choosePeriod(view.dates, (dates) => view.go({ dates }), { mostDays: KEPT_DAYS }),
       ),
-    !some &&
+    !searched &&
       chip(
         "Action",
-        ACTIONS[now.action] ?? "",
-        choiceField(Object.fromEntries(Object.entries(ACTIONS).filter(([action]) => action !== "voided")), now.action, (action) =>
-          now.go({ action }),
+        ACTIONS[view.action] ?? "",
+        choiceField(Object.fromEntries(Object.entries(ACTIONS).filter(([action]) => action !== "voided")), view.action, (action) =>
+          view.go({ action }),
         ),
-        () => now.go({ action: "" }),
+        () => view.go({ action: "" }),
       ),
     chip(
       "Source",
-      SOURCES[now.source] ?? "",
-      choiceField(SOURCES, now.source, (source) => now.go({ source })),
-      () => now.go({ source: "" }),
+      SOURCES[view.source] ?? "",
+      choiceField(SOURCES, view.source, (source) => view.go({ source })),
+      () => view.go({ source: "" }),
     ),
-    (some || now.action || now.source) && h("a", { class: "btn ghost small", href: "#/requests" }, "Clear all"),
+    (searched || view.action || view.source) && h("a", { class: "btn ghost small", href: "#/requests" }, "Clear all"),
   );
 }
 
-function nothing(now) {
-  if (now.request) return empty("No such request", "Outcomes of requests are kept for 30 days. Was it sent to another account?");
-  if (now.order) {
-    return empty(`No request about order ${now.order}`, [
+function emptyState(view) {
+  if (view.request) return empty("No such request", "Outcomes of requests are kept for 30 days. Was it sent to another account?");
+  if (view.order) {
+    return empty(`No request about order ${view.order}`, [
       "Was it sent? A request without a valid key leaves no trace: its sender got an error (401 or 403).",
       "Was it sent under another order number, for example with a prefix?",
       "If it was sent a moment ago, it may still be in the queue.",
     ]);
   }
-  if (now.status === "failed") return empty("Nothing failed", "Every accepted request of these dates has been applied.");
-  if (now.status || now.action || now.source || now.dates !== "7d")
+  if (view.status === "failed") return empty("Nothing failed", "Every accepted request of these dates has been applied.");
+  if (view.status || view.action || view.source || view.dates !== "7d")
     return empty(
       "No requests match",
       "Try a longer date range or remove a filter. Requests are kept for 30 days.",

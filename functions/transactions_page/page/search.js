@@ -23,7 +23,7 @@ export async function search(text) {
   if (orders.length) return { address: query("#/orders", { name: text, dates: "all" }) };
   const found = await person();
   if (found) return { address: customerAddress(found.id) };
-  // Requests that did not count have no order.
+  // A request that was not applied has no order.
   const { transactions } = await get(query("/v1/transactions", { order_id: text, limit: 1 }));
   if (transactions.length) return { address: query("#/requests", { order: text }) };
   return { message: `Nothing found for “${text}”. Search for an order number or its beginning, a whole email address, or an ID.` };

@@ -11,7 +11,7 @@ import { eraseSomebody, purgeDialog, showPurge } from "/page/danger.js";
 
 const ROLES = { ingest: "Ingest", admin: "Admin" };
 
-export async function settings(main, _asked, { alive }) {
+export async function settings(main, _parameters, { alive }) {
   main.append(heading("Settings"), skeleton("the settings", 8, "tall"));
   const account = await get("/v1/account");
   if (!alive()) return;
@@ -23,15 +23,15 @@ export async function settings(main, _asked, { alive }) {
     h(
       "div",
       { class: "settings" },
-      part("s-account", "Account", "The shop’s name, time zone and currency.", accountForm(account)),
-      part(
+      section("s-account", "Account", "The shop’s name, time zone and currency.", accountForm(account)),
+      section(
         "s-sources",
         "Sources that count",
         "Orders from a source that is off are stored, but add nothing to lifetime value and reports.",
         sourcesOf(account),
       ),
-      part("s-keys", "API keys", "One key for each system that sends orders, so that you can revoke it alone.", keys),
-      part(
+      section("s-keys", "API keys", "One key for each system that sends orders, so that you can revoke it alone.", keys),
+      section(
         "s-data",
         "Data kept",
         "How long Tillbook keeps what it receives.",
@@ -46,14 +46,14 @@ export async function settings(main, _asked, { alive }) {
           ].map(([name, text]) => h("div", {}, h("dt", {}, name), h("dd", {}, text))),
         ),
       ),
-      part(
+      section(
         "s-danger",
         "Danger zone",
         "Each action asks for confirmation. None can be undone.",
-        danger("Erase a customer", "Deletes one person with all their orders, for privacy requests.", "Erase a customer…", () =>
+        dangerRow("Erase a customer", "Deletes one person with all their orders, for privacy requests.", "Erase a customer…", () =>
           eraseSomebody(),
         ),
-        danger("Purge orders", "Deletes all orders of a source, for example after a test import.", "Purge orders…", () =>
+        dangerRow("Purge orders", "Deletes all orders of a source, for example after a test import.", "Purge orders…", () =>
           purgeDialog(job, alive),
         ),
         job,
@@ -64,14 +64,14 @@ export async function settings(main, _asked, { alive }) {
   await drawKeys(keys, alive);
 }
 
-const part = (id, title, text, ...content) =>
+const section = (id, title, text, ...content) =>
   h(
     "section",
     { class: "setting", "aria-labelledby": id },
     h("div", { class: "setting-name" }, h("h2", { id }, title), h("p", { class: "hint" }, text)),
     h("div", { class: `card ${id === "s-danger" ? "danger-zone" : ""}` }, content),
   );
-const danger = (title, text, action, run) =>
+const dangerRow = (title, text, action, run) =>
   h(
     "div",
     { class: "danger-row" },
@@ -81,8 +81,8 @@ const danger = (title, text, action, run) =>
 const field = (id, label, input, hint) =>
   h("div", { class: "field wide" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint" }, hint));
 
-async function changed(change) {
-  const account = await call("PATCH", "/v1/account", change);
+async function saveAccount(changes) {
+  const account = await call("PATCH", "/v1/account", changes);
   session.account = account;
   setZone(account.time_zone);
   showAccount();
@@ -91,7 +91,7 @@ async function changed(change) {
 
 function accountForm(account) {
   const zones = Intl.supportedValuesOf("timeZone"),
-    now = new Date();
+    moment = new Date();
   const known = zones.includes("UTC") ? zones : ["UTC", ...zones];
   const name = h("input", { id: "s-name", maxlength: "100", autocomplete: "off", value: account.name ?? "" });
   const zone = h(
@@ -99,9 +99,9 @@ function accountForm(account) {
     { id: "s-zone" },
     [...new Set([account.time_zone, ...known])].sort().map((value) => h("option", { value, selected: value === account.time_zone }, value)),
   );
-  const note = h("p", { class: "hint" }, `Now ${zoneNote(now, account.time_zone)}. Used for every date, chart and daily total.`);
+  const note = h("p", { class: "hint" }, `Now ${zoneNote(moment, account.time_zone)}. Used for every date, chart and daily total.`);
   zone.addEventListener("change", () => {
-    note.textContent = `Now ${zoneNote(now, zone.value)}. Used for every date, chart and daily total.`;
+    note.textContent = `Now ${zoneNote(moment, zone.value)}. Used for every date, chart and daily total.`;
   });
   const codes = [...new Set([account.currency, ...Intl.supportedValuesOf("currency")])].sort();
   const currency = h(
@@ -110,20 +110,20 @@ function accountForm(account) {
     codes.map((value) => h("option", { value, selected: value === account.currency }, `${value} · ${currencyName(value)}`)),
   );
   const save = h("button", { type: "submit", class: "btn primary" }, "Save changes"),
-    wrong = h("p", { class: "error", role: "alert", hidden: true });
+    errorBox = h("p", { class: "error", role: "alert", hidden: true });
   return h(
     "form",
     {
       onsubmit: async (event) => {
         event.preventDefault();
         save.disabled = true;
-        wrong.hidden = true;
+        errorBox.hidden = true;
         try {
-          await changed({ name: name.value.trim() || null, time_zone: zone.value, currency: currency.value });
+          await saveAccount({ name: name.value.trim() || null, time_zone: zone.value, currency: currency.value });
           toast("Saved.");
         } catch (error) {
-          wrong.textContent = error.message;
-          wrong.hidden = false;
+          errorBox.textContent = error.message;
+          errorBox.hidden = false;
         }
         save.disabled = false;
       },
@@ -136,13 +136,13 @@ function accountForm(account) {
       h("div", { class: "field wide" }, h("label", { for: "s-zone" }, "Time zone"), zone, note),
       field("s-currency", "Default currency", currency, "For orders that are sent without a currency. Existing orders keep theirs."),
     ),
-    wrong,
+    errorBox,
     h("div", { class: "actions" }, save),
   );
 }
 
 function sourcesOf(account) {
-  const one = (source, text) => {
+  const sourceSwitch = (source, text) => {
     const input = h("input", {
       type: "checkbox",
       role: "switch",
@@ -157,8 +157,8 @@ function sourcesOf(account) {
     h(
       "div",
       { class: "switches" },
-      one("shopper_activity", "Connected shops, and events sent to /v3/…/shopper_activity/order"),
-      one("orders_api", "Orders sent to /v1/order"),
+      sourceSwitch("shopper_activity", "Connected shops, and events sent to /v3/…/shopper_activity/order"),
+      sourceSwitch("orders_api", "Orders sent to /v1/order"),
     ),
     h("p", { class: "hint" }, "If one shop sends the same orders through both, turn one off: otherwise each order counts twice."),
   );
@@ -173,7 +173,7 @@ function flip(source, input) {
     return;
   }
   const run = async () => {
-    await changed({ sources });
+    await saveAccount({ sources });
     input.checked = on;
     toast(`${SOURCES[source]} ${on ? "counts" : "no longer counts"}.`);
   };
@@ -188,7 +188,7 @@ function flip(source, input) {
   });
 }
 
-// Keys ----------------------------------------------------------------------------------------------------------------
+// Keys ----------------------------------------------------
 
 async function drawKeys(box, alive) {
   let page;
@@ -199,10 +199,10 @@ async function drawKeys(box, alive) {
     return;
   }
   if (!alive()) return;
-  const again = () => drawKeys(box, alive),
+  const reload = () => drawKeys(box, alive),
     valid = page.keys.filter((key) => !key.revoked),
-    gone = page.keys.filter((key) => key.revoked),
-    makers = new Map(page.keys.map((key) => [key.id, key.label ?? key.id]));
+    revoked = page.keys.filter((key) => key.revoked),
+    names = new Map(page.keys.map((key) => [key.id, key.label ?? key.id]));
   const columns = [
     {
       key: "label",
@@ -210,7 +210,7 @@ async function drawKeys(box, alive) {
       cell: (key) => [
         h("strong", {}, key.label ?? `Key ${key.id}`),
         key.current && [" ", badge("This session", "info")],
-        under(`Created ${date(key.created_at)}${key.created_by ? ` with ${makers.get(key.created_by) ?? key.created_by}` : ""}`),
+        under(`Created ${date(key.created_at)}${key.created_by ? ` with ${names.get(key.created_by) ?? key.created_by}` : ""}`),
       ],
       csv: (key) => key.label,
     },
@@ -223,7 +223,7 @@ async function drawKeys(box, alive) {
       cell: (key) =>
         key.revoked
           ? soft("Revoked")
-          : button("Revoke…", { kind: "small danger-quiet", label: `Revoke ${key.label ?? key.id}`, onclick: () => revoke(key, again) }),
+          : button("Revoke…", { kind: "small danger-quiet", label: `Revoke ${key.label ?? key.id}`, onclick: () => revoke(key, reload) }),
     },
     { key: "id", name: "ID", kind: "file-only", cell: (key) => key.id, csv: (key) => key.id },
   ];
@@ -232,16 +232,16 @@ async function drawKeys(box, alive) {
     h(
       "div",
       { class: "actions" },
-      button("Create key…", { icon: "plus", onclick: () => create(again) }),
+      button("Create key…", { icon: "plus", onclick: () => create(reload) }),
       csvButton("keys.csv", columns, page.keys),
     ),
-    ...(gone.length
+    ...(revoked.length
       ? [
           h(
             "details",
             { class: "disclose" },
-            h("summary", {}, `${gone.length} revoked`),
-            table({ caption: "Revoked keys", layout: "keys", rows: gone, columns }),
+            h("summary", {}, `${revoked.length} revoked`),
+            table({ caption: "Revoked keys", layout: "keys", rows: revoked, columns }),
           ),
         ]
       : []),
@@ -260,9 +260,9 @@ function usedOf(key) {
         : date(key.last_used);
 }
 
-function revoke(key, again) {
+function revoke(key, reload) {
   const name = key.label ?? key.id,
-    own = "You are signed in with this key: you will be signed out. Make sure that you have another admin key.";
+    ownKeyWarning = "You are signed in with this key: you will be signed out. Make sure that you have another admin key.";
   ask({
     title: `Revoke ${name}?`,
     kind: "danger",
@@ -272,17 +272,17 @@ function revoke(key, again) {
       key.last_used && daysBetween(key.last_used, today()) < 1
         ? "This key was used today. Requests with it will fail within a minute."
         : "Requests with this key will fail within a minute.",
-      key.current && own,
+      key.current && ownKeyWarning,
     ].filter(Boolean),
     run: async () => {
       await call("DELETE", `/v1/keys/${encode(key.id)}`, key.current ? { confirm: key.id } : undefined);
       toast(`Revoked ${name}.`);
-      await again();
+      await reload();
     },
   });
 }
 
-function create(again) {
+function create(reload) {
   const name = h("input", { id: "key-name", maxlength: "100", placeholder: "my-shop", autocomplete: "off" });
   const role = (value, title, text) =>
     h(
@@ -303,18 +303,18 @@ function create(again) {
     confirm: "Create key",
     body: h("div", {}, field("key-name", "Name", name, "Where the key will be used. It is shown with every request it makes."), roles),
     run: async () => {
-      const made = await call("POST", "/v1/keys", {
+      const created = await call("POST", "/v1/keys", {
         role: roles.querySelector(":checked").value,
         ...(name.value.trim() && { label: name.value.trim() }),
       });
-      await again();
+      await reload();
       setTimeout(() =>
         ask({
-          title: `Key created: ${made.label ?? made.id}`,
+          title: `Key created: ${created.label ?? created.id}`,
           confirm: "I have saved it",
           cancel: null,
           text: "Copy the secret now. This is the only time it is shown: Tillbook stores only its hash.",
-          body: h("p", { class: "secret" }, copyable(made.secret, "the secret")),
+          body: h("p", { class: "secret" }, copyable(created.secret, "the secret")),
         }),
       );
     },

@@ -9,7 +9,7 @@ import { count, plural } from "/page/format.js";
 // displays the row as a block, as on a phone.
 export function table({ caption, columns, rows, layout = "", sort, onsort, href, onrow, attributes = () => ({}), sticky = false }) {
   const body = h("tbody", { role: "rowgroup" });
-  const line = (row) =>
+  const makeRow = (row) =>
     h(
       "tr",
       {
@@ -24,13 +24,13 @@ export function table({ caption, columns, rows, layout = "", sort, onsort, href,
             else onrow(row);
           }),
       },
-      columns.map((column) => h("td", { role: "cell", class: of(column) }, column.cell(row))),
+      columns.map((column) => h("td", { role: "cell", class: classOf(column) }, column.cell(row))),
     );
   const head = columns.map((column) => {
     const sorted = column.sort && sort?.key === column.sort;
     return h(
       "th",
-      { scope: "col", role: "columnheader", class: of(column), "aria-sort": sorted ? (sort.down ? "descending" : "ascending") : null },
+      { scope: "col", role: "columnheader", class: classOf(column), "aria-sort": sorted ? (sort.down ? "descending" : "ascending") : null },
       column.sort
         ? h(
             "button",
@@ -43,34 +43,34 @@ export function table({ caption, columns, rows, layout = "", sort, onsort, href,
   });
   const element = h(
     "table",
-    { class: `data ${layout} ${sticky ? "sticky" : ""}`, role: "table", onkeydown: arrows },
+    { class: `data ${layout} ${sticky ? "sticky" : ""}`, role: "table", onkeydown: moveBetweenRows },
     h("caption", { class: "hidden" }, caption),
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head)),
     body,
   );
-  element.add = (more) => body.append(...more.map(line));
-  element.line = line;
+  element.add = (more) => body.append(...more.map(makeRow));
+  element.makeRow = makeRow;
   element.body = body;
   element.add(rows);
   return element;
 }
 
-const of = (column) => `c-${column.key} ${column.number ? "number" : ""} ${column.kind ?? ""}`;
+const classOf = (column) => `c-${column.key} ${column.number ? "number" : ""} ${column.kind ?? ""}`;
 
 // Up, down, Home and End move between the rows' links, within the same column if that has one.
-function arrows(event) {
+function moveBetweenRows(event) {
   const row = event.target.closest("tbody tr");
   if (!row || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select, textarea")) return;
   const rows = [...row.parentElement.children],
-    at = rows.indexOf(row);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: rows.length - 1 }[event.key];
-  if (to === undefined || !rows[to]) return;
+    index = rows.indexOf(row);
+  const target = { ArrowDown: index + 1, ArrowUp: index - 1, Home: 0, End: rows.length - 1 }[event.key];
+  if (target === undefined || !rows[target]) return;
   event.preventDefault();
   const column = [...row.children].indexOf(event.target.closest("td"));
-  (rows[to].children[column].querySelector("a, button") ?? rows[to].querySelector("a, button"))?.focus();
+  (rows[target].children[column].querySelector("a, button") ?? rows[target].querySelector("a, button"))?.focus();
 }
 
-// CSV ---------------------------------------------------------------------------------------------------------------
+// CSV -----------------------------------------------------
 
 // A text that a spreadsheet would take as a formula gets an apostrophe before it.
 function cell(value) {
@@ -100,7 +100,7 @@ export const csvButton = (name, columns, rows, text = "Export CSV") =>
     onclick: () => saveRows(name, columns, typeof rows === "function" ? rows() : rows),
   });
 
-// All pages of a CSV that the API makes: `page(cursor)` is {text, cursor}.
+// A button that saves all pages of a CSV of the API. `page(cursor)` returns {text, cursor}.
 export function csvOfPages(name, page) {
   const element = button("Export CSV", {
     icon: "csv",

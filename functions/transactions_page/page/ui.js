@@ -1,6 +1,6 @@
 // The pieces that views are made of: buttons, cards, menus, dialogs, messages.
 
-import { h, hidden, icon, some } from "/page/dom.js";
+import { flatten, h, hidden, icon } from "/page/dom.js";
 import { clock, count, date, dayOf, isDate, percent, plural, zoneNote } from "/page/format.js";
 
 export const badge = (text, kind = "quiet") => h("span", { class: `badge ${kind}` }, text);
@@ -53,7 +53,7 @@ export function when(iso, { seconds = false, dated = false } = {}) {
   return h("time", { datetime: iso, title }, h("span", {}, `${date(iso)},`), " ", h("span", {}, clock(iso, seconds)));
 }
 
-// The change of a number in percent, which need not be exact. `good`: 1 if more is better, -1 if less is.
+// The change of a number in percent, for which floating point is exact enough. `good`: 1 if more is better, -1 if less is.
 export function change(now, before, { good = 1, than = "the period before" } = {}) {
   const [a, b] = [Number(now), Number(before)];
   if (b === 0) return h("span", { class: "delta flat" }, a === 0 ? "No change" : "New");
@@ -69,7 +69,7 @@ export function change(now, before, { good = 1, than = "the period before" } = {
   );
 }
 
-// States ----------------------------------------------------------------------------------------------------------
+// States --------------------------------------------------
 
 export const empty = (title, text, ...actions) =>
   h(
@@ -89,13 +89,13 @@ export const skeleton = (what, rows = 8, kind = "") =>
     Array.from({ length: rows }, () => h("div", { class: "bone", "aria-hidden": "true" })),
   );
 
-export const failed = (error, again) =>
+export const failed = (error, retry) =>
   h(
     "div",
     { class: "notice bad", role: "alert" },
     icon("deadletters"),
     h("p", {}, error.message),
-    again && button("Try again", { kind: "small", onclick: again }),
+    retry && button("Try again", { kind: "small", onclick: retry }),
   );
 
 export function notice(kind, name, title, text, action) {
@@ -118,7 +118,7 @@ export function notice(kind, name, title, text, action) {
 
 export const disclose = (title, ...children) => h("details", { class: "disclose" }, h("summary", {}, icon("right"), title), children);
 
-// Copying -----------------------------------------------------------------------------------------------------------
+// Copying -------------------------------------------------
 
 export function toast(text) {
   const box = h("div", { class: "toast" }, text);
@@ -131,7 +131,7 @@ export async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     toast(`Copied ${what}.`);
   } catch {
-    // refused, or no clipboard, as over plain HTTP from another machine
+    // refused, or no clipboard: plain HTTP from another machine
     toast("The browser does not allow copying here. Select the text and copy it.");
   }
 }
@@ -142,7 +142,7 @@ export const copyable = (text, what, shown = text) =>
 export const snippet = (text, what) =>
   h("div", { class: "snippet" }, h("pre", { class: "json", tabindex: "0", "aria-label": what }, text), copyButton(text, what));
 
-// Panels ------------------------------------------------------------------------------------------------------------
+// Panels --------------------------------------------------
 
 let panels = 0;
 
@@ -160,13 +160,13 @@ export function menu(trigger, content, { kind = "", label } = {}) {
   trigger.setAttribute("aria-expanded", "false");
   trigger.addEventListener("click", () => panel.togglePopover({ source: trigger }));
   panel.addEventListener("beforetoggle", (event) => {
-    if (event.newState === "open") panel.replaceChildren(...some([content(close)]));
+    if (event.newState === "open") panel.replaceChildren(...flatten([content(close)]));
   });
   panel.addEventListener("toggle", (event) => {
     const open = event.newState === "open";
     trigger.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    if (innerWidth > 760) place(panel, trigger.getBoundingClientRect());
+    if (innerWidth > 760) putBeside(panel, trigger.getBoundingClientRect());
     panel.querySelector("[autofocus], input, button, a")?.focus();
   });
   panel.addEventListener("keydown", (event) => {
@@ -180,7 +180,7 @@ export function menu(trigger, content, { kind = "", label } = {}) {
   return h("span", { class: "menu" }, trigger, panel);
 }
 
-function place(panel, box) {
+function putBeside(panel, box) {
   const wide = panel.offsetWidth,
     tall = panel.offsetHeight,
     below = box.bottom + 6;
@@ -215,7 +215,7 @@ export const options = (close, choices) =>
     ),
   );
 
-// A dialog. `run` is called with the field's value; meanwhile the button is disabled, and the message of its error is
+// A dialog. `run` is called with the field's value; meanwhile the button is disabled. If it throws, the message is
 // shown. `word`: must be typed to confirm; `field`: {label, hint, placeholder}.
 export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel", kind = "primary", word, field, run, wide = false }) {
   const input =
@@ -233,7 +233,7 @@ export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel",
     input.addEventListener("input", () => {
       go.disabled = input.value.trim().toLowerCase() !== word;
     });
-  const wrong = h("p", { class: "error", role: "alert", hidden: true });
+  const errorBox = h("p", { class: "error", role: "alert", hidden: true });
   const form = h(
     "form",
     {
@@ -241,19 +241,19 @@ export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel",
       onsubmit: async (event) => {
         event.preventDefault();
         go.disabled = true;
-        wrong.hidden = true;
+        errorBox.hidden = true;
         try {
           await run?.(input?.value.trim(), dialog);
           dialog.close();
         } catch (error) {
-          wrong.textContent = error.message;
-          wrong.hidden = false;
+          errorBox.textContent = error.message;
+          errorBox.hidden = false;
           go.disabled = false;
         }
       },
     },
     h("h2", { id: "ask-title" }, title),
-    some([text]).map((line) => (typeof line === "string" ? h("p", {}, line) : line)),
+    flatten([text]).map((line) => (typeof line === "string" ? h("p", {}, line) : line)),
     body,
     input &&
       h(
@@ -263,7 +263,7 @@ export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel",
         input,
         field?.hint && h("p", { class: "hint" }, field.hint),
       ),
-    wrong,
+    errorBox,
     h("div", { class: "actions end" }, cancel && button(cancel, { onclick: () => dialog.close() }), go),
   );
   const dialog = h("dialog", { class: `ask ${wide ? "wide" : ""}`, "aria-labelledby": "ask-title" }, form);
@@ -314,8 +314,8 @@ export function progress(box, job, what) {
   const bar = box.querySelector("progress") ?? h("progress", { max: "1", "aria-label": what });
   if (part === null) bar.removeAttribute("value");
   else bar.value = part;
-  const said = box.querySelector("p") ?? h("p", {});
-  said.textContent = text;
-  said.className = job.status === "failed" ? "error" : "hint";
-  if (!bar.isConnected) box.replaceChildren(bar, said);
+  const line = box.querySelector("p") ?? h("p", {});
+  line.textContent = text;
+  line.className = job.status === "failed" ? "error" : "hint";
+  if (!bar.isConnected) box.replaceChildren(bar, line);
 }

@@ -34,7 +34,7 @@ export const ACTIONS = {
   deleted: "Deleted",
   voided: "Voided",
 };
-export const DID = {
+export const EVENTS = {
   placed: "Order placed",
   updated: "Order updated",
   paid: "Payment received",
@@ -79,7 +79,7 @@ export function explainNote(note) {
   return sentence(note);
 }
 
-// {title, kind, icon, lines} of a request. The lines explain the outcome, then what to do.
+// {title, kind, icon, lines} of a request `t`. The lines explain the outcome, then what to do.
 export function explain(t) {
   return (
     { applied, duplicate, rejected, failed }[t.status]?.(t) ?? {
@@ -187,8 +187,8 @@ function failed(t) {
   };
 }
 
-// Whether a failed request may be a dead letter. Requests that failed for these reasons never are.
-const kept = (t) => !/^(idempotency_key_reused|purged|erased|order_full)|discarded:/.test(t.reason ?? "");
+// Whether a failed request may be a dead letter. One that failed for these reasons never is.
+const isDeadLetter = (t) => !/^(idempotency_key_reused|purged|erased|order_full)|discarded:/.test(t.reason ?? "");
 
 // A text as a sentence. A field's name at its beginning keeps its lower case.
 const sentence = (text) =>
@@ -198,7 +198,7 @@ const sentence = (text) =>
 export function shortReason(t) {
   if (t.status === "applied") return t.notes.map(explainNote).join(" ");
   if (t.status === "duplicate") return "Already applied, ignored";
-  if (t.status === "failed" && kept(t)) return `${explainLetter(t).title}. Kept under Dead letters.`;
+  if (t.status === "failed" && isDeadLetter(t)) return `${explainLetter(t).title}. Kept under Dead letters.`;
   return sentence(t.reason ?? explain(t).lines[0]);
 }
 

@@ -1,5 +1,5 @@
-// Drives drip-nodejs as a shop's server would, and prints what it got as one line of JSON.
-// Unmodified but for the base URL. Usage: node drive.js URL ACCOUNT KEY EMAIL, then commands on stdin, one JSON a line.
+// Calls drip-nodejs, unmodified except for its base URL, as a shop's server would.
+// Usage: node drive.js URL ACCOUNT KEY EMAIL. Reads commands from stdin and prints answers, one JSON object per line.
 
 const readline = require('readline');
 const helpers = require('drip-nodejs/lib/helpers');
@@ -15,7 +15,7 @@ const commands = {
     orders: orders.map((fields) => ({ provider: 'my_shop', email, ...fields })),
   }),
   subscriber: (idOrEmail) => client.fetchSubscriber(idOrEmail),
-  // The same with a callback instead of a promise.
+  // The same request, with a callback instead of a promise.
   subscriberByCallback: (idOrEmail) => new Promise((resolve, reject) => {
     client.fetchSubscriber(idOrEmail, (error, response) => (error ? reject(error) : resolve(response)));
   }),

@@ -1,4 +1,4 @@
-"""Answers with the event that it got, or does what the event asks for."""
+"""Answers with its event, or calls the function below that the path names."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def queue(body):
 
 
 def meet(body):
-    """Answers once as many calls of that name as are wanted were all under way at the same time."""
+    """Answers once `wanted` calls with this name have all begun. `body`: the name and the wanted number."""
     name, wanted = body.split()
     arrived = count(name)
     while arrived < int(wanted):
@@ -60,7 +60,7 @@ def meet(body):
 
 
 def count(body):
-    """Counts the calls for that name."""
+    """Counts a call for this name. Returns the number of calls."""
     answer = dynamodb.update_item(
         TableName=os.environ["TABLE"],
         Key={"pk": {"S": body}},

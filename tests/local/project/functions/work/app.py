@@ -1,4 +1,4 @@
-"""Notes each message in the table, but for one that says "failing"."""
+"""Writes each message to the table, except one with the body "failing"."""
 
 import os
 import time
