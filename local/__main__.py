@@ -20,8 +20,8 @@ from local.template import TemplateError
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", default="8000", help="where the API is served, on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--state", type=Path, help="a directory to keep what is stored in")
+    parser.add_argument("--port", default="8000", help="port of the API on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--state", type=Path, help="directory that keeps the data for the next start")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
@@ -75,7 +75,7 @@ Edits of functions/, layers/ and template.yaml are deployed as you save.""")
                 time.sleep(0.2)
 
 
-# Whether the stack serves, and whether it must stop.
+# Whether the stack is ready to serve, and whether it must stop.
 _state = SimpleNamespace(serving=False, stop=False)
 
 

@@ -33,14 +33,14 @@ class Deployed:
 
 
 def deploy(client: Client, template_path: Path, root: Path, parameters: Mapping[str, str]) -> Deployed:
-    """Create the stack, or update the one that is there. `client` makes a boto3 client of a service."""
+    """Creates or updates the stack. `client` makes the boto3 client of a service. Raises DeployError."""
     template = templates.load(template_path)
     s3, cloudformation = client("s3"), client("cloudformation")
     s3.create_bucket(Bucket=BUCKET)
     for key, archive in templates.package(template, root, BUCKET).items():
         s3.put_object(Bucket=BUCKET, Key=key, Body=archive)
 
-    # As the SAM CLI does: a template that is sent along may have 51,200 bytes.
+    # By way of S3, as the SAM CLI does: a template within the request may have only 51,200 bytes.
     s3.put_object(Bucket=BUCKET, Key=_TEMPLATE, Body=json.dumps(template))
     request = {
         "StackName": STACK,
@@ -81,6 +81,7 @@ def _stack(cloudformation: Any) -> dict[str, Any] | None:
 
 
 def _settled(cloudformation: Any) -> dict[str, Any]:
+    """Waits for the end of the deployment. Returns the stack. Raises DeployError."""
     end = time.monotonic() + DEPLOY_SECONDS
     while True:
         stack = _stack(cloudformation)
@@ -95,7 +96,7 @@ def _settled(cloudformation: Any) -> dict[str, Any]:
 
 
 def _reason(cloudformation: Any) -> str | None:
-    """The first thing that failed in the deployment that failed last; events come newest first."""
+    """The first failed resource of the last deployment, with its reason. Events are listed newest first."""
     reason = None
     for event in cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]:
         name, status = event["LogicalResourceId"], event["ResourceStatus"]
@@ -107,7 +108,7 @@ def _reason(cloudformation: Any) -> str | None:
 
 
 def number_concurrency(functions: Any) -> None:
-    """CloudFormation on MiniStack keeps a Number parameter as a string, on which its queue poller fails."""
+    """Sets MaximumConcurrency to a number: MiniStack's CloudFormation keeps a string, on which its poller fails."""
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         if concurrency := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
             functions.update_event_source_mapping(

@@ -1,8 +1,8 @@
 """The embedded AWS: MiniStack in a child process, on loopback, which never outlives its parent.
 
-This file is also the program of that process. It holds the reading end of a pipe whose other end only the parent has.
-When the pipe closes, for whatever reason the parent ended, MiniStack and its function workers end, too. With a
-directory for state, MiniStack saves its state while it runs (snapshots.py).
+This file is also the program of the child process. The child reads from a pipe that only the parent can write to. If
+the parent ends for any reason, the pipe closes, and MiniStack and its function workers end, too. With a directory for
+state, MiniStack saves its state while it runs (snapshots.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from local.key_conditions import narrowed
 from local.snapshots import Snapshots, newest
 
 START_SECONDS = 30
-# The last snapshot is written when it ends, so it gets the time for that.
+# Long enough for MiniStack to write its last snapshot when it ends.
 STOP_SECONDS = 20
 
 
@@ -69,9 +69,9 @@ class EmbeddedAws:
         raise RuntimeError(f"MiniStack did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
 
     def wait_until_saved(self) -> None:
-        """Returns when the deployment is in a snapshot. Earlier journal entries could not be replayed without tables.
+        """Waits until the deployment is in a snapshot: a journal can be replayed only if the tables exist.
 
-        Raises RuntimeError.
+        Raises RuntimeError after START_SECONDS.
         """
         if self._snapshots is None:
             return
@@ -79,7 +79,7 @@ class EmbeddedAws:
         while newest(self._snapshots) in (None, self._loaded):
             if time.monotonic() > end:
                 log = self.log.read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"What is stored could not be saved in {self._snapshots}:\n{log}")
+                raise RuntimeError(f"The state could not be saved in {self._snapshots}:\n{log}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -91,7 +91,7 @@ class EmbeddedAws:
                 process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        # Workers leave when their pipe closes; one in the middle of a call to what has ended might not.
+        # Workers end when their pipe closes, except perhaps one that waits for an answer of the ended MiniStack.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -99,19 +99,19 @@ class EmbeddedAws:
             self._log_file.close()
 
     def _environment(self) -> dict[str, str]:
-        """Functions inherit what is set here, so of the caller's environment only PATH and locale go in."""
+        """MiniStack's environment. Functions inherit it, so it has only PATH and locale of the caller's environment."""
         environment = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL") if name in os.environ}
         environment |= {
             "GATEWAY_PORT": str(self.port),
             "BIND_HOST": "127.0.0.1",
             "MINISTACK_HOST": "127.0.0.1",
             "TMPDIR": str(self._temporary),
-            # Functions run with their roles: what the template's policies do not allow is refused, as on AWS.
+            # Functions run with their roles: a call that the template's policies do not allow is refused, as on AWS.
             "AUTH": "true",
-            # Servers of its own that nobody here needs, on ports of their own.
+            # These servers would listen on further ports, and are not needed.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            # Each worker has a copy of the code of its own, that nobody else reads.
+            # Each worker has its own copy of the code, so no other process would read the bytecode.
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         if self._snapshots:
@@ -120,17 +120,20 @@ class EmbeddedAws:
 
 
 def _port(state: Path | None) -> int:
-    """A free port. With state, the port it was made with: queues keep it in their URLs."""
+    """A free port; with state, the port of the first start, since the URLs of stored queues contain it.
+
+    Raises RuntimeError if that port is taken.
+    """
     kept = state / "port" if state else None
     with socket.socket() as probe:
-        # As a server would: else a port that was closed a moment ago looks taken.
+        # Servers set this option, too; without it a port that was closed a moment ago looks taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         wanted = int(kept.read_text()) if kept and kept.exists() else 0
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
             raise RuntimeError(
-                f"The state in {state} belongs to port {wanted}, which is taken: does another one run on it?"
+                f"The state in {state} belongs to port {wanted}, which is taken. Is another stack running on it?"
             ) from None
         port: int = probe.getsockname()[1]
     if kept:
@@ -139,21 +142,22 @@ def _port(state: Path | None) -> int:
     return port
 
 
-def _is_of_a_stream(event: Any) -> bool:
+def _is_stream_event(event: Any) -> bool:
     records = event.get("Records") if isinstance(event, dict) else None
     first = records[0] if isinstance(records, list) and records else None
     return isinstance(first, dict) and first.get("eventSource") == "aws:dynamodb"
 
 
 def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
-    """Lets a batch of a stream fail if its function reports failed records. MiniStack would acknowledge them.
+    """Wraps `execute` so that a batch of a stream fails if its function reports failed records.
 
-    Lambda delivers again from the first failed record on; here the whole batch is delivered again.
+    Without this, MiniStack would acknowledge the batch. Lambda delivers again the records from the first failed one on;
+    here the whole batch is delivered again.
     """
 
     def executed(function: Any, event: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
         result = execute(function, event, *arguments, **named)
-        if _is_of_a_stream(event) and not result.get("error"):
+        if _is_stream_event(event) and not result.get("error"):
             body = result.get("body")
             answer = json.loads(body) if isinstance(body, str | bytes) and body else body
             if isinstance(answer, dict) and answer.get("batchItemFailures"):
@@ -164,28 +168,28 @@ def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[...
 
 
 def _serve(snapshots: Path | None) -> None:
-    """The program of the child process."""
+    """Runs MiniStack in the child process, with corrections of its behaviour. `snapshots`: their directory, if any."""
     from ministack import app
     from ministack.core import iam_actions, lambda_runtime
     from ministack.services import dynamodb, lambda_svc
     from ministack.services.cloudformation import provisioners
 
-    # After an answer a worker's log is read until it is silent: 50 ms for a function that logs nothing.
+    # MiniStack reads a worker's log after each answer until no line follows. By default that takes at least 50 ms.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
 
     lambda_svc._execute_function = with_stream_failures(lambda_svc._execute_function)
     dynamodb._query = narrowed(dynamodb._query, dynamodb._tables)
 
-    # IAM has no actions for batches: who may send one message may send ten.
+    # IAM has no actions for batches: the right to send one message includes a batch.
     action_of = iam_actions.extract_iam_action
 
-    def as_iam_names_it(*arguments: Any, **named: Any) -> Any:
+    def without_batch(*arguments: Any, **named: Any) -> Any:
         action = action_of(*arguments, **named)
         return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
-    iam_actions.extract_iam_action = as_iam_names_it
+    iam_actions.extract_iam_action = without_batch
 
-    # It knows no alarms on expressions. They are kept, on a metric that nobody sends, and so never ring.
+    # MiniStack does not support alarms on expressions. They are stored with a metric without data, so they never ring.
     record = provisioners._cw_metric_alarm_record
 
     def alarm_record(name: str, properties: dict[str, Any]) -> Any:

@@ -1,10 +1,10 @@
 """Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci|--audit] GROUP...`
 
-It runs on the machine's own Python, however old, with nothing installed. So it imports the standard library only, and
-checks the version before it imports anything that an older Python does not have.
+The module runs on the machine's own Python, which may be old and has no packages installed. So it imports only the
+standard library, and checks the version before it imports a module that an older Python does not have.
 
 A stamp in the environment names its contents (groups, versions, lock, Python). It is removed before pip runs and
-written afterwards: an environment without a stamp is incomplete, and is made again.
+written after it: an environment without a stamp is incomplete, and is made again.
 """
 
 import sys
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
     elif installed["lock"] == digest and all(installed["groups"].get(g) == r for g, r in wanted.items()):
         return
     elif installed["lock"] != digest:
-        # Another lock: whatever else is in there has to follow it too.
+        # The lock has changed: all installed groups must be installed with the new versions.
         wanted = {group: _requirements(group) for group in installed["groups"]} | wanted
 
     stamp.unlink(missing_ok=True)
@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> None:
     pip = [str(python), "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
     result = subprocess.run([*pip, "--constraint", str(lock), *requirements], check=False)
     if result.returncode:
-        sys.exit(f"pip failed, for the reason above; {venv.name} will be made again at the next try.")
+        sys.exit(f"pip failed, for the reason above; the next run makes {venv.name} again.")
     installed["lock"] = digest
     installed["groups"].update(wanted)
     stamp.write_text(json.dumps(installed, indent=1))
@@ -85,7 +85,7 @@ def _installed(stamp: Path, python: Path) -> dict | None:  # type: ignore[type-a
 
 
 def _create(venv: Path) -> None:
-    # Not the Python of the environment that was just removed, should that have started us.
+    # The base interpreter: this process may run on the Python of the environment that was just removed.
     python = getattr(sys, "_base_executable", sys.executable)
     result = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False, capture_output=True, text=True)
     if result.returncode:

@@ -1,8 +1,8 @@
 """The front door: HTTP in, an API Gateway event (HTTP API, payload format 2.0) to a function, HTTP out.
 
 It replaces the API Gateway of MiniStack, which loses characters that order ids may contain (`%2F`, `%25`) and changes
-gzip bodies. A path is decoded once and then matched segment by segment. AWS most likely does the same, and of the two
-possible ways it is the harder one for ids with a `/` (docs/design/requests.md).
+gzip bodies. A path is decoded once and then matched segment by segment. AWS does not say whether it decodes first, and
+this is the harder case for ids with a `/` (docs/design/requests.md).
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ Invoke = Callable[[str, bytes], bytes]
 
 
 class FunctionFailed(Exception):
-    """The function raised: 500."""
+    """The function raised an error: the answer is 500."""
 
 
 class Unavailable(Exception):
-    """The function was throttled, timed out or cannot be reached: 503."""
+    """The function was throttled, timed out or cannot be reached: the answer is 503."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Answer:
 
 
 class Throttle:
-    """A bucket that `rate` tokens a second flow into, and at most `burst` lie in. For one thread."""
+    """A token bucket: `rate` tokens are added each second, up to `burst`. Not thread-safe."""
 
     def __init__(self, rate: float, burst: float) -> None:
         self._rate, self._burst = rate, burst
@@ -90,7 +90,7 @@ class FrontDoor:
         self.throttle: Throttle | None = None
         # Limits of routes that have their own, by route key.
         self.throttles: dict[str, Throttle] = {}
-        # How many requests may be with functions, or wait for one: Lambda refuses more of them. None: any number.
+        # Most requests at once, waiting ones included; others get 503, as if Lambda throttled them. None: no limit.
         self.capacity: int | None = None
         self._open = 0
         self._invoke = invoke
@@ -122,7 +122,7 @@ class FrontDoor:
         if self.log_format:
             self._log(access_line(self.log_format, scope, answer, request_id, route_key, started))
         headers = [*answer.headers, (b"apigw-requestid", request_id.encode())]
-        # h11 refuses a length, let alone a body, where HTTP has none.
+        # h11 refuses a length or a body for a status that has none in HTTP.
         content = b"" if answer.status in (204, 304) else answer.body
         if answer.status not in (204, 304):
             headers.append((b"content-length", str(len(content)).encode()))
@@ -155,7 +155,7 @@ class FrontDoor:
 def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, str], None]) -> Invoke:
     """An `Invoke` on `functions`, a boto3 Lambda client.
 
-    `names` maps logical ids to names of functions. `failed` is called for each function that raised, with its log.
+    `names` maps logical ids to names of functions. `failed` gets the logical id and the log of a function that raised.
     """
 
     def invoke(function: str, payload: bytes) -> bytes:
@@ -212,7 +212,7 @@ def _bind(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
 
 
 def event(scope: Scope, body: bytes, route: Route, parameters: dict[str, str], request_id: str) -> dict[str, Any]:
-    """The event of payload format 2.0."""
+    """The event of an HTTP API, in payload format 2.0."""
     headers: dict[str, str] = {}
     cookies: list[str] = []
     for raw_name, raw_value in scope["headers"]:
@@ -267,7 +267,7 @@ def event(scope: Scope, body: bytes, route: Route, parameters: dict[str, str], r
 
 
 def _text(body: bytes, headers: dict[str, str]) -> str | None:
-    """The body as text, where the gateway would hand it on as text."""
+    """The body as text, if the gateway would pass it on as text; otherwise None, for base64."""
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     textual = kind.startswith("text/") or kind.endswith(TEXTUAL)
     if not textual or headers.get("content-encoding", "identity").lower() != "identity":
@@ -281,7 +281,7 @@ def _text(body: bytes, headers: dict[str, str]) -> str | None:
 def response(result: bytes) -> Answer:
     """A function's answer as HTTP: payload format 2.0, or any other JSON as the body of a 200.
 
-    Raises FunctionFailed for what is neither, or too large.
+    Raises FunctionFailed for an answer that is neither, or too large.
     """
     if len(result) > MAX_PAYLOAD_BYTES:
         raise FunctionFailed("The answer is too large.")
@@ -311,7 +311,7 @@ def access_line(log_format: str, scope: Scope, answer: Answer, request_id: str, 
         "status": answer.status,
         "responseLatency": round((time.monotonic() - started) * 1000),
         "responseLength": len(answer.body),
-        # Whatever a function says of itself when it fails may get here.
+        # May contain any text of the error that a function raised.
         "integrationErrorMessage": answer.error or "-",
         "httpMethod": scope["method"],
         "path": unquote(scope["raw_path"].decode("latin-1")),
@@ -331,7 +331,7 @@ def _gateway_error(status: int, message: str, error: str = "") -> Answer:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None if it is too large. That is read to its end too: who still sends does not listen."""
+    """The body, or None if it is too large. It is read to its end, since a client reads no answer while it sends."""
     chunks, size = [], 0
     while True:
         message = await receive()

@@ -1,7 +1,7 @@
-"""Queries of MiniStack that look at few items of a large partition.
+"""Makes MiniStack's queries of large partitions fast.
 
-MiniStack sorts all items of a partition for each query and parses the condition again for each item. Some ten thousand
-items take a second, so functions would time out during an import of 50,000 orders.
+For each query, MiniStack sorts all items of the partition and parses the condition again for each item. With ten
+thousand items a query takes a second, so functions would time out during an import of 50,000 orders.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 class KeyCondition(NamedTuple):
-    """A condition on a partition and a range of sort keys. `holds` gets a sort key and the request's values."""
+    """A condition on a partition and a range of sort keys. `holds` takes a sort key and the values of the request."""
 
     hash_key: str
     hash_value: str
@@ -33,7 +33,7 @@ class KeyCondition(NamedTuple):
 
 @cache
 def parsed(text: str) -> KeyCondition | None:
-    """The condition, or None for a shape that is not known here."""
+    """Parses a key condition. Returns None for a shape that is not supported here."""
     found = _SHAPE.fullmatch(text)
     if found is None:
         return None
@@ -50,9 +50,9 @@ def parsed(text: str) -> KeyCondition | None:
 
 
 def narrowed(query: Callable[[Any], Any], tables: Mapping[str, Any]) -> Callable[[Any], Any]:
-    """`query` as MiniStack has it, which then sees only the items of the table that meet the key condition.
+    """Wraps MiniStack's `query` so that it sees only the items of the table that meet the key condition.
 
-    Queries of indexes, and conditions on keys that are no strings, are left to `query`.
+    Queries of indexes, and conditions on keys that are not strings, are passed to `query` unchanged.
     """
 
     def narrow(request: dict[str, Any]) -> Any:
@@ -68,7 +68,7 @@ def narrowed(query: Callable[[Any], Any], tables: Mapping[str, Any]) -> Callable
             found = {name: item for name, item in bucket.items() if condition.holds(name, values)}
         except KeyError:
             return query(request)
-        # MiniStack answers one request after the other, so nobody else sees the table meanwhile.
+        # MiniStack answers requests one after another, so no other request sees the narrowed table.
         whole, table["items"] = table["items"], {partition: found}
         try:
             return query(request)

@@ -62,7 +62,7 @@ def play(stack: Stack) -> None:
     print(f"""
 The page: {stack.url}  Sign in with the key {ADMIN_KEY}.
 
-To try (account {ACCOUNT}; the keys {INGEST_KEY} and {ADMIN_KEY} exist here only):
+Try these commands (account {ACCOUNT}; the keys {INGEST_KEY} and {ADMIN_KEY} exist only on this stack):
   curl -u {INGEST_KEY}: -H 'Content-Type: application/json' {v3}/shopper_activity/order -d \\
     '{{"provider":"my_shop","email":"ann@example.com","action":"placed","order_id":"A-1","grand_total":42.50}}'
   curl -u {ADMIN_KEY}: {v3}/people/ann@example.com

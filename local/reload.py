@@ -1,4 +1,4 @@
-"""Deploys again when code or template change, without starting over."""
+"""Deploys the running stack again when code or template change."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from local.stack import Stack
 
 POLL_SECONDS = 0.5
 
-# Times of change by file.
+# Modification time of each file, in nanoseconds.
 Snapshot = dict[Path, int]
 
 
 class Reloader:
-    """A context manager around a thread that looks every half second."""
+    """A context manager around a thread that looks for changed files every POLL_SECONDS."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -41,8 +41,8 @@ class Reloader:
                 if changed := sorted(p for p in paths if now.get(p) != self._seen.get(p)):
                     self._seen = now
                     self._reload(changed)
-            # A template that is half saved, or a file that is just replaced, fails in many ways.
-            # None of them may end the watching: the next look sees it whole.
+            # A template that is half saved, or a file that is being replaced, can raise any error.
+            # The thread must survive: the next look finds the complete file.
             except Exception as error:
                 print(f"Not reloaded: {' '.join(str(error).split())}", flush=True)
 

@@ -1,4 +1,4 @@
-"""The account, the keys and the connection that exist on one machine only."""
+"""Creates the account, the keys and the connection of the local stack. They exist nowhere else."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 
 
 def seed(stack: Stack) -> None:
-    """Safe to repeat, on kept state too."""
+    """Creates them if they do not exist; safe to repeat on a stack with kept state."""
     client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
     with suppress(Conflict):
         Accounts(client, table).create(Account(ACCOUNT))

@@ -4,10 +4,10 @@ MiniStack writes its state only when it ends, file by file. Here a forked copy o
 Redis does, so that requests only wait for the fork. This happens after a second without requests, every few seconds
 while there are requests, and at the end. Snapshot N is the directory `N`, which gets its name when it is complete.
 Later writes to tables and queues are in `N.journal`, each before it is acknowledged. A start loads the last snapshot
-and replays the journals since then. Messages that were processed after the journal entry are then delivered again, as
+and replays the journals since then. A message whose sending is replayed is delivered again even if it was processed, as
 SQS may do.
 
-The journal is on disk within a second, so a power cut may lose that second.
+The journal is flushed to disk every second, so a power cut may lose the last second.
 
 This code runs in MiniStack's own process.
 """
@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 QUIET_SECONDS = 1.0
 BUSY_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
-# A writer that takes longer waits for a lock that another thread held when it was forked.
+# A writer that takes longer is ended: it waits for a lock that another thread held at the time of the fork.
 _WRITE_SECONDS = 120
 _SERVICES = ("dynamodb", "sqs")
 _WRITES = frozenset(
@@ -44,7 +44,7 @@ def newest(directory: Path) -> Path | None:
 
 
 class Snapshots:
-    """Kept in `directory`. `install` makes MiniStack save and load them."""
+    """The snapshots and journals in `directory`. `install` makes MiniStack write and load them."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -65,7 +65,7 @@ class Snapshots:
         return journal
 
     def install(self) -> None:
-        """Must be called before MiniStack starts."""
+        """Wraps MiniStack's application, loading and saving. Must be called before MiniStack starts."""
         from ministack import app
 
         inner, load = app.app, app._load_persisted_state
@@ -93,7 +93,10 @@ class Snapshots:
             self._note_writes(app._get_module(service), service)
 
     def _note_writes(self, module: Any, service: str) -> None:
-        """Its handler runs on the event loop and waits for nothing while it writes, so requests are noted in order."""
+        """Writes each write request of a service to the journal.
+
+        The service's handler does not yield to the event loop while it writes, so the journal has the writes in order.
+        """
         handle = self._handlers[service] = module.handle_request
 
         async def noted(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
@@ -114,7 +117,7 @@ class Snapshots:
             return
         for number in range(int(last.name), self._number):
             path = self._directory / f"{number}.journal"
-            for line in path.read_bytes().split(b"\n")[:-1]:  # one that was cut short was not acknowledged
+            for line in path.read_bytes().split(b"\n")[:-1]:  # a line that was cut short was not acknowledged
                 request = json.loads(line)
                 headers = {"x-amz-target": request["target"]}
                 answering = self._handlers[request["service"]]("POST", "/", headers, request["body"].encode(), {})
@@ -127,47 +130,47 @@ class Snapshots:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
                 await self._look(time.monotonic())
-            except OSError:  # a disk that is full may have room again
+            except OSError:  # for example a full disk, which may have room later
                 traceback.print_exc()
 
     async def _look(self, now: float) -> None:
         from ministack.services import lambda_svc
 
-        if self._open or lambda_svc._esm_inflight:  # batches of messages that functions work on
+        if self._open or lambda_svc._esm_inflight:  # functions work on batches of messages
             self._changed, self._busy_at = True, now
         if not self._is_flushed and now - self._flushed_at >= QUIET_SECONDS:
             self._is_flushed, self._flushed_at = True, now
             await asyncio.to_thread(os.fsync, self._journal.fileno())
         if self._writer:
-            self._look_after_the_writer(now)
+            self._check_writer(now)
         elif self._changed and self._is_due(now) and not _is_deploying():
             self._begin()
 
     def _is_due(self, now: float) -> bool:
         return now - self._busy_at >= QUIET_SECONDS or now - self._written_at >= BUSY_SECONDS
 
-    def _look_after_the_writer(self, now: float) -> None:
+    def _check_writer(self, now: float) -> None:
         if now - self._begun_at > _WRITE_SECONDS:
             os.kill(self._writer, signal.SIGKILL)
         process, status = os.waitpid(self._writer, os.WNOHANG)
         if process:
             self._writer, self._written_at = 0, now
-            if status:  # its log line says why
+            if status:  # the writer failed; it has logged the reason
                 self._changed, self._busy_at = True, now
 
     def _begin(self) -> None:
-        """Called on the event loop, where no other request is answered: so no transaction is half made."""
+        """Starts a writer. Runs on the event loop, so no other request, and no transaction, is half done."""
         self._changed, self._begun_at = False, time.monotonic()
         os.fsync(self._journal.fileno())
         self._journal, self._is_flushed = self._next_journal(), True
         parent = os.getpid()
         with warnings.catch_warnings():
-            # Other threads may hold locks, Python says. The writer takes none that they use, and ends at its time.
+            # Python warns that other threads may hold locks. The writer needs none of them, and has a time limit.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._writer = os.fork()
         if self._writer == 0:
             try:
-                _leave_the_parent_alone()
+                _detach_from_parent()
                 _write(self._directory / str(self._number), parent)
             except BaseException:
                 os.write(2, f"The state was not saved:\n{traceback.format_exc()}".encode())
@@ -185,20 +188,20 @@ class Snapshots:
 
 
 def _is_deploying() -> bool:
-    """A stack that was saved in the middle of its deployment could not be deployed again."""
+    """Whether a deployment runs: a stack that is saved in the middle of one could not be deployed again."""
     from ministack.services import cloudformation
 
     return any(stack["StackStatus"].endswith("_IN_PROGRESS") for _, stack in cloudformation._stacks.all_items())
 
 
-def _leave_the_parent_alone() -> None:
-    """A writer that outlives MiniStack must not keep its port, nor take its signals."""
+def _detach_from_parent() -> None:
+    """Closes inherited files and resets signals, so that a writer that outlives MiniStack does not keep its port."""
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     for descriptor in [int(path.name) for path in Path("/dev/fd").iterdir()]:
         if descriptor > 2:
-            with suppress(OSError):  # that of the listing itself
+            with suppress(OSError):  # the descriptor of the listing itself is closed already
                 os.close(descriptor)
     logging.disable()
     os.nice(10)
@@ -212,7 +215,7 @@ def _write(snapshot: Path, parent: int) -> None:
     partial = snapshot.with_suffix(".partial")
     partial.mkdir()
     persistence.STATE_DIR, lambda_svc.CODE_BLOB_DIR = str(partial), str(partial / "lambda-blobs")
-    # Receivers of messages no longer exist when the snapshot is loaded.
+    # The functions that have received messages no longer exist when the snapshot is loaded, so messages become visible.
     for _, queue in sqs._queues.all_items():
         for message in queue["messages"]:
             if message.get("receive_count"):
@@ -226,7 +229,7 @@ def _write(snapshot: Path, parent: int) -> None:
     for path in (*partial.rglob("*"), partial):
         _flush(path)
     if os.getppid() != parent:
-        raise InterruptedError("MiniStack is gone; another one may have loaded what would be removed here.")
+        raise InterruptedError("MiniStack has ended; a new one may use the snapshots that would be deleted here.")
     partial.rename(snapshot)
     _flush(snapshot.parent)
     for path in snapshot.parent.iterdir():

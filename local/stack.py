@@ -29,25 +29,25 @@ from local.embedded_aws import EmbeddedAws
 from local.front_door import FrontDoor, Throttle, invoker
 
 ROOT = Path(__file__).resolve().parent.parent
-# An HTTP API waits no longer for a function.
+# The longest time that an HTTP API waits for a function.
 INTEGRATION_SECONDS = 30
-# One machine has no 20 processors to process with. And the job of a purge or an erasure waits no longer than it must:
-# this is the least that the template takes. Less would be wrong here, too: a function may run for 60 s on this machine
-# as it may on AWS, and what it writes after the job's walk would stay.
+# ProcessingConcurrency is lower than the default of 20, since one machine has fewer processors. SettleSeconds is the
+# minimum of the template, so that purges and erasures take less time. It exceeds the 60 s that a function may run:
+# otherwise an item that a function writes after the job has passed would remain.
 PARAMETERS = {"Stage": "dev", "ProcessingConcurrency": "4", "SettleSeconds": "90"}
 
 
 class PortTaken(Exception):
-    """The port cannot be listened on; the message says which, why, and what to do."""
+    """The port cannot be used. The message names the port, the reason and a remedy."""
 
 
 class Stack:
     """A context manager: inside it MiniStack runs, the template is deployed and the front door serves `url`.
 
-    `port` 0 takes a free one. `state` is a directory that keeps what is stored (snapshots.py).
-    `concurrency` is how many functions the front door calls at once; each takes a process that starts slowly
-    and stays, so more of them serve a burst later, not sooner.
-    `failed` is called for each function that raised behind the front door, with the end of its log.
+    `port` 0 takes a free one. `state` is a directory that keeps the data (snapshots.py).
+    `concurrency` is how many functions the front door calls at once. Each needs a process that starts slowly and
+    is kept, so a higher number does not serve a burst sooner.
+    `failed` gets the name and the end of the log of each function that raised an error behind the front door.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Stack:
         self._exit.close()
 
     def deploy(self) -> None:
-        """Deploy template and code as they are now. Raises DeployError; what was deployed then stays."""
+        """Deploys the current template and code. Raises DeployError; the previous deployment then remains."""
         deployed: Deployed = deploy(self.boto3_client, self.template, self.root, self._parameters)
         self.outputs, self.resources = deployed.outputs, deployed.resources
         template = templates.load(self.template)
@@ -113,8 +113,10 @@ class Stack:
         routes: Mapping[str, tuple[float, float]] | None = None,
         capacity: int | None = None,
     ) -> None:
-        """Sets the limits of the front door: requests a second and concurrent requests, as in the template, also for
-        routes with their own limits, and the number of concurrent functions, as a region has it. None is no limit.
+        """Sets the limits of the front door. None means no limit.
+
+        `limits` and `routes`: requests a second and burst, for all routes and by route key, as in the template.
+        `capacity`: requests that functions may work on at once, like the concurrency limit of a region.
         """
         self._door.throttle = Throttle(*limits) if limits else None
         self._door.throttles = {key: Throttle(*own) for key, own in (routes or {}).items()}
@@ -123,7 +125,7 @@ class Stack:
     def logs(self) -> str:
         """The logs of all functions so far."""
         logs = self.boto3_client("logs")
-        # Groups of the template, and those that a function without one writes to.
+        # Groups of the template, and groups that MiniStack created for functions without one.
         groups = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
         lines = []
         for group in sorted(groups):
@@ -147,7 +149,7 @@ class Stack:
             config=Config(
                 max_pool_connections=64,
                 read_timeout=INTEGRATION_SECONDS if service == "lambda" else 60,
-                # A second try of an invocation that timed out would hide what AWS shows.
+                # API Gateway does not retry an invocation that timed out.
                 retries={"total_max_attempts": 1 if service == "lambda" else 3},
             ),
         )
@@ -183,7 +185,7 @@ class Stack:
 
 
 def _listen(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns off Nagle: else every answer waits 40 ms for an ACK.
+    # asyncio turns off Nagle's algorithm only if the protocol is named. With it, every answer waits 40 ms for an ACK.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -15,7 +15,7 @@ from yaml import YAMLError
 
 Template = dict[str, Any]
 
-# The property of a resource that has the code, and the folder of the archive in which Lambda looks for it.
+# By type of resource: the property that names the code, and the archive's folder in which Lambda looks for it.
 CODE = {
     "AWS::Serverless::Function": ("CodeUri", ""),
     "AWS::Serverless::LayerVersion": ("ContentUri", "python/"),
@@ -24,7 +24,7 @@ CODE = {
 
 @dataclass(frozen=True)
 class Route:
-    """One route of the HTTP API: `GET /v1/order/{order_id+}` and the logical id of its function."""
+    """One route of the HTTP API, such as `GET /v1/order/{order_id+}`. `function` is the logical id of its function."""
 
     method: str
     path: str
@@ -36,7 +36,7 @@ class Route:
 
 
 class TemplateError(Exception):
-    """The template cannot be read, or names code that is not there."""
+    """The template cannot be parsed, or names code that does not exist."""
 
 
 def load(path: Path) -> Template:
@@ -68,7 +68,7 @@ Limits = tuple[float, float]
 
 
 def throttling(template: Template) -> tuple[Limits | None, dict[str, Limits]]:
-    """Requests a second that the HTTP API lets through, and how many at once; also of routes with their own limits."""
+    """The HTTP API's limits (requests a second, and burst): the default, and by route key those with their own."""
     api = _api(template)
     routes = {key: found for key, settings in api.get("RouteSettings", {}).items() if (found := _limits(settings))}
     return _limits(api.get("DefaultRouteSettings", {})), routes
@@ -80,7 +80,7 @@ def _limits(settings: Mapping[str, Any]) -> Limits | None:
 
 
 def _api(template: Template) -> dict[str, Any]:
-    """Properties of the HTTP API, if it is one of its own."""
+    """The properties of the AWS::Serverless::HttpApi resource; empty if there is none."""
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::HttpApi":
             return dict(resource.get("Properties", {}))
@@ -88,9 +88,9 @@ def _api(template: Template) -> dict[str, Any]:
 
 
 def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
-    """Point the code of `template` at `bucket`, as `sam package` does, and return the archives by their keys.
+    """Points the code of `template` at `bucket`, as `sam package` does. Returns the archives by their keys.
 
-    A layer's archive holds its own package only: what its requirements.txt names is installed where we run.
+    A layer's archive holds only its own package: the packages of its requirements.txt are installed on this machine.
     """
     archives = {}
     for resource in template["Resources"].values():
@@ -105,7 +105,7 @@ def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
 
 
 def code_files(template: Template, root: Path) -> Iterator[Path]:
-    """Every file that a deployment reads."""
+    """Every code file that a deployment reads."""
     for resource in template["Resources"].values():
         if resource["Type"] in CODE:
             yield from _files(root / resource["Properties"][CODE[resource["Type"]][0]])
@@ -118,7 +118,7 @@ def _files(directory: Path) -> list[Path]:
 
 
 def _archive(directory: Path, folder: str) -> bytes:
-    """The same bytes for the same files: the time of a change is not part of it."""
+    """A zip archive without modification times: the same files give the same bytes."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in _files(directory):

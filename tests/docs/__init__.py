@@ -1,20 +1,20 @@
-"""Every command of README.md, docs/ and the other pages is proven here.
+"""Tests every command on the Markdown pages (README.md, docs/ and others).
 
-A fenced block of `sh`, `bash` or `console` runs, on the local stack, with all blocks of its page in one shell, top to
-bottom: each command must end with 0, and curl fails on an answer of 400 or more. Pages run one after the other, README
-first, for one reader: `http://127.0.0.1:8000`, account 1234567 and its keys stand for an account that is fresh at the
-first page. So a page has order ids and people of its own, or an account. A `text` or `json` block right below with the
-word `output` is what it prints; `…` matches what changes from run to run.
+Fenced blocks of `sh`, `bash` or `console` run on the local stack. All blocks of a page run in one shell, from top to
+bottom. Each command must exit with 0, and curl fails on an answer of 400 or more. The pages run one after another,
+README.md first, with one account: `http://127.0.0.1:8000`, account 1234567 and its keys are replaced by the local
+stack's URL and a new account. So each page uses its own order ids and people, or creates an account. If a `text` or
+`json` block with the word `output` follows, the command must print its text; `…` matches any text.
 
-What can be said behind the language:
+Options after the language:
 
-    status=404     the block's answer is refused with this status
-    wait           it is asked again, for two minutes at most, until it prints what is shown
-    keep=job_id    this field of the JSON that it prints is kept as a shell variable, for the blocks below
-    proof=KIND     it cannot run here, and is proven otherwise: see proofs.py for the kinds
+    status=404     curl's answer must have this status
+    wait           the block is repeated, for at most two minutes, until it prints the expected output
+    keep=job_id    this field of the printed JSON becomes a shell variable for the following blocks
+    proof=KIND     the block cannot run here, and is checked in another way: proofs.py lists the kinds
 
-`aws`, `sam`, `make`, `pip`, `npm`, `git` and `.venv/bin/python` never run: they are stood in for, see stand_in.py.
-A page works on copies. `TILLBOOK_KEY=…` is an admin key, `tillbook-prod` the local stack.
+`aws`, `sam`, `make`, `pip`, `npm`, `git` and `.venv/bin/python` never run: substitute.py replaces them. A page works on
+copies of files. `TILLBOOK_KEY=…` becomes an admin key, and `tillbook-prod` the local stack.
 
-Commands in the text, `like this`, are proven by their program: their targets, modules, options must exist.
+Commands in code spans of the text, `like this`, are checked, too: their targets, modules and options must exist.
 """

@@ -27,7 +27,7 @@ class Block:
     Attributes:
         line: number of its opening line.
         options: the words after the language. `proof=make` is {"proof": "make"}; a word without `=` has the value "".
-        output: the block right below a shell block that shows its output.
+        output: the block directly below a shell block that contains its expected output.
     """
 
     page: Path
@@ -48,7 +48,7 @@ def pages(root: Path = ROOT) -> list[Path]:
 
 
 def in_reading_order() -> list[Path]:
-    """All pages: README.md, docs/README.md, the pages that it links in their order, then the others."""
+    """All pages: README.md, docs/README.md, then the pages that docs/README.md links, in order, then the others."""
     first = [ROOT / "README.md", ROOT / "docs" / "README.md"]
     listed = [(first[1].parent / target.partition("#")[0]).resolve() for _, target in links(first[1])]
     known = pages()
@@ -88,7 +88,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def prose(page: Path) -> Iterator[tuple[int, str]]:
-    """(number, text) of each line outside of blocks."""
+    """(line number, text) of each line outside of blocks."""
     closing = ""
     for number, line in enumerate(page.read_text().splitlines(), 1):
         fence = _FENCE.match(line)

@@ -1,4 +1,4 @@
-"""Prepares data that the commands of some pages need, and that no command can make."""
+"""Prepares data that the commands of some pages need and cannot create themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tillbook.rules import times
 
 
 def prepare(page: str, shop: Shop) -> dict[str, str]:
-    """Plants orders that could not be applied. Returns the values for the names that the page uses."""
+    """Creates the data for a page. Returns the values that replace placeholders on the page, such as JOB_ID."""
     if page == "docs/runbook.md":
         dead, job = times.uuid7(), shop.send("POST", "/v1/audience/customers-orders-api/rebuild").json["job_id"]
         _dead_letter(shop, dead)

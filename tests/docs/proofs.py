@@ -1,13 +1,13 @@
-"""Proofs of commands that cannot run in a test. Each kind asks the program itself, not a list of ours.
+"""Checks commands that cannot run in a test, against the definition of their program.
 
-make    the target and the variables stand in the Makefile, and `make -n` takes it
-ci      .ci/run or a workflow contains the very command, and runs it
-python  `python -m module`: the module is there, and so is each option
+make    the Makefile has the target and the variables, and `make -n` accepts the command
+ci      .ci/run or a workflow contains the same command
+python  `python -m module`: the module exists and has each option
 sam     the SAM CLI of .venv-ci has the command and each option
 aws     botocore's model of the service has the operation and each parameter
 git     git has the command and each option
-pip     our locks contain what is installed, with this version; `.` has what its scripts name
-cli     the tillbook command has the command and each option (blocks run; this is for commands in the text)
+pip     the lock files contain the package, with this version; for `.`, the modules that its scripts name exist
+cli     the tillbook command has the subcommand and each option (for commands in the text, or that must not run)
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ Words = list[str]
 
 
 class Unproven(AssertionError):
-    """The command is not as the thing itself has it; the message says what."""
+    """The command does not agree with its program. The message names the difference."""
 
 
 class CannotAskError(Exception):
-    """The program that would have to be asked is not installed; the message names it."""
+    """The program that defines the command is not installed. The message names it."""
 
 
 def split(text: str) -> list[Words]:
-    """The commands of a block as words: comments, continued lines and what joins commands are gone."""
+    """The words of each command of a block, without comments and without operators such as `|` and `&&`."""
     found: list[Words] = []
     for line in text.replace("\\\n", " ").splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
@@ -59,7 +59,7 @@ def split(text: str) -> list[Words]:
             else:
                 words.append(word)
         found.append(words)
-    # Assignments before a command are no part of it.
+    # Remove variable assignments before a command.
     cleaned = []
     for words in found:
         while words and re.fullmatch(r"[A-Za-z_]\w*=.*", words[0], re.DOTALL):
@@ -111,7 +111,7 @@ def _source(module: str) -> ast.Module | None:
 
 
 def _declared_options(source: ast.Module) -> set[str]:
-    """The names that the module gives to argparse."""
+    """The options that the module declares with argparse."""
     calls = [node for node in ast.walk(source) if isinstance(node, ast.Call)]
     return {
         arg.value
@@ -124,12 +124,12 @@ def _declared_options(source: ast.Module) -> set[str]:
 
 def python(words: Words) -> None:
     rest = _program(words, "python", "python3")
-    _check(rest[:1] == ["-m"] and len(rest) > 1, f"`{shlex.join(words)}` names no module of ours")
+    _check(rest[:1] == ["-m"] and len(rest) > 1, f"`{shlex.join(words)}` names no module of the repository")
     source = _source(rest[1])
     if source is None:
         raise Unproven(f"there is no module {rest[1]}")
     known = {"--help", "-h"} | _declared_options(source)
-    # Modules that run histories share one command line.
+    # Modules that run histories import their options from a shared module.
     for node in ast.walk(source):
         shared = _source(node.module or "") if isinstance(node, ast.ImportFrom) else None
         known |= _declared_options(shared) if shared else set()
@@ -139,17 +139,21 @@ def python(words: Words) -> None:
 
 @functools.cache
 def _sam() -> dict[str, list[str]]:
-    """The options of each command of the SAM CLI that a page names. All in one go: it takes seconds to start."""
+    """The options of each SAM CLI command that a page names. One process lists all, since it takes seconds to start."""
     if not CI_PYTHON.exists():
-        raise CannotAskError("the SAM CLI is not here (make setup-ci)")
+        raise CannotAskError("the SAM CLI is not installed (make setup-ci)")
     names = {name for page in pages() for name in re.findall(r"\bsam ([a-z]+(?: [a-z-]+)?)", page.read_text())}
     names |= {name.split()[0] for name in names}
     ran = subprocess.run(
-        [CI_PYTHON, "-c", _ASK_SAM, *sorted(names)], capture_output=True, text=True, check=False, cwd="/",
+        [CI_PYTHON, "-c", _ASK_SAM, *sorted(names)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
         env={"SAM_CLI_TELEMETRY": "0", "PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
-    )  # fmt: skip
+    )
     if ran.returncode:
-        raise CannotAskError(f"the SAM CLI cannot be asked: {ran.stderr.strip().splitlines()[-1:]}")
+        raise CannotAskError(f"the SAM CLI failed: {ran.stderr.strip().splitlines()[-1:]}")
     known: dict[str, list[str]] = json.loads(ran.stdout.splitlines()[-1])
     return known
 
@@ -185,7 +189,7 @@ _GLOBAL = {
     "--profile", "--region", "--query", "--output", "--endpoint-url", "--no-cli-pager", "--no-paginate",
     "--cli-binary-format",
 }  # fmt: skip
-# What the AWS CLI has of its own, beside the services' operations.
+# Commands of the AWS CLI that are not operations of a service, and their options.
 _CUSTOM = {
     ("cloudformation", "deploy"): {
         "--template-file", "--stack-name", "--capabilities", "--parameter-overrides", "--role-arn", "--tags",
@@ -240,7 +244,8 @@ def git(words: Words) -> None:
     _check("usage: git" in usage, f"git has no command {rest[0]}")
     for option in _options(rest[1:]):
         _check(
-            re.search(rf"(?<![\w-]){re.escape(option)}\b|--\[no-\]{option[2:]}\b", usage), f"git {rest[0]}: {option}?"
+            re.search(rf"(?<![\w-]){re.escape(option)}\b|--\[no-\]{option[2:]}\b", usage),
+            f"git {rest[0]} has no option {option}",
         )
 
 
@@ -250,7 +255,7 @@ def pip(words: Words) -> None:
     locked = "\n".join(path.read_text() for path in ROOT.glob("requirements*.lock"))
     for word in rest[1:]:
         if word.startswith("-"):
-            raise Unproven(f"pip's {word} is not proven")
+            raise Unproven(f"the option {word} of pip cannot be checked")
         if word == ".":
             project = tomllib.loads((ROOT / "pyproject.toml").read_text())
             for target in project["project"]["scripts"].values():
@@ -260,10 +265,10 @@ def pip(words: Words) -> None:
                 _check((ROOT / package / "__init__.py").exists(), f"there is no package {package}")
             continue
         found = re.fullmatch(r"([\w.-]+)(==|<|>=)?([\w.]+)?", word)
-        _check(found, f"{word}?")
+        _check(found, f"{word} is not a package with a version")
         assert found
         line = re.search(rf"^{re.escape(found[1])}==(\S+)", locked, re.MULTILINE | re.IGNORECASE)
-        _check(line, f"{found[1]} is in none of our locks")
+        _check(line, f"{found[1]} is in no lock file")
         assert line
         _check(found[2] != "==" or line[1] == found[3], f"{found[1]} is locked as {line[1]}")
 
@@ -286,7 +291,7 @@ def cli(words: Words) -> None:
 KINDS: dict[str, Callable[[Words], None]] = {
     "make": make, "ci": ci, "python": python, "sam": sam, "aws": aws, "git": git, "pip": pip, "cli": cli,
 }  # fmt: skip
-# Commands in the text.
+# The kind of proof for commands in the text, by program.
 BY_PROGRAM = {
     "make": "make", "sam": "sam", "aws": "aws", "git": "git", "pip": "pip", "tillbook": "cli", "npm": "ci",
     "python": "python", "python3": "python",
@@ -294,7 +299,7 @@ BY_PROGRAM = {
 
 
 def prove(kind: str, text: str) -> None:
-    """Raises Unproven, also for a kind that is not known; CannotAskError."""
+    """Checks the commands of a text. Raises Unproven, also for an unknown kind, and CannotAskError."""
     if kind not in KINDS:
         raise Unproven(f"there is no proof={kind}; there are {', '.join(KINDS)}")
     found = split(text)
@@ -304,7 +309,7 @@ def prove(kind: str, text: str) -> None:
 
 
 def mentioned(span: str) -> list[tuple[str, Words]]:
-    """The commands that a span of text is, each with its kind; none where it is something else."""
+    """The commands in a code span, each with its kind of proof. Empty if the span is not a command."""
     if not re.match(r"(?:\.venv/bin/)?(?:make|sam|aws|git|pip|tillbook|npm|python3?|cd) [\w./-]", span):
         return []
     found, folder = [], ""
@@ -316,7 +321,7 @@ def mentioned(span: str) -> list[tuple[str, Words]]:
         kind = BY_PROGRAM.get(Path(words[0]).name)
         if kind is None:
             continue
-        # What is left open is not asked about.
+        # Placeholders are not checked.
         named = [word for word in words if "…" not in word and word != "..."]
         found.append((kind, [*named, "--prefix", folder] if kind == "ci" and folder else named))
     return found

@@ -1,4 +1,4 @@
-"""Runs the blocks of a page, each in a shell that continues where the one before ended."""
+"""Runs the blocks of a page. Each block has the shell variables and functions of the block before."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from typing import Any
 
 from events.envelopes import HOST
 from local.stack import ROOT
-from tests.docs import stand_in
+from tests.docs import substitute
 from tests.docs.markdown import Block
 from tests.end_to_end.shop import Shop
 
 SECONDS = 120
 WAIT_SECONDS = 120
 CURL = shutil.which("curl")
-# What pages may name by its path.
-_TAKEN = ("docs", "events", "pyproject.toml", "samconfig.toml", "template.yaml")
+# Files and folders that pages may name by path.
+_COPIED = ("docs", "events", "pyproject.toml", "samconfig.toml", "template.yaml")
 
-# As on the page, but an answer of 400 or more is a failure, unless it is the one that the block names.
+# curl, but with an error for an answer of 400 or more, unless the block expects that status.
 _CURL = """#!/bin/bash
 if [ -z "$ANSWER_STATUS" ]; then exec {curl} --fail-with-body --max-time 30 "$@"; fi
 exec 3>&1
 code=$({curl} --fail-with-body --max-time 30 -w '%{{stderr}}%{{http_code}}' "$@" 2>&1 >&3)
 [ "${{code: -3}}" = "$ANSWER_STATUS" ] || {{ echo "answered ${{code: -3}}, not $ANSWER_STATUS" >&2; exit 22; }}
 """
-# The next block gets all variables that were set, but for the shell's own.
+# Saves all variables and functions for the next block, except the shell's own.
 _RUN = """set -euo pipefail
 [ ! -e {state} ] || . {state}
 trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
@@ -48,17 +48,17 @@ trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 
 
 class Failed(AssertionError):
-    """A block that did not do what its page says; the message shows which and how."""
+    """A block failed or printed something else than expected. The message has its place and output."""
 
 
 class Page:
-    """A folder with copies of what pages name, and a shell."""
+    """A folder with copies of the files that pages name, and a shell in it."""
 
-    def __init__(self, shop: Shop, folder: Path, said: Mapping[str, str] | None = None) -> None:
-        """`said`: the page's names of things that have another name here."""
+    def __init__(self, shop: Shop, folder: Path, replaced: Mapping[str, str] | None = None) -> None:
+        """`replaced`: texts of the page, and the text that replaces each in the test."""
         self.folder, self._groups = folder, list[int]()
         self._exit, self._refused = ExitStack(), list[str]()
-        self._said = {
+        self._replaced = {
             "http://127.0.0.1:8000": shop.stack.url,
             f"https://{HOST}": shop.stack.url,
             "1234567": shop.account,
@@ -66,12 +66,12 @@ class Page:
             "local-admin-key": shop.admin_key,
             "TILLBOOK_KEY=…": f"TILLBOOK_KEY={shop.admin_key}",
             "=tillbook-prod": "=tillbook",
-            **(said or {}),
+            **(replaced or {}),
         }
         self._work = folder / "work"
         self._work.mkdir()
-        # Copies, and of files alone: what a page does may not reach the checkout, nor its environments.
-        for name in _TAKEN:
+        # Copies, since the commands of a page must not change the checkout or its virtual environments.
+        for name in _COPIED:
             source, target = ROOT / name, self._work / name
             if source.is_dir():
                 shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
@@ -84,16 +84,16 @@ class Page:
         self._environment = self._commands(shop)
 
     def _commands(self, shop: Shop) -> dict[str, str]:
-        """curl, python3 and tillbook as the pages mean them; an AWS that is the local one, nothing else of here."""
+        """Creates the programs that the page's commands find. Returns the environment, whose AWS is the local stack."""
         place = self.folder / "bin"
         place.mkdir()
         python = shlex.quote(sys.executable)
-        asked = self._exit.enter_context(stand_in.listening(shop.stack, self._refused))
-        shims = {name: stand_in.SHIM.format(program=name, curl=CURL, url=asked) for name in stand_in.PROGRAMS}
-        # The environment that pages name: one program, which is stood in for.
+        url = self._exit.enter_context(substitute.listening(shop.stack, self._refused))
+        shims = {name: substitute.SHIM.format(program=name, curl=CURL, url=url) for name in substitute.PROGRAMS}
+        # The virtual environment that pages name has one program, a substitute for Python.
         environment = self._work / ".venv" / "bin"
         environment.mkdir(parents=True)
-        (environment / "python").write_text(stand_in.SHIM.format(program="python", curl=CURL, url=asked))
+        (environment / "python").write_text(substitute.SHIM.format(program="python", curl=CURL, url=url))
         (environment / "python").chmod(0o755)
         for name, text in {
             **shims,
@@ -110,12 +110,12 @@ class Page:
         }  # fmt: skip
 
     def substituted(self, text: str) -> str:
-        for page, here in self._said.items():
+        for page, here in self._replaced.items():
             text = text.replace(page, here)
         return text
 
     def run(self, block: Block) -> None:
-        """Raises Failed."""
+        """Runs a block and compares its output. Raises Failed."""
         for text, expected in commands(block):
             end = time.monotonic() + (WAIT_SECONDS if "wait" in block.options else 0)
             while True:
@@ -135,16 +135,20 @@ class Page:
         with outcome[0].open("w") as out, outcome[1].open("w") as err:
             process = subprocess.Popen(
                 ["bash", "--noprofile", "--norc", "-c", _RUN.format(state=state, block=script)],
-                cwd=self._work, env=self._environment | status, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                cwd=self._work,
+                env=self._environment | status,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
                 start_new_session=True,
-            )  # fmt: skip
+            )
             self._groups.append(process.pid)
             try:
                 code = process.wait(SECONDS)
             except subprocess.TimeoutExpired:
                 code = -1
         printed, complained = (path.read_text(errors="replace") for path in outcome)
-        # What fails as a part of another command's words does not end the shell.
+        # The shell does not exit if a command fails within `$(…)`, so the refused calls are looked at, too.
         refused, self._refused[:] = "\n".join(self._refused), []
         if code or refused or ": command not found" in complained:
             complained = f"{complained}{refused}"
@@ -167,7 +171,7 @@ class Page:
             state.write(f"{name}={shlex.quote(str(value))}\n")
 
     def close(self) -> None:
-        """Ends what blocks left running."""
+        """Ends the processes that blocks started and did not end."""
         for group in self._groups:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(group, signal.SIGTERM)
@@ -175,7 +179,7 @@ class Page:
 
 
 def commands(block: Block) -> list[tuple[str, str | None]]:
-    """Parts of a block that are run at once, each with its expected output if the page shows one."""
+    """The parts of a block that run as one script, each with its expected output if the page shows one."""
     if block.language != "console":
         return [(block.text, block.output.text if block.output else None)]
     found: list[tuple[str, list[str]]] = []
@@ -192,7 +196,7 @@ def commands(block: Block) -> list[tuple[str, str | None]]:
 
 
 def mismatch(expected: str, printed: str, block: Block) -> str:
-    """The difference from the output that is shown, or nothing."""
+    """Describes the difference from the expected output; empty if there is none."""
     if block.output is not None and block.output.language == "json":
         try:
             wanted, got = json.loads(expected), json.loads(printed)
@@ -202,7 +206,7 @@ def mismatch(expected: str, printed: str, block: Block) -> str:
     lines = [re.escape(line.strip()).replace("…", ".*") for line in expected.strip().splitlines()]
     pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
     got = "\n".join(line.strip() for line in printed.strip().splitlines())
-    return "" if re.fullmatch(pattern, got) else f"it does not print what is shown:\n{expected}"
+    return "" if re.fullmatch(pattern, got) else f"the output is not the expected one:\n{expected}"
 
 
 def _different(place: str, wanted: Any, got: Any) -> str:

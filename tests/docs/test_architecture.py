@@ -1,4 +1,4 @@
-"""docs/architecture.md names what the template has, and its picture is one that every browser shows."""
+"""Tests that docs/architecture.md names the template's resources, and that every browser can show its picture."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ def _of(kind: str) -> list[str]:
     return [name for name, resource in RESOURCES.items() if resource["Type"] == kind]
 
 
-def test_every_function_stands_on_the_page_and_in_the_picture() -> None:
+def test_every_function_is_on_the_page_and_in_the_picture() -> None:
     for name in _of("AWS::Serverless::Function"):
         folder = Path(RESOURCES[name]["Properties"]["CodeUri"]).name
         assert f"`{folder}`" in PAGE, folder
         assert re.search(rf"\b{folder}\b", PICTURE), folder
 
 
-def test_every_table_and_index_stands_on_the_page() -> None:
+def test_every_table_and_index_is_on_the_page() -> None:
     for table in _of("AWS::DynamoDB::Table"):
         assert f"`{table}`" in PAGE
         for index in RESOURCES[table]["Properties"].get("GlobalSecondaryIndexes", []):
             assert f"`{index['IndexName']}`" in PAGE
 
 
-def test_every_schedule_alarm_topic_and_dashboard_stands_on_the_page() -> None:
+def test_every_schedule_topic_and_dashboard_is_on_the_page() -> None:
     kinds = ("AWS::Scheduler::Schedule", "AWS::SNS::Topic", "AWS::CloudWatch::Dashboard")
     found = [name for kind in kinds for name in _of(kind)]
     assert len(found) > len(kinds)
     assert [name for name in found if f"`{name}`" not in PAGE] == []
 
 
-def test_the_picture_can_be_seen_by_day_and_by_night() -> None:
+def test_the_picture_has_a_dark_theme_and_loads_nothing() -> None:
     root = ElementTree.fromstring(PICTURE)  # noqa: S314 - ours
     assert root.get("viewBox")
     assert "prefers-color-scheme: dark" in PICTURE
-    # GitHub shows it as an image: nothing from elsewhere, no script.
+    # GitHub shows it as an image, in which browsers load nothing and run no script.
     assert not re.search(r"<script|<image|<foreignObject|xlink|url\((?!#)", PICTURE)
 
 
-def test_how_many_events_share_a_transaction_is_told() -> None:
+def test_correctness_md_has_the_limit_of_events_in_a_transaction() -> None:
     assert f"up to {MAX_TOGETHER} events of one account" in (ROOT / "docs" / "correctness.md").read_text()
 
 
-def test_the_table_of_items_is_as_the_classes_make_it() -> None:
+def test_the_table_of_items_is_up_to_date() -> None:
     assert architecture.page(PAGE) == PAGE
     assert len(architecture.classes()) > 15

@@ -1,4 +1,4 @@
-"""The lines of docs/how-to/point-a-client.md, in the clients that can run here."""
+"""Runs the lines of docs/how-to/point-a-client.md in the clients that can run here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE = ROOT / "docs" / "how-to" / "point-a-client.md"
 LINES = {block.language: block.text for block in blocks(PAGE)}
 PYTHON = """
 import sys, types
-# requests-toolbelt of this version looks for it; urllib3 2 has it no more.
+# The client's version of requests-toolbelt imports this module, which urllib3 2 does not have.
 sys.modules["urllib3.contrib.appengine"] = types.ModuleType("appengine")
 {lines}
 client = drip.Client("{key}", {account})
@@ -33,7 +33,7 @@ client.createUpdateOrderActivity({{ provider: 'my_shop', email: '{email}', actio
 """  # noqa: E501
 
 
-def _sent(shop: Shop, script: str, command: list[str], lines: str) -> None:
+def _check_an_order_counts(shop: Shop, script: str, command: list[str], lines: str) -> None:
     email = shop.email("pointed")
     lines = lines.replace(f"https://{HOST}", shop.stack.url)
     source = script.format(lines=lines, key=shop.ingest_key, account=shop.account, email=email)
@@ -50,12 +50,12 @@ def shop(stack) -> Shop:  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.stack
-def test_drip_python(shop: Shop) -> None:
-    _sent(shop, PYTHON, [sys.executable, "-c"], LINES["python"])
+def test_an_order_of_drip_python_counts(shop: Shop) -> None:
+    _check_an_order_counts(shop, PYTHON, [sys.executable, "-c"], LINES["python"])
 
 
 @pytest.mark.stack
 @pytest.mark.node
 @pytest.mark.skipif(not INSTALLED.exists() or not shutil.which("node"), reason="drip-nodejs is not installed here")
-def test_drip_nodejs(shop: Shop) -> None:
-    _sent(shop, NODE, ["node", "-e"], LINES["js"])
+def test_an_order_of_drip_nodejs_counts(shop: Shop) -> None:
+    _check_an_order_counts(shop, NODE, ["node", "-e"], LINES["js"])

@@ -1,4 +1,4 @@
-"""Each command of each page."""
+"""Tests each command of each page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.stack import ROOT, Stack
-from tests.docs import prepared, proofs, stand_in
+from tests.docs import prepared, proofs, substitute
 from tests.docs.markdown import SHELLS, Block, blocks, in_reading_order, pages, spans
 from tests.docs.shell import CURL, Page
 from tests.end_to_end.shop import Shop
@@ -19,7 +19,7 @@ SHELL_BLOCKS = {page: [block for block in blocks(page) if block.language in SHEL
 RUN = {page: [block for block in found if "proof" not in block.options] for page, found in SHELL_BLOCKS.items()}
 PROVEN = [block for found in SHELL_BLOCKS.values() for block in found if "proof" in block.options]
 OPTIONS = frozenset({"proof", "status", "wait", "keep"})
-# Others are for no shell; `output` alone says what a command prints.
+# Languages of blocks that do not run. A block with the option `output` has the expected output of a command.
 OTHERS = frozenset({"text", "json", "python", "js", "ruby", "php", "csv", "yaml", "toml", "diff", "ini", "sql"})
 
 
@@ -29,7 +29,7 @@ def _name(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def reader(stack: Stack) -> Shop:
-    """Somebody who reads page after page, with one account: no page may stumble over what another one left."""
+    """The account of all pages: a page must not fail because of the data of another page."""
     return Shop.open(stack)
 
 
@@ -46,30 +46,30 @@ def test_the_commands_of_a_page_run(page: Path, reader: Shop, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("block", PROVEN, ids=lambda block: block.place)
-def test_what_cannot_run_is_proven_otherwise(block: Block) -> None:
+def test_commands_that_cannot_run_are_checked(block: Block) -> None:
     try:
         proofs.prove(block.options["proof"], block.text)
     except proofs.CannotAskError as error:
-        pytest.skip(f"`{block.text.strip()}` ({block.place}) was not proven: {error}")
+        pytest.skip(f"`{block.text.strip()}` ({block.place}) was not checked: {error}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_commands_in_the_text_are_there(page: Path) -> None:
-    unasked = set()
+def test_commands_in_the_text_exist(page: Path) -> None:
+    unchecked = set()
     for line, span in spans(page):
         for kind, words in proofs.mentioned(span):
             try:
                 proofs.KINDS[kind](words)
             except proofs.CannotAskError as error:
-                unasked.add(str(error))
+                unchecked.add(str(error))
             except proofs.Unproven as error:
                 pytest.fail(f"{_name(page)}:{line}: `{span}`: {error}")
-    if unasked:
-        pytest.skip(f"commands in the text of {_name(page)} were not asked for: {', '.join(unasked)}")
+    if unchecked:
+        pytest.skip(f"commands in the text of {_name(page)} were not checked: {', '.join(unchecked)}")
 
 
-def test_pages_are_read_in_their_order() -> None:
-    """README first; then as docs/README.md lists them; and none is left out."""
+def test_pages_are_in_reading_order() -> None:
+    """README.md is first, the others follow in the order of docs/README.md, and none is missing."""
     order = in_reading_order()
     assert [_name(page) for page in order[:3]] == ["README.md", "docs/README.md", "docs/tutorial.md"]
     assert sorted(order) == PAGES
@@ -78,23 +78,23 @@ def test_pages_are_read_in_their_order() -> None:
 def _kind(block: Block) -> str:
     if "proof" in block.options:
         return f"proof={block.options['proof']}"
-    stood_in = re.search(
-        rf"(^|[|(;]|do )\s*({'|'.join(stand_in.PROGRAMS)}|\.venv/bin/python) ", block.text, re.MULTILINE
+    is_replaced = re.search(
+        rf"(^|[|(;]|do )\s*({'|'.join(substitute.PROGRAMS)}|\.venv/bin/python) ", block.text, re.MULTILINE
     )
-    return "run in part" if stood_in else "run"
+    return "run in part" if is_replaced else "run"
 
 
-def test_no_block_goes_unseen(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each block says what it is in, and its options are known; how many are proven how is printed."""
+def test_every_block_has_a_known_language_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each block names a known language and known options. Also prints the number of blocks by kind of test."""
     counts: Counter[str] = Counter()
     for page in PAGES:
         for block in blocks(page):
-            assert block.language in SHELLS | OTHERS, f"{block.place}: a block of no known language {block.language!r}"
+            assert block.language in SHELLS | OTHERS, f"{block.place}: the language {block.language!r} is unknown"
             if block.language in SHELLS:
-                assert block.options.keys() <= OPTIONS, f"{block.place}: {set(block.options) - OPTIONS}?"
+                assert block.options.keys() <= OPTIONS, f"{block.place}: unknown options {set(block.options) - OPTIONS}"
                 counts[_kind(block)] += 1
             else:
-                assert "output" not in block.options, f"{block.place}: output of no command right above"
+                assert "output" not in block.options, f"{block.place}: no command directly above this output"
     mentions = sum(len(proofs.mentioned(span)) for page in PAGES for _, span in spans(page))
     assert counts["run"]
     with capsys.disabled():

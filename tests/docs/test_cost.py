@@ -1,4 +1,4 @@
-"""docs/cost.md: its picture is what `make cost` draws now, and what the page says of it holds."""
+"""Tests that the picture of docs/cost.md is up to date, and that the statements of the page are true."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from local.stack import ROOT
 
 PICTURE = ROOT / "docs" / "pictures" / "cost.svg"
 ORDERS = 1_000_000
-# Lambda is billed by time, so by the machine that measured it and by what else ran there.
+# Lambda is billed by time, which depends on the machine and its load.
 _TIMED = ("Lambda", "in all")
 
 
 def bars(svg: str) -> Iterator[tuple[str, float]]:
-    """All services of each kind of arrival, and the sum that is printed beside the bar."""
+    """(name, dollars) of each service of each bar, followed by the sum that is printed beside the bar."""
     for element in ElementTree.fromstring(svg).iter():  # noqa: S314 - ours
         text = element.text or ""
         if element.tag.endswith("title") and (found := re.fullmatch(r"(.+): ([\d.]+)", text)):
@@ -34,13 +34,13 @@ def flows() -> list[cost.Flow]:
         return cost.flows()
 
 
-def test_the_picture_is_what_would_be_drawn_now(flows: list[cost.Flow]) -> None:
+def test_the_picture_is_up_to_date(flows: list[cost.Flow]) -> None:
     fresh = list(bars(cost.drawn({flow.name: cost.dollars(flow, ORDERS) for flow in flows}, ORDERS)))
     shown = list(bars(PICTURE.read_text()))
     assert len(shown) == len(flows) * 8
     assert [name for name, _ in shown] == [name for name, _ in fresh]
-    for (name, was), (_, now) in zip(shown, fresh, strict=True):
-        assert name in _TIMED or was == pytest.approx(now, rel=0.1, abs=0.02), (
+    for (name, drawn), (_, now) in zip(shown, fresh, strict=True):
+        assert name in _TIMED or drawn == pytest.approx(now, rel=0.1, abs=0.02), (
             f"{name}: python -m bench.cost --svg docs/pictures/cost.svg was not run"
         )
     for start in range(0, len(shown), 8):
@@ -48,46 +48,46 @@ def test_the_picture_is_what_would_be_drawn_now(flows: list[cost.Flow]) -> None:
         assert whole == pytest.approx(sum(amount for _, amount in parts), abs=0.05)
 
 
-def test_what_the_page_says_holds(flows: list[cost.Flow]) -> None:
+def test_the_statements_of_the_page_are_true(flows: list[cost.Flow]) -> None:
     alone, _, packed = flows
     bill, shared = cost.dollars(alone, ORDERS), cost.dollars(packed, ORDERS)
     assert bill["DynamoDB writes"] > sum(bill.values()) / 2
-    # Four single entries of indexes, one outcome; the rest is doubled.
+    # Four index entries and one outcome are billed once; writes in a transaction are billed twice.
     assert (alone.parts["indexes"], alone.parts["records"]) == (4, 1)
     assert {alone.parts[name] for name in ("orders", "events", "people")} == {2}
-    # Nothing is shared in a transaction where each order has a person of its own.
+    # Orders of different people share no write in a transaction.
     assert packed.writes == alone.writes
     assert sum(shared[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(shared.values())
-    # The floor: below nine dollars a million for lone orders, audiences included; lower where orders meet.
+    # The floor is below nine dollars a million for orders that arrive alone, with audiences, and lower for batches.
     floors = [
         sum((cost.floor(flow, ORDERS) | cost.floor_of_audiences(flow, ORDERS)).values()) * 1_000_000 / ORDERS
         for flow in flows
     ]
     assert 9 > floors[0] > floors[1] > floors[2]
-    # Tracing: nearly all of it at low rates, little at high ones.
+    # Tracing costs nearly as much as all the rest at low rates, and little at high rates.
     assert 0.5 < cost.traces(alone, 100_000) / sum(cost.dollars(alone, 100_000).values()) < 1
     assert cost.traces(alone, 1000 * ORDERS) < 0.1 * sum(cost.dollars(alone, 1000 * ORDERS).values())
     monthly = sum(cost.fixed().values()) + sum(cost.counted(alone).values())
     assert sum(cost.dollars(alone, 200_000).values()) < monthly < sum(cost.dollars(alone, ORDERS).values())
 
 
-def test_the_readme_names_the_order_of_magnitude() -> None:
-    """The figures of the release (cli/tillbook_cli/cost.json), which a test compares with measured ones."""
-    said = "Roughly ten dollars for a million orders, and about five dollars a month without any"
-    assert said in (ROOT / "README.md").read_text()
+def test_the_figures_of_the_readme_are_roughly_right() -> None:
+    """Uses the figures of the release (cli/tillbook_cli/cost.json), which another test compares with measured ones."""
+    statement = "Roughly ten dollars for a million orders, and about five dollars a month without any"
+    assert statement in (ROOT / "README.md").read_text()
     found = command.of(1_000_000)
     assert all(7 < sum(services.values()) < 15 for services in found["dollars"].values())
     assert 4 < sum(found["fixed"].values()) < 6
 
 
-def test_its_words_are_the_ones_that_are_printed(flows: list[cost.Flow]) -> None:
+def test_the_page_has_the_parts_that_make_cost_prints(flows: list[cost.Flow]) -> None:
     page = (ROOT / "docs" / "cost.md").read_text()
     rows = {name for row in re.findall(r"^\| ([\w, ]+) \|", page, re.MULTILINE) for name in row.split(", ")}
     assert flows[0].parts.keys() <= rows
 
 
-def test_the_command_tells_what_is_measured_now(flows: list[cost.Flow]) -> None:
-    """Made again by `python -m bench.cost --json cli/tillbook_cli/cost.json`."""
+def test_the_figures_of_tillbook_cost_are_up_to_date(flows: list[cost.Flow]) -> None:
+    """If it fails, run `python -m bench.cost --json cli/tillbook_cli/cost.json`."""
     shown = command.of(ORDERS)
     assert list(shown["dollars"]) == [flow.name for flow in flows]
     for flow in flows:

@@ -1,4 +1,4 @@
-"""Links within the repository lead somewhere, and every page is led to."""
+"""Tests that the targets of links in the repository exist, and that docs/README.md links every page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.docs.markdown import anchors, links, pages
 
 
 def broken(page: Path) -> list[str]:
-    """Targets of links that do not exist. Links to other hosts are not followed."""
+    """Describes each link whose target does not exist. Links to other hosts are not checked."""
     found = []
     for line, target in links(page):
         if target.startswith(("https://", "http://", "mailto:")):
@@ -27,7 +27,7 @@ def broken(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_the_targets_of_links_exist(page: Path) -> None:
     assert not broken(page)
 
 
@@ -35,7 +35,7 @@ def test_the_index_lists_every_page() -> None:
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / target.partition("#")[0]).resolve() for _, target in links(index)}
     missing = [page for page in pages(ROOT / "docs") if page != index and page.resolve() not in listed]
-    assert not missing, "docs/README.md does not list them"
+    assert not missing, "docs/README.md does not list these pages"
 
 
 def test_a_broken_link_is_found(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A wrong command on a page is found: the tests of the pages can fail."""
+"""Tests that the tests of pages fail for wrong commands."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
 @pytest.mark.stack
 @pytest.mark.skipif(CURL is None, reason="there is no curl here")
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "message"),
     [
         ([block("curl -s -u local-ingest-key: http://127.0.0.1:8000/v1/account")], "page.md:1: ended with 22"),
         ([block("curl -s http://127.0.0.1:8000/v1/accounts | cat")], "ended with 22"),
@@ -47,7 +47,7 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
         ([block("echo 'never closed")], "unexpected EOF"),
         ([block(GOOD, "status=404")], "answered 200, not 404"),
         ([block("curl -s http://127.0.0.1:8000/v1/nothing", "status=403")], "answered 404, not 403"),
-        ([block("echo one"), block("two", "output", "text")], "does not print what is shown"),
+        ([block("echo one"), block("two", "output", "text")], "the output is not the expected one"),
         ([block(GOOD), block('{"account_id": "…", "role": "…"}', "output", "json")], "is {'account_id'"),
         ([block("for n in 1; do aws sqs purge-queue --url x; done")], "needs --queue-url"),
         ([block("x=$(aws cloudformation describe-stacks --stack-name x --query Stacks[0].No)")], "finds nothing"),
@@ -56,19 +56,19 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
         ([block(".venv/bin/python -m tests.hostility")], "no module tests.hostility"),
         ([block("echo $(tillbok)")], "tillbok: command not found"),
         ([block("echo '{}'", "keep=job_id")], "no job_id to keep"),
-        ([block("$ echo one\ntwo", language="console")], "does not print what is shown"),
+        ([block("$ echo one\ntwo", language="console")], "the output is not the expected one"),
     ],
 )
-def test_a_planted_command_fails(texts: list[str], said: str, stack: Stack, tmp_path: Path) -> None:
+def test_a_page_with_a_wrong_command_fails(texts: list[str], message: str, stack: Stack, tmp_path: Path) -> None:
     found = blocks(page_of(tmp_path, *texts))
     with pytest.raises(Failed) as failed:
         run(found, stack, tmp_path)
-    assert said in str(failed.value)
+    assert message in str(failed.value)
 
 
 @pytest.mark.stack
 @pytest.mark.skipif(CURL is None, reason="there is no curl here")
-def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
+def test_a_page_with_right_commands_passes(stack: Stack, tmp_path: Path) -> None:
     page = page_of(
         tmp_path,
         block(f"url=http://127.0.0.1:8000\nten() {{ echo 10; }}\n{GOOD}"),
@@ -91,7 +91,7 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "said"),
+    ("kind", "text", "message"),
     [
         ("make", "make runs", "no target runs"),
         ("make", "make load MINUTES=2", "no variable MINUTES"),
@@ -108,7 +108,7 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
         ("aws", "aws cloudwatching list-metrics", "no service cloudwatching"),
         ("git", "git clon x", "no command clon"),
         ("pip", "pip install drip-python==0.3.2", "is locked as 0.3.1"),
-        ("pip", "pip install tillbook-cli", "in none of our locks"),
+        ("pip", "pip install tillbook-cli", "in no lock file"),
         ("cli", "tillbook keys make", "no command make"),
         ("cli", "tillbook keys create shop --kind admin", "no option --kind"),
         ("make", "sam build", "is no command of make"),
@@ -117,9 +117,9 @@ def test_what_is_right_passes(stack: Stack, tmp_path: Path) -> None:
         ("", "make run", "there is no proof="),
     ],
 )
-def test_a_planted_proof_fails(kind: str, text: str, said: str) -> None:
+def test_a_wrong_command_fails_its_proof(kind: str, text: str, message: str) -> None:
     try:
-        with pytest.raises(proofs.Unproven, match=said):
+        with pytest.raises(proofs.Unproven, match=message):
             proofs.prove(kind, text)
     except proofs.CannotAskError as error:
         pytest.skip(str(error))
@@ -140,7 +140,7 @@ def test_a_planted_proof_fails(kind: str, text: str, said: str) -> None:
         ("cli", "TILLBOOK_STACK=x tillbook keys create shop --role admin"),
     ],
 )
-def test_what_is_right_is_proven(kind: str, text: str) -> None:
+def test_a_right_command_passes_its_proof(kind: str, text: str) -> None:
     try:
         proofs.prove(kind, text)
     except proofs.CannotAskError as error:
@@ -149,8 +149,8 @@ def test_what_is_right_is_proven(kind: str, text: str) -> None:
 
 @pytest.mark.stack
 @pytest.mark.skipif(CURL is None, reason="there is no curl here")
-def test_a_page_reaches_neither_checkout_nor_environments(stack: Stack, tmp_path: Path) -> None:
-    page = page_of(tmp_path, block("make setup setup-ci clean\npip install .\necho gone >template.yaml\nls -a"))
+def test_a_page_cannot_change_checkout_or_environments(stack: Stack, tmp_path: Path) -> None:
+    page = page_of(tmp_path, block("make setup setup-ci clean\npip install .\necho changed >template.yaml\nls -a"))
     before = (ROOT / "template.yaml").read_text()
     run(blocks(page), stack, tmp_path)
     assert (ROOT / "template.yaml").read_text() == before
@@ -159,7 +159,7 @@ def test_a_page_reaches_neither_checkout_nor_environments(stack: Stack, tmp_path
     assert [path.relative_to(work) for path in work.glob(".venv*/**/*") if path.is_file()] == [Path(".venv/bin/python")]
 
 
-def test_commands_in_the_text_are_seen() -> None:
+def test_commands_in_code_spans_are_found() -> None:
     assert proofs.mentioned("cd tests/browser && npm ci") == [("ci", ["npm", "ci", "--prefix", "tests/browser"])]
     assert proofs.mentioned("sam deploy …") == [("sam", ["sam", "deploy"])]
     assert proofs.mentioned("makes") == proofs.mentioned("make_run()") == []
@@ -167,7 +167,7 @@ def test_commands_in_the_text_are_seen() -> None:
         proofs.mentioned("cd nowhere && npm ci")
 
 
-def test_a_block_belongs_to_a_list_and_ends_somewhere(tmp_path: Path) -> None:
+def test_blocks_in_lists_are_parsed_and_a_block_without_end_is_an_error(tmp_path: Path) -> None:
     page = page_of(
         tmp_path, "1. one\n\n   ```sh wait\n   echo 1\n   ```\n   ```text output\n   1\n   ```", block("echo 2")
     )
@@ -179,7 +179,7 @@ def test_a_block_belongs_to_a_list_and_ends_somewhere(tmp_path: Path) -> None:
         blocks(page_of(tmp_path, "```sh\nmake run"))
 
 
-def test_what_changes_is_left_open(tmp_path: Path) -> None:
+def test_an_ellipsis_matches_any_output(tmp_path: Path) -> None:
     [shown] = blocks(page_of(tmp_path, block("x"), block("", "output", "json")))
     assert mismatch('{"a": [1, "…"], "b": "x-…"}', '{"a": [1, 2, 3], "b": "x-y"}', shown) == ""
     assert mismatch('{"a": [1, "…"]}', '{"a": [2]}', shown) == ".a[0] is 2, not 1"

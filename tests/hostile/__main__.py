@@ -17,7 +17,7 @@ if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
 from tests.hostile.attacks import attack
-from tests.hostile.straight import ROUND, SHOP, handlers
+from tests.hostile.in_process import ROUND, SHOP, handlers
 from tests.hostile.targets import Attack
 from tests.hostile.wire import HttpClient
 from tests.simulation.progress import Progress
@@ -25,8 +25,8 @@ from tests.simulation.progress import Progress
 _SHOWN = 10
 
 
-def straight(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
-    """Calls the functions. Returns (number, request, description of the fault) of each request that failed."""
+def in_process(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
+    """Calls the functions in this process. Returns (number, request, fault) of each request that failed."""
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
     with handlers() as made:
@@ -42,7 +42,7 @@ def straight(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[in
 
 
 def through(client: HttpClient, seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
-    """Sends over HTTP. Returns as `straight` does; raises AssertionError if the requests left data behind."""
+    """Sends over HTTP. Returns the same as `in_process`. Raises AssertionError if the requests left data behind."""
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
     before = client.state()
@@ -79,7 +79,7 @@ def main() -> int:
         with HttpClient.to_local(options.through) as client:
             failures = through(client, options.seed, numbers)
     else:
-        failures = straight(options.seed, numbers)
+        failures = in_process(options.seed, numbers)
     print(shown(failures))
     for wrong, count in Counter(wrong[:60] for _, _, wrong in failures).most_common(_SHOWN):
         print(f"{count:7,} {wrong}")

@@ -8,8 +8,6 @@ from typing import Any
 from tests.hostile.payloads import MARKER
 from tests.hostile.targets import Attack
 
-# ------------------------------------------------------------------ the answers
-
 _V1_NAMES = {
     400: "ValidationError", 404: "NotFound", 405: "MethodNotAllowed", 409: "Conflict", 413: "TooLarge",
     415: "UnsupportedMediaType",
@@ -29,7 +27,7 @@ def complaint(attack: Attack, status: int, headers: dict[str, str], text: str) -
     except ValueError:
         return f"the answer is no JSON: {text[:200]}"
     if status == 200:
-        # Other attacks may have named the same order, and were refused.
+        # Refused requests of earlier attacks may have named the same order.
         found = {entry["status"] for entry in body["transactions"]}
         return "" if found <= {"rejected"} else f"found something: {text[:200]}"
     if MARKER in text or "Traceback" in text or 'File "' in text:

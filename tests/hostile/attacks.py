@@ -16,7 +16,7 @@ from tests.hostile import payloads
 from tests.hostile.payloads import MARKER, NO_OBJECTS, Fault, Raw, render
 from tests.hostile.targets import BATCH_LIMIT, BODY_LIMITS, ORDER_LIMIT, UNKNOWN_ID, Attack, Route, Shop, routes
 
-# For each route of settings: a wrong body, the field that is named, and its code.
+# For each route of settings: wrong bodies, each with the field that the answer must name, and the error's code.
 _SETTINGS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
     "PATCH /v1/account": [
         ({"currency": wrong}, "currency", "format_error") for wrong in ("XXQ", 5, True, [], {}, "US", "usdd")
@@ -43,7 +43,7 @@ _SETTINGS: dict[str, list[tuple[dict[str, Any], str, str]]] = {
 
 
 @cache
-def _reading(*names: str) -> list[Route]:
+def _routes_with_body(*names: str) -> list[Route]:
     return [route for route in routes() if route.key in BODY_LIMITS and (not names or route.key in names)]
 
 
@@ -60,7 +60,7 @@ def _headers(route: Route, shop: Shop, rng: Random, key: str | None = None) -> d
     return headers
 
 
-def _right(route: Route, rng: Random) -> dict[str, Any]:
+def _valid_body(route: Route, rng: Random) -> dict[str, Any]:
     """A valid body for the route."""
     if route.key.endswith("/batch"):
         return {"orders": [payloads.activity(rng) for _ in range(rng.randint(1, 3))]}
@@ -84,7 +84,7 @@ def _right(route: Route, rng: Random) -> dict[str, Any]:
 
 def fields(shop: Shop, rng: Random) -> Attack:
     """Wrong values in fields."""
-    route = rng.choice(_reading())
+    route = rng.choice(_routes_with_body())
     statuses, body, faults = 400 if route.v1 else 422, {}, []
     if route.key == "POST /v1/order":
         body, faults = payloads.bad_order(rng)
@@ -193,7 +193,7 @@ def _purge(rng: Random) -> tuple[Any, list[Fault]]:
 
 def bodies(shop: Shop, rng: Random) -> Attack:
     """Bodies that cannot be parsed, or are no JSON objects."""
-    route = rng.choice(_reading())
+    route = rng.choice(_routes_with_body())
     headers = _headers(route, shop, rng)
     if rng.random() < 0.2:
         data, what = rng.choice(NO_OBJECTS).encode(), "no object"
@@ -206,10 +206,16 @@ def bodies(shop: Shop, rng: Random) -> Attack:
         else:
             faults = (Fault((), "format_error", what),)
         return Attack(
-            route.method, route.path(shop), headers, data, frozenset({400 if route.v1 else 422}), what, faults,
+            route.method,
+            route.path(shop),
+            headers,
+            data,
+            frozenset({400 if route.v1 else 422}),
+            what,
+            faults,
             route.ingest,
-        )  # fmt: skip
-    data, what = payloads.unreadable(_right(route, rng), rng)
+        )
+    data, what = payloads.unreadable(_valid_body(route, rng), rng)
     if not data and route.method == "DELETE":
         data = b"{"
     return Attack(route.method, route.path(shop), headers, data, frozenset({400}), what, recorded=route.ingest)
@@ -217,10 +223,10 @@ def bodies(shop: Shop, rng: Random) -> Attack:
 
 def encodings(shop: Shop, rng: Random) -> Attack:
     """gzip that is cut short, broken or a bomb; other encodings and content types."""
-    route = rng.choice(_reading())
+    route = rng.choice(_routes_with_body())
     headers = _headers(route, shop, rng)
     headers["content-encoding"] = "gzip"
-    data = gzip.compress(render(_right(route, rng)).encode(), 1, mtime=0)
+    data = gzip.compress(render(_valid_body(route, rng)).encode(), 1, mtime=0)
     kind, status, what = rng.randrange(9), 400, ""
     if kind == 0:
         data, what = data[: rng.randrange(2, len(data) - 1)], "gzip cut short"
@@ -238,10 +244,10 @@ def encodings(shop: Shop, rng: Random) -> Attack:
         encoding = rng.choice(["br", "deflate", "zstd", "gzip, gzip", "gzip;q=1", "compress", "\x7f", "x" * 2000])
         headers["content-encoding"], what, status = encoding, "another encoding", 415
     elif kind == 7:
-        data, what = zlib.compress(render(_right(route, rng)).encode()), "zlib that says it is gzip"
+        data, what = zlib.compress(render(_valid_body(route, rng)).encode()), "zlib that says it is gzip"
     else:
         del headers["content-encoding"]
-        data = render(_right(route, rng)).encode()
+        data = render(_valid_body(route, rng)).encode()
         wrong = ["text/plain", "application/xml", "multipart/form-data; boundary=x",
                  "application/x-www-form-urlencoded",
                  "application/jsonx", "json", "application/json,text/plain", "text/html", "*/*",
@@ -251,21 +257,22 @@ def encodings(shop: Shop, rng: Random) -> Attack:
 
 
 @cache
-def _bomb(mebibytes: int) -> bytes:
-    """A gzip that inflates to that many times 4 MiB."""
-    return gzip.compress(b'{"a":"' + b"a" * (mebibytes * BATCH_LIMIT) + b'"}', 9, mtime=0)
+def _bomb(times: int) -> bytes:
+    """A gzip that inflates to `times` the limit of a batch."""
+    return gzip.compress(b'{"a":"' + b"a" * (times * BATCH_LIMIT) + b'"}', 9, mtime=0)
 
 
 @cache
 def _wide_bomb() -> bytes:
+    """A gzip of 12 members, each below the limit of a batch, that together inflate to 1.5 times the limit."""
     return gzip.compress(b" " * (BATCH_LIMIT // 8), 9, mtime=0) * 12
 
 
 def sizes(shop: Shop, rng: Random) -> Attack:
     """Bodies just over the limit of a route. The gateway has a higher limit of its own."""
-    route = rng.choice(_reading())
+    route = rng.choice(_routes_with_body())
     limit = BODY_LIMITS[route.key]
-    body = _right(route, rng) | {"padding": "x" * (limit + rng.choice([1, 1000]))}
+    body = _valid_body(route, rng) | {"padding": "x" * (limit + rng.choice([1, 1000]))}
     what = "a body that is too large"
     if route.pattern.endswith("/batch") and rng.random() < 0.7:
         orders = body["orders"]
@@ -273,9 +280,15 @@ def sizes(shop: Shop, rng: Random) -> Attack:
         del body["padding"]
         what = "an order of a batch that is too large"
     return Attack(
-        route.method, route.path(shop), _headers(route, shop, rng), render(body).encode(), frozenset({413}), what,
-        recorded=route.ingest, gateway=True,
-    )  # fmt: skip
+        route.method,
+        route.path(shop),
+        _headers(route, shop, rng),
+        render(body).encode(),
+        frozenset({413}),
+        what,
+        recorded=route.ingest,
+        gateway=True,
+    )
 
 
 def keys(shop: Shop, rng: Random) -> Attack:
@@ -329,17 +342,25 @@ _ODD_SEGMENTS = [
 
 def paths(shop: Shop, rng: Random) -> Attack:
     """Odd path segments in place of an id: nothing has such an id, so the answer is 404."""
-    taking = [route for route in routes() if "{" in route.pattern.replace("{account_id}", "")]
-    # An unknown person may be in the queue, so their erasure is not refused.
-    route = rng.choice([one for one in taking if one.key != "DELETE /v3/{account_id}/people/{id_or_email}"])
-    names = [name for name in ("order_id", "audience_id", "job_id", "deadletter_id", "request_id", "id_or_email",
-                               "provider") if "{" + name + "}" in route.pattern]  # fmt: skip
+    with_id = [route for route in routes() if "{" in route.pattern.replace("{account_id}", "")]
+    # An erasure is left out: it is not refused, since the queue may hold events of an unknown person.
+    route = rng.choice([one for one in with_id if one.key != "DELETE /v3/{account_id}/people/{id_or_email}"])
+    names = [
+        name
+        for name in ("order_id", "audience_id", "job_id", "deadletter_id", "request_id", "id_or_email", "provider")
+        if "{" + name + "}" in route.pattern
+    ]
     segments = {name: rng.choice(_ODD_SEGMENTS) for name in names}
-    data = render(_right(route, rng) | {"order_id": None}).encode() if route.key in BODY_LIMITS else None
+    data = render(_valid_body(route, rng) | {"order_id": None}).encode() if route.key in BODY_LIMITS else None
     return Attack(
-        route.method, route.path(shop, **segments), _headers(route, shop, rng), data, frozenset({404}),
-        f"an odd path {segments}", gateway=True,
-    )  # fmt: skip
+        route.method,
+        route.path(shop, **segments),
+        _headers(route, shop, rng),
+        data,
+        frozenset({404}),
+        f"an odd path {segments}",
+        gateway=True,
+    )
 
 
 def queries(shop: Shop, rng: Random) -> Attack:
@@ -363,9 +384,14 @@ def queries(shop: Shop, rng: Random) -> Attack:
     route = Route(key)
     path = f"{route.path(shop)}?{name}={rng.choice(wrong[name])}"
     return Attack(
-        "GET", path, _headers(route, shop, rng), None, frozenset({400}), f"a wrong {name}",
+        "GET",
+        path,
+        _headers(route, shop, rng),
+        None,
+        frozenset({400}),
+        f"a wrong {name}",
         (Fault((name,), "", name),),
-    )  # fmt: skip
+    )
 
 
 def lookups(shop: Shop, rng: Random) -> Attack:
@@ -374,9 +400,13 @@ def lookups(shop: Shop, rng: Random) -> Attack:
     name = rng.choice(["request_id", "order_id"])
     route = Route("GET /v1/transactions")
     return Attack(
-        "GET", f"{route.path(shop)}?{name}={value}", _headers(route, shop, rng), None, frozenset({200}),
+        "GET",
+        f"{route.path(shop)}?{name}={value}",
+        _headers(route, shop, rng),
+        None,
+        frozenset({200}),
         f"{name}={value[:40]}",
-    )  # fmt: skip
+    )
 
 
 def methods(shop: Shop, rng: Random) -> Attack:
@@ -389,27 +419,35 @@ def methods(shop: Shop, rng: Random) -> Attack:
         if route.pattern == "/v1/order/{order_id}/history":  # also the path of an order whose id ends in /history
             known = {"POST", "DELETE", "GET"}
         method = rng.choice([m for m in odd if m not in known])
-        return Attack(method, route.path(shop), headers, None, frozenset({405}), "a method it does not take")
+        return Attack(method, route.path(shop), headers, None, frozenset({405}), "an unsupported method")
     nowhere = ["/v1", "/v1/", "/v1/orderly", "/v1/order/", "/v1//order", "/v2", "/v3/",
                "/v3/1234567", "/.env",
                f"/v3/{shop.account}/people/", f"/v3/{shop.account}/people/a/b", "/%2e%2e/v1/order",
                "/V1/order", "/v1/order%2F", "//", "/v1/audience", "/v1/audience//match", "/favicon.ico",
                "/v1/order;a", "/v1/" + "x" * 4000, "/v1/deadletters//replay", "/v3//people/a", "/v4/a",
                "/%00"]  # fmt: skip
-    return Attack(rng.choice(odd), rng.choice(nowhere), headers, None, frozenset({404}), "nothing is there")
+    return Attack(rng.choice(odd), rng.choice(nowhere), headers, None, frozenset({404}), "a path that does not exist")
 
 
 def headers(shop: Shop, rng: Random) -> Attack:
-    """Odd and giant headers of an invalid body, and invalid idempotency keys."""
+    """Odd and giant headers with an invalid body, and invalid idempotency keys."""
     if rng.random() < 0.4:
-        route = rng.choice(_reading("POST /v3/{account_id}/shopper_activity/order",
-                                       "POST /v3/{account_id}/shopper_activity/order/batch"))  # fmt: skip
+        route = rng.choice(
+            _routes_with_body(
+                "POST /v3/{account_id}/shopper_activity/order", "POST /v3/{account_id}/shopper_activity/order/batch"
+            )
+        )
         key = rng.choice(["", " ", "k" * 256, "k" * 4000])
         return Attack(
-            route.method, route.path(shop), _headers(route, shop, rng) | {"idempotency-key": key},
-            render(_right(route, rng)).encode(), frozenset({422}), "an invalid idempotency key",
-            (Fault(("Idempotency-Key",), "length_error" if key.strip() else "presence_error", ""),), True,
-        )  # fmt: skip
+            route.method,
+            route.path(shop),
+            _headers(route, shop, rng) | {"idempotency-key": key},
+            render(_valid_body(route, rng)).encode(),
+            frozenset({422}),
+            "an invalid idempotency key",
+            (Fault(("Idempotency-Key",), "length_error" if key.strip() else "presence_error", ""),),
+            True,
+        )
     attack = fields(shop, rng)
     names = ["x-forwarded-for", "cookie", "accept", "user-agent", "x-http-method-override", "x-confirm", "referer",
              "range",
@@ -429,9 +467,16 @@ def headers(shop: Shop, rng: Random) -> Attack:
     added = {name: value for name, value in added.items() if not (name == "range" and len(value) > 9000)}
     giant = sum(map(len, added.values())) > 9000
     return Attack(
-        attack.method, attack.path, attack.headers | added, attack.body, attack.statuses, f"odd headers; {attack.what}",
-        attack.faults, attack.recorded, giant,
-    )  # fmt: skip
+        attack.method,
+        attack.path,
+        attack.headers | added,
+        attack.body,
+        attack.statuses,
+        f"odd headers; {attack.what}",
+        attack.faults,
+        attack.recorded,
+        giant,
+    )
 
 
 _KINDS: list[tuple[int, Callable[[Shop, Random], Attack]]] = [

@@ -115,7 +115,7 @@ _NO_NUMBER: list[Any] = [
     True, False, [], [1], {}, {"$numberDecimal": "1"}, "abc", "NaN", "Infinity", "-inf", "1,5", "0x10", "1_000",
     "\u0663", " ", "--1", "1e", "1.2.3", "$5", "\x00", "1\x00", "9" * 65, "e5", ".", "+",
 ]  # fmt: skip
-_PRECISE: list[Any] = [  # valid: rounded
+_PRECISE: list[Any] = [  # valid, but rounded
     Raw("1.00001"), Raw("-0.00001"), "0.12345", Raw("99.999949"), Raw("1e-5"), "1e-6", Raw("123456789012345.00005"),
 ]  # fmt: skip
 _TOO_LARGE: list[Any] = [
@@ -333,7 +333,7 @@ def activity(rng: Random) -> dict[str, Any]:
 
 
 def _decorate(body: dict[str, Any], fields: dict[str, tuple[str, bool]], spared: set[str], rng: Random) -> None:
-    """Adds odd but valid values: the answer must name the faults among them, and nothing else."""
+    """Adds odd but valid values, which the answer must not name. `spared`: fields that are not changed."""
     for _ in range(rng.choice([0, 0, 1, 2])):
         name = rng.choice(_ODD_NAMES)
         if name not in fields:
@@ -350,10 +350,14 @@ def _decorate(body: dict[str, Any], fields: dict[str, tuple[str, bool]], spared:
 
 
 def spoiled(
-    body: dict[str, Any], fields: dict[str, tuple[str, bool]], parts: dict[str, dict[str, tuple[str, bool]]],
-    rng: Random, *, edit: bool = False,
-) -> list[Fault]:  # fmt: skip
-    """Spoils one to three fields of a valid body, and returns the faults. In an `edit` an absent field is no fault."""
+    body: dict[str, Any],
+    fields: dict[str, tuple[str, bool]],
+    parts: dict[str, dict[str, tuple[str, bool]]],
+    rng: Random,
+    *,
+    edit: bool = False,
+) -> list[Fault]:
+    """Makes 1 to 3 fields of a valid body invalid. Returns the faults. In an `edit` an absent field is no fault."""
     faults: list[Fault] = []
     taken: set[str] = set()
     for _ in range(rng.choice([1, 1, 1, 2, 3])):

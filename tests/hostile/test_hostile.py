@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.hostile.__main__ import shown, straight
+from tests.hostile.__main__ import in_process, shown
 from tests.hostile.attacks import attacks
-from tests.hostile.straight import ACCOUNT, ROUND, SHOP, Handlers, handlers
+from tests.hostile.in_process import ACCOUNT, ROUND, SHOP, Handlers, handlers
 from tests.hostile.targets import routes
 from tillbook.contract import orders_api, shopper_activity
 from tillbook.records import rejections
@@ -27,7 +27,7 @@ SEED = int(os.environ.get("SEED", "1"))
 
 def test_each_request_is_refused_as_its_api_demands_and_leaves_no_data() -> None:
     print(f"seed {SEED}")
-    failures = straight(SEED, range(REQUESTS), quiet=True)
+    failures = in_process(SEED, range(REQUESTS), quiet=True)
     assert not failures, shown(failures)
 
 
@@ -39,9 +39,11 @@ def test_every_route_is_attacked_and_every_status_is_expected() -> None:
         segments = attack.path.partition("?")[0].split("/")
         for route in routes():
             pattern = route.pattern.split("/")
-            if attack.method == route.method and len(pattern) == len(segments) and all(
-                p == s or p.startswith("{") for p, s in zip(pattern, segments, strict=True)
-            ):  # fmt: skip
+            if (
+                attack.method == route.method
+                and len(pattern) == len(segments)
+                and all(p == s or p.startswith("{") for p, s in zip(pattern, segments, strict=True))
+            ):
                 seen[route.key] += 1
     assert set(seen) == {route.key for route in routes()}
     assert set(statuses) == {200, 400, 401, 403, 404, 405, 413, 415, 422}
@@ -63,19 +65,19 @@ def test_recorded_rejections_of_a_client_in_a_loop_are_bounded() -> None:
         assert len(noted) == rejections.A_DAY
 
 
-def test_each_kind_of_data_that_a_request_leaves_is_noticed() -> None:
+def test_each_kind_of_data_that_a_request_leaves_is_reported() -> None:
     with handlers() as made:
         (attack,) = [a for _, a in attacks(SHOP, SEED, ROUND) if a.what == "no key"][:1]
         assert made.run(attack) == ""
-        for spoil, wanted in (
+        for leave_data, reported in (
             (lambda: made.sqs.send_message(QueueUrl=made.sqs.url, MessageBody="x"), "something was queued"),
             (lambda: _put(made, "LedgerTable"), "the ledger was written"),
             (lambda: _put(made, "RecordsTable"), "left ["),
         ):
-            made.left.writes.clear()
-            made.left.messages.clear()
-            spoil()
-            assert made._left(attack).startswith(wanted)
+            made.traces.writes.clear()
+            made.traces.messages.clear()
+            leave_data()
+            assert made._check_traces(attack).startswith(reported)
 
 
 def _put(made: Handlers, table: str) -> None:
@@ -86,7 +88,7 @@ def _put(made: Handlers, table: str) -> None:
 
 
 def numbers() -> st.SearchStrategy[str]:
-    """Numbers in JSON's syntax."""
+    """Texts of numbers in JSON's syntax."""
     digits = st.text("0123456789", max_size=25)
     whole = st.one_of(st.just("0"), st.builds(lambda first, rest: first + rest, st.sampled_from("123456789"), digits))
     fraction = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=25).map(lambda text: f".{text}"))
@@ -97,6 +99,7 @@ def numbers() -> st.SearchStrategy[str]:
 
 
 def no_float(value: Any) -> None:
+    """Asserts that there is no float at any depth."""
     assert not isinstance(value, float)
     for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
         no_float(entry)

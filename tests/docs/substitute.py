@@ -1,9 +1,9 @@
-"""Programs that pages name and that may not run in a test: they would reach AWS, the checkout or its environments.
+"""Replaces programs that must not run in a test, since they would reach AWS, the checkout or its environments.
 
-The pages' shells find these in their place: each call is proven as proofs.py does it.
+The pages' shells find a substitute for each program. It sends its words to the test, which checks them with proofs.py.
 
-What stacks are called and have (`aws cloudformation describe-…`) is really asked, of the local AWS. All else prints
-nothing.
+`aws cloudformation describe-stacks` and `describe-stack-resource` get their answer from the local stack. All other
+commands print nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from local.stack import Stack
 from tests.docs import proofs
 
 PROGRAMS = ("aws", "sam", "make", "pip", "npm", "git")
-# Hands its words to the test's process: starting a Python for each would take longer than all pages.
+# Sends its words to the test's process: starting a Python process for each call would take much longer.
 SHIM = """#!/bin/bash
 answer=$(printf '%s\\0' {program} "$@" | {curl} -s --fail-with-body --data-binary @- {url}; exit ${{PIPESTATUS[1]}})
 case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' "$answer" >&2; exit 1 ;; esac
@@ -29,7 +29,7 @@ case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' 
 
 
 def answer(words: list[str], stack: Stack) -> str:
-    """Prints the answer of the command. Raises proofs.Unproven."""
+    """Checks the command, and returns the text that it prints. Raises proofs.Unproven."""
     try:
         proofs.KINDS[proofs.BY_PROGRAM[words[0]]](words)
     except proofs.CannotAskError:
@@ -49,20 +49,20 @@ def answer(words: list[str], stack: Stack) -> str:
         value = value[0]
     if not isinstance(value, str):
         raise proofs.Unproven(f"`{shlex.join(words)}` finds nothing")
-    # The gateway's address is not on this machine: the front door answers instead.
+    # The gateway does not exist on this machine: the front door answers instead.
     return stack.url if ".execute-api." in value else value
 
 
 @contextmanager
 def listening(stack: Stack, refused: list[str]) -> Iterator[str]:
-    """Answers the shims; `refused` gets the reasons why calls were not proven."""
+    """Serves the substitutes, and yields the URL. `refused` gets the reason for each call that failed the check."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             words = self.rfile.read(int(self.headers["content-length"])).decode().split("\0")[:-1]
             try:
                 status, text = 200, answer(words, stack)
-            except Exception as error:  # whatever it is, the block fails by it
+            except Exception as error:  # any error lets the block fail
                 status, text = 500, str(error)
                 refused.append(text)
             self.send_response(status)

@@ -33,13 +33,13 @@ ACCOUNT, OTHER = "1234567", "other-shop"
 SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", str(EXISTING_ORDER["order_id"]), "other-secret", "revoked-secret")
 LEDGER, RECORDS, QUEUE = "LedgerTable", "RecordsTable", "https://sqs.test/OrdersQueue"
 MAX_RECORD_BYTES = 8 * 1024
-# Number of requests on one store. A new store starts a new daily limit of recorded rejections, and is small.
+# Requests on one store, which is then replaced: a new store is small and has recorded no rejections of the day.
 ROUND = 500
 
 
 @dataclass
-class Left:
-    """Traces of the requests: writes as (table, pk, new item), and messages."""
+class Traces:
+    """Data that a request left: writes as (table, pk, new item), and messages."""
 
     writes: list[tuple[str, str, Any]] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Handlers:
     """The functions on one store, which `open` replaces by a new one."""
 
     def __init__(self) -> None:
-        self.left = Left()
+        self.traces = Traces()
         self.routes = templates.routes(templates.load(template.ROOT / "template.yaml"))
         self._functions = {
             name: importlib.import_module(template.module(name)).handler
@@ -79,10 +79,10 @@ class Handlers:
         seen = self.call("GET", "/v1/transactions", {"authorization": f"Bearer {SHOP.admin}"}, None)
         assert seen["statusCode"] == 200, seen
         self.dynamodb.watch = self._wrote
-        self.sqs.sent = lambda message: self.left.messages.append(message.body)
+        self.sqs.sent = lambda message: self.traces.messages.append(message.body)
 
     def _wrote(self, name: str, key: tuple[str, str], old: Any, new: Any) -> None:
-        self.left.writes.append((name, key[0], new))
+        self.traces.writes.append((name, key[0], new))
 
     def call(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> dict[str, Any]:
         """Calls the route's function with the event that the gateway makes of a request."""
@@ -101,20 +101,21 @@ class Handlers:
 
     def run(self, attack: Attack) -> str:
         """Runs one attack. Describes the first difference from the contract; empty if there is none."""
-        self.left.writes.clear()
-        self.left.messages.clear()
+        self.traces.writes.clear()
+        self.traces.messages.clear()
         try:
             answer = self.call(attack.method, attack.path, attack.headers, attack.body)
         except Exception as error:
             return f"raised {error!r}"
-        return complaint(attack, answer["statusCode"], answer["headers"], answer["body"]) or self._left(attack)
+        return complaint(attack, answer["statusCode"], answer["headers"], answer["body"]) or self._check_traces(attack)
 
-    def _left(self, attack: Attack) -> str:
-        if self.left.messages:
+    def _check_traces(self, attack: Attack) -> str:
+        """Describes data that the request must not leave, or a missing record of its rejection; empty if right."""
+        if self.traces.messages:
             return "something was queued"
-        if any(name == LEDGER for name, _, _ in self.left.writes):
+        if any(name == LEDGER for name, _, _ in self.traces.writes):
             return "the ledger was written"
-        records = [(pk, item) for _, pk, item in self.left.writes if pk != f"{ACCOUNT}/l"]
+        records = [(pk, item) for _, pk, item in self.traces.writes if pk != f"{ACCOUNT}/l"]
         rejected = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/t/rejected/")]
         by_order = [pk for pk, _ in records if pk.startswith(f"{ACCOUNT}/x/")]
         if len(records) != len(rejected) + len(by_order) or len(rejected) > 1 or len(by_order) > len(rejected):
@@ -141,7 +142,7 @@ def handlers() -> Iterator[Handlers]:
         patch.dict(os.environ, environment),
         patch.object(clients, "dynamodb", lambda: made.dynamodb),
         patch.object(clients, "sqs", lambda: made.sqs),
-        # Every hostile request is refused before a secret would be read.
+        # Every hostile request is refused before it reads a secret.
         patch.object(clients, "ssm", SimpleNamespace),
         patch.object(telemetry, "metrics", SimpleNamespace(add_metric=lambda **_: None)),
         patch.object(telemetry.logger.handlers[0], "stream", io.StringIO()),
