@@ -335,50 +335,50 @@ def main() -> int:
 
 
 def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, float]]) -> None:
-    """The price of the orders themselves, and of the book that reports read."""
+    """Prints the price of the orders themselves, and of the book that reports read."""
     print(
         f"{orders:,} v3 orders of the published example's size, {PRICES['region']}, list prices of "
         f"{PRICES['date']}, in dollars\n"
     )
     _print_table(table)
-    print("\nWrite units an order, one by one")
+    print("\nWrite units per order, one by one")
     for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
         cost = units * orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
-    print("\nUnits of DynamoDB an order, by kind of request" + f"{'written':>12}{'read':>8}")
+    print("\nUnits of DynamoDB per order, by kind of request" + f"{'written':>12}{'read':>8}")
     for name, asked in by_kind().items():
         print(f"  {name:<44}{asked['write_units']:>12.2f}{asked['read_units']:>8.2f}")
-    print("\nThe book, which reports read, besides, if so many changes meet in its window")
+    print("\nIn addition the book, which reports read, by the number of changes in one batching window")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_the_book(together, orders):>10.2f}")
     names = of_the_book(1)["names"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
-    print(f"  {'of these, so that orders are found by their ids':<50}{names:>10.2f}")
+    print(f"  {'of this, the index of orders by their ids':<50}{names:>10.2f}")
     meeting = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
     book = dollars_of_the_book(meeting, orders)
-    print(f"\nIn all, with the book, if the orders come evenly through a month: then {meeting} meet in its window")
+    print(f"\nIn all, with the book, if orders are spread evenly over a month: {meeting} in a batching window")
     for name, costs in table.items():
         print(f"  {name:<50}{sum(costs.values()) + book:>10.2f}")
 
 
 def _print_besides(orders: int, found: list[Flow]) -> None:
-    """The price of announcements, traces and custom metrics."""
-    print("\nAnnouncements, besides, where they are switched on, if so many changes meet in a batch")
+    """Prints the price of announcements, traces and custom metrics."""
+    print("\nIn addition announcements, if they are switched on, by the number of changes in a batch")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_announcements(together, orders):>10.2f}")
-    print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
+    print("\nIn addition traces (X-Ray), if orders are spread evenly over a month")
     for flow in found:
         print(f"  {flow.name:<50}{traces(flow, orders):>10.2f}")
-    print("\nA month in which orders come every hour, besides")
+    print("\nIn addition metrics, if there are orders in every hour of a month")
     for name, cost in counted(found[0]).items():
         print(f"  {name:<50}{cost:>10.2f}")
 
 
 def _print_floors(floors: dict[str, dict[str, float]], audiences: dict[str, dict[str, float]]) -> None:
-    print("\nThe floor of the guarantees, before any computing, storage and logs")
+    print("\nThe minimum cost of the guarantees, without computing, storage and logs")
     _print_table(floors)
     print("\nWhat audiences add to it")
     _print_table(audiences)
-    print("\nThe floor with audiences")
+    print("\nThe minimum cost with audiences")
     _print_table({name: {"in all": sum(floors[name].values()) + sum(audiences[name].values())} for name in floors})
 
 
@@ -386,7 +386,7 @@ def _print_fixed() -> None:
     print("\nA month without any order")
     for name, cost in fixed().items():
         print(f"  {name:<50}{cost:>10.2f}")
-    print("\nThe same of what is switched on by a parameter")
+    print("\nA month of what a parameter switches on")
     for name, cost in switched_on().items():
         print(f"  {name:<50}{cost:>10.2f}")
 

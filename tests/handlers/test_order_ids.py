@@ -99,18 +99,18 @@ def test_an_integer_may_have_as_many_digits_as_text_has_characters(shop: Shop, s
     assert shop.ltv(EMAIL) == {"USD": "5.00"}
 
 
-@pytest.mark.parametrize(("digits", "said"), [
+@pytest.mark.parametrize(("digits", "reason"), [
     (256, "must be at most 255 characters"), (4300, "must be at most 255 characters"), (4301, "out of range"),
     (200_000, "out of range"),
 ])  # fmt: skip
-def test_a_longer_integer_is_refused_with_a_reason(shop: Shop, digits: int, said: str) -> None:
+def test_a_longer_integer_is_refused_with_a_reason(shop: Shop, digits: int, reason: str) -> None:
     answer = shop.submit(json.dumps(order()).replace('"o-1"', "9" * digits))
     assert answer.status == 400
-    assert said in answer.body["error"]["message"]
+    assert reason in answer.body["error"]["message"]
     event = {"provider": "p", "email": EMAIL, "action": "placed", "order_id": "o-1"}
     answer = shop.send(json.dumps(event).replace('"o-1"', "9" * digits))
     assert answer.status in (400, 422)
-    assert said in answer.body["errors"][0]["message"]
+    assert reason in answer.body["errors"][0]["message"]
 
 
 def test_the_error_of_a_refused_order_id_names_the_field(shop: Shop) -> None:

@@ -67,7 +67,7 @@ def test_many_events_of_one_order_are_written_in_several_transactions(shop: Shop
 
 
 def test_an_event_emptied_while_a_copy_moves_it_stays_empty(shop: Shop) -> None:
-    """The head was read after it was emptied, so only the event's own condition refuses the write."""
+    """The head is read after the event was emptied, so only the event's own condition refuses the write."""
     body = event(email=ANN, occurred_at=day(1))
     _, early = taken(shop, body)
     slow = stale(shop)

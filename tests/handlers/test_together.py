@@ -108,7 +108,7 @@ def test_later_events_of_several_orders_are_one_transaction(shop: Shop) -> None:
 
 
 def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
-    """The self-audit takes a person for unchanged as long as their token is the same."""
+    """The self-audit considers a person unchanged as long as their token is the same."""
     other = "b@shop.example"
     shop.send_batch([event(order_id=1, occurred_at=day(3)), event(order_id=2, occurred_at=day(3), grand_total=None)])
     shop.drain()
