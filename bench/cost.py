@@ -374,11 +374,11 @@ def _print_besides(orders: int, found: list[Flow]) -> None:
 
 
 def _print_floors(floors: dict[str, dict[str, float]], audiences: dict[str, dict[str, float]]) -> None:
-    print("\nThe minimum cost of the guarantees, without computing, storage and logs")
+    print("\nThe floor: the minimum cost of the guarantees, without computing, storage and logs")
     _print_table(floors)
     print("\nWhat audiences add to it")
     _print_table(audiences)
-    print("\nThe minimum cost with audiences")
+    print("\nThe floor with audiences")
     _print_table({name: {"in all": sum(floors[name].values()) + sum(audiences[name].values())} for name in floors})
 
 
