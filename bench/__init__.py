@@ -1,1 +1,1 @@
-"""`make bench`: how fast the functions start and work, and what they ask of AWS, against bare calls in the same run."""
+"""`make bench`: start time, run time and AWS calls of the functions, compared with bare boto3 calls in the same run."""

@@ -1,7 +1,7 @@
-"""`make bench`: how fast the functions start and work and what they ask of AWS, in one table and one JSON file.
+"""Measures start time, run time and AWS calls of the functions. Prints tables and writes a JSON file.
 
 Cold starts are compared with bare boto3 by instructions (by CPU where valgrind is not installed), warm invocations by
-CPU; calls and units are counted. Nothing here needs AWS or a network.
+CPU; calls and units are counted. Neither AWS nor a network is needed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,18 @@ _COLD = {"ratio": 2, "ours": 1, "bare": 1}
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="warm: times 20; cold: only without valgrind")
-    parser.add_argument("--most", type=int, default=10_000, help="most orders of the account that grows")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="rounds of the parts without valgrind; `warm` makes 20 times as many"
+    )
+    parser.add_argument("--most", type=int, default=10_000, help="orders of the largest account of `growth`")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))
     parser.add_argument("--json", type=Path, default=ROOT / "bench" / "result.json")
     options = parser.parse_args()
     if "built" in options.only and not cold.can_be_built():
         options.only.remove("built")
-        print("Not measured: the built functions (they need Python 3.13, `sam build`, and tests/built once before)")
+        print(
+            "Not measured: the built functions (they need Python 3.13, `sam build`, and an earlier run of tests/built)"
+        )
     result: dict[str, Any] = {
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "python": platform.python_version(), "machine": platform.machine(), "unit_of_processes": UNIT,
@@ -58,9 +62,9 @@ def main() -> int:
         result["zipped_bytes"] = sizes.measured()
     options.json.write_text(json.dumps(result, indent=2) + "\n")
     _print(result)
-    print(f"\nAll of it: {options.json}")
+    print(f"\nAll results: {options.json}")
     broken = list(limits.exceeded(result))
-    print(*(f"TOO MUCH: {line}" for line in broken), sep="\n")
+    print(*(f"OVER THE LIMIT: {line}" for line in broken), sep="\n")
     return 1 if broken else 0
 
 
@@ -69,32 +73,32 @@ def _print(result: dict[str, Any]) -> None:
         print(f"\nCold: a fresh process to its first answer, and the same AWS calls by bare boto3 ({UNIT})")
         _table(result["cold"], _COLD)
     if "built" in result:
-        print("\nThe same from what sam build made, started by AWS's runtime client")
+        print("\nThe same for the functions that sam build made, started by AWS's runtime client")
         _table(result["built"], _COLD)
     if "packages" in result:
-        print(f"\nImports, on top of boto3 with a client of DynamoDB, in ratio to the bare submit ({UNIT})")
+        print(f"\nImports, in addition to boto3 with a client of DynamoDB, as a ratio to the bare submit ({UNIT})")
         _table(result["packages"], {"ratio": 2, "cost": 1})
     if "warm" in result:
         print("\nWarm: CPU of one invocation, and of the same AWS calls by bare boto3 clients (medians in ms)")
-        print("process 10: against a transaction and an outcome for each order, as a loop would write them")
+        print("process 10: compared with a loop that writes a transaction and an outcome for each order")
         _table(result["warm"], {"ratio": 2, "ratio_of_minima": 2, "ours_ms": 2, "bare_ms": 2})
     if "processing" in result:
         print("\nTen orders of ten people at once, and one after another")
         _table({"ten orders": result["processing"]}, {"ratio": 2, "engine_ms": 0, "together_ms": 0, "one_by_one_ms": 0})
     if "calls" in result:
-        print("\nAn order's AWS calls and units, in a warm function")
-        rows = {name: one | _made(one["calls"]) for name, one in result["calls"].items()}
+        print("\nAWS calls and units per order, in a warm function")
+        rows = {name: one | _by_service(one["calls"]) for name, one in result["calls"].items()}
         _table(rows, {"dynamodb": 2, "sqs": 3, "write_units": 2, "read_units": 2})
     if "growth" in result:
-        print("\nUnits an order, writes and reads, by how many orders the account has")
+        print("\nWrite and read units per order, by the number of orders in the account")
         rows = {name: {f"{n:,}": units for n, units in found.items()} for name, found in result["growth"].items()}
         _table(rows, dict.fromkeys(next(iter(rows.values())), 2))
     if "zipped_bytes" in result:
         zipped = ", ".join(f"{name} {count:,}" for name, count in result["zipped_bytes"].items())
-        print(f"\nZipped: {zipped or 'no build here: sam build'}")
+        print(f"\nZipped: {zipped or 'no build found: run sam build'}")
 
 
-def _made(calls_: dict[str, float]) -> dict[str, float]:
+def _by_service(calls_: dict[str, float]) -> dict[str, float]:
     made = {"dynamodb": 0.0, "sqs": 0.0}
     for call, count in calls_.items():
         made[call.partition(" ")[0]] += count
@@ -102,7 +106,7 @@ def _made(calls_: dict[str, float]) -> dict[str, float]:
 
 
 def _table(rows: dict[str, Any], columns: dict[str, int]) -> None:
-    """`columns`: name and decimals. A row that is no dictionary says why there are no figures."""
+    """`columns`: decimals by name. A row that is a text says why there are no figures."""
     print(f"  {'':<42}" + "".join(f"{name.replace('_', ' '):>16}" for name in columns))
     for name, row in rows.items():
         if isinstance(row, dict):

@@ -1,12 +1,12 @@
-"""Finds the rule that compares addresses best: `python -m bench.addresses`, over tests/unit/address_pairs.txt.
+"""Compares rules that find equal addresses: `python -m bench.addresses`, over tests/unit/address_pairs.txt.
 
-Each candidate gets the same frame (countries, ZIP codes, territories of rules/addresses.py) and makes the key of the
-street lines; apartments, units and # are one door for all of them. Candidates that are not installed are left out:
+Countries, ZIP codes and territories are treated by rules/addresses.py for all candidates; each makes the key of the
+street lines. For all of them apartments, units and # are one door. Candidates that are not installed are left out:
 
     python3 -m venv /tmp/addresses && /tmp/addresses/bin/pip install doorplate usaddress-scourgify rigour
     PYTHONPATH=layers/shared /tmp/addresses/bin/python -m bench.addresses
 
-docs/design/audiences-and-matching.md says what was decided by it, with doorplate 0.4.0, usaddress-scourgify 0.7.1 and
+docs/design/audiences-and-matching.md gives the decision, with doorplate 0.4.0, usaddress-scourgify 0.7.1 and
 rigour 2.6.1 as candidates.
 """
 
@@ -59,12 +59,12 @@ def _address(text: str) -> Address:
 
 
 def tables(address: Address) -> str | None:
-    """Ours: rules/street_words.py."""
+    """Tillbook's rule, with the tables of rules/street_words.py."""
     return addresses.match_key(address)
 
 
 def words(address: Address) -> str | None:
-    """Reduces text to lower-case words."""
+    """Compares the lower-case words, without any tables."""
     return _framed(address, lambda lines, zip5: None)
 
 
@@ -134,7 +134,7 @@ def _framed(address: Address, key_of: Callable[[list[str], str], str | None]) ->
     return f"{plain}|{addresses._where(zip5 or address['postal_code'], city, state, country)}|{country}"
 
 
-CANDIDATES: dict[str, tuple[Key, str, str]] = {  # its key, its distribution, what it imports
+CANDIDATES: dict[str, tuple[Key, str, str]] = {  # function for keys, distribution, module
     "words": (words, "", "re"),
     "tables": (tables, "", "tillbook.rules.street_words"),
     "doorplate": (doorplate, "doorplate", "doorplate"),
@@ -159,7 +159,7 @@ def installed_bytes(distribution: str, seen: set[str]) -> int:
     try:
         about = importlib.metadata.distribution(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return 0  # of another platform or Python
+        return 0  # required only on another platform or Python
     sizes = [Path(str(file.locate())).stat().st_size for file in about.files or () if file.locate().is_file()]  # type: ignore[attr-defined]
     required = [re.split(r"[^\w.-]", line)[0] for line in about.requires or () if "extra ==" not in line]
     return sum(sizes) + sum(installed_bytes(name, seen) for name in required)

@@ -1,4 +1,4 @@
-"""A Lambda function that only makes a scene's AWS calls by boto3: what ours are compared with."""
+"""A Lambda function that only makes a scene's AWS calls with boto3. Tillbook's functions are compared with it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import boto3
 
-with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - pathlib is not free
+with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - importing pathlib costs time
     _CALLS = pickle.load(file)["calls"]  # noqa: S301 - written by the bench itself a moment ago
 _CLIENTS = {service: boto3.client(service) for service in dict.fromkeys(service for service, _, _ in _CALLS)}
 

@@ -1,7 +1,7 @@
-"""Measures like `bench.fresh`, from a build: `python -s -S -m bench.built MODULE`.
+"""Plays a scene like `bench.fresh`, with a built function: `python -s -S -m bench.built MODULE`.
 
-AWS's own runtime client starts the handler, as Lambda does, from what is on the path: a function and the layer as
-`sam build` made them, or `bench.bare`. The two requests to the Runtime API are left out, alike for both.
+AWS's own runtime client imports the handler from the path, as Lambda does: a function and the layer as `sam build`
+made them, or `bench.bare`. The two requests to the Runtime API are left out in both cases.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
         raise SystemExit(f"did not start: {error}")
 
 
-with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - pathlib is not free
+with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - importing pathlib costs time
     runtime = _Runtime(pickle.load(file))  # noqa: S301 - written by the bench itself a moment ago
 if sys.argv[1] == "none":
     leave()

@@ -20,7 +20,7 @@ _QUEUE_UNIT = 64 * 1024  # SQS bills a request by each 64 KiB
 
 @dataclass(frozen=True)
 class Bill:
-    """The calls of one request, or one batch of messages, with all that follow from it, divided by `orders`."""
+    """AWS calls and units of one request, or of one batch of messages with `orders` orders."""
 
     name: str
     orders: int
@@ -65,7 +65,7 @@ def _billed(call: Any) -> int:
 
 
 def warmed(orders: int = 0, tick: Callable[[int], None] = lambda _: None) -> Stage:
-    """A stage whose functions know the key and the provider, in an account that has so many orders of each API."""
+    """A stage with warm functions, in an account with `orders` orders, half of them of each API."""
     stage = Stage()
     numbers = list(range(10_000_000, 10_000_000 + orders))
     random.Random(1).shuffle(numbers)  # noqa: S311 - no secret
@@ -85,11 +85,11 @@ def warmed(orders: int = 0, tick: Callable[[int], None] = lambda _: None) -> Sta
 
 
 def measured(stage: Stage) -> dict[str, Bill]:
-    """Each kind of request, on orders of their own."""
+    """Bills by kind of request. Each kind uses other orders."""
     found: dict[str, Bill] = {}
 
     def one(name: str, function: str, event: dict[str, Any]) -> None:
-        # Includes the calls that follow from the ledger's stream: a card, the mark of its day, and v1's outcome.
+        # The second bill includes the work on the ledger's stream: a card, the mark of its day, and v1's outcome.
         before = stage.ledger()
         played = stage.play(function, event)
         found[name] = bill(name, [played])
@@ -124,7 +124,7 @@ def measured(stage: Stage) -> dict[str, Bill]:
 
 
 def purged(orders: int) -> Bill:
-    """The calls of a request and of all pages of its job, in an account with a number of v3 orders."""
+    """The bill of a purge and of all pages of its job, in an account with `orders` v3 orders."""
     stage = warmed()
     stage.memory.messages.clear()
     for start in range(0, orders, 100):

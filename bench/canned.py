@@ -1,6 +1,6 @@
-"""Replies without a network, in a fresh process: botocore answers from a list. Ours and the bare program use the same.
+"""Replies without a network: botocore answers from a list. Tillbook's functions and the bare program use the same.
 
-Every process that is measured imports this, so only what is needed of the standard library may be imported here.
+Every measured process imports this module, so it imports as little of the standard library as possible.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Raw:
 
 
 class Replies:
-    """Each HTTP request gets the next reply that its operation has; behind them those of `again`, over and over."""
+    """Each HTTP request gets the next reply of its operation. After the last, those of `again` are repeated."""
 
     def __init__(self, replies: Sequence[tuple[str, bytes]], again: Sequence[tuple[str, bytes]] = ()) -> None:
         self._replies, self._again = _by_operation(replies), _by_operation(again)
@@ -47,7 +47,7 @@ class Replies:
         httpsession.URLLib3Session.send = send  # type: ignore[method-assign, assignment]
 
     def check(self, answer: dict[str, Any]) -> None:
-        """Ends the process as failed if the function did, or sent other requests than there are replies."""
+        """Ends the process with an error if the function failed, or sent other requests than the replies are for."""
         if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300 or self._sent != self._expected:
             raise SystemExit(f"answered {answer}, sent {self._sent}")
 
@@ -60,7 +60,7 @@ def _by_operation(replies: Sequence[tuple[str, bytes]]) -> dict[str, list[bytes]
 
 
 def leave() -> NoReturn:
-    """Writes the seconds of CPU so far and ends the process at once: no answer waits for Python's clean-up."""
+    """Prints the seconds of CPU so far to standard error, and ends the process without Python's clean-up."""
     print(time.process_time(), file=sys.stderr, flush=True)
     os._exit(0)
 

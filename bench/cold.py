@@ -1,6 +1,6 @@
-"""Fresh processes to their first answer, against bare boto3 processes that make the same AWS calls.
+"""Costs of fresh processes up to their first answer, compared with bare boto3 processes that make the same AWS calls.
 
-From source (`measured`), and from what `sam build` made, started by AWS's runtime client (`built`). The cost of a
+`measured` runs the sources; `built` runs the output of `sam build`, started by AWS's runtime client. The cost of a
 process that only imports what the bench itself needs is subtracted from both.
 """
 
@@ -24,13 +24,13 @@ from bench.sizes import BUILT
 SHARED = ROOT / "layers" / "shared"
 # The packages of Lambda's runtime, which tests/built installs.
 RUNTIME = ROOT / ".venv-ci" / "python3.13-runtime"
-# The functions' own Python, as tests/built finds it, where this one is another.
+# Python 3.13, which the functions run on: this Python, or PYTHON_RUNTIME as in tests/built.
 _BUILT_BY = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
 LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else "LayerX8664") / "python"
 
 
 def played() -> dict[str, Played]:
-    """A first request of each kind, as a cold function meets it."""
+    """The first request of a cold function, for each kind of request."""
     found: dict[str, Played] = {}
     stage = Stage()
 
@@ -69,7 +69,7 @@ def built(meter: Meter) -> dict[str, dict[str, Any]]:
 
 def _build(scene: Path, module: str, function: str = "") -> Process:
     path = (BUILT / function.title().replace("_", ""), LAYER) if function else ()
-    # -S leaves out site-packages, -s the user's: nothing is there but what Lambda has.
+    # -S leaves out site-packages, -s the user's, so that only packages of Lambda can be imported.
     return Process((_BUILT_BY, "-s", "-S", "-m", "bench.built", module), (*path, RUNTIME), scene, built=True)
 
 
@@ -91,7 +91,7 @@ def _compared(meter: Meter, process: Callable[..., Process]) -> dict[str, dict[s
 
 
 def write(meter: Meter, name: str, play: Played) -> Path:
-    """Writes the scene's file, which a process reads."""
+    """Writes the scene to a file, which the measured process reads."""
     path = meter.folder / f"{name}.pickle"
     content = {
         "event": play.event,

@@ -1,7 +1,7 @@
 """`make cost ORDERS=1000000`: dollars for that many v3 orders of the published example's size, from measured units.
 
 Calls, units, bytes in the log and CPU come from running the functions here (bench/calls.py); prices and what cannot be
-measured here (how long AWS takes to answer) stand in bench/prices.json, with their date. Free tiers are left out.
+measured here (how long AWS takes to answer) are in bench/prices.json, with their date. Free tiers are left out.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Flow:
     log_bytes: float
     stored_bytes: float
     parts: dict[str, float]
-    metrics: frozenset[str]  # that it is counted in
+    metrics: frozenset[str]  # names of the metrics that count it
 
 
 def flows() -> list[Flow]:
@@ -68,12 +68,12 @@ def flows() -> list[Flow]:
 
 
 def of_the_book(together: int) -> dict[str, float]:
-    """Units of an order that is entered in the book in a batch of so many, and seconds of the function."""
+    """Units per order and seconds of the function, if `together` orders are entered in the book in one batch."""
     stage = warmed()
     before = stage.ledger()
     stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
     taken = _timed(stage, "keep_book", scenes.stream_event(before, stage.ledger()), orders=together)
-    # It makes 16 calls at a time, apart from those that begin and end a batch.
+    # The function makes 16 calls at a time, apart from those that begin and end a batch.
     cpu = taken.cpu / PRICES["assumed"]["vcpus"]
     waits = (_seconds(taken) - cpu) / min(16, together)
     asked = taken.bill.per_order()
@@ -86,7 +86,7 @@ def of_the_book(together: int) -> dict[str, float]:
 
 
 def dollars_of_the_book(together: int, orders: int) -> float:
-    """Each order changes once. Storage is left out: a card is smaller than its order's event."""
+    """Dollars of the book if each order changes once. Storage is left out: a card is smaller than its order's event."""
     price, asked = PRICES["dollars"], of_the_book(together)
     each = asked["written"] * price["dynamodb_write_unit"] + asked["read"] * price["dynamodb_read_unit"]
     each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
@@ -94,8 +94,8 @@ def dollars_of_the_book(together: int, orders: int) -> float:
 
 
 def of_announcements(together: int) -> dict[str, float]:
-    """Events of an order whose change is announced in batches of so many, units that are read, seconds of the function:
-    one batch of people from the ledger's stream, one of outcomes from that of the records."""
+    """Events, read units and seconds of the function per order, if `together` changes are announced in one batch: one
+    batch of people from the ledger's stream, and one of outcomes from the records' stream."""
     stage = warmed()
     before = {name: set(stage.memory.store.tables[name].items) for name in (LEDGER, RECORDS)}
     stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
@@ -120,7 +120,7 @@ def of_announcements(together: int) -> dict[str, float]:
 
 
 def dollars_of_announcements(together: int, orders: int) -> float:
-    """Dollars where announcements are switched on. Each order changes once."""
+    """Dollars of announcements, if they are switched on and each order changes once."""
     price, asked = PRICES["dollars"], of_announcements(together)
     each = asked["events"] * price["event"] + asked["read"] * price["dynamodb_read_unit"]
     each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
@@ -128,7 +128,7 @@ def dollars_of_announcements(together: int, orders: int) -> float:
 
 
 def _book_window() -> int:
-    """Seconds."""
+    """The batching window of the book, in seconds."""
     return int(template.load()["Parameters"]["BookWindowSeconds"]["Default"])
 
 
@@ -141,7 +141,7 @@ def by_kind() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Taken:
-    """One invocation: what it asked of AWS, its CPU in seconds, what it logged in bytes, the metrics in that."""
+    """One invocation: its AWS calls, its CPU in seconds, the bytes that it logged, and the metrics in its log."""
 
     bill: Bill
     cpu: float
@@ -185,7 +185,7 @@ def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: in
 
 
 def _seconds(taken: Taken) -> float:
-    """The seconds that Lambda bills: our CPU time at its share of a processor, and the time of waiting for AWS."""
+    """The seconds that Lambda bills: the CPU time at its share of a processor, and the time of waiting for AWS."""
     assumed = PRICES["assumed"]
     waits = sum(
         assumed["milliseconds"][name.partition(" ")[2]] * count / 1000 for name, count in taken.bill.calls.items()
@@ -207,7 +207,7 @@ def _bytes(stage: Stage) -> float:
 
 
 def _access_log() -> int:
-    """Bytes of the API's own line, with values of the length that they have."""
+    """Bytes of a line of the API's access log, with values of their usual length."""
     logged: str = template.resources("AWS::Serverless::HttpApi")["Api"]["AccessLogSettings"]["Format"]
     return len(logged) - logged.count("$context.") * 12 + 16 + 50 + 3 + 2
 
@@ -233,8 +233,8 @@ def dollars(flow: Flow, orders: int) -> dict[str, float]:
 
 
 def traces(flow: Flow, orders: int) -> float:
-    """Dollars of X-Ray, if the orders come evenly through a month: of each function Lambda traces the first request of
-    a second and every twentieth beyond, which cannot be set otherwise (docs.aws.amazon.com/lambda: services-xray)."""
+    """Dollars of X-Ray, if the orders are spread evenly over a month. Of each function Lambda traces the first request
+    of a second and 5 % of the others, which cannot be changed (docs.aws.amazon.com/lambda: services-xray)."""
     active = load()["Globals"]["Function"].get("Tracing") == "Active"
     a_second = orders / (30 * 24 * 3600)
     traced = 0.0
@@ -245,7 +245,7 @@ def traces(flow: Flow, orders: int) -> float:
 
 
 def fixed() -> dict[str, float]:
-    """Dollars a month whether orders come or not: what is billed by the piece, and an empty queue that Lambda asks."""
+    """Dollars a month without any order: alarms, dashboards, and Lambda's polling of empty queues."""
     price, assumed = PRICES["dollars"], PRICES["assumed"]
     sources = [e for f in template.functions().values() for e in f.get("Events", {}).values() if e["Type"] == "SQS"]
     asked = len(sources) * assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
@@ -259,7 +259,7 @@ def fixed() -> dict[str, float]:
 
 
 def switched_on() -> dict[str, float]:
-    """Dollars a month of what is there only where a parameter asks for it, besides its events or log lines."""
+    """Dollars a month of resources that exist only if a parameter asks for them, without their events or log lines."""
     price = PRICES["dollars"]
     found = template.load()["Resources"]
     alarms = {n: r["Condition"] for n, r in found.items() if r["Type"] == "AWS::CloudWatch::Alarm" and "Condition" in r}
@@ -274,8 +274,8 @@ def switched_on() -> dict[str, float]:
 
 
 def counted(flow: Flow) -> dict[str, float]:
-    """Dollars a month of the metrics that orders are counted in, if some come every hour: they are billed by the hour
-    that has a value. Refusals, repeats and failures have others."""
+    """Dollars a month of the metrics that count orders, if there are orders in every hour: a metric is billed for each
+    hour that has a value. Refusals, repeats and failures have metrics of their own."""
     count = len(flow.metrics)
     return {f"{count} metrics of ours": count * float(PRICES["dollars"]["custom_metric_month"])}
 
@@ -305,8 +305,8 @@ def floor_of_audiences(flow: Flow, orders: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make cost", description=__doc__.split("\n\n")[0])
     parser.add_argument("--orders", type=int, default=1_000_000)
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
-    parser.add_argument("--svg", type=Path, help="draw them there")
+    parser.add_argument("--json", type=Path, help="file to which the figures are written as JSON")
+    parser.add_argument("--svg", type=Path, help="file to which the figures are drawn as SVG")
     options = parser.parse_args()
     orders, found = options.orders, flows()
     table = {flow.name: dollars(flow, orders) for flow in found}
@@ -335,46 +335,46 @@ def main() -> int:
 
 
 def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, float]]) -> None:
-    """The price of the orders themselves, and of the book that reports read."""
+    """Prints the price of the orders themselves, and of the book that reports read."""
     print(
         f"{orders:,} v3 orders of the published example's size, {PRICES['region']}, list prices of "
         f"{PRICES['date']}, in dollars\n"
     )
     _print_table(table)
-    print("\nWrite units an order, one by one")
+    print("\nWrite units per order, one by one")
     for part, units in sorted(found[0].parts.items(), key=lambda entry: -entry[1]):
         cost = units * orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
-    print("\nUnits of DynamoDB an order, by kind of request" + f"{'written':>12}{'read':>8}")
+    print("\nUnits of DynamoDB per order, by kind of request" + f"{'written':>12}{'read':>8}")
     for name, asked in by_kind().items():
         print(f"  {name:<44}{asked['write_units']:>12.2f}{asked['read_units']:>8.2f}")
-    print("\nThe book, which reports read, besides, if so many changes meet in its window")
+    print("\nIn addition the book, which reports read, by the number of changes in one batching window")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_the_book(together, orders):>10.2f}")
     names = of_the_book(1)["names"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
-    print(f"  {'of these, so that orders are found by their ids':<50}{names:>10.2f}")
+    print(f"  {'of this, the index of orders by their ids':<50}{names:>10.2f}")
     meeting = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
     book = dollars_of_the_book(meeting, orders)
-    print(f"\nIn all, with the book, if the orders come evenly through a month: then {meeting} meet in its window")
+    print(f"\nIn all, with the book, if orders are spread evenly over a month: {meeting} in a batching window")
     for name, costs in table.items():
         print(f"  {name:<50}{sum(costs.values()) + book:>10.2f}")
 
 
 def _print_besides(orders: int, found: list[Flow]) -> None:
-    """The price of announcements, traces and custom metrics."""
-    print("\nAnnouncements, besides, where they are switched on, if so many changes meet in a batch")
+    """Prints the price of announcements, traces and custom metrics."""
+    print("\nIn addition announcements, if they are switched on, by the number of changes in a batch")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_announcements(together, orders):>10.2f}")
-    print("\nBesides, as long as functions are traced (X-Ray), if the orders come evenly")
+    print("\nIn addition traces (X-Ray), if orders are spread evenly over a month")
     for flow in found:
         print(f"  {flow.name:<50}{traces(flow, orders):>10.2f}")
-    print("\nA month in which orders come every hour, besides")
+    print("\nIn addition metrics, if there are orders in every hour of a month")
     for name, cost in counted(found[0]).items():
         print(f"  {name:<50}{cost:>10.2f}")
 
 
 def _print_floors(floors: dict[str, dict[str, float]], audiences: dict[str, dict[str, float]]) -> None:
-    print("\nThe floor of the guarantees, before any computing, storage and logs")
+    print("\nThe floor: the minimum cost of the guarantees, without computing, storage and logs")
     _print_table(floors)
     print("\nWhat audiences add to it")
     _print_table(audiences)
@@ -386,7 +386,7 @@ def _print_fixed() -> None:
     print("\nA month without any order")
     for name, cost in fixed().items():
         print(f"  {name:<50}{cost:>10.2f}")
-    print("\nThe same of what is switched on by a parameter")
+    print("\nA month of what a parameter switches on")
     for name, cost in switched_on().items():
         print(f"  {name:<50}{cost:>10.2f}")
 
@@ -398,7 +398,7 @@ def _rounded(value: Any) -> Any:
 
 
 def _print_table(table: dict[str, dict[str, float]]) -> None:
-    """A column for each way of arriving, a row for each part, and their sum where there are several."""
+    """Prints a column for each intake route, a row for each part, and their sum if there are several."""
     width = max(map(len, table)) + 2
     parts = list(next(iter(table.values())))
     first = max(18, *(len(part) + 1 for part in parts))
@@ -413,7 +413,7 @@ _COLOURS = ("#4c78a8", "#f58518", "#e45756", "#54a24b", "#72b7b2", "#b279a2", "#
 
 
 def drawn(table: dict[str, dict[str, float]], orders: int) -> str:
-    """Bars of dollars by service, as SVG that reads on light and dark."""
+    """Bars of dollars by service, as SVG that is readable on light and dark backgrounds."""
     most = max(sum(costs.values()) for costs in table.values())
     lines = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 250" font-family="sans-serif" font-size="13">',

@@ -1,4 +1,4 @@
-"""One process of `make bench`'s cold part: `python -m bench.fresh MODULE` plays a scene by the module's handler.
+"""One process of `make bench`'s cold part: `python -m bench.fresh MODULE` plays a scene with the module's handler.
 
 MODULE is a function's `app`, `bench.bare`, or `none` for a process that plays nothing.
 """
@@ -22,7 +22,7 @@ class _Context:
         return 30_000
 
 
-with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - pathlib is not free
+with open(os.environ["BENCH_SCENE"], "rb") as file:  # noqa: PTH123 - importing pathlib costs time
     scene = pickle.load(file)  # noqa: S301 - written by the bench itself a moment ago
 replies = Replies(scene["replies"])
 if sys.argv[1] != "none":

@@ -1,4 +1,4 @@
-"""Units an order in accounts of growing size."""
+"""Units per order in accounts of growing size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _KINDS = ("v1 submit, and what follows", "v1 edit, and what follows", "v1 delete
 
 
 def measured(most: int) -> dict[str, dict[int, float]]:
-    """Write and read units together, by kind and size."""
+    """Write plus read units per order, by kind of request and number of orders in the account."""
     found: dict[str, dict[int, float]] = {name: {} for name in _KINDS}
     sizes = [size for size in SIZES if size <= most]
     progress = Progress(sum(sizes), "orders of accounts that grow")

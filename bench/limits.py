@@ -1,7 +1,7 @@
-"""The ceilings that `make bench` holds: what was reached, and not what would be allowed. Raise one only with a reason.
+"""The ceilings that `make bench` checks. They are close to the measured values. Raise one only with a reason.
 
-Ratios of starts are held where instructions are counted, under the functions' own Python: CPU times of a shared machine
-vary. Those of warm functions are ratios of CPU times taken in turns, so they have more room.
+Ratios of cold starts are checked only if instructions are counted, and under the functions' own Python, because CPU
+times of a shared machine vary. Ratios of warm functions compare CPU times taken in turns, so their ceilings are higher.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""AWS in this process: botocore's own clients, answered by the in-memory store, with every call noted.
+"""AWS in this process: botocore's own clients, answered by the in-memory store. Every call is recorded.
 
 The clients are real up to the wire (botocore hooks take the call before it is sent), so what is counted is what would
 have been sent. Units are computed from the bytes of every item that a call reads or writes, as DynamoDB counts them.
@@ -36,7 +36,7 @@ _WATCHED = ("put_item", "update_item", "delete_item", "batch_write_item", "trans
 
 @dataclass
 class Call:
-    """One AWS call. `units` by "read" and "write"; `bytes` is what a message weighs."""
+    """One AWS call, with the read units and write units that DynamoDB would bill."""
 
     service: str
     operation: str
@@ -55,7 +55,7 @@ class Memory:
     store: DynamoDB = field(default_factory=DynamoDB)
     messages: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    delay_seconds: float = 0  # how far away it is
+    delay_seconds: float = 0  # of each answer
 
     def __post_init__(self) -> None:
         self.store.add_table(LEDGER, **INDEXES)
@@ -148,7 +148,7 @@ class Memory:
 
     @contextmanager
     def noted(self) -> Iterator[list[Call]]:
-        """The calls that are made within."""
+        """Collects the calls that are made inside the context."""
         start = len(self.calls)
         found: list[Call] = []
         yield found

@@ -3,8 +3,8 @@
 Times on a shared machine vary. Instructions do not: two runs on the same tree agree within 0.5 %, so each process is
 measured once. CPU times are minima over `rounds` processes of each kind, which take turns.
 
-No process compiles modules of the source while it is measured: it runs once before, and leaves its bytecode in a folder
-of the bench's own. A build is measured with the bytecode that it has, and is never written to.
+No process compiles modules while it is measured: each runs once before, and leaves its bytecode in a folder of the
+bench's own. A build is measured with the bytecode that it has, and nothing is written to it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Process:
 
 
 class Meter:
-    """`folder` holds bytecode, and the scenes. No process is measured twice."""
+    """Measures processes, and remembers their costs. `folder` contains the bytecode and the scenes."""
 
     def __init__(self, folder: Path, rounds: int) -> None:
         self.folder = folder
@@ -68,7 +68,7 @@ class Meter:
         return float(written.split()[-1]) * 1000
 
     def _run(self, process: Process, *, measured: bool) -> str:
-        """Returns what it wrote to its standard error."""
+        """Runs a process. Returns its standard error."""
         environment = ENVIRONMENT | {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),

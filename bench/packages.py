@@ -1,7 +1,7 @@
-"""Measures what imports cost a fresh process that has made one boto3 client, in ratio to the bare submit.
+"""Measures the cost of imports in a fresh process that has made one boto3 client, as a ratio to the bare submit.
 
-Rows do not add up: each part of Powertools is imported alone, so it also pays for what the parts share. No garbage is
-collected meanwhile: a collection would be charged to one row or another by chance.
+Rows do not add up: each part of Powertools is imported alone, so each row includes what the parts share. The garbage
+collector is off, because a collection would add to a random row.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scenes to be measured: one request or one batch of messages each, after the requests that precede it."""
+"""The scenes that are measured: one request or one batch of messages each, after the requests that it needs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ORDER: dict[str, Any] = bodies.ORDER
 
 
 class Context:
-    """Lambda's, as far as it is looked at."""
+    """The parts of Lambda's context that the functions use."""
 
     function_name, memory_limit_in_mb, aws_request_id = "bench", 1024, "00000000-0000-4000-8000-000000000000"
     invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:bench"
@@ -93,9 +93,8 @@ class Stage:
         self.cold()
 
     def play(self, function: str, event: dict[str, Any], *, ok: bool = True) -> Played:
-        """Raises RuntimeError for an answer that is no success."""
+        """Invokes a function. Raises RuntimeError for an answer that is no success, unless `ok` is false."""
         handler = import_module(f"functions.{function}.app").handler
-        # Its logs are not of interest here.
         with self.memory.noted() as calls, contextlib.redirect_stdout(io.StringIO()):
             answer = handler(deepcopy(event), Context)
         failed = answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300
@@ -105,7 +104,7 @@ class Stage:
         return self.played[0]
 
     def process(self, bodies: list[str]) -> Played:
-        """The processing function, given these messages."""
+        """Invokes the processing function with these messages."""
         return self.play("process_orders", sqs_event(bodies))
 
     def ledger(self) -> Items:
@@ -113,7 +112,7 @@ class Stage:
         return dict(self.memory.store.tables[LEDGER].items)
 
     def drain(self) -> list[Played]:
-        """Each message that waits, one by one, until none does."""
+        """Processes the waiting messages one by one, until there is none."""
         played = []
         while self.memory.messages:
             played.append(self.process([self.memory.messages.pop(0)]))
@@ -149,7 +148,7 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def later(seconds: float) -> Iterator[None]:
-    """Stamps are made as if so much time had gone by, for what waits before it works."""
+    """Moves the clock of stamps ahead by `seconds`, for jobs that wait before they begin."""
     now = times.now
     with patch.object(times, "now", lambda: times.shift(now(), seconds=seconds)):
         yield
@@ -159,7 +158,7 @@ def later(seconds: float) -> Iterator[None]:
 
 
 def activity(n: int, person: int | None = None, **more: Any) -> dict[str, Any]:
-    """The n-th order, of a person of its own unless one is named."""
+    """A v3 order with the number n, of its own person unless `person` is given."""
     who = {"email": f"user{n if person is None else person:09d}@example.com"}
     return ACTIVITY | who | {"order_id": f"{n:09d}", "order_url": f"https://mysuperstore.com/order/{n:09d}"} | more
 
@@ -210,6 +209,6 @@ def stream_event(before: Items, after: Items) -> dict[str, Any]:
 
 
 def packed(bodies: list[str]) -> str:
-    """One message with the orders of many."""
+    """One message with the orders of all `bodies`."""
     messages = list(map(decode, bodies))
     return encode(messages[0]._replace(orders=[order for message in messages for order in message.orders]))

@@ -1,4 +1,4 @@
-"""Bytes of the layer and of each function as zipped for Lambda, from `sam build`'s folder where it is there."""
+"""Bytes of the layer and of each function as zipped for Lambda, from the folder of `sam build` if it exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BUILT = ROOT / ".aws-sam" / "build"
 
 
 def measured() -> dict[str, int]:
-    """Empty without a build: `make bench` says so."""
+    """Bytes by folder. Empty without a build, which `make bench` reports."""
     folders = sorted(p for p in BUILT.glob("*") if p.is_dir()) if BUILT.exists() else []
     return {folder.name: zipped(folder) for folder in folders}
 

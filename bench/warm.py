@@ -1,4 +1,4 @@
-"""A warm function's own time, against bare boto3 calls with the same payload and the same canned replies, in turns."""
+"""CPU time of warm functions, and of bare boto3 calls with the same payload and canned replies, measured in turns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def measured(rounds: int, tick: Callable[[], None]) -> dict[str, dict[str, Any]]:
-    """Milliseconds of CPU an invocation, and their ratio to the bare calls."""
+    """Milliseconds of CPU per invocation, and their ratio to the bare calls."""
     return {name: _compared(name, rounds, tick) for name in NAMES}
 
 
@@ -50,7 +50,7 @@ def _ten(stage: Stage) -> tuple[str, dict[str, Any]]:
 
 
 def _compared(name: str, rounds: int, tick: Callable[[], None]) -> dict[str, Any]:
-    """Runs in a process of its own, since each patches botocore."""
+    """Runs a scene in its own process, because a scene patches botocore."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
         ran = subprocess.run([sys.executable, "-m", "bench.warm", name, str(rounds), str(path)], check=False)
@@ -69,11 +69,11 @@ def _run(name: str, rounds: int) -> dict[str, Any]:
     function, event, stage = _scene(name)
     calls_made = stage.play(function, event).calls
     if name == "process 10":
-        # It is compared with a loop that writes each order, and what became of it, by itself, and reads marks once.
+        # It is compared with a loop that writes each order and each outcome separately, and reads the marks once.
         _, event, stage = _scene(name)
         alone = [stage.process([record["body"]]).calls for record in event["Records"]]
         calls_made = alone[0] + [call for calls in alone[1:] for call in calls if call.operation != "BatchGetItem"]
-    # First the replies of a cold one, which reads its key, too; then those of a warm one.
+    # The first invocation is cold and also reads its key, so it gets other replies than the warm ones.
     function, event, stage = _scene(name)
     again = _replies(stage.play(function, event))
     function, event, stage = _scene(name)

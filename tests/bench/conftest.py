@@ -1,4 +1,4 @@
-"""Other tests find the process as it was."""
+"""Restores the settings of the process after the tests of this folder."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Budgets of the calls to AWS that an order may make and of the modules that a function may import.
 
-Whoever changes a figure here changes what an order costs, or how fast a function starts: say so in the commit.
+A figure that changes here changes the cost of an order or the start of a function: explain it in the commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bench.calls import Bill
 from bench.memory import ENVIRONMENT
 from bench.scenes import ROOT
 
-# Calls of DynamoDB and SQS, write units, read units: of one request, or of one order of a batch.
+# Calls of DynamoDB, calls of SQS, write units and read units, of one request or per order of a batch.
 BUDGETS = {
     "v1 submit": (4, 0, 11, 3),
     "v1 edit": (5, 0, 7, 4),
@@ -32,12 +32,12 @@ BUDGETS = {
     "v3 accept 1,000": (0, 0.001, 0, 0),
     "v3 process 1,000": (0.16, 0, 11, 1.01),
 }
-# Each of them costs milliseconds of a cold start. Of AWS's packages, what nothing of ours needs.
+# Modules that no function needs. Each of them would cost milliseconds of a cold start.
 _HEAVY = {"requests", "asyncio", "sqlite3", "aws_xray_sdk", *(
     f"aws_lambda_powertools.{part}"
     for part in ("event_handler", "utilities.parser", "utilities.batch", "utilities.idempotency")
 )}  # fmt: skip
-# Only those that check a body import pydantic at their start; others do so with the first request that has one.
+# Only functions that validate bodies import pydantic at their start. Others import it with the first body.
 _CHECKING = {"submit_order", "edit_order", "record_activity", "receive_webhook"}
 _WITHOUT_AWS = {"describe", "fallback", "transactions_page"}
 
@@ -48,7 +48,7 @@ def bills() -> dict[str, Bill]:
 
 
 @pytest.mark.parametrize("name", BUDGETS)
-def test_an_order_asks_for_no_more(bills: dict[str, Bill], name: str) -> None:
+def test_an_order_keeps_to_its_budget(bills: dict[str, Bill], name: str) -> None:
     found = bills[name].per_order()
     made = {"dynamodb": 0.0, "sqs": 0.0}
     for call, count in found["calls"].items():
@@ -65,9 +65,9 @@ def test_a_thousand_orders_are_queued_in_eight_requests_at_most(bills: dict[str,
 
 
 @pytest.mark.parametrize(("together", "written"), [(1, 4), (10, 3.1)])
-def test_the_book_asks_for_no_more(together: int, written: float) -> None:
-    """An order: its card, an index's entry for each of its two ids, its share of the day's mark, a read of its events,
-    its share of the marks of purges."""
+def test_an_order_in_the_book_keeps_to_its_budget(together: int, written: float) -> None:
+    """An order writes its card, an index entry for each of its two ids and its share of the day's mark. It reads its
+    events and its share of the marks of purges."""
     with scenes.alone():
         found = cost.of_the_book(together)
     assert found["written"] == pytest.approx(written)
@@ -75,16 +75,16 @@ def test_the_book_asks_for_no_more(together: int, written: float) -> None:
 
 
 @pytest.mark.parametrize(("together", "read"), [(1, 5), (10, 2.6)])
-def test_announcements_ask_for_no_more(together: int, read: float) -> None:
-    """An order: two events, a read of its head and its event, its share of the account and of the marks of purges."""
+def test_an_announced_order_keeps_to_its_budget(together: int, read: float) -> None:
+    """An order sends two events, and reads its head, its event, its share of the account and of the marks of purges."""
     with scenes.alone():
         found = cost.of_announcements(together)
     assert found["events"] == 2
     assert found["read"] <= read
 
 
-def test_a_purge_asks_for_no_more() -> None:
-    """An order costs its head, its event, its person, its outcome and four index entries, many in one call."""
+def test_a_purged_order_keeps_to_its_budget() -> None:
+    """An order deletes its head, event, person, outcome and four index entries, with many others in one call."""
     found = calls.purged(500).per_order()
     assert found["write_units"] <= 8.1
     assert found["read_units"] <= 0.55

@@ -1,4 +1,4 @@
-"""The functions as `sam build` makes them, each started by AWS's own runtime client, as Lambda starts them.
+"""Starts the functions that `sam build` made with AWS's own runtime client, as Lambda does.
 
 A function's PYTHONPATH has its own folder, its layer, and the packages of Lambda's Python runtime: boto3 and the
 runtime client. Python runs without site-packages, so an import that the artifact lacks fails here too.
@@ -81,21 +81,23 @@ def _merged(defaults: dict[str, Any], properties: dict[str, Any]) -> dict[str, A
 
 @pytest.fixture(scope="session")
 def runtime() -> str:
-    """The runtime of the functions, as `python3.13`."""
+    """The runtime of the functions, such as `python3.13`."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
     return str(template["Globals"]["Function"]["Runtime"])
 
 
 @pytest.fixture(scope="session")
 def python(runtime: str) -> str:
-    """The path of a Python of that version: PYTHON_RUNTIME, or from PATH or pyenv."""
+    """The path of a Python of that version, from PYTHON_RUNTIME, PATH or pyenv."""
     candidates = [os.environ.get("PYTHON_RUNTIME"), shutil.which(runtime)]
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates += [str(found) for found in sorted(pyenv.glob(f"versions/*/bin/{runtime}"))]
     for candidate in candidates:
         if candidate and _is(candidate, runtime):
             return candidate
-    pytest.skip(f"{runtime} is not installed, so the built functions cannot be started. PYTHON_RUNTIME may name one.")
+    pytest.skip(
+        f"{runtime} is not installed, so the built functions cannot be started. Set PYTHON_RUNTIME to its path."
+    )
 
 
 def _is(candidate: str, runtime: str) -> bool:

@@ -126,7 +126,7 @@ class RunningFunction:
         self._server.server_close()
 
     def invoke(self, event: Any) -> dict[str, Any]:
-        """The function's answer. Raises FunctionFailed; after the process ended, at once."""
+        """The function's answer. Raises FunctionFailed, and does so at once if the process has ended."""
         reply = self._reply_to(event)
         if reply.kind == "ended":
             self._ended = reply

@@ -1,4 +1,4 @@
-"""deploy/oidc-role.yaml as an administrator deployed it: policies with the names that AWS would have put in."""
+"""deploy/oidc-role.yaml as an administrator deploys it: policies with the ARNs that AWS would insert."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Named = tuple[str, Call]
 
 
 def escalations(of: Deployment) -> Iterator[Named]:
-    """Each under the name of its kind: a call by which a deployment of this stage would reach beyond the stage."""
+    """(kind, call): calls by which a deployment of this stage would reach beyond the stage."""
     mine = role_arn(f"{of.stack}-ReadRole-1A2B3C")
     boundary = of.arns.get("Boundary", policy_arn(f"{of.stack}-FunctionBoundary-1A2B3C"))
     for action in GRANTS:
@@ -89,10 +89,10 @@ def _of_others(stack: str) -> Iterator[Named]:
 
 
 def found(of: Deployment) -> set[str]:
-    """Kinds of escalation that one of the roles may do, and a role that a deployment creates with every right."""
+    """Kinds of escalation that one of the roles may do, or a new role with every right within the boundary."""
     kinds = {name for name, call in escalations(of) for role in of.roles.values() if allowed(call, role)}
     everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
-    # Without a boundary from outside there is none that counts.
+    # A boundary that the deployment could change would limit nothing.
     within = of.boundary or everything
     for name, call in escalations(of):
         if allowed(call, everything, within):

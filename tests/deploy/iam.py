@@ -1,7 +1,7 @@
 """Whether IAM allows a call: policies with conditions, and a permissions boundary.
 
-The packages on PyPI that read policies (policy-sentry, parliament, cloudsplaining) leave conditions out, on which all
-depends here. So this evaluates the little of IAM's language that deploy/oidc-role.yaml uses, and raises on the rest.
+The packages on PyPI that read policies (policy-sentry, parliament, cloudsplaining) ignore conditions, which decide
+here. So this module evaluates the part of IAM's language that deploy/oidc-role.yaml uses, and raises on the rest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Call:
 
 
 def allowed(call: Call, policy: list[Statement], boundary: list[Statement] | None = None) -> bool:
-    """Whether both allow the call and neither denies it. Resource policies of other accounts are not looked at."""
+    """Whether both allow the call and neither denies it. Resource policies of other accounts are not evaluated."""
     return _allows(policy, call) and (boundary is None or _allows(boundary, call))
 
 
@@ -60,7 +60,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _matches_arn(pattern: str, value: str) -> bool:
-    """Part by part: a wildcard in a part reaches no further, the last apart, which may hold colons."""
+    """Compares part by part, so that a wildcard does not match a colon. Only the last part may contain colons."""
     if pattern == "*":
         return True
     patterns, values = pattern.split(":", 5), value.split(":", 5)

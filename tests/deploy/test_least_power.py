@@ -1,4 +1,4 @@
-"""No deployment can get beyond its own stage: deploy/oidc-role.yaml, evaluated as IAM would."""
+"""No deployment can reach beyond its own stage: evaluates deploy/oidc-role.yaml as IAM does."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_deployment_may_do_what_it_needs() -> None:
         assert [(role, call) for role, call in needed(of) if not allowed(call, of.roles[role])] == []
 
 
-def test_the_roles_of_before_are_found_to_be_administrators() -> None:
+def test_the_earlier_roles_are_found_to_be_administrators() -> None:
     before = found(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
     assert {
         "iam:CreateRole without a boundary",
@@ -51,7 +51,7 @@ def test_the_roles_of_before_are_found_to_be_administrators() -> None:
         "a layer of another stack",
         "artifacts of another stack",
     } <= before
-    # A role that it creates may do anything at all.
+    # A role that such a deployment creates may do everything.
     assert {f"within the boundary: {name}" for name, _ in escalations(deployment(document()))} <= before
 
 
@@ -92,7 +92,7 @@ _POLICIES = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:policy/*"}
 _ANY_ROLE = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}
 PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
     "roles without the condition": (_without("RolesWithinTheBoundary"), "iam:CreateRole without a boundary"),
-    "any boundary": (
+    "a condition with any boundary": (
         _condition("RolesWithinTheBoundary", {"StringLike": {"iam:PermissionsBoundary": "*"}}),
         "iam:PutRolePolicy within a boundary of its own",
     ),
@@ -100,45 +100,51 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         _also("ExecutionRole", "RolesOfTheStack", "iam:AttachRolePolicy"),
         "iam:AttachRolePolicy without a boundary",
     ),
-    "who may use a role": (
+    "the right to change who may use a role": (
         _also("ExecutionRole", "RolesOfTheStack", "iam:UpdateAssumeRolePolicy"),
         "iam:UpdateAssumeRolePolicy without a boundary",
     ),
-    "the deploying role among the stack's": (
+    "the execution role among the stack's roles": (
         lambda of: (
             _at_the_root("ExecutionRole")(of),
             _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePolicy")(of),
         ),
         "iam:PutRolePolicy of ExecutionRole",
     ),
-    "it may be passed": (_at_the_root("ExecutionRole"), "another role is passed"),
-    "any role": (_on("ExecutionRole", "RolesForFunctionsAndSchedules", _ANY_ROLE), "another role is passed"),
-    "any service": (_without("RolesForFunctionsAndSchedules"), "a role is passed to another service"),
-    "one service more": (
+    "the execution role may be passed": (_at_the_root("ExecutionRole"), "another role is passed"),
+    "any role may be passed": (
+        _on("ExecutionRole", "RolesForFunctionsAndSchedules", _ANY_ROLE),
+        "another role is passed",
+    ),
+    "a role may be passed to any service": (
+        _without("RolesForFunctionsAndSchedules"),
+        "a role is passed to another service",
+    ),
+    "services by a wildcard": (
         _condition("RolesForFunctionsAndSchedules", {"StringLike": {"iam:PassedToService": "*.amazonaws.com"}}),
         "a role is passed to another service",
     ),
-    "taking boundaries off": (
+    "the right to remove boundaries": (
         _also("ExecutionRole", "RolesWithinTheBoundary", "iam:DeleteRolePermissionsBoundary"),
         "a boundary is removed",
     ),
-    "another boundary put on": (
+    "the right to replace boundaries": (
         _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePermissionsBoundary"),
         "a boundary is replaced",
     ),
-    "policies": (
+    "the right to change policies": (
         lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
             Action=["iam:CreatePolicyVersion"], Resource=_POLICIES
         ),
         "the boundary is changed",
     ),
-    "new policies": (
+    "the right to create policies": (
         lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
             Action=["iam:CreatePolicy"], Resource=_POLICIES
         ),
         "a policy is created",
     ),
-    "users": (
+    "the right to change users": (
         lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(Action="iam:*", Resource="*"),
         "a user is made or changed",
     ),
@@ -159,7 +165,7 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         _on("DeployRole", "UploadTheBuild", "arn:aws:s3:::aws-sam-cli-managed-default-*/*"),
         "artifacts of another stack",
     ),
-    "any stack": (_on("DeployRole", "ChangeTheStack", "*"), "another stack"),
+    "any stack may be changed": (_on("DeployRole", "ChangeTheStack", "*"), "another stack"),
     "a boundary with IAM in it": (
         _also("Boundary", "Trace", "iam:CreateUser"),
         "within the boundary: a user is made or changed",
@@ -187,7 +193,7 @@ def test_a_planted_fault_is_found(name: str) -> None:
     assert kind in found(deployment(faulty))
 
 
-def test_an_unevaluated_statement_is_no_pass() -> None:
+def test_a_statement_that_cannot_be_evaluated_raises() -> None:
     call = Call("s3:GetObject", "arn:aws:s3:::b/k")
     with pytest.raises(ValueError, match="NotAction"):
         allowed(call, [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}])
@@ -246,8 +252,8 @@ def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: 
             assert allowed(Call(action, physical(resource), via), of.boundary), (name, action, resource)
 
 
-def test_the_boundary_has_no_action_more_than_the_stacks_own() -> None:
-    """The start of the audit is included: the role of its schedule has no other boundary."""
+def test_the_boundary_has_only_the_actions_of_the_stack_s_own_and_of_its_schedule() -> None:
+    """The schedule of the audit invokes a function, and its role has this boundary, too."""
     of = deployment(document())
     own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]
     actions = {action for s in own for action in rights.as_list(s["Action"])}

@@ -28,21 +28,21 @@ def command(url: str, ingest: str = INGEST_KEY) -> subprocess.CompletedProcess[s
     )
 
 
-def test_it_passes_against_the_local_stack(stack: Stack) -> None:
+def test_the_smoke_test_passes_against_the_local_stack(stack: Stack) -> None:
     ran = command(stack.url)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     checks = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY).checks()
     assert [line.split("  ")[0] for line in ran.stdout.splitlines()[1:]] == ["ok"] * len(checks)
 
 
-def test_a_wrong_key_fails_it(stack: Stack) -> None:
+def test_a_wrong_key_fails_the_smoke_test(stack: Stack) -> None:
     ran = command(stack.url, "wrong")
     assert ran.returncode == 1
     assert "FAILED" in ran.stdout
     assert "wrong" not in ran.stdout + ran.stderr
 
 
-def test_a_wrong_sum_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_lifetime_value_fails_the_smoke_test(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY)
     monkeypatch.setattr(target, "v3_order", lambda name: Smoke.v3_order(target, name, grand_total="22.98"))
     with pytest.raises(Failed, match=r"22\.98"):
@@ -50,7 +50,7 @@ def test_a_wrong_sum_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> 
     target.clear()
 
 
-def test_an_erasure_that_fails_fails_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_erasure_fails_the_smoke_test(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     target = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY)
     read = target.read
     monkeypatch.setattr(target, "read", lambda path: read(path) | {"status": "failed"})
@@ -58,8 +58,8 @@ def test_an_erasure_that_fails_fails_it(stack: Stack, monkeypatch: pytest.Monkey
         target.clear()
 
 
-class Spoilt(BaseHTTPRequestHandler):
-    """A gateway that answers 400 to all, as one would that hands gzip on in pieces."""
+class BrokenGateway(BaseHTTPRequestHandler):
+    """A gateway that answers 400 to every request, as one that damages gzip bodies would."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"] or 0))
@@ -73,16 +73,16 @@ class Spoilt(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def spoilt() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Spoilt)
+def broken_gateway() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BrokenGateway)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
 
 
-def test_every_check_can_fail(spoilt: str, capsys: pytest.CaptureFixture[str]) -> None:
-    target = Smoke(spoilt, ACCOUNT, INGEST_KEY, ADMIN_KEY)
-    # The last of them waits for nothing: its request is refused.
+def test_every_check_can_fail(broken_gateway: str, capsys: pytest.CaptureFixture[str]) -> None:
+    target = Smoke(broken_gateway, ACCOUNT, INGEST_KEY, ADMIN_KEY)
+    # The checks that wait end at once, because their requests are refused.
     assert smoke(target) is False
     assert capsys.readouterr().out.count("FAILED") == len(target.checks())

@@ -1,4 +1,4 @@
-"""deploy/webhook.yaml: what its function sends, as a receiver checks it, and when it tries again."""
+"""The function of deploy/webhook.yaml: its requests, as a receiver checks them, and its retries."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def pauses(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[int]]:
-    """The function, and how long it held messages back."""
+    """The function's handler, and the visibility time-outs that it set, in seconds."""
     found: list[int] = []
     secret = {"Parameter": {"Value": "whsec_" + base64.b64encode(KEY).decode()}}
     aws = {
@@ -86,7 +86,7 @@ def test_a_receiver_can_check_who_sent_it(receiver: Receiver, pauses: tuple[Any,
     assert (delivered(handler), held) == ([], [])
     ((headers, body),) = receiver.requests
     assert (body, headers["webhook-id"]) == (EVENT, "a1b2")
-    # As https://www.standardwebhooks.com says, written here from the specification.
+    # Written from the specification: https://www.standardwebhooks.com
     signed = b".".join([headers["webhook-id"].encode(), headers["webhook-timestamp"].encode(), body.encode()])
     expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"].split() == [f"v1,{expected}"]
@@ -100,14 +100,14 @@ def test_a_refused_delivery_is_sent_later(receiver: Receiver, pauses: tuple[Any,
     assert held == [240]
 
 
-def test_a_receiver_that_is_gone(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
+def test_a_delivery_to_an_unreachable_receiver_is_sent_later(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
     handler, held = pauses
     receiver.server.shutdown()
     receiver.server.server_close()
     assert (len(delivered(handler)), held) == (1, [60])
 
 
-def test_it_is_tried_for_three_days(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
+def test_a_delivery_is_tried_for_three_days(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
     handler, held = pauses
     receiver.status = 500
     queue, most = TEMPLATE["Queue"]["Properties"], TEMPLATE["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
@@ -115,5 +115,5 @@ def test_it_is_tried_for_three_days(receiver: Receiver, pauses: tuple[Any, list[
         delivered(handler, tries)
     assert 72 * 3600 <= sum(held[:-1]) <= 80 * 3600
     assert sum(held) < queue["MessageRetentionPeriod"]
-    assert max(held) <= 12 * 3600  # what SQS takes
+    assert max(held) <= 12 * 3600  # the limit of SQS
     assert len(CODE.encode()) <= 4096

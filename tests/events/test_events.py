@@ -1,4 +1,4 @@
-"""Each event of events/ is what the gateway or the queue would send, and its function answers it."""
+"""Each event of events/ is as the gateway or the queue would send it, and its function answers it."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Context:
 
 
 def _forget() -> None:
-    """Clients and settings that a warm function keeps."""
+    """Clears the clients and settings that a warm function keeps."""
     for name, module in list(sys.modules.items()):
         if name == "tillbook" or name.startswith("tillbook."):
             for value in list(vars(module).values()):
@@ -100,7 +100,7 @@ def _forget() -> None:
 
 @pytest.fixture(scope="module")
 def answers() -> Iterator[dict[str, dict[str, Any]]]:
-    """The answers of each function, one event after the other."""
+    """The answers to all events, which are sent one after the other."""
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name, value in {
             "AWS_ACCESS_KEY_ID": "test",
@@ -134,7 +134,7 @@ def answers() -> Iterator[dict[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_is_answered(answers: dict[str, dict[str, Any]], name: str) -> None:
+def test_each_event_gets_its_expected_answer(answers: dict[str, dict[str, Any]], name: str) -> None:
     assert outcome(answers[name]) == ANSWERS[name], answers[name]
 
 
@@ -160,13 +160,13 @@ def test_every_function_and_every_route_has_an_event() -> None:
 
 
 @pytest.mark.parametrize("path", make.events())
-def test_is_as_it_is_made(path: str) -> None:
-    """Command that makes them again: PYTHONPATH=.:layers/shared .venv/bin/python -m events.make"""
+def test_each_event_is_up_to_date(path: str) -> None:
+    """Regenerate them with: PYTHONPATH=.:layers/shared .venv/bin/python -m events.make"""
     assert _inflated(event(path.removesuffix(".json"))) == _inflated(make.events()[path])
 
 
 def _inflated(made: dict[str, Any]) -> dict[str, Any]:
-    """Another zlib may compress otherwise."""
+    """The event with uncompressed bodies, because another zlib may compress them differently."""
     if made.get("isBase64Encoded"):
         data = gzip.decompress(base64.b64decode(made["body"]))
         headers = made["headers"] | {"content-length": None}
@@ -213,7 +213,7 @@ def test_all_errors_are_reported_at_once(answers: dict[str, dict[str, Any]]) -> 
     }
 
 
-def test_only_examples_have_an_address() -> None:
+def test_every_address_is_an_example() -> None:
     addresses = {
         address.lower()
         for path in (*EVENTS.glob("*/*.json"), EVENTS / "make.py")

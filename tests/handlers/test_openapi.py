@@ -1,4 +1,4 @@
-"""The document of all routes: what is served is what the shapes and the template say now."""
+"""openapi.json: it matches the template, the models and the examples, and is served without a key."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ OPERATIONS = {
 }
 
 
-def test_is_as_it_is_made() -> None:
-    """Command that makes it again: PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.make"""
+def test_the_document_is_up_to_date() -> None:
+    """Regenerate it with: PYTHONPATH=.:layers/shared .venv/bin/python -m openapi.make"""
     assert make.TARGET.read_text() == make.text()
 
 
-def test_has_every_route_of_the_template() -> None:
-    # A page for people is no part of an API.
+def test_the_document_has_every_route_of_the_template() -> None:
+    # Pages for people are not part of the API.
     assert set(OPERATIONS) == {route.replace("+}", "}") for route in template.routes()} - set(PAGES)
 
 
-def test_is_served_without_a_key(shop: Shop) -> None:
+def test_the_document_is_served_without_a_key(shop: Shop) -> None:
     answer = shop.request("GET", "/openapi.json", key=None)
     assert answer.status == 200
     assert answer.headers["content-type"] == "application/json"
@@ -42,7 +42,7 @@ def test_is_served_without_a_key(shop: Shop) -> None:
     assert shop.request("POST", "/openapi.json", key=None).headers["allow"] == "GET"
 
 
-def test_says_something_of_every_field_and_parameter() -> None:
+def test_every_field_and_parameter_has_a_description() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for name in (
         "Order",
@@ -59,8 +59,8 @@ def test_says_something_of_every_field_and_parameter() -> None:
         assert all(parameter["description"] for parameter in operation.get("parameters", []))
 
 
-def test_a_new_field_of_an_order_shows_in_checks_and_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The field is added in one model."""
+def test_a_field_added_to_the_order_model_is_validated_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is the only place that changes."""
 
     class Order(orders_api.Order):
         gift_note: fields.Line = Field(None, description="What the card says.")
@@ -77,7 +77,7 @@ def test_a_new_field_of_an_order_shows_in_checks_and_document(monkeypatch: pytes
         orders_api.document(sent | {"gift_note": {}})
 
 
-def test_names_are_unique_and_every_reference_leads_somewhere() -> None:
+def test_operation_ids_are_unique_and_every_reference_resolves() -> None:
     names = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(set(names)) == len(names)
     text = json.dumps(DOCUMENT)
@@ -90,7 +90,7 @@ def test_names_are_unique_and_every_reference_leads_somewhere() -> None:
 
 
 @pytest.mark.parametrize("key", OPERATIONS)
-def test_says_who_may_use_it_and_how_it_refuses(key: str) -> None:
+def test_an_operation_lists_its_security_and_its_error_responses(key: str) -> None:
     operation = OPERATIONS[key]
     if not ROUTES[key].role:
         assert operation["security"] == []
@@ -101,8 +101,8 @@ def test_says_who_may_use_it_and_how_it_refuses(key: str) -> None:
     assert ("401" in operation["responses"]) is not v1
 
 
-def test_the_published_examples_are_valid_by_it(shop: Shop) -> None:
-    """Checks the known fields; schemathesis does the rest: python -m tests.openapi."""
+def test_the_published_examples_match_the_schemas(shop: Shop) -> None:
+    """Compares names of fields. `python -m tests.openapi` checks everything else with schemathesis."""
     from events.bodies import ORDER, ORDER_ACTIVITY
 
     schemas = DOCUMENT["components"]["schemas"]

@@ -1,4 +1,4 @@
-"""Log lines and metrics of the order routes: request, account and order, never a person; refusals by reason."""
+"""Log lines and metrics of the order routes: lines name no person, and refusals are counted by reason."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ V1 = {"order_id": "v-1", "order_date": "2026-01-20", "total": 5, "customer_email
 
 
 class Reported:
+    """The metrics that were counted and the log lines that were printed."""
+
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.metrics: Counter[str] = Counter()
         self._capsys, self._lines = capsys, list[dict[str, Any]]()
@@ -39,7 +41,7 @@ def reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     return reported
 
 
-def test_a_line_has_request_account_and_order(shop: Shop, reported: Reported) -> None:
+def test_a_log_line_has_request_account_and_order(shop: Shop, reported: Reported) -> None:
     shop.submit(V1, key=INGEST)
     shop.edit("v-1", {"total": 6}, key=INGEST)
     shop.delete("v-1", key=INGEST)
@@ -48,13 +50,13 @@ def test_a_line_has_request_account_and_order(shop: Shop, reported: Reported) ->
     assert [line["order_id"] for line in reported.lines if "order_id" in line] == ["v-1", "v-1", "v-1", "s-1"]
     assert {line["account"] for line in reported.lines} == {ACCOUNT}
     assert len({line["request_id"] for line in reported.lines}) == 5
-    # An activity is followed by the id that its sender was given.
+    # The sender of an activity gets this id, which identifies the activity in the queue.
     assert reported.lines[3]["order_request"] == answer.body["request_id"]
     assert (reported.lines[4]["orders"], reported.lines[4]["order_request"]) == (3, batch.body["request_ids"][0])
 
 
 @pytest.mark.parametrize("order_id", [EMAIL, f"for {EMAIL}", f"{EMAIL}-1"])
-def test_no_line_names_a_person(shop: Shop, reported: Reported, order_id: str) -> None:
+def test_no_log_line_names_a_person(shop: Shop, reported: Reported, order_id: str) -> None:
     shop.submit(V1 | {"order_id": order_id}, key=INGEST)
     shop.send(event(order_id=order_id, person_id="person-77", customer_id="customer-77"), key=INGEST)
     shop.send(event(order_id=order_id, grand_total="much"), key=INGEST)
@@ -80,7 +82,7 @@ def test_refusals_are_counted_by_reason(shop: Shop, reported: Reported) -> None:
         assert 400 <= call().status < 500
         assert reported.metrics[f"Rejected{reason}"] == 1, reason
         assert reported.metrics["Rejected"] == number
-    # Strangers, readers and failures of our own are no refused orders.
+    # Requests without a valid key, reads, and failures of the server do not count as refused orders.
     shop.submit(V1, key="wrong")
     shop.get("/v1/order/nothing")
     with shop.faults.injected(lambda *_: (_ for _ in ()).throw(errors.Unavailable("not now"))):

@@ -1,4 +1,4 @@
-"""The bound of an order: what exceeds it is refused or fails with that reason, and hurts nothing else."""
+"""The size limit of an order: what exceeds it fails or is refused with a reason, and affects no other order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _three_events_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def updated(total: int, **changes: Any) -> dict[str, Any]:
-    """Sends updates of one order; each total is an event of its own."""
+    """The body of an update of order o-1. Each `total` makes another event."""
     return event(**({"email": ANN, "action": "updated", "grand_total": total, "occurred_at": day(total)} | changes))
 
 
@@ -35,6 +35,7 @@ def sent(shop: Shop, body: dict[str, Any]) -> tuple[str, str | None]:
 
 
 def full(shop: Shop) -> None:
+    """Fills order o-1 up to its limit."""
     for total in (1, 2, 3):
         assert sent(shop, updated(total)) == ("applied", None)
 
@@ -52,7 +53,7 @@ def test_an_event_beyond_the_bound_fails_with_that_reason(shop: Shop, action: st
     assert sent(shop, updated(5, order_id="another")) == ("applied", None)
 
 
-def test_in_one_message_an_order_is_filled_up_and_the_others_are_applied(shop: Shop) -> None:
+def test_events_beyond_the_bound_do_not_affect_other_orders_of_the_message(shop: Shop) -> None:
     bodies = [updated(total) for total in (1, 2, 3, 4, 5)] + [updated(6, order_id="another", email=BOB)]
     ids = shop.send_batch(bodies).body["request_ids"]
     shop.drain()
@@ -61,7 +62,7 @@ def test_in_one_message_an_order_is_filled_up_and_the_others_are_applied(shop: S
 
 
 @pytest.mark.parametrize("action", ["updated", "placed"])
-def test_a_repeat_of_what_a_full_order_has_is_a_duplicate(shop: Shop, action: str) -> None:
+def test_a_repeated_event_of_a_full_order_is_a_duplicate(shop: Shop, action: str) -> None:
     assert sent(shop, updated(1, action=action)) == ("applied", None)
     assert sent(shop, updated(2)) == ("applied", None)
     assert sent(shop, updated(3)) == ("applied", None)
@@ -78,7 +79,7 @@ def test_emptied_events_free_no_room(shop: Shop) -> None:
     assert worth(shop, BOB) is None
 
 
-def test_an_event_that_unpacks_to_much_takes_more_room(shop: Shop) -> None:
+def test_a_large_event_takes_room_by_its_unpacked_size(shop: Shop) -> None:
     assert sent(shop, updated(1, note="x" * 8 * 3 * LEAST_BYTES_OF_EVENT)) == FULL
     assert sent(shop, updated(1, note="x" * 8 * 2 * LEAST_BYTES_OF_EVENT))[0] == "applied"
     assert sent(shop, updated(2)) == FULL
@@ -95,8 +96,8 @@ def test_a_version_beyond_the_bound_is_refused_and_the_order_can_be_deleted(shop
     assert (answer.status, answer.body["error"]["message"]) == (409, orders.ORDER_FULL)
     assert shop.get("/v1/order/o-1").body["total"] == "3.0"
     assert worth(shop, ANN) == {"USD": "3.00"}
-    assert shop.submit(order(total=1)).status == 201, "a repeat is no version"
-    assert shop.edit("o-1", {"total": 3}).status == 200, "an edit that changes nothing is none"
+    assert shop.submit(order(total=1)).status == 201, "a repeated submission makes no version"
+    assert shop.edit("o-1", {"total": 3}).status == 200, "an edit without a change makes no version"
     assert shop.delete("o-1").status == 200
     assert shop.delete("o-1").status == 404
     assert worth(shop, ANN) == {}

@@ -67,8 +67,8 @@ def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str, 
 
 
 def test_an_order_id_that_ends_in_history(shop: Shop) -> None:
-    """Such an order can be edited and deleted. It can be read if the path is routed first, or if no order has the id
-    before `/history`."""
+    """Such an order can be edited and deleted. It can be read if the path is routed before it is decoded, or if no
+    order has the id before `/history`."""
     shop.submit(order(order_id="a/history", total=1))
     assert shop.edit("a%2Fhistory", {"total": 2}).body["total"] == "2.0"
     assert shop.get("/v1/order/a%2Fhistory").status == 404
@@ -99,21 +99,21 @@ def test_an_integer_may_have_as_many_digits_as_text_has_characters(shop: Shop, s
     assert shop.ltv(EMAIL) == {"USD": "5.00"}
 
 
-@pytest.mark.parametrize(("digits", "said"), [
+@pytest.mark.parametrize(("digits", "reason"), [
     (256, "must be at most 255 characters"), (4300, "must be at most 255 characters"), (4301, "out of range"),
     (200_000, "out of range"),
 ])  # fmt: skip
-def test_an_integer_of_more_digits_is_refused_and_says_why(shop: Shop, digits: int, said: str) -> None:
+def test_a_longer_integer_is_refused_with_a_reason(shop: Shop, digits: int, reason: str) -> None:
     answer = shop.submit(json.dumps(order()).replace('"o-1"', "9" * digits))
     assert answer.status == 400
-    assert said in answer.body["error"]["message"]
+    assert reason in answer.body["error"]["message"]
     event = {"provider": "p", "email": EMAIL, "action": "placed", "order_id": "o-1"}
     answer = shop.send(json.dumps(event).replace('"o-1"', "9" * digits))
     assert answer.status in (400, 422)
-    assert said in answer.body["errors"][0]["message"]
+    assert reason in answer.body["errors"][0]["message"]
 
 
-def test_a_refused_order_id_says_why(shop: Shop) -> None:
+def test_the_error_of_a_refused_order_id_names_the_field(shop: Shop) -> None:
     for bad in ("a?b", ".", "..", "a\tb"):
         assert "order_id" in shop.submit(order(order_id=bad)).body["error"]["message"]
 
@@ -137,7 +137,7 @@ def test_the_person_of_an_order(shop: Shop) -> None:
     assert sum(v for name, v in shop.stored_ltv().items() if "/o." in name) == 11
 
 
-def test_a_customer_id_shaped_like_an_email_is_that_email_and_is_not_kept(shop: Shop) -> None:
+def test_a_customer_id_that_is_an_email_counts_as_the_email_and_is_not_kept(shop: Shop) -> None:
     answer = shop.submit(order(customer_email=..., shipping_address=ADDRESS, customer_id="User@Gmail.com"))
     assert answer.status == 201
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
@@ -155,5 +155,5 @@ def test_email_spelling_does_not_matter(shop: Shop) -> None:
     assert shop.person(EMAIL)["orders_count"] == 3
 
 
-def test_an_email_and_its_hash_together(shop: Shop) -> None:
+def test_an_email_is_accepted_together_with_its_hash(shop: Shop) -> None:
     assert shop.submit(order(customer_email_sha256=SHA.upper())).status == 201

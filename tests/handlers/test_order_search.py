@@ -1,4 +1,4 @@
-"""Orders by name, text and amount; exports with addresses, metadata and items."""
+"""Orders by name, text and amount; exports with addresses, metadata and items; matches that list orders."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def test_an_order_is_found_by_the_beginning_of_either_id(shop: Shop, name: str, 
         ({"text": "#1001"}, ["9002", "9001"]),
     ],
 )  # fmt: skip
-def test_filters(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
+def test_filters_select_orders(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
     some_orders(shop)
     assert listed(shop, **query) == listed(shop, **query, limit="1") == expected
 
 
-def test_a_name_is_found_where_the_order_is_now(shop: Shop) -> None:
+def test_a_search_by_name_finds_orders_at_their_current_date(shop: Shop) -> None:
     some_orders(shop)
     shop.edit("web-2", {"order_date": "2019-05-05"})
     shop.delete("WEB-1001")
@@ -85,14 +85,14 @@ def test_another_account_finds_nothing(shop: Shop) -> None:
         assert (answer.body or {}).get("orders", []) == [] if query.get("name") else answer.text == ""
 
 
-def test_a_name_has_a_bound(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_by_name_reads_a_bounded_number_of_index_entries(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(order_list, "MOST_NAMED", 2)
     monkeypatch.setattr(order_list, "_CARDS_AT_ONCE", 1)
     some_orders(shop)
     assert listed(shop, name="WEB") == ["WEB-10010", "WEB-1001"]
 
 
-def test_an_id_of_any_kind_is_found(shop: Shop) -> None:
+def test_an_order_id_of_any_characters_is_found(shop: Shop) -> None:
     ids = ["🛒" * 200, "İ" * 255, "a/b c%", "#", "x" * 255]
     submit(shop, *(order(order_id, order_date=f"2019-01-0{n + 1}") for n, order_id in enumerate(ids)))
     shop.keep_book()
@@ -116,7 +116,7 @@ def exported(shop: Shop, **query: str) -> list[dict[str, Any]]:
         cursor = {"cursor": answer.headers["x-next-cursor"]}
 
 
-def test_json_lines_have_all_that_is_known(shop: Shop) -> None:
+def test_json_lines_have_all_fields_of_an_order(shop: Shop) -> None:
     some_orders(shop)
     found = {entry["order_id"]: entry for entry in exported(shop)}
     assert list(found) == [entry["order_id"] for entry in exported(shop, limit="1")]
@@ -138,7 +138,7 @@ def test_json_lines_have_all_that_is_known(shop: Shop) -> None:
     assert third["shipping_address"]["city"] == "Salem"
 
 
-def test_csv_has_the_same(shop: Shop) -> None:
+def test_csv_has_the_same_fields(shop: Shop) -> None:
     some_orders(shop)
     answer = shop.get("/v1/orders", query={"format": "csv"})
     rows = {row["order_id"]: row for row in csv.DictReader(io.StringIO(answer.text, newline=""))}
@@ -209,7 +209,7 @@ def test_a_match_lists_the_orders(shop: Shop) -> None:
     assert all(not entry["more"] for entry in found)
 
 
-def test_only_orders_within_the_dates(shop: Shop) -> None:
+def test_a_match_lists_orders_within_the_dates(shop: Shop) -> None:
     some_orders(shop)
     (found,) = matched(shop, [{"email": ANN}], **{"from": "2019-01-02", "to": "2019-01-03"})
     assert ids(found) == ["web-2"]
@@ -218,7 +218,9 @@ def test_only_orders_within_the_dates(shop: Shop) -> None:
     assert "orders" not in shop.request("POST", MATCH["orders-api"], {"people": [{"email": ANN}]}).body["results"][0]
 
 
-def test_the_newest_are_listed_and_that_there_are_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_match_lists_the_newest_orders_and_says_whether_there_are_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tillbook.views import match_orders
 
     some_orders(shop)
@@ -234,13 +236,13 @@ def test_the_newest_are_listed_and_that_there_are_more(shop: Shop, monkeypatch: 
     [({"orders": "yes"}, "orders"), ({"from": "soon"}, "from"), ({"to": 5}, "to"), ({"limit": 0}, "limit"),
      ({"limit": 101}, "limit"), ({"limit": True}, "limit")],
 )  # fmt: skip
-def test_a_match_that_makes_no_sense_is_refused(shop: Shop, more: dict[str, Any], field: str) -> None:
+def test_an_invalid_match_is_refused(shop: Shop, more: dict[str, Any], field: str) -> None:
     answer = shop.request("POST", MATCH["orders-api"], {"people": [{"email": ANN}]} | more)
     assert answer.status == 400
     assert answer.fields == {field}
 
 
-def test_orders_of_who_is_being_erased_are_not_listed(shop: Shop) -> None:
+def test_a_match_lists_no_orders_of_a_person_who_is_being_erased(shop: Shop) -> None:
     some_orders(shop)
     start_erasure(shop, ANN)
     (found,) = matched(shop, [{"email": ANN}])

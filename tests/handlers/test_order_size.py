@@ -1,4 +1,4 @@
-"""Limits of a v1 order: the size as sent decides, and every stored form of it fits."""
+"""The size limit of a v1 order: the size as sent decides, and every stored form fits its item."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ORDER = (
 )
 PRINTABLE = [chr(c) for c in range(32, 127) if chr(c) not in '"\\']  # 6.5 bits in a byte: the least compressible JSON
 
-# Items that normalising makes longer, and that packing makes hardly shorter. `r` is of a seed of its own.
+# Items that grow when they are normalised, and hardly shrink when they are packed. `r` has a fixed seed.
 ITEMS: dict[str, Callable[[random.Random], str]] = {
     "random text": lambda r: f'"identifier":"{text(r, 20)}","total":1',
     "random digits": lambda r: f'"identifier":{r.randrange(10**18)},"total":{r.randrange(10)}',
@@ -37,7 +37,7 @@ def text(r: random.Random, length: int) -> str:
 
 
 def largest(item: Callable[[random.Random], str], size: int = MAX_ORDER_BYTES) -> str:
-    """A submission of so many bytes and 5,000 items, filled up with descriptions of random text."""
+    """A submission of `size` bytes with 5,000 items, padded with descriptions of random text."""
     r = random.Random(7)
     items = [item(r) for _ in range(5_000)]
     left = size - len(whole(items))
@@ -64,7 +64,7 @@ def size_of(item: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("kind", ITEMS)
-def test_the_largest_order_is_taken_kept_and_edited(shop: Shop, kind: str) -> None:
+def test_the_largest_order_is_accepted_stored_and_edited(shop: Shop, kind: str) -> None:
     sent = largest(ITEMS[kind])
     assert shop.submit(sent).status == 201
     assert shop.edit("1", {"order_date": "2026-01-02"}).status == 200, "what was accepted can be edited"
@@ -93,8 +93,11 @@ _AMOUNT = st.sampled_from(["1", "0", "1e14", "2E3", "0.0001", "1e-4", '".5"', '"
 _NUMBER = st.sampled_from(["true", "false", "1e2", "1.50", "1e-6", "15E-7", "-1e-6", "1e-9", "0.0", "0e9", "7", '"x"'])
 
 
-def _members(*some: tuple[str, st.SearchStrategy[str]], **least: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    drawn = st.fixed_dictionaries(least, optional=dict(some))
+def _members(
+    *optional: tuple[str, st.SearchStrategy[str]], **required: st.SearchStrategy[str]
+) -> st.SearchStrategy[str]:
+    """Texts of JSON objects."""
+    drawn = st.fixed_dictionaries(required, optional=dict(optional))
     return drawn.map(
         lambda members: f"{{{','.join(f'{json.dumps(name)}:{value}' for name, value in members.items())}}}"
     )
@@ -136,12 +139,12 @@ _ORDER = _members(
 
 
 @given(_ORDER)
-def test_no_order_counts_as_more_than_what_was_sent(sent: str) -> None:
+def test_the_counted_size_is_at_most_the_size_as_sent(sent: str) -> None:
     document, _ = orders_api.document(loads(sent))
     assert orders_api.least_sent_size(document.body) <= len(sent.encode())
 
 
-def test_the_size_as_sent_decides_but_for_a_few_bytes() -> None:
+def test_the_counted_size_leaves_out_only_fields_that_may_have_been_added() -> None:
     sent = (
         '{"order_id":"a","order_date":"2026-01-01T00:00:00Z","total":5.5,"currency":"EUR","customer_id":"c","metadata":'
         '{"currency":"USD","quantity":"one"},"order_items":[{"identifier":"a","quantity":2,"total":1.5},{"identifier":'

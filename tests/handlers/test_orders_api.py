@@ -14,7 +14,7 @@ from tests.handlers.orders import ADDRESS, SUBMISSION, order
 from tests.handlers.shop import INGEST, Shop
 from tillbook.rules import codes
 
-# The published answer, and a submission made from its fields.
+# The published answer. SUBMISSION is made from its fields.
 PUBLISHED = {
     "id": "d32f3be1-b376-4802-99cb-6fa1fc529aca",
     "order_id": "9ca6e9ab-9de6-4491-82c3-8730e2aedfbb",
@@ -65,7 +65,7 @@ PUBLISHED = {
 # ------------------------------------------------------------------- submit
 
 
-def test_the_published_example_is_answered_key_by_key(shop: Shop) -> None:
+def test_the_published_example_gets_the_published_answer(shop: Shop) -> None:
     answer = shop.submit(SUBMISSION, key=INGEST)
     assert answer.status == 201
     assert answer.headers["content-type"].startswith("application/json")
@@ -74,7 +74,7 @@ def test_the_published_example_is_answered_key_by_key(shop: Shop) -> None:
     assert as_submitted(shop.get(f"/v1/order/{SUBMISSION['order_id']}").body) == answer.body
 
 
-def test_the_least_order_has_every_default(shop: Shop) -> None:
+def test_a_minimal_order_gets_every_default(shop: Shop) -> None:
     body = shop.submit(order(total=...)).body
     assert body == {
         "id": body["id"],
@@ -90,7 +90,7 @@ def test_the_least_order_has_every_default(shop: Shop) -> None:
     }
 
 
-def test_an_item_has_every_default(shop: Shop) -> None:
+def test_a_minimal_item_gets_every_default(shop: Shop) -> None:
     (item,) = shop.submit(order(order_items=[{"identifier": "a", "total": -1.5}])).body["order_items"]
     assert item == {
         "category": [],
@@ -146,7 +146,7 @@ def test_json_numbers_are_read_exactly(shop: Shop) -> None:
     [("2019-09-05", "2019-09-05T00:00:00Z"), ("2019-09-05T14:06:42Z", "2019-09-05T14:06:42Z"),
      ("2019-09-05T14:06:42+02:00", "2019-09-05T12:06:42Z"), ("2019-09-05T23:59:59.999-01:00", "2019-09-06T00:59:59Z")],
 )  # fmt: skip
-def test_order_dates(shop: Shop, sent: str, shown: str) -> None:
+def test_order_dates_are_shown_in_utc(shop: Shop, sent: str, shown: str) -> None:
     assert shop.submit(order(order_date=sent)).body["order_date"] == shown
 
 
@@ -203,7 +203,7 @@ def test_rounded_noise_is_noted(shop: Shop) -> None:
     assert any("total" in str(item.get("notes")) for item in shop.items("RecordsTable"))
 
 
-def test_an_order_that_is_read_has_name_and_country_of_its_addresses(shop: Shop) -> None:
+def test_reading_an_order_shows_name_and_country_of_its_addresses(shop: Shop) -> None:
     address = {"name": "Ann Lee", "address_1": "1 Main St", "city": "Boston", "state": "MA", "postal_code": "02139"}
     sent = {"order_id": "a", "order_date": "2026-01-20", "shipping_address": address}
     answer = shop.submit(sent).body

@@ -12,10 +12,10 @@ from tests.handlers.events import EMAIL, SHA
 from tests.handlers.orders import ADDRESS, SUBMISSION, order
 from tests.handlers.shop import Shop
 
-# ------------------------------------------------- the same again, conflict
+# --------------------------------------- repeated submissions and conflicts
 
 
-def test_the_same_submission_again_is_answered_with_the_first_answer(shop: Shop) -> None:
+def test_a_repeated_submission_gets_the_first_answer(shop: Shop) -> None:
     first = shop.submit(order(total=126.0, currency="usd", customer_email=" User@Gmail.com"))
     spelt = order(
         total="126",
@@ -31,26 +31,26 @@ def test_the_same_submission_again_is_answered_with_the_first_answer(shop: Shop)
     assert shop.timeline(EMAIL) == ["Submitted an order"]
 
 
-def test_also_after_an_edit_with_the_first_answer_s_body(shop: Shop) -> None:
+def test_a_repeated_submission_after_an_edit_gets_the_first_answer(shop: Shop) -> None:
     first = shop.submit(order())
     shop.edit("o-1", {"total": 5})
     again = shop.submit(order())
     assert (again.status, again.body) == (201, first.body)
     assert shop.get("/v1/order/o-1").body["total"] == "5.0"
     assert shop.ltv(EMAIL) == {"USD": "5.00"}
-    # The order as it is now was never submitted.
+    # The order's current content was never submitted.
     assert shop.submit(order(total=5)).status == 409
 
 
 ITEM = {"identifier": "a", "total": 1}
 
 
-# By optional field: the values that mean the same as its absence.
+# Values that mean the same as an absent field, by field.
 DEFAULTS: dict[str, tuple[Any, ...]] = {
     "total": (0, "0", 0.0, "", None),
     "currency": ("USD", "usd", "", None),
     "customer_id": ("", None),
-    "customer_email_sha256": (SHA, ""),  # null in an edit clears
+    "customer_email_sha256": (SHA, ""),  # without null, which clears the field in an edit
     "metadata": ({}, None),
     "order_items": ([], None),
     "shipping_address": (None,),
@@ -71,7 +71,7 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("path", DEFAULTS)
-def test_a_default_given_and_absent_are_the_same_submission(shop: Shop, path: str) -> None:
+def test_a_default_value_is_the_same_submission_as_an_absent_field(shop: Shop, path: str) -> None:
     part, _, name = path.rpartition(".")
     least = order(total=...) | ({"order_items": [ITEM]} if part == "order_items" else {part: ADDRESS} if part else {})
 
@@ -87,8 +87,8 @@ def test_a_default_given_and_absent_are_the_same_submission(shop: Shop, path: st
         assert (again.status, again.body) == (201, first.body), value
         assert shop.edit("o-1", {part: given(value)[part]} if part else {name: value}).body == first.body, value
     shop.drain()
-    assert shop.timeline(EMAIL) == ["Submitted an order"], "nor does an edit that says a default change anything"
-    # The other way round, too.
+    assert shop.timeline(EMAIL) == ["Submitted an order"], "an edit to a default value changes nothing"
+    # Also if the first submission has the default value.
     assert shop.submit(given(DEFAULTS[path][0]) | {"order_id": "o-2"}).status == 201
     assert shop.submit(least | {"order_id": "o-2"}).status == 201
 
@@ -132,7 +132,7 @@ def test_after_a_delete_a_submission_makes_a_new_order(shop: Shop) -> None:
 # --------------------------------------------------------------------- edit
 
 
-def test_given_fields_replace_and_absent_ones_stay(shop: Shop) -> None:
+def test_an_edit_replaces_given_fields_and_keeps_the_others(shop: Shop) -> None:
     before = shop.submit(SUBMISSION).body
     path = SUBMISSION["order_id"]
     answer = shop.edit(path, {"total": "50.10", "metadata": {"a": "b"}})
@@ -165,7 +165,7 @@ def test_an_address_is_replaced_as_a_whole(shop: Shop) -> None:
         ("currency", "USD"),
     ],
 )
-def test_null_clears(shop: Shop, field: str, shown: Any) -> None:
+def test_null_clears_a_field(shop: Shop, field: str, shown: Any) -> None:
     shop.submit(SUBMISSION | {"currency": "EUR"})
     answer = shop.edit(SUBMISSION["order_id"], {field: None})
     assert answer.status == 200
@@ -195,7 +195,7 @@ def test_an_empty_text_is_an_absent_field_and_clears_nothing(shop: Shop, custome
 
 
 @pytest.mark.parametrize("name", ["order_id", "order_date", "metadata", "order_items"])
-def test_an_empty_text_is_a_fault_where_no_text_may_be_empty(shop: Shop, name: str) -> None:
+def test_an_empty_text_is_refused_where_it_does_not_mean_absent(shop: Shop, name: str) -> None:
     shop.submit(order())
     assert shop.edit("o-1", {name: ""}).fields == {name}
 
@@ -206,13 +206,13 @@ def test_an_empty_text_is_a_fault_where_no_text_may_be_empty(shop: Shop, name: s
         ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co"}, "b@x.co"),
         ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email": "c@x.co"}, "c@x.co"),
         ({"customer_id": "a@x.co"}, {"customer_id": "b@x.co", "customer_email_sha256": ""}, "b@x.co"),
-        # Where the hash came from is not known any more: as any e-mail, it stays until its own fields clear it.
+        # The order does not record where its hash came from, so the hash stays until the e-mail fields clear it.
         ({"customer_id": "a@x.co"}, {"customer_id": "5"}, "a@x.co"),
         ({"customer_id": "a@x.co"}, {"customer_id": None}, "a@x.co"),
         ({"customer_id": "5", "customer_email": "a@x.co"}, {"customer_id": "b@x.co"}, "a@x.co"),
     ],
 )
-def test_a_customer_id_shaped_like_an_email_moves_what_such_an_id_placed(
+def test_an_edited_customer_id_that_is_an_email_moves_the_order_if_its_hash_came_from_one(
     shop: Shop, submitted: dict[str, Any], change: dict[str, Any], person: str
 ) -> None:
     shop.submit(order(customer_email=..., shipping_address=ADDRESS) | submitted)
@@ -232,7 +232,7 @@ def test_a_customer_id_shaped_like_an_email_moves_what_such_an_id_placed(
         ({"customer_email": "a@b.co", "customer_email_sha256": "0" * 64}, "customer_email_sha256"),
     ],
 )
-def test_the_result_must_be_a_valid_order(shop: Shop, change: dict[str, Any], field: str) -> None:
+def test_the_result_of_an_edit_must_be_a_valid_order(shop: Shop, change: dict[str, Any], field: str) -> None:
     shop.submit(order())
     before = shop.items("LedgerTable")
     answer = shop.edit("o-1", change)
@@ -241,14 +241,14 @@ def test_the_result_must_be_a_valid_order(shop: Shop, change: dict[str, Any], fi
     assert shop.items("LedgerTable") == before
 
 
-def test_the_same_order_id_in_the_body_is_fine(shop: Shop) -> None:
+def test_the_body_of_an_edit_may_repeat_the_order_id(shop: Shop) -> None:
     shop.submit(order(order_id=7))
     assert shop.edit("7", {"order_id": 7, "total": 1}).status == 200
     assert shop.edit("7", {"order_id": "7", "total": 2}).status == 200
     assert shop.get("/v1/order/7").body["order_id"] == "7"
 
 
-def test_an_answer_can_be_sent_back(shop: Shop) -> None:
+def test_fields_of_an_answer_can_be_sent_as_an_edit(shop: Shop) -> None:
     answer = shop.submit(SUBMISSION).body
     again = shop.edit(
         SUBMISSION["order_id"], {k: answer[k] for k in ("shipping_address", "billing_address", "order_items", "total")}
@@ -257,12 +257,12 @@ def test_an_answer_can_be_sent_back(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("state", [{}, {"state": None}])
-def test_a_state_by_the_name_of_answers(shop: Shop, state: dict[str, None]) -> None:
+def test_a_state_may_be_sent_as_state_name(shop: Shop, state: dict[str, None]) -> None:
     answer = shop.submit(order(shipping_address=ADDRESS | state | {"state_name": "TN"}))
     assert answer.body["shipping_address"]["state_name"] == "TN"
 
 
-def test_editing_what_is_not_there_is_404(shop: Shop) -> None:
+def test_an_edit_of_an_unknown_order_is_404(shop: Shop) -> None:
     answer = shop.edit("nothing", {"total": 1})
     assert answer.status == 404
     assert answer.body["error"]["name"] == "NotFound"
@@ -270,7 +270,7 @@ def test_editing_what_is_not_there_is_404(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("body", ["", "[]", "5", "null", "{"])
-def test_an_edit_that_is_no_object_is_400(shop: Shop, body: str) -> None:
+def test_an_edit_that_is_not_an_object_is_400(shop: Shop, body: str) -> None:
     shop.submit(order())
     assert shop.edit("o-1", body).status == 400
 
@@ -292,7 +292,7 @@ def test_ltv_moves_when_an_edit_names_another_person_or_currency(shop: Shop) -> 
 # ------------------------------------------------------------------- delete
 
 
-def test_a_delete_answers_the_order_as_it_was_and_takes_its_contribution(shop: Shop) -> None:
+def test_a_delete_returns_the_order_and_removes_its_contribution(shop: Shop) -> None:
     shop.submit(order())
     last = shop.edit("o-1", {"total": 40}).body
     answer = shop.delete("o-1")
@@ -303,7 +303,7 @@ def test_a_delete_answers_the_order_as_it_was_and_takes_its_contribution(shop: S
     assert shop.timeline(EMAIL) == ["Deleted an order", "Edited an order", "Submitted an order"]
 
 
-def test_a_second_delete_is_404_and_so_is_all_else(shop: Shop) -> None:
+def test_every_call_on_a_deleted_order_is_404(shop: Shop) -> None:
     shop.submit(order())
     shop.delete("o-1")
     for answer in (shop.delete("o-1"), shop.edit("o-1", {"total": 1}), shop.get("/v1/order/o-1"), shop.delete("never")):

@@ -122,7 +122,7 @@ def test_the_published_form_of_an_error(shop: Shop) -> None:
     }
 
 
-def test_neither_address_nor_email_is_refused(shop: Shop) -> None:
+def test_an_order_without_address_and_email_is_refused(shop: Shop) -> None:
     for changes in (
         {},
         {"customer_id": "5"},
@@ -138,7 +138,7 @@ def test_neither_address_nor_email_is_refused(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "body", ["", "{", "[]", '"x"', "5", "null", "NaN", '{"order_id":"a","order_id":"b"}', '{"a":"\\ud800"}', "\ufeff"]
 )
-def test_a_body_that_is_no_order_is_400(shop: Shop, body: str) -> None:
+def test_an_invalid_body_is_400(shop: Shop, body: str) -> None:
     answer = shop.submit(body)
     assert answer.status == 400
     assert answer.body["error"]["name"] == "ValidationError"
@@ -155,7 +155,7 @@ def test_a_body_too_large_is_413(shop: Shop) -> None:
     assert shop.get("/v1/order/o-2").status == 404
 
 
-def test_after_an_edit_an_order_is_no_larger_either(shop: Shop) -> None:
+def test_an_edit_cannot_make_an_order_too_large(shop: Shop) -> None:
     items = [{"identifier": "a", "total": 1, "description": "d" * 9_000}] * 20
     shop.submit(order(order_items=items))
     long = {"address_1": "a" * 1000, "postal_code": "1"}
@@ -168,7 +168,7 @@ def test_after_an_edit_an_order_is_no_larger_either(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "application/vnd.api+json", "", None]
 )
-def test_content_types_that_are_taken(shop: Shop, kind: str | None) -> None:
+def test_accepted_content_types(shop: Shop, kind: str | None) -> None:
     event = shop.event("POST", "/v1/order", order())
     headers = {k: v for k, v in event["headers"].items() if k != "content-type"}
     if kind is not None:
@@ -202,7 +202,7 @@ def test_a_wrong_content_type_is_refused(shop: Shop) -> None:
     ("method", "path"),
     [("POST", "/v1/order"), ("POST", "/v1/order/o-1"), ("DELETE", "/v1/order/o-1"), ("GET", "/v1/order/o-1")],
 )
-def test_without_a_valid_token_403(shop: Shop, header: str | None, method: str, path: str) -> None:
+def test_a_request_without_a_valid_token_is_403(shop: Shop, header: str | None, method: str, path: str) -> None:
     headers = {} if header is None else {"Authorization": header}
     answer = shop.request(method, path, order(), key=None, headers=headers)
     assert (answer.status, answer.body) == (403, {"error": "Unauthorized"})
@@ -214,7 +214,7 @@ def test_a_revoked_key_is_403(shop: Shop) -> None:
     assert shop.submit(order(), key=secret).status == 403
 
 
-def test_reading_takes_an_admin_key(shop: Shop) -> None:
+def test_reading_an_order_requires_an_admin_key(shop: Shop) -> None:
     shop.submit(order(), key=INGEST)
     answer = shop.get("/v1/order/o-1", key=INGEST)
     assert (answer.status, answer.body) == (403, {"error": "Unauthorized"})
@@ -222,7 +222,7 @@ def test_reading_takes_an_admin_key(shop: Shop) -> None:
     assert shop.delete("o-1", key=INGEST).status == 200
 
 
-def test_orders_of_one_account_are_not_there_for_another(shop: Shop) -> None:
+def test_orders_of_one_account_do_not_exist_for_another(shop: Shop) -> None:
     shop.submit(order())
     assert shop.get("/v1/order/o-1", key=OTHER_ADMIN).status == 404
     assert shop.edit("o-1", {"total": 1}, key=OTHER_ADMIN).status == 404

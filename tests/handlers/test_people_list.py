@@ -1,4 +1,4 @@
-"""Customers by lifetime value, orders and last order; segments."""
+"""The list of customers, sorted by lifetime value, number of orders or last order; segments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMES = {id_of(email): email.partition("@")[0] for email in (ANN, BOB, CLEO, DAN
 
 
 def listed(shop: Shop, **query: str) -> list[str]:
-    """Names, from all pages."""
+    """Names of the people on all pages."""
     names: list[str] = []
     cursor: dict[str, str] = {}
     while True:
@@ -45,8 +45,8 @@ def listed(shop: Shop, **query: str) -> list[str]:
 
 
 def customers(shop: Shop) -> None:
-    """ann: 500 USD in 2 orders, last in May. bob: 300 in 3, last in April. cleo: 90 (v3), 40 refunded, in June. dan:
-    1,000 EUR."""
+    """ann: 500 USD in 2 orders, the last in May. bob: 300 USD in 3, the last in April. cleo: 130 USD (v3) less a refund
+    of 40, in June. dan: 1,000 EUR."""
     submit(
         shop,
         order("a1", order_date="2019-01-05", total=200, customer_email=ANN),
@@ -64,7 +64,7 @@ def customers(shop: Shop) -> None:
     shop.keep_book()
 
 
-def test_people_by_each_order(shop: Shop) -> None:
+def test_people_are_sorted_by_each_criterion(shop: Shop) -> None:
     customers(shop)
     for limit in ("1", "2", "200"):
         assert listed(shop, limit=limit) == ["ann", "bob", "cleo", "dan"]
@@ -92,7 +92,7 @@ def test_people_by_each_order(shop: Shop) -> None:
         ({"segment": "Gone", "min_orders": "3"}, ["bob"]),
     ],
 )  # fmt: skip
-def test_filters(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
+def test_filters_select_people(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
     customers(shop)
     segments = (
         Segment("VIP", min_lifetime_value=Decimal(500)),
@@ -113,7 +113,7 @@ def test_filters(shop: Shop, query: dict[str, str], expected: list[str]) -> None
         ({"currency": "EUR", "segment": "VIP"}, "currency"),
     ],
 )  # fmt: skip
-def test_a_question_that_makes_no_sense_is_refused(shop: Shop, query: dict[str, str], attribute: str) -> None:
+def test_an_invalid_query_is_refused(shop: Shop, query: dict[str, str], attribute: str) -> None:
     shop.accounts.change(ACCOUNT, {"segments": (Segment("VIP", min_lifetime_value=Decimal(0)),)})
     answer = shop.get(LIST, query=query)
     assert answer.status == 400
@@ -158,7 +158,7 @@ def test_only_sources_that_count_are_ranked(shop: Shop) -> None:
     assert listed(shop) == ["cleo"]
 
 
-def test_a_list_as_csv(shop: Shop) -> None:
+def test_the_list_as_csv(shop: Shop) -> None:
     customers(shop)
     answer = shop.get(LIST, query={"format": "csv", "limit": "3"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -179,7 +179,7 @@ def test_another_account_sees_nobody(shop: Shop) -> None:
 # ------------------------------------------------------------ purge and erasure
 
 
-def test_an_erased_person_is_gone_at_once_and_may_return(shop: Shop) -> None:
+def test_an_erased_person_is_not_listed_at_once_and_may_return(shop: Shop) -> None:
     customers(shop)
     assert listed(shop)[0] == "ann"
     job_id = start_erasure(shop, ANN)
@@ -209,8 +209,10 @@ def book_items(shop: Shop) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("source", ["orders_api", "shopper_activity"])
-def test_a_purge_takes_its_source_at_once(shop: Shop, source: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)  # so that a list is kept
+def test_a_purge_removes_its_source_from_the_list_at_once(
+    shop: Shop, source: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)  # so that the ranking is stored
     customers(shop)
     assert len(listed(shop)) == 4
     purged(shop, source)
@@ -242,7 +244,9 @@ def test_many_people_are_ranked_in_parts_once_an_hour(shop: Shop, monkeypatch: p
     assert len(listed(shop, limit="1")) == 3
 
 
-def test_without_time_the_next_request_continues(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_without_enough_time_is_continued_by_the_next_request(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)
     customers(shop)
     statuses = []

@@ -1,4 +1,4 @@
-"""A person's orders and activities of both sources, as the indexes list them: ties, pages, entries that are stale."""
+"""Lists of a person's orders and activities of both sources: ties, pages, and stale entries of the indexes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_orders_of_one_moment_are_listed_once_each(shop: Shop, limit: int) -> No
 
 
 def test_an_order_that_the_index_lists_at_two_dates_is_shown_at_its_own(shop: Shop) -> None:
-    """Its first event came late: the index runs a moment behind the table."""
+    """The first event of the order arrived late, and the index still has its old date, too."""
     for number in range(3):
         shop.send(event(order_id=number, occurred_at=day(10 + number)))
     shop.drain()
@@ -53,7 +53,7 @@ def test_an_order_that_the_index_lists_at_two_dates_is_shown_at_its_own(shop: Sh
         assert shop.get(ORDERS).body == expected
 
 
-def test_a_page_of_orders_reads_so_many_bytes_of_events(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_orders_reads_a_bounded_number_of_bytes(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page of the largest orders would otherwise read 800 MB."""
     monkeypatch.setattr(people, "_MOST_READ", 3 * LEAST_BYTES_OF_EVENT)
     for number in range(7):
@@ -65,7 +65,7 @@ def test_a_page_of_orders_reads_so_many_bytes_of_events(shop: Shop, monkeypatch:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
-def test_the_timeline_is_of_both_sources(shop: Shop, limit: int) -> None:
+def test_the_timeline_has_activities_of_both_sources(shop: Shop, limit: int) -> None:
     for number in range(3):
         shop.send(event(order_id=f"s{number}", occurred_at=day(10 + 2 * number)))
         shop.submit({"order_id": f"v{number}", "order_date": day(11 + 2 * number), "customer_email": EMAIL})

@@ -1,4 +1,4 @@
-"""The queue's function: partial batch failures, retries alone, dead letters, redelivery (SPEC "The queue")."""
+"""The function that processes the queue: partial batch failures, retries, dead letters (SPEC "The queue")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tillbook.ledger.activities import MAX_TOGETHER
 from tillbook.records.messages import decode
 
 
-def test_one_bad_order_holds_up_nobody(shop: Shop) -> None:
+def test_one_bad_order_delays_no_other(shop: Shop) -> None:
     ids = shop.send_batch([event(order_id=f"o-{n}") for n in range(5)]).body["request_ids"]
     records = shop.receive()
     assert len(records) == 1
@@ -32,7 +32,7 @@ def test_one_bad_order_holds_up_nobody(shop: Shop) -> None:
     assert shop.status(ids[3])["status"] == "applied"
 
 
-def test_after_the_fifth_try_a_dead_letter_with_its_reason(shop: Shop) -> None:
+def test_an_order_that_fails_five_times_becomes_a_dead_letter_with_a_reason(shop: Shop) -> None:
     ids = shop.send_batch([event(order_id=f"o-{n}", email="private@b.co") for n in range(2)]).body["request_ids"]
     deliveries = 0
     with shop.faults.injected(poisoned("o-1")):
@@ -104,17 +104,17 @@ def test_effects_of_another_event_are_not_noted_at_a_second_delivery(shop: Shop)
 
 @pytest.mark.parametrize("late", ["never", "before the next delivery", "after the next delivery"])
 @pytest.mark.parametrize("known", [False, True], ids=["new order", "known order"])
-def test_a_lost_try_counts_once_whenever_it_is_written(
+def test_a_write_that_timed_out_counts_once_whenever_it_arrives(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, late: str, known: bool
 ) -> None:
-    """The next delivery knows nothing of it, and need not wait for it: it lands nowhere that was written since."""
+    """The next delivery need not wait for it: the late write fails if the order was written since."""
     from tillbook.work import processing
 
     if known:
         shop.send(event(order_id="o", grand_total=100, occurred_at=day(1)))
         shop.drain()
     request_id = shop.send(event(order_id="o", action="updated", grand_total=90, occurred_at=day(2))).body["request_id"]
-    shop.deliver([])  # makes the processor
+    shop.deliver([])  # builds the processor
     processor, clock = processing.processor(), [0.0]
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
     monkeypatch.setattr(processor.ledger, "pace", processor.ledger.pace._replace(clock=lambda: clock[0]))
@@ -143,11 +143,11 @@ def test_a_lost_try_counts_once_whenever_it_is_written(
     assert shop.status(request_id)["status"] == "applied"
 
 
-def test_marks_that_cannot_be_read_do_not_take_all_of_the_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_marks_that_time_out_are_read_once_for_the_whole_message(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     from tillbook.work import processing
 
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
-    shop.deliver([])  # makes the processor
+    shop.deliver([])  # builds the processor
     processor, clock = processing.processor(), [0.0]
     monkeypatch.setattr(processor, "clock", lambda: clock[0])
 
@@ -194,7 +194,7 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
     from tillbook.work import processing
 
     shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
-    shop.deliver([])  # makes the processor
+    shop.deliver([])  # builds the processor
     clock = [0.0]
 
     def slow(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -243,8 +243,8 @@ def test_a_status_that_could_not_be_recorded_is_recorded_at_the_next_delivery(sh
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
 
 
-def test_a_v1_write_is_queued_until_it_is_followed(shop: Shop) -> None:
-    """A write whose outcome could not be recorded is followed again; the second time changes nothing."""
+def test_a_v1_write_shows_as_queued_until_its_stream_record_is_processed(shop: Shop) -> None:
+    """A stream record whose outcome could not be stored is processed again. A second time changes nothing."""
     shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5, "novel": 1})
     (version,) = [item for item in shop.items("LedgerTable") if "/e/" in item["pk"]]
     assert shop.status(version["request"])["status"] == "queued"
@@ -267,7 +267,7 @@ def test_a_v1_write_is_queued_until_it_is_followed(shop: Shop) -> None:
         shop.followed.clear()
 
 
-def test_a_purged_v1_write_is_not_brought_back_by_who_follows_it(shop: Shop) -> None:
+def test_the_stream_record_of_a_purged_v1_write_stores_no_outcome(shop: Shop) -> None:
     shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 5})
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
     shop.keep_book()
@@ -277,7 +277,7 @@ def test_a_purged_v1_write_is_not_brought_back_by_who_follows_it(shop: Shop) -> 
 # ------------------------------------------------------------------ statuses
 
 
-def test_statuses(shop: Shop) -> None:
+def test_a_request_is_queued_and_then_applied(shop: Shop) -> None:
     answer = shop.send(event())
     request_id = answer.body["request_id"]
     queued = shop.status(request_id)
@@ -298,18 +298,18 @@ def test_statuses(shop: Shop) -> None:
         "0190_0b0-c0d0-7123-8123-456789012345",
     ],
 )
-def test_no_such_request(shop: Shop, request_id: str) -> None:
-    """No UUIDv7, or older than the queue keeps messages."""
+def test_an_unknown_request_is_404(shop: Shop, request_id: str) -> None:
+    """The ids are not UUIDv7, or older than the retention of the queue."""
     answer = shop.get(f"/v3/{ACCOUNT}/requests/{request_id}")
     assert answer.status == 404
     assert answer.body["errors"][0]["code"]
 
 
-def test_an_applied_request_stays_known_for_30_days(shop: Shop) -> None:
+def test_the_outcome_of_a_request_expires_after_33_days(shop: Shop) -> None:
     import time
 
     shop.send(event())
     shop.drain()
     (record,) = [item for item in shop.items("RecordsTable") if "/t/" in item["pk"]]
-    # And as long as a summary counts it.
+    # More than the promised 30 days, because a summary may still count it.
     assert float(record["ttl"]) == pytest.approx(time.time() + 33 * 24 * 3600, abs=60)

@@ -1,4 +1,4 @@
-"""Purges over HTTP: of all that an account has, or of one source (SPEC "Purge and erase")."""
+"""Purges over HTTP, of a whole account or of one source (SPEC "Purge and erase")."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def views(shop: Shop) -> list[tuple[str, int, Any]]:
     return [(path, answer.status, answer.body) for path, answer in found]
 
 
-# ------------------------------------------------------------------- asking
+# ----------------------------------------------------------------- requests
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def views(shop: Shop) -> list[tuple[str, int, Any]]:
      ({"source": []}, "source", CONFIRMED), ({"source": {}}, "source", CONFIRMED),
      ({"before": "2020-01-01"}, "before", CONFIRMED), ([], None, CONFIRMED)],
 )  # fmt: skip
-def test_a_purge_must_be_confirmed_and_clear(shop: Shop, body: Any, field: str | None, headers: dict[str, str]) -> None:
+def test_a_purge_must_be_confirmed_and_valid(shop: Shop, body: Any, field: str | None, headers: dict[str, str]) -> None:
     submit(shop, order())
     answer = shop.request("DELETE", PURGE, body, headers=headers)
     assert (answer.status, answer.fields) == (400, {field})
@@ -97,7 +97,7 @@ def test_a_purge_must_be_confirmed_and_clear(shop: Shop, body: Any, field: str |
     assert worth(shop, ANN) == {"USD": "100.00"}
 
 
-def test_other_roles_may_not(shop: Shop) -> None:
+def test_ingest_keys_and_other_accounts_are_refused(shop: Shop) -> None:
     for method, path in (
         ("DELETE", "/v1/transactions"), ("DELETE", f"/v3/{ACCOUNT}/people/x"), ("GET", "/v1/deadletters"),
         ("POST", "/v1/deadletters/x/replay"), ("DELETE", "/v1/deadletters/x"), ("GET", "/v1/transactions"),
@@ -106,10 +106,10 @@ def test_other_roles_may_not(shop: Shop) -> None:
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/x", key=OTHER_ADMIN).status == 403
 
 
-# ------------------------------------------------------------- what it takes
+# ------------------------------------------------------ what a purge removes
 
 
-def test_nothing_of_an_account_is_visible_from_the_answer_on(shop: Shop) -> None:
+def test_nothing_of_an_account_is_visible_once_a_purge_is_answered(shop: Shop) -> None:
     nothing = views(shop)
     some_orders(shop)
     dead(shop, "poison")
@@ -121,7 +121,7 @@ def test_nothing_of_an_account_is_visible_from_the_answer_on(shop: Shop) -> None
     assert views(shop) == nothing
     found = done(shop, job_id)
     assert views(shop) == nothing
-    # All of it is deleted: people and counters, too.
+    # The job deletes everything, also people and counters.
     assert (found["kind"], found["done"], found["total"]) == ("purge", 7, 7)
     assert [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{ACCOUNT}/")] == []
     assert outcomes_stored(shop) == set()
@@ -129,11 +129,11 @@ def test_nothing_of_an_account_is_visible_from_the_answer_on(shop: Shop) -> None
 
 
 @pytest.mark.parametrize("source", ["orders_api", "shopper_activity"])
-def test_one_source(shop: Shop, source: Source) -> None:
+def test_a_purge_of_one_source_keeps_the_other(shop: Shop, source: Source) -> None:
     some_orders(shop)
     job_id = start(shop, source)
-    v1 = source == "shopper_activity"  # is what is left
-    for _ in range(2):  # from the answer on, and after the job
+    v1 = source == "shopper_activity"  # whether v1 orders remain
+    for _ in range(2):  # once the purge is answered, and after its job
         assert worth(shop, ANN) == ({"USD": "50.00"} if v1 else {"USD": "270.00"})
         assert worth(shop, BOB) == ({"USD": "7.00"} if v1 else {"USD": "9.00"})
         assert [count(shop, V1), count(shop, V3)] == ([2, 0] if v1 else [0, 4])
@@ -143,7 +143,7 @@ def test_one_source(shop: Shop, source: Source) -> None:
 
 
 def test_purged_requests_show_as_purged(shop: Shop) -> None:
-    """Its record is deleted: only the mark says so."""
+    """Their records are deleted. The mark of the purge decides their status."""
     applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
     shop.drain()
     queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
@@ -163,8 +163,8 @@ def test_purged_requests_show_as_purged(shop: Shop) -> None:
     assert shop.status(another)["status"] == "queued"
 
 
-def test_a_request_of_the_millisecond_of_a_cut_does_not_show_as_purged(shop: Shop, clock: Clock) -> None:
-    """A request id has no more of its time than the millisecond: it may be from before the cut or after it."""
+def test_a_request_received_in_the_millisecond_of_the_cut_does_not_show_as_purged(shop: Shop, clock: Clock) -> None:
+    """A request id contains its time in milliseconds, so it may be from before or after the cut."""
     before = shop.send(event(email=ANN)).body["request_id"]
     clock.nanoseconds += 1_000_000 - clock.nanoseconds % 1_000_000
     clock.step = 1_000
@@ -179,8 +179,8 @@ def test_a_request_of_the_millisecond_of_a_cut_does_not_show_as_purged(shop: Sho
 
 
 @pytest.mark.parametrize("headers", [{}, KEYED])
-def test_queued_events_are_dropped_and_later_ones_are_new(shop: Shop, headers: dict[str, str]) -> None:
-    """A later event is new even if it repeats a purged one, under the same key."""
+def test_a_purge_drops_queued_events_and_later_events_count(shop: Shop, headers: dict[str, str]) -> None:
+    """A later event counts even if it repeats a purged one with the same idempotency key."""
     body = event(email=ANN, occurred_at=day(1))
     shop.send(body, headers=headers)
     shop.drain()
@@ -210,8 +210,8 @@ def test_a_submission_under_a_purged_order_s_id_is_new(shop: Shop, total: int) -
         done(shop, job_id)
 
 
-def test_a_purge_takes_dead_letters_with_it(shop: Shop) -> None:
-    """Dead letters were received and not counted; a replay would drop them."""
+def test_a_purge_removes_dead_letters(shop: Shop) -> None:
+    """Dead letters have not counted yet, and after the purge a replay drops them."""
     (first,) = dead(shop, "x-1")
     start(shop, "orders_api")
     shop.settle()
@@ -228,7 +228,7 @@ def test_a_purge_takes_dead_letters_with_it(shop: Shop) -> None:
     assert outcome(shop, first) == ("failed", PURGED)
 
 
-# ------------------------------------------------------- who saw no mark yet
+# -------------------------------- calls that read the marks before the purge
 
 
 CALLS: dict[str, Callable[[Shop], Answer]] = {
@@ -239,8 +239,8 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_sees_a_purge_of_after_its_receipt_is_to_be_made_again(shop: Shop, call: str) -> None:
-    """Nobody can say which of the two was first."""
+def test_a_call_that_sees_a_purge_newer_than_its_receipt_is_503(shop: Shop, call: str) -> None:
+    """Nobody knows which of the two was first, so the client must repeat the call."""
     shop.submit(order("a"))
     shop.drain()
     with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: start(shop)):
@@ -255,10 +255,10 @@ def test_a_call_that_sees_a_purge_of_after_its_receipt_is_to_be_made_again(shop:
     ("operation", "text"),
     [("GetItem", f"'{key_of('a')}'"), ("GetItem", "!00000001"), ("TransactWriteItems", ""), ("lost", "")],
 )
-def test_a_call_that_read_the_marks_before_a_purge_does_nothing_to_the_next_order(
+def test_a_call_that_read_the_marks_before_a_purge_does_not_change_the_next_order_with_its_id(
     shop: Shop, call: str, operation: str, text: str
 ) -> None:
-    """The call answers as if the purge were after it. The order that is submitted meanwhile has the same id."""
+    """The call is answered as if it was before the purge. The next order is submitted while the call runs."""
     first, new, jobs = shop.submit(order("a")).body["id"], list[Answer](), list[str]()
     writes = operation in ("TransactWriteItems", "lost")
     if call == "submit" and writes:
@@ -282,8 +282,8 @@ def test_a_call_that_read_the_marks_before_a_purge_does_nothing_to_the_next_orde
 
 
 @pytest.mark.parametrize("total", [100, 60], ids=["the same", "another content"])
-def test_a_worker_that_read_the_marks_before_a_purge_writes_what_is_purged_with_it(shop: Shop, total: int) -> None:
-    """Events that were sent before and after the purge are not affected by its write."""
+def test_a_late_write_of_a_worker_that_read_the_marks_before_a_purge_is_purged(shop: Shop, total: int) -> None:
+    """The write does not affect the event that was sent again after the purge."""
     early, record = taken(shop, event(email=ANN, occurred_at=day(1)), headers=KEYED)
     slow = stale(shop)
     job_id = start(shop)
@@ -294,7 +294,7 @@ def test_a_worker_that_read_the_marks_before_a_purge_writes_what_is_purged_with_
         run(slow, record)
         assert worth(shop, ANN) == ({"USD": f"{total}.00"} if late else None)
     assert (outcome(shop, new), outcome(shop, early)) == (("applied", None), ("failed", PURGED))
-    assert len(left(shop)) == 6  # a head, an event, a person in each of two scopes
+    assert len(left(shop)) == 6  # a head, an event and a person in each of two scopes
     done(shop, job_id)
     assert (worth(shop, ANN), count(shop, V3)) == ({"USD": f"{total}.00"}, 1)
     assert {Scope.of(item["pk"]).generation for item in left(shop)} == {1}
@@ -304,8 +304,8 @@ def test_a_worker_that_read_the_marks_before_a_purge_writes_what_is_purged_with_
 # ------------------------------------------------------------------- the job
 
 
-def test_a_job_waits_for_those_who_read_the_marks_before_a_later_purge(shop: Shop) -> None:
-    """Otherwise it would also sweep the generation that the later purge ended, which others may still write."""
+def test_a_job_waits_for_workers_that_read_the_marks_before_a_later_purge(shop: Shop) -> None:
+    """Otherwise it would also sweep the generation that the later purge ended, to which workers may still write."""
     send(shop, event(email=ANN, order_id="first"))
     first = start(shop)
     shop.clock.sleep(settings().settle_seconds - 20)
@@ -323,7 +323,7 @@ def test_a_job_waits_for_those_who_read_the_marks_before_a_later_purge(shop: Sho
     assert left(shop) == []
 
 
-def test_a_purge_during_the_start_of_a_page_is_left_to_its_own_job(shop: Shop) -> None:
+def test_a_purge_that_begins_while_another_job_starts_a_page_is_left_to_its_own_job(shop: Shop) -> None:
     send(shop, event(email=ANN, order_id="first"))
     first, jobs = start(shop, "shopper_activity"), []
     _, record = taken(shop, event(email=ANN, order_id="second"))
@@ -338,7 +338,7 @@ def test_a_purge_during_the_start_of_a_page_is_left_to_its_own_job(shop: Shop) -
 
 
 def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call takes a second here, and a function has 60."""
+    """Each AWS call takes a second here, and the function has 60 seconds."""
     monkeypatch.setattr(outcomes, "_PURGED_AT_ONCE", 50)
     submit(shop, *(order(f"a-{n}") for n in range(10)))
     send(shop, event(email=BOB))
@@ -372,7 +372,9 @@ def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: 
     assert len(listed(shop, source="orders_api")) == len(outcomes_stored(shop)) == new
 
 
-def test_a_purge_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_purge_whose_function_is_killed_at_any_write_finishes_later(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for number in range(100):
         submit(shop, order("a"))
         send(shop, *[event(email=ANN, occurred_at=day(1))] * 2)
@@ -389,4 +391,4 @@ def test_a_purge_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pytest.
         if not died:
             assert number > 15
             return
-    pytest.fail("a purge makes more writes than there are places to die at")
+    pytest.fail("a purge makes more writes than the loop kills")

@@ -1,4 +1,4 @@
-"""Reading: people, timelines, orders, v2 subscribers, paging, isolation (SPEC "Shapes of what …")."""
+"""Reading people, timelines, orders and v2 subscribers: shapes, pages, and isolation of accounts."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_the_five_ways_to_name_a_person_in_their_order(shop: Shop) -> None:
     "name", ["nobody", "nobody@b.co", "0" * 64, "0" * 32, "%20", "a%2Fb", quote("😀" * 300), "x" * 2_000]
 )
 @pytest.mark.parametrize("suffix", ["", "/activity", "/orders"])
-def test_nobody_is_known_by_it(shop: Shop, name: str, suffix: str) -> None:
+def test_an_unknown_person_is_404(shop: Shop, name: str, suffix: str) -> None:
     answer = shop.get(f"{PERSON}/{name}{suffix}")
     assert answer.status == 404
     assert answer.body["errors"][0]["message"]
@@ -79,7 +79,7 @@ def test_currencies_are_never_added_up(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "5.00", "EUR": "2.00", "JPY": "300.00"}
 
 
-def test_an_order_without_a_currency_has_the_account_s(shop: Shop) -> None:
+def test_an_order_without_a_currency_has_the_account_s_currency(shop: Shop) -> None:
     shop.send(event())
     shop.drain()
     shop.accounts.change(ACCOUNT, {"currency": "EUR"})
@@ -87,8 +87,8 @@ def test_an_order_without_a_currency_has_the_account_s(shop: Shop) -> None:
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["currency"] == "EUR"
 
 
-def test_only_the_sources_that_the_account_counts(shop: Shop) -> None:
-    """Applied when read: a shop that sends the same orders through both APIs counts one."""
+def test_lifetime_value_includes_only_the_sources_that_the_account_counts(shop: Shop) -> None:
+    """The setting applies when a person is read. A shop that sends its orders to both APIs counts one of them."""
     shop.send(event())
     shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 100})
     shop.drain()
@@ -101,7 +101,7 @@ def test_only_the_sources_that_the_account_counts(shop: Shop) -> None:
         assert set(person["lifetime_value_by_source"]) == {"shopper_activity", "orders_api"}
 
 
-def test_first_and_last_order(shop: Shop) -> None:
+def test_first_and_last_order_of_a_person(shop: Shop) -> None:
     shop.send(event(order_id="moved", occurred_at=day(2), email="first@b.co"))
     shop.send(event(order_id="moved", occurred_at=day(9), action="paid", grand_total=...))
     shop.send(event(order_id="plain", occurred_at=day(5)))
@@ -113,7 +113,7 @@ def test_first_and_last_order(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("events", [1, 120], ids=["few events", "many events"])
-def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events: int) -> None:
+def test_first_and_last_order_are_of_the_sources_that_the_account_counts(shop: Shop, events: int) -> None:
     body = {"order_date": "2018-01-01", "customer_email": EMAIL, "total": 1}
     shop.submit(body | {"order_id": "1"})
     shop.send_batch([event(occurred_at=day(2), action="updated", note=n) for n in range(events)])
@@ -128,7 +128,7 @@ def test_first_and_last_order_are_of_what_the_account_counts(shop: Shop, events:
     assert list(seen.values()) == [(3, *v1), (2, *v1), (1, "2019-01-02T12:00:00Z", "2019-01-02T12:00:00Z")]
 
 
-def test_a_person_without_a_counted_order_has_no_first_one(shop: Shop) -> None:
+def test_a_person_without_a_counted_order_has_no_first_order(shop: Shop) -> None:
     shop.submit({"order_id": "1", "order_date": "2018-01-01", "customer_email": EMAIL, "total": 1})
     shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     person = shop.person(EMAIL)
@@ -202,7 +202,7 @@ def test_an_event_that_moves_within_the_index_is_listed_once(shop: Shop) -> None
         assert shop.person(EMAIL)["orders_count"] == 2
 
 
-def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
+def test_v1_changes_are_on_the_timeline(shop: Shop) -> None:
     shop.submit({"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1})
     shop.edit("1", {"total": 2})
     shop.delete("1")
@@ -212,7 +212,7 @@ def test_v1_changes_stand_on_the_timeline(shop: Shop) -> None:
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
 
 
-def test_an_order_of_many_events_does_not_hold_up_the_next_one(shop: Shop) -> None:
+def test_an_order_of_many_events_does_not_delay_the_next_one(shop: Shop) -> None:
     """The timeline is read a page at a time, however few orders are asked for."""
     shop.send(event(order_id="old", occurred_at=day(1)))
     shop.send_batch([event(order_id="long", action="updated", occurred_at=day(2), note=n) for n in range(250)])
@@ -228,17 +228,17 @@ def test_an_order_of_many_events_does_not_hold_up_the_next_one(shop: Shop) -> No
     assert by_limit[1] == by_limit[2] == by_limit[200]
 
 
-@pytest.mark.parametrize("change", ["deleted", "handed on", "handed on by an event"])
-def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
-    """Heads are read together, orders one by one after them: each is shown as it was with its head, or left out."""
+@pytest.mark.parametrize("change", ["deleted", "moved by an edit", "moved by an event"])
+def test_an_order_that_changes_while_a_list_is_read_is_shown_as_before_or_left_out(shop: Shop, change: str) -> None:
+    """Heads are read first, with one call; then each order. An order is shown as its head had it, or left out."""
     for n in range(3):
         shop.submit({"order_id": f"v1-{n}", "order_date": f"2019-01-{n + 1:02}", "customer_email": EMAIL})
         shop.send(event(order_id=f"v3-{n}", occurred_at=day(10 + n)))
     shop.drain()
     changes = {
         "deleted": lambda: shop.delete("v1-1"),
-        "handed on": lambda: shop.edit("v1-1", {"customer_email": "other@b.co"}),
-        "handed on by an event": lambda: shop.send(event(order_id="v3-1", occurred_at=day(20), email="other@b.co")),
+        "moved by an edit": lambda: shop.edit("v1-1", {"customer_email": "other@b.co"}),
+        "moved by an event": lambda: shop.send(event(order_id="v3-1", occurred_at=day(20), email="other@b.co")),
     }
 
     def between(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
@@ -253,13 +253,13 @@ def test_orders_leave_out_what_went_meanwhile(shop: Shop, change: str) -> None:
     with shop.faults.injected(between):
         answer = shop.get(f"{PERSON}/{EMAIL}/orders")
     assert answer.status == 200
-    gone = "v3-1" if change == "handed on by an event" else ""
+    gone = "v3-1" if change == "moved by an event" else ""
     ids = ["v3-2", "v3-1", "v3-0", "v1-2", "v1-1", "v1-0"]
     assert [order["order_id"] for order in answer.body["orders"]] == [i for i in ids if i != gone]
 
 
-def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> None:
-    """The index of the timeline runs a moment behind: it may list a version that names nobody any more."""
+def test_a_timeline_leaves_out_activities_that_are_erased_while_it_is_read(shop: Shop) -> None:
+    """The index of the timeline is updated a moment later: it may still list a version that was emptied."""
     body = {"order_id": "1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 1}
     shop.submit(body)
     shop.edit("1", {"customer_email": "other@b.co"})
@@ -284,7 +284,7 @@ def test_activities_leave_out_what_an_erasure_emptied_meanwhile(shop: Shop) -> N
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "1.5", "x", "", "９", "1" * 30])
 @pytest.mark.parametrize("noun", ["activity", "orders"])
-def test_a_limit_that_is_none_is_400(shop: Shop, limit: str, noun: str) -> None:
+def test_an_invalid_limit_is_400(shop: Shop, limit: str, noun: str) -> None:
     shop.send(event())
     shop.drain()
     answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"limit": limit})
@@ -315,7 +315,7 @@ def test_a_malformed_cursor_is_400(shop: Shop, cursor: str, noun: str) -> None:
     assert answer.body["errors"][0]["attribute"] == "cursor"
 
 
-def test_a_cursor_leads_nowhere_in_another_account(shop: Shop) -> None:
+def test_a_cursor_used_in_another_account_shows_only_that_account(shop: Shop) -> None:
     other = f"/v3/{OTHER}/shopper_activity/order"
     for n in range(3):
         shop.send(event(order_id=n, occurred_at=day(1 + n)))
@@ -342,7 +342,7 @@ def test_a_page_stops_at_4_mb(shop: Shop, noun: str, filling: str) -> None:
 # --------------------------------------------------------------------- order
 
 
-def test_an_order_is_what_its_events_made_it(shop: Shop) -> None:
+def test_an_order_combines_its_events(shop: Shop) -> None:
     shop.send(event(occurred_at=day(1), order_public_id="#5", tag="x"))
     shop.send(event(occurred_at=day(3), action="refunded", grand_total=..., refund_amount="130"))
     shop.send(event(occurred_at=day(2), action="paid", grand_total=..., order_public_id="#6"))
@@ -366,7 +366,7 @@ def test_any_order_id_can_be_read(shop: Shop, order_id: str, decodes_first: bool
     assert shop.request("DELETE", path).headers["allow"] == "GET"
 
 
-def test_provider_and_source_are_part_of_an_order(shop: Shop) -> None:
+def test_provider_and_source_are_part_of_an_order_s_identity(shop: Shop) -> None:
     shop.send(event(provider="one", grand_total=1))
     shop.send(event(provider="two", grand_total=2))
     shop.submit({"order_id": "o-1", "order_date": "2019-01-01", "customer_email": EMAIL, "total": 4})
@@ -396,7 +396,7 @@ def test_a_subscriber_s_ltv_is_in_the_smallest_unit(shop: Shop, currency: str, t
     assert subscriber["id"] == shop.person(EMAIL)["id"]
 
 
-def test_a_subscriber_that_is_none(shop: Shop) -> None:
+def test_an_unknown_subscriber_is_404(shop: Shop) -> None:
     answer = shop.get(f"/v2/{ACCOUNT}/subscribers/nobody@b.co")
     assert answer.status == 404
     assert answer.body["errors"]
@@ -416,7 +416,7 @@ def test_nothing_of_one_account_is_visible_to_another(shop: Shop) -> None:
     assert "applied" not in theirs.text
 
 
-def test_ids_of_persons_are_an_account_s_own(shop: Shop) -> None:
+def test_a_person_has_another_id_in_each_account(shop: Shop) -> None:
     shop.send(event())
     shop.request("POST", f"/v3/{OTHER}/shopper_activity/order", event(), key=OTHER_ADMIN)
     shop.drain()

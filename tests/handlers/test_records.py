@@ -49,7 +49,7 @@ def test_replay_of_one_and_of_all(shop: Shop) -> None:
     assert shop.request("POST", f"/v1/deadletters/{ids[1]}/replay", key=OTHER_ADMIN).status == 404
 
 
-def test_a_replay_of_all_continues_after_dead_letters_that_somebody_else_took(shop: Shop) -> None:
+def test_a_replay_of_all_continues_after_dead_letters_that_were_discarded_meanwhile(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
 
     def discard() -> None:
@@ -73,7 +73,7 @@ def test_a_replay_of_all_ends_in_time_and_returns_where_to_continue(
 
     def slow(_index: int, _operation: str, _arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         spent[0] += 0.1
-        if spent[0] > begun[0] + 10:  # what the function has
+        if spent[0] > begun[0] + 10:  # the seconds that the function has
             raise Death
         return go()
 
@@ -91,19 +91,19 @@ def test_a_replay_of_all_ends_in_time_and_returns_where_to_continue(
     assert worth(shop, ANN) == {"USD": "60.00"}
 
 
-def test_a_replay_s_cursor_must_be_one(shop: Shop) -> None:
+def test_an_invalid_cursor_of_a_replay_is_400(shop: Shop) -> None:
     answer = shop.request("POST", "/v1/deadletters/all/replay", query={"cursor": "x"})
     assert (answer.status, answer.fields) == (400, {"cursor"})
 
 
-def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the failure would stay beside the new outcome."""
+def test_a_replay_that_runs_out_of_time_still_replaces_the_failure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the failed outcome would remain beside the new one."""
     [request_id] = dead(shop, "poison")
     assert shop.request("POST", f"/v1/deadletters/{request_id}/replay").status == 202
     [record] = shop.receive()
     shop.acknowledge(record)
     processor = worker()
-    moments = iter([0.0])  # the time is over just when the message is begun
+    moments = iter([0.0])  # the time runs out as soon as the message is started
     monkeypatch.setattr(processor, "clock", lambda: next(moments, 55.0))
     run(processor, record)
     assert shop.status(request_id)["status"] == "failed"
@@ -112,7 +112,7 @@ def test_a_replay_that_time_does_not_suffice_for_is_one_still(shop: Shop, monkey
     assert [(t["request_id"], t["status"]) for t in found] == [(request_id, "applied")]
 
 
-def test_discarding_wants_a_reason(shop: Shop) -> None:
+def test_discarding_requires_a_reason(shop: Shop) -> None:
     (request_id,) = dead(shop, "x-1")
     bodies: list[Any] = [None, {}, {"reason": " "}, {"reason": 5}, {"reason": "x" * 501}, []]
     for body in bodies:
@@ -163,24 +163,24 @@ def test_a_page_of_requests_stops_at_4_mb(shop: Shop) -> None:
     assert 3_900_000 < len(answer.text) < 4_200_000
     assert answer.body["next_cursor"] == answer.body["transactions"][-1]["request_id"]
     assert [t["request_id"] for t in listed(shop, 60)] == sent
-    # One that is over it alone is a page of its own, and the end is the end.
+    # Pages of one request list all of them, too.
     assert len(listed(shop, 1)) == 60
 
 
-def test_a_request_has_so_many_notes_and_says_how_many_more(shop: Shop) -> None:
+def test_a_request_has_50_notes_and_the_number_of_the_others(shop: Shop) -> None:
     noise = {"price": 19.989999999999995, "total": 22.980000000000004}
     lines = [{"identifier": "i", "product_id": "p", "name": "n", f"x{n}": 1} | noise for n in range(60)]
     assert shop.submit(order("o-1", order_items=lines)).status == 201
     shop.send(event(items=lines))
     shop.drain()
     v3, v1 = (t["notes"] for t in listed(shop))
-    assert (len(v1), v1[-1]) == (51, "and 132 more")  # 62 fields of these lines are not known
+    assert (len(v1), v1[-1]) == (51, "and 132 more")  # of them 62 are names of unknown fields
     assert (len(v3), v3[-1]) == (51, "and 70 more")
     assert set(v1[:50]) == set(v3[:50]) == {"price was rounded to 19.99", "total was rounded to 22.98"}
 
 
 @pytest.mark.parametrize("query", [{"status": "x"}, {"source": "x"}, {"cursor": "x"}, {"limit": "0"}])
-def test_malformed_filters(shop: Shop, query: dict[str, str]) -> None:
+def test_malformed_filters_are_400(shop: Shop, query: dict[str, str]) -> None:
     answer = shop.get("/v1/transactions", query=query)
     assert answer.status == 400
     assert answer.fields == set(query)
@@ -202,7 +202,7 @@ def test_rejections_name_fields_and_never_values(shop: Shop) -> None:
     for send_it in sent:
         assert send_it().status >= 400
     found = listed(shop, status="rejected")
-    assert len(found) in (5, 6)  # the edit of an order that is not there is a 404
+    assert len(found) in (5, 6)  # the edit of an unknown order may be a 404, which is not recorded
     assert {f for t in found for f in t["fields"]} >= {
         "customer_email",
         "total",
@@ -226,14 +226,15 @@ def test_rejections_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> 
     with shop.faults.recorded() as calls:
         shop.submit(order(total="x"), key=INGEST)
         assert not [name for name, _ in calls if name not in ("GetItem", "BatchGetItem")]
-    assert shop.submit(order(total="x"), key=ADMIN).status == 400  # each key has a bound of its own
+    assert shop.submit(order(total="x"), key=ADMIN).status == 400  # each key has its own limit
     assert len(listed(shop, status="rejected")) == 6
-    monkeypatch.setattr(rejections, "_paused_until", {})  # ten minutes later: it asks again, and is refused again
+    # After ten minutes the limit is checked again. It is still reached.
+    monkeypatch.setattr(rejections, "_paused_until", {})
     shop.submit(order(total="x"), key=INGEST)
     assert len(listed(shop, status="rejected")) == 6
 
 
-def test_a_failure_of_the_server_is_no_rejection(shop: Shop) -> None:
+def test_unknown_keys_and_unknown_orders_are_not_recorded_as_rejections(shop: Shop) -> None:
     assert shop.submit(order(), key="unknown").status == 403
     assert shop.delete("nobody", key=INGEST).status == 404
     assert shop.get("/v1/order/nobody").status == 404

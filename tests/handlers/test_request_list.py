@@ -1,4 +1,4 @@
-"""Requests by date, action and status, as CSV, and their counts; dead letters with what was in them."""
+"""Requests by date, action and status, as CSV, and their counts; dead letters with their events."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def days(shop: Shop) -> list[str]:
     return made
 
 
-def test_dates_are_of_the_account_s_time_zone(shop: Shop, days: list[str]) -> None:
+def test_dates_are_in_the_account_s_time_zone(shop: Shop, days: list[str]) -> None:
     assert ids(shop, **{"from": "2026-06-02", "to": "2026-06-03"}) == [days[2], days[1]]
     assert ids(shop, **{"from": "2026-06-03"}) == [days[3], days[2]]
     assert ids(shop, to="2026-06-01") == [days[0]]
@@ -48,7 +48,7 @@ def test_dates_are_of_the_account_s_time_zone(shop: Shop, days: list[str]) -> No
     assert ids(shop, **{"from": "0001-01-01", "to": "9999-12-31"}) == days[::-1]
 
 
-def test_pages_of_dates_end_where_the_dates_do(shop: Shop, days: list[str]) -> None:
+def test_pages_end_at_the_first_date_of_the_range(shop: Shop, days: list[str]) -> None:
     first = page(shop, **{"from": "2026-06-02", "to": "2026-06-04", "limit": "2"})
     assert [row["request_id"] for row in first["transactions"]] == [days[3], days[2]]
     rest = page(shop, **{"from": "2026-06-02", "to": "2026-06-04", "limit": "2", "cursor": first["next_cursor"]})
@@ -118,7 +118,7 @@ def test_purged_requests_are_not_counted(shop: Shop, days: list[str]) -> None:
 # --------------------------------------------------------- dead letters
 
 
-def test_a_dead_letter_shows_what_was_in_it(shop: Shop) -> None:
+def test_a_dead_letter_shows_its_event(shop: Shop) -> None:
     (letter_id,) = dead(shop, "x-1")
     letter = shop.get(f"/v1/deadletters/{letter_id}").body
     assert letter == shop.get("/v1/deadletters").body["deadletters"][0]
@@ -142,7 +142,7 @@ def test_dead_letters_are_counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
     assert shop.get("/v1/deadletters/count").body == {"count": 2, "more": True}
 
 
-def test_a_page_of_large_dead_letters_is_short(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_of_large_dead_letters_has_fewer_entries(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadletters, "PAGE_BYTES", 1000)
     made = dead(shop, "x-1", "x-2", "x-3")
     seen, cursor = [], None

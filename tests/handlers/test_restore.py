@@ -1,4 +1,4 @@
-"""The steps of `tillbook restore` after the tables are restored: tests copy their tables, and put the copy back."""
+"""The steps of `tillbook restore` that follow the restore of the tables. A backup here is a copy of the tables."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Backup:
         self.moment = times.now()
 
     def put_back(self) -> None:
-        """Puts the copied items back. Messages of later jobs then have no effect, as their jobs are gone."""
+        """Replaces all items by the copied ones. Messages of later jobs then do nothing, as their jobs do not exist."""
         for name in _RESTORED:
             for item in self.shop.dynamodb.scan(TableName=name)["Items"]:
                 self.shop.dynamodb.delete_item(TableName=name, Key={"pk": item["pk"], "sk": item["sk"]})

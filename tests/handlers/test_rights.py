@@ -1,6 +1,6 @@
-"""Least privilege: what each function was seen to call in this run, against what the template gives its role.
+"""Least privilege: compares the calls that each function made in this test run with the rights of its role.
 
-Runs last of the tests here, and looks at all of them.
+Runs after all other tests of this folder, because their calls are compared.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from tests.handlers.rights import SECRETS, SEEN, Right, Seen, Write, allowed, ne
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import as_deployed
 
-# Rights that no test can be seen to use, with the reason.
+# Rights that no test can use, with the reason.
 UNSEEN: dict[tuple[str, Right], str] = {
-    ("KeepBook", ("sqs:SendMessage", "BookDeadLetters")): "Lambda sends there in the function's name (OnFailure)",
-    ("AnnounceChanges", ("sqs:SendMessage", "AnnouncementsDeadLetters")): "Lambda sends there in its name (OnFailure)",
+    ("KeepBook", ("sqs:SendMessage", "BookDeadLetters")): "Lambda sends with the function's role (OnFailure)",
+    ("AnnounceChanges", ("sqs:SendMessage", "AnnouncementsDeadLetters")): "Lambda sends with its role (OnFailure)",
 }
 
 
@@ -37,18 +37,18 @@ def unseen(function: str, seen: Seen) -> set[Right]:
 
 @pytest.fixture
 def whole_run(request: pytest.FixtureRequest) -> None:
-    """Skips where some of the tests here were left out: what they would have shown is not known."""
+    """Skips if some tests of this folder were left out, because their calls are unknown."""
     here = Path(__file__).parent
     ran = {item.path.name for item in request.session.items if item.path.parent == here}
     option = request.config.option
     if option.keyword or option.markexpr not in ("", "not node") or ran < {p.name for p in here.glob("test_*.py")}:
         pytest.skip("not all tests of tests/handlers are in this run")
     if any("::" in argument for argument in request.config.args):
-        pytest.skip("single tests were asked for")
+        pytest.skip("only single tests were selected")
 
 
 @pytest.mark.parametrize("function", template.functions())
-def test_no_call_is_made_without_the_right(function: str) -> None:
+def test_every_call_is_allowed_by_the_role(function: str) -> None:
     seen = SEEN.rights.get(function, {})
     beyond = {right: test for right, test in seen.items() if right not in granted(function)}
     assert beyond == {}
@@ -60,7 +60,7 @@ def _statements(function: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("function", template.functions())
-def test_no_item_is_written_that_a_condition_forbids(function: str) -> None:
+def test_every_write_is_allowed_by_the_conditions_of_the_role(function: str) -> None:
     refused = [write for write in SEEN.writes.get(function, ()) if not allowed(write, _statements(function))]
     assert refused == []
 
@@ -94,18 +94,18 @@ def test_every_right_is_used(function: str) -> None:
 
 
 @pytest.mark.usefixtures("whole_run")
-def test_every_function_was_watched() -> None:
-    """The fallback has no rights, and calls nothing."""
+def test_calls_of_every_function_with_rights_were_recorded() -> None:
+    """The fallback function has no rights and makes no calls."""
     assert set(SEEN.rights) == {name for name in template.functions() if granted(name)}
 
 
-def test_an_exception_is_a_right_that_exists() -> None:
+def test_each_unseen_right_is_granted() -> None:
     for (function, right), reason in UNSEEN.items():
         assert right in granted(function)
         assert reason
 
 
-# ----------------------------------------------------------- these tests can fail
+# ---------------------------------------------------- the comparison finds faults
 
 
 def test_a_right_that_nothing_uses_is_found() -> None:
@@ -116,7 +116,7 @@ def test_a_right_that_nothing_uses_is_found() -> None:
     assert unseen("RecordActivity", seen) == {("sqs:SendMessage", "OrdersQueue")}
 
 
-def test_calls_count_for_the_function_at_work() -> None:
+def test_calls_count_for_the_innermost_function() -> None:
     seen = Seen()
     item = {"TableName": "LedgerTable"}
 
@@ -128,7 +128,7 @@ def test_calls_count_for_the_function_at_work() -> None:
         seen.handler("Inner", inner)(event, context)
         seen.call("TransactWriteItems", {"TransactItems": [{"Put": item}, {"Delete": {"TableName": "RecordsTable"}}]})
 
-    seen.call("DeleteItem", item)  # a test's own
+    seen.call("DeleteItem", item)  # a call of the test itself
     seen.handler("Outer", outer)({}, None)
     assert {name: set(found) for name, found in seen.rights.items()} == {
         "Inner": {("dynamodb:Query", "LedgerTable/index/timeline")},

@@ -1,4 +1,4 @@
-"""Rules of the ledger that random histories meet too seldom: each test finds one deliberate fault (tests/mutants)."""
+"""Rules of the ledger that random histories rarely reach. Each test finds a deliberate fault of tests/mutants."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ from tillbook.views.people import People
 # ---------------------------------------------------------------------- v3 orders
 
 
-def test_many_events_of_one_order_are_as_many_transactions_as_it_takes(shop: Shop) -> None:
-    """Each transaction continues from the head that the one before has written."""
+def test_many_events_of_one_order_are_written_in_several_transactions(shop: Shop) -> None:
+    """Each transaction continues from the head that the previous one wrote."""
     refunds(shop, 2 * MAX_TOGETHER + 1)
     activities = [order.activity() for record in shop.receive() for order in decode(record["body"]).orders]
     with shop.faults.recorded() as calls:
@@ -67,7 +67,7 @@ def test_many_events_of_one_order_are_as_many_transactions_as_it_takes(shop: Sho
 
 
 def test_an_event_emptied_while_a_copy_moves_it_stays_empty(shop: Shop) -> None:
-    """The head was read after it was emptied, so only the event's own condition refuses the write."""
+    """The head is read after the event was emptied, so only the event's own condition refuses the write."""
     body = event(email=ANN, occurred_at=day(1))
     _, early = taken(shop, body)
     slow = stale(shop)
@@ -80,7 +80,7 @@ def test_an_event_emptied_while_a_copy_moves_it_stays_empty(shop: Shop) -> None:
 
 
 def test_a_copy_that_moves_its_event_reports_its_effect_on_ltv(shop: Shop) -> None:
-    """The first uncovers another event's total, the second another event's currency."""
+    """The first move uncovers another event's total, the second move another event's currency."""
     ledger = worker().ledger
     apply(ledger, copy(5, "late", currency="EUR"), math.inf)
     apply(ledger, activity(2, "updated", "2", occurred="20190401000000000000"), math.inf)
@@ -93,7 +93,7 @@ def test_a_copy_that_moves_its_event_reports_its_effect_on_ltv(shop: Shop) -> No
 
 
 def test_a_copy_ends_at_once_if_an_earlier_one_was_applied_meanwhile(shop: Shop) -> None:
-    """The event is read again, and need not be moved any more."""
+    """The event is read again, and no longer needs to be moved."""
     ledger, waited = worker().ledger, [0.0]
     ledger.pace = Pace(lambda: waited[0], lambda seconds: waited.append(waited.pop() + seconds), lambda: 1.0)
     apply(ledger, copy(5, "late"))
@@ -124,7 +124,7 @@ def test_an_event_that_arrives_while_its_order_is_emptied_stays(shop: Shop) -> N
 
 
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
-    """The index may list it at neither place for a moment."""
+    """The index may list the event at neither place for a moment."""
     body = event(email=ANN, occurred_at=day(1))
     _, early = taken(shop, body)
     send(shop, body, event(email=BOB, occurred_at=day(2), action="paid"))
@@ -145,7 +145,7 @@ def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> No
 
 @pytest.mark.parametrize(("who", "listed", "gone"), [(BOB, False, False), (ANN, True, True)])
 def test_the_stored_items_decide_who_is_forgotten_not_the_index(shop: Shop, who: str, listed: bool, gone: bool) -> None:
-    """The index is a moment behind: it does not list Bob's order yet, and still lists Ann's emptied one."""
+    """The index is updated a moment later: it does not list Bob's order yet, and still lists Ann's emptied one."""
     send(shop, event(email=ANN), event(email=BOB, action="paid"))
     behind = {"pk": {"S": f"{V3_SCOPE.name}/e/0"}, "sk": {"S": "gone!"}, "stamp": {"S": "0"}}
 
@@ -156,7 +156,7 @@ def test_the_stored_items_decide_who_is_forgotten_not_the_index(shop: Shop, who:
         assert worker().ledger.forget(V3_SCOPE, ANN_ID if who == ANN else BOB_ID, math.inf) is gone
 
 
-def test_an_order_is_computed_again_without_what_was_emptied(shop: Shop) -> None:
+def test_an_order_is_computed_again_without_its_emptied_events(shop: Shop) -> None:
     send(shop, event(email=ANN), event(email=BOB, action="paid", grand_total=7))
     erased(shop)
     before = shop.items("LedgerTable")
@@ -228,7 +228,7 @@ def test_the_outline_of_a_deleted_order_is_kept(shop: Shop) -> None:
 
 
 def throttled(shop: Shop, operation: str, text: str, count: int) -> Any:
-    """The first calls of an operation with this text are refused."""
+    """Throttles the first `count` calls of an operation whose arguments contain `text`."""
     refused: list[str] = []
 
     def intercept(_index: int, name: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -240,7 +240,7 @@ def throttled(shop: Shop, operation: str, text: str, count: int) -> Any:
     return shop.faults.injected(intercept)
 
 
-def test_deliveries_that_ended_with_the_function_do_not_count_as_tries_of_refused_orders(shop: Shop) -> None:
+def test_earlier_deliveries_do_not_count_as_tries_of_a_throttled_order(shop: Shop) -> None:
     request_id, record = taken(shop, event(email=ANN))
     record["attributes"]["ApproximateReceiveCount"] = "5"
     processor, now = worker(), [0.0]
@@ -260,7 +260,7 @@ def test_deliveries_that_ended_with_the_function_do_not_count_as_tries_of_refuse
 
 
 def test_all_orders_without_enough_time_are_queued_again(shop: Shop) -> None:
-    """The message keeps the number of tries."""
+    """Their messages keep the number of tries."""
     assert shop.send_batch([event(email=ANN, order_id=n) for n in range(80)]).status == 202
     (record,) = shop.receive()
     shop.acknowledge(record)
@@ -281,8 +281,8 @@ def test_all_orders_without_enough_time_are_queued_again(shop: Shop) -> None:
     assert worth(shop, ANN) == {"USD": "8000.00"}
 
 
-def test_a_replay_that_is_refused_for_now_is_one_still(shop: Shop) -> None:
-    """Otherwise the failure would stay beside the new outcome."""
+def test_a_replay_whose_marks_cannot_be_read_still_replaces_the_failure(shop: Shop) -> None:
+    """Otherwise the failed outcome would remain beside the new one."""
     (request_id,) = dead(shop, "poison")
     shop.request("POST", "/v1/deadletters/all/replay")
     with throttled(shop, "BatchGetItem", f"{ACCOUNT}/u", 1):
@@ -292,7 +292,7 @@ def test_a_replay_that_is_refused_for_now_is_one_still(shop: Shop) -> None:
     assert [(t["request_id"], t["status"]) for t in found] == [(request_id, "applied")]
 
 
-def test_a_replay_that_fails_again_is_a_failure_still(shop: Shop) -> None:
+def test_a_replay_that_fails_again_is_a_dead_letter_again(shop: Shop) -> None:
     (request_id,) = dead(shop, "poison")
     shop.request("POST", "/v1/deadletters/all/replay")
     with shop.faults.injected(poisoned("poison")):
@@ -316,8 +316,8 @@ def test_everybody_includes_the_current_scopes_of_both_sources(shop: Shop) -> No
     assert list(everybody().values()) == [{"USD": "100.00"}]
 
 
-def test_people_of_purged_orders_match_no_more(shop: Shop) -> None:
-    """No key of a purged order matches, from the answer on."""
+def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
+    """No key of a purged order matches once the purge is answered."""
     submit(shop, order("a", shipping_address=SHIP, customer_id="c-1"), order("b", billing_address=SHIP))
     send(shop, event(email=ANN, shipping_address=SHIP), event(email=BOB, order_id="o-2", billing_address=SHIP))
     asked = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]
@@ -329,7 +329,7 @@ def test_people_of_purged_orders_match_no_more(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_lost_try_that_arrives_between_two_reads_is_answered(shop: Shop, deleted: bool) -> None:
+def test_a_write_that_timed_out_and_arrives_between_two_reads_is_answered(shop: Shop, deleted: bool) -> None:
     if deleted:
         submit(shop, order("a"))
         shop.drain()

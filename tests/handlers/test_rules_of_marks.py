@@ -1,4 +1,4 @@
-"""Rules of the marks of purges and erasures that random histories meet too seldom (tests/mutants)."""
+"""Rules of the marks of purges and erasures that random histories rarely reach (tests/mutants)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
     assert worth(shop, ANN) == {"USD": "100.00"}
 
 
-def test_a_late_mark_does_not_replace_a_later_one(shop: Shop) -> None:
+def test_a_mark_that_arrives_late_does_not_replace_a_newer_one(shop: Shop) -> None:
     late: list[bool] = []
 
     def lose(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -92,8 +92,8 @@ def test_a_late_mark_does_not_replace_a_later_one(shop: Shop) -> None:
     assert late
 
 
-def test_a_mark_that_is_acknowledged_after_its_cut_is_made_again(shop: Shop) -> None:
-    """A function that received an order between the two may not have seen the mark."""
+def test_a_mark_that_was_written_too_late_is_written_again(shop: Shop) -> None:
+    """A function that received an order between the cut and the write may not have seen the mark."""
     late: list[bool] = []
 
     def slow(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -116,8 +116,8 @@ def test_a_purged_dead_letter_is_neither_replayed_nor_discarded(shop: Shop) -> N
     assert shop.receive() == []
 
 
-def test_a_mark_that_its_job_makes_again_is_waited_for(shop: Shop) -> None:
-    """The function died before it answered: nobody knows whether the mark was written in time."""
+def test_a_job_that_writes_its_mark_again_waits_again(shop: Shop) -> None:
+    """The function died before it answered, so it is unknown whether the mark was written in time."""
     send(shop, event(email=ANN))
 
     def dies(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -139,7 +139,7 @@ def test_a_mark_that_its_job_makes_again_is_waited_for(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_purge_whose_function_dies_at_any_call_is_whole_or_was_never_begun(
+def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     for index in range(40):
@@ -150,7 +150,7 @@ def test_a_purge_whose_function_dies_at_any_call_is_whole_or_was_never_begun(
         through = index >= len(shop.faults.calls)
         with monkeypatch.context() as patch:
             few_partitions(shop, patch)
-            for _ in range(2):  # the second time for a mark that the job has made again
+            for _ in range(2):  # the second time for a mark that the job wrote again
                 shop.settle()
         new = set(shop.job_ids()) - known
         generation = worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation
@@ -164,10 +164,10 @@ def test_a_purge_whose_function_dies_at_any_call_is_whole_or_was_never_begun(
         if through:
             assert index > 5
             return
-    pytest.fail("a purge makes more calls than there are places to die at")
+    pytest.fail("a purge makes more calls than the loop kills")
 
 
-def test_an_erasure_s_job_waits_for_those_who_read_the_marks_before(shop: Shop) -> None:
+def test_the_job_of_an_erasure_waits_for_workers_that_read_the_marks_before(shop: Shop) -> None:
     _, record = taken(shop, event(email=ANN))
     slow = stale(shop)
     job_id = start_erasure(shop)
@@ -187,7 +187,7 @@ def test_a_partition_without_enough_time_is_continued(shop: Shop, monkeypatch: p
     job_id = start(shop, "shopper_activity")
     (step,) = decode(shop.faults.held.pop()[1]).steps
     shop.clock.sleep(settings().settle_seconds + 1)
-    moments = itertools.chain([0.0], itertools.repeat(math.inf))  # the time is over when the first 25 are deleted
+    moments = itertools.chain([0.0], itertools.repeat(math.inf))  # the time runs out when the first 25 are deleted
     worker().jobs.run(step, 1, 1, lambda: next(moments), 1e12)
     assert len([item for item in left(shop) if "/e/" in item["pk"]]) == 15
     shop.drain()
@@ -216,7 +216,7 @@ def test_unprocessed_deletions_of_a_partition_are_made_with_the_next_call(shop: 
     assert [item for item in left(shop) if item["pk"] == partition] == []
 
 
-def test_the_partitions_of_a_scope_are_all_it_writes_to() -> None:
+def test_partitions_lists_every_partition_that_a_scope_writes_to() -> None:
     scope = Scope(ACCOUNT, "orders_api", 3)
     letters_of_keys = string.ascii_letters + string.digits + "-_"
     keys = [f"{a}{b}{'x' * 20}" for a in letters_of_keys for b in letters_of_keys]

@@ -46,7 +46,7 @@ def test_revenue_by_group(shop: Shop, group: str, expected: list[Any]) -> None:
     assert found["group_by"] == group
 
 
-def test_items_and_their_topmost_categories(shop: Shop) -> None:
+def test_revenue_by_item_and_by_topmost_category(shop: Shop) -> None:
     some_orders(shop)
     for group, name in (("category", "Shoes"), ("item", "SKU-1")):
         found = report(shop, group_by=group)
@@ -69,7 +69,7 @@ def test_groups_beyond_the_limit_are_one_row(shop: Shop) -> None:
     ("compare", "period"),
     [("previous_period", ("2019-01-01", "2019-03-31")), ("previous_year", ("2018-04-01", "2018-06-30"))],
 )
-def test_a_period_is_compared(shop: Shop, compare: str, period: tuple[str, str]) -> None:
+def test_a_period_is_compared_with_an_earlier_one(shop: Shop, compare: str, period: tuple[str, str]) -> None:
     some_orders(shop)
     found = report(shop, **{"from": "2019-04-01", "to": "2019-06-30"}, compare=compare)["compared_with"]
     assert (found["from"], found["to"]) == period
@@ -147,7 +147,7 @@ def test_unchanged_days_are_not_counted_again(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/New_York"])
-def test_the_calendar_has_ends(shop: Shop, zone: str) -> None:
+def test_reports_reach_both_ends_of_the_calendar(shop: Shop, zone: str) -> None:
     shop.accounts.change(ACCOUNT, {"time_zone": zone})
     submit(shop, order("first", order_date="0001-01-01T00:00:01Z"), order("last", order_date="9999-12-31T23:59:59Z"))
     shop.keep_book()
@@ -172,13 +172,15 @@ def test_another_account_sees_nothing(shop: Shop) -> None:
         ({"interval": "year"}, "interval"), ({"group_by": "person"}, "group_by"), ({"limit": "0"}, "limit"),
     ],
 )  # fmt: skip
-def test_a_question_that_makes_no_sense_is_refused(shop: Shop, query: dict[str, str], field: str) -> None:
+def test_an_invalid_query_is_refused(shop: Shop, query: dict[str, str], field: str) -> None:
     answer = shop.get("/v1/reports/sales", query=query)
     assert answer.status == 400
     assert answer.fields == {field}
 
 
-def test_a_report_without_time_continues_where_it_ended(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_report_without_enough_time_is_continued_by_the_next_request(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submit(shop, *(order(str(n), order_date="2019-03-05") for n in range(5)))
     shop.keep_book()
     monkeypatch.setattr(sales, "_CARDS_BETWEEN_LOOKS_AT_THE_CLOCK", 2)

@@ -59,7 +59,7 @@ def test_every_wrong_setting_is_named_and_nothing_is_changed(shop: Shop) -> None
     assert shop.get("/v1/account").body == before
 
 
-def test_settings_of_an_account_that_is_gone(shop: Shop) -> None:
+def test_settings_of_a_deleted_account_are_404(shop: Shop) -> None:
     key = {"pk": {"S": f"{ACCOUNT}/a"}, "sk": {"S": "a"}}
     shop.dynamodb.delete_item(TableName=settings().records_table, Key=key)
     assert shop.request("PATCH", "/v1/account", {"name": "x"}).status == 404
@@ -102,14 +102,14 @@ def test_a_key_is_created_used_and_revoked(shop: Shop, monkeypatch: pytest.Monke
     assert shop.send(event(), key=secret).status == 401
 
 
-def test_an_admin_key_makes_admin_keys_and_it_is_known_which(shop: Shop) -> None:
+def test_a_key_shows_which_admin_key_created_it(shop: Shop) -> None:
     second = shop.request("POST", "/v1/keys", {"role": "admin", "label": "page"}).body
     third = shop.request("POST", "/v1/keys", {"role": "admin"}, key=second["secret"]).body
     assert (third["created_by"], third["label"]) == (second["id"], None)
     assert {key["created_by"] for key in keys(shop, third["secret"])} >= {None, second["id"]}
 
 
-def test_a_key_revokes_itself_only_where_that_is_confirmed(shop: Shop) -> None:
+def test_a_key_revokes_itself_only_if_confirmed(shop: Shop) -> None:
     own = shop.get("/v1/account").body["key"]["id"]
     for options in ({}, {"body": {"confirm": "yes"}}, {"headers": {"X-Confirm": "purge"}}):
         assert shop.request("DELETE", f"/v1/keys/{own}", **options).status == 409  # type: ignore[arg-type]
@@ -118,7 +118,7 @@ def test_a_key_revokes_itself_only_where_that_is_confirmed(shop: Shop) -> None:
     assert shop.get("/v1/account").status == 403
 
 
-def test_keys_that_cannot_be(shop: Shop) -> None:
+def test_invalid_keys_are_refused(shop: Shop) -> None:
     before = keys(shop)
     wrong: list[tuple[Any, set[str]]] = [
         ({}, {"role"}), ({"role": "root"}, {"role"}), ({"role": "admin", "label": "ann@example.com"}, {"label"}),
@@ -162,7 +162,7 @@ def connection(shop: Shop, name: str = "woocommerce") -> Any:
     return answer.body
 
 
-def test_a_connection_says_what_came_and_what_became_of_it(shop: Shop) -> None:
+def test_a_connection_shows_its_last_delivery_and_the_outcome(shop: Shop) -> None:
     made = connected(shop)
     secret = made["secret"]
     assert (made["url"], len(secret)) == (f"https://a.example/connect/{ACCOUNT}/woocommerce", 43)
@@ -204,7 +204,7 @@ def test_errors_of_a_connection_are_named(shop: Shop) -> None:
     assert connection(shop)["check"]["code"] == "no_secret"
 
 
-def test_a_busy_shop_pays_for_one_note_a_minute(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deliveries_with_the_same_result_are_noted_once_a_minute(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = connected(shop)["secret"]
     moment = 1000.0
     monkeypatch.setattr(last_deliveries.time, "monotonic", lambda: moment)
@@ -219,7 +219,7 @@ def test_a_busy_shop_pays_for_one_note_a_minute(shop: Shop, monkeypatch: pytest.
         assert [name for name, _ in calls].count("UpdateItem") == 3
 
 
-def test_a_delivery_that_cannot_be_noted_is_taken(shop: Shop) -> None:
+def test_a_delivery_that_cannot_be_noted_is_accepted(shop: Shop) -> None:
     from botocore.exceptions import ConnectTimeoutError
 
     secret = connected(shop)["secret"]
@@ -263,7 +263,7 @@ def test_shopify_s_secret_is_entered_and_shown_nowhere(shop: Shop) -> None:
     assert not any(secret in answer for secret in (SHOPIFY_SECRET, "another") for answer in answers)
 
 
-def test_connections_that_cannot_be(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_connections_are_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     connected(shop)
     wrong: list[tuple[Any, set[str]]] = [
         ({}, {"platform"}), ({"platform": "x", "name": "A"}, {"platform", "name"}),
@@ -280,10 +280,10 @@ def test_connections_that_cannot_be(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     assert len(shop.get("/v1/connections").body["connections"]) == 1
 
 
-# ------------------------------------------------- requests, dead letters, looking again
+# ----------------------------------- conditional requests, compression, polling
 
 
-def test_conditional_requests(shop: Shop) -> None:
+def test_an_unchanged_answer_is_304(shop: Shop) -> None:
     first = shop.get("/v1/account")
     assert first.headers["etag"].startswith('W/"')
     again = _raw(shop, "/v1/account", {"if-none-match": first.headers["etag"]})
@@ -294,7 +294,7 @@ def test_conditional_requests(shop: Shop) -> None:
     assert "etag" not in shop.request("POST", "/v1/keys", {"role": "ingest"}).headers
 
 
-def test_large_answers_are_sent_as_gzip_to_whoever_takes_it(shop: Shop) -> None:
+def test_large_answers_are_compressed_if_the_client_accepts_gzip(shop: Shop) -> None:
     for number in range(10):
         shop.send(event(order_id=f"z-{number}"))
     shop.drain()
@@ -312,8 +312,8 @@ def _raw(shop: Shop, path: str, headers: dict[str, str]) -> Any:
     return handler(shop.event("GET", path, headers=headers), Context())
 
 
-def test_a_minute_of_watching_costs_at_most_30_kb(shop: Shop) -> None:
-    """A page of 50 requests, asked for every ten seconds, while each time something new is on it; and quiet."""
+def test_a_minute_of_polling_takes_at_most_30_kb(shop: Shop) -> None:
+    """Polls a page of 50 requests every ten seconds: first with a new request each time, then without changes."""
 
     def sent(etag: str) -> tuple[int, str]:
         headers = {"accept-encoding": "gzip", "if-none-match": etag}
@@ -335,7 +335,7 @@ def test_a_minute_of_watching_costs_at_most_30_kb(shop: Shop) -> None:
     assert (sum(busy) < 30_000, sum(quiet) < 1_500) == (True, True)
 
 
-def test_an_ingest_key_sets_up_nothing(shop: Shop) -> None:
+def test_an_ingest_key_may_not_use_settings(shop: Shop) -> None:
     for method, path in (
         ("PATCH", "/v1/account"),
         ("GET", "/v1/keys"),

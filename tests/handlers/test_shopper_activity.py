@@ -138,11 +138,11 @@ def test_the_published_rules_of_ltv(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json;charset=UTF-8", "application/vnd.api+json", "APPLICATION/JSON", ""]
 )
-def test_content_types_that_are_taken(shop: Shop, kind: str) -> None:
+def test_accepted_content_types(shop: Shop, kind: str) -> None:
     assert shop.send(event(), headers={"Content-Type": kind}).status == 202
 
 
-def test_no_content_type_is_taken(shop: Shop) -> None:
+def test_a_request_without_a_content_type_is_accepted(shop: Shop) -> None:
     sent = shop.event("POST", PATH, event())
     sent["headers"].pop("content-type")
     assert shop.send(event(), raw=sent).status == 202
@@ -161,7 +161,7 @@ def test_other_content_types_are_refused(shop: Shop, kind: str) -> None:
 # --------------------------------------------------------------- occurred_at
 
 
-def test_occurred_at_up_to_24_hours_ahead(shop: Shop) -> None:
+def test_occurred_at_may_be_up_to_24_hours_ahead(shop: Shop) -> None:
     now = times.to_datetime(times.now())
     for hours, status in ((23.9, 202), (24.1, 422)):
         assert shop.send(event(occurred_at=(now + timedelta(hours=hours)).isoformat())).status == status
@@ -169,7 +169,7 @@ def test_occurred_at_up_to_24_hours_ahead(shop: Shop) -> None:
     assert shop.send(event(occurred_at=ahead)).errors == {("time_error", "occurred_at")}
 
 
-def test_without_occurred_at_it_is_the_time_of_receipt(shop: Shop) -> None:
+def test_occurred_at_defaults_to_the_time_of_receipt(shop: Shop) -> None:
     before = times.now()
     shop.send(event())
     after = times.now()
@@ -195,20 +195,20 @@ def test_person_id_wins_and_the_email_is_ignored(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("blank", ["", None, " ", "\t"])
-def test_a_blank_person_id_is_none(shop: Shop, blank: Any) -> None:
+def test_a_blank_person_id_counts_as_absent(shop: Shop, blank: Any) -> None:
     assert shop.send(event(person_id=blank)).status == 202
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
     assert shop.send(event(person_id=blank, email=...)).status == 422
 
 
-def test_a_person_id_shaped_like_an_email_is_that_email(shop: Shop) -> None:
+def test_a_person_id_that_is_an_email_counts_as_the_email(shop: Shop) -> None:
     shop.send(event(person_id="User@GMAIL.com", email=...))
     shop.drain()
     assert shop.person(EMAIL)["email_sha256"] == SHA
 
 
-def test_a_person_id_of_digits(shop: Shop) -> None:
+def test_a_person_id_may_be_an_integer(shop: Shop) -> None:
     shop.send(event(person_id=27876))
     shop.drain()
     assert shop.ltv("27876") == {"USD": "100.00"}
@@ -326,7 +326,7 @@ def test_a_packed_batch_is_applied(shop: Shop, monkeypatch: pytest.MonkeyPatch) 
     assert {shop.status(i)["status"] for i in ids} == {"applied"}
 
 
-def test_if_only_part_could_be_queued_503_and_sending_again_is_safe(
+def test_a_batch_that_is_queued_in_part_is_503_and_can_be_sent_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(messages, "MAX_ORDERS", 10)
@@ -390,7 +390,7 @@ def test_no_email_field_is_kept_or_queued_or_logged(shop: Shop, capsys: pytest.C
         assert "somebody.private" not in text.lower()
 
 
-def test_a_text_that_is_an_email_is_kept_as_its_hash_whatever_it_is_called(shop: Shop) -> None:
+def test_a_text_that_is_an_email_is_kept_as_its_hash_in_any_field(shop: Shop) -> None:
     names = ("email", "recipient_email", "sku", "contact")
     wrapped = "\u200b User@Gmail.com\ufeff"
     for order_id, value in (

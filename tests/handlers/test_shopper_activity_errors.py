@@ -166,7 +166,7 @@ def test_all_errors_at_once(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("body", ["[]", "5", "null", '"x"'])
-def test_an_event_that_is_no_object(shop: Shop, body: str) -> None:
+def test_an_event_that_is_not_an_object_is_422(shop: Shop, body: str) -> None:
     answer = shop.send(body)
     assert answer.status == 422
     assert [error["code"] for error in answer.body["errors"]] == ["format_error"]
@@ -190,14 +190,14 @@ def test_an_event_that_is_no_object(shop: Shop, body: str) -> None:
         "\ufeff",
     ],
 )
-def test_a_body_that_is_no_json(shop: Shop, body: str) -> None:
+def test_an_invalid_json_body_is_refused(shop: Shop, body: str) -> None:
     answer = shop.send(body)
     assert 400 <= answer.status < 500
     assert answer.body["errors"][0]["message"]
     assert shop.receive() == []
 
 
-def test_bytes_that_are_no_utf_8(shop: Shop) -> None:
+def test_a_body_that_is_not_utf_8_is_400(shop: Shop) -> None:
     answer = shop.send(None, raw={"body": base64.b64encode(b'{"provider":"\xff"}').decode(), "isBase64Encoded": True})
     assert answer.status == 400
 
@@ -213,8 +213,8 @@ def test_accepted_nesting_is_also_applied(shop: Shop, depth: int) -> None:
         assert shop.get(f"/v3/{ACCOUNT}/people/{EMAIL}/activity").status == 200
 
 
-def test_an_error_answer_never_outgrows_what_can_be_sent(shop: Shop) -> None:
-    """Lambda sends back 6 MB at most (checked on each call); all the errors of a full body would be more."""
+def test_an_error_answer_fits_lambda_s_limit(shop: Shop) -> None:
+    """Lambda returns 6 MB at most, which `shop` checks on each call. All errors of a full body would be more."""
     assert shop.send(event(items=[0] * 80_000)).status == 422
     assert shop.send_batch([event(items=[{}] * 1_000)] * 60).status == 422
 
@@ -230,14 +230,14 @@ def test_an_error_answer_never_outgrows_what_can_be_sent(shop: Shop) -> None:
         ({"orders": [{}] * 1_001}, "length_error"),
     ],
 )
-def test_a_batch_that_is_none(shop: Shop, body: Any, code: str) -> None:
+def test_a_batch_without_a_valid_list_of_orders_is_422(shop: Shop, body: Any, code: str) -> None:
     answer = shop.send_batch(body)
     assert answer.status == 422
     assert (code, "orders") in answer.errors
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "5", "[{}]"])
-def test_a_batch_that_is_no_object(shop: Shop, body: str) -> None:
+def test_a_batch_that_is_not_an_object_is_422(shop: Shop, body: str) -> None:
     assert shop.send_batch(body).status == 422
 
 

@@ -17,7 +17,7 @@ from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Shop
 # --------------------------------------------------------------------- sizes
 
 
-def test_sizes(shop: Shop) -> None:
+def test_bodies_and_events_over_their_limits_are_413(shop: Shop) -> None:
     fits, too_big = event(note="x" * 260_000), event(note="x" * 262_144)
     assert shop.send(fits).status == 202
     for answer in (
@@ -36,33 +36,33 @@ def test_sizes(shop: Shop) -> None:
 
 
 def gzipped(shop: Shop, data: bytes, **options: Any) -> Any:
-    """Sends a body as a gateway hands on binary ones: base64 of the gzip."""
+    """Sends `data` as the gateway passes on a binary body: as base64."""
     raw = {"body": base64.b64encode(data).decode(), "isBase64Encoded": True}
     return shop.send(None, raw=raw, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"} | options)
 
 
-def test_gzip_as_base64(shop: Shop) -> None:
+def test_a_gzip_body_is_accepted(shop: Shop) -> None:
     assert gzipped(shop, gzip.compress(json.dumps(event()).encode(), mtime=0)).status == 202
 
 
-def test_gzip_already_inflated_under_a_stale_header(shop: Shop) -> None:
+def test_an_inflated_body_with_a_stale_gzip_header_is_accepted(shop: Shop) -> None:
     assert shop.send(event(), headers={"Content-Encoding": "gzip"}).status == 202
     assert gzipped(shop, json.dumps(event()).encode()).status == 202
 
 
-def test_plain_json_as_base64(shop: Shop) -> None:
+def test_plain_json_in_base64_is_accepted(shop: Shop) -> None:
     raw = {"body": base64.b64encode(json.dumps(event()).encode()).decode(), "isBase64Encoded": True}
     assert shop.send(None, raw=raw).status == 202
 
 
-def test_gzip_of_several_members(shop: Shop) -> None:
+def test_gzip_of_several_members_is_accepted(shop: Shop) -> None:
     text = json.dumps(event()).encode()
     assert gzipped(shop, gzip.compress(text[:20], mtime=0) + gzip.compress(text[20:], mtime=0)).status == 202
 
 
 @pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
-def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, status: int) -> None:
-    """Accepted, it would be applied never, and kept as a dead letter neither."""
+def test_an_event_that_hashed_emails_make_too_large_is_413(shop: Shop, count: int, status: int) -> None:
+    """If it was accepted, it could neither be applied nor be stored as a dead letter."""
     body = json.dumps(event() | {f"{n:x}": f"{n:x}@b.co" for n in range(count)}, separators=(",", ":"))
     assert len(body) < 256 * 1024
     answer = shop.send(body)
@@ -75,7 +75,7 @@ def test_hashes_of_e_mails_may_not_outgrow_an_item(shop: Shop, count: int, statu
     assert shop.receive() == []
 
 
-def test_a_bomb_is_413(shop: Shop) -> None:
+def test_a_gzip_bomb_is_413(shop: Shop) -> None:
     assert gzipped(shop, gzip.compress(b" " * 200_000_000, 1, mtime=0)).status == 413
 
 
@@ -84,16 +84,14 @@ def test_a_bomb_is_413(shop: Shop) -> None:
     [gzip.compress(b'{"provider": "a"}', mtime=0)[:-9], gzip.compress(b"{}", mtime=0)[:12], b"\x1f\x8b",
      b"\x1f\x8b" + b"\x00" * 50, gzip.compress(b"{}", mtime=0)[:-4] + b"abcd", b""],
 )  # fmt: skip
-def test_gzip_that_is_none_or_cut_short_is_400(shop: Shop, data: bytes) -> None:
+def test_invalid_or_truncated_gzip_is_400(shop: Shop, data: bytes) -> None:
     answer = gzipped(shop, data)
     assert answer.status == 400
     assert answer.body["errors"][0]["message"]
 
 
-def test_a_body_of_a_hundred_thousand_empty_members_is_given_up_after_a_few(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each member would copy all bytes after it."""
+def test_gzip_of_100_000_empty_members_is_refused_after_a_few(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Inflating a member copies all bytes after it."""
     inflated = []
     make = zlib.decompressobj
 
@@ -110,7 +108,7 @@ def test_other_encodings_are_refused(shop: Shop) -> None:
     assert 400 <= shop.send(event(), headers={"Content-Encoding": "br"}).status < 500
 
 
-def test_base64_that_is_none(shop: Shop) -> None:
+def test_invalid_base64_is_400(shop: Shop) -> None:
     assert shop.send(None, raw={"body": "???", "isBase64Encoded": True}).status == 400
 
 
@@ -132,7 +130,7 @@ def basic(text: str) -> str:
         basic(f"{INGEST}:"),
     ],
 )
-def test_forms_of_authentication(shop: Shop, header: str) -> None:
+def test_accepted_forms_of_authentication(shop: Shop, header: str) -> None:
     assert shop.send(event(), key=None, headers={"Authorization": header}).status == 202
 
 
@@ -149,7 +147,7 @@ def test_forms_of_authentication(shop: Shop, header: str) -> None:
         ("GET", f"/v3/{ACCOUNT}/requests/x"),
     ],
 )
-def test_without_a_valid_key_401(shop: Shop, header: str | None, method: str, path: str) -> None:
+def test_a_request_without_a_valid_key_is_401(shop: Shop, header: str | None, method: str, path: str) -> None:
     answer = shop.request(method, path, "{", key=None, headers={} if header is None else {"Authorization": header})
     assert answer.status == 401
     assert answer.body["errors"][0]["code"] == "authentication_error"

@@ -1,4 +1,4 @@
-"""The shortcuts change no answer of moto's and nothing that it stores: the same calls, with and without them."""
+"""The shortcuts around moto (tests/handlers/shortcuts.py) change neither its answers nor its stored items."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def _answer(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
         return getattr(client, operation)(**arguments)
     except ClientError as error:
         return {"refused": type(error).__name__} | error.response
-    except TypeError as error:  # of moto, where a condition compares values of different types
+    except TypeError as error:  # moto raises it if a condition compares values of different types
         return {"refused": repr(error), "ResponseMetadata": {"HTTPStatusCode": 0, "HTTPHeaders": {}}}
 
 
 def _of_items(client: Any) -> list[Any]:
-    """Answers of random calls upon empty tables; every tenth call is a scan of all items."""
+    """Answers to random calls on empty tables. Every tenth call is a scan of all items."""
     empty()
     table = settings().ledger_table
     calls, found = RandomCalls(1, table), []

@@ -1,4 +1,4 @@
-"""An engine that takes connections and never answers: honest 503s in the function's time, and partial failures."""
+"""DynamoDB and SQS accept connections and never answer: functions return 503 in time, or partial failures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT = round((clients.SLOWEST_CALL_SECONDS + 1) * 1000)
 
 
 class Silence:
-    """A server on loopback that takes connections and never answers. `tries` are the connections it took."""
+    """A server on loopback that accepts connections and never answers. `tries` are the accepted connections."""
 
     def __init__(self, shop: Shop) -> None:
         self._shop, self._server, self.tries = shop, socket.create_server(("127.0.0.1", 0)), list[socket.socket]()
@@ -47,7 +47,7 @@ class Silence:
             opened.close()
 
     def of(self, *operations: str) -> AbstractContextManager[None]:
-        """Inside it these operations, or all, go to the server, through botocore and its retries."""
+        """Sends these operations (all if none is named) to the server, through botocore and its retries."""
         made = {service: clients._client(service) for service in ("dynamodb", "sqs")}
 
         def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -72,27 +72,27 @@ def silence(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Silence]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits for answers shorter than the functions do, for the tests' sake."""
+    """Shortens the time-outs of the clients, so that the tests are fast."""
     monkeypatch.setattr(clients, "CONNECT_SECONDS", SILENT_SECONDS)
     monkeypatch.setattr(clients, "READ_SECONDS", SILENT_SECONDS)
 
 
-def is_honest(answer: Answer) -> bool:
+def is_unavailable(answer: Answer) -> bool:
     return (answer.status, answer.headers.get("retry-after")) == (503, "1")
 
 
-def test_three_calls_that_nobody_answers_fit_each_function_s_time() -> None:
+def test_three_unanswered_calls_fit_each_function_s_time_out() -> None:
     usual = template.load()["Globals"]["Function"]["Timeout"]
     for name, function in template.functions().items():
         assert function.get("Timeout", usual) > 3 * clients.SLOWEST_CALL_SECONDS, name
 
 
 @pytest.mark.usefixtures("shop")
-def test_the_clients_wait_as_long_as_is_said() -> None:
+def test_slowest_call_seconds_is_what_the_clients_wait_at_most() -> None:
     for client in (clients.dynamodb(), clients.sqs()):
         config = client.meta.config
         waits = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
-        assert waits + 1 == clients.SLOWEST_CALL_SECONDS  # and botocore's pause
+        assert waits + 1 == clients.SLOWEST_CALL_SECONDS  # 1: botocore's pause between the tries
 
 
 def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
@@ -102,7 +102,7 @@ def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
         started = time.monotonic()
         answer = shop.submit(ORDER)
         seconds = time.monotonic() - started
-    assert is_honest(answer)
+    assert is_unavailable(answer)
     assert answer.body["error"]["name"] == "Unavailable"
     assert len(silence.tries) == clients.TRIES
     assert seconds < template.load()["Globals"]["Function"]["Timeout"]
@@ -130,8 +130,8 @@ def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
         assert shop.get("/v1/account").status == 200
     with silence.of():
         answer = CALLS[name](shop)
-    assert is_honest(answer)
-    # A call or two, each with its retries.
+    assert is_unavailable(answer)
+    # One to three calls, each with its retries.
     assert clients.TRIES <= len(silence.tries) <= 3 * clients.TRIES
     assert shop.receive() == []
 
@@ -142,7 +142,7 @@ def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop
         started = time.monotonic()
         answer = shop.submit(ORDER, milliseconds=SHORT)
         seconds = time.monotonic() - started
-    assert is_honest(answer)
+    assert is_unavailable(answer)
     assert seconds < SHORT / 1000
     assert shop.get("/v1/order/v-1").status == 404
     assert shop.submit(ORDER).status == 201
@@ -150,7 +150,7 @@ def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_answer_waits_for_no_note_that_there_is_no_time_for(shop: Shop, silence: Silence) -> None:
+def test_an_answer_does_not_wait_for_its_record_without_enough_time(shop: Shop, silence: Silence) -> None:
     assert shop.submit(ORDER).status == 201
     with silence.of("PutItem", "UpdateItem"):
         repeated = shop.submit(ORDER, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))

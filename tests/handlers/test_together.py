@@ -1,4 +1,4 @@
-"""Several orders of one batch in one transaction: what one alone would get, on the conditions of each."""
+"""Orders of one batch that share a transaction: each gets the outcome that it would get alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Go = Callable[[], Any]
 
 
 def test_outcomes_wait_for_a_throttled_table(shop: Shop) -> None:
-    """All of it refused is an error, and not a list of what was not taken."""
+    """DynamoDB refuses a fully throttled batch with an error, instead of a list of unprocessed items."""
     ids = [shop.send(event(order_id=n)).body["request_id"] for n in range(5)]
     refused = []
 
@@ -43,7 +43,7 @@ def transactions(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
 
 
 def delivered(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
-    """The calls of one batch."""
+    """Delivers the waiting messages as one batch. Returns its AWS calls."""
     with shop.faults.recorded() as calls:
         assert shop.deliver(shop.receive()) == []
     return calls
@@ -55,7 +55,7 @@ def statuses(shop: Shop, ids: list[str]) -> list[str]:
 
 def test_orders_of_one_person_are_one_transaction(shop: Shop) -> None:
     ids = [shop.send(event(order_id=n, grand_total=n)).body["request_id"] for n in range(10)]
-    # A head and an event each; one person.
+    # A head and an event of each order, and one person.
     assert transactions(delivered(shop)) == [21]
     assert shop.ltv(EMAIL) == {"USD": "45.00"}
     assert statuses(shop, ids) == ["applied"] * 10
@@ -94,8 +94,8 @@ def test_the_whole_life_of_an_order_in_one_batch(shop: Shop) -> None:
     assert statuses(shop, ids) == ["applied"] * 5
 
 
-def test_the_next_events_of_several_orders(shop: Shop) -> None:
-    """Their heads are read at once, and they go on from there."""
+def test_later_events_of_several_orders_are_one_transaction(shop: Shop) -> None:
+    """The heads of the orders are read with one call."""
     shop.send_batch([event(order_id=n, email=f"p{n}@shop.example", occurred_at=day(1)) for n in range(4)])
     shop.drain()
     later: dict[str, Any] = {"action": "updated", "occurred_at": day(2)}
@@ -108,7 +108,7 @@ def test_the_next_events_of_several_orders(shop: Shop) -> None:
 
 
 def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
-    """The self-audit takes a person for unchanged as long as their token is the same."""
+    """The self-audit considers a person unchanged as long as their token is the same."""
     other = "b@shop.example"
     shop.send_batch([event(order_id=1, occurred_at=day(3)), event(order_id=2, occurred_at=day(3), grand_total=None)])
     shop.drain()
@@ -116,7 +116,7 @@ def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
     late: dict[str, Any] = {"email": other, "occurred_at": day(1)}
     shop.send(event(order_id=1, action="refunded", grand_total=None, refund_amount=5, **late))
     shop.send(event(order_id=2, action="updated", grand_total=5, **late))
-    # Two heads, two events, both people: whose orders these are has five more by one and five less by the other.
+    # Two heads, two events, two people. One order raises the LTV of its new person by 5, the other lowers it by 5.
     assert transactions(delivered(shop)) == [6]
     assert [shop.ltv(email) for email in (EMAIL, other)] == [{"USD": "100.00"}, {}]
     assert tokens
@@ -140,7 +140,7 @@ def test_known_events_are_left_out_of_the_transaction(shop: Shop) -> None:
             *[event(order_id=n, occurred_at=day(1)) for n in range(3, 8)],
         )
     ]
-    # Refused; then without the event that is there, and with the head that the refusal handed back.
+    # The first one is refused. The second leaves out the known event, and uses the head that the refusal returned.
     calls = delivered(shop)
     assert transactions(calls) == [15, 13]
     assert "GetItem" not in [operation for operation, _ in calls]
@@ -172,8 +172,10 @@ def test_a_lost_answer_counts_nothing_twice(shop: Shop, where: str) -> None:
 
 @pytest.mark.parametrize("erased", [False, True], ids=["kept", "erased"])
 @pytest.mark.parametrize("others", [0, 1], ids=["alone", "in a group"])
-def test_a_lost_try_never_lands_under_a_key_that_another_content_took(shop: Shop, others: int, erased: bool) -> None:
-    """Simulation, seed 97037246: the other content was erased with its key, and then the lost try was written."""
+def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile(
+    shop: Shop, others: int, erased: bool
+) -> None:
+    """Found by the simulation (seed 97037246): the other event was erased with its key before the write arrived."""
     keyed, bob = {"idempotency-key": "k"}, "bob@example.com"
     shop.send(event(order_id="a", email=bob), headers=keyed)
     [other] = shop.receive()
@@ -206,7 +208,7 @@ def test_a_lost_try_never_lands_under_a_key_that_another_content_took(shop: Shop
     assert sum(amounts) == 100 * (others + (not erased))
 
 
-def test_one_that_can_never_be_written_is_alone_in_that(shop: Shop) -> None:
+def test_an_order_that_always_fails_affects_no_other(shop: Shop) -> None:
     ids = [shop.send(event(order_id=f"o-{n}")).body["request_id"] for n in range(4)]
     with shop.faults.injected(poisoned("o-2")):
         shop.drain(20)
@@ -215,7 +217,7 @@ def test_one_that_can_never_be_written_is_alone_in_that(shop: Shop) -> None:
     assert len(dead_letters(shop)) == 1
 
 
-def test_one_key_with_two_contents_in_one_batch(shop: Shop) -> None:
+def test_one_idempotency_key_for_two_events_in_one_batch(shop: Shop) -> None:
     ids = [
         shop.send(event(order_id="a", grand_total=total), headers={"idempotency-key": "k"}).body["request_id"]
         for total in (10, 20, 10)

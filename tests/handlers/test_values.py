@@ -30,7 +30,7 @@ def v1_notes(shop: Shop) -> list[str]:
     return list(row["notes"])
 
 
-# ------------------------------------------------------ ids that stand for nobody
+# ------------------------------------------------------ ids that identify nobody
 
 
 @pytest.mark.parametrize("nobody", NOBODY)
@@ -45,7 +45,7 @@ def test_two_guests_of_one_id_are_two_people(shop: Shop, nobody: Any) -> None:
     assert shop.get(f"/v3/{ACCOUNT}/people/{nobody}").status == 404
 
 
-def test_nobody_without_an_email_is_refused_in_v3_and_counts_for_no_one_in_v1(shop: Shop) -> None:
+def test_an_id_of_nobody_without_an_email_is_refused_in_v3_and_counts_for_no_one_in_v1(shop: Shop) -> None:
     sent = {name: value for name, value in event(person_id="guest").items() if name != "email"}
     assert shop.send(sent).errors == {("presence_error", "email")}
     answer = shop.submit(order(customer_email=None, customer_id=0, billing_address=ADDRESS))
@@ -54,7 +54,7 @@ def test_nobody_without_an_email_is_refused_in_v3_and_counts_for_no_one_in_v1(sh
     assert shop.stored_ltv() == {}
 
 
-def test_an_edit_to_nobody_leaves_the_customer(shop: Shop) -> None:
+def test_an_edit_to_an_id_of_nobody_keeps_the_customer(shop: Shop) -> None:
     shop.submit(order(customer_email=None, customer_id="c-7", billing_address=ADDRESS))
     answer = shop.edit("o-1", {"customer_id": "guest", "total": 7})
     assert (answer.body["customer"]["id"], answer.body["total"]) == ("c-7", "7.0")
@@ -62,7 +62,7 @@ def test_an_edit_to_nobody_leaves_the_customer(shop: Shop) -> None:
     assert shop.edit("o-1", {"customer_id": None}).body["customer"]["id"] is None
 
 
-def test_nobody_matches_nobody(shop: Shop) -> None:
+def test_an_id_of_nobody_matches_no_customer(shop: Shop) -> None:
     path = "/v1/audience/customers-orders-api/match"
     answer = shop.request("POST", path, {"people": [{"customer_id": "guest", "email": EMAIL}]})
     assert answer.body == {
@@ -72,11 +72,11 @@ def test_nobody_matches_nobody(shop: Shop) -> None:
     assert shop.request("POST", path, {"people": [{"customer_id": 0}]}).fields == {"people[0]"}
 
 
-# -------------------------------------------------------- addresses that say nothing
+# ------------------------------------------------------------------ empty addresses
 
 
 @pytest.mark.parametrize("nothing", NOTHING)
-def test_an_address_that_says_nothing_is_none(shop: Shop, nothing: Any) -> None:
+def test_an_empty_address_counts_as_absent(shop: Shop, nothing: Any) -> None:
     answer = shop.submit(order(shipping_address=nothing, billing_address=ADDRESS))
     assert (answer.status, answer.body["shipping_address"]) == (201, None)
     both = order(order_id="o-2", customer_email=None, shipping_address=nothing, billing_address=nothing)
@@ -92,7 +92,7 @@ def test_an_address_that_says_nothing_is_none(shop: Shop, nothing: Any) -> None:
 
 
 @pytest.mark.parametrize("nothing", NOTHING[1:])
-def test_an_edit_to_an_address_that_says_nothing_leaves_it(shop: Shop, nothing: Any) -> None:
+def test_an_edit_to_an_empty_address_keeps_the_address(shop: Shop, nothing: Any) -> None:
     shop.submit(order(shipping_address=ADDRESS))
     assert shop.edit("o-1", {"shipping_address": nothing}).body["shipping_address"]["address_1"] == "1 Main St"
     assert shop.edit("o-1", {"shipping_address": None}).body["shipping_address"] is None
@@ -109,7 +109,7 @@ PASTED = [
 
 
 @pytest.mark.parametrize("pasted", PASTED)
-def test_an_email_with_what_was_copied_along_is_the_same_person(shop: Shop, pasted: str) -> None:
+def test_an_email_pasted_with_other_characters_is_the_same_person(shop: Shop, pasted: str) -> None:
     shop.send(event(email=pasted, grand_total=5))
     shop.submit(order(customer_email=pasted))
     shop.submit(order(order_id="o-2", customer_email=None, customer_id=pasted, billing_address=ADDRESS))
@@ -127,7 +127,7 @@ def test_no_text_that_is_an_email_is_kept_in_v1(shop: Shop) -> None:
         customer_email=None, metadata={"contact": f" {EMAIL.upper()}", "note": f"call {EMAIL}"}, order_items=[item],
         billing_address=ADDRESS | {"name": EMAIL, "company": EMAIL}, **{EMAIL: 1},
     )  # fmt: skip
-    sent["order_id"] = EMAIL  # the shop's own affair
+    sent["order_id"] = EMAIL  # an order_id is stored as sent
     answer = shop.submit(sent).body
     assert answer["metadata"] == {"contact": SHA, "note": f"call {EMAIL}"}
     assert (answer["order_id"], answer["billing_address"]["company"]) == (EMAIL, SHA)
@@ -218,7 +218,7 @@ def test_values_that_reports_cannot_count_are_kept_and_noted(
     assert v1_notes(shop) == noted
 
 
-def test_an_edit_that_leaves_metadata_does_not_repeat_their_note(shop: Shop) -> None:
+def test_an_edit_that_keeps_the_metadata_does_not_repeat_its_note(shop: Shop) -> None:
     shop.submit(order(metadata={"new_buyer": "yes"}))
     assert len(v1_notes(shop)) == 1
     shop.edit("o-1", {"total": 7})
@@ -240,11 +240,11 @@ def test_a_new_buyer_of_1_counts_as_true(shop: Shop) -> None:
     }
 
 
-# ------------------------------------------------- what PHP answers for what it did not find
+# ------------------------------------------- false, which PHP returns for a missing value
 
 
-def test_false_counts_as_absent_where_it_costs_nothing(shop: Shop) -> None:
-    """WP Fusion sends such an order for a platform that it does not know, with a product without a picture."""
+def test_false_counts_as_absent_in_fields_that_carry_no_money(shop: Shop) -> None:
+    """WP Fusion sends such an order if it does not know the platform and the product has no picture."""
     item = {"product_id": "7", "name": "Shirt", "price": 20, "image_url": False, "categories": False, "gift": False}
     sent = event(provider=False, person_id=False, order_public_id=False, grand_total=20, items=[item])
     request = shop.send(sent | {"shipping_address": False, "subscribed": False})
@@ -262,7 +262,7 @@ def test_false_counts_as_absent_where_it_costs_nothing(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("field", ["grand_total", "refund_amount", "occurred_at", "action", "currency", "order_id"])
-def test_false_is_refused_where_it_decides(shop: Shop, field: str) -> None:
+def test_false_is_refused_in_essential_fields(shop: Shop, field: str) -> None:
     assert {attribute for _, attribute in shop.send(event(**{field: False})).errors} == {field}
 
 
@@ -302,7 +302,7 @@ def test_notes_show_with_the_requests_and_the_order_in_v1(shop: Shop) -> None:
     assert [entry["notes"] for entry in shop.get("/v1/order/o-1/history").body["history"]] == [submitted, edited]
     shop.request("DELETE", "/v1/order/o-1")
     shop.submit(order(total=3))
-    assert "notes" not in shop.get("/v1/order/o-1", key=ADMIN).body, "of another order, under the same id"
+    assert "notes" not in shop.get("/v1/order/o-1", key=ADMIN).body, "notes of the deleted order with the same id"
 
 
 @pytest.mark.parametrize("later", ["placed", "paid"])
@@ -321,7 +321,7 @@ def test_a_refund_that_repeats_the_total_as_published_is_not_noted(shop: Shop) -
     assert notes(shop, request) == []
 
 
-def test_an_erasure_takes_the_notes_with_it(shop: Shop) -> None:
+def test_an_erasure_removes_the_notes(shop: Shop) -> None:
     shop.send(event(person_id="guest", occurred_at="2026-01-17"))
     shop.drain()
     assert any("notes" in item for item in shop.items("LedgerTable"))
@@ -363,7 +363,7 @@ PUERTO_RICO = {"address_1": "12 Calle Luna", "city": "San Juan", "postal_code": 
         (ADDRESS | {"postal_code": "'02139"}, ADDRESS | {"postal_code": '="02139"'}),
     ],
 )
-def test_a_customer_is_found_however_a_list_has_the_place(shop: Shop, stored: dict[str, Any], asked: Any) -> None:
+def test_a_customer_is_found_by_each_spelling_of_the_place(shop: Shop, stored: dict[str, Any], asked: Any) -> None:
     assert shop.submit(order(customer_email=None, shipping_address=stored)).status == 201
     assert shop.send(event(shipping_address=stored)).status == 202
     shop.drain()

@@ -1,4 +1,4 @@
-"""Connections of webhooks: signatures, secrets, and failures while one is looked up."""
+"""Connections of webhooks: signatures, secrets, and failed look-ups."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_forged_deliveries_are_all_answered_alike_and_leave_nothing(connected: C
 
 
 def test_a_replay_changes_nothing(connected: Connected) -> None:
-    """Replays an order, a deletion before it was restored, and a body under another topic."""
+    """Replays an order, a deletion that a restore followed, and a body with another topic."""
     old = signed("woocommerce", connected.secrets["woocommerce"], "order.updated", woo())
     trashed = signed("woocommerce", connected.secrets["woocommerce"], "order.deleted", {"id": 501}, delivery="d-2")
     connected.post(old, "woocommerce")
@@ -60,7 +60,7 @@ def test_a_replay_changes_nothing(connected: Connected) -> None:
     connected.shop.drain()
     assert connected.shop.ltv("ina@example.com") == {"EUR": "90.00"}
     assert connected.rejected() == ["body must be the id of a deleted order, and nothing else"]
-    # In the trash once more: another delivery.
+    # Another deletion is a new delivery and counts.
     connected.deliver("woocommerce", "order.deleted", {"id": 501}, delivery="d-9")
     connected.shop.drain()
     assert connected.shop.ltv("ina@example.com") == {"EUR": "0.00"}
@@ -92,7 +92,7 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
     entered = "" if platform == "woocommerce" else "shpss_new"
     _, after = connected.connections.rotate(connected.connections.get(ACCOUNT, platform), entered, 24)
     assert after != before
-    forget_keys()  # the minute that a warm function keeps what it found
+    forget_keys()  # as after the minute for which a warm function caches a connection
 
     def status(secret: str) -> int:
         body, topic = (woo(), "order.updated") if platform == "woocommerce" else (shopify(), "orders/updated")
@@ -107,12 +107,12 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
     assert (removed.platform, status(after)) == (platform, 401)
     names = [found["Name"] for found in clients.ssm().describe_parameters()["Parameters"]]
     assert not any(f"/{platform}/" in name for name in names)
-    # A new connection of that name has another secret.
+    # A new connection with that name has another secret.
     _, again = connected.connections.create(ACCOUNT, platform, platform, entered=entered)
     assert again != after or platform == "shopify"
 
 
-def test_a_found_connection_is_kept_for_a_minute(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_cached_for_a_minute(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
     from tillbook.records import connections as module
 
     moment = 1000.0
@@ -126,7 +126,7 @@ def test_a_found_connection_is_kept_for_a_minute(connected: Connected, monkeypat
         assert [name for name, _ in calls].count("GetParameter") == 2
 
 
-def test_secrets_are_encrypted_and_nowhere_else(connected: Connected) -> None:
+def test_secrets_are_stored_encrypted_and_nowhere_else(connected: Connected) -> None:
     described = clients.ssm().describe_parameters()["Parameters"]
     assert {found["Type"] for found in described} == {"SecureString"}
     assert len(described) == 2
@@ -147,13 +147,13 @@ def test_secrets_are_encrypted_and_nowhere_else(connected: Connected) -> None:
         ({}, "platform"),
     ],
 )
-def test_connections_that_cannot_be(asked: dict[str, str], field: str) -> None:
+def test_invalid_connections_are_refused(asked: dict[str, str], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         new_connection(asked)
     assert [error.field for error in refused.value.errors] == [field]
 
 
-def test_a_connection_exists_once(connected: Connected) -> None:
+def test_the_name_of_a_connection_is_unique(connected: Connected) -> None:
     made = connected.connections
     with pytest.raises(Conflict):
         made.create(ACCOUNT, "woocommerce", "woocommerce")
@@ -194,7 +194,7 @@ def test_a_delivery_that_cannot_be_queued_is_sent_again(connected: Connected, go
     assert nothing_kept(connected.shop)
 
 
-def test_the_notes_of_a_connection_are_bounded_apart_from_those_of_another_account(connected: Connected) -> None:
+def test_connections_of_one_name_in_two_accounts_have_different_ids(connected: Connected) -> None:
     theirs, _ = connected.connections.create(OTHER, "shopify", "shopify", entered="theirs")
     assert theirs.id != connected.connections.get(ACCOUNT, "shopify").id
 

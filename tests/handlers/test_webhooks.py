@@ -1,4 +1,4 @@
-"""Webhooks through the functions: what a delivery is answered, and what its order is worth afterwards."""
+"""Webhooks through the functions: the answer to a delivery, and the effect on the order and its person."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.platforms.sender import SHOPIFY_SECRET, signed
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_refund_that_crossed(connected: Connected, backwards: bool) -> None:
+def test_a_refund_that_crossed_another_delivery(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("1", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("ina@example.com"), shop.person("ina@example.com")["orders_count"]) == ({"EUR": "65.00"}, 1)
@@ -27,8 +27,8 @@ def test_a_refund_that_crossed(connected: Connected, backwards: bool) -> None:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_cancellations_and_noise(connected: Connected, backwards: bool) -> None:
-    """505 is trashed in the end. 503 was never paid: it is no order. 502 was canceled, 504 refunded."""
+def test_cancellations_and_unrelated_deliveries(connected: Connected, backwards: bool) -> None:
+    """Order 502 is canceled, 503 was never paid and is no order, 504 is refunded, and 505 ends in the trash."""
     assert {answer.status for answer in connected.play("2", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
     assert shop.ltv("jo@example.com") == {"EUR": "0.00"}
@@ -43,7 +43,7 @@ def test_cancellations_and_noise(connected: Connected, backwards: bool) -> None:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_refunds_that_are_retried(connected: Connected, backwards: bool) -> None:
+def test_retried_refunds_count_once(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("3", "shopify", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("lea@example.com"), shop.person("lea@example.com")["orders_count"]) == ({"USD": "70.00"}, 1)
@@ -58,7 +58,7 @@ def test_refunds_that_are_retried(connected: Connected, backwards: bool) -> None
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_edits_voids_and_tests(connected: Connected, backwards: bool) -> None:
+def test_edited_orders_voided_orders_and_test_orders(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("4", "shopify", backwards=backwards)} == {200}
     shop = connected.shop
     assert shop.ltv("max@example.com") == {"USD": "30.00"}
@@ -95,8 +95,8 @@ def test_an_unpaid_order_makes_nobody_a_customer(connected: Connected, status: s
 
 @pytest.mark.parametrize("status", ["pending", "failed", "trash"])
 @pytest.mark.parametrize("late", [False, True])
-def test_a_voided_order_that_counted_counts_no_more(connected: Connected, status: str, late: bool) -> None:
-    """Whichever arrives first; and it counts again when it is paid after all."""
+def test_a_voided_order_no_longer_counts(connected: Connected, status: str, late: bool) -> None:
+    """The order of arrival does not matter. The order counts again once it is paid."""
     sent = [woo(), woo(status=status, date_modified_gmt="2026-03-02T09:00:00")]
     for order in sent[::-1] if late else sent:
         connected.deliver("woocommerce", "order.updated", order)
@@ -111,7 +111,7 @@ def test_a_voided_order_that_counted_counts_no_more(connected: Connected, status
     assert shop.ltv("ina@example.com") == {"EUR": "85.00"}
 
 
-def test_an_erased_person_leaves_no_order_behind_what_was_voided(connected: Connected) -> None:
+def test_an_erasure_removes_a_voided_order(connected: Connected) -> None:
     connected.deliver("woocommerce", "order.updated", woo())
     connected.deliver("woocommerce", "order.updated", woo(status="failed", date_modified_gmt="2026-03-02T09:00:00"))
     connected.shop.drain()
@@ -192,7 +192,7 @@ def test_a_delivery_about_no_order_of_this_shop_is_ignored(
 
 
 def test_invalid_fields_that_carry_no_money_are_left_out(connected: Connected) -> None:
-    """The total matters more than an item, and what was left out is said."""
+    """The total matters more than an item. The order lists the fields that were left out."""
     lines = [{"id": 1, "name": "Mug", "product_id": 1, "quantity": "many", "total": "1"}]
     answer = connected.deliver("woocommerce", "order.updated", woo(line_items=lines, shipping_total="-3.00"))
     assert answer.status == 200
@@ -231,7 +231,7 @@ def test_a_body_over_the_limit_is_413(connected: Connected) -> None:
     assert nothing_kept(connected.shop)
 
 
-def test_a_clock_that_is_ahead_is_not_believed(connected: Connected) -> None:
+def test_a_time_of_change_far_ahead_is_ignored(connected: Connected) -> None:
     ahead = connected.deliver("woocommerce", "order.updated", woo(date_modified_gmt="2030-01-01T00:00:00"))
     connected.shop.clock.sleep(60)
     connected.deliver("woocommerce", "order.updated", woo(date_modified_gmt="2026-06-01T00:05:00", total="9.00"))

@@ -49,7 +49,7 @@ def _source() -> dict[str, Any]:
 
 
 def source() -> dict[str, Any]:
-    """The template as it is written, to be changed at will."""
+    """A copy of the template as it is written, which the caller may change."""
     return copy.deepcopy(_source())
 
 
@@ -71,7 +71,7 @@ def processed() -> dict[str, Any]:
 
 
 def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Deployed:
-    """The template with all optional resources and its parameters resolved. Changes it. `given`: other parameters."""
+    """`template` with all optional resources, and parameters resolved. Changes it. `given`: values of parameters."""
     parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
     parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"} | SWITCHED_ON | given
     translated = translated_of(template)
@@ -92,7 +92,7 @@ def as_deployed(stage: str = "prod") -> Deployed:
 
 
 def resolved(value: Any, parameters: dict[str, str], conditions: dict[str, Any]) -> Any:
-    """Any part of a template, with parameters and conditions put in."""
+    """Any part of a template, with its parameters and conditions resolved."""
     return _Resolver(parameters, conditions).resolve(value)
 
 
@@ -142,4 +142,4 @@ class _Resolver:
             return not self.holds(content[0])
         if name in ("Fn::And", "Fn::Or"):
             return (all if name == "Fn::And" else any)(self.holds(part) for part in content)
-        raise ValueError(f"an unknown condition: {name}")
+        raise ValueError(f"unknown condition: {name}")

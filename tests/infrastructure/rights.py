@@ -30,21 +30,22 @@ MANAGED: dict[str, set[Right]] = {
             "dynamodb:ListStreams",
         )
     },
-    # In the translator that is installed here, and in CloudFormation's own.
+    # The installed translator attaches the first of these, CloudFormation's own the second.
     "AWSXrayWriteOnlyAccess": {(f"xray:{action}", "*") for action in _XRAY},
     "AWSXRayDaemonWriteAccess": {(f"xray:{action}", "*") for action in _XRAY},
 }
 _POLICY = "arn:aws:iam::aws:policy/"
-# X-Ray knows no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+# Actions of X-Ray have no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 WITHOUT_RESOURCES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 _HERE = "${AWS::Region}:${AWS::AccountId}"
-# Secrets of connections, under a path of the stack's own. Systems Manager's own key has
-# no name that a template could know: test_keys_are_used_through_systems_manager_alone.
+# Secrets of connections, under the stack's own path. A template cannot name the KMS key of Systems Manager, so a
+# condition limits its use instead: test_kms_keys_are_used_through_systems_manager_only.
 OF_CONNECTIONS = {
     (f"ssm:{action}", f"arn:${{AWS::Partition}}:ssm:{_HERE}:parameter/tillbook/${{AWS::StackName}}/*")
     for action in ("GetParameter", "PutParameter", "DeleteParameter")
 } | {(f"kms:{action}", f"arn:${{AWS::Partition}}:kms:{_HERE}:key/*") for action in ("Encrypt", "Decrypt")}
-ARGUED = WITHOUT_RESOURCES | OF_CONNECTIONS
+# The rights with `*` that are allowed.
+ALLOWED_WILDCARDS = WITHOUT_RESOURCES | OF_CONNECTIONS
 
 
 def as_list(value: Any) -> list[Any]:
@@ -91,7 +92,7 @@ def boundary(stack: Deployed, role: Properties) -> set[Right] | None:
 
 
 def effective(stack: Deployed, role: Properties) -> set[Right]:
-    """Rights within the boundary. Its actions are written out, so they are compared as they are."""
+    """Rights of a role within its boundary. Boundaries list actions without wildcards, so they are compared as text."""
     wanted, limit = inline(role) | managed(role), boundary(stack, role)
     if limit is None:
         return wanted
@@ -110,5 +111,5 @@ def role_of(stack: Deployed, function: str) -> Properties:
 
 
 def of_function(stack: Deployed, function: str) -> set[Right]:
-    """Rights that the template itself grants a function: those of SAM are for Lambda's own logs, traces and polling."""
+    """Rights that the template itself grants a function, without those that SAM adds for logs, traces and polling."""
     return inline(role_of(stack, function))

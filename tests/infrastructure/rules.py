@@ -10,17 +10,17 @@ from tests.infrastructure import rights
 from tests.infrastructure.deployed import Deployed, Properties
 from tillbook.web.routes import PAGES, ROUTES
 
-# An HTTP API answers 503 after 30 s, whatever the function still does.
+# An HTTP API answers 503 after 30 s, even if the function still runs.
 GATEWAY_SECONDS = 30
-# Fields of the access log: none that the caller wrote, because a path or a query may carry an e-mail address.
+# Fields that the access log may have: none that the caller wrote, because a path or a query may have an e-mail address.
 LOGGED = {
     "requestId", "routeKey", "status", "responseLatency", "integrationLatency", "integrationStatus",
     "integrationErrorMessage", "protocol", "responseLength", "requestTimeEpoch", "requestTime", "httpMethod", "stage",
     "apiId", "error.responseType", "identity.sourceIp",
 }  # fmt: skip
-# Anybody may call these.
+# Routes that anybody may call.
 WITHOUT_A_KEY = {*PAGES, *(key for key, route in ROUTES.items() if not route.role), "$default"}
-# Nothing here costs by the hour: what is idle is paid for what it stores. A version does where it has a snapshot.
+# Types that cost nothing while they are idle, except for what they store. A version costs if it has a snapshot.
 FREE_WHEN_IDLE = {
     "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "Budgets::Budget", "CloudWatch::Alarm", "CloudWatch::Dashboard",
     "DynamoDB::Table", "Events::EventBus",
@@ -28,7 +28,7 @@ FREE_WHEN_IDLE = {
     "Lambda::LayerVersion", "Lambda::Permission", "Lambda::Version", "Logs::LogGroup", "Logs::MetricFilter",
     "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy", "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
 }  # fmt: skip
-# Resources with a monthly price, which exist only if a parameter asks for them: docs/cost.md.
+# Types with a monthly price, which exist only if a parameter asks for them: docs/cost.md.
 ASKED_FOR = {"CloudWatch::InsightRule"}
 
 Rule = Callable[[Deployed], Iterator[str]]
@@ -50,14 +50,14 @@ def with_snap_start(stack: Deployed) -> set[str]:
     return {name for name, f in stack.functions().items() if f.get("SnapStart", {}).get("ApplyOn", "None") != "None"}
 
 
-def rights_name_what_they_are_for(stack: Deployed) -> Iterator[str]:
+def rights_are_specific(stack: Deployed) -> Iterator[str]:
     for name, role in stack.of("IAM::Role"):
         for document in rights.documents(role):
             yield from _statements(name, document)
         for unknown in set(rights.managed_names(role)) - set(rights.MANAGED):
-            yield f"{name}: nobody has looked into the managed policy {unknown}"
+            yield f"{name}: rights.MANAGED lacks the managed policy {unknown}"
         for action, resource in sorted(rights.effective(stack, role)):
-            if "*" in action + resource and (action, resource) not in rights.ARGUED:
+            if "*" in action + resource and (action, resource) not in rights.ALLOWED_WILDCARDS:
                 yield f"{name}: {action} on {resource}"
         limit = rights.boundary(stack, role)
         if limit is not None:
@@ -73,25 +73,25 @@ def _statements(name: str, document: Properties) -> Iterator[str]:
             yield f"{name}: a right by exclusion"
         for action in rights.as_list(statement.get("Action", [])):
             for resource in rights.as_list(statement.get("Resource", [])):
-                if "*" in f"{action}{resource}" and (action, resource) not in rights.ARGUED:
+                if "*" in f"{action}{resource}" and (action, resource) not in rights.ALLOWED_WILDCARDS:
                     yield f"{name}: {action} on {resource}"
 
 
-def nobody_else_may_become_a_role(stack: Deployed) -> Iterator[str]:
+def only_services_may_assume_a_role(stack: Deployed) -> Iterator[str]:
     for name, role in stack.of("IAM::Role"):
         for statement in rights.statements(role["AssumeRolePolicyDocument"]):
             principal = statement["Principal"]
             if not isinstance(principal, dict) or set(principal) != {"Service"}:
-                yield f"{name}: {principal} may become it"
+                yield f"{name}: {principal} may assume it"
     for name, permission in stack.of("Lambda::Permission"):
         if "SourceArn" not in permission:
-            yield f"{name}: anybody's {permission.get('Principal')} may call"
+            yield f"{name}: {permission.get('Principal')} may call it for any AWS account"
     for name in stack.functions():
         if rights.role_of(stack, name).get("PermissionsBoundary") is None:
             yield f"{name}: no boundary"
 
 
-def tables_are_kept(stack: Deployed) -> Iterator[str]:
+def tables_are_protected(stack: Deployed) -> Iterator[str]:
     for name, table in stack.of("DynamoDB::Table"):
         if table.get("PointInTimeRecoverySpecification", {}).get("PointInTimeRecoveryEnabled") is not True:
             yield f"{name}: no point-in-time recovery"
@@ -108,8 +108,8 @@ def tables_are_kept(stack: Deployed) -> Iterator[str]:
                 yield f"{name}: {policy} is {found} in {stack.stage}"
 
 
-def nothing_is_left_behind(stack: Deployed) -> Iterator[str]:
-    """Tables of prod alone outlive their stack. Resources that AWS would create and keep are created here."""
+def nothing_outlives_the_stack(stack: Deployed) -> Iterator[str]:
+    """Tables of prod outlive their stack, and nothing else. Functions may not create log groups, which would remain."""
     for name, resource in stack.resources.items():
         if stack.stage == "prod" and resource["Type"] == "AWS::DynamoDB::Table":
             continue
@@ -124,10 +124,10 @@ def nothing_is_left_behind(stack: Deployed) -> Iterator[str]:
 
 def queues_are_safe(stack: Deployed) -> Iterator[str]:
     queues = dict(stack.of("SQS::Queue"))
-    nets = {
+    dead_letter_queues = {
         _target(queue["RedrivePolicy"]["deadLetterTargetArn"]) for queue in queues.values() if "RedrivePolicy" in queue
     }
-    nets |= {
+    dead_letter_queues |= {
         _target(mapping["DestinationConfig"]["OnFailure"]["Destination"])
         for _, mapping in stack.of("Lambda::EventSourceMapping")
         if "DestinationConfig" in mapping
@@ -144,21 +144,21 @@ def queues_are_safe(stack: Deployed) -> Iterator[str]:
             yield f"{name}: no encryption"
         if name not in alarmed:
             yield f"{name}: no alarm"
-        if name in nets:
+        if name in dead_letter_queues:
             continue
         redrive = queue.get("RedrivePolicy")
         if redrive is None or _target(redrive["deadLetterTargetArn"]) not in queues:
             yield f"{name}: no dead letters"
             continue
-        net = queues[_target(redrive["deadLetterTargetArn"])]
+        letters = queues[_target(redrive["deadLetterTargetArn"])]
         # A dead letter keeps the time at which it was first queued.
-        if net.get("MessageRetentionPeriod", 345600) < queue.get("MessageRetentionPeriod", 345600):
-            yield f"{name}: its dead letters are gone before they could be seen"
-        if net.get("MaximumMessageSize", 262144) < queue.get("MaximumMessageSize", 262144):
-            yield f"{name}: its dead letters are smaller than its messages"
+        if letters.get("MessageRetentionPeriod", 345600) < queue.get("MessageRetentionPeriod", 345600):
+            yield f"{name}: its dead letters may expire at once"
+        if letters.get("MaximumMessageSize", 262144) < queue.get("MaximumMessageSize", 262144):
+            yield f"{name}: its dead-letter queue refuses its largest messages"
 
 
-def functions_can_be_followed(stack: Deployed) -> Iterator[str]:
+def functions_are_logged_and_traced(stack: Deployed) -> Iterator[str]:
     used: dict[str, str] = {}
     groups = dict(stack.of("Logs::LogGroup"))
     behind_the_api = {called(stack, p["FunctionName"]) for _, p in stack.of("Lambda::Permission")}
@@ -185,10 +185,10 @@ def functions_can_be_followed(stack: Deployed) -> Iterator[str]:
         if seconds is None:
             yield f"{name}: no time-out"
         elif name in behind_the_api and seconds >= GATEWAY_SECONDS:
-            yield f"{name}: works on after the API has given up"
+            yield f"{name}: runs longer than the API waits"
     for name, group_properties in groups.items():
         if int(group_properties.get("RetentionInDays", 0)) < 1:
-            yield f"{name}: logs are kept for ever"
+            yield f"{name}: its logs are kept for ever"
 
 
 def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
@@ -215,7 +215,7 @@ def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
             if variable not in LOGGED:
                 yield f"{name}: the access log holds {variable}"
         if "$context.identity.sourceIp" not in log.get("Format", ""):
-            yield f"{name}: the access log does not say where requests came from"
+            yield f"{name}: the access log lacks the address of the caller"
 
 
 def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
@@ -232,11 +232,11 @@ def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
         if queue.get("VisibilityTimeout", 30) < 6 * function.get("Timeout", 3):
             yield f"{name}: the visibility time-out is less than six times the function's"
         if function.get("RecursiveLoop") != "Allow":
-            yield f"{name}: Lambda stops what it takes for a loop after 16 rounds"
+            yield f"{name}: Lambda stops it after 16 rounds, which look like a loop"
         if "RedrivePolicy" in queue:
             letters = queues[_target(queue["RedrivePolicy"]["deadLetterTargetArn"])]
             if letters.get("MessageRetentionPeriod", 345600) <= queue.get("MessageRetentionPeriod", 345600):
-                yield f"{name}: a message may be too old for the dead letters when it gets there"
+                yield f"{name}: a message may be too old for the dead-letter queue when it is moved there"
 
 
 def triggers_of_streams_lose_nothing(stack: Deployed) -> Iterator[str]:
@@ -246,60 +246,60 @@ def triggers_of_streams_lose_nothing(stack: Deployed) -> Iterator[str]:
         if source not in tables:
             continue
         if tables[source].get("StreamSpecification", {}).get("StreamViewType") != "NEW_AND_OLD_IMAGES":
-            yield f"{name}: a change does not say what was there before"
+            yield f"{name}: its stream has no old images"
         if mapping.get("StartingPosition") != "TRIM_HORIZON":
-            yield f"{name}: what changed before it was there is left out"
+            yield f"{name}: it skips changes of before it was created"
         if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
             yield f"{name}: no ReportBatchItemFailures: one failure repeats all"
         if mapping.get("BisectBatchOnFunctionError") is not True:
-            yield f"{name}: one change that ends the function holds up a whole batch"
+            yield f"{name}: one change that crashes the function blocks a whole batch"
         if int(mapping.get("MaximumRetryAttempts", -1)) != -1:
             yield f"{name}: gives up while the stream still has the change"
         if not 0 < int(mapping.get("MaximumRecordAgeInSeconds", -1)) < 86400:
-            yield f"{name}: the stream forgets a change before anybody hears of it"
+            yield f"{name}: a change expires in the stream before it is reported as lost"
         if "DestinationConfig" not in mapping:
-            yield f"{name}: nobody hears of a change that is given up"
+            yield f"{name}: a change that is given up is not reported"
 
 
-def alarms_reach_somebody(stack: Deployed) -> Iterator[str]:
+def alarms_have_an_action(stack: Deployed) -> Iterator[str]:
     for name, alarm in stack.of("CloudWatch::Alarm"):
         if not alarm.get("AlarmActions"):
             yield f"{name}: no action"
 
 
-def alarms_end(stack: Deployed) -> Iterator[str]:
+def alarms_return_to_ok(stack: Deployed) -> Iterator[str]:
     """Alarms on metrics of DynamoDB ignore missing data, whatever TreatMissingData says: they keep their state."""
     for name, alarm in stack.of("CloudWatch::Alarm"):
         if alarm.get("Namespace") == "AWS/DynamoDB":
-            yield f"{name}: what is missing is not filled"
+            yield f"{name}: missing data is not filled"
         parts = alarm.get("Metrics", [])
         expressions = " ".join(part["Expression"] for part in parts if "Expression" in part).replace(" ", "")
         for part in parts:
             of_dynamodb = part.get("MetricStat", {}).get("Metric", {}).get("Namespace") == "AWS/DynamoDB"
             filled = "FILL(METRICS()," in expressions or f"FILL({part['Id']}," in expressions
             if of_dynamodb and not filled:
-                yield f"{name}: what is missing of {part['Id']} is not filled"
+                yield f"{name}: missing data of {part['Id']} is not filled"
 
 
-def idle_it_costs_what_it_stores(stack: Deployed) -> Iterator[str]:
+def an_idle_stack_costs_only_its_storage(stack: Deployed) -> Iterator[str]:
     for name, resource in stack.resources.items():
         if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE | ASKED_FOR:
-            yield f"{name}: what does an idle {resource['Type']} cost?"
+            yield f"{name}: FREE_WHEN_IDLE lacks {resource['Type']}"
     for name in sorted(with_snap_start(stack)):
         yield f"{name}: a snapshot is paid by the second"
 
 
 RULES: tuple[Rule, ...] = (
-    rights_name_what_they_are_for,
-    nobody_else_may_become_a_role,
-    tables_are_kept,
-    nothing_is_left_behind,
+    rights_are_specific,
+    only_services_may_assume_a_role,
+    tables_are_protected,
+    nothing_outlives_the_stack,
     queues_are_safe,
-    functions_can_be_followed,
+    functions_are_logged_and_traced,
     the_api_is_bounded,
     triggers_of_queues_are_bounded,
     triggers_of_streams_lose_nothing,
-    alarms_reach_somebody,
-    alarms_end,
-    idle_it_costs_what_it_stores,
+    alarms_have_an_action,
+    alarms_return_to_ok,
+    an_idle_stack_costs_only_its_storage,
 )

@@ -1,4 +1,4 @@
-"""The rules hold for what template.yaml deploys, in each stage; and each rule finds what it is there for."""
+"""template.yaml keeps to the rules of rules.py in each stage, and each rule finds a planted fault."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_optional_resources_exist_only_on_request() -> None:
         "AnnouncementsLostAlarm", "RequestsByKey", "SurgeAlarm", "Budget",
     } <= added  # fmt: skip
     assert {resource["Type"].removeprefix("AWS::") for resource in usual.resources.values()} & ASKED_FOR == set()
-    # No stream that nobody reads, and no right on what is not there.
+    # Without announcements there is neither an unused stream nor a right on a missing resource.
     assert "StreamSpecification" not in dict(usual.of("DynamoDB::Table"))["RecordsTable"]
     assert not any("AnnouncementsDeadLetters" in str(resource) for resource in usual.resources.values())
     assert not any("events:PutEvents" in str(resource) for resource in usual.resources.values())
 
 
-def test_the_transform_gives_what_the_rules_look_at() -> None:
+def test_the_transformed_template_has_resources_of_each_type() -> None:
     found = as_deployed()
     assert len(found.functions()) >= 8
     for kind in ("DynamoDB::Table", "SQS::Queue", "Lambda::EventSourceMapping", "ApiGatewayV2::Stage", "IAM::Role"):
@@ -44,11 +44,11 @@ def test_the_transform_gives_what_the_rules_look_at() -> None:
 
 
 _WRITES = {f"dynamodb:{verb}Item" for verb in ("Put", "Update", "Delete", "BatchWrite")}
-LATE_SECONDS = 30  # a write may arrive that much later than its function ends
+LATE_SECONDS = 30  # between the end of a function and the latest arrival of its writes
 
 
-def test_the_job_of_a_purge_begins_when_no_writer_is_alive_that_was_before() -> None:
-    """Checks every value of the parameter. SQS delays a message 900 s at most."""
+def test_the_job_of_a_purge_begins_after_all_earlier_writes() -> None:
+    """Checks the range of SettleSeconds. SQS delays a message by at most 900 s."""
     stack, settle = as_deployed(), source()["Parameters"]["SettleSeconds"]
     writers = {
         name: int(function["Timeout"])
@@ -102,16 +102,16 @@ def _boundary_logs(r: Resources) -> dict[str, Any]:
 
 LEDGER = {"Fn::GetAtt": ["LedgerTable", "Arn"]}
 _TABLE, _RECORDS = "LedgerTable.Properties.", "RecordsTable.Properties."
-_QUEUE, _NET = "OrdersQueue.Properties.", "OrdersDeadLetters.Properties."
+_QUEUE, _LETTERS = "OrdersQueue.Properties.", "OrdersDeadLetters.Properties."
 _TRIGGER = "ProcessOrders.Properties.Events.Queue.Properties."
-_FOLLOWS = "KeepBook.Properties.Events.Changes.Properties."
+_BOOK_TRIGGER = "KeepBook.Properties.Events.Changes.Properties."
 _BOUNDARY = "FunctionBoundary.Properties.PolicyDocument.Statement."
 _API = "Api.Properties."
 _PATH = '{"path":"$context.path","routeKey":"$context.routeKey"}'
 _IF_PROD = {"Fn::If": ["IsProd", "Retain", "Delete"]}
 
 
-def test_keys_are_used_through_systems_manager_alone() -> None:
+def test_kms_keys_are_used_through_systems_manager_only() -> None:
     stack = as_deployed()
     documents = [policy["PolicyDocument"] for _, policy in stack.of("IAM::ManagedPolicy")]
     documents += [document for _, role in stack.of("IAM::Role") for document in rights.documents(role)]
@@ -121,7 +121,7 @@ def test_keys_are_used_through_systems_manager_alone() -> None:
 
 # A planted fault, the stage that shows it, and the expected finding.
 FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
-    "an action of all": (_allow("dynamodb:*", LEDGER), "prod", "SubmitOrderRole: dynamodb:*"),
+    "all actions of a service": (_allow("dynamodb:*", LEDGER), "prod", "SubmitOrderRole: dynamodb:*"),
     "any action": (_allow("*", LEDGER), "prod", "SubmitOrderRole: * on"),
     "any resource": (_allow("dynamodb:GetItem", "*"), "prod", "SubmitOrderRole: dynamodb:GetItem on *"),
     "many resources": (
@@ -129,7 +129,7 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "SubmitOrderRole: sqs:SendMessage on arn",
     ),
-    "any of many": (_allow(["dynamodb:GetItem", "s3:*"], [LEDGER]), "prod", "SubmitOrderRole: s3:* on"),
+    "one wide action of several": (_allow(["dynamodb:GetItem", "s3:*"], [LEDGER]), "prod", "SubmitOrderRole: s3:* on"),
     "X-Ray in the wrong place": (_allow("xray:GetTraceSummaries", "*"), "prod", "xray:GetTraceSummaries on *"),
     "a right by exclusion": (
         lambda r: r["Read"]["Properties"]["Policies"][0]["Statement"].append(
@@ -152,22 +152,30 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "a managed policy": (
         lambda r: r["Read"]["Properties"]["Policies"].append("AmazonDynamoDBFullAccess"),
         "prod",
-        "ReadRole: nobody has looked into the managed policy",
+        "ReadRole: rights.MANAGED lacks the managed policy",
     ),
     "no boundary": (_set("Read.Properties.PermissionsBoundary", {"Ref": "AWS::NoValue"}), "prod", "Read: no boundary"),
     "a role for everybody": (
         _set("JobsScheduleRole.Properties.AssumeRolePolicyDocument.Statement.0.Principal", "*"),
         "prod",
-        "JobsScheduleRole: * may become it",
+        "JobsScheduleRole: * may assume it",
     ),
-    "no recovery": (_drop(_TABLE + "PointInTimeRecoverySpecification"), "prod", "LedgerTable: no point-in-time"),
-    "recovery off": (
+    "no point-in-time recovery": (
+        _drop(_TABLE + "PointInTimeRecoverySpecification"),
+        "prod",
+        "LedgerTable: no point-in-time",
+    ),
+    "point-in-time recovery off": (
         _set(_RECORDS + "PointInTimeRecoverySpecification", {"PointInTimeRecoveryEnabled": False}),
         "dev",
         "RecordsTable: no point-in-time",
     ),
     "no encryption of a table": (_drop(_TABLE + "SSESpecification"), "prod", "LedgerTable: no encryption"),
-    "capacity by the hour": (_set(_TABLE + "BillingMode", "PROVISIONED"), "prod", "LedgerTable: paid by the hour"),
+    "capacity that is paid by the hour": (
+        _set(_TABLE + "BillingMode", "PROVISIONED"),
+        "prod",
+        "LedgerTable: paid by the hour",
+    ),
     "no protection in prod": (
         _set(_TABLE + "DeletionProtectionEnabled", False),
         "prod",
@@ -188,26 +196,26 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
     "layers that stay": (_set("LayerArm64.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
     "versions that stay": (_drop("SubmitOrder.DeletionPolicy"), "dev", "DeletionPolicy is Retain in dev"),
-    "log groups made by the way": (
+    "a right to create log groups": (
         lambda r: _boundary_logs(r)["Action"].append("logs:CreateLogGroup"),
         "dev",
         "may create a log group",
     ),
     "no encryption of a queue": (_drop(_QUEUE + "SqsManagedSseEnabled"), "prod", "OrdersQueue: no encryption"),
     "no encryption of dead letters": (
-        _set(_NET + "SqsManagedSseEnabled", False),
+        _set(_LETTERS + "SqsManagedSseEnabled", False),
         "prod",
         "OrdersDeadLetters: no encryption",
     ),
     "no dead letters": (_drop(_QUEUE + "RedrivePolicy"), "prod", "OrdersQueue: no dead letters"),
-    "another queue without": (
+    "another queue without dead letters": (
         lambda r: r.update(More={"Type": "AWS::SQS::Queue", "Properties": {"SqsManagedSseEnabled": True}}),
         "prod",
         "More: no dead letters",
     ),
-    "short-lived dead letters": (_drop(_NET + "MessageRetentionPeriod"), "prod", "gone before they could be seen"),
-    "small dead letters": (_set(_NET + "MaximumMessageSize", 262144), "prod", "smaller than its messages"),
-    "dead letters that nobody hears of": (_drop("DeadLetterQueueAlarm"), "prod", "OrdersDeadLetters: no alarm"),
+    "short-lived dead letters": (_drop(_LETTERS + "MessageRetentionPeriod"), "prod", "may expire at once"),
+    "small dead letters": (_set(_LETTERS + "MaximumMessageSize", 262144), "prod", "refuses its largest messages"),
+    "dead letters without an alarm": (_drop("DeadLetterQueueAlarm"), "prod", "OrdersDeadLetters: no alarm"),
     "a function without a log group": (_drop("Read.Properties.LoggingConfig"), "prod", "Read: no log group"),
     "a log group for two": (
         _set("Read.Properties.LoggingConfig.LogGroup", {"Ref": "ManageLogs"}),
@@ -219,11 +227,11 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "may not logs:PutLogEvents",
     ),
-    "logs kept for ever": (_set("ReadLogs.Properties", {}), "prod", "ReadLogs: logs are kept for ever"),
-    "access logs kept for ever": (_set("ApiLogs.Properties", {}), "prod", "ApiLogs: logs are kept for ever"),
+    "logs kept for ever": (_set("ReadLogs.Properties", {}), "prod", "ReadLogs: its logs are kept for ever"),
+    "access logs kept for ever": (_set("ApiLogs.Properties", {}), "prod", "ApiLogs: its logs are kept for ever"),
     "logs as text": (_set("Read.Properties.LoggingConfig.LogFormat", "Text"), "prod", "Read: its logs are not JSON"),
     "no X-Ray": (_set("Manage.Properties.Tracing", "PassThrough"), "prod", "Manage: no X-Ray"),
-    "a long time-out": (_set("SubmitOrder.Properties.Timeout", 30), "prod", "SubmitOrder: works on"),
+    "a long time-out": (_set("SubmitOrder.Properties.Timeout", 30), "prod", "SubmitOrder: runs longer"),
     "no rate": (_drop(_API + "DefaultRouteSettings.ThrottlingRateLimit"), "prod", "no ThrottlingRateLimit"),
     "no burst": (_drop(_API + "DefaultRouteSettings.ThrottlingBurstLimit"), "prod", "no ThrottlingBurstLimit"),
     "no throttling": (_drop(_API + "DefaultRouteSettings"), "prod", "no ThrottlingRateLimit"),
@@ -241,53 +249,77 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "no source in the access log": (
         _set(_API + "AccessLogSettings.Format", '{"routeKey":"$context.routeKey"}'),
         "prod",
-        "does not say where requests came from",
+        "lacks the address of the caller",
     ),
     "no access log": (_drop(_API + "AccessLogSettings"), "prod", "no access log"),
     "paths in the access log": (_set(_API + "AccessLogSettings.Format", _PATH), "prod", "the access log holds path"),
     "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
-    "all or nothing": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
+    "no partial batch failures": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
     "a short visibility": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),
-    "a loop that is stopped": (_drop("ProcessOrders.Properties.RecursiveLoop"), "prod", "takes for a loop"),
-    "old dead letters": (_set(_QUEUE + "MessageRetentionPeriod", 1209600), "prod", "too old for the dead letters"),
-    "a longer function": (_set("ProcessOrders.Properties.Timeout", 71), "prod", "less than six times"),
-    "changes without what was before": (
+    "a loop that is stopped": (_drop("ProcessOrders.Properties.RecursiveLoop"), "prod", "look like a loop"),
+    "messages too old for the dead-letter queue": (
+        _set(_QUEUE + "MessageRetentionPeriod", 1209600),
+        "prod",
+        "too old for the dead-letter queue",
+    ),
+    "a function longer than a sixth of the visibility": (
+        _set("ProcessOrders.Properties.Timeout", 71),
+        "prod",
+        "less than six times",
+    ),
+    "a stream without old images": (
         _set(_TABLE + "StreamSpecification.StreamViewType", "NEW_IMAGE"),
         "prod",
-        "does not say what was there before",
+        "has no old images",
     ),
-    "a late start of the book": (_set(_FOLLOWS + "StartingPosition", "LATEST"), "prod", "is left out"),
-    "all or nothing of a stream": (_drop(_FOLLOWS + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
-    "a batch that is held up": (_drop(_FOLLOWS + "BisectBatchOnFunctionError"), "prod", "holds up a whole batch"),
-    "a change that is given up": (_set(_FOLLOWS + "MaximumRetryAttempts", 3), "prod", "gives up while"),
-    "a change that is forgotten": (_drop(_FOLLOWS + "MaximumRecordAgeInSeconds"), "prod", "before anybody hears"),
-    "a change that nobody hears of": (_drop(_FOLLOWS + "DestinationConfig"), "prod", "nobody hears of a change"),
-    "an alarm that nobody hears": (
+    "a late start of the book": (_set(_BOOK_TRIGGER + "StartingPosition", "LATEST"), "prod", "skips changes"),
+    "no partial batch failures of a stream": (
+        _drop(_BOOK_TRIGGER + "FunctionResponseTypes"),
+        "prod",
+        "no ReportBatchItemFailures",
+    ),
+    "a batch that one change blocks": (
+        _drop(_BOOK_TRIGGER + "BisectBatchOnFunctionError"),
+        "prod",
+        "blocks a whole batch",
+    ),
+    "a change that is given up early": (_set(_BOOK_TRIGGER + "MaximumRetryAttempts", 3), "prod", "gives up while"),
+    "a change that expires in the stream": (
+        _drop(_BOOK_TRIGGER + "MaximumRecordAgeInSeconds"),
+        "prod",
+        "expires in the stream",
+    ),
+    "a lost change that is not reported": (
+        _drop(_BOOK_TRIGGER + "DestinationConfig"),
+        "prod",
+        "is given up is not reported",
+    ),
+    "an alarm without an action": (
         _drop("OldestMessageAlarm.Properties.AlarmActions"),
         "prod",
         "OldestMessageAlarm: no action",
     ),
-    "an alarm that rings on": (
+    "an alarm that does not end": (
         _set("TableThrottlesAlarm.Properties.Metrics.0.Expression", "SUM(METRICS())"),
         "prod",
-        "TableThrottlesAlarm: what is missing of t9 is not filled",
+        "TableThrottlesAlarm: missing data of t9 is not filled",
     ),
-    "an alarm that rings on for one of its metrics": (
+    "an alarm that does not end because of one metric": (
         _set("TableThrottlesAlarm.Properties.Metrics.0.Expression", "FILL(t1, 0) + t2"),
         "prod",
-        "TableThrottlesAlarm: what is missing of t2 is not filled",
+        "TableThrottlesAlarm: missing data of t2 is not filled",
     ),
-    "an alarm on one metric that rings on": (
+    "an alarm on one metric that does not end": (
         _set("OldestMessageAlarm.Properties.Namespace", "AWS/DynamoDB"),
         "prod",
-        "OldestMessageAlarm: what is missing is not filled",
+        "OldestMessageAlarm: missing data is not filled",
     ),
     "snapshots by default": (
         _set("Read.Properties.SnapStart", {"ApplyOn": "PublishedVersions"}),
         "dev",
         "Read: a snapshot is paid by the second",
     ),
-    "an address by the hour": (
+    "a resource that is paid by the hour": (
         lambda r: r.update(Gateway={"Type": "AWS::EC2::NatGateway", "Properties": {"SubnetId": "subnet-1"}}),
         "dev",
         "AWS::EC2::NatGateway",

@@ -30,12 +30,12 @@ def test_each_package_of_the_layer_is_pinned_with_hashes() -> None:
         assert re.fullmatch(r"[\w.-]+==\S+ \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", entry), entry
 
 
-def test_the_layer_is_what_the_tests_run_on() -> None:
+def test_the_tests_run_on_the_packages_of_the_layer() -> None:
     here = pins(ROOT / "requirements.lock")
     assert {name: here.get(name) for name in pins(LAYER)} == pins(LAYER)
 
 
-def test_the_groups_name_the_same_releases() -> None:
+def test_dependency_groups_name_the_locked_releases() -> None:
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     assert set(groups["layer"]) < set(groups["run"])
     locked = pins(LAYER)
@@ -61,7 +61,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: Any, error: str = "") -> 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: ran)
 
 
-def test_a_known_weakness_fails(audit: ModuleType, monkeypatch: Any, capsys: Any) -> None:
+def test_a_known_vulnerability_fails_the_audit(audit: ModuleType, monkeypatch: Any, capsys: Any) -> None:
     weakness = {"id": "CVE-1", "fix_versions": ["2.0"]}
     answering(monkeypatch, {"dependencies": [{"name": "a", "version": "1.0", "vulns": [weakness]}]})
     assert audit.audit("x.lock") is False

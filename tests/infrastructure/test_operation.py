@@ -1,4 +1,4 @@
-"""Alarms, runbook and dashboard agree with each other, and with what the code sends."""
+"""Alarms, runbook and dashboard agree with each other, and with the metrics and logs of the code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.infrastructure.deployed import as_deployed, source
 
 PACKAGE = ROOT / "layers/shared/tillbook"
 REFERENCE = re.compile(r"\$\{(\w+)(?:\.\w+)?\}")
-# Metrics of AWS that are named here, and the dimension by which each has a resource of ours.
+# Metrics of AWS that may be used. By namespace: the dimension that names our resource, its type, and the metrics.
 OF_AWS = {
     "AWS/SQS": ("QueueName", "SQS::Queue", {"ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"}),
     "AWS/ApiGateway": ("ApiId", "ApiGatewayV2::Api", {"Count", "4xx", "5xx", "Latency"}),
@@ -29,7 +29,7 @@ OF_AWS = {
         {"ReadThrottleEvents", "WriteThrottleEvents", "ConsumedWriteCapacityUnits"},
     ),
 }
-# Counted by the outcome's name, the status of the answer, the type of the refusal.
+# Metrics with computed names, by the expression in the code.
 BY_VALUE = {
     "result.status.capitalize()": {"Applied", "Duplicate", "Failed"},
     "f'Status{response.status // 100}xx'": {"Status2xx", "Status4xx", "Status5xx"},
@@ -70,7 +70,7 @@ def body() -> dict[str, Any]:
 
 
 def of_dashboard() -> Iterator[tuple[str, Metric]]:
-    """Metrics of the dashboard; a dot, which repeats the entry above, is replaced by it."""
+    """Metrics of the dashboard. A dot in a row means the entry above, and is replaced by it."""
     for widget in body()["widgets"]:
         above: list[Any] = []
         for row in widget["properties"].get("metrics", []):
@@ -86,7 +86,7 @@ def wrong(metric: Metric) -> str:
     if namespace == "Tillbook":
         if dimensions != {"service": "${AWS::StackName}"}:
             return f"{name}: {dimensions}"
-        return "" if name in emitted() else f"{name} is sent by nobody"
+        return "" if name in emitted() else f"no code sends {name}"
     dimension, kind, names = OF_AWS[namespace]
     target = REFERENCE.fullmatch(dimensions.get(dimension, ""))
     if name not in names or not target or target[1] not in dict(as_deployed().of(kind)):
@@ -95,11 +95,11 @@ def wrong(metric: Metric) -> str:
 
 
 @pytest.mark.parametrize(("where", "metric"), [*of_alarms(), *of_dashboard()], ids=lambda v: str(v)[:60])
-def test_every_metric_is_sent_by_us_or_of_a_resource_of_ours(where: str, metric: Metric) -> None:
+def test_every_metric_is_sent_by_the_code_or_is_of_a_resource_of_the_stack(where: str, metric: Metric) -> None:
     assert wrong(metric) == "", where
 
 
-def test_a_metric_of_nobody_is_found() -> None:
+def test_an_unknown_metric_is_found() -> None:
     service = {"service": "${AWS::StackName}"}
     assert wrong(("Tillbook", "Applied", service)) == ""
     assert wrong(("Tillbook", "Aplied", service))
@@ -107,7 +107,7 @@ def test_a_metric_of_nobody_is_found() -> None:
     assert wrong(("AWS/SQS", "ApproximateAgeOfOldestMessage", {"QueueName": "${LedgerTable}"}))
 
 
-def test_the_first_row_answers_at_a_glance() -> None:
+def test_the_first_row_of_the_dashboard_has_three_values_and_all_alarms() -> None:
     first = [w for w in body()["widgets"] if w["y"] == 0]
     assert [w["type"] for w in first] == ["metric", "metric", "metric", "alarm"]
     assert all(w["properties"]["view"] == "singleValue" for w in first[:3])
@@ -116,11 +116,11 @@ def test_the_first_row_answers_at_a_glance() -> None:
     places = [
         (w["x"] + dx, w["y"] + dy) for w in body()["widgets"] for dx in range(w["width"]) for dy in range(w["height"])
     ]
-    assert len(places) == len(set(places)), "widgets lie on each other"
+    assert len(places) == len(set(places)), "widgets overlap"
     assert max(x for x, _ in places) == 23
 
 
-def test_every_alarm_has_an_entry_and_every_entry_an_alarm() -> None:
+def test_the_runbook_has_an_entry_for_each_alarm_and_no_other() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     entries = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     assert set(entries) == {name for name, _ in as_deployed().of("CloudWatch::Alarm")}
@@ -140,13 +140,13 @@ def test_names_in_the_runbook_exist() -> None:
     parameters = set(re.findall(r"`(\w+)=\w+` in `parameter_overrides`", text))
     assert parameters
     assert parameters <= set(template["Parameters"])
-    # It would deploy whatever is built, or the sources if nothing is.
+    # `sam deploy` would deploy any earlier build, or the sources if there is none.
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     assert not [block for block in blocks if "sam deploy" in block]
 
 
 def test_parameter_overrides_include_those_of_samconfig() -> None:
-    """The option replaces the list of samconfig.toml; without a default a stage that is left out ends a deployment."""
+    """--parameter-overrides replaces the list of samconfig.toml, and Stage has no default, so it must be repeated."""
     assert "Default" not in source()["Parameters"]["Stage"]
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text())
     listed = {"Stage", "Architecture"}
@@ -163,14 +163,14 @@ def test_parameter_overrides_include_those_of_samconfig() -> None:
     assert found >= 2
 
 
-def test_logs_are_kept_for_a_time_that_cloudwatch_knows() -> None:
-    """Another one, as 10 or 45 days, would fail in the middle of a deployment."""
+def test_log_retention_is_a_value_that_cloudwatch_allows() -> None:
+    """Another value, such as 10 or 45 days, would fail in the middle of a deployment."""
     parameter = source()["Parameters"]["LogRetentionDays"]
     assert {1, parameter["Default"], 400, 3653} <= set(parameter["AllowedValues"])
     assert not {0, 10, 45, 3654} & set(parameter["AllowedValues"])
 
 
-def test_the_shell_of_the_runbook_can_be_read() -> None:
+def test_the_shell_commands_of_the_runbook_have_valid_syntax() -> None:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/runbook.md").read_text(), re.DOTALL)
     for block in blocks:
         ran = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
@@ -194,7 +194,7 @@ def _logged() -> tuple[set[str], set[str]]:
 def test_the_log_patterns_of_the_runbook_match_what_is_logged() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     messages, fields = _logged()
-    # Lambda itself writes a line for a function that ran out of time.
+    # Lambda itself logs "Task timed out".
     quoted = {*re.findall(r"--filter-pattern '\"(.+?)\"'", text), *re.findall(r"filter message = \"(.+?)\"", text)}
     assert quoted - {"Task timed out"}
     assert quoted - {"Task timed out"} <= messages
@@ -208,7 +208,7 @@ def test_the_log_patterns_of_the_runbook_match_what_is_logged() -> None:
     )
 
 
-def test_alarms_take_no_more_than_cloudwatch_lets_them() -> None:
+def test_alarms_keep_to_the_limits_of_cloudwatch() -> None:
     for name, alarm in as_deployed().of("CloudWatch::Alarm"):
         metrics = [m for m in alarm.get("Metrics", []) if "MetricStat" in m]
         assert len(metrics) <= 10, name
@@ -219,7 +219,7 @@ def test_alarms_take_no_more_than_cloudwatch_lets_them() -> None:
         assert len(returned) == (1 if "Metrics" in alarm else 0), name
 
 
-def test_a_waiting_message_is_not_delivered_again_meanwhile() -> None:
+def test_the_visibility_time_out_covers_the_batching_window() -> None:
     resources = source()["Resources"]
     longest = int(source()["Parameters"]["BatchingWindowSeconds"]["MaxValue"])
     timeout = int(resources["ProcessOrders"]["Properties"]["Timeout"])

@@ -1,4 +1,4 @@
-"""SnapStart: off unless it is asked for, for four functions, whose routes never call an old version."""
+"""SnapStart: off by default, available for four functions, whose routes always call the newest version."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tests.infrastructure.deployed import Deployed, deployed, source
 from tests.infrastructure.rules import called, with_snap_start
 
 ON = "PublishedVersions"
-# Those that check bodies.
+# The functions that validate bodies.
 CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity", "ReceiveWebhook"}
 
 Template = dict[str, Any]
 
 
-def test_it_is_off_by_default() -> None:
+def test_snap_start_is_off_by_default() -> None:
     assert with_snap_start(deployed(source())) == set()
 
 
-def test_the_parameter_switches_it_on_for_what_checks_bodies() -> None:
+def test_the_parameter_switches_snap_start_on_for_functions_that_validate_bodies() -> None:
     stack = deployed(source(), SnapStart=ON)
     assert with_snap_start(stack) == CHECKING
     # Lambda's conditions: Python from 3.12, files of 512 MB at most, no file system, no provisioned concurrency.
@@ -48,7 +48,7 @@ def integrations(stack: Deployed) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("value", ["None", ON])
-def test_routes_call_the_alias_of_the_newest_version_and_may(value: str) -> None:
+def test_routes_call_the_alias_of_the_newest_version_and_have_the_permission(value: str) -> None:
     stack = deployed(source(), SnapStart=value)
     aliases, versions = dict(stack.of("Lambda::Alias")), dict(stack.of("Lambda::Version"))
     assert {called(stack, f"${{{name}}}") for name in aliases} == CHECKING
@@ -65,13 +65,13 @@ def test_routes_call_the_alias_of_the_newest_version_and_may(value: str) -> None
         "POST /v3/{account_id}/shopper_activity/order",
         "POST /v3/{account_id}/shopper_activity/order/batch",
     }
-    # An API may call what the permission names and nothing beside it: a right to the function is none to its alias.
+    # A permission for a function does not cover its alias, so the permissions must name the targets of the routes.
     allowed = [p["FunctionName"][2:-1].removesuffix(".Arn") for _, p in stack.of("Lambda::Permission")]
     assert sorted(allowed) == sorted(routes.values())
 
 
 def published(stack: Deployed) -> dict[str, tuple[Any, ...]]:
-    """The values, by function, that make CloudFormation publish a version: another logical id, or another property."""
+    """Logical id and properties of the version of each function. If one changes, CloudFormation publishes a version."""
     return {v["FunctionName"][2:-1]: (name, sorted(v.items())) for name, v in stack.of("Lambda::Version")}
 
 
@@ -110,8 +110,8 @@ CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
 
 
 def compare(before: Deployed, after: Deployed) -> set[str]:
-    """Functions that are published. Fails for one that changed and is not: its routes would call what was before.
-    And for one that did not change and is: Lambda has no new version for it, and the deployment fails."""
+    """The functions of which a version is published. Fails if a changed function is not among them, because its routes
+    would call the old version, or an unchanged one is, because Lambda creates no version and the deployment fails."""
     versions = published(before), published(after)
     changed = {name for name in CHECKING if before.functions()[name] != after.functions()[name]}
     new = {name for name in CHECKING if versions[0][name] != versions[1][name]}
@@ -128,7 +128,7 @@ def test_a_function_is_published_when_it_changes_and_only_then(what: str) -> Non
 
 
 def other_value(parameter: dict[str, Any]) -> str:
-    """One that the parameter allows and does not have by itself."""
+    """A value that the parameter allows, other than its default."""
     if parameter["Type"] == "Number" and "AllowedValues" not in parameter:
         return str(parameter["Default"] + 1)
     default = parameter.get("Default", "prod")
@@ -143,7 +143,7 @@ def test_a_parameter_publishes_what_it_changes_and_nothing_else(name: str) -> No
 
 
 def test_the_description_of_a_version_fits() -> None:
-    """256 characters, also with a layer's longest ARN in it."""
+    """The limit is 256 characters, and an ARN of a layer may be longer in other regions."""
     longest = "arn:aws-us-gov:lambda:ap-southeast-1:123456789012:layer:LayerX8664abcdef0123:12345"
     stack = deployed(source(), SnapStart=ON, SettleSeconds="900")
     for _, version in stack.of("Lambda::Version"):
@@ -152,8 +152,8 @@ def test_the_description_of_a_version_fits() -> None:
         assert len(version["Description"].replace(layer, longest)) <= 256
 
 
-# Imports a function as Lambda does, and prints what a snapshot must not hold: who asked for random bytes, and calls.
-# boto3 imports multiprocessing, which makes a key for processes that no function has.
+# Imports a function as Lambda does, and prints what a snapshot must not contain: modules that read random bytes, and
+# network calls. boto3 imports multiprocessing, which reads them for a key that no function uses.
 INIT = """
 import os, sys
 made, urandom = [], os.urandom
@@ -167,7 +167,7 @@ print(*(set(made) - {"multiprocessing.process"}))
 
 @pytest.mark.parametrize("name", sorted(CHECKING))
 def test_a_snapshot_holds_no_random_bytes_and_no_connection(name: str) -> None:
-    """All environments that are restored from it would share them. It is taken after the import of `app`."""
+    """All environments restored from a snapshot would share them. Lambda takes it after the import of `app`."""
     resource = source()["Resources"][name]["Properties"]
     ran = subprocess.run(
         [sys.executable, "-c", INIT, resource["CodeUri"]],

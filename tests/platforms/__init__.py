@@ -1,1 +1,1 @@
-"""Deliveries of shops' platforms, and Tillbook's translation of them."""
+"""Deliveries of shop platforms, and their translation to events."""

@@ -1,4 +1,4 @@
-"""Deliveries as a platform sends them: headers, signature over the bytes, and the samples that were gathered."""
+"""Deliveries as a platform sends them, with headers and a signature over the bytes; the sample deliveries."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SIGNATURE = {"woocommerce": "X-WC-Webhook-Signature", "shopify": "X-Shopify-Hma
 
 
 class Sent(NamedTuple):
-    """One webhook as it is sent."""
+    """One request of a webhook."""
 
     headers: dict[str, str]
     body: bytes
 
 
 def signed(platform: str, secret: str, topic: str, body: Any, *, delivery: str = "d-1") -> Sent:
-    """`body`: bytes as they are, or what is sent as JSON."""
+    """A signed delivery. `body` is bytes, or a value to be sent as JSON."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = base64.b64encode(hmac.new(secret.encode(), data, hashlib.sha256).digest()).decode()
     names = {"Content-Type": "application/json", _TOPIC[platform]: topic, _ID[platform]: delivery}
@@ -32,7 +32,7 @@ def signed(platform: str, secret: str, topic: str, body: Any, *, delivery: str =
 
 
 def sample(name: str, secret: str) -> list[Sent]:
-    """The deliveries of a file in samples/, signed; what came unsigned stays so."""
+    """The deliveries of a file in samples/. They are signed, except those without a topic."""
     (path,) = SAMPLES.glob(f"{name}-*.json")
     content = json.loads(path.read_text())
     platform = content["platform"]

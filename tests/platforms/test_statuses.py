@@ -51,6 +51,6 @@ def test_the_remaining_amount_of_an_order() -> None:
         assert left_of(meaning, total, Decimal(0)) == 0  # type: ignore[arg-type]
 
 
-def test_the_words_of_the_table_are_in_the_form_in_which_they_are_looked_up() -> None:
+def test_the_words_of_the_table_are_normalised() -> None:
     for words in STATUSES.values():
         assert all(word == words_of(word) for word in words)

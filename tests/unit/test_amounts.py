@@ -15,7 +15,7 @@ from tillbook.rules.json_text import loads
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [
-        (22.99, None),  # a float never gets here: json_text reads none
+        (22.99, None),  # a float is refused: json_text never returns one
         (Decimal("22.99"), "22.99"),
         (22, "22"),
         (0, "0"),

@@ -36,7 +36,7 @@ def _folded(name: str) -> str:
     return "".join(word for word in _words(name).split() if word not in ("the", "and"))
 
 
-def test_usual_names_of_countries_are_nobody_else_s() -> None:
+def test_common_names_of_countries_are_unambiguous() -> None:
     assert not codes.COMMON_COUNTRY_NAMES.keys() & codes.COUNTRY_NAMES.keys()
     assert set(codes.COMMON_COUNTRY_NAMES.values()) <= codes.ALPHA3
     for name, named in codes.COMMON_COUNTRY_NAMES.items():
@@ -45,7 +45,7 @@ def test_usual_names_of_countries_are_nobody_else_s() -> None:
         assert codes.ALPHA2_TO_ALPHA3.get(code, code if code in codes.ALPHA3 else named) == named
 
 
-def test_the_tables_without_the_packages() -> None:
+def test_the_tables_are_consistent() -> None:
     assert codes.MINOR_UNITS["USD"] == codes.MINOR_UNITS["EUR"] == 2
     assert (codes.MINOR_UNITS["JPY"], codes.MINOR_UNITS["KWD"]) == (0, 3)
     assert codes.ALPHA2_TO_ALPHA3["US"] == "USA"
@@ -54,7 +54,7 @@ def test_the_tables_without_the_packages() -> None:
     assert all(code.isupper() for code in codes.WITHDRAWN_COUNTRIES)
 
 
-# Orders in these stand in ledgers, and are checked as a whole again with each edit.
+# Ledgers contain orders with these codes, and an edit checks the whole order again.
 CURRENCIES = """
     ADP AED AFA AFN ALL AMD ANG AOA ARS ATS AUD AWG AZM AZN BAM BBD BDT BEF BGL BGN BHD BIF BMD BND BOB BOV BRL
     BSD BTN BWP BYB BYN BYR BZD CAD CDF CHE CHF CHW CLF CLP CNY COP COU CRC CSD CUC CUP CVE CYP CZK DEM DJF DKK
@@ -80,11 +80,11 @@ COUNTRIES = """
 """
 
 
-def test_a_code_that_was_taken_once_is_taken_for_ever() -> None:
+def test_a_code_that_was_accepted_once_stays_accepted() -> None:
     for code in CURRENCIES.split():
-        assert currency(code) == code, "a code that iso4217 drops belongs into WITHDRAWN_UNITS"
+        assert currency(code) == code, "a code that iso4217 drops belongs in WITHDRAWN_UNITS"
     for code in COUNTRIES.split():
-        assert country(code) == code, "a code that iso3166 drops belongs into WITHDRAWN_COUNTRIES"
+        assert country(code) == code, "a code that iso3166 drops belongs in WITHDRAWN_COUNTRIES"
 
 
 def test_withdrawn_codes_are_not_current_ones() -> None:

@@ -51,7 +51,7 @@ def test_a_date_without_a_time_is_that_date_everywhere() -> None:
         assert date_of("20261129" + "0" * 11 + "1", zone_of(zone)) in (date(2026, 11, 28), date(2026, 11, 29))
 
 
-def test_periods() -> None:
+def test_the_first_date_of_a_period_and_shifted_dates() -> None:
     sunday = date(2026, 11, 29)
     assert [begin_of(sunday, interval) for interval in ("day", "week", "month")] == [
         sunday, date(2026, 11, 23), date(2026, 11, 1),
@@ -62,6 +62,6 @@ def test_periods() -> None:
 
 
 @pytest.mark.parametrize("name", ["", " ", "Mars/Olympus", "../UTC", "/etc/localtime", "Europe", "utc\x00", "x" * 300])
-def test_a_time_zone_that_does_not_exist(name: str) -> None:
+def test_an_unknown_time_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="IANA"):
         zone_of(name)

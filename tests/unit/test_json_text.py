@@ -1,4 +1,4 @@
-"""JSON read and written exactly."""
+"""Parsing and writing of JSON without loss."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_text_that_is_not_json_is_malformed(body: str | bytes) -> None:
 
 @pytest.mark.parametrize("depth", [500, 900, 990, 1_000, 2_000, 5_000, 20_000, 200_000])
 @pytest.mark.parametrize("brackets", ["[]", '{"a":}'])
-def test_depth_is_either_refused_or_survives_being_written_again(depth: int, brackets: str) -> None:
+def test_nested_text_is_either_refused_or_can_be_written_again(depth: int, brackets: str) -> None:
     """Parsed text is written again (hashed, queued, packed), so text that cannot be written must not be read."""
     opening, closing = brackets[:-1], brackets[-1]
     body = opening * depth + "1" + closing * depth
@@ -84,7 +84,7 @@ def test_strings_are_found_as_a_backtracking_pattern_finds_them(text: str) -> No
     assert [found.span() for found in _STRING.finditer(text)] == [found.span() for found in plain.finditer(text)]
 
 
-def test_looking_at_the_depth_takes_no_multiple_of_the_body() -> None:
+def test_checking_the_depth_takes_little_memory() -> None:
     body = '[["' + "x" * 2_000_000 + '"],' + "[]," * MAX_DEPTH + "1]"
     tracemalloc.start()
     try:
@@ -123,13 +123,15 @@ def test_written_text_reads_the_same(value: Any) -> None:
     assert json.loads(dumps(value), parse_float=Decimal) == value
 
 
-def spelled(value: Any, canonical: bool) -> str:
-    """The expected text, letter by letter, without a care for speed."""
+def expected_text(value: Any, canonical: bool) -> str:
+    """The expected text, by a simple and slow implementation."""
     if isinstance(value, dict):
         names = sorted(value) if canonical else list(value)
-        return "{" + ",".join(f"{spelled(n, canonical)}:{spelled(value[n], canonical)}" for n in names) + "}"
+        return (
+            "{" + ",".join(f"{expected_text(n, canonical)}:{expected_text(value[n], canonical)}" for n in names) + "}"
+        )
     if isinstance(value, list | tuple):
-        return "[" + ",".join(spelled(entry, canonical) for entry in value) + "]"
+        return "[" + ",".join(expected_text(entry, canonical) for entry in value) + "]"
     if canonical and isinstance(value, int | Decimal) and not isinstance(value, bool):
         sign, digits, exponent = Decimal(value).as_tuple()
         number = "".join(map(str, digits)).lstrip("0")
@@ -140,8 +142,8 @@ def spelled(value: Any, canonical: bool) -> str:
 
 
 @given(JSON | st.lists(JSON).map(tuple), st.booleans())
-def test_every_letter_is_as_spelled(value: Any, canonical: bool) -> None:
-    assert dumps(value, canonical=canonical) == spelled(value, canonical)
+def test_the_written_text_is_the_expected_text(value: Any, canonical: bool) -> None:
+    assert dumps(value, canonical=canonical) == expected_text(value, canonical)
 
 
 class Word(str):
@@ -149,7 +151,7 @@ class Word(str):
 
 
 @pytest.mark.parametrize("canonical", [False, True])
-def test_a_subclass_is_written_as_what_it_is_and_nothing_else_is(canonical: bool) -> None:
+def test_a_subclass_of_str_is_written_as_a_string_and_other_types_are_refused(canonical: bool) -> None:
     assert dumps({Word("a"): Word("b")}, canonical=canonical) == '{"a":"b"}'
     for other in (1.5, b"a", {1}, float("nan"), object()):
         for value in (other, [other], {"a": other}):
@@ -173,7 +175,7 @@ def test_the_canonical_form_is_stable(value: Any) -> None:
         (("-1.5", "-15e-1"), "-15e-1"),
     ],
 )
-def test_canonical_numbers_go_by_value(spellings: tuple[str, ...], form: str) -> None:
+def test_canonical_numbers_depend_on_their_value_only(spellings: tuple[str, ...], form: str) -> None:
     assert {dumps(loads(s), canonical=True) for s in spellings} == {form}
 
 

@@ -37,11 +37,11 @@ LONG = "k" * 70  # long enough that MIME base64 breaks the line
         "Bearer  key ",
     ],
 )
-def test_forms_that_clients_send(header: str) -> None:
+def test_accepted_forms_of_the_header(header: str) -> None:
     assert secret_of(header, basic=True) == "key"
 
 
-def test_base64_broken_into_lines() -> None:
+def test_base64_broken_into_lines_is_accepted() -> None:
     broken = encodebytes(f"{LONG}:".encode()).decode()
     assert broken.count("\n") > 1
     assert secret_of(f"Basic {broken}", basic=True) == LONG
@@ -71,18 +71,18 @@ def test_base64_broken_into_lines() -> None:
         "Bearer\tkey",
     ],
 )
-def test_headers_without_a_key(header: str | None) -> None:
+def test_headers_without_a_key_are_refused(header: str | None) -> None:
     with pytest.raises(Unauthenticated):
         secret_of(header, basic=True)
 
 
-def test_v1_takes_bearer_only() -> None:
+def test_v1_accepts_bearer_only() -> None:
     assert secret_of("Bearer key", basic=False) == "key"
     with pytest.raises(Unauthenticated):
         secret_of(f"Basic {encoded('key:')}", basic=False)
 
 
-def test_roles() -> None:
+def test_an_admin_key_may_do_what_an_ingest_key_may() -> None:
     ingest, admin = (ApiKey("id", "account", role, "", "") for role in ("ingest", "admin"))
     assert ingest.may("ingest")
     assert not ingest.may("admin")

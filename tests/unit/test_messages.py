@@ -22,7 +22,7 @@ SQS_LIMIT = 1_048_576
 # Characters that SQS accepts: https://www.w3.org/TR/REC-xml/#charsets
 REFUSED = re.compile("[^\u0009\u000a\u000d\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# A message as version 1 wrote it: a function meets those of the version before its own.
+# A message as version 1 wrote it. A function also receives messages that the version before it wrote.
 VERSION_1 = (
     '{"v":1,"orders":[{"account":"1234567","request_id":"r","received":"20190117205000000000","position":3,"event_id":"e",'
     '"occurred":"20190117205000000000","person":["email","ab"],"body":{"provider":"p","order_id":"1","action":"placed",'
@@ -38,7 +38,7 @@ def order(n: int = 0, **body: Any) -> QueuedOrder:
 
 
 class Sqs:
-    """Refuses what SQS refuses. `failing` entries of a batch are answered as failed, each the first time."""
+    """A queue with the limits of SQS. The entries of a batch at the places `failing` fail: once, or `for_ever`."""
 
     def __init__(self, failing: set[int] | None = None, for_ever: bool = False) -> None:
         self.bodies: list[str] = []
@@ -92,7 +92,7 @@ def test_another_version_is_refused() -> None:
 
 @pytest.mark.parametrize("body", ["", "z", "zzzz", "{", "[]", "null", "1", "{}"])
 def test_text_that_is_no_message_raises(body: str) -> None:
-    with pytest.raises(Exception):  # noqa: B017, PT011 - whichever: the record is left to the queue
+    with pytest.raises(Exception):  # noqa: B017, PT011 - any error: the queue delivers the record again
         decode(body)
 
 
@@ -126,7 +126,7 @@ def test_big_messages_are_compressed() -> None:
     assert len(decode(body).orders) == 100
 
 
-def test_a_thousand_orders_go_in_few_messages() -> None:
+def test_a_thousand_orders_fit_in_few_messages() -> None:
     sqs = Sqs()
     orders = [order(n) for n in range(1_000)]
     Queue(sqs, "url").send_orders(orders)
@@ -142,8 +142,8 @@ def test_orders_of_full_size_that_do_not_compress_stay_within_the_limits() -> No
     assert [o.request_id for o in sqs.orders] == [o.request_id for o in orders]
 
 
-def test_a_message_is_bounded_also_as_it_is_unpacked() -> None:
-    """The bound covers text that compresses well: ten messages are unpacked at once, in a function of 1 GB."""
+def test_the_unpacked_size_of_a_message_is_bounded() -> None:
+    """A function of 1 GB unpacks ten messages at once, also if they compress well."""
     sqs, sent = Sqs(), [order(n, x=[Decimal("1.5")] * 50_000) for n in range(16)]
     Queue(sqs, "url").send_orders(sent)
     assert sqs.orders == sent

@@ -1,4 +1,4 @@
-"""Effects of an event on an order: every rule of SPEC "What an event does to a v3 order", one by one, in any order."""
+"""Effects of events on an order: each rule of SPEC "What an event does to a v3 order", with events in any order."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_the_published_example() -> None:
 
 
 @pytest.mark.parametrize("action", ["placed", "updated", "paid", "fulfilled"])
-def test_each_of_the_four_sets_the_total(action: str) -> None:
+def test_placed_updated_paid_and_fulfilled_set_the_total(action: str) -> None:
     assert total_and_contribution(event(1, "placed", "100"), event(2, action, "105")) == (105, 105)
 
 
@@ -69,7 +69,7 @@ def test_a_later_total_of_zero_is_a_total() -> None:
     assert total_and_contribution(event(1, "placed", "100"), event(2, "updated", "0")) == (0, 0)
 
 
-def test_a_late_older_event_sets_nothing_back() -> None:
+def test_an_older_event_that_arrives_late_replaces_no_newer_value() -> None:
     state = fold([event(5, "updated", "105", currency="EUR", person="bob"), event(1, "placed", "100", currency="USD")])
     assert (state.contribution, state.currency, state.person, state.action) == (105, "EUR", "bob", "updated")
     assert state.events == 2
@@ -100,13 +100,13 @@ def test_the_latest_total_of_a_refund_counts_if_no_other_event_carries_one() -> 
     assert total_and_contribution(event(1, "refunded", "80", "30")) == (80, 50)
     assert total_and_contribution(event(1, "refunded", "80", "30"), event(2, "canceled", "90")) == (90, 60)
     assert total_and_contribution(event(2, "refunded", "80", "30"), event(1, "canceled", "90")) == (80, 50)
-    # Also once one of the four came, as long as it carries none.
+    # Also if there is a placed or paid event, as long as it carries no total.
     assert total_and_contribution(event(1, "placed"), event(2, "refunded", "80", "30")) == (80, 50)
     assert total_and_contribution(event(3, "paid"), event(2, "refunded", "80", "30")) == (80, 50)
 
 
 @pytest.mark.parametrize("action", ["placed", "updated", "paid", "fulfilled"])
-def test_the_total_is_zero_once_one_of_the_four_came_without_one(action: str) -> None:
+def test_the_total_is_zero_if_placed_updated_paid_or_fulfilled_carries_none(action: str) -> None:
     assert total_and_contribution(event(1, action)) == (0, 0)
     assert total_and_contribution(event(1, action), event(2, "refunded", refund="30")) == (0, -30)
 
@@ -139,7 +139,7 @@ def test_the_currency_is_that_of_the_latest_event_that_carries_one() -> None:
     assert fold([event(1, "placed", "1"), event(2, "refunded", currency="EUR")]).currency == "EUR"
 
 
-def test_ties_go_by_receipt_then_by_position() -> None:
+def test_ties_are_ordered_by_receipt_then_by_position() -> None:
     occurred, early, late = "20190101000000000000", "20190102000000000000", "20190103000000000000"
     stamps = [
         stamp_of(occurred, early, 0, "z"),
@@ -173,7 +173,7 @@ def test_a_voided_order_counts_nothing_and_keeps_its_person() -> None:
 
 
 def test_a_later_total_counts_again() -> None:
-    """Restored from the trash, or paid at the second try."""
+    """The order was restored from the trash, or paid at the second try."""
     events = [event(1, "paid", "100"), voided(2), event(3, "updated", "90"), event(4, "fulfilled")]
     assert {fold(list(order)).contribution for order in itertools.permutations(events)} == {90}
     late = [voided(2), event(1, "paid", "100"), event(3, "placed")]
@@ -186,14 +186,14 @@ def test_an_order_of_voided_events_alone_is_no_order() -> None:
     assert step(state, event(1, "paid", "5")).standing == ("alice", "", 0)
 
 
-# ------------------------------------------------ against a second recipe
+# --------------------------------- compared with a second implementation
 
 AMOUNTS = st.decimals(min_value=0, max_value="999999999999999.9999", places=4)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Event]:
-    """Few days, so that ties are frequent."""
+    """Random histories on few days, so that ties are frequent."""
     size = draw(st.integers(min_value=1, max_value=8))
     return [
         Event(
@@ -210,8 +210,8 @@ def histories(draw: st.DrawFn) -> list[Event]:
     ]  # fmt: skip
 
 
-def by_the_book(events: list[Event]) -> dict[str, Any]:
-    """The rules of the spec, read from the whole set at once and as literally as can be."""
+def by_the_spec(events: list[Event]) -> dict[str, Any]:
+    """A literal implementation of the rules of the spec, over the whole set of events."""
     everything = sorted(events, key=lambda e: e.stamp)
     ordered = [e for e in everything if e.action != "voided"]
     four = [e for e in ordered if e.action in ("placed", "updated", "paid", "fulfilled")]
@@ -246,10 +246,10 @@ def by_the_book(events: list[Event]) -> dict[str, Any]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-def test_the_outcome_is_the_books_and_hangs_on_the_set_of_events_only(events: list[Event], random: Any) -> None:
+def test_a_fold_follows_the_spec_and_ignores_the_order_of_its_events(events: list[Event], random: Any) -> None:
     state = fold(events)
-    computed = {name: getattr(state, name) for name in by_the_book(events) if name != "is_order"}
-    assert computed | {"is_order": state.standing is not None} == by_the_book(events)
+    computed = {name: getattr(state, name) for name in by_the_spec(events) if name != "is_order"}
+    assert computed | {"is_order": state.standing is not None} == by_the_spec(events)
     assert (state.customer.records > 0) == (state.standing is not None)
     shuffled = list(events)
     random.shuffle(shuffled)

@@ -1,4 +1,4 @@
-"""Bodies as stored. Bytes that a released version wrote must stay readable for ever."""
+"""Bodies as they are stored. Bytes that a released version wrote must stay readable for ever."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BODY = {
     "currency": "USD",
     "items": [{"product_id": "B01J4SWO1G", "name": "Bottle 😀", "price": Decimal("11.16"), "tags": [1, True, None]}],
 }
-# The bytes that version 1 wrote for it. Never regenerate them: tables contain them.
+# The bytes that version 1 wrote for BODY. Never regenerate them: tables contain them.
 VERSION_1 = bytes.fromhex(
     "01ab460e75ace18b194f4829c2c4d4ccc4c4d4dcc40c3d411919e9595aea60a63a1c91e16460e865121cee6fe88e0875"
     "a7fc92929c54850ff3673428c103d6d050cfd00c1454e920530c7540f5890ea8c488ad8dad0500"
@@ -43,7 +43,7 @@ def test_amounts_unpack_exactly_and_never_as_floats() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x02abc", b"{}", zlib.compress(b"{}")])
-def test_another_version_is_refused_not_misread(data: bytes) -> None:
+def test_another_version_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="version"):
         unpack(data)
 

@@ -1,4 +1,4 @@
-"""The page's scripts in Node, with as much of a browser as they touch."""
+"""Runs the page's scripts in Node, with stubs for the parts of a browser that they use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE = ROOT / "functions" / "transactions_page" / "page"
 
 pytestmark = [
     pytest.mark.node,
-    pytest.mark.skipif(NODE is None, reason="the page's scripts were not run: there is no Node.js on this machine"),
+    pytest.mark.skipif(NODE is None, reason="the page's scripts were not run: Node.js is not installed"),
 ]
 
 BROWSER = """
@@ -32,7 +32,7 @@ globalThis.sessionStorage = {
 
 @pytest.fixture
 def scripts(tmp_path: Path) -> Path:
-    """The scripts where Node finds them."""
+    """A folder with copies of the scripts whose imports Node can resolve."""
     (tmp_path / "package.json").write_text('{"type": "module"}')
     for script in PAGE.glob("*.js"):
         text = script.read_text().replace('from "/page/', 'from "./').replace('import("/page/', 'import("./')
@@ -65,7 +65,7 @@ def shown(scripts: Path, module: str, expressions: list[str], first: str = "") -
         {"quoted": 'a "b" \\', "brackets": "{[,:]}", "lines": "a\n\t\u2028é\U0001f600", "": {"x": [{"y": ["z"]}]}},
     ],
 )  # fmt: skip
-def test_json_is_indented_as_the_browser_would(scripts: Path, shape: Any) -> None:
+def test_json_is_indented_as_a_browser_indents_it(scripts: Path, shape: Any) -> None:
     texts = [json.dumps(shape, ensure_ascii=False), json.dumps(shape, separators=(",", ":"), ensure_ascii=False)]
     texts.append(json.dumps(shape, indent=1, ensure_ascii=False).replace("{}", "{ }").replace("[]", "[\n]"))
     source = """
@@ -89,7 +89,7 @@ def test_an_order_s_numbers_are_shown_as_the_api_wrote_them(scripts: Path) -> No
     )
 
 
-def test_an_answer_that_is_no_json_is_reported_by_its_status(scripts: Path) -> None:
+def test_an_answer_that_is_not_json_is_reported_by_its_status(scripts: Path) -> None:
     source = """
     globalThis.fetch = async () => new Response("<html>", { status: 502 });
     const { get } = await import("./api.js");
@@ -99,7 +99,7 @@ def test_an_answer_that_is_no_json_is_reported_by_its_status(scripts: Path) -> N
 
 
 @pytest.mark.parametrize("how", ["get", "look"])
-def test_an_answer_that_was_not_finished_is_asked_for_again(scripts: Path, how: str) -> None:
+def test_a_503_with_retry_after_is_requested_again(scripts: Path, how: str) -> None:
     source = """
     let asked = 0;
     globalThis.setTimeout = (go) => { queueMicrotask(go); };
@@ -111,7 +111,7 @@ def test_an_answer_that_was_not_finished_is_asked_for_again(scripts: Path, how: 
     assert ran(scripts, source.replace("HOW", how)) == [{"a": 1}, 3]
 
 
-def test_a_look_at_what_did_not_change_is_the_same_answer(scripts: Path) -> None:
+def test_look_returns_the_same_object_for_an_unchanged_answer(scripts: Path) -> None:
     source = """
     const tags = [];
     globalThis.fetch = async (path, { headers }) => {
@@ -160,11 +160,11 @@ def test_a_moment_is_shown_in_the_account_s_zone(scripts: Path) -> None:
     assert found == ["Nov 5, 2025, 9:30 PM", "2025-11-05", "New York time (UTC−4)"]
 
 
-def test_a_zone_that_the_browser_does_not_know_is_utc(scripts: Path) -> None:
+def test_an_unknown_time_zone_is_shown_as_utc(scripts: Path) -> None:
     assert shown(scripts, "format.js", ["m.zoneNote()"], 'm.setZone("Mars/Olympus");') == ["UTC"]
 
 
-def test_a_line_to_match_is_what_it_looks_like(scripts: Path) -> None:
+def test_the_kind_of_a_line_to_match_is_recognised(scripts: Path) -> None:
     found = shown(
         scripts, "audiences.js",
         ['m.personOf(" ann@example.com ")', f'm.personOf("{"a" * 64}")', 'm.personOf("cus_1")',
@@ -200,7 +200,7 @@ def test_every_request_is_explained(scripts: Path) -> None:
         assert wanted in lines, case
 
 
-def test_a_cell_that_a_spreadsheet_would_compute_is_a_text(scripts: Path) -> None:
+def test_a_cell_that_looks_like_a_formula_is_saved_as_text(scripts: Path) -> None:
     source = """
     let saved = "";
     globalThis.Blob = class { constructor(parts) { saved = parts.join(""); } };
@@ -232,7 +232,7 @@ def test_twelve_months_begin_on_the_day_after_this_date_a_year_ago(scripts: Path
 @pytest.mark.parametrize(
     "value", ["2026-99-99..2026-99-99", "2026-02-30..2026-03-01", "2026-11-01", "..", "", "soon", "constructor"]
 )
-def test_a_mistyped_period_is_the_usual_one(scripts: Path, value: str) -> None:
+def test_an_invalid_period_is_the_default_one(scripts: Path, value: str) -> None:
     assert shown(scripts, "filters.js", [f'm.period("{value}","30d").text']) == ["Last 30 days"]
 
 
@@ -243,7 +243,7 @@ def test_a_period_is_two_dates_or_all_time(scripts: Path) -> None:
     assert all_time == {"text": "All time", "from": None, "to": None}
 
 
-def test_a_url_has_the_parameters_that_are_not_as_usual(scripts: Path) -> None:
+def test_a_url_has_only_parameters_that_differ_from_their_defaults(scripts: Path) -> None:
     view = (
         'const view = m.state("orders", { dates: "30d", status: "", text: "" },'
         ' new URLSearchParams("status=paid&dates=30d&other=1"));'

@@ -34,7 +34,7 @@ def line(item: dict[str, Any]) -> Line:
         ({"quantity": -1}, -1, "-20.5"),
     ],
 )  # fmt: skip
-def test_an_item_of_shopper_activity(changes: dict[str, Any], quantity: int, amount: str) -> None:
+def test_quantity_and_amount_of_a_shopper_activity_item(changes: dict[str, Any], quantity: int, amount: str) -> None:
     assert line(ITEM | changes) == Line("s", "", Decimal(quantity), Decimal(amount))
 
 
@@ -70,12 +70,12 @@ def test_metadata_of_the_orders_api() -> None:
     assert (found.new_buyer, found.promo_code) == ("true", "Spring")
 
 
-def test_lines_of_one_item_are_one() -> None:
+def test_lines_of_one_item_are_added_up() -> None:
     items = [{"identifier": "i", "total": Decimal(n), "quantity": n} for n in (1, 2, 3)]
     assert details_of_order({"order_items": items}).lines == (Line("i", "", Decimal(6), Decimal(6)),)
 
 
-def test_lines_are_bounded_and_nothing_is_lost() -> None:
+def test_lines_beyond_the_limit_are_added_up_in_the_last_line() -> None:
     items = [{"identifier": f"i-{n}", "total": Decimal("0.01")} for n in range(MOST_LINES + 50)]
     lines = details_of_order({"order_items": items}).lines
     assert len(lines) == MOST_LINES
@@ -84,6 +84,6 @@ def test_lines_are_bounded_and_nothing_is_lost() -> None:
     assert len(details_of_order({"order_items": items[: MOST_LINES - 1]}).lines) == MOST_LINES - 1
 
 
-def test_lines_as_json_and_back() -> None:
+def test_lines_survive_a_round_trip_through_json() -> None:
     lines = (Line("i", "c", Decimal("1.5"), Decimal("-7.10")),)
     assert tuple(lines_of(loads(dumps(rows_of(lines)), ours=True))) == lines

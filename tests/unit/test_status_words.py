@@ -1,4 +1,4 @@
-"""Status words of orders of no known platform: those that all platforms agree on, and none that leaves payment open."""
+"""Status words of orders without a known platform: only those on which all platforms agree have a meaning."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_words_on_which_platforms_differ_are_unknown() -> None:
     assert "open" not in words_in_common().values()
 
 
-def test_the_shops_own_words_go_first() -> None:
+def test_the_shop_s_own_words_take_precedence() -> None:
     own = {"storniert": "unpaid", "completed": "skip"}
     assert [meaning_of("woocommerce", word, own=own) for word in ("Storniert", "completed", "processing")] == [  # type: ignore[arg-type]
         "unpaid", "skip", "paid",

@@ -1,4 +1,4 @@
-"""The shape of the repository: thin functions, and a template that says what the code does."""
+"""The structure of the code: thin functions, imports between packages, and a template that matches the code."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_function_fits_one_screen_and_imports_the_shared_package_only(app: Pat
     assert app.read_text().startswith('"""')
 
 
-def test_every_function_is_in_the_template_and_the_other_way_round() -> None:
+def test_the_template_and_the_folder_have_the_same_functions() -> None:
     assert {path.parent.name for path in APPS} == {Path(f["CodeUri"]).name for f in template.functions().values()}
 
 
@@ -55,7 +55,7 @@ def test_there_is_one_writer_of_the_ledger() -> None:
         "ledger/commit.py",
         "records/keys.py",
     }
-    # Who writes single items does not know the ledger's table, but for the sweep of scopes that nobody reads any more.
+    # Modules that write single items do not know the ledger's table, except the sweep of purged scopes.
     single = re.compile(r"\.(put_item|update_item|delete_item|batch_write_item)\b")
     for name, text in source.items():
         assert not (single.search(text) and "ledger_table" in text), name
@@ -92,7 +92,7 @@ def test_the_order_routes_serve_ingest_keys_and_the_others_admin_keys() -> None:
 def test_every_environment_variable_that_is_read_is_set_in_the_template() -> None:
     package = template.ROOT / "layers/shared/tillbook"
     read = set(re.findall(r'env(?:iron)?\["(\w+)"\]', (package / "aws/settings.py").read_text()))
-    # Before anything is imported, one is read elsewhere: whether to start as everybody does. Two are of packages.
+    # aws/start.py reads PLAIN_START before it imports anything. The other two are read by packages.
     own = {name for f in template.functions().values() for name in f.get("Environment", {}).get("Variables", {})}
     assert read | {"PLAIN_START", "POWERTOOLS_SERVICE_NAME", "PYDANTIC_DISABLE_PLUGINS"} == own | set(
         template.load()["Globals"]["Function"]["Environment"]["Variables"]
@@ -108,20 +108,20 @@ def test_settings_agree_with_the_queue() -> None:
     assert int(variables["MAX_TRIES"]) == queue["RedrivePolicy"]["maxReceiveCount"] == 5
 
 
-# The rooms of the house from the ground up: each imports only itself and those before it.
-_ROOMS = ("rules", "aws", "ledger", "contract", "records", "views", "work", "web")
+# The folders of the shared package: each imports only itself and those before it.
+_FOLDERS = ("rules", "aws", "ledger", "contract", "records", "views", "work", "web")
 
 
-def test_every_module_is_in_a_room() -> None:
+def test_every_module_is_in_a_known_folder() -> None:
     package = template.ROOT / "layers/shared/tillbook"
-    assert {path.name for path in package.iterdir() if path.name != "__pycache__"} == {*_ROOMS, "__init__.py"}
+    assert {path.name for path in package.iterdir() if path.name != "__pycache__"} == {*_FOLDERS, "__init__.py"}
 
 
-@pytest.mark.parametrize("room", _ROOMS)
-def test_a_room_imports_only_those_below_it(room: str) -> None:
-    below = {room, *_ROOMS[: _ROOMS.index(room)]}
-    for path in (template.ROOT / "layers/shared/tillbook" / room).glob("*.py"):
+@pytest.mark.parametrize("folder", _FOLDERS)
+def test_a_folder_imports_only_itself_and_those_before_it(folder: str) -> None:
+    allowed = {folder, *_FOLDERS[: _FOLDERS.index(folder)]}
+    for path in (template.ROOT / "layers/shared/tillbook" / folder).glob("*.py"):
         for name in _imports(path):
             package, _, module = name.partition(".")
             if package == "tillbook":
-                assert module.partition(".")[0] in below, f"{path.name} imports {name}"
+                assert module.partition(".")[0] in allowed, f"{path.name} imports {name}"

@@ -1,4 +1,4 @@
-"""Logs and metrics; an error takes no customer data out of a handler."""
+"""Logs and metrics. An error that leaves a handler carries no customer data."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [line for line in lines(capsys) if "_aws" not in line]
 
 
-def test_an_answer_passes() -> None:
+def test_an_answer_is_returned_unchanged() -> None:
     assert observed(lambda event, _context: event)({"a": 1}, Context()) == {"a": 1}
 
 
@@ -52,7 +52,7 @@ def test_kind_and_place_of_an_error_are_logged(capsys: pytest.CaptureFixture[str
 
     with pytest.raises(Crashed) as raised:
         handler({"email": SECRET}, Context())
-    # As Lambda logs it, with whatever caused it.
+    # The text that Lambda logs, with the chain of causes.
     text = "".join(traceback.format_exception(raised.value))
     assert "Crashed: ValueError" in text
     (line,) = logged(capsys)
@@ -62,7 +62,7 @@ def test_kind_and_place_of_an_error_are_logged(capsys: pytest.CaptureFixture[str
     assert not {"exception", "exception_name", "stack_trace"} & line.keys()
 
 
-def test_an_end_of_the_process_is_no_error() -> None:
+def test_system_exit_is_not_caught() -> None:
     def handler(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
         raise SystemExit(3)
 
@@ -77,7 +77,7 @@ def test_every_handler_is_observed(name: str) -> None:
         handler(SECRET, Context())
 
 
-def test_a_line_has_lambda_s_context_and_the_keys_of_its_own_invocation_only(
+def test_a_log_line_has_lambda_s_context_and_the_keys_of_its_own_invocation_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def test_text_shaped_like_an_address_is_left_out(capsys: pytest.CaptureFixture[s
     assert (first["account"], second["error"]) == ("a", "ValueError")
 
 
-def test_metrics_are_of_the_embedded_format(capsys: pytest.CaptureFixture[str]) -> None:
+def test_metrics_are_in_the_embedded_metric_format(capsys: pytest.CaptureFixture[str]) -> None:
     def handler(_event: dict[str, Any], _context: Any) -> dict[str, Any]:
         for age in (3.14159, 2.0):
             count("Applied")
@@ -134,7 +134,7 @@ def test_metrics_are_of_the_embedded_format(capsys: pytest.CaptureFixture[str]) 
     assert (line["Applied"], line["AgeAtApplying"], line["Rejected"]) == ([1, 1], [3.1, 2], [5])
 
 
-def test_a_handler_that_counts_nothing_warns_of_nothing() -> None:
+def test_a_handler_without_metrics_prints_no_warning() -> None:
     code = (
         "from tests.handlers.shop import Context\nfrom tillbook.aws.telemetry import observed\n"
         "observed(lambda event, _context: event)({}, Context())"
@@ -153,7 +153,7 @@ def test_a_cold_start_is_counted_once(capsys: pytest.CaptureFixture[str], monkey
     assert (line["ColdStart"], line["function_name"]) == ([1], "function")
 
 
-def test_no_line_has_more_values_than_the_format_takes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_has_more_values_than_the_format_allows(capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(250):
         count(f"Name{number % 120}")
         measure("Age", number)
@@ -167,5 +167,5 @@ def test_no_line_has_more_values_than_the_format_takes(capsys: pytest.CaptureFix
         assert len(line.get("Age", [])) <= 100
 
 
-def test_the_formatter_is_what_every_line_passes() -> None:
+def test_the_logger_uses_the_private_formatter() -> None:
     assert isinstance(logger.registered_formatter, telemetry.PrivateFormatter)

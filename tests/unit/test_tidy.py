@@ -17,7 +17,7 @@ from tests.handlers.template import ROOT
 MOST_LINES_OF_A_MODULE = 500
 MOST_LINES_OF_A_FUNCTION = 60
 
-# Words for which this field has better ones: parse, report, return, exists, fix, again, must.
+# Use the standard words instead: parse, report, return, exists, fix, again, must.
 BANNED = re.compile(r"\b(told|tells?|stands|comes|goes|mend(?:s|ed|ing)?|anew|shall|likewise)\b", re.IGNORECASE)
 # A docstring begins with a verb or a noun, so not with one of these.
 OPENERS = {
@@ -32,7 +32,7 @@ _DISPLAYS = (ast.List, ast.Dict, ast.Tuple, ast.Set)
 def _tracked() -> list[Path]:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
-        pytest.skip("this is no git checkout")
+        pytest.skip("this is not a git checkout")
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
@@ -73,7 +73,7 @@ def test_modules_and_functions_are_short() -> None:
             found.append(f"{name}: {lines} lines")
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                # A command's help is its docstring.
+                # Docstrings do not count, because the help of a command is its docstring.
                 begin = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno - 1
                 if (lines := (node.end_lineno or 0) - (begin or 0)) > MOST_LINES_OF_A_FUNCTION:
                     found.append(f"{name}:{node.lineno}: {node.name} has {lines} lines")
@@ -81,7 +81,7 @@ def test_modules_and_functions_are_short() -> None:
 
 
 def test_only_tables_are_formatted_by_hand() -> None:
-    """`# fmt: skip` ends a display of rows or constants. The tests' scenes are written as tables, too."""
+    """`# fmt: skip` is only for a display of rows or constants. Tests are exempt."""
     found = []
     for name, text, tree in _modules():
         if "# fmt: skip" not in text or name.startswith("tests/"):

@@ -129,13 +129,13 @@ def test_stamps_sort_by_time(one: datetime, other: datetime, offset: int) -> Non
     assert times.parse_iso(local.isoformat()) == a
 
 
-def test_now_is_now() -> None:
+def test_now_is_the_current_time() -> None:
     before = time.time_ns()
     moment = times.to_datetime(times.now()) - datetime(1970, 1, 1, tzinfo=UTC)
     assert before // 1_000 <= moment // timedelta(microseconds=1) <= time.time_ns() // 1_000
 
 
-def test_uuid7() -> None:
+def test_uuid7_is_unique_valid_and_contains_the_time() -> None:
     before = time.time_ns()
     ids = [times.uuid7() for _ in range(1_000)]
     after = time.time_ns()
@@ -159,7 +159,7 @@ def test_the_age_of_a_uuid7(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: now)
     assert times.uuid7_age(_uuid7(0)) == pytest.approx(0, abs=0.001)
     assert times.uuid7_age(_uuid7(1_000)) == pytest.approx(1_000, abs=0.001)
-    assert times.uuid7_age(_uuid7(-3_600)) is None, "of the future"
+    assert times.uuid7_age(_uuid7(-3_600)) is None, "an id of the future has no age"
 
 
 @pytest.mark.parametrize(

