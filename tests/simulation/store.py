@@ -94,7 +94,6 @@ class Table:
                     insort(index.entries.setdefault(now[0], []), (now[1], *key))
         return old
 
-
     def load(self, items: Iterable[tuple[Key, Item]]) -> None:
         """Puts many new items and sorts once, since inserting a million one by one takes an hour."""
         for key, item in items:
