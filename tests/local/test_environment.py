@@ -43,7 +43,7 @@ def test_the_environment_is_made_once_and_again_after_a_change(project: Path) ->
     # The state that an interrupted setup leaves.
     (project / ".venv" / "lib").mkdir(parents=True)
     assert setup(project, "run").splitlines() == [
-        "Making .venv again: it was left half made.",
+        "Making .venv again, since the last attempt did not finish.",
         "Installing run into .venv ...",
     ]
     assert setup(project, "run") == ""
