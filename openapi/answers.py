@@ -425,7 +425,9 @@ SCHEMAS: dict[str, Schema] = {
             cause={"anyOf": [closed("The event.", action=TEXT, request_id=STRING), {"type": "null"}],
                    "description": "The event that caused it. null for a correction without an event."},
         ),
-        sequence=STRING | {"description": "A text by which the changes of the person in the source are sorted."},
+        sequence=STRING | {
+            "description": "Sorts, as text, the events of one person in one source and currency. The largest is the latest."
+        },
     ),
     "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("The request.", **_REQUEST_DATA)),
     "OrderFailed": _cloud_event(
