@@ -426,7 +426,7 @@ SCHEMAS: dict[str, Schema] = {
                    "description": "The event that caused it. null for a correction without an event."},
         ),
         sequence=STRING | {
-            "description": "Sorts, as text, the events of one person in one source and currency. The largest is the latest."
+            "description": "Compared as text, the largest is that of the person's latest event in this currency."
         },
     ),
     "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("The request.", **_REQUEST_DATA)),

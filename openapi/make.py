@@ -208,7 +208,7 @@ _NOTHING = [*_BLANK["anyOf"][1:], {"type": "object", "additionalProperties": _BL
 
 
 def _plain(schema: Schema) -> Schema:
-    """Removes titles and defaults, which describe Python's models and not the requests."""
+    """Removes titles, defaults and `additionalProperties: true`, which describe the models and not the requests."""
     dropped = (
         ("title", "default") if schema.get("additionalProperties") is not True else ("title", "additionalProperties")
     )

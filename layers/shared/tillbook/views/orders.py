@@ -221,11 +221,12 @@ def _stamp(event: EventItem) -> str:
 
 
 def _notes(event: EventItem) -> list[str]:
-    """The notes of the event's request."""
+    """The notes of the request that sent the event."""
     return activity.notes_of(event.action, event.noted, event.flags.split())
 
 
 def _notes_within(state: OrderState, event: EventItem) -> list[str]:
-    """The event's notes by the order's current state: its total may have become known after a refund."""
+    """The notes of an event, given the current state of its order. A total that became known after a refund changes
+    whether the total of that refund is ignored."""
     flags = ["grand_total_ignored"] if ignores_total(state, event.event) else []
     return activity.notes_of(event.action, event.noted, flags)
