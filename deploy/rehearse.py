@@ -51,7 +51,7 @@ def environment(endpoint_url: str) -> dict[str, str]:
 
 
 class Rehearsal(Stack):
-    """The front door over a stack that `sam deploy` has deployed to the embedded AWS."""
+    """The front door over a stack that `sam deploy` has deployed to MiniStack."""
 
     def __enter__(self) -> Rehearsal:
         super().__enter__()

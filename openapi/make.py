@@ -199,6 +199,7 @@ MODELS = (
     queries.Discard, management.AccountChange, management.NewKey, management.NewConnection,
     management.NewSecret,
 )  # fmt: skip
+# The forms of an empty field of an address.
 _BLANK = {"anyOf": [
     {"type": "null"}, {"type": "string", "pattern": f"^[{fields.BLANK}]*$"}, {"type": "array", "maxItems": 0},
     {"type": "object", "maxProperties": 0},

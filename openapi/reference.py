@@ -32,7 +32,7 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
 }
 # Values that an example takes from an earlier answer on the page instead of its file -> which answer that is.
 _FROM_ABOVE = {"request_id": "the 202 that accepted an event", "job_id": "the 202 that started a job"}
-_LINE = 110
+_LINE = 110  # most characters of a body that is shown on one line
 
 _HEAD = """# API reference
 
@@ -190,7 +190,7 @@ def _body(text: str) -> str:
 
 
 class _Number(str):
-    """A number as the event has it, so that 1.00 is not shortened to 1.0."""
+    """A number as the request has it, so that 1.00 is not shortened to 1.0."""
 
     __slots__ = ()
 

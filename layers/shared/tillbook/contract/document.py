@@ -22,7 +22,7 @@ from tillbook.rules.order import audience_records_of
 
 
 def document_of(body: dict[str, Json]) -> Document:
-    """What the ledger writes for an order: its body, and the values that count."""
+    """The document that the ledger writes for an order: its body, and the values that count."""
     person: Person | None = None
     customer_id = body.get("customer_id", "")
     if "email_sha256" in body:

@@ -35,10 +35,10 @@ _HEADS = 99  # a transaction reads at most 100 items, one of which is the person
 # index is slightly behind the table. A write starts the comparison again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
 _SEEN_AGAIN = 2
-_TRIES = 8
-_SCAN_ITEMS = 100
-_MOST_EMPTY_PLACES = 40
-_MARGIN_SECONDS = 5.0
+_TRIES = 8  # of a transaction that reads a person and their orders
+_SCAN_ITEMS = 100  # items that one scan reads
+_MOST_EMPTY_PLACES = 40  # places in a row without a new person, after which the search for people ends
+_MARGIN_SECONDS = 5.0  # between the deadline and the time-out, for the call that has begun and the metrics
 _CELL = re.compile(r"(#?)([A-Z]{3}|\*)")
 _KINDS = {"": "amount", "#": "orders"}
 

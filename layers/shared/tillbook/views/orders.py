@@ -144,7 +144,7 @@ class OrderReader:
     def shown(self, scope: Scope, key: str, person: str | None = None, known: Head | None = None) -> dict[str, Json]:
         """An order as answers show it. `known` is its head, if that was read already.
 
-        Raises NotFound, also if the order is not that of `person`; Unavailable if it keeps changing.
+        Raises NotFound, also if `person` is given and the order is another person's; Unavailable if it keeps changing.
         """
         for _ in range(5):
             head, known = known or self.heads([(scope, key)]).get((scope, key)), None

@@ -58,7 +58,7 @@ class Known(NamedTuple):
 
 
 class Place(NamedTuple):
-    """An order's place among those of a person."""
+    """The place of an order in the list of a person's orders."""
 
     ordered_at: str
     source: Source
@@ -300,7 +300,7 @@ class People:
     # ----------------------------------------------------------------- calls
 
     def _timeline(self, person: Known, limit: int, after: str | None) -> list[Listed]:
-        """The entries of both sources, newest first, merged; with `after`, only those before that stamp."""
+        """The timeline's entries of both sources, newest first; with `after`, only entries before that stamp."""
         listed: list[Listed] = []
         for scope in self._scopes(person):
             condition, values = "timeline = :person", {":person": scope.timeline(person.id)}

@@ -94,7 +94,7 @@ class Buyer:
 
 
 class Question(NamedTuple):
-    """A list to be made. `currency` is that of the lifetime value; people must meet all of `bounds`."""
+    """A list to compute: its sort key, the currency of the lifetime value, and the bounds that people must meet."""
 
     sort: Sort
     currency: str

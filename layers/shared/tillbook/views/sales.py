@@ -156,7 +156,7 @@ class Days:
     counter: type[Counter] = Sums
 
     def of(self, scope: Scope, kind: str, first: date, last: date) -> list[Counted]:
-        """The days of the period that ever had an order, in order.
+        """The days of the period that ever had an order, sorted by date.
 
         Raises Unavailable if there is not enough time. Finished sums are stored, so the next call continues.
         """

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tillbook.records.book import Book
     from tillbook.views.ranking import Ranking
 
-# Seconds between the deadline of a count of requests and that of the request for it, for calls that have begun.
+# Seconds between the deadline for counting requests and the answer's own deadline, for calls that have begun.
 _ADD_UP_SECONDS = 2.0
 _DAYS_OF_A_REPORT = 30
 

@@ -123,8 +123,8 @@ class Processor:
 
     @contextmanager
     def _handed_back_on_error(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
-        """Marks the messages as failed after an error. SQS delivers them again after their visibility time-out, and
-        after the last delivery moves them to the dead-letter queue."""
+        """Sets `error` of the deliveries if an error is raised. SQS delivers their messages again after the visibility
+        time-out, and moves them to the dead-letter queue after the last delivery."""
         try:
             yield
         except Exception as error:

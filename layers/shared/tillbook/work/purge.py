@@ -140,7 +140,7 @@ class Purges(RemovalWorker):
         return Progress(ended=True)
 
     def _settled_mark(self, page: Page, source: Source) -> Mark:
-        # A page deletes the scopes of all purges that the mark knows, so it waits for the latest of these purges.
+        # A page deletes all generations that purges have ended, so it waits for the latest purge to settle.
         mark = self.scopes.read(page.account, (), [source]).sources[source]
         self.check_settled(mark.cut, page.job.asked_at)
         if mark.answered < mark.cut:
