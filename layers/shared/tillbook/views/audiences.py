@@ -89,7 +89,7 @@ class Audiences:
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """A page with all records of some orders. It ends with the order that reaches `limit` records or a size."""
+        """A page with all records of some orders. The order that reaches `limit` records or PAGE_BYTES ends it."""
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)

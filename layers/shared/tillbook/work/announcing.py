@@ -2,8 +2,7 @@
 the stream of the records table.
 
 The function may be cut off anywhere in a batch. Changes that are delivered again are announced again, with the same
-ids. Events are sent in the order of the stream, but an event that the bus refuses may be sent again after later
-ones;
+ids. Events are sent in the order of the stream, but an event that the bus refuses may be sent again after later ones:
 `sequence` gives the order of a person's changes.
 """
 
@@ -54,7 +53,7 @@ class Announcer:
         self._known.clear()
         images = [Image.of(record["dynamodb"]) for record in records]
         # The current scopes are read after the batch was received, so that an item that was stored after a purge never
-        # counts as purged. Only people have a token.
+        # counts as purged. Only the items of people have a token.
         accounts = {image.account for image in images if "token" in image.item}
         current = {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
         changes = {n: change for n, image in enumerate(images) if (change := self._person_change(image, current))}
