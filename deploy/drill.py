@@ -44,6 +44,8 @@ _TABLES = ("LedgerTable", "RecordsTable", "BookTable")
 
 @dataclass(frozen=True)
 class Check:
+    """The result of a check. `seen` is printed if it failed."""
+
     name: str
     good: bool
     seen: str
@@ -126,7 +128,7 @@ class Drill:
         self.keys.revoke(self.shop.account, revoked.id)
 
     def while_paused(self) -> Iterator[Check]:
-        """The erased person and the purged account order again. The restore must keep only these orders of theirs."""
+        """The erased person and the purged account order again. Of their orders, the restore must keep only these."""
         self.shop.queue(ERASED, "7.00", "again")
         self.purged.queue(0, "3.00", "again")
         reply = self.shop.submit(3, "1.00", "refused")
@@ -145,7 +147,7 @@ class Drill:
         self.after_the_moment()
         restoration.pause()
         found = list(self.while_paused())
-        # An operator would run this command: another process continues where this one stopped.
+        # The command continues the restore after the steps that this process ran, as if an operator ran it again.
         self.say(self.tillbook("restore", "--to", times.iso(plan.moment), "--yes"))
         self.stack.deploy()  # template.yaml, as any later deployment would
         return [*found, *self.contents(), *self.access(), *self.tables(plan)]
@@ -158,6 +160,7 @@ class Drill:
         gone = self.purged.worths()
         yield Check("purged orders stay purged", gone[0] == Decimal("3.00"), str(gone[0]))
         total = sum((worth for worth in after.values() if worth is not None), Decimal(0))
+        # The report is of January, and the order of 7.00 that the erased person placed later has the date of today.
         self.until(lambda: self.shop.sold() + 7 == total, "the book")
         report = json.loads(self.tillbook("audit", "--all", "--json"))
         yield Check("an audit of everybody finds no drift", not report["drift"], json.dumps(report))

@@ -51,7 +51,7 @@ def environment(endpoint_url: str) -> dict[str, str]:
 
 
 class Rehearsal(Stack):
-    """The front door over a stack that `sam deploy` has deployed to the embedded AWS."""
+    """The front door over a stack that `sam deploy` has deployed to MiniStack."""
 
     def __enter__(self) -> Rehearsal:
         super().__enter__()
@@ -76,7 +76,7 @@ class Rehearsal(Stack):
         self._log_format, self._throttling = templates.access_log(template), templates.throttling(template)
 
     def prepare(self) -> dict[str, str]:
-        """Deploys deploy/oidc-role.yaml and returns its outputs. MiniStack has no OIDC providers, so there is none."""
+        """Deploys deploy/oidc-role.yaml and returns its outputs. MiniStack has no OIDC providers, so none is made."""
         template, name = templates.load(ROOT / "deploy" / "oidc-role.yaml"), f"{NAME}-deployment"
         provider = "arn:aws:iam::000000000000:oidc-provider/token.actions.githubusercontent.com"
         del template["Resources"]["Provider"]

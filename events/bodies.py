@@ -1,7 +1,7 @@
 """Bodies that shops and admins send in the events of this folder.
 
-ORDER_ACTIVITY and ORDER are the examples of the two published APIs. The other bodies are about Ann, whose order A-1 is
-placed, paid and refunded.
+ORDER_ACTIVITY and ORDER are the examples of the two published APIs. Most other bodies are about Ann, whose order A-1 is
+placed, updated, paid and refunded.
 """
 
 from __future__ import annotations

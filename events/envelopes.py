@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HOST = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com"
 QUEUE_ARN = "arn:aws:sqs:us-east-1:123456789012:tillbook-OrdersQueue"
 STREAM_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/tillbook-LedgerTable/stream/2026-11-29T00:00:00.000"
-# The time of receipt of all events: one second after the latest of them happened.
+# The time of receipt of all events (a stamp): one second after the latest occurred_at of a v3 event.
 RECEIVED = "20190209100001000000"
 
 Event = dict[str, Any]

@@ -194,7 +194,7 @@ def _many() -> list[QueuedOrder]:
 
 
 def _step() -> Step:
-    """A page of a job that does not exist, so the function ignores it."""
+    """A page of a job that does not exist, so that the function ignores it."""
     return Step(ACCOUNT, request_id(3))
 
 

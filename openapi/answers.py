@@ -7,7 +7,7 @@ from typing import Any
 Schema = dict[str, Any]
 
 STRING: Schema = {"type": "string"}
-TEXT: Schema = {"type": ["string", "null"]}
+TEXT: Schema = {"type": ["string", "null"]}  # a string or null
 COUNT: Schema = {"type": "integer", "minimum": 0}
 COUNT_OR_NULL: Schema = {"type": ["integer", "null"], "minimum": 0}
 TIME: Schema = {"type": "string", "format": "date-time"}
@@ -105,11 +105,11 @@ _KEY = {
     "created_by": TEXT | {"description": "Id of the key that created this key; null if the command line did."},
     "current": {"type": "boolean", "description": "Whether this request uses the key."},
 }  # fmt: skip
-_BECAME = closed("The outcome of the delivery's request.", status=STRING, reason=TEXT)
+_OUTCOME = closed("The outcome of the delivery's request.", status=STRING, reason=TEXT)
 _DELIVERY = closed(
     "The last genuine delivery.",
     received_at=TIME, result={"enum": ["accepted", "ignored", "rejected"]}, reason=TEXT,
-    request_id={"type": ["string", "null"], "format": "uuid"}, outcome={"anyOf": [_BECAME, {"type": "null"}]},
+    request_id={"type": ["string", "null"], "format": "uuid"}, outcome={"anyOf": [_OUTCOME, {"type": "null"}]},
 )  # fmt: skip
 _CONNECTION = {
     "name": STRING, "platform": {"enum": ["woocommerce", "shopify"]}, "provider": STRING,
@@ -425,7 +425,10 @@ SCHEMAS: dict[str, Schema] = {
             cause={"anyOf": [closed("The event.", action=TEXT, request_id=STRING), {"type": "null"}],
                    "description": "The event that caused it. null for a correction without an event."},
         ),
-        sequence=STRING | {"description": "A text by which the changes of the person in the source are sorted."},
+        sequence=STRING | {
+            "description": "Of the person's events in this source and currency, the one with the largest sequence, "
+            "compared as text, is the latest."
+        },
     ),
     "OrderApplied": _cloud_event("order.applied", "A request was applied.", closed("The request.", **_REQUEST_DATA)),
     "OrderFailed": _cloud_event(

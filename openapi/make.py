@@ -199,6 +199,7 @@ MODELS = (
     queries.Discard, management.AccountChange, management.NewKey, management.NewConnection,
     management.NewSecret,
 )  # fmt: skip
+# The forms of an empty field of an address.
 _BLANK = {"anyOf": [
     {"type": "null"}, {"type": "string", "pattern": f"^[{fields.BLANK}]*$"}, {"type": "array", "maxItems": 0},
     {"type": "object", "maxProperties": 0},
@@ -208,7 +209,7 @@ _NOTHING = [*_BLANK["anyOf"][1:], {"type": "object", "additionalProperties": _BL
 
 
 def _plain(schema: Schema) -> Schema:
-    """Removes titles and defaults, which describe Python's models and not the requests."""
+    """Removes titles, defaults and `additionalProperties: true`, which describe the models and not the requests."""
     dropped = (
         ("title", "default") if schema.get("additionalProperties") is not True else ("title", "additionalProperties")
     )

@@ -21,7 +21,7 @@ DOCUMENT = ROOT / "functions" / "describe" / "openapi.json"
 EVENTS = ROOT / "events"
 TARGET = ROOT / "docs" / "api.md"
 
-# Routes whose example is not simply their first event: (event, directive for the test that runs the example).
+# Routes whose examples _first does not choose: (file of events/, directive for the test that runs the example).
 EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "submitOrder": [("submit_order/order", ""), ("submit_order/small", "")],
     "recordActivity": [("record_activity/order", "keep=request_id")],
@@ -30,9 +30,9 @@ EXAMPLES: dict[str, list[tuple[str, str]]] = {
     "rebuildAudience": [("manage/rebuild", "keep=job_id")],
     "revokeKey": [("configure/revoke_key", "status=404")],
 }
-# Values that an example takes from an earlier answer instead of its event -> which answer that is.
-_FROM_ABOVE = {"request_id": "the 202 of an event", "job_id": "the 202 that started a job"}
-_LINE = 110
+# Values that an example takes from an earlier answer on the page instead of its file -> which answer that is.
+_FROM_ABOVE = {"request_id": "the 202 that accepted an event", "job_id": "the 202 that started a job"}
+_LINE = 110  # most characters of a body that is shown on one line
 
 _HEAD = """# API reference
 
@@ -71,7 +71,7 @@ def text() -> str:
                 lines += _route(path, method, operation)
         for name, webhook in document["webhooks"].items():
             if tag["name"] in webhook["post"]["tags"]:
-                lines += _event(name, webhook["post"])
+                lines += _announcement(name, webhook["post"])
     lines.append("\n## Shapes\n")
     for name, schema in document["components"]["schemas"].items():
         if name in _shown(document):
@@ -109,7 +109,8 @@ def _route(path: str, method: str, operation: dict[str, Any]) -> Iterator[str]:
         yield f"\n```sh{f' {options}' if options else ''}\n{command}\n```\n"
 
 
-def _event(name: str, operation: dict[str, Any]) -> Iterator[str]:
+def _announcement(name: str, operation: dict[str, Any]) -> Iterator[str]:
+    """The section of an event that Tillbook announces on the event bus."""
     yield f"\n### `{name}`\n\n{operation['summary']}. If announcements are switched on, the event bus "
     yield "gets this event: [how to](how-to/announce-changes.md).\n\n"
     schema = operation["requestBody"]["content"]["application/cloudevents+json"]["schema"]
@@ -130,7 +131,11 @@ def _key(operation: dict[str, Any]) -> str:
 
 
 def _first(method: str, path: str) -> tuple[str, str]:
-    """The first event of a route. A read is repeated until the queue has processed earlier requests."""
+    """The first sample request of a route, and the directive of its example.
+
+    A POST that writes is sent once. All others have the directive `wait`, which repeats them until they succeed:
+    earlier requests of the page, whose data they read, change or delete, may still be queued.
+    """
     for file in sorted(EVENTS.glob("*/*.json")):
         event = json.loads(file.read_text())
         name = f"{file.parent.name}/{file.stem}"
@@ -185,7 +190,7 @@ def _body(text: str) -> str:
 
 
 class _Number(str):
-    """A number as the event has it, so that 1.00 is not shortened to 1.0."""
+    """A number as the request has it, so that 1.00 is not shortened to 1.0."""
 
     __slots__ = ()
 
@@ -212,22 +217,23 @@ def _shape(name: str, schema: Schema) -> Iterator[str]:
         yield "\nThe fields of [Order](#order) without `order_id`, each optional.\n"
     else:
         yield from _fields(schema)
-    together = [f"`{one['required'][0]}`" for one in schema.get("anyOf", []) if one.get("required")]
-    if together:
-        yield f"\nAt least one of {', '.join(together)} is needed.\n"
+    one_of = [f"`{one['required'][0]}`" for one in schema.get("anyOf", []) if one.get("required")]
+    if one_of:
+        yield f"\nAt least one of {', '.join(one_of)} is needed.\n"
     other = schema.get("not", {})
-    names = other.get("required") or [one["required"][0] for one in other.get("allOf", [])]
-    if names:
-        yield f"\n{' and '.join(f'`{one}`' for one in names)} must not be sent together.\n"
+    exclusive = other.get("required") or [one["required"][0] for one in other.get("allOf", [])]
+    if exclusive:
+        yield f"\n{' and '.join(f'`{one}`' for one in exclusive)} must not be sent together.\n"
 
 
 def _fields(schema: Schema) -> Iterator[str]:
     if not schema.get("properties"):
         return
-    asked = schema.get("additionalProperties") is not False
-    yield f"\n| Field | Type | {'Required | ' if asked else ''}|\n|---|---|{'---|' if asked else ''}---|\n"
+    # `shown`: whether there is a column Required. Most closed shapes are answers, which always have all fields.
+    shown = schema.get("additionalProperties") is not False
+    yield f"\n| Field | Type | {'Required | ' if shown else ''}|\n|---|---|{'---|' if shown else ''}---|\n"
     for name, one in schema["properties"].items():
-        required = f"{'yes' if name in schema.get('required', []) else ''} | " if asked else ""
+        required = f"{'yes' if name in schema.get('required', []) else ''} | " if shown else ""
         yield f"| `{name}` | {_type(one)} | {required}{_cell(one.get('description', ''))} |\n"
 
 

@@ -1,6 +1,7 @@
 """Runs one history: requests of shops, streams of several shards, announcers that are killed, a bus that loses answers.
 
-A receiver keeps, for each person, the event with the largest sequence. In the end it must have the stored values.
+A receiver keeps, for each person, source and currency, the event with the largest sequence. In the end it must have the
+stored values.
 """
 
 from __future__ import annotations

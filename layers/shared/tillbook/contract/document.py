@@ -22,6 +22,7 @@ from tillbook.rules.order import audience_records_of
 
 
 def document_of(body: dict[str, Json]) -> Document:
+    """The document that the ledger writes for an order: its body, and the values that count."""
     person: Person | None = None
     customer_id = body.get("customer_id", "")
     if "email_sha256" in body:
@@ -35,7 +36,7 @@ def document_of(body: dict[str, Json]) -> Document:
         person=person,
         currency=body["currency"],
         total=body.get("total", ZERO),
-        customer=audience_records_of(
+        customer=audience_records_of(  # the records of the order in its customer audience
             *match_keys(body.get("shipping_address"), body.get("billing_address")),
             customer_match_key(customer_id) if customer_id and person and person.kind == "email" else "",
         ),
@@ -47,7 +48,7 @@ def customer_match_key(customer_id: str) -> str:
 
 
 def digest(body: dict[str, Json]) -> str:
-    """The hash by which a repeated submission is recognised. Frozen, like the identities of identity.py."""
+    """The hash by which a repeated submission is recognised. Its form must never change, like rules/identity.py."""
     return hashlib.sha256(f"submission-1\n{dumps(body, canonical=True)}".encode()).hexdigest()[:32]
 
 
@@ -55,7 +56,7 @@ def digest(body: dict[str, Json]) -> str:
 
 
 def shown(order: str, body: dict[str, Json]) -> dict[str, Json]:
-    """An order in the published shape."""
+    """An order in the published shape. `order` is our own id of the order."""
     return {
         "id": order,
         "order_id": body["order_id"],
@@ -81,7 +82,7 @@ def whole(order: str, body: dict[str, Json]) -> dict[str, Json]:
 
 
 def _amount(value: Any) -> str:
-    return amount_text(Decimal(value or 0), decimals=1)
+    return amount_text(Decimal(value or 0), decimals=1)  # at least one decimal, as in the published answers
 
 
 def _shown_item(item: dict[str, Json]) -> dict[str, Json]:

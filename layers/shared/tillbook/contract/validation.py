@@ -15,7 +15,8 @@ from tillbook.rules.json_text import Json
 class Context(NamedTuple):
     """Passed to validators, which append warnings to `notes`.
 
-    `received` is the stamp of the body's receipt; `unchanged` is the metadata of an order before an edit.
+    `received` is the stamp of the body's receipt (by default later than every stamp); `unchanged` is the metadata of an
+    order before an edit.
     """
 
     notes: list[str]

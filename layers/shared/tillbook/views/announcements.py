@@ -1,7 +1,8 @@
 """Events for other systems in the form of CloudEvents 1.0, made from the changes in the tables' streams.
 
-A change has the same event id however often it is delivered. The events of one person in one source sort by their
-`sequence`, as text: a receiver that keeps the event with the largest sequence knows the stored lifetime value.
+An event has the same id however often its change is delivered. A change that moves several currencies has one event
+for each, with the same subject and `sequence`. Of the events of a person in one source and currency, the one with the
+largest `sequence`, compared as text, has the stored lifetime value.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ _SOURCE_OF_LETTER: dict[str, Source] = {source[0]: source for source in SOURCES}
 
 
 class Image(NamedTuple):
-    """One change of an item. `before` is empty for a new item. `sequence` and `seconds` are the stream's."""
+    """One change of an item. `before` is empty for a new item.
+
+    `sequence` is the change's number in the stream; `seconds` is the time of the change (Unix time).
+    """
 
     item: Item
     before: Item
@@ -54,7 +58,7 @@ class Image(NamedTuple):
 
 
 class Named(NamedTuple):
-    """Names the order and the event that caused a change. A field is None if the ledger no longer has them."""
+    """Names the order and the event that caused a change. A field is None if the ledger no longer has its value."""
 
     order_id: str | None = None
     provider: str | None = None
@@ -63,7 +67,7 @@ class Named(NamedTuple):
 
 
 class PersonChange(NamedTuple):
-    """A change of a person's item that moved their lifetime value."""
+    """A change of a person's item, with the lifetime value by currency before and after it."""
 
     image: Image
     scope: Scope
@@ -74,11 +78,12 @@ class PersonChange(NamedTuple):
 
     @property
     def currencies(self) -> list[str]:
+        """The currencies in which the lifetime value changed. Empty if only other attributes did."""
         return sorted(c for c in {*self.before, *self.after} if self.before.get(c, ZERO) != self.after.get(c, ZERO))
 
 
 def person_change(image: Image, account: Account) -> PersonChange:
-    """The change of a person's item, with amounts by currency. `currencies` is empty if no amount changed."""
+    """Reads the change of a person's item. Orders without a currency count in the account's currency."""
     person = person_of(image.item)
     before = _amounts(person_of(image.before), account) if image.before else {}
     scope, cause = Scope.of(image.item["pk"]), cause_of(person.token)
@@ -87,7 +92,7 @@ def person_change(image: Image, account: Account) -> PersonChange:
 
 def _amounts(person: PersonItem, account: Account) -> dict[str, Decimal]:
     found: dict[str, Decimal] = {}
-    for name, amount in person.cells.items():
+    for name, amount in person.cells.items():  # `USD` and `*` are amounts, `#USD` and `#*` are numbers of orders
         if name[0] != "#":
             currency = account.currency if name == "*" else name
             found[currency] = EXACT.add(found.get(currency, ZERO), amount)
@@ -111,7 +116,8 @@ class Announcements:
                 image,
                 (image.item["pk"], image.item["sk"], person.token, currency),
                 subject=str(image.item["sk"]),
-                # A purge starts a new generation with new items; only numbers of one item's changes can be compared.
+                # The stream's numbers can be compared only within one item, and a purge starts a new generation with
+                # new items. So the generation is compared first.
                 sequence=f"{change.scope.generation:06d}.{image.sequence:0>40}",
                 data={
                     "account_id": image.account,

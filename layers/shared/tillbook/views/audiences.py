@@ -45,7 +45,7 @@ _COLUMNS = (
     "order_id", "kind", "name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
     "email_sha256", "person_id", "customer_id", "added_at",
 )  # fmt: skip
-_PAGE_ORDERS, _MAX_READ = 100, 1000
+_PAGE_ORDERS, _MAX_READ = 100, 1000  # most orders in one query, and for one page
 
 
 def source_of(audience_id: str) -> Source:
@@ -57,7 +57,7 @@ def source_of(audience_id: str) -> Source:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """A page of members. `cursor` names the last order of the page, None on the last page."""
+    """A page of members. `cursor` contains the key of the page's last order; it is None on the last page."""
 
     records: list[Json]
     cursor: str | None
@@ -89,7 +89,7 @@ class Audiences:
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """A page of whole orders' records. It ends with the order that reaches `limit` records or the page's size."""
+        """A page with all records of some orders. The order that reaches `limit` records or PAGE_BYTES ends it."""
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)

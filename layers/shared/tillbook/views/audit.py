@@ -35,10 +35,10 @@ _HEADS = 99  # a transaction reads at most 100 items, one of which is the person
 # index is slightly behind the table. A write starts the comparison again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
 _SEEN_AGAIN = 2
-_TRIES = 8
-_SCAN_ITEMS = 100
-_MOST_EMPTY_PLACES = 40
-_MARGIN_SECONDS = 5.0
+_TRIES = 8  # of a transaction that reads a person and their orders
+_SCAN_ITEMS = 100  # items that one scan reads
+_MOST_EMPTY_PLACES = 40  # places in a row without a new person, after which the search for people ends
+_MARGIN_SECONDS = 5.0  # between the deadline and the time-out, for the call that has begun and the metrics
 _CELL = re.compile(r"(#?)([A-Z]{3}|\*)")
 _KINDS = {"": "amount", "#": "orders"}
 
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The result for a person. `status` is exact, drift, or unsettled: constant writes or lack of time prevented it."""
+    """The result for a person. `status`: exact, drift, or unsettled (constant writes, or too little time to audit)."""
 
     account: str
     person: str
@@ -175,8 +175,9 @@ class Auditor:
     def people(self, pages: int, account: str = "") -> Iterator[tuple[str, str]]:
         """(account, person) from `pages` random places of the ledger, without repeats; only of `account` if given.
 
-        Each scan begins after a random key, which need not exist. The key is that of a person in a known scope, so that
-        the scan begins among people. The search ends after 40 places in a row without a new person.
+        Each scan begins after a random key, which need not exist. If a scope is known, the key has the form of a
+        person's in this scope, so that the scan begins among people. The search ends after 40 places in a row without a
+        new person.
         """
         scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
         seen, empty = set[tuple[str, str]](), 0
@@ -222,7 +223,7 @@ class Auditor:
         )
 
     def _current(self, page: Any) -> Iterator[tuple[str, str]]:
-        """The people on a page who are in a current scope. The others are purged, and a job is deleting them."""
+        """The people on a page who are in a current scope. All others are purged, and a job is deleting them."""
         marks: dict[str, Marks] = {}
         for item in map(plain_item, page["Items"]):
             scope = Scope.of(item["pk"])
@@ -270,7 +271,8 @@ _KEEPER_SECONDS = 60.0  # longest time that keep_book takes for a batch
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Audits random people and a day of the book, as far as time allows. Logs findings, and publishes metrics.
 
-    `event` has `people`, their number, and `window`, the seconds that a change may wait before it is put in the book.
+    `event` has `people`, the number of people to audit, and `window`, how long (in seconds) a change may wait before it
+    is put in the book.
     """
     wanted, done = int(event["people"]), {EXACT: 0, DRIFT: 0, UNSETTLED: 0}
     client, env = clients.dynamodb(), settings()

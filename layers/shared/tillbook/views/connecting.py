@@ -36,7 +36,7 @@ class ConnectionViews:
         return self._shown(connection, self.connections.last.of(connection.account).get(connection.name))
 
     def with_secret(self, connection: Connection, secret: str) -> Json:
-        """A new connection, with its secret if Tillbook generated it. No other answer shows the secret."""
+        """A connection whose secret was just set, with the secret if Tillbook generated it. No later answer has it."""
         derived = PLATFORMS[connection.platform].derived
         shown: Json = self.one(connection) | {"secret": secret if derived else None}
         return shown | {"setup": SETUP[connection.platform]}
@@ -68,7 +68,7 @@ def url_of(base: str, connection: Connection) -> str:
 
 
 def overlap_of(connection: Connection) -> str | None:
-    """The time until which the old secret is valid, if it still is."""
+    """The time until which the old secret is valid; None if it no longer is."""
     return times.iso(connection.overlap)[:19] + "Z" if connection.overlap > times.now() else None
 
 

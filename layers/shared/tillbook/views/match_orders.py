@@ -32,7 +32,8 @@ _Period = tuple[date | None, date | None]
 
 
 class Found(NamedTuple):
-    """Orders of a person. `more`: whether there are others. `any`: whether any order is in the period or before it."""
+    """Orders of a person. `more`: whether there may be others in the period. `any`: whether any order was found, also
+    outside the period."""
 
     orders: list[Json]
     more: bool
@@ -75,7 +76,7 @@ class MatchOrders:
         ]
 
     def _places(self, scope: Scope, key: Key, period: _Period, most: int) -> tuple[list[Place], bool]:
-        """Places of orders in the period, newest first, and whether there is any order up to the end of the period."""
+        """Places of orders in the period, newest first, and whether any order was found, also outside the period."""
         index, value = key
         attribute = {**MATCH_INDEXES, PERSON: "person_key"}[index]
         first, last = period

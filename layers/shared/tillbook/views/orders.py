@@ -144,7 +144,7 @@ class OrderReader:
     def shown(self, scope: Scope, key: str, person: str | None = None, known: Head | None = None) -> dict[str, Json]:
         """An order as answers show it. `known` is its head, if that was read already.
 
-        Raises NotFound, also if the order is not that of `person`; Unavailable if it keeps changing.
+        Raises NotFound, also if `person` is given and the order is another person's; Unavailable if it keeps changing.
         """
         for _ in range(5):
             head, known = known or self.heads([(scope, key)]).get((scope, key)), None
@@ -221,11 +221,12 @@ def _stamp(event: EventItem) -> str:
 
 
 def _notes(event: EventItem) -> list[str]:
-    """The notes of the event's request."""
+    """The notes of the request that sent the event."""
     return activity.notes_of(event.action, event.noted, event.flags.split())
 
 
 def _notes_within(state: OrderState, event: EventItem) -> list[str]:
-    """The event's notes by the order's current state: its total may have become known after a refund."""
+    """The notes of an event, given the current state of its order. A total that became known after a refund changes
+    whether the total of that refund is ignored."""
     flags = ["grand_total_ignored"] if ignores_total(state, event.event) else []
     return activity.notes_of(event.action, event.noted, flags)

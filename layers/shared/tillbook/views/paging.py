@@ -26,7 +26,8 @@ def encode_cursor(place: str) -> str:
 
 
 def decode_cursor(text: str | None, form: re.Pattern[str] = STAMP) -> str | None:
-    """The place in a cursor: a time and a hash. It gives no access to other accounts' data. Raises Malformed."""
+    """The place in a cursor. A forged place gives no access to other accounts' data. Raises Malformed if the place does
+    not have the `form`."""
     if text is None:
         return None
     try:

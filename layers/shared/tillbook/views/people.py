@@ -58,7 +58,7 @@ class Known(NamedTuple):
 
 
 class Place(NamedTuple):
-    """An order's place among those of a person."""
+    """The place of an order in the list of a person's orders."""
 
     ordered_at: str
     source: Source
@@ -127,7 +127,7 @@ class People:
         return {person: Known(person, items) for person, items in found.items()}
 
     def _ordered_since(self, person: Known, cut: str) -> bool:
-        """Whether one of their orders has an event that was received after `cut`, the stamp of their erasure."""
+        """Whether one of their newest orders has an event that was received after `cut`, the stamp of their erasure."""
         places = [
             (scope, place.order_key)
             for scope in self._scopes(person)
@@ -187,7 +187,10 @@ class People:
         }
 
     def subscriber(self, person: Known, asked: str) -> dict[str, Json]:
-        """The shape of the v2 API: LTV in integer cents of the account's currency. E-mail addresses are not kept."""
+        """The shape of the v2 API, with LTV in the smallest unit of the account's currency, as an integer.
+
+        E-mail addresses are not stored, so `email` is `asked`, the text of the request, if that is an address.
+        """
         shape = self.shown(person)
         value = Decimal(shape["lifetime_value"].get(self.account.currency, "0"))
         return {
@@ -212,7 +215,7 @@ class People:
         return values
 
     def _order_times(self, person: Known) -> tuple[str | None, str | None]:
-        """Dates of the person's first and last order, in the sources that the account counts."""
+        """Times of the person's first and last order in the sources that the account counts; None without orders."""
         scopes = [scope for scope in self._scopes(person) if scope.source in self.account.sources]
         ends = [[self._listed_orders(scope, person, 1, newest_first=newest) for scope in scopes] for newest in (0, 1)]
         first, last = ([place.ordered_at for found in end for place in found] for end in ends)
@@ -227,7 +230,7 @@ class People:
     def activity(self, person: Known, limit: int, after: str | None, *, effects: bool = False) -> Page:
         """The person's activities, newest first. With `effects`, each has the changes that it made to LTV."""
         listed = self._timeline(person, limit, after)
-        # If an event gets an earlier time of receipt, it moves within the index, which may list it twice for a moment.
+        # If an event gets an earlier time of receipt, its entry in the index moves, and may exist twice for a moment.
         keys = {entry.sk: entry.key for entry in listed}
         items = batch_get(self.client, self.table, [raw(key) for key in keys.values()])
         found = {item["sk"]: event_of(item) for item in items}
@@ -297,7 +300,7 @@ class People:
     # ----------------------------------------------------------------- calls
 
     def _timeline(self, person: Known, limit: int, after: str | None) -> list[Listed]:
-        """The entries of both sources, newest first, merged; with `after`, only those before that stamp."""
+        """The timeline's entries of both sources, newest first; with `after`, only entries before that stamp."""
         listed: list[Listed] = []
         for scope in self._scopes(person):
             condition, values = "timeline = :person", {":person": scope.timeline(person.id)}

@@ -38,7 +38,7 @@ PEOPLE, _LIST = "people", "people-list"  # kinds of summaries
 MOST_PEOPLE, MOST_LISTED = 50_000, 10_000
 RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,4})?/[0-9a-f]{32}", re.ASCII)  # a cursor
 _DAYS_AT_ONCE = 100
-_MONTH_SECONDS = 30 * 24 * 3600  # as long as the marks of erasures are kept
+_MONTH_SECONDS = 30 * 24 * 3600  # the marks of erasures are kept as long
 _COLUMNS = (
     "id", "email_sha256", "person_id", "customer_id", "currency", "lifetime_value", "orders_count", "first_order_on",
     "last_order_on",
@@ -94,7 +94,7 @@ class Buyer:
 
 
 class Question(NamedTuple):
-    """A list to be made. `currency` is that of the lifetime value; people must meet all of `bounds`."""
+    """A list to compute: its sort key, the currency of the lifetime value, and the bounds that people must meet."""
 
     sort: Sort
     currency: str
@@ -153,7 +153,11 @@ class Members(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The result for ids up to `until` (empty: all): each question's first people (`tops`) and sums (`members`)."""
+    """The result for people with ids up to `until` (empty: for all people).
+
+    `tops` has the first people for each question, `members` their number and sum; `as_of` is the stamp of the oldest
+    numbers, `passes` the number of passes that were made.
+    """
 
     until: str
     tops: list[list[Rank]]

@@ -18,7 +18,7 @@ from tillbook.views.csv_pages import csv_of
 from tillbook.views.orders import OrderReader
 from tillbook.views.paging import answer_bytes
 
-_ROUNDS = 10  # most reads for a page if a filter excludes many rows
+_ROUNDS = 10  # most reads for a page, each of up to `limit` requests, if a filter excludes many
 _COLUMNS = (
     "request_id", "received_at", "status", "reason", "source", "action", "provider", "order_id", "original_request_id",
     "route", "key_label", "fields", "notes", "effects",
@@ -83,7 +83,10 @@ class RequestList:
     marks: Marks
 
     def page(self, filters: Filters, limit: int, cursor: str | None) -> tuple[list[Json], str | None]:
-        """Rows, and the id of the request after which the next page begins or None. Filters may shorten a page."""
+        """Rows, and the id of the request after which the next page begins (None at the end).
+
+        A page may be short, since filters apply to requests that were read.
+        """
         if filters.request_id is not None:
             return self._one(filters, filters.request_id), None
         # A filter for a rare action matches few rows, so several reads are allowed.
@@ -110,7 +113,7 @@ class RequestList:
         return rows, before
 
     def _one(self, filters: Filters, request_id: str) -> list[Json]:
-        # A text that is not a request id matches nothing, and might not be valid as a key.
+        # A text that is not a request id matches nothing, and DynamoDB may refuse it as a key.
         if times.uuid7_age(request_id.lower()) is None:
             return []
         found = [self.outcomes.find(self.account.id, source, request_id.lower()) for source in filters.sources]

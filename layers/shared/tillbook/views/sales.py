@@ -156,12 +156,12 @@ class Days:
     counter: type[Counter] = Sums
 
     def of(self, scope: Scope, kind: str, first: date, last: date) -> list[Counted]:
-        """The days of the period that ever had an order, in order.
+        """The days of the period that ever had an order, sorted by date.
 
         Raises Unavailable if there is not enough time. Finished sums are stored, so the next call continues.
         """
         zone = zone_of(self.zone)
-        # The changes are read before the cards, so that a summary includes at least those that its `counted` names.
+        # The changes are read before the cards, so that a summary includes at least the changes that its `counted` has.
         changes = self.book.changes(scope, digits_of(shifted(first, -1)), digits_of(shifted(last, 1)))
         within = digits_of(first), digits_of(last)
         kept = self.book.kept(scope, self.zone, kind, *within)

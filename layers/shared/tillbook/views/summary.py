@@ -33,7 +33,10 @@ _REFUSED = ("failed", "rejected")
 
 
 def days_asked(first: str | None, last: str | None, today: date) -> tuple[date, date]:
-    """The first and the last day of `from` and `to` (YYYY-MM-DD, UTC, both included). Raises Malformed."""
+    """The first and the last day to count, from the parameters `from` and `to` (YYYY-MM-DD, UTC, both included).
+
+    By default, `to` is today, and `from` is DEFAULT_DAYS - 1 days earlier. Raises Malformed.
+    """
     earliest = today - timedelta(MAX_DAYS - 1)
     end = min(_day("to", last, earliest) or today, today)
     start = _day("from", first, earliest) or max(end - timedelta(DEFAULT_DAYS - 1), earliest)
@@ -73,7 +76,7 @@ class Summary:
         If there is not enough time for all days, the answer's `from` is later than requested, and `earlier` is the `to`
         of the next request. Raises Unavailable if there is no time for any day.
         """
-        from concurrent.futures import ThreadPoolExecutor  # imported here, since no other read needs it
+        from concurrent.futures import ThreadPoolExecutor  # imported here, since few reads need it
 
         rows: list[Json] = []
         first = end + timedelta(1)
@@ -121,7 +124,8 @@ class Summary:
             beyond = _floor(end + timedelta(1))
             for t in self.outcomes.newest(self.marks, [status], SOURCES, _LATEST, beyond):
                 if t.request_id > _floor(start):
-                    # Reasons about items[0].price and items[1].price count as the same.
+                    # Reasons about items[0].price and items[1].price count as the same, and so do reasons that differ
+                    # after the first semicolon only.
                     reasons[status, _INDEX.sub("[]", t.reason).partition(";")[0][:200]] += 1
         ranked = sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0]))[:_MAX_REASONS]
         return [{"status": status, "reason": reason, "count": count} for (status, reason), count in ranked]

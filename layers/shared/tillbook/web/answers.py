@@ -24,7 +24,7 @@ class Response:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-# The status and name of each problem in v1; all others are an InternalError with status 500.
+# The status and name of each problem in v1, except a wrong key. All others are an InternalError with status 500.
 _V1: dict[type[Problem], tuple[int, str]] = {
     errors.Invalid: (400, "ValidationError"),
     errors.Malformed: (400, "ValidationError"),

@@ -1,6 +1,6 @@
 """Configuration by admins: the account's settings, API keys and connections.
 
-Secrets that Tillbook generates are shown once, in the answer to the request that creates them.
+A secret that Tillbook generates is shown once, in the answer to the request that sets it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tillbook.web.request import Request
 
 
 def answer(request: Request) -> Response:
-    """Answers a request. Raises Invalid, NotFound, Conflict."""
+    """Answers a request. Raises a Problem (rules.errors) if it is refused."""
     return _ROUTES[request.route](request)
 
 
@@ -41,7 +41,7 @@ def _connections() -> Connections:
 
 
 def _body(request: Request) -> Json:
-    """The JSON body of a request that may have none."""
+    """The JSON body of a request; an empty object if it has none."""
     return request.json() if request.event.body else {}
 
 

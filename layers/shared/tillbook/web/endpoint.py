@@ -81,7 +81,10 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
 
 
 def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
-    """The key of a request, which all later log lines name, even if the request is refused."""
+    """The key of a request. Later log lines name it, even if it may not use the route.
+
+    Raises Unauthenticated, Forbidden.
+    """
     key = _keys().authenticate(secret_of(event.headers.get("authorization"), basic=not v1))
     logger.append_keys(account=key.account, key_id=key.id)
     if event.path_parameters.get("account_id", key.account) != key.account:
@@ -94,8 +97,8 @@ def _authenticate(event: APIGatewayProxyEventV2, role: str, v1: bool) -> ApiKey:
 def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
     """Counts requests of the order routes, so that an alarm can watch the share of rejections.
 
-    The reasons are the types of rules.errors, so there are few metrics. Requests without a valid key are not from a
-    shop, and are counted separately. Answers 5xx are faults of the API, not rejections.
+    A rejection is also counted by its reason, a type of rules.errors, so there are few metrics. Requests without a
+    valid key are not from a shop, and are counted separately. Answers 5xx are faults of the API, not rejections.
     """
     if status < 400:
         count("Accepted")

@@ -26,7 +26,10 @@ def _queue() -> Queue:
 
 
 def accept(request: Request) -> Response:
-    """Accepts one event or, at the route `/batch`, up to 1,000. Raises Invalid with every fault of every event."""
+    """Accepts one event or, at the route `/batch`, up to 1,000.
+
+    Raises Invalid with the faults of all events, at most MAX_ERRORS, or another Problem (rules.errors).
+    """
     payload = request.json()
     batch = request.route.endswith("/batch")
     payloads = _orders(payload) if batch else [payload]

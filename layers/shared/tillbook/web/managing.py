@@ -24,7 +24,7 @@ _ANSWER_SECONDS = 2.0
 
 
 def start(request: Request) -> Response:
-    """Starts an operation and answers its request. Raises NotFound, Invalid."""
+    """Starts an operation and answers its request. Raises a Problem (rules.errors) if it is refused."""
     return _ROUTES[request.route](request)
 
 
@@ -41,7 +41,7 @@ def _rebuild(request: Request) -> Response:
 
 
 def _purge(request: Request) -> Response:
-    """Starts a purge. It must be confirmed by the word in the header `x-confirm`, or as `confirm` in the body."""
+    """Starts a purge. The word `purge` must confirm it, in the header `x-confirm` or as `confirm` in the body."""
     from tillbook.contract.queries import Purge  # imported here, since few requests need pydantic
     from tillbook.contract.validation import Context, validated
 
@@ -72,8 +72,8 @@ def _erase(request: Request) -> Response:
 def _replay(request: Request) -> Response:
     """Replays one dead letter or, with `all` as the id, all that exist now, oldest first.
 
-    If time runs out, the cursor says where the next request continues. Letters that are replayed or discarded by others
-    at the same time are skipped. A letter that fails again keeps its place, so following the cursor always ends.
+    If time runs out, the cursor says where the next request continues. Letters that another request replays or discards
+    at the same time are skipped. A letter that fails again keeps its place, so the cursor always reaches the end.
     """
     letters, queue, asked = processor().dead_letters, processor().queue, request.id_in_path("deadletter_id")
     marks = processor().scopes.read(request.account)

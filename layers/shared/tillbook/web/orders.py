@@ -1,7 +1,7 @@
 """The v1 calls: submit, edit and delete an order. Each call is one transaction of the ledger.
 
-work/book.py, which follows the ledger's stream, records the outcome of a request. So the outcome is not lost if a
-function is cut off after its write.
+work/book.py, which follows the ledger's stream, records the outcome of a request that changed an order. So the outcome
+is not lost if a function is cut off after its write. Only outcomes of repeats are recorded here.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def _to_write(request: Request, notes: list[str]) -> V1Request:
 
 
 def submit(request: Request) -> Response:
-    """Submits an order: 201 with the order. A repeated submission gets the first answer. Raises Invalid, Conflict."""
+    """Submits an order: 201 with the order. A repeated submission gets the first answer.
+
+    Raises a Problem (rules.errors), for example Conflict.
+    """
     from tillbook.contract import orders_api  # imported here, since deletions do not need it
 
     document, notes = orders_api.document(request.json())
@@ -73,7 +76,7 @@ def _note_repeat(request: Request, action: str, order_id: str, notes: list[str])
 
 
 def edit(request: Request) -> Response:
-    """Edits an order: 200 with the new order. Raises Invalid, NotFound."""
+    """Edits an order: 200 with the new order. Raises a Problem, for example NotFound."""
     from tillbook.contract import orders_api
 
     payload, order_id = request.json(), request.path("order_id")
@@ -94,7 +97,7 @@ def edit(request: Request) -> Response:
 
 
 def delete(request: Request) -> Response:
-    """Deletes an order: 200 with the order as it was. Raises NotFound."""
+    """Deletes an order: 200 with the order as it was. Raises NotFound, Unavailable."""
     order_id = request.path("order_id")
     logger.append_keys(order_id=order_id)
     order = _ledger().delete(_to_write(request, []), order_id, request.deadline)
@@ -102,8 +105,11 @@ def delete(request: Request) -> Response:
 
 
 def _check_size(body: dict[str, Json]) -> None:
-    """Raises TooLarge. If hashes, which are longer than e-mail addresses, made the body too large, the least size that
-    can have been sent counts instead; the packed body is limited, too."""
+    """Raises TooLarge if the order was surely sent with more than MAX_ORDER_BYTES, or if its packed body has more.
+
+    Hashes, which are longer than e-mail addresses, may make the body larger than it was sent. So if the body is too
+    large, the least size that can have been sent counts.
+    """
     if len(dumps(body).encode()) <= MAX_ORDER_BYTES:
         return
     from tillbook.contract.orders_api import least_sent_size

@@ -1,4 +1,4 @@
-"""Answers every GET, and the match, which is a POST but only reads."""
+"""Answers the reads of orders, people, audiences, reports and requests. The match is a POST, but only reads, too."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from tillbook.records.book import Book
     from tillbook.views.ranking import Ranking
 
-# Seconds between the deadline of a count and that of its request, for calls that have begun.
+# Seconds between the deadline for counting requests and the answer's own deadline, for calls that have begun.
 _ADD_UP_SECONDS = 2.0
 _DAYS_OF_A_REPORT = 30
 
 
 def answer(request: Request) -> Response:
-    """Answers a request. Raises NotFound, Malformed."""
+    """Answers a request. Raises a Problem (rules.errors) if it is refused or cannot be answered now."""
     found = _ROUTES[request.route](request)
     return found if isinstance(found, Response) else Response(200, found)
 
@@ -162,7 +162,7 @@ def _audiences(request: Request) -> Audiences:
 
 
 def _all_audiences(request: Request) -> Json:
-    from tillbook.views.sales import size_of  # imported here, since no other read needs it
+    from tillbook.views.sales import size_of  # imported here, since few reads need it
 
     book, deadline = _book(), request.deadline
     return _audiences(request).all(lambda scope: size_of(book, scope, lambda: time.monotonic() < deadline).records)
@@ -201,7 +201,7 @@ def _book() -> Book:
 def _sales(request: Request) -> Json | Response:
     """The sales report. If time runs out, finished sums are kept, and the next request continues."""
     from tillbook.rules.dates import date_of, shifted, zone_of
-    from tillbook.views import report  # imported here, since no other read needs them
+    from tillbook.views import report  # imported here, since few reads need them
 
     query, account = request.query, _accounts().get(request.account)
     last = _date("to", query.last) or date_of(request.received, zone_of(account.time_zone))
@@ -216,14 +216,14 @@ def _sales(request: Request) -> Json | Response:
 
 
 def _ranking(request: Request, marks: Marks) -> Ranking:
-    from tillbook.views.ranking import Ranking  # imported here, since no other read needs it
+    from tillbook.views.ranking import Ranking  # imported here, since few reads need it
 
     account = _accounts().get(request.account)
     return Ranking(_book(), account, marks, lambda: time.monotonic() < request.deadline)
 
 
 def _people_listed(request: Request) -> Json | Response:
-    # Imported here, since no other read needs them.
+    # Imported here, since few reads need them.
     from tillbook.rules.segments import Bounds
     from tillbook.views import ranking
 
@@ -261,7 +261,7 @@ def _segments(request: Request) -> Json:
 
 
 def _orders_by_date(request: Request) -> Json | Response:
-    from tillbook.views import order_export, order_list  # imported here, since no other read needs them
+    from tillbook.views import order_export, order_list  # imported here, since few reads need them
 
     query, account = request.query, _accounts().get(request.account)
     filters = order_list.Filters(

@@ -109,7 +109,7 @@ def _inflate(data: bytes, limit: int) -> bytes:
             members += 1
             if members > _MAX_GZIP_MEMBERS:
                 raise Malformed("The body is gzip with too many members.")
-            member = zlib.decompressobj(31)
+            member = zlib.decompressobj(31)  # 16 + 15: gzip, with the largest window
             out += member.decompress(data, limit + 1 - len(out))
             if len(out) > limit:
                 break

@@ -1,7 +1,8 @@
 """Receives webhooks of platforms: checks the signature, converts the order into v3 events, queues these, and answers.
 
-Every genuine webhook is answered with 200, since WooCommerce does not retry, and switches a webhook off after a few
-failures. A genuine webhook without a valid order is recorded as a rejected request. Raw payloads are not kept.
+Every genuine webhook that can be handled now is answered with 200, even without a valid order: WooCommerce does not
+retry, and switches a webhook off after a few failures. A genuine webhook without a valid order is recorded as a
+rejected request. Raw payloads are not kept.
 """
 
 from __future__ import annotations
@@ -57,7 +58,10 @@ def _queue() -> Queue:
 
 @observed
 def receive(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """The handler of the function. All that is not genuine gets the same 401. The answer is 503 if the queue fails."""
+    """The handler of the function. A webhook with a wrong signature or of an unknown connection gets the same 401.
+
+    The answer is 413 for a body that is too large, and 503 after a temporary failure, for example of the queue.
+    """
     started = time.monotonic()
     sent = APIGatewayProxyEventV2(event)
     request_id, received = times.uuid7(), times.now()
@@ -136,7 +140,7 @@ def queued(account: str, events: list[dict[str, Json]], notes: list[str], receiv
 
 
 def _voided(account: str, event: dict[str, Json], position: int, received: str) -> QueuedOrder:
-    """A voided event for the queue. Its id is a hash of its content, which has its time or the delivery's id."""
+    """A voided event for the queue. Its id is a hash of its content, which may have its time or the delivery's id."""
     event, _ = _timely(event, received)
     occurred = times.parse_iso(event["occurred_at"]) if "occurred_at" in event else received
     return QueuedOrder(

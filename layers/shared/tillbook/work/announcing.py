@@ -2,7 +2,8 @@
 the stream of the records table.
 
 The function may be cut off anywhere in a batch. Changes that are delivered again are announced again, with the same
-ids. Announcements are in the order of the stream, so the changes of a person are announced in their order.
+ids. Events are sent in the order of the stream, but an event that the bus refuses may be sent again after later ones:
+`sequence` gives the order of a person's changes.
 """
 
 from __future__ import annotations
@@ -44,14 +45,15 @@ class Announcer:
     announcements: Announcements
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    _known: dict[str, Account] = field(default_factory=dict)  # the accounts of the current batch
+    _known: dict[str, Account] = field(default_factory=dict)  # the accounts that were read for the current batch
 
     def run(self, records: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
         """Announces as much of a batch as time allows. Returns the first record that Lambda must deliver again."""
         deadline = self.clock() + seconds - _LAST_SECONDS
         self._known.clear()
         images = [Image.of(record["dynamodb"]) for record in records]
-        # Marks are read after the batch was received, so that an item stored after a purge is never taken for purged.
+        # The current scopes are read after the batch was received, so that an item that was stored after a purge never
+        # counts as purged. Only the items of people have a token.
         accounts = {image.account for image in images if "token" in image.item}
         current = {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
         changes = {n: change for n, image in enumerate(images) if (change := self._person_change(image, current))}
@@ -77,9 +79,10 @@ class Announcer:
         if change is not None:
             found = named.get((change.scope, change.cause), Named())
             return list(self.announcements.of_person(change, self._account(image.account), found))
+        # The mark of a purge. An answer to the purge, or the end of its job, changes the mark but not the generation.
         if "generation" in image.item and image.item["generation"] != image.before.get("generation", 0):
             return self._read(image, lambda: [self.announcements.of_purge(image)]) or []
-        # An outcome has a second item, its copy by order, which is skipped.
+        # The copy of an outcome by order, whose key has no `/t/`, is skipped.
         if "status" in image.item and "/t/" in image.item["pk"]:
             account = self._account(image.account)
             return self._read(image, lambda: [self.announcements.of_outcome(image, account)]) or []
@@ -87,7 +90,7 @@ class Announcer:
 
     @staticmethod
     def _read(image: Image, read: Callable[[], Read]) -> Read | None:
-        """The result of `read`; None if the change cannot be read, so that it does not block the following ones."""
+        """The result of `read`. None if it fails: an unreadable change must not block the following changes."""
         try:
             return read()
         except (KeyError, ValueError, TypeError) as error:
@@ -96,6 +99,7 @@ class Announcer:
             return None
 
     def _account(self, account_id: str) -> Account:
+        """The account, with default settings if it no longer exists. It is read once for each batch."""
         if account_id not in self._known:
             try:
                 self._known[account_id] = self.accounts.get(account_id)
@@ -104,7 +108,7 @@ class Announcer:
         return self._known[account_id]
 
     def _named(self, changes: Sequence[PersonChange]) -> dict[_Place, Named]:
-        """The orders and events that caused changes."""
+        """The order and the event that caused each change, as far as the ledger still has them."""
         places = {(change.scope, change.cause) for change in changes}
         keys = {tuple(sorted(scope.head_key(cause.order_key).items())) for scope, cause in places}
         keys |= {tuple(sorted(scope.event_key(*cause).items())) for scope, cause in places if cause.event_id}
@@ -122,7 +126,10 @@ class Announcer:
         return named
 
     def _put(self, events: Sequence[tuple[int, Json]], deadline: float) -> int:
-        """Sends events in order. Returns the number of events that the bus accepted."""
+        """Sends events, at most AT_ONCE in a call. Returns how many of the first events the bus has all accepted.
+
+        If the bus refuses events of a call, only these are sent again, after the others of that call.
+        """
         for start in range(0, len(events), AT_ONCE):
             left = [event for _, event in events[start : start + AT_ONCE]]
             for pause in (*_PAUSES, 0.0):

@@ -1,5 +1,5 @@
 """Follows the ledger's stream: puts the card of each changed order, marks the order's day as changed, and records the
-outcomes of v1 requests.
+outcomes of v1 requests. records/book.py explains cards, places and marks; the head of an order is its current state.
 
 Changes may arrive late, repeatedly and in any order. The function may be cut off anywhere in a batch; Lambda then
 delivers the batch again.
@@ -36,19 +36,19 @@ from tillbook.rules.sales import Details, details_of_activity, details_of_order
 
 _THREADS = 16
 _CARDS_A_PAGE = 100
-# Seconds between the deadline and the time-out, for calls that have begun and for the marks.
+# Seconds between the deadline and the time-out: for calls that have begun, and then for marking the changed days.
 _LAST_SECONDS = 3 * clients.SLOWEST_CALL_SECONDS
 # The error of an item that DynamoDB will never accept, for example because it is too large.
 _PERMANENT = "ValidationException"
 
 
 def _item(image: Mapping[str, Any]) -> Item:
-    """The item of an image in a Lambda event, in which bytes are base64."""
+    """The item in a Lambda event's `NewImage` or `OldImage`, in which bytes are base64."""
     return plain_item({n: {"B": b64decode(value["B"])} if "B" in value else value for n, value in image.items()})
 
 
 class Image(NamedTuple):
-    """A change of an order's head. `before` is the earlier head, None for a new one."""
+    """A change of an order's head, from `before` (None for a new order) to `head`."""
 
     number: int  # its index in the batch
     scope: Scope
@@ -93,10 +93,10 @@ class Version(NamedTuple):
 
 
 class Task(NamedTuple):
-    """The newest card for a place, according to a batch.
+    """The card to put at a place: the newest that a batch has for it.
 
-    `first` is the number of the first image that concerns the place. `head` is None if the card must be empty: the
-    order was deleted, or has another place by now.
+    `first` is the index in the batch of the first change that concerns the place. `writes` is that of the newest head.
+    `head` is None if the card must be empty: the order was deleted, or has another place by now.
     """
 
     first: int
@@ -114,7 +114,7 @@ T = TypeVar("T", Task, Version)
 
 
 def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[list[Image], list[Version]]:
-    """Heads and v1 versions in a batch. The filter of the trigger passes changed heads and inserted versions only."""
+    """The changes of heads and the new v1 versions in a batch. The trigger's filter passes nothing else."""
     images, versions = list[Image](), list[Version]()
     for number, record in enumerate(records):
         change = record["dynamodb"]
@@ -129,8 +129,8 @@ def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[list[Image], list[Ve
 def plan(images: Sequence[Image]) -> list[Task]:
     """One task for each place, in the order of the batch.
 
-    An image concerns the order's place, and the place that the order left, if any. For each place the image with the
-    most writes counts. Places are independent of each other, since an order may return to an earlier place.
+    A change concerns the order's place, and the place that the order left, if any. Each place gets its card from the
+    change with the most writes among those that concern it, because an order may leave a place and return to it.
     """
     tasks: dict[Place, Task] = {}
     for image in images:
@@ -160,8 +160,8 @@ class Keeper:
         deadline = self.clock() + seconds - _LAST_SECONDS
         images, versions = _changes(records)
         tasks = plan(images)
-        # Marks are read after the batch was received, so that orders received after a purge are never taken for purged
-        # ones, and a late batch does not bring purged orders back.
+        # The current scopes are read after the batch was received. So an order that was received after a purge never
+        # counts as purged, and a late batch does not bring purged orders back.
         current = self._current({i.scope.account for i in images} | {v.scope.account for v in versions})
 
         def work(one: Task | Version) -> bool:
@@ -171,8 +171,9 @@ class Keeper:
 
         with ThreadPoolExecutor(_THREADS) as pool:
             done = list(pool.map(work, [*tasks, *versions]))
-        # Days are marked after the cards are put, and a report reads marks before cards, so it includes every change
-        # that its marks count. The marks of a purged scope name the months whose cards the sweep must delete.
+        # Days are marked after their cards are put, and a report reads the marks before the cards. So a report has
+        # every change that its marks count. Days of purged scopes are marked, too: by these marks, a purge job finds
+        # the months whose cards it must delete.
         for scope, day in sorted({(task.place.scope, task.place.day) for task in tasks}):
             self.book.mark(scope, day)
         numbers = [*(task.first for task in tasks), *(version.number for version in versions)]
@@ -183,6 +184,7 @@ class Keeper:
         return {"batchItemFailures": [{"itemIdentifier": records[min(undone)]["dynamodb"]["SequenceNumber"]}]}
 
     def _current(self, accounts: set[str]) -> set[Scope]:
+        """The scopes of these accounts that no purge has ended."""
         return {scope for account in sorted(accounts) for scope in self.scopes.read(account).scopes()}
 
     def _tried(self, work: Callable[[T, float], None], one: T, deadline: float) -> bool:
@@ -204,7 +206,10 @@ class Keeper:
         count("Applied")
 
     def _discard(self, task: Task, deadline: float) -> None:
-        """Deletes a purged order's card, which an invocation that was cut off may have put without marking the day."""
+        """Deletes a purged order's card, in case an invocation put it and was cut off before it marked the day.
+
+        The purge job would not find such a card.
+        """
         self.book.discard(task.place)
 
     def _put(self, task: Task, deadline: float) -> None:
@@ -214,7 +219,7 @@ class Keeper:
         self.book.put(task.place, card)
 
     def _details(self, place: Place, head: Head, retries: Retries) -> Details:
-        """Details from the order's current events. If an event is newer than the head, a newer image will follow."""
+        """Details from the order's current events. If an event is newer than the head, another change will follow."""
         scope, key = place.scope, place.order_key
         if not isinstance(head, ActivityHead):
             version = self.store.event(scope, key, version_name(head.version), retries)
@@ -261,7 +266,11 @@ class Keeper:
 
     @staticmethod
     def _measure(records: Sequence[Mapping[str, Any]], kept: int) -> None:
-        """Publishes how far the book is behind the ledger, in milliseconds: the age of the batch's oldest change."""
+        """Publishes how far the book is behind the ledger, in milliseconds: the age of the batch's oldest change.
+
+        `kept` is the number of changes at the start of the batch that need no second delivery; nothing is published if
+        it is 0.
+        """
         if kept and records:
             age = times.to_datetime(times.now()).timestamp() - records[0]["dynamodb"]["ApproximateCreationDateTime"]
             measure("BookAge", max(age, 0) * 1000)

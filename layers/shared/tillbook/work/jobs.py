@@ -19,7 +19,7 @@ _MOST_RESENDS = 5
 
 
 class NotYet(Exception):
-    """Raised for a page that must wait: it is sent again with a delay of `seconds`."""
+    """Raised for a page that must wait: the page is sent again with a delay of `seconds`."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(f"not before {seconds} s have passed")
@@ -30,9 +30,9 @@ class Page(NamedTuple):
     """The input of a page.
 
     Attributes:
-        account, job_id, job, chain: those of the page. cursor: the place where the page begins; empty for the start.
-        may_go_on: called after each unit of work; a page does at least one unit.
-        deadline: for calls, in seconds of time.monotonic().
+        account, job_id, job, chain: of the page. cursor: where the page begins; empty at the start of the chain.
+        may_go_on: whether there is time for another unit of work. A page does at least one unit.
+        deadline: of calls to AWS, in seconds of time.monotonic().
     """
 
     account: str
@@ -45,17 +45,20 @@ class Page(NamedTuple):
 
 
 class Worker(Protocol):
-    """Does one kind of job. Both methods raise NotYet to wait; after other exceptions the page is tried again."""
+    """Does one kind of job. Both methods raise NotYet to wait, and Failed to end the job as failed.
+
+    After any other exception the page is tried again; after `max_tries` tries the job fails.
+    """
 
     def page(self, page: Page) -> Progress:
-        """Does a page of one of the chains."""
+        """Does a page of a chain other than the last."""
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Does a page of the last chain, which closes the job after all other chains ended. Raises Failed."""
+        """Does a page of the last chain, which closes the job after all other chains ended."""
 
 
 class Failed(Exception):
-    """Raised at the end of a job that has failed."""
+    """Raised by a worker to end its job as failed. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,10 @@ class JobRunner:
                 self._send(Step(account, job_id, chain), delay_seconds=delay_seconds)
 
     def run(self, step: Step, tries: int, receives: int, clock: Callable[[], float], deadline: float) -> None:
-        """Runs a page. `tries` includes this try. After an exception the message must be delivered again."""
+        """Runs a page. If this method raises an exception, the message must be delivered again.
+
+        `tries` counts the tries of the page, this one included; `receives` counts the deliveries of this message.
+        """
         job, chains = self.jobs.read(step.account, step.job)
         if job is None or not job.is_open or step.chain not in chains:
             return
@@ -139,7 +145,10 @@ class JobRunner:
     # ----------------------------------------------------- without progress
 
     def watch(self, after: str, clock: Callable[[], float], deadline: float) -> None:
-        """Resends pages that made no progress for an hour. Fails a job if a page was already resent five times."""
+        """Resends pages that made no progress for an hour. Fails a job if such a page was already resent five times.
+
+        `after` is the job after which the search begins. At the deadline, a new message continues.
+        """
         stalled = times.shift(times.now(), seconds=-_STALLED_SECONDS)
         for account, job_id in self.jobs.open(after):
             if clock() >= deadline:
@@ -168,5 +177,5 @@ def _due(account: str, job_id: str, job: Job, chains: Mapping[int, Chain]) -> li
 
 
 def wait_for(seconds: float) -> int:
-    """A delay for NotYet: whole seconds, at most the longest delay of SQS."""
+    """A delay for NotYet, in whole seconds, rounded up: from 1 to 900, the longest delay of SQS."""
     return min(max(int(-(-seconds // 1)), 1), 900)

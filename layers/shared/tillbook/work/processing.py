@@ -1,7 +1,7 @@
 """Processes the queues: applies accepted events, records their outcomes, and runs pages of jobs.
 
-A message is acknowledged only after each order in it is applied, queued again, or stored as a dead letter. Any order
-may be delivered again at any point, so every step may run twice.
+A message is acknowledged only after each order in it has a recorded outcome or is queued again. Any order may be
+delivered again at any point, so every step may run twice.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _BACK_OFF_SECONDS = (2, 10, 30, 60)
 
 
 class Waits(Unavailable):
-    """Raised for an order that could not be applied and is, or may be, erased. The order must be retried, since a dead
-    letter would name the erased person."""
+    """Raised for an order that could not be applied, and whose person is erased or may be. The order is retried without
+    limit, since a dead letter would name the erased person."""
 
 
 @dataclass
 class Delivery:
-    """A received message. `orders` are not yet processed. If `error` is set, the message must be delivered again."""
+    """A received message. `orders` are not yet processed. If `error` is set, SQS must deliver the message again."""
 
     id: str
     message: Message
@@ -62,7 +62,7 @@ class Delivery:
 
     @property
     def tries(self) -> int:
-        """The number of tries, including this one."""
+        """The number of tries, this one included. Each delivery counts as a try."""
         return self.message.tries + self.receives
 
 
@@ -123,8 +123,8 @@ class Processor:
 
     @contextmanager
     def _handed_back_on_error(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
-        """Marks the messages as failed after an error. SQS delivers them again after their visibility time-out, and
-        after the last delivery moves them to the dead-letter queue."""
+        """Sets `error` of the deliveries if an error is raised. SQS delivers their messages again after the visibility
+        time-out, and moves them to the dead-letter queue after the last delivery."""
         try:
             yield
         except Exception as error:
@@ -135,9 +135,9 @@ class Processor:
     # ---------------------------------------------------------------- orders
 
     def _groups(self, deliveries: Sequence[Delivery]) -> Iterator[tuple[Marks | None, list[Delivered]]]:
-        """(marks, orders) to apply together: accounts in turn, each with as many orders as fit one transaction.
+        """Yields (marks of an account, orders of the account), with at most MAX_TOGETHER orders to apply together.
 
-        Marks are None if they could not be read.
+        The accounts take turns. The marks are None if they could not be read.
         """
         accounts: dict[str, list[Delivered]] = {}
         for delivery in deliveries:
@@ -154,7 +154,10 @@ class Processor:
                     del accounts[account]
 
     def _marks(self, account: str, orders: Sequence[QueuedOrder]) -> Marks | None:
-        """Reads the marks after the messages were received. They are never cached, which purges rely on."""
+        """The marks of purges and erasures; None if they cannot be read.
+
+        Purges rely on this: marks are read after the messages were received, and are never cached.
+        """
         try:
             return self.scopes.read(account, {order.person_id() for order in orders} - {""}, ["shopper_activity"])
         except Exception as error:
@@ -162,7 +165,7 @@ class Processor:
             return None
 
     def _group(self, marks: Marks | None, group: list[Delivered], deadline: float) -> None:
-        """Applies a group and records its outcomes, so that a function that is cut off repeats one group only."""
+        """Applies a group and records its outcomes at once, so that little is repeated if the function is cut off."""
         found: list[Result | Exception] = [Waits("The marks of purges could not be read.")] * len(group)
         if marks is not None:
             found = self._apply(marks, [order for _, order in group], deadline)
@@ -217,7 +220,8 @@ class Processor:
     def _ended(self, delivery: Delivery, order: QueuedOrder, result: Result | Exception) -> Outcome | None:
         """The outcome of an order; None if it is tried again."""
         if isinstance(result, Exception):
-            # For temporary failures, deliveries in which the function was cut off do not count as tries.
+            # A temporary failure counts as one try, without earlier deliveries in which the function was cut off. Waits
+            # does not count at all.
             tries = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
             tries = tries if isinstance(result, Unavailable) else delivery.tries
             again = Message(orders=[order], tries=tries, replayed=delivery.message.replayed)
@@ -229,9 +233,9 @@ class Processor:
         return _outcome(order, result)
 
     def _again(self, message: Message, order: QueuedOrder, error: Exception) -> str:
-        """Queues an order again in a message of its own, so that it delays no other.
+        """Queues an order again in a message of its own, so that it delays no other order; returns "".
 
-        After the last try the order becomes a dead letter. Returns the reason of the dead letter, otherwise "".
+        After the last try, the order becomes a dead letter instead; returns its reason.
         """
         logger.warning(
             "order failed",
@@ -253,7 +257,7 @@ class Processor:
     # ------------------------------------------------------------------ jobs
 
     def _job(self, delivery: Delivery, deadline: float) -> None:
-        """Runs the job pages of a message. They are on a separate queue, which delivers one in a batch."""
+        """Runs the job pages of a message. Jobs have a queue of their own, which delivers one message in a batch."""
         message = delivery.message
         for step in message.steps:
             self.jobs.run(step, delivery.tries, delivery.receives, self.clock, deadline)

@@ -1,7 +1,8 @@
-"""Purges and erasures. The request writes a mark, and is answered at once; a job deletes the data.
+"""Purges and erasures. The request writes a mark (records/scopes.py), and is answered when the mark's cut has passed; a
+job deletes the data.
 
-The job begins after SettleSeconds, when all functions that may have read the earlier marks have ended. So one pass over
-the data is enough.
+The job begins SettleSeconds (template.yaml) later, when all functions that may have read the marks before this one have
+ended. So one pass over the data is enough.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tillbook.work.jobs import JobRunner, NotYet, Page, wait_for
 
 PURGE, ERASE = "purge", "erase"
 _TIMELINE_PAGE = 200  # entries of a timeline that a query reads
-_MOST_COUNT_QUERIES = 10
+_MOST_COUNT_QUERIES = 10  # they bound the time of a request for an erasure
 
 
 class NotBegun(Unavailable):
@@ -54,7 +55,10 @@ class RemovalWorker:
     settle_seconds: int
 
     def check_settled(self, cut: str, asked: str) -> None:
-        """Raises NotYet until SettleSeconds have passed since the cut, or NotBegun if the job's request set no cut."""
+        """Raises NotYet until SettleSeconds have passed since `cut`, the latest cut.
+
+        Raises NotBegun if `cut` is older than `asked`, the receipt of the job's request: the request wrote no mark.
+        """
         if cut < asked:
             raise NotBegun
         age = (times.to_datetime(times.now()) - times.to_datetime(cut)).total_seconds()
@@ -72,7 +76,7 @@ class Purges(RemovalWorker):
     def start(self, runner: JobRunner, account: str, sources: list[Source], asked: str, deadline: float) -> str:
         """Purges everything that these sources received before this method returns. Returns the id of the job.
 
-        Raises Unavailable.
+        `asked` is the receipt of the request (a stamp). Raises Unavailable if the marks are not written in time.
         """
         marks, job_id = self.scopes.read(account), times.uuid7()
         orders = [self.book.about(marks.scope(source)) for source in sources]
@@ -83,7 +87,7 @@ class Purges(RemovalWorker):
         return job_id
 
     def page(self, page: Page) -> Progress:
-        """Deletes partitions while time is left, but at least a part of one partition."""
+        """Deletes partitions of a chain while time is left, but at least a part of one partition."""
         source, part = page.job.part(page.chain)
         mark, done = self._settled_mark(page, source), 0
         begun_with, _, current = page.cursor.partition(" ")
@@ -108,7 +112,7 @@ class Purges(RemovalWorker):
         return Progress(f"{generation} {partition}", done=done)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Discards the dead letters, deletes the books of purged scopes, and notes that these scopes are swept."""
+        """Discards purged dead letters, deletes the books of purged scopes, and notes that these scopes are deleted."""
         marks, sources = self.scopes.read(page.account), page.job.sources.split()
         for source in sources:
             self.check_settled(marks.sources[source].cut, page.job.asked_at)
@@ -136,7 +140,7 @@ class Purges(RemovalWorker):
         return Progress(ended=True)
 
     def _settled_mark(self, page: Page, source: Source) -> Mark:
-        # A page deletes the scopes of all purges that the mark knows, so it waits for the latest of these purges.
+        # A page deletes all generations that purges have ended, so it waits for the latest purge to settle.
         mark = self.scopes.read(page.account, (), [source]).sources[source]
         self.check_settled(mark.cut, page.job.asked_at)
         if mark.answered < mark.cut:
@@ -156,7 +160,10 @@ class Erasures(RemovalWorker):
     """The worker of erasure jobs: one chain for each source, whose cursor is the stamp of the last finished event."""
 
     def start(self, runner: JobRunner, account: str, people: list[str], asked: str, deadline: float) -> list[str]:
-        """Erases what names these people (our own ids) and was received before this returns. Returns ids of jobs."""
+        """Erases everything that names these people (our own ids) and was received before this method returns.
+
+        Returns the ids of the jobs, one for each person. Raises Unavailable.
+        """
         marks, ids = self.scopes.read(account), []
         for person in people:
             ids.append(times.uuid7())
@@ -167,7 +174,10 @@ class Erasures(RemovalWorker):
         return ids
 
     def page(self, page: Page) -> Progress:
-        """Empties the person's events in one scope, by the timeline, while time is left. Then deletes the person."""
+        """Empties the person's events in one scope, along the timeline, while time is left. Then deletes the person.
+
+        An emptied event has no data of the person; its identity remains, so that a copy of it does not count.
+        """
         marks, (source, _), person = self._settled(page), page.job.part(page.chain), page.job.person
         cut, scope, done, cursor = marks.people[person], marks.scope(source), 0, page.cursor
         emptied: set[str] = set()
@@ -186,7 +196,7 @@ class Erasures(RemovalWorker):
         return Progress(ended=True, done=done)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Queues the dead letters that name the person again; processing then records them as erased."""
+        """Queues again every dead letter that names the person; processing then records it as erased."""
         marks, person = self._settled(page), page.job.person
         cut = marks.people[person]
         cursor = self.dead_letters.erase(page.account, person, cut, self.queue, page.cursor, page.may_go_on)
@@ -206,7 +216,7 @@ class Erasures(RemovalWorker):
         return self.ledger.query(Retries(self.ledger.pace, deadline), arguments)
 
     def _count_events(self, scope: Scope, person: str) -> int:
-        """The number of events on the timeline, or a lower bound: at most ten queries count them."""
+        """The number of events on the timeline; a lower bound if _MOST_COUNT_QUERIES queries do not reach the end."""
         arguments: dict[str, Any] = {
             "TableName": self.ledger.table, "IndexName": TIMELINE, "KeyConditionExpression": "timeline = :person",
             "ExpressionAttributeValues": raw({":person": scope.timeline(person)}), "Select": "COUNT",

@@ -1,6 +1,7 @@
 """Computes an audience again from the orders: each head is computed from its events, and corrected if it differs.
 
-A rebuild that an admin requests also writes every order's card again, in case the book missed changes.
+A rebuild that an admin requests also puts every order's card into the book again, in case the book missed changes.
+The nightly rebuilds do not.
 
 Other functions may write orders at the same time. Each correction is a ledger transaction with the condition that the
 head is unchanged since it was read, and an audience is never emptied. Heads that are correct are not written. An order
@@ -31,7 +32,7 @@ from tillbook.work.jobs import Failed, JobRunner, Page
 
 KIND = "rebuild"
 _NIGHTLY = "nightly-"
-_TIDIED = "~"  # a cursor that is after all cards
+_TIDIED = "~"  # the cursor of the last chain after `tidy`: it sorts after all cards
 
 
 def _is_nightly(page: Page) -> bool:
@@ -40,7 +41,10 @@ def _is_nightly(page: Page) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilds:
-    """The worker of rebuild jobs. Chains divide the buckets of a source's orders; a cursor is the last order key."""
+    """The worker of rebuild jobs. The chains divide the buckets (ledger/items.py) of a source's orders.
+
+    A chain's cursor is the key of the last order that was processed.
+    """
 
     ledger: Ledger
     scopes: Scopes
@@ -104,7 +108,7 @@ class Rebuilds:
         return Audiences(self.ledger.client, self.ledger.table, self.scopes.read(account))
 
     def nightly(self, runner: JobRunner, accounts: Accounts, after: str, may_go_on: Callable[[], bool]) -> None:
-        """Starts rebuilds of both audiences of each account. If time runs out, a new message continues."""
+        """Starts rebuilds of both audiences for a page of accounts. A new message continues with the others, if any."""
         day = datetime.now(UTC).date().isoformat()
         page, following = accounts.page(after)
         for account in page:
