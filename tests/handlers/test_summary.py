@@ -123,6 +123,14 @@ def test_an_order_that_changes_its_currency_counts_in_the_new_one_only(shop: Sho
     assert _effects(shop) == [[("USD", "100.00", 1)], [("USD", "-100.00", -1), ("EUR", "100.00", 1)]]
 
 
+def test_the_effects_of_a_submission_an_edit_and_a_deletion_add_up_to_nothing(shop: Shop) -> None:
+    shop.submit(_order("1", "100"))
+    shop.edit("1", {"total": "90"})
+    shop.delete("1")
+    shop.drain()
+    assert _effects(shop) == [[("USD", "100.00", 1)], [("USD", "-10.00", 0)], [("USD", "-90.00", -1)]]
+
+
 def test_a_purge_empties_the_summary(shop: Shop) -> None:
     shop.submit(_order("1", "100"))
     shop.send(V3 | {"action": "placed", "grand_total": 30})
