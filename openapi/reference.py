@@ -230,7 +230,8 @@ def _fields(schema: Schema) -> Iterator[str]:
     if not schema.get("properties"):
         return
     # `shown`: whether there is a column Required. Most closed shapes are answers, which always have all fields.
-    shown = schema.get("additionalProperties") is not False
+    closed = schema.get("additionalProperties") is False
+    shown = not closed or set(schema["properties"]) != set(schema.get("required", []))
     yield f"\n| Field | Type | {'Required | ' if shown else ''}|\n|---|---|{'---|' if shown else ''}---|\n"
     for name, one in schema["properties"].items():
         required = f"{'yes' if name in schema.get('required', []) else ''} | " if shown else ""
@@ -246,6 +247,8 @@ def _type(schema: Schema) -> str:
         return " or ".join(dict.fromkeys(_type(one) for one in schema["anyOf"] if one != {"const": ""}))
     if "const" in schema:
         return f"`{json.dumps(schema['const'])}`"
+    if "EUR" in schema.get("enum", []):
+        return "ISO 4217 code or null" if None in schema["enum"] else "ISO 4217 code"
     if "enum" in schema:
         return " or ".join(f"`{json.dumps(one)}`" for one in schema["enum"])
     kinds = schema.get("type", "any")

@@ -191,8 +191,8 @@ ROUTES: dict[str, Route] = {
     "POST /connect/{account_id}/{connection}": Route(
         "receiveWebhook", CONNECT, "Receive a webhook of a shop", {200: "Received"}, (401, 413, 429, 500, 503), "",
         "This route is for platforms that `tillbook connect create` supports. No key is needed: the body is signed "
-        "with the connection's secret. Every genuine webhook is answered with 200; one without a valid order becomes a "
-        "rejected request.",
+        "with the connection's secret. A genuine webhook without a valid order is answered with 200, too, and becomes "
+        "a rejected request.",
         role="",
     ),
     "GET /v1/account": Route("getAccount", SETTINGS, "Get the account and the key of the request", {200: "Account"}),
