@@ -47,7 +47,8 @@ from tillbook.web.request import Request
 from tillbook.work import book, processing
 from tillbook.work.book import Keeper
 
-# A page of a job makes about fifty calls, an order three: with as many faults per call, no page would complete.
+# Multiply the probability of a fault. A page of a job makes about fifty calls, an order three: with as many faults per
+# call, no page would complete. A follower is an invocation of KeepBook.
 _JOBS_FAULT_FACTOR, _FOLLOWERS_FAULT_FACTOR = 0.1, 0.3
 _ROUTES = {
     "activity": "POST /v3/{account_id}/shopper_activity/order",
