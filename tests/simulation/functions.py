@@ -85,7 +85,7 @@ _CALLS: dict[str, Callable[[Request], Response]] = {
 }
 
 
-# ------------------------------------------------------------------------- run
+# ------------------------------------------------------- clients and functions
 
 
 @dataclass
@@ -234,6 +234,7 @@ class Functions:
         if queue is self.world.jobs_sqs:
             task.fault_factor = _JOBS_FAULT_FACTOR
         if self.world.faults_on and random.random() < self.world.plan.short_lives:
+            # The process is killed up to the margin before the time-out that the function knows.
             margin = processing._MARGIN_SECONDS
             seconds = margin + random.random() * random.choice((0.02, 0.2, 2.0))
             task.kill_at = scheduler.now + seconds - margin * random.random()
@@ -272,7 +273,7 @@ class Functions:
         if not left:
             return
         batch = left[:BATCH_SIZE]
-        if self.world.faults_on and random.random() < 0.5:
+        if self.world.faults_on and random.random() < 0.5:  # changes in any order, which may have been delivered before
             batch = self.world.stream.batch()
         self._followers += 1
         task = Task(f"follower {self._followers}", lambda: self._keep(batch))

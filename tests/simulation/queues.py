@@ -25,7 +25,7 @@ class QueuedMessage:
     body: str
     visible_at: float
     receives: int = 0
-    handle: int = 0  # a receipt handle is valid for the latest receive only
+    handle: int = 0  # number of the latest receive, which is part of its receipt handle
 
 
 class SQS:

@@ -327,7 +327,7 @@ class Outcomes:
         return None
 
     def find(self, account: str, source: str, request_id: str) -> Outcome | None:
-        """Returns the outcome of a request, or None. One call reads the outcomes of all statuses.
+        """Returns the outcome of a request, or None. Raises Unavailable. One call reads the outcomes of all statuses.
 
         `applied` takes precedence over `failed`, since a dead letter may have been replayed.
         """
