@@ -1,5 +1,5 @@
-"""Reads the streams of the ledger table and the records table. Announces changes of lifetime value, requests and purges
-on the event bus."""
+"""Reads the streams of the ledger table and the records table. Announces changes of lifetime value, outcomes of
+requests, and purges on the event bus."""
 
 from typing import Any
 

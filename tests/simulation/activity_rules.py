@@ -88,13 +88,13 @@ def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> l
 def _counted(
     copies: list[Event], cuts: Cuts, seen: Seen, in_timelines: set[tuple[str, str, int]], faults: list[str]
 ) -> Event | None:
-    """The copy that counts: the earliest of the content that was applied first. None if it was erased."""
+    """The copy that counts: the earliest with the content that was applied. None if it was erased or is missing."""
     account = copies[0].account
     status = {e.request_id: seen.statuses.get((account, V3, e.request_id), "none") for e in copies}
     writers = [e for e in copies if (account, e.request_id) in seen.written]
     if len(writers) != 1:
         # A purge that did not finish may have written its mark so late that other functions did not read it.
-        if writers or cuts.finished(account, V3):
+        if writers or cuts.all_purges_finished(account, V3):
             faults.append(f"{_ids(copies)} is in the ledger {len(writers)} times, not once: {status}")
         return None
     writer = writers[0]
@@ -109,7 +109,7 @@ def _counted(
         if any(status[e.request_id] not in ("failed", "applied", "duplicate") for e in alike):
             faults.append(f"{_ids(alike)} is erased, but its requests have the statuses {status}")
         listed = (account, earliest.received, earliest.position) in in_timelines
-        return earliest if listed and not cuts.erased(person) else None
+        return earliest if listed and not cuts.all_erasures_finished(person) else None
     for event in alike:
         must = "applied" if event is writer else "duplicate"
         if status[event.request_id] != must:
@@ -125,11 +125,12 @@ def v3_order(everything: list[Group]) -> Order:
     """The order that these events, of which at least one names a person, add up to."""
     everything.sort(key=lambda g: g.place)
     groups = [group for group in everything if group.event.payload["action"] != VOIDED]
+    # An order is voided by a voided event until a later event sets the total.
     voided = False
     for payload in (group.event.payload for group in everything):
         if payload["action"] in ("placed", "updated", "paid", "fulfilled", VOIDED):
-            carries = payload["action"] == VOIDED or amount(payload.get("grand_total")) is not None
-            voided = payload["action"] == VOIDED if carries else voided
+            decides = payload["action"] == VOIDED or amount(payload.get("grand_total")) is not None
+            voided = payload["action"] == VOIDED if decides else voided
     total: Decimal | None = None
     fallback: Decimal | None = None
     opened, refunds, currency = False, Decimal(0), None

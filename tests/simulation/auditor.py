@@ -49,9 +49,9 @@ def expected(
     for account, order_id, _ in seen.versions:
         if (account, order_id) not in by_order:
             faults.append(f"v1 order {account}/{order_id} was never requested")
-    for (account, order_id), of_order in by_order.items():
-        current = v1_order(account, order_id, of_order, seen, cuts, books, faults)
-        for call in of_order:
+    for (account, order_id), calls_of_order in by_order.items():
+        current = v1_order(account, order_id, calls_of_order, seen, cuts, books, faults)
+        for call in calls_of_order:
             status = seen.statuses.get((account, V1, call.request_id), "none")
             fitting = {"applied"} if call.request_id in current else {"none"}
             if call.received <= cuts.source(account, V1):
@@ -95,7 +95,8 @@ def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> N
             own = [[m for m in marks if m.account == purge.account and m.name == name] for name in names]
         # An answered purge has a mark, whose cut is between request and answer.
         if purge.answered != NEVER and not all(
-            any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in of_name) for of_name in own
+            any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in marks_of_name)
+            for marks_of_name in own
         ):
             faults.append(f"{purge} was answered without a valid mark: {own}")
     for mark in marks:
@@ -126,7 +127,9 @@ def audit(
         for person in seen.books.people - books.people
         if person[0] not in unfinished
     ]
-    faults += [f"{pk} was purged, but is still in its table" for pk in seen.dead if pk.split("/")[0] not in unfinished]
+    faults += [
+        f"{pk} was purged, but is still in its table" for pk in seen.undeleted if pk.split("/")[0] not in unfinished
+    ]
     for purge in purges:
         places = seen.traces.get(purge.person, []) if purge.person else []
         if places and purge.account not in unfinished and purge.person not in books.people:

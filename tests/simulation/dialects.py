@@ -1,9 +1,9 @@
 """Older and newer versions of the code, which run beside this one during a deployment.
 
 They are simulated by the messages and items that they write. `newer` adds unknown fields to messages, to the entries of
-messages and to items. `older` leaves out the fields that were added later, which are those with a default. Both change
-the calls of a worker on their way to the store, so each version must read what the others write. Workers of all
-versions receive messages from the same queue.
+messages and to items. `older` does not know the fields that were added later, which are those with a default: it leaves
+them out of messages if they have their default value. Both change the calls of a worker on their way to the tables and
+queues, so each version must read what the others write. Workers of all versions receive messages from the same queue.
 """
 
 from __future__ import annotations

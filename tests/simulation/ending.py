@@ -42,40 +42,43 @@ class Ending:
 
     def lost(self) -> list[str]:
         """Describes accepted events without an outcome that are not dead letters. Call it before the replay."""
-        kept = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
-        kept |= {order.request_id for message in self.world.sqs.dead for order in decode(message.body).orders}
+        letters = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
+        letters |= {
+            order.request_id for message in self.world.sqs.dead_letters for order in decode(message.body).orders
+        }
         statuses = self.seen().statuses
-        purged = {}
+        cuts = {}
         for mark in self.world.marks:
-            purged[mark.account, mark.name] = max(mark.cut, purged.get((mark.account, mark.name), ""))
+            cuts[mark.account, mark.name] = max(mark.cut, cuts.get((mark.account, mark.name), ""))
         return [
             f"{event.request_id} was accepted, but has no outcome and is no dead letter"
             for event in self.events()
             if (event.account, V3, event.request_id) not in statuses
-            and event.request_id not in kept
-            and event.received > purged.get((event.account, "s"), "")
+            and event.request_id not in letters
+            and event.received > cuts.get((event.account, "s"), "")
         ]
 
     def replay_dead_letters(self) -> None:
         """Lists dead letters and replays them, as an admin does."""
         for account in sorted({step.account for step in self.world.plan.steps}):
-            kept = DeadLetters(self.network.clients["dynamodb"], RECORDS)
+            letters = DeadLetters(self.network.clients["dynamodb"], RECORDS)
             for (pk, sk), item in self.world.dynamodb.tables[RECORDS].items.items():
                 if pk == f"{account}/d" and not item["reason"]["S"]:
                     raise Broken(f"dead letter {sk} has no reason")
             marks = Scopes(self.network.clients["dynamodb"], RECORDS).read(account)
-            listed, after = kept.listed(marks, 2, None)
+            listed, after = letters.listed(marks, 2, None)
             while after:
-                page, after = kept.listed(marks, 2, after)
+                page, after = letters.listed(marks, 2, after)
                 listed += page
             stored = [sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk == f"{account}/d"]
+            # A purge hides dead letters before its job discards them.
             hidden = set(stored) - {letter["id"] for letter in listed}
             if [letter["id"] for letter in listed] != sorted(set(stored) - hidden, reverse=True) or (
                 hidden and not any(mark.account == account and mark.name != "p" for mark in self.world.marks)
             ):
                 raise Broken(f"the listed dead letters are {listed}, the stored ones {stored}")
-            for request_id in sorted(set(kept.ids(account)) - hidden):
-                kept.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
+            for request_id in sorted(set(letters.ids(account)) - hidden):
+                letters.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
         self.world.sqs.redrive()
 
     def effects(self) -> list[str]:
@@ -90,7 +93,7 @@ class Ending:
 
     def purges(self) -> list[Purge]:
         """Purges and erasures that started a job, whether their request was answered or not."""
-        ended = {(account, job_id): self._job(account, job_id) for account, job_id in self.world.jobs}
+        succeeded = {(account, job_id): self._job(account, job_id) for account, job_id in self.world.jobs}
         for attempt in self.functions.attempts:
             answered = attempt.step.kind in _JOBS and attempt.status == 202
             if answered and (attempt.step.account, attempt.body["job_id"]) not in self.world.jobs:
@@ -106,17 +109,17 @@ class Ending:
                 Purge(
                     account, tuple(sorted(job.sources.split())), job.asked_at,
                     people[job.person] if job.person else None, attempt.start,
-                    attempt.end if attempt.status == 202 else FOREVER, ended[account, job_id],
+                    attempt.end if attempt.status == 202 else FOREVER, succeeded[account, job_id],
                     json.loads(attempt.step.body) if attempt.step.body else {}, attempt.step.target,
                 )
             )  # fmt: skip
         return found
 
     def _job(self, account: str, job_id: str) -> bool:
-        """Whether the job succeeded. Raises Broken if it failed without a fault, names no error, or has not ended."""
+        """Whether the job succeeded. Raises Broken if it has not ended, or failed without a fault or an error text."""
         job = self.world.dynamodb.tables[RECORDS].items.get((f"{account}/j", job_id))
         status = job["status"]["S"] if job else "unknown"
-        # A page that is delivered repeatedly looks like one whose function was killed as many times.
+        # A job may also fail because a page was delivered repeatedly, as if its function had been killed each time.
         hampered = bool(self.world.fired or self.world.plan.again)
         if status != "done" and not (status == "failed" and hampered and job and job["error"]["S"]):
             raise Broken(f"job {job_id} is {status}")

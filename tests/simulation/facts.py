@@ -82,9 +82,10 @@ class Purge:
 
 
 class Mark(NamedTuple):
-    """The mark of a purge (`name` is `o` or `s`) or of an erasure (`p` and the internal id of the person).
+    """The mark of a purge or of an erasure. Requests that were received up to the `cut` are purged or erased.
 
-    `at` is the time of the write in seconds of the run.
+    `name` is `o` for a purge of the Orders API (v1), `s` for one of Shopper Activity (v3), and `p` with the internal id
+    of the person for an erasure. `at` is the time of the write in seconds of the run.
     """
 
     account: str
@@ -115,7 +116,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """The final state of an order. A v1 order has person, currency, contribution, `first`, addresses and customer."""
+    """The final state of an order.
+
+    A v1 order sets only person, currency, contribution, `first`, addresses and customer.
+    """
 
     person: Person | None
     currency: str | None
@@ -123,9 +127,9 @@ class Order:
     total: Decimal | None = None
     refunds: Decimal = Decimal(0)
     action: str = ""
-    events: int = 0
-    first: str = ""
-    last: str = ""
+    events: int = 0  # number of its events
+    first: str = ""  # when its earliest event occurred, or the date of a v1 order
+    last: str = ""  # when the latest event that names a person occurred
     added: str = ""  # when the first of its events was received
     flagged: bool = False
     addresses: tuple[str, str] = ("", "")  # the first lines of the shipping and the billing address
@@ -160,9 +164,9 @@ class Seen:
     """The contents of the tables.
 
     `versions`: by account, order id and generation. `statuses`: by (account, source, request id), as the API shows
-    them. `written`: (account, request id) of the v3 events of the current scope, emptied ones too. `dead`: partition
-    keys of items that remain of purged scopes. `faults`: inconsistencies found while reading. `traces`: keys of the
-    items in which a person is found.
+    them. `written`: (account, request id) of the stored v3 events that no purge covers, including those that an erasure
+    emptied. `undeleted`: partition keys of items that remain of purged scopes. `faults`: inconsistencies found while
+    reading. `traces`: keys of the items in which a person is found.
     """
 
     books: Books
@@ -172,7 +176,7 @@ class Seen:
     traces: dict[Person, list[str]] = field(default_factory=dict)
     written: set[tuple[str, str]] = field(default_factory=set)
     marks: list[Mark] = field(default_factory=list)
-    dead: list[str] = field(default_factory=list)
+    undeleted: list[str] = field(default_factory=list)
 
 
 class Cuts:
@@ -191,14 +195,16 @@ class Cuts:
         return [mark for mark in self.marks if mark.person is not None and mark.person == person]
 
     def source(self, account: str, source: str) -> str:
+        """The latest cut of a purge of the source; empty if there is none."""
         return max((mark.cut for mark in self.of_source(account, source)), default="")
 
     def person(self, person: Person | None) -> str:
+        """The latest cut of an erasure of the person; empty if there is none."""
         return max((mark.cut for mark in self.of_person(person)), default="")
 
-    def finished(self, account: str, source: str) -> bool:
+    def all_purges_finished(self, account: str, source: str) -> bool:
         return (account, source) not in self._unfinished
 
-    def erased(self, person: Person | None) -> bool:
+    def all_erasures_finished(self, person: Person | None) -> bool:
         """Whether all erasures of the person finished."""
         return person not in self._unerased

@@ -91,6 +91,8 @@ class History:
 
 @dataclass
 class _World:
+    """The data of shops from which the requests of one history are made, and the requests made so far."""
+
     random: Random
     accounts: list[str]
     people: list[str] = field(default_factory=list)
@@ -100,10 +102,10 @@ class _World:
     moments: list[str] = field(default_factory=list)
     amounts: list[str] = field(default_factory=list)
     currencies: list[str] = field(default_factory=list)
-    repeats: float = 0.0
-    keyed: float = 0.0
-    timed: float = 0.0
-    voids: float = 0.0
+    repeats: float = 0.0  # probability that a v3 request repeats an earlier one
+    keyed: float = 0.0  # probability that a v3 request has an Idempotency-Key
+    timed: float = 0.0  # probability that an event has an occurred_at
+    voids: float = 0.0  # probability that a v3 request is a voided event
     memory: int = 4  # a repeat is of one of this many latest requests
     requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
@@ -114,7 +116,7 @@ class _World:
 
 
 def _world(random: Random) -> _World:
-    """Few people, orders, moments and amounts, so that requests of a history collide."""
+    """Chooses few people, orders, moments and amounts, so that requests of a history collide."""
     world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
     world.people = [f'"email":"{e}"' for e in world.sample(EMAILS, 2)]
     world.people += [f'"person_id":"{p}"' for p in world.sample(_PERSON_IDS, 2)]

@@ -24,7 +24,7 @@ class Invariants:
         self.sums: dict[Key, Decimal] = {}  # by (scope and person, attribute)
         self.stored: dict[Key, Decimal] = {}
         self.events: dict[Key, int] = {}  # numbers of stored events by (scope, order key)
-        self.heads: dict[Key, int] = {}  # numbers of events by the order heads
+        self.heads: dict[Key, int] = {}  # numbers of events in the order heads, by (scope, order key)
         self.touched: set[Key] = set()
         self.touched_orders: set[Key] = set()
 
@@ -42,13 +42,14 @@ class Invariants:
                 self.touched_orders.add((name, sk))
         elif kind == "p":
             for attribute, value in (new or {}).items():
-                if attribute[-1:] == "*" or attribute[-3:].isupper():
+                if attribute[-1:] == "*" or attribute[-3:].isupper():  # USD, *, or the counts #USD, #*
                     self.stored[f"{name}/{sk}", attribute] = Decimal(value["N"])
                     self.touched.add((f"{name}/{sk}", attribute))
         elif kind == "e" and scope[0] == "s":
             order = name, sk.partition("!")[0]
-            lives = (new is not None and "stamp" in new) - (old is not None and "stamp" in old)
-            self.events[order] = self.events.get(order, 0) + lives
+            # An emptied event has no stamp, and is not counted.
+            change = (new is not None and "stamp" in new) - (old is not None and "stamp" in old)
+            self.events[order] = self.events.get(order, 0) + change
             self.touched_orders.add(order)
 
     def _add_head(self, scope: str, head: Item, sign: int) -> None:
@@ -63,7 +64,7 @@ class Invariants:
         self.touched.add(at)
 
     def _is_current(self, at: Key) -> bool:
-        """False for a scope that is being deleted."""
+        """Whether the scope is the current one. Purged scopes are being deleted, so their sums do not agree."""
         account, scope, *_ = at[0].split("/")
         return int(scope[1:]) >= self.current.get((account, scope[0]), 0)
 

@@ -74,8 +74,8 @@ def refuse_misuse(error: Exception) -> None:
 class Network:
     """The clients through which the code under test reaches the tables and queues of a world.
 
-    `without`: places of faults that are not injected, to search for a shorter failure. `trace`: None, or a list to
-    which a description of every call is appended.
+    `without`: places of faults that are not injected, to find a failing history with fewer faults. `trace`: None, or a
+    list to which a description of every call is appended.
     """
 
     def __init__(self, world: World, without: frozenset[str]) -> None:
@@ -103,7 +103,7 @@ class Network:
         if task.stuck > 0 and operation.startswith(("batch_write", "send_message_batch")):
             task.stuck -= 1
             task.faults += 1
-            fault = "none"
+            fault = "none accepted"
         elif self.world.faults_on and random.random() < self.world.plan.faults * task.fault_factor:
             fault = random.choice(_FAULTS[operation])
             place = f"{task.name}, call {task.calls}: {operation} {fault}"
@@ -112,10 +112,10 @@ class Network:
             else:
                 task.faults += 1
                 self.world.fired.append(place)
-        if task.dialect is not None:
+        if task.dialect is not None:  # the task runs another version of the code
             arguments = task.dialect(operation, arguments)
-        slow = random.random() < 0.1
-        scheduler.pause(self.world.plan.spread * random.random() if slow else 0.001 + 0.01 * random.random())
+        long = random.random() < 0.1
+        scheduler.pause(self.world.plan.spread * random.random() if long else 0.001 + 0.01 * random.random())
         try:
             if self.trace is not None:
                 return self._traced(fault, operation, make, arguments, task)
@@ -182,8 +182,8 @@ class Network:
             task = self.world.scheduler.current
             assert task is not None
             task.stuck = random.randint(1, 6)
-            fault = "none"
-        if fault in ("part", "none"):
+            fault = "none accepted"
+        if fault in ("part", "none accepted"):
             return self._part(operation, make, arguments, random if fault == "part" else None)
         if fault == "cut":
             answer = make(**arguments)
@@ -209,6 +209,7 @@ class Network:
         return client_error("InternalServerError", operation)
 
     def _silently(self, make: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        """Makes a call whose answer and error nobody receives."""
         try:
             make(**arguments)
         except Exception as error:
@@ -234,9 +235,9 @@ class Network:
                 make(RequestItems={name: requests[:count]})
             return {"UnprocessedItems": {name: requests[count:]}}
         entries = arguments["Entries"]
-        taken = [entry for entry in entries if random and random.random() < 0.5]
-        answer = make(QueueUrl=arguments["QueueUrl"], Entries=taken) if taken else {"Successful": []}
-        ids = {entry["Id"] for entry in taken}
+        accepted = [entry for entry in entries if random and random.random() < 0.5]
+        answer = make(QueueUrl=arguments["QueueUrl"], Entries=accepted) if accepted else {"Successful": []}
+        ids = {entry["Id"] for entry in accepted}
         return answer | {
             "Failed": [
                 {"Id": e["Id"], "SenderFault": False, "Code": "InternalError"} for e in entries if e["Id"] not in ids

@@ -82,7 +82,7 @@ class _State:
 
 
 @dataclass(slots=True)
-class _Made:
+class _Entry:
     """One version with its document; a deletion has the deleted document. `place` sorts it in a timeline."""
 
     version: Version
@@ -109,20 +109,20 @@ def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] |
 
 @dataclass(slots=True)
 class _Life:
-    """The states of one v1 order in one generation, and its versions (`made`).
+    """The states of one v1 order in one generation, and its versions (`entries`).
 
     `written`: by request id, the index of the state that the request made.
     """
 
     states: list[_State] = field(default_factory=lambda: [_State(-NEVER)])
     written: dict[str, int] = field(default_factory=dict)
-    made: list[_Made] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
 
 
 def v1_order(
     account: str, order_id: str, calls: list[Call], seen: Seen, cuts: Cuts, books: Books, faults: list[str]
 ) -> dict[str, int]:
-    """Checks versions and answers, and adds the expected order to `books`.
+    """Checks the versions of an order and the answers of its requests, and adds the expected order to `books`.
 
     Returns the generation of each request id that wrote a version in the current generation.
     """
@@ -144,7 +144,7 @@ def v1_order(
             continue
         if call.request_id in generations:
             life = lives[generations[call.request_id]]
-            _check_made(call, life, where, faults)
+            _check_answer(call, life, where, faults)
             continue
         possible = [
             life
@@ -152,9 +152,9 @@ def v1_order(
             if (generation == 0 or (marks[generation - 1].cut < call.received and marks[generation - 1].at <= call.end))
             and (generation == len(marks) or marks[generation].at >= call.start)
         ]
-        if not any(_met(call, life, cuts) for life in possible):
-            met = [life.states for life in possible]
-            faults.append(f"{where}: {call} wrote nothing, and no state during it explains its answer: {met}")
+        if not any(_is_explained(call, life, cuts) for life in possible):
+            states = [life.states for life in possible]
+            faults.append(f"{where}: {call} wrote nothing, and no state during it explains its answer: {states}")
     _add_order(account, order_id, lives[len(marks)], cuts, books, faults, where)
     return {request: generation for request, generation in generations.items() if generation == len(marks)}
 
@@ -184,7 +184,7 @@ def _life(
         life.written[version.request_id] = len(life.states)
         life.states.append(state)
         person = _person_v1(call.account, document)
-        life.made.append(_Made(version, document, (occurred, state.receipt, 0), person))
+        life.entries.append(_Entry(version, document, (occurred, state.receipt, 0), person))
     return life
 
 
@@ -219,17 +219,17 @@ def _next(before: _State, version: Version, call: Call, cuts: Cuts) -> tuple[_St
 def _add_order(
     account: str, order_id: str, life: _Life, cuts: Cuts, books: Books, faults: list[str], where: str
 ) -> None:
-    for made in life.made:
-        must = made.place[1] <= cuts.person(made.person)
-        emptied = made.version.emptied != NEVER
-        if (emptied and not must) or (must and not emptied and cuts.erased(made.person)):
-            faults.append(f"{where}: {made} must {'' if must else 'not '}be emptied")
-        if made.person and not emptied:
-            books.people.add(made.person)
-            name = NAMES[made.version.action]
-            books.timelines.setdefault(made.person, []).append(Activity(made.place, name, V1, order_id))
+    for entry in life.entries:
+        must = entry.place[1] <= cuts.person(entry.person)
+        emptied = entry.version.emptied != NEVER
+        if (emptied and not must) or (must and not emptied and cuts.all_erasures_finished(entry.person)):
+            faults.append(f"{where}: {entry} must {'' if must else 'not '}be emptied")
+        if entry.person and not emptied:
+            books.people.add(entry.person)
+            name = NAMES[entry.version.action]
+            books.timelines.setdefault(entry.person, []).append(Activity(entry.place, name, V1, order_id))
     current = life.states[-1].document
-    if current is None or life.made[-1].version.emptied != NEVER:
+    if current is None or life.entries[-1].version.emptied != NEVER:
         return
     person = _person_v1(account, current)
     books.orders[account, V1, "", order_id] = Order(
@@ -243,7 +243,7 @@ def _first_line(document: dict[str, Any], name: str) -> str:
     return str((document.get(name) or {}).get("address_1", ""))
 
 
-def _check_made(call: Call, life: _Life, where: str, faults: list[str]) -> None:
+def _check_answer(call: Call, life: _Life, where: str, faults: list[str]) -> None:
     """Checks that a request that wrote a version was answered with the order as written, or as deleted."""
     at = life.written[call.request_id]
     shown = life.states[at - 1] if call.kind == "deleted" else life.states[at]
@@ -252,7 +252,7 @@ def _check_made(call: Call, life: _Life, where: str, faults: list[str]) -> None:
         faults.append(f"{where}: {call} wrote a version, but its answer is wrong")
 
 
-def _met(call: Call, life: _Life, cuts: Cuts) -> bool:
+def _is_explained(call: Call, life: _Life, cuts: Cuts) -> bool:
     """Whether a state of the order during the request explains its answer. The request wrote nothing."""
     ends = [state.since for state in life.states[1:]] + [NEVER]
     return any(

@@ -25,7 +25,7 @@ class QueuedMessage:
     body: str
     visible_at: float
     receives: int = 0
-    handle: int = 0  # a receipt handle is valid for the latest receive only
+    handle: int = 0  # number of the latest receive, which is part of its receipt handle
 
 
 class SQS:
@@ -37,7 +37,7 @@ class SQS:
         self.clock, self.url = clock, url
         self.visibility_seconds, self.max_receives = visibility_seconds, max_receives
         self.messages: dict[int, QueuedMessage] = {}
-        self.dead: list[QueuedMessage] = []
+        self.dead_letters: list[QueuedMessage] = []
         self.sent: Callable[[QueuedMessage], None] = lambda message: None
         self._next = 0
 
@@ -97,7 +97,7 @@ class SQS:
         for message in messages:
             if message.receives >= self.max_receives:
                 del self.messages[message.id]
-                self.dead.append(message)
+                self.dead_letters.append(message)
                 continue
             message.receives += 1
             message.handle += 1
@@ -124,10 +124,10 @@ class SQS:
 
     def redrive(self) -> int:
         """Moves all dead letters back into the queue, as new messages. Returns their number."""
-        count = len(self.dead)
-        for message in self.dead:
+        count = len(self.dead_letters)
+        for message in self.dead_letters:
             self._take("StartMessageMoveTask", {"MessageBody": message.body})
-        self.dead.clear()
+        self.dead_letters.clear()
         return count
 
 

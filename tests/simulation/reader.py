@@ -22,6 +22,7 @@ _AUDIENCES = {V1: "customers-orders-api", V3: "customers-shopper-activity"}
 def differences(
     ask: Ask, books: Books, statuses: dict[tuple[str, str, str], str], accounts: list[str], currency: str
 ) -> list[str]:
+    """Describes every difference of the API from the books. `currency` is that of the accounts."""
     found: list[str] = []
 
     def compare(what: str, must: Any, have: Any) -> None:
@@ -67,17 +68,17 @@ def _person(ask: Ask, books: Books, person: Person, account_currency: str, compa
         of_source = money.setdefault(source, {})
         currency = currency or account_currency
         of_source[currency] = of_source.get(currency, Decimal(0)) + amount
-    read = {s: {c: Decimal(v) for c, v in of.items()} for s, of in shown["lifetime_value_by_source"].items()}
+    read = {s: {c: Decimal(v) for c, v in amounts.items()} for s, amounts in shown["lifetime_value_by_source"].items()}
     compare(f"LTV of {person}", money, read)
     total: dict[str, Decimal] = {}
-    for of in money.values():
-        for name, amount in of.items():
+    for amounts in money.values():
+        for name, amount in amounts.items():
             total[name] = total.get(name, Decimal(0)) + amount
     whole = {name: Decimal(value) for name, value in shown["lifetime_value"].items()}
     compare(f"lifetime_value of {person}", total, whole)
-    began = sorted(order.first for order in books.orders.values() if order.person == person)
-    times = [_iso(began[0]), _iso(began[-1])] if began else [None, None]
-    compare(f"first and last order of {person}", times, [shown["first_order_at"], shown["last_order_at"]])
+    order_times = sorted(order.first for order in books.orders.values() if order.person == person)
+    first_and_last = [_iso(order_times[0]), _iso(order_times[-1])] if order_times else [None, None]
+    compare(f"first and last order of {person}", first_and_last, [shown["first_order_at"], shown["last_order_at"]])
     _, body = ask("GET /v2/{account_id}/subscribers/{id_or_email}", account, path, {}, None)
     unit = Decimal(1 if account_currency == "JPY" else 100)
     cents = (total.get(account_currency, Decimal(0)) * unit).to_integral_value(ROUND_HALF_EVEN)

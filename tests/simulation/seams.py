@@ -50,7 +50,7 @@ class Seams:
         self.world: World | None = None
         self.network: Network | None = None
         self.functions: Functions | None = None
-        self._kept: list[tuple[Any, str, Any]] = []
+        self._originals: list[tuple[Any, str, Any]] = []
 
     def __enter__(self) -> Seams:
         clock = SimpleNamespace(
@@ -67,12 +67,12 @@ class Seams:
         self._set(
             clients, dynamodb=lambda: self._network().clients["dynamodb"], sqs=lambda: self._network().clients["sqs"]
         )
-        # Functions lose their caches, because each history has its own clients.
+        # Private functions lose their caches, because each history has its own clients.
         for module in _MODULES:
-            kept = {name: value for name, value in vars(module).items() if hasattr(value, "cache_info")}
-            own = {name: value for name, value in kept.items() if value.__module__ == module.__name__}
+            cached = {name: value for name, value in vars(module).items() if hasattr(value, "cache_info")}
+            own = {name: value for name, value in cached.items() if value.__module__ == module.__name__}
             self._set(module, **{name: value.__wrapped__ for name, value in own.items() if name[0] == "_"})
-            self._set(module, **{name: lambda: SETTINGS for name in kept if name == "settings"})
+            self._set(module, **{name: lambda: SETTINGS for name in cached if name == "settings"})
         self._set(match, ThreadPoolExecutor=OneByOne)
         self._set(book, ThreadPoolExecutor=OneByOne)
         self._set(orders, _ledger=lambda: self._functions().ledger)
@@ -86,14 +86,14 @@ class Seams:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for module, name, value in reversed(self._kept):
+        for module, name, value in reversed(self._originals):
             setattr(module, name, value)
-        self._kept.clear()
+        self._originals.clear()
         telemetry.logger.setLevel("INFO")
 
     def _set(self, module: Any, **values: Any) -> None:
         for name, value in values.items():
-            self._kept.append((module, name, getattr(module, name)))
+            self._originals.append((module, name, getattr(module, name)))
             setattr(module, name, value)
 
     def limit(self, plan: History) -> None:

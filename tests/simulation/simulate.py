@@ -25,29 +25,29 @@ from tests.simulation.seams import Seams
 from tests.simulation.world import World
 from tillbook.records import messages
 
-# One message every 15 minutes. Together they last longer than the time after which a job without progress fails.
+# Messages that check the progress of jobs, one every 15 minutes. A job without progress fails before the last of them.
 _WATCHES = 36
 _JOBS = ("rebuild", "purge", "erase")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """`faults` describes what is wrong. `fired`: the faults that were injected; `without`: those that were left out."""
+    """`wrong`: descriptions of what is wrong. `fired`: the injected faults; `without`: faults that were left out."""
 
     plan: History
-    faults: list[str]
+    wrong: list[str]
     fired: list[str]
     without: frozenset[str]
 
     def __str__(self) -> str:
         steps = sorted(self.plan.steps, key=lambda step: step.at)
-        lines = [f"seed {self.plan.seed}:", *(f"  {line}" for fault in self.faults for line in fault.splitlines())]
+        lines = [f"seed {self.plan.seed}:", *(f"  {line}" for text in self.wrong for line in text.splitlines())]
         lines += [f"in {len(steps)} steps:", *(f"  {step}" for step in steps)]
         return "\n".join([*lines, f"with {len(self.fired)} faults:", *(f"  {place}" for place in self.fired)])
 
 
 class Run:
-    """One history. `without`: places of faults that are not injected, to search for a shorter failure."""
+    """One history. `without`: places of faults that are not injected, to find a failing history with fewer faults."""
 
     def __init__(self, seams: Seams, plan: History, without: frozenset[str] = frozenset()) -> None:
         self.plan = plan
@@ -58,14 +58,14 @@ class Run:
         seams.limit(plan)
 
     def run(self) -> list[str]:
-        """Runs the history. Describes what is wrong in the end; empty if nothing is."""
+        """Runs the history. Returns descriptions of what is wrong."""
         plan, world, ending = self.plan, self.world, self.ending
         try:
             for step in plan.steps:
                 task = Task(f"step {step.id}", lambda step=step: self.functions.client(step))  # type: ignore[misc]
                 task.random = Random(plan.seed * 1_000_003 + step.id)
                 world.scheduler.at(step.at, task)
-            # The faults end long after the last request, when retries have met them too.
+            # The faults end long after the last request, so that retries meet them, too.
             last = max(step.at for step in plan.steps)
             world.scheduler.at(last + 2000, self._end_faults)
             if any(step.kind in _JOBS for step in plan.steps):
@@ -75,7 +75,7 @@ class Run:
             if lost := ending.lost():
                 return lost
             world.alone("replay", ending.replay_dead_letters)
-            if world.sqs.messages or world.sqs.dead or world.jobs_sqs.messages or world.stream.left():
+            if world.sqs.messages or world.sqs.dead_letters or world.jobs_sqs.messages or world.stream.left():
                 return ["messages are left in the queue, or changes in the stream"]
             purges = ending.purges()
             seen = ending.seen()
@@ -100,12 +100,15 @@ def simulate(seed: int, seams: Seams) -> Failure | None:
     """Runs the history of a seed. Returns its failure, not shortened; None if nothing is wrong."""
     plan = history(seed)
     run = Run(seams, plan)
-    faults = run.run()
-    return Failure(plan, faults, run.world.fired, frozenset()) if faults else None
+    wrong = run.run()
+    return Failure(plan, wrong, run.world.fired, frozenset()) if wrong else None
 
 
 def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
-    """Removes steps, orders of batches and faults as long as the history still fails, in the same or another way."""
+    """Removes steps, orders of batches and faults as long as the history still fails, in the same or another way.
+
+    Runs the history at most `tries` times.
+    """
     best, left = failure, tries
 
     def attempt(plan: History, without: frozenset[str]) -> bool:
@@ -114,10 +117,10 @@ def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
             return False
         left -= 1
         run = Run(seams, plan, without)
-        faults = run.run()
-        if faults:
-            best = Failure(plan, faults, run.world.fired, without)
-        return bool(faults)
+        wrong = run.run()
+        if wrong:
+            best = Failure(plan, wrong, run.world.fired, without)
+        return bool(wrong)
 
     attempt(replace(best.plan, short_lives=0.0), best.without)
     attempt(replace(best.plan, again=0.0), best.without)

@@ -32,7 +32,7 @@ def read(
 ) -> Seen:
     """Reads the tables into the auditor's records.
 
-    `written`: v1 versions by scope and order key. `named`: people with their internal ids, whose traces are searched.
+    `written`: v1 versions by scope and order key. `named`: people whose traces are searched, with their internal ids.
     `late`: keys of items that may have been written after their caller had stopped waiting.
     """
     cuts: dict[tuple[str, str], str] = {}
@@ -44,13 +44,13 @@ def read(
     ledger = dynamodb.tables[LEDGER]
     current = {at: f"{at[0]}/{at[1]}{generations.get(at, 0)}" for at in {_place(pk)[:2] for pk, _ in ledger.items}}
     seen = Seen(Books(), {}, {}, marks=marks)
-    seen.dead = sorted(pk for pk, _ in ledger.items if _scope(pk) != current[_place(pk)[:2]])
+    seen.undeleted = sorted(pk for pk, _ in ledger.items if _scope(pk) != current[_place(pk)[:2]])
     items = {key: item for key, item in ledger.items.items() if _scope(key[0]) == current[_place(key[0])[:2]]}
-    for (scope, _), of_order in written.items():
-        body = next((version.body for version in of_order if version.body), None)
+    for (scope, _), versions in written.items():
+        body = next((version.body for version in versions if version.body), None)
         if body:
             account, generation = scope.split("/")[0], int(scope.split("/o")[1])
-            seen.versions[account, _order_id_of(body), generation] = of_order
+            seen.versions[account, _order_id_of(body), generation] = versions
     people: dict[tuple[str, str], Person] = {}  # by account and internal id
     names: dict[tuple[str, str], str] = {}  # order ids by scope and order key
     for (pk, sk), item in items.items():
@@ -66,8 +66,8 @@ def read(
     for (pk, sk), item in items.items():
         if _place(pk)[2] == "h":
             _read_head(seen, people, names, pk, sk, item)
-    for at, of_order in written.items():
-        body = next((version.body for version in of_order if version.body), None)
+    for at, versions in written.items():
+        body = next((version.body for version in versions if version.body), None)
         if body:
             names[at] = _order_id_of(body)
     _read_timelines(seen, people, names, items)
@@ -115,7 +115,7 @@ def _read_cards(dynamodb: DynamoDB, seen: Seen, current: dict[tuple[str, str], s
     for (pk, _), item in dynamodb.tables[BOOK].items.items():
         account, letter, kind = _place(pk)
         if kind == "cards" and _scope(pk) != current.get((account, letter)):
-            seen.dead.append(pk)
+            seen.undeleted.append(pk)
         elif kind == "cards" and "status" in item:
             at = account, _SOURCES[letter]
             records, orders = seen.books.audiences.get(at, (0, 0))
@@ -151,7 +151,7 @@ def _order_id_of(body: bytes) -> str:
 
 
 def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[str]]:
-    """Keys of the items, by person, that contain the internal id or the hash of the address, in bodies also.
+    """Keys of the items, by person, that contain the person's internal id or e-mail hash, also inside a body.
 
     Marks are left out: they contain the id for 30 days, so that queued events are dropped.
     """

@@ -1,7 +1,7 @@
 """DynamoDB in memory: deterministic, for one thread, with the calls that the code makes.
 
 Calls and answers have the form of botocore's client. An unknown argument, expression or type raises Unknown.
-`test_store.py` compares the store with real engines, call by call.
+`test_store.py` compares the store with a real engine, call by call.
 """
 
 from __future__ import annotations

@@ -107,6 +107,9 @@ def test_random_calls_are_answered_as_by_a_real_engine(real: Engine, store: Dyna
 
 
 def _unordered(answer: Any) -> Any:
+    """The sorted items of an answer. Of a page that is not the last, only the stamps: engines may end it elsewhere,
+    among entries of one stamp.
+    """
     if not isinstance(answer, dict):
         return answer
     cut = "LastEvaluatedKey" in answer
@@ -171,7 +174,9 @@ def test_placeholders_must_be_defined_and_used(real: Engine, store: DynamoDB, mo
         ("query", {"KeyConditionExpression": "pk = :a AND sk BETWEEN :b OR :c", "ExpressionAttributeValues": {}}),
     ],
 )
-def test_unknown_arguments_raise_unknown(store: DynamoDB, operation: str, arguments: dict[str, Any]) -> None:
+def test_unknown_arguments_expressions_and_types_raise_unknown(
+    store: DynamoDB, operation: str, arguments: dict[str, Any]
+) -> None:
     with pytest.raises(Unknown):
         getattr(store, operation)(TableName=LEDGER, **arguments)
 
@@ -288,7 +293,7 @@ def test_a_message_received_too_often_is_a_dead_letter_that_can_be_redriven() ->
         assert len(queue.receive(queue.visible())) == 1
     clock.now = 4
     assert queue.receive(queue.visible()) == []
-    assert [message.body for message in queue.dead] == ["m"]
+    assert [message.body for message in queue.dead_letters] == ["m"]
     assert queue.redrive() == 1
     (record,) = queue.receive(queue.visible())
     assert record["attributes"]["ApproximateReceiveCount"] == "1"

@@ -10,6 +10,7 @@ from typing import Any
 
 
 def amount(value: Any) -> Decimal | None:
+    """The amount, rounded half to even to 4 decimals; None if it is absent or empty."""
     if value is None or value == "":
         return None
     return Decimal(str(value).strip()).quantize(Decimal("0.0001"), rounding=ROUND_HALF_EVEN)
@@ -17,6 +18,7 @@ def amount(value: Any) -> Decimal | None:
 
 @lru_cache(maxsize=65536)
 def moment(text: str) -> str:
+    """The 20 digits of an ISO 8601 time; without an offset it is UTC."""
     when = datetime.fromisoformat(text.strip())
     when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
     return when.strftime("%Y%m%d%H%M%S%f")

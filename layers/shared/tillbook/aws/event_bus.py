@@ -21,7 +21,10 @@ class EventBus:
     name: str
 
     def put(self, events: Sequence[Json]) -> list[Json]:
-        """Publishes up to AT_ONCE events, each a CloudEvent. Returns those that were refused and may be retried."""
+        """Publishes up to AT_ONCE events, each a CloudEvent. Returns those that the bus refused.
+
+        After a temporary error, returns all of them. Raises other errors of AWS.
+        """
         entries = [
             {"EventBusName": self.name, "Source": SOURCE, "DetailType": event["type"], "Detail": dumps(event)}
             for event in events

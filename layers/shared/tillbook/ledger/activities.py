@@ -106,9 +106,11 @@ class Activity(NamedTuple):
 
 
 class Result(NamedTuple):
-    """The result of an event: `applied`, `duplicate` (of the request `original`) or `failed` with a reason.
+    """The result of an event: `applied`, `duplicate` or `failed` with a reason.
 
-    `state` is the order's state after the event, `effects` are the changes of LTV; `flags` as in rules.order.flags_of.
+    `original` is the request that wrote the event, if the event was in the ledger already. `state` is the order's state
+    after the event was applied or moved, otherwise None. `effects` are the changes of LTV; `flags` as in
+    rules.order.flags_of.
     """
 
     status: str
@@ -130,7 +132,7 @@ def plan_apply(
 ) -> tuple[list[Change], list[Result]]:
     """Plans the writes of new events of one or several orders. Returns a change of each order, a result of each event.
 
-    For an erased event only its identity is written, so that the event stays erased when it is sent again.
+    An erased event is written without its content, so that it stays erased when it is sent again.
     """
     changes: dict[str, Change] = {}
     results: list[Result] = []
@@ -149,7 +151,8 @@ def plan_apply(
             effects = effects_of(before.standing, after.standing)
             flags = flags_of(after, event)
             item = item._replace(effects=effects_text(effects), flags=" ".join(flags))
-            # The person's timeline shows the event, so the person's item is written even if no amount changes.
+            # A person whose timeline shows an event must have an item. The item exists already if the order was theirs
+            # before and its standing is unchanged.
             if activity.person and (before.standing != after.standing or event.person != after.person):
                 people[event.person] = activity.person
             result = Result("applied", state=after, effects=effects, flags=flags)
@@ -161,7 +164,7 @@ def plan_apply(
 
 
 def _empty_change(scope: Scope, order_key: str, seen: ActivityHead | None, activity: Activity) -> Change:
-    """Returns a change of the activity's order that has no events yet."""
+    """Returns a change of the activity's order, still without events."""
     head = seen or ActivityHead("", "")
     named = head._replace(provider=activity.provider, order_id=activity.order_id, writes=head.writes + 1)
     return Change(scope, order_key, seen, named)
@@ -229,7 +232,8 @@ class Apply(Operation):
     """Applies events of one scope, up to MAX_TOGETHER in a transaction.
 
     `results` holds the result or the error of each event. Events are numbered by their index in `activities`: `_left`
-    are those without a result, `_group` are those of the current transaction.
+    are those without a result, `_group` are those of the current transaction. `_most` is the most events of the next
+    transaction, `_refused` the number of failed tries since the last written one.
     """
 
     def __init__(self, scope: Scope, activities: Sequence[Activity], erased: Erased):
@@ -248,8 +252,8 @@ class Apply(Operation):
         raced = {name: cast(ActivityHead, head_of(item)) for name, item in found.items() if "!" not in name}
         self._heads = (self._read_heads() if self._heads is None else self._heads) | raced
         if tried := [number for number in self._group if number in self._left]:
-            # After several conflicts each event is tried alone, and the group's events last, so that an order that
-            # many writers change does not delay other orders.
+            # After several conflicts each event is tried alone, and the events of this group last, so that an order
+            # that many writers change does not delay other orders.
             self._refused += 1
             if self._refused >= _TRIES_OF_A_GROUP:
                 self._most = 1
@@ -324,7 +328,7 @@ class Repeat(Operation):
         if self._done:
             return None
         place = self.scope, self.activity.order_key
-        # Nothing is deleted in a current scope, so event and head exist. Both are read again if a move is refused.
+        # No event and no head of a current scope is deleted, so both exist. They are read again if a move is refused.
         stored = self._stored or cast(EventItem, self.store.event(*place, self.activity.event_id, self.retries))
         self._stored = None
         if result := result_of_repeat(stored, self.activity, erased=self.erased):

@@ -123,10 +123,10 @@ class Store:
         return transaction(self.table, changes) if changes else None
 
     def transact(self, writes: list[dict[str, Any]]) -> list[Item | None] | None:
-        """Writes a transaction. Returns None if it was written, else the items for which conditions failed.
+        """Writes a transaction. Returns None if it was written, else a list with an entry for each write.
 
-        The list has an entry for each write, None if there is no such item; it is empty if the call was throttled.
-        Raises Unanswered, and ClientError for a transaction that no retry can write.
+        The entry is the stored item if the write's condition failed and an item is stored, else None. The list is empty
+        if the call was throttled. Raises Unanswered, and ClientError for a transaction that no retry can write.
         """
         try:
             self.client.transact_write_items(TransactItems=writes)
@@ -176,7 +176,7 @@ class Store:
     def events(
         self, scope: Scope, order_key: str, retries: Retries, *, light: bool = False, **options: Any
     ) -> Iterator[tuple[str, EventItem]]:
-        """Yields (event id, event) of each event of an order, also emptied ones. `light` leaves out the bodies."""
+        """Yields (event id, event) of each event of an order, also emptied ones. `light` reads only _LIGHT."""
         values = {":pk": scope.event_key(order_key, "")["pk"], ":order": event_name(order_key, "")}
         arguments: dict[str, Any] = {
             "TableName": self.table, "KeyConditionExpression": "pk = :pk AND begins_with(sk, :order)",

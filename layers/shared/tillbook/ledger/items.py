@@ -107,7 +107,7 @@ def counted_bytes(body: bytes, json_length: int) -> int:
 
 
 def _indexed(scope: Scope, customer: AudienceRecords, person: str) -> Item:
-    """Returns a head's attributes for audiences and indexes. If both addresses are the same, one is indexed."""
+    """Returns a head's attributes for audiences and indexes. Two equal addresses are indexed once, as shipping."""
     keys = {"shipping_key": customer.shipping, "billing_key": customer.billing, "customer_key": customer.customer}
     if customer.billing == customer.shipping:
         keys["billing_key"] = ""
@@ -127,8 +127,8 @@ class ActivityHead(NamedTuple):
         state: stored as the fields of rules.order.OrderState. If all events are emptied, the item has `writes` and
             `bytes` only.
         contribution: total minus refunds, in currency units.
-        records: number of the order's records in its audience. shipping_key, billing_key: find it by an address.
-        person_key: finds it by its person.
+        records: number of the order's records in its audience. shipping_key, billing_key: index keys by which an
+            address finds the order. person_key: index key by which its person finds it.
     """
 
     provider: str
@@ -176,7 +176,7 @@ class OrderHead(NamedTuple):
         ordered_at: the order's date. added_at: when it was submitted.
         person: our own id, empty for nobody. currency, contribution: the amount that the order adds to their LTV.
         records, shipping_key, billing_key, person_key: as in ActivityHead.
-        customer_key: finds the order by its customer id.
+        customer_key: index key by which a customer id finds the order.
     """
 
     order_id: str = ""
@@ -294,7 +294,7 @@ class PersonItem(NamedTuple):
 
     Attributes:
         kind, value: as in rules.identity.Person.
-        token: is replaced by each write; contains the cause of the write (token_of).
+        token: new with each write; contains the cause of the write (token_of).
         `USD`: sum of the contributions of their orders in USD. `#USD`: number of those orders. `*` and `#*`: the same
             for orders without a currency, which are in the account's currency.
     """

@@ -1,7 +1,8 @@
 """The only writer of orders, their events and LTV.
 
-Every call may be repeated. Deadlines are in seconds of the pace's clock; every call raises Unavailable if there is not
-enough time. Modules that v1 requests do not need are imported on use, so that the functions of v1 start sooner.
+Every call may be repeated. Deadlines are in seconds of the pace's clock. If there is not enough time, a call raises
+Unavailable; `apply` returns it for the events that are left. Modules that v1 requests do not need are imported on use,
+so that the functions of v1 start sooner.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Ledger(Store):
     ) -> list[Result | Exception]:
         """Applies v3 events, each exactly once, many in one transaction. Returns the result or the error of each.
 
-        `erased` returns whether an erasure removes an event; only the identity of such an event is written.
+        `erased` returns whether an erasure removes an event; such an event is written without its content.
         """
         from tillbook.ledger.activities import Apply
 
@@ -39,7 +40,7 @@ class Ledger(Store):
     def submit(self, request: V1Request, document: Document, *, new_id: str, digest: str, deadline: float) -> V1Order:
         """Creates a v1 order. If the same order was submitted before (same `digest`), returns the first answer.
 
-        Raises Conflict if the order_id belongs to another submission.
+        Raises Conflict if the order_id belongs to another submission, or if the order has reached its size limit.
         """
         return self.run(Submit(request, document, new_id, digest), deadline).answer
 
@@ -48,7 +49,8 @@ class Ledger(Store):
     ) -> V1Order:
         """Replaces an order's body by the document that `revise` returns for it. Writes nothing if they are equal.
 
-        `revise` may be called several times; its exceptions are passed on. Raises NotFound.
+        `revise` may be called several times; its exceptions are passed on. Raises NotFound, and Conflict if the order
+        has reached its size limit.
         """
         return self.run(Edit(request, order_id, revise), deadline).answer
 
@@ -59,7 +61,7 @@ class Ledger(Store):
     def empty(
         self, scope: Scope, order_key: str, person: str, cut: str, may_go_on: Callable[[], bool], deadline: float
     ) -> tuple[int, bool]:
-        """Empties the events of an order that name a person and were received up to `cut`.
+        """Empties those events of an order that name a person and were received up to `cut`.
 
         Returns the number of emptied events, and whether no such event is left. `may_go_on` returns whether to
         continue after a transaction.
@@ -76,7 +78,7 @@ class Ledger(Store):
         return self.run(Forget(scope, person), deadline).result
 
     def rebuild(self, scope: Scope, order_key: str, document_of: DocumentOf, deadline: float) -> bool:
-        """Computes an order's head again from its events. Returns whether the head changed."""
+        """Computes an order's head and match keys again from its events. Returns whether anything was written."""
         from tillbook.ledger.upkeep import Rebuild
 
         return self.run(Rebuild(scope, order_key, document_of), deadline).changed

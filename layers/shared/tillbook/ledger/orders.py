@@ -31,7 +31,12 @@ _OUTLINE = ("order_id", "currency", "total", "order_date")
 
 
 class Document(NamedTuple):
-    """One version of a v1 order: the normalised body, its person, and the total that counts in that person's LTV."""
+    """One version of a v1 order.
+
+    Attributes:
+        body: normalised. occurred: the order's date (a stamp). person: None for nobody.
+        currency, total: the amount that counts in the person's LTV. customer: the order's part of its audience.
+    """
 
     order_id: str
     body: dict[str, Json]
@@ -56,8 +61,8 @@ class V1Request(NamedTuple):
     Attributes:
         scope: the current scope; it must be read after `received`. id: id of the request.
         received: when the request was received (a stamp).
-        cuts: reads the cuts of erasures of people (our own ids), after `received`. A version that names a person and
-            was received up to the person's cut is erased. The cut is "" for a person without an erasure.
+        cuts: returns the cut of the last erasure of each person (by our own ids), read after `received`; "" for a
+            person without an erasure. A version that names a person and was received up to the person's cut is erased.
         notes: warnings about the body, which are stored with the version.
     """
 
@@ -86,9 +91,10 @@ def plan_version(
 ) -> Change:
     """Plans the next version of an order.
 
-    `head` is the order's next head; this function sets its counts and its receipt. `named` is the head whose person and
-    id the version gets. The item of `person` is written. `before` is the contribution of the version before. A version
-    counts as received no earlier than the version before, so the versions received up to a cut are the first ones.
+    `seen` is the stored head, `head` the next one, whose counts and receipt this function sets. `named` is the head
+    whose person and id the version gets. The item of `person` is written. `before` is the contribution of the version
+    before. A version counts as received no earlier than the version before, so the versions received up to a cut are
+    the first ones.
     """
     received = max(request.received, seen.received if seen else "")
     version = seen.version + 1 if seen else 1

@@ -1,7 +1,7 @@
 """Every write of the ledger with its condition, and the race that the condition prevents.
 
-A change of an order is one TransactWriteItems with the order's head, its events, and the LTV of each person concerned.
-Either all of them are written or none, so LTV equals the sum over orders in every snapshot.
+A change of an order is written in one TransactWriteItems: the order's head, its events, and the LTV of each person
+concerned. Either all of them are written or none, so LTV equals the sum over orders in every snapshot.
 
 The comments at the conditions show races of two concurrent writers A and B, line by line in time.
 """
@@ -17,8 +17,8 @@ from tillbook.ledger.items import EventItem, Head, PersonItem, Scope, cells_of, 
 from tillbook.rules.amounts import EXACT, ZERO
 from tillbook.rules.identity import Person
 
-# A: reads no head         B: reads no head
-# A: writes a first head   B: writes a first head -> refused, or A's event would be missing from the head.
+# A: finds no head           B: finds no head
+# A: writes the first head   B: writes the first head -> refused, or A's event would be missing from the head.
 HEAD_IS_NEW = "attribute_not_exists(pk)"
 # A: reads the head after 4 writes   B: reads the head after 4 writes
 # A: writes it a fifth time          B: writes it a fifth time -> refused, or A's change would be lost.
@@ -51,7 +51,7 @@ class Change(NamedTuple):
         seen, head: the order's head as it was read, and as it is written.
         events: the writes of its events.
         people: persons, by our own id, whose items are written even if their LTV does not change. A person without an
-            item gets one; another gets a new token.
+            item gets one; the item of any other person gets a new token.
     """
 
     scope: Scope

@@ -1,8 +1,9 @@
 """The book, which reports read: a card for each order, marks of the days that changed, and summaries of days.
 
-Everything in the book is derived from the ledger. A card is put unless a newer card is in its place; then its day is
-marked as changed. A summary counts all cards of a day, and is valid until the mark of the day changes. No sum is
-updated by a difference, so changes of orders may arrive late, repeatedly and in any order.
+Everything in the book is derived from the ledger. A card is put into its place, which depends on the order's date,
+unless a newer card is there; then the mark of the day, a counter, is increased. A summary counts all cards of a day,
+and is valid until the mark of the day changes. No sum is updated by a difference, so changes of orders may arrive late,
+repeatedly and in any order.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MONTH, _DAY = 6, 8  # characters of a stamp
 
 
 class Place(NamedTuple):
-    """The place of an order's card, which depends on the order's date. If that changes, an empty card remains here."""
+    """The place of an order's card. If the order's date changes, its card moves, and an empty card remains here."""
 
     scope: Scope
     ordered_at: str
@@ -73,7 +74,7 @@ class CardItem(NamedTuple):
         writes: `writes` of the order's head from which the card was made.
         provider, order_id, public_id: as the shop sent them.
         status: the latest action: `submitted` or `edited` in v1; `voided` if the order is voided (rules.order).
-        person: our own id. received: stamp of receipt of the latest event that names the person.
+        person: our own id. received: stamp of receipt of the latest event that names a person, or of a v1 order.
         currency: empty if no event carried one. total, refunds, net: in currency units; net is the LTV contribution.
         new_buyer, promo_code: as in rules.sales.Details.
         records: number of the order's records in its audience.
@@ -112,7 +113,7 @@ class CardItem(NamedTuple):
         return list(lines_of(unpack(self.lines))) if self.lines else []
 
     def names(self, scope: Scope) -> Item:
-        """Returns the keys of the indexes by name. A public id that equals the order id, apart from `#`, has none."""
+        """Returns the keys of the indexes by name. A public id equal to the order id, apart from `#`, is left out."""
         own, public = name_of(self.order_id), name_of(self.public_id)
         found = {NAMES[BY_ORDER_ID]: own, NAMES[BY_PUBLIC_ID]: public if bare(public) != bare(own) else ""}
         return {"named": scope.name} | {key: name for key, name in found.items() if name} if self.shows else {}
@@ -168,8 +169,8 @@ def place_of(scope: Scope, order_key: str, head: Head | None) -> Place | None:
 class ChangesItem(NamedTuple):
     """The number of times that cards of a UTC day were put.
 
-    The number is increased after cards are put. If a reader reads the number before the cards, its sums include at
-    least that many changes.
+    Each batch of changes increases the number once, after its cards are put. If a reader reads the number before the
+    cards, its sums include at least that many changes.
 
     Key: `{scope}/marks`, `{yyyymmdd}`.
 
@@ -208,7 +209,7 @@ class Summary(NamedTuple):
 
 
 class Book:
-    """The book of one stack. Reads are consistent."""
+    """The book of one stack. Reads are consistent, except that of an index."""
 
     def __init__(self, client: Any, table: str) -> None:
         self.client, self.table = client, table
@@ -273,7 +274,7 @@ class Book:
     # --------------------------------------------------------------- summaries
 
     def keep(self, scope: Scope, zone: str, kind: str, day: str, summary: Summary, seconds: int | None = None) -> None:
-        """Stores a summary. With `seconds` it expires after that time."""
+        """Stores a summary. It expires after `seconds`, if given."""
         packed = pack(summary.sums)
         token, ttl = times.uuid7(), int(time.time()) + seconds if seconds else 0
         pieces = [packed[start : start + _PART_BYTES] for start in range(0, len(packed), _PART_BYTES)]
@@ -283,7 +284,7 @@ class Book:
             self.client.put_item(TableName=self.table, Item=raw(key | attributes(item)))
 
     def kept(self, scope: Scope, zone: str, kind: str, first: str, last: str) -> dict[str, Summary]:
-        """Returns the stored summaries by date (as `20261129`), without summaries whose parts are incomplete."""
+        """Returns the stored summaries by date (as `20261129`), without expired ones and those that lack a part."""
         prefix, now = f"{zone}/{kind}/", time.time()
         stored: dict[str, list[SummaryItem]] = {}
         for item in self._query(f"{scope.name}/summaries", f"{prefix}{first}", f"{prefix}{last}~"):

@@ -73,7 +73,10 @@ class Connections:
         self._cache: dict[tuple[str, str], tuple[float, Connection, list[str]]] = {}
 
     def authenticate(self, account: str, name: str, headers: Any, body: bytes) -> Connection:
-        """Returns the connection of a signed webhook. Raises Unauthenticated, with the same message for every cause."""
+        """Returns the connection of a signed webhook.
+
+        Raises Unauthenticated, with the same message for every cause, or Unavailable if the secret cannot be read.
+        """
         until, connection, secrets = self._cache.get((account, name), (0.0, None, []))
         if connection is None or until < time.monotonic():
             self._cache.pop((account, name), None)
@@ -167,7 +170,7 @@ class Connections:
 
     def _new_secret(self, connection: Connection, entered: str) -> str:
         if PLATFORMS[connection.platform].derived:
-            import secrets  # imported here, since few functions create keys
+            import secrets  # imported here, since few functions create connections
 
             self.vault.put(_STACK_KEY, secrets.token_urlsafe(32), overwrite=False)
             return self._secrets(connection._replace(previous=""))[0]
@@ -197,10 +200,11 @@ def _key(account: str, name: str) -> Any:
 
 
 def _place(connection: Connection, secret: str) -> str:
+    """Returns the name under which a secret is stored. `secret` is its id."""
     return f"connections/{connection.account}/{connection.name}/{secret}"
 
 
 def _derived(key: str, connection: Connection, secret: str) -> str:
-    """Returns a secret of 43 characters that need no quoting in forms and shells."""
+    """Returns the secret with the id `secret`: 43 characters that need no quoting in forms and shells."""
     about = f"webhook-1\n{connection.account}\n{connection.name}\n{secret}"
     return urlsafe_b64encode(hmac.digest(key.encode(), about.encode(), hashlib.sha256)).decode().rstrip("=")

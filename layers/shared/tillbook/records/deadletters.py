@@ -71,6 +71,7 @@ class DeadLetters:
         concerned: Callable[[Message], bool],
         work: Callable[[Item], None],
     ) -> str | None:
+        """Calls `work` for each item whose message is `concerned`. Returns the id as `purge` does."""
         for item in self._all(account, after or None):
             if concerned(decode(item["message"])):
                 work(item)
@@ -121,7 +122,7 @@ class DeadLetters:
         return {"count": found, "more": more}
 
     def replay(self, marks: Marks, request_id: str, queue: Queue) -> None:
-        """Queues a dead letter again. Raises NotFound."""
+        """Queues a dead letter again and removes it. Raises NotFound, or Unavailable if it cannot be queued."""
         self._replay(marks.account, self._get(marks, request_id), queue)
 
     def _replay(self, account: str, item: Item, queue: Queue) -> None:

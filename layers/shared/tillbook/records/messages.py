@@ -90,8 +90,8 @@ class Message(NamedTuple):
 
     orders: Sequence[QueuedOrder] = ()
     steps: Sequence[Step] = ()
-    nightly: Sequence[str] = ()  # the account after which rebuilds of all accounts are started; a space for all
-    watch: Sequence[str] = ()  # the open job after which open jobs are checked for progress; a space for all
+    nightly: Sequence[str] = ()  # an account id: starts rebuilds of the accounts after it; a space for all accounts
+    watch: Sequence[str] = ()  # an open job: checks the progress of the open jobs after it; a space for all jobs
     tries: int = 0
     replayed: bool = False  # whether it is a replayed dead letter, whose request has the outcome `failed`
 

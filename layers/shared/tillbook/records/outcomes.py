@@ -1,8 +1,8 @@
 """Outcomes of requests: applied, duplicate, failed, or rejected by the API.
 
 Request ids are UUIDv7 and sort by time, so the newest outcomes of a status are at the end of its partitions. Most
-requests are applied, so these are spread over four partitions. Outcomes of other statuses have a copy under
-{account}/x/{hash of the order id}, which shows why an order did not count.
+outcomes are `applied`; those of each source are spread over four partitions. The others that name an order have a copy
+under {account}/x/{hash of the order id}, which shows why a request did not change the order.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ STATUSES = ("applied", "duplicate", "failed", "rejected")
 _SHARDS = {"applied": 4}
 _PURGED_AT_ONCE = 500  # outcomes that a purge reads between two checks of the time
 PURGED = "purged: received before the purge"
-# The summary shows 31 days; time zones and differences between clocks may add two days.
+# The summary shows 31 days (UTC). Lists by date are in the account's time zone, which, with differences between clocks,
+# may add two days.
 KEPT_SECONDS = 33 * 24 * 3600
-_MOST_COUNTED = 2500  # outcomes of a partition, less than a megabyte, which one query reads
+_MOST_COUNTED = 2500  # outcomes of a partition: less than a megabyte, the most that one query reads
 _FEW = 12  # outcomes that one read unit usually reads
 
 
@@ -37,8 +38,8 @@ _FEW = 12  # outcomes that one read unit usually reads
 class Outcome:
     """The outcome of a request.
 
-    `received` is a stamp. `original` is the request that a duplicate repeats. `notes` are warnings for the shop's
-    engineer.
+    `received` is a stamp (rules.times). `original` is the request that a duplicate repeats. `notes` are warnings for
+    the shop's engineer.
     """
 
     account: str
@@ -82,7 +83,9 @@ class Outcome:
 
 
 class OutcomeItem(NamedTuple):
-    """The stored outcome of a request, kept for 33 days. All but applied requests have a copy under their order.
+    """The stored outcome of a request, kept for 33 days.
+
+    Outcomes that are not `applied` and name an order have a copy, whose key is the second one.
 
     Key: `{account}/t/{status}/{o|s}{shard} and {account}/x/{order id's hash}`, `{request id}`.
 
@@ -147,8 +150,8 @@ class Outcomes:
         self.client, self.table = client, table
 
     def record(self, outcomes: list[Outcome]) -> None:
-        """Writes outcomes; existing ones are replaced. Raises Unavailable if not all could be written."""
-        # A batch must not contain an item twice. The last of several outcomes of a request is written.
+        """Writes outcomes; existing ones are replaced. Raises Unavailable or AWS's error if not all are written."""
+        # A batch must not contain an item twice. Of several outcomes of a request with one status, the last is written.
         kept = {(item["pk"], item["sk"]): item for outcome in outcomes for item in outcome.items()}
         items = [raw(item) for item in kept.values()]
         if len(items) <= 2:
@@ -173,7 +176,7 @@ class Outcomes:
                 if not left:
                     break
             if left:
-                raise Unavailable("Outcomes could not be recorded.")
+                raise Unavailable("Outcomes could not be written or deleted.")
 
     def purge(self, pk: str, cut: str, may_go_on: Callable[[], bool]) -> bool:
         """Deletes outcomes of a partition that were received up to `cut` (a stamp). Returns whether all are deleted.
@@ -206,7 +209,10 @@ class Outcomes:
         self._write([{"DeleteRequest": {"Key": raw({"pk": pk, "sk": sk})}} for pk, sk in keys])
 
     def replaces_failure(self, outcome: Outcome) -> None:
-        """Deletes the `failed` outcome of a request. Its replay's outcome is another and must be recorded already."""
+        """Deletes the `failed` outcome of a request that was replayed.
+
+        `outcome` is that of the replay, with another status. It must be recorded already.
+        """
         failed = replace(outcome, status="failed").items()
         if outcome.status != "applied":
             failed = failed[:1]  # the new outcome has replaced the copy by order
@@ -220,6 +226,7 @@ class Outcomes:
         Reads a few outcomes of each partition first, then more of the partitions that may have more of the newest.
         """
         account, found = marks.account, list[Outcome]()
+        # The partitions that are still to be read, and the request id before which to continue in each.
         behind: dict[str, str | None] = {
             f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}": before
             for status in statuses
@@ -242,7 +249,10 @@ class Outcomes:
         return found
 
     def of_order(self, marks: Marks, order_id: str, limit: int, before: str | None) -> list[Outcome]:
-        """Returns requests about an order that did not count: duplicates, failures and rejections, newest first."""
+        """Returns the requests about an order that were not applied: duplicates, failures and rejections, newest first.
+
+        Purged ones are left out.
+        """
         found: list[Outcome] = []
         more = True
         while more and len(found) < limit:
@@ -263,9 +273,9 @@ class Outcomes:
         return [outcome_of(plain_item(item)) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     def count(self, account: str, status: str, source: str, first: str, beyond: str) -> tuple[int, bool]:
-        """Returns the number of a status's outcomes with ids from `first` to below `beyond`, and whether more exist.
+        """Returns the number of a status's outcomes with ids between `first` and `beyond`, and whether more exist.
 
-        Each partition is read by one query, so the work is bounded. If more exist, the number is a lower bound.
+        Each partition is read by one query of at most 2,500 outcomes. If more exist, the number is a lower bound.
         """
         total, more = 0, False
         if first >= beyond:  # a purge was later than the last requested day; DynamoDB refuses an empty range
@@ -297,7 +307,7 @@ class Outcomes:
         return [pk for _, _, pk in self.places(account, sources)]
 
     def counted(self, pk: str, first: str, beyond: str, cut: str, may_go_on: Callable[[], bool]) -> int | None:
-        """Returns the number of a partition's outcomes with ids from `first` to `beyond` and received after `cut`.
+        """Returns the number of a partition's outcomes with ids between `first` and `beyond`, received after `cut`.
 
         `cut` is a stamp. Returns None if `may_go_on` ended the count early. DynamoDB counts, so no outcome is
         transferred.
@@ -317,7 +327,7 @@ class Outcomes:
         return None
 
     def find(self, account: str, source: str, request_id: str) -> Outcome | None:
-        """Returns the outcome of a request, or None. One call reads the outcomes of all statuses.
+        """Returns the outcome of a request, or None. Raises Unavailable. One call reads the outcomes of all statuses.
 
         `applied` takes precedence over `failed`, since a dead letter may have been replayed.
         """

@@ -1,7 +1,7 @@
 """Rejected requests of a valid key or connection: route, reasons and names of fields, but no values that were sent.
 
-At most 1,000 rejections of a key are recorded each day, so that a client that repeats a bad request causes no large
-bill. A function instance that reaches this limit records nothing for the key in the next ten minutes.
+At most 1,000 rejections of a key or connection are recorded each day, so that a client that repeats a bad request
+causes no large bill. A function instance that reaches this limit records nothing for it in the next ten minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tillbook.records.outcomes import Outcome, Outcomes
 from tillbook.rules.errors import Invalid, Problem
 from tillbook.rules.identity import is_email
 
-A_DAY = 1000  # recorded rejections of a key
+A_DAY = 1000  # recorded rejections of a key or connection
 _PAUSE_SECONDS = 600.0
 _MAX_FIELDS = 20
 _KEPT_SECONDS = 2 * 24 * 3600
@@ -53,7 +53,10 @@ def note(
     problem: Problem,
     order_id: object,
 ) -> None:
-    """Records a rejection. An error is only logged, since the answer to the request must not depend on it."""
+    """Records a rejection whose status is in _RECORDED.
+
+    An error of AWS is only logged, since the answer to the request must not depend on it.
+    """
     if problem.status not in _RECORDED or _paused_until.get(key.id, 0.0) > time.monotonic():
         return
     names, reason = [], problem.code

@@ -149,7 +149,10 @@ class Scopes:
             raise Unavailable("The purge or erasure could not be started in time. Please try again.")
 
     def _update(self, account: str, name: str, update: str, values: dict[str, Any], condition: str) -> bool:
-        """Writes a mark. Returns whether it is written, or need not be, since a later purge is answered already."""
+        """Writes a mark. Returns False if the condition fails, or after a temporary error.
+
+        If ANSWER_IS_LATER fails, a later purge is answered already and the write is not needed, so it returns True.
+        """
         options: dict[str, Any] = {"ExpressionAttributeNames": {"#ttl": "ttl"}} if "#ttl" in update else {}
         try:
             written = write_if(

@@ -2,8 +2,8 @@
 
 A missed match is better than a false one, so different apartments never share a key. Addresses are compared as words.
 In the US and other countries whose streets have English names, street_words.py normalises the words: Street and St are
-equal, and so are North Main and N Main, or Apt 4 and #4. The rules are frozen under a version tag, which is part of
-each key: a change needs a new tag and a rebuild of every audience.
+equal, and so are North Main and N Main, or Apt 4 and #4. Each key contains a version tag of the rules: a change of the
+rules needs a new tag and a rebuild of every audience.
 """
 
 from __future__ import annotations

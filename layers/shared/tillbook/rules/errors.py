@@ -18,7 +18,7 @@ class FieldError(NamedTuple):
 
 
 class Problem(Exception):
-    """An error that is answered to the caller. Its message is shown: it never contains internals or values sent."""
+    """An error that is answered to the caller, with its message, which must contain no internals or personal data."""
 
     status = 500
     code = "internal_error"

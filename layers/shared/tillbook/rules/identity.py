@@ -1,6 +1,6 @@
 """Identities of persons, orders and events as opaque keys of bounded length.
 
-The algorithms are frozen, since stored items have these keys: another algorithm needs another version tag.
+The algorithms must never change, since stored items have these keys: another algorithm needs another version tag.
 """
 
 from __future__ import annotations

@@ -54,7 +54,8 @@ _decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_constant, ob
 def loads(body: bytes | str, *, ours: bool = False) -> Json:
     """Parses JSON. `ours` skips the check of the depth, for text that this code wrote from checked content.
 
-    Raises Malformed if the text is not UTF-8 or not JSON, repeats a key, has a lone surrogate, or is nested too deeply.
+    Raises Malformed if the text is not UTF-8 or not JSON, repeats a key, has a lone surrogate or a number out of range,
+    or is nested too deeply.
     """
     try:
         text = body.decode() if isinstance(body, bytes) else body
@@ -81,7 +82,7 @@ def loads(body: bytes | str, *, ours: bool = False) -> Json:
 def dumps(value: Json, *, canonical: bool = False) -> str:
     """Returns compact JSON. `canonical` sorts the keys and writes numbers by value: 1, 1.0 and 1e0 give the same text.
 
-    The canonical form is hashed into the identities of events and is frozen (identity.py).
+    The canonical form is hashed into the identities of events, so it must never change (identity.py).
     """
     writers = _CANONICAL if canonical else _PLAIN
     return writers[type(value)](value)

@@ -121,7 +121,7 @@ class OrderState(NamedTuple):
         opened: whether there is a placed, updated, paid or fulfilled event.
         refunds: sum of the refund amounts.
         shipping, billing: match keys of the latest addresses.
-        currency_at, shipping_at, billing_at: stamps of the latest event with a currency, or with the address.
+        currency_at, shipping_at, billing_at: stamps of the latest event with a currency, or with such an address.
 
     Times and stamps are empty if there is no such event.
     """
@@ -153,9 +153,10 @@ class OrderState(NamedTuple):
 
     @property
     def known_total(self) -> Decimal | None:
-        """The order's total, in currency units. 0 if the order is voided, or opened without a total.
+        """The order's total, in currency units; 0 if the order is voided.
 
-        None if there are only refunds or cancellations without a total.
+        Without a total of its own, the order has that of a refund or cancellation, else 0. None if there are only
+        refunds or cancellations without a total.
         """
         if self.voided:
             return ZERO

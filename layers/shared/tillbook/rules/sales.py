@@ -72,7 +72,7 @@ def _activity_line(item: dict[str, Json]) -> Line:
 
 
 def _bounded(lines: Iterable[Line]) -> tuple[Line, ...]:
-    """Returns one line for each identifier and category.
+    """Returns one line for each pair of identifier and category.
 
     Further lines after the first MOST_LINES - 1 are summed in one line without identifier and category.
     """
