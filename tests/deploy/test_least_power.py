@@ -51,7 +51,7 @@ def test_the_earlier_roles_are_found_to_be_administrators() -> None:
         "a layer of another stack",
         "artifacts of another stack",
     } <= before
-    # A role that such a deployment creates may do everything.
+    # A role that a deployment of the earlier file creates may do everything.
     assert {f"within the boundary: {name}" for name, _ in escalations(deployment(document()))} <= before
 
 
@@ -252,7 +252,7 @@ def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: 
             assert allowed(Call(action, physical(resource), via), of.boundary), (name, action, resource)
 
 
-def test_the_boundary_has_only_the_actions_of_the_stack_s_own_and_of_its_schedule() -> None:
+def test_the_boundary_allows_what_the_stack_s_own_boundary_allows_and_to_invoke_functions() -> None:
     """The schedule of the audit invokes a function, and its role has this boundary, too."""
     of = deployment(document())
     own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]

@@ -195,7 +195,7 @@ def test_items_that_name_people_are_kept_for_a_month(shop: Shop, monkeypatch: py
     customers(shop)
     listed(shop)
     kept = [item for item in book_items(shop) if "/people/" in item["sk"]]
-    assert len(kept) == 6
+    assert len(kept) == 6  # one for each day with orders
     now = time.time()
     assert all(30 * 24 * 3600 - 60 < int(item["ttl"]) - now <= 30 * 24 * 3600 for item in kept)
     monkeypatch.setattr(book.time, "time", lambda: now + 31 * 24 * 3600)

@@ -1,4 +1,4 @@
-"""Dead letters, transactions and rejections over HTTP (SPEC "Orders API")."""
+"""Dead letters, outcomes of requests (`/v1/transactions`) and rejections, over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
     assert shop.get("/v1/deadletters", query={"cursor": "!"}).status == 400
 
 
-def test_replay_of_one_and_of_all(shop: Shop) -> None:
+def test_one_dead_letter_or_all_are_replayed(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
     assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1, "next_cursor": None}
     assert letters(shop) == [ids[2], ids[1]]
@@ -174,7 +174,7 @@ def test_a_request_has_50_notes_and_the_number_of_the_others(shop: Shop) -> None
     shop.send(event(items=lines))
     shop.drain()
     v3, v1 = (t["notes"] for t in listed(shop))
-    assert (len(v1), v1[-1]) == (51, "and 132 more")  # of them 62 are names of unknown fields
+    assert (len(v1), v1[-1]) == (51, "and 132 more")  # 120 notes of rounded amounts, 62 of unknown fields
     assert (len(v3), v3[-1]) == (51, "and 70 more")
     assert set(v1[:50]) == set(v3[:50]) == {"price was rounded to 19.99", "total was rounded to 22.98"}
 

@@ -31,8 +31,8 @@ def granted(function: str) -> set[Right]:
 
 
 def unseen(function: str, seen: Seen) -> set[Right]:
-    argued = {right for name, right in UNSEEN if name == function}
-    return granted(function) - set(seen.rights.get(function, {})) - argued
+    explained = {right for name, right in UNSEEN if name == function}
+    return granted(function) - set(seen.rights.get(function, {})) - explained
 
 
 @pytest.fixture

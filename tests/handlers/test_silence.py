@@ -22,7 +22,7 @@ EVENT = {
 }  # fmt: skip
 PERSON = f"/v3/{ACCOUNT}/people/ann@example.com"
 SILENT_SECONDS = 0.05
-# Lets an operation retry for half a second.
+# Milliseconds of an invocation in which a write is tried again for a moment.
 SHORT = round((clients.SLOWEST_CALL_SECONDS + 1) * 1000)
 
 
@@ -120,13 +120,13 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("known", [False, True], ids=["key unknown", "key known"])
+@pytest.mark.parametrize("cached", [False, True], ids=["key not cached", "key cached"])
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
-    shop: Shop, silence: Silence, name: str, known: bool
+    shop: Shop, silence: Silence, name: str, cached: bool
 ) -> None:
     forget_keys()
-    if known:
+    if cached:
         assert shop.get("/v1/account").status == 200
     with silence.of():
         answer = CALLS[name](shop)
@@ -150,7 +150,7 @@ def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_answer_does_not_wait_for_its_record_without_enough_time(shop: Shop, silence: Silence) -> None:
+def test_a_request_is_answered_without_a_record_if_time_is_short(shop: Shop, silence: Silence) -> None:
     assert shop.submit(ORDER).status == 201
     with silence.of("PutItem", "UpdateItem"):
         repeated = shop.submit(ORDER, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))

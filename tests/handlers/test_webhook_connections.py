@@ -180,15 +180,13 @@ def good() -> Sent:
 
 
 @pytest.mark.parametrize("operation", ["GetItem", "GetParameter"])
-def test_a_delivery_whose_connection_cannot_be_read_is_sent_again(
-    connected: Connected, good: Sent, operation: str
-) -> None:
+def test_a_delivery_whose_connection_cannot_be_read_is_503(connected: Connected, good: Sent, operation: str) -> None:
     with connected.shop.faults.injected(_fails(operation)):
         assert connected.post(good, "shopify").status == 503
     assert connected.post(good, "shopify").status == 200
 
 
-def test_a_delivery_that_cannot_be_queued_is_sent_again(connected: Connected, good: Sent) -> None:
+def test_a_delivery_that_cannot_be_queued_is_503(connected: Connected, good: Sent) -> None:
     with connected.shop.faults.injected(_fails("SendMessage")):
         assert connected.post(good, "shopify").status == 503
     assert nothing_kept(connected.shop)

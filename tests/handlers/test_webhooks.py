@@ -15,7 +15,7 @@ from tests.platforms.sender import SHOPIFY_SECRET, signed
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_refund_that_crossed_another_delivery(connected: Connected, backwards: bool) -> None:
+def test_a_refund_counts_once_if_its_delivery_crosses_another(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("1", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("ina@example.com"), shop.person("ina@example.com")["orders_count"]) == ({"EUR": "65.00"}, 1)
