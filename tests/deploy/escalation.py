@@ -88,7 +88,7 @@ def _of_others(stack: str) -> Iterator[Named]:
     yield "an EC2 instance is started", Call("ec2:RunInstances", arn("ec2", "instance/*"))
 
 
-def found(of: Deployment) -> set[str]:
+def possible_escalations(of: Deployment) -> set[str]:
     """Kinds of escalation that one of the roles can make, or a new role that has every right within the boundary."""
     kinds = {name for name, call in escalations(of) for role in of.roles.values() if allowed(call, role)}
     everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]

@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import ROOT
 from tests.deploy.deployment import FILE, PSEUDO, arn, deployment, template
-from tests.deploy.escalation import escalations, found, needed
+from tests.deploy.escalation import escalations, needed, possible_escalations
 from tests.deploy.iam import Call, allowed
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import deployed, source
@@ -24,17 +24,17 @@ def document() -> Document:
 
 
 def test_no_role_reaches_beyond_its_stage() -> None:
-    assert found(deployment(document())) == set()
+    assert possible_escalations(deployment(document())) == set()
 
 
-def test_a_deployment_may_do_what_it_needs() -> None:
+def test_a_deployment_may_make_the_calls_that_it_needs() -> None:
     for stack in STACKS:
         of = deployment(document(), stack)
         assert [(role, call) for role, call in needed(of) if not allowed(call, of.roles[role])] == []
 
 
 def test_the_earlier_roles_are_found_to_be_administrators() -> None:
-    before = found(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
+    before = possible_escalations(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
     assert {
         "iam:CreateRole without a boundary",
         "iam:PutRolePolicy without a boundary",
@@ -190,7 +190,7 @@ def test_a_planted_fault_is_found(name: str) -> None:
     plant, kind = PLANTED[name]
     faulty = document()
     plant(faulty)
-    assert kind in found(deployment(faulty))
+    assert kind in possible_escalations(deployment(faulty))
 
 
 def test_a_statement_that_cannot_be_evaluated_raises() -> None:

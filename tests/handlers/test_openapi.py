@@ -60,7 +60,7 @@ def test_fields_of_requests_and_all_parameters_have_a_description() -> None:
 
 
 def test_a_field_added_to_the_order_model_is_validated_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the model has to be changed."""
+    """Changing the model suffices."""
 
     class Order(orders_api.Order):
         gift_note: fields.Line = Field(None, description="What the card says.")

@@ -44,7 +44,7 @@ def fill(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("action", ["updated", "placed"])
-def test_an_event_beyond_the_bound_fails_with_that_reason(shop: Shop, action: str) -> None:
+def test_an_event_beyond_the_limit_fails_with_order_full(shop: Shop, action: str) -> None:
     fill(shop)
     assert outcome_of(shop, updated(4, action=action)) == FULL
     assert worth(shop, ANN) == {"USD": "3.00"}
@@ -53,7 +53,7 @@ def test_an_event_beyond_the_bound_fails_with_that_reason(shop: Shop, action: st
     assert outcome_of(shop, updated(5, order_id="another")) == ("applied", None)
 
 
-def test_events_beyond_the_bound_do_not_affect_other_orders_of_the_message(shop: Shop) -> None:
+def test_events_beyond_the_limit_do_not_affect_other_orders_of_the_message(shop: Shop) -> None:
     bodies = [updated(total) for total in (1, 2, 3, 4, 5)] + [updated(6, order_id="another", email=BOB)]
     ids = shop.send_batch(bodies).body["request_ids"]
     shop.drain()
@@ -89,7 +89,7 @@ def test_a_large_event_takes_room_by_its_unpacked_size(shop: Shop) -> None:
 # ---------------------------------------------------------------- v1
 
 
-def test_a_version_beyond_the_bound_is_refused_and_the_order_can_be_deleted(shop: Shop) -> None:
+def test_a_version_beyond_the_limit_is_refused_and_the_order_can_be_deleted(shop: Shop) -> None:
     assert shop.submit(order(total=1)).status == 201
     for total in (2, 3):
         assert shop.edit("o-1", {"total": total}).status == 200

@@ -66,7 +66,7 @@ def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str, 
     assert (refused.status, refused.headers["allow"]) == (405, "POST, DELETE, GET")
 
 
-def test_an_order_id_that_ends_in_history(shop: Shop) -> None:
+def test_an_order_id_may_end_in_history(shop: Shop) -> None:
     """Such an order can be edited and deleted. It can be read if the path is routed before it is decoded, or if no
     order has the id before `/history`."""
     shop.submit(order(order_id="a/history", total=1))
@@ -127,7 +127,7 @@ def test_order_ids_that_look_alike_are_different_orders(shop: Shop) -> None:
 # ------------------------------------------------------------------- person
 
 
-def test_the_person_of_an_order(shop: Shop) -> None:
+def test_an_order_counts_for_its_email_else_its_customer_id_else_nobody(shop: Shop) -> None:
     """The e-mail hash if there is one, else customer_id, else nobody."""
     shop.submit(order(order_id="1", customer_id="7", total=1))
     shop.submit(order(order_id="2", customer_id="7", customer_email=..., shipping_address=ADDRESS, total=10))

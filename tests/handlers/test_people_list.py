@@ -158,7 +158,7 @@ def test_only_sources_that_count_are_ranked(shop: Shop) -> None:
     assert listed(shop) == ["cleo"]
 
 
-def test_the_list_as_csv(shop: Shop) -> None:
+def test_the_list_is_available_as_csv(shop: Shop) -> None:
     customers(shop)
     answer = shop.get(LIST, query={"format": "csv", "limit": "3"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"

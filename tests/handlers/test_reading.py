@@ -136,7 +136,7 @@ def test_a_person_without_a_counted_order_has_no_first_order(shop: Shop) -> None
     assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
 
 
-def test_an_edited_order_date_counts(shop: Shop) -> None:
+def test_an_edit_of_the_order_date_changes_first_and_last_order(shop: Shop) -> None:
     for n, date in enumerate(("2019-01-05", "2019-01-07")):
         shop.submit({"order_id": str(n), "order_date": date, "customer_email": EMAIL})
     shop.edit("1", {"order_date": "2018-01-01"})
@@ -162,7 +162,7 @@ def test_the_published_shape_of_an_activity(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
-def test_paging_through_activities_newest_first(shop: Shop, limit: int) -> None:
+def test_activities_are_paged_newest_first(shop: Shop, limit: int) -> None:
     shop.send_batch([event(order_id=n % 3, action="updated", occurred_at=day(1 + n // 2), note=n) for n in range(7)])
     shop.drain()
     entries = pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
@@ -170,7 +170,7 @@ def test_paging_through_activities_newest_first(shop: Shop, limit: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
-def test_paging_through_orders_newest_first(shop: Shop, limit: int) -> None:
+def test_orders_are_paged_newest_first(shop: Shop, limit: int) -> None:
     for n in range(5):
         shop.send(event(order_id=f"s{n}", occurred_at=day(10 + n)))
         shop.send(event(order_id=f"s{n}", occurred_at=day(20 - n), action="paid", grand_total=...))

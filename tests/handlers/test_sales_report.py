@@ -93,7 +93,7 @@ def test_whole_months_are_compared_with_as_many_months_and_other_periods_with_as
     assert (found["from"], found["to"]) == period
 
 
-def test_a_report_as_csv(shop: Shop) -> None:
+def test_a_report_is_available_as_csv(shop: Shop) -> None:
     submit(shop, order("a", total=0, metadata={"promo_code": "=2+2"}))
     send(shop, event(grand_total=5), event(action="refunded", grand_total=..., refund_amount=9))
     shop.keep_book()

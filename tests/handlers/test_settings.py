@@ -184,7 +184,7 @@ def test_a_connection_shows_its_last_delivery_and_the_outcome(shop: Shop) -> Non
     assert shop.get("/v1/connections/woocommerce", key=OTHER_ADMIN).status == 404
 
 
-def test_errors_of_a_connection_are_named(shop: Shop) -> None:
+def test_a_connection_shows_why_its_deliveries_fail(shop: Shop) -> None:
     secret = connected(shop)["secret"]
     assert deliver(shop, "another").status == 401
     found = connection(shop)

@@ -84,7 +84,7 @@ PUBLISHED = """{
 # ----------------------------------------------------------------- accepted
 
 
-def test_the_published_example(shop: Shop) -> None:
+def test_the_published_example_is_accepted_and_shown(shop: Shop) -> None:
     answer = shop.send(PUBLISHED, key=INGEST)
     assert answer.status == 202
     assert list(answer.body) == ["request_id"]
@@ -295,7 +295,7 @@ def test_a_custom_attribute_of_any_name(shop: Shop, name: str) -> None:
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["properties"] == {name: "mine"}
 
 
-def test_currency_of_any_case(shop: Shop) -> None:
+def test_a_currency_may_be_in_any_case(shop: Shop) -> None:
     shop.send(event(currency="eur"))
     shop.drain()
     assert shop.ltv(EMAIL) == {"EUR": "100.00"}

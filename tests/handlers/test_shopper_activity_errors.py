@@ -257,7 +257,7 @@ def test_errors_of_a_batch_name_the_order_and_nothing_is_queued(shop: Shop) -> N
     assert shop.receive() == []
 
 
-def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
+def test_errors_show_neither_internals_nor_sent_values(shop: Shop) -> None:
     for answer in (
         shop.send(event(grand_total="secret-value")),
         shop.send(event(email="secret-value")),

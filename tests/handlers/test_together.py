@@ -78,7 +78,7 @@ def test_a_long_batch_is_several_transactions(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": f"{100 * (2 * MAX_TOGETHER + 3)}.00"}
 
 
-def test_the_whole_life_of_an_order_in_one_batch(shop: Shop) -> None:
+def test_all_events_of_an_order_in_one_batch_are_one_transaction(shop: Shop) -> None:
     life = [
         event(order_id="a", action="refunded", refund_amount=30, grand_total=None, occurred_at=day(4)),
         event(order_id="a", occurred_at=day(1)),
@@ -217,7 +217,7 @@ def test_an_order_that_always_fails_affects_no_other(shop: Shop) -> None:
     assert len(dead_letters(shop)) == 1
 
 
-def test_one_idempotency_key_for_two_events_in_one_batch(shop: Shop) -> None:
+def test_an_idempotency_key_belongs_to_its_first_event_within_a_batch(shop: Shop) -> None:
     ids = [
         shop.send(event(order_id="a", grand_total=total), headers={"idempotency-key": "k"}).body["request_id"]
         for total in (10, 20, 10)

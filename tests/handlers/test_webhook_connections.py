@@ -21,7 +21,7 @@ from tillbook.records.messages import decode
 from tillbook.rules.errors import Conflict, Invalid, NotFound
 
 
-def test_forged_deliveries_are_all_answered_alike_and_leave_nothing(connected: Connected) -> None:
+def test_forged_deliveries_get_the_same_401_and_store_nothing(connected: Connected) -> None:
     good = signed("shopify", SHOPIFY_SECRET, "orders/create", shopify())
     other = signed("shopify", "another", "orders/create", shopify())
     without = Sent({k: v for k, v in good.headers.items() if "Hmac" not in k}, good.body)

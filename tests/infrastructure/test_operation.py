@@ -195,7 +195,7 @@ def _logged() -> tuple[set[str], set[str]]:
     return messages, fields
 
 
-def test_the_log_patterns_of_the_runbook_match_what_is_logged() -> None:
+def test_the_log_patterns_of_the_runbook_match_the_code_s_messages() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     messages, fields = _logged()
     # Lambda itself logs "Task timed out".

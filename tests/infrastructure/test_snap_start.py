@@ -137,7 +137,7 @@ def other_value(parameter: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", source()["Parameters"])
-def test_a_parameter_publishes_what_it_changes_and_nothing_else(name: str) -> None:
+def test_a_parameter_publishes_only_functions_that_it_changes(name: str) -> None:
     given = {name: other_value(source()["Parameters"][name])}
     before, after = deployed(source()), deployed(source(), **{"stage" if name == "Stage" else name: given[name]})
     assert compare(before, after) == (CHECKING if name in ("Architecture", "SettleSeconds", "SnapStart") else set())

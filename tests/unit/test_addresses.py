@@ -206,7 +206,7 @@ def test_each_topic_has_equal_and_different_pairs() -> None:
 
 
 @pytest.mark.parametrize("code", ["1012 JS", "213-9", "12", "123456", "201", "12345-123456", "K1A 0B1", "x"])
-def test_text_that_is_not_a_zip_code(code: str) -> None:
+def test_text_that_is_not_a_zip_code_has_no_zip5(code: str) -> None:
     assert _zip5(code) == ""
 
 
@@ -225,7 +225,7 @@ def test_an_absent_address_has_no_key_and_an_incomplete_one_an_empty_key() -> No
     assert match_key({"first_name": "Ann", "country": "US"}) == ""
 
 
-def test_the_name_does_not_matter() -> None:
+def test_name_and_company_are_not_part_of_the_key() -> None:
     assert match_key(MAIN | {"name": "Ann", "company": "Acme"}) == match_key(MAIN)
 
 
@@ -277,7 +277,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("key", GOLDEN)
-def test_stored_match_keys_do_not_change(key: str) -> None:
+def test_match_keys_do_not_change(key: str) -> None:
     assert match_key(GOLDEN[key]) == key
 
 

@@ -161,5 +161,5 @@ def test_an_amount_is_shown_with_at_least_that_many_decimals(amount: str, decima
     [("22.99", "USD", 2299), ("-5", "EUR", -500), ("1200", "JPY", 1200), ("1.234", "KWD", 1234), ("0.0001", "USD", 0),
      ("5000", "ITL", 5000), ("12.34", "BGN", 1234), ("999999999999999.99", "USD", 99999999999999999)],
 )  # fmt: skip
-def test_minor_units(amount: str, currency: str, units: int) -> None:
+def test_an_amount_is_converted_to_minor_units(amount: str, currency: str, units: int) -> None:
     assert minor_units(Decimal(amount), currency) == units

@@ -43,7 +43,7 @@ def test_the_names_of_the_published_timeline() -> None:
     }  # fmt: skip
 
 
-def test_the_published_example() -> None:
+def test_the_published_example_gives_the_published_amounts() -> None:
     """placed 100, updated 105, paid without a total, refunded 105: 100, 105, 105, 0."""
     events = [
         event(1, "placed", "100"),

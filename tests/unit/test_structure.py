@@ -72,19 +72,19 @@ def test_every_condition_of_the_ledger_is_declared_in_one_module() -> None:
     assert found == {"writes.py"}
 
 
-def _of_template(*functions: str) -> set[str]:
+def _routes_of(*functions: str) -> set[str]:
     return {route.replace("+}", "}") for route, name in template.named_routes().items() if name in functions}
 
 
 def test_the_routes_are_those_of_the_template() -> None:
     assert {*routes.ROUTES, *routes.PAGES} == {route.replace("+}", "}") for route in template.routes()}
-    assert set(reading._ROUTES) == _of_template("Read")
-    assert set(managing._ROUTES) == _of_template("Manage")
-    assert set(configuring._ROUTES) == _of_template("Configure")
+    assert set(reading._ROUTES) == _routes_of("Read")
+    assert set(managing._ROUTES) == _routes_of("Manage")
+    assert set(configuring._ROUTES) == _routes_of("Configure")
 
 
 def test_order_routes_need_an_ingest_key_and_the_others_an_admin_key_except_two() -> None:
-    ingest = _of_template("SubmitOrder", "EditOrder", "DeleteOrder", "RecordActivity")
+    ingest = _routes_of("SubmitOrder", "EditOrder", "DeleteOrder", "RecordActivity")
     assert {route for route, one in routes.ROUTES.items() if one.role == "ingest"} == ingest
     assert {route for route, one in routes.ROUTES.items() if not one.role} == {
         "GET /openapi.json", "POST /connect/{account_id}/{connection}",
