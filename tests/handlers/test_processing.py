@@ -107,7 +107,7 @@ def test_effects_of_another_event_are_not_noted_at_a_second_delivery(shop: Shop)
 def test_a_write_that_timed_out_counts_once_whenever_it_arrives(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, late: str, stored: bool
 ) -> None:
-    """The next delivery need not wait for the write: if it arrives after the order was written again, it fails."""
+    """The next delivery need not wait for the write, which fails if it arrives after the order was written again."""
     from tillbook.work import processing
 
     if stored:

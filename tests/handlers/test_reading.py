@@ -51,7 +51,7 @@ def test_a_person_is_found_by_five_identifiers_in_this_precedence(shop: Shop) ->
         shop.submit(customer | {"order_id": str(n), "customer_id": customer_id, "total": 1})
     assert shop.ltv("c-1") == {"USD": "1.00"}
     assert shop.person(SHA)["id"] == own
-    # … a person_id over both …
+    # … a person_id over the hash and the customer id …
     for n, person_id in enumerate(("c-1", SHA, own)):
         shop.send(event(order_id=f"p{n}", person_id=person_id, email=..., grand_total=7))
     shop.drain()

@@ -96,7 +96,7 @@ def test_slowest_call_seconds_is_the_longest_wait_of_the_clients() -> None:
 
 
 def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
-    """The time-outs are those of the functions themselves."""
+    """The time-outs are not shortened here."""
     forget_keys()
     with silence.of():
         started = time.monotonic()

@@ -107,7 +107,7 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
     assert (removed.platform, status(after)) == (platform, 401)
     names = [found["Name"] for found in clients.ssm().describe_parameters()["Parameters"]]
     assert not any(f"/{platform}/" in name for name in names)
-    # A new connection with that name has another secret.
+    # For a new WooCommerce connection with that name, Tillbook generates another secret.
     _, again = connected.connections.create(ACCOUNT, platform, platform, entered=entered)
     assert again != after or platform == "shopify"
 

@@ -48,7 +48,7 @@ def test_the_shared_package_imports_no_function() -> None:
 
 
 def test_there_is_one_writer_of_the_ledger() -> None:
-    """Transactions are sent by the ledger's one loop (and by records/keys.py, which writes RecordsTable)."""
+    """Transactions are sent by ledger/commit.py only (and by records/keys.py, which writes RecordsTable)."""
     package = template.ROOT / "layers/shared/tillbook"
     source = {p.relative_to(package).as_posix(): p.read_text() for p in package.rglob("*.py")}
     assert {name for name, text in source.items() if ".transact_write_items(" in text} == {
