@@ -165,7 +165,7 @@ def test_purged_requests_show_as_purged(shop: Shop) -> None:
 
 
 def test_a_request_received_in_the_millisecond_of_the_cut_does_not_show_as_purged(shop: Shop, clock: Clock) -> None:
-    """A request id contains only milliseconds, so an id of the cut's millisecond may be from before or after the cut."""
+    """A request id contains only milliseconds, so an id of the cut's millisecond may be from before or after it."""
     before = shop.send(event(email=ANN)).body["request_id"]
     clock.nanoseconds += 1_000_000 - clock.nanoseconds % 1_000_000
     clock.step = 1_000
