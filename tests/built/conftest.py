@@ -93,14 +93,14 @@ def python(runtime: str) -> str:
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     candidates += [str(found) for found in sorted(pyenv.glob(f"versions/*/bin/{runtime}"))]
     for candidate in candidates:
-        if candidate and _is(candidate, runtime):
+        if candidate and _is_python_of(candidate, runtime):
             return candidate
     pytest.skip(
         f"{runtime} is not installed, so the built functions cannot be started. Set PYTHON_RUNTIME to its path."
     )
 
 
-def _is(candidate: str, runtime: str) -> bool:
+def _is_python_of(candidate: str, runtime: str) -> bool:
     code = "import sys; print('python%d.%d' % sys.version_info[:2])"
     ran = subprocess.run([candidate, "-c", code], capture_output=True, text=True, check=False)
     return ran.returncode == 0 and ran.stdout.strip() == runtime
@@ -156,7 +156,7 @@ def runtime_packages(python: str, runtime: str) -> Path:
 
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The functions' environment on an embedded AWS with the template's tables and queue, and the local keys."""
+    """The functions' environment on an embedded AWS with the template's tables and queues, an account and its keys."""
     embedded = EmbeddedAws(tmp_path_factory.mktemp("aws"))
     embedded.start()
     try:
@@ -193,7 +193,7 @@ def start(
     logs = tmp_path_factory.mktemp("logs")
     running: dict[str, RunningFunction] = {}
 
-    def call(name: str) -> RunningFunction:
+    def started(name: str) -> RunningFunction:
         if name not in running:
             properties = built.functions()[name]
             environment = _environment(built, name, properties, runtime_packages) | dict(aws)
@@ -205,11 +205,11 @@ def start(
                 logs / f"{name}.log",
                 properties["Timeout"],
             )
-            running[name] = undo.enter_context(function)
+            running[name] = stack.enter_context(function)
         return running[name]
 
-    with ExitStack() as undo:
-        yield call
+    with ExitStack() as stack:
+        yield started
 
 
 def _environment(built: Built, name: str, properties: Mapping[str, Any], packages: Path) -> dict[str, str]:

@@ -60,6 +60,7 @@ def test_each_module_of_the_layer_is_compiled(built: Built) -> None:
     for path in built.layer().rglob("*.py"):
         compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
+        # Bytecode whose source is not checked (PEP 552).
         assert flags == 0b01, f"{path} is compared with its source at each start"
 
 
@@ -72,7 +73,7 @@ def test_each_architecture_has_its_own_layer(built: Built) -> None:
 
 
 def test_a_function_without_its_layer_fails(start: Start) -> None:
-    """If it passed, the tests above might use packages of this machine."""
+    """If it started, the functions of the other tests might use packages of this machine."""
     function = start(FUNCTIONS["fallback"])
     environment = dict(function.environment)
     task, *_layers, packages = environment["PYTHONPATH"].split(":")

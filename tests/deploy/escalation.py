@@ -63,7 +63,7 @@ def _of_others(stack: str) -> Iterator[Named]:
     for action in ("UpdateFunctionCode", "UpdateFunctionConfiguration", "InvokeFunction", "AddPermission"):
         yield "a function of another stack", Call(f"lambda:{action}", function)
     for action in ("CreateEventSourceMapping", "UpdateEventSourceMapping", "DeleteEventSourceMapping"):
-        # IAM takes no resource for the first, as the mapping has no id yet.
+        # IAM takes no resource for Create, as the mapping has no id yet.
         mapping = "*" if action.startswith("Create") else arn("lambda", "event-source-mapping:1a2b3c")
         yield "a queue of another stack's function", Call(f"lambda:{action}", mapping, {"lambda:FunctionArn": function})
     for action in ("PublishLayerVersion", "DeleteLayerVersion", "AddLayerVersionPermission"):
@@ -85,11 +85,11 @@ def _of_others(stack: str) -> Iterator[Named]:
     yield "secrets of another stack", Call("ssm:GetParameter", parameter)
     yield "any secret", Call("secretsmanager:GetSecretValue", arn("secretsmanager", f"secret:{stack}-1A2B3C"))
     yield "any key", Call("kms:Decrypt", arn("kms", "key/0a1b2c3d"))
-    yield "another kind of machine", Call("ec2:RunInstances", arn("ec2", "instance/*"))
+    yield "an EC2 instance is started", Call("ec2:RunInstances", arn("ec2", "instance/*"))
 
 
-def found(of: Deployment) -> set[str]:
-    """Kinds of escalation that one of the roles may do, or a new role with every right within the boundary."""
+def possible_escalations(of: Deployment) -> set[str]:
+    """Kinds of escalation that one of the roles can make, or a new role that has every right within the boundary."""
     kinds = {name for name, call in escalations(of) for role in of.roles.values() if allowed(call, role)}
     everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
     # A boundary that the deployment could change would limit nothing.

@@ -31,7 +31,7 @@ class Call:
 
 
 def allowed(call: Call, policy: list[Statement], boundary: list[Statement] | None = None) -> bool:
-    """Whether both allow the call and neither denies it. Resource policies of other accounts are not evaluated."""
+    """Whether the policy and the boundary allow the call. Resource policies of other accounts are not evaluated."""
     return _allows(policy, call) and (boundary is None or _allows(boundary, call))
 
 

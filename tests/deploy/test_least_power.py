@@ -10,7 +10,7 @@ import pytest
 
 from local.stack import ROOT
 from tests.deploy.deployment import FILE, PSEUDO, arn, deployment, template
-from tests.deploy.escalation import escalations, found, needed
+from tests.deploy.escalation import escalations, needed, possible_escalations
 from tests.deploy.iam import Call, allowed
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import deployed, source
@@ -24,17 +24,17 @@ def document() -> Document:
 
 
 def test_no_role_reaches_beyond_its_stage() -> None:
-    assert found(deployment(document())) == set()
+    assert possible_escalations(deployment(document())) == set()
 
 
-def test_a_deployment_may_do_what_it_needs() -> None:
+def test_a_deployment_may_make_the_calls_that_it_needs() -> None:
     for stack in STACKS:
         of = deployment(document(), stack)
         assert [(role, call) for role, call in needed(of) if not allowed(call, of.roles[role])] == []
 
 
 def test_the_earlier_roles_are_found_to_be_administrators() -> None:
-    before = found(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
+    before = possible_escalations(deployment(template((ROOT / "tests/deploy/administrators.yaml").read_text())))
     assert {
         "iam:CreateRole without a boundary",
         "iam:PutRolePolicy without a boundary",
@@ -51,7 +51,7 @@ def test_the_earlier_roles_are_found_to_be_administrators() -> None:
         "a layer of another stack",
         "artifacts of another stack",
     } <= before
-    # A role that such a deployment creates may do everything.
+    # A role that a deployment of the earlier file creates may do everything.
     assert {f"within the boundary: {name}" for name, _ in escalations(deployment(document()))} <= before
 
 
@@ -190,7 +190,7 @@ def test_a_planted_fault_is_found(name: str) -> None:
     plant, kind = PLANTED[name]
     faulty = document()
     plant(faulty)
-    assert kind in found(deployment(faulty))
+    assert kind in possible_escalations(deployment(faulty))
 
 
 def test_a_statement_that_cannot_be_evaluated_raises() -> None:
@@ -252,7 +252,7 @@ def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: 
             assert allowed(Call(action, physical(resource), via), of.boundary), (name, action, resource)
 
 
-def test_the_boundary_has_only_the_actions_of_the_stack_s_own_and_of_its_schedule() -> None:
+def test_the_boundary_allows_what_the_stack_s_own_boundary_allows_and_to_invoke_functions() -> None:
     """The schedule of the audit invokes a function, and its role has this boundary, too."""
     of = deployment(document())
     own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]

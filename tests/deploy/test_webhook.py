@@ -1,4 +1,4 @@
-"""The function of deploy/webhook.yaml: its requests, as a receiver checks them, and its retries."""
+"""The function of deploy/webhook.yaml: its signed requests, and its retries."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def pauses(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[int]]:
+def webhook(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, list[int]]:
     """The function's handler, and the visibility time-outs that it set, in seconds."""
-    found: list[int] = []
+    pauses: list[int] = []
     secret = {"Parameter": {"Value": "whsec_" + base64.b64encode(KEY).decode()}}
     aws = {
         "ssm": SimpleNamespace(get_parameter=lambda **_: secret),
-        "sqs": SimpleNamespace(change_message_visibility=lambda **given: found.append(given["VisibilityTimeout"])),
+        "sqs": SimpleNamespace(change_message_visibility=lambda **given: pauses.append(given["VisibilityTimeout"])),
     }
     monkeypatch.setenv("URL", f"http://127.0.0.1:{receiver.server.server_port}/hook")
     monkeypatch.setenv("SECRET_PARAMETER", "/webhook")
@@ -71,19 +71,20 @@ def pauses(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, li
     code: dict[str, Any] = {}
     exec(compile(CODE, "webhook.yaml", "exec"), code)  # noqa: S102 - as Lambda does
     monkeypatch.setitem(code, "client", lambda service: aws[service])
-    return code["handler"], found
+    return code["handler"], pauses
 
 
-def delivered(handler: Any, tries: int = 1) -> list[Any]:
+def failures_of(handler: Any, tries: int = 1) -> list[Any]:
+    """Delivers a message for the `tries`-th time. Returns its partial batch failures: one, or none if it was sent."""
     attributes = {"ApproximateReceiveCount": str(tries)}
     record = {"body": EVENT, "messageId": "m", "receiptHandle": "r", "attributes": attributes}
     failures: list[Any] = handler({"Records": [record]}, None)["batchItemFailures"]
     return failures
 
 
-def test_a_receiver_can_check_who_sent_it(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
-    handler, held = pauses
-    assert (delivered(handler), held) == ([], [])
+def test_a_receiver_can_check_who_sent_it(receiver: Receiver, webhook: tuple[Any, list[int]]) -> None:
+    handler, pauses = webhook
+    assert (failures_of(handler), pauses) == ([], [])
     ((headers, body),) = receiver.requests
     assert (body, headers["webhook-id"]) == (EVENT, "a1b2")
     # Written from the specification: https://www.standardwebhooks.com
@@ -93,27 +94,32 @@ def test_a_receiver_can_check_who_sent_it(receiver: Receiver, pauses: tuple[Any,
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 410, 429, 500, 503])
-def test_a_refused_delivery_is_sent_later(receiver: Receiver, pauses: tuple[Any, list[int]], status: int) -> None:
-    handler, held = pauses
+def test_a_refused_delivery_is_tried_again(receiver: Receiver, webhook: tuple[Any, list[int]], status: int) -> None:
+    handler, pauses = webhook
     receiver.status = status
-    assert delivered(handler, tries=3) == [{"itemIdentifier": "m"}]
-    assert held == [240]
+    assert failures_of(handler, tries=3) == [{"itemIdentifier": "m"}]
+    assert pauses == [240]
 
 
-def test_a_delivery_to_an_unreachable_receiver_is_sent_later(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
-    handler, held = pauses
+def test_a_delivery_to_an_unreachable_receiver_is_tried_again(
+    receiver: Receiver, webhook: tuple[Any, list[int]]
+) -> None:
+    handler, pauses = webhook
     receiver.server.shutdown()
     receiver.server.server_close()
-    assert (len(delivered(handler)), held) == (1, [60])
+    assert (len(failures_of(handler)), pauses) == (1, [60])
 
 
-def test_a_delivery_is_tried_for_three_days(receiver: Receiver, pauses: tuple[Any, list[int]]) -> None:
-    handler, held = pauses
+def test_a_delivery_is_tried_for_three_days(receiver: Receiver, webhook: tuple[Any, list[int]]) -> None:
+    handler, pauses = webhook
     receiver.status = 500
     queue, most = TEMPLATE["Queue"]["Properties"], TEMPLATE["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
     for tries in range(1, most + 1):
-        delivered(handler, tries)
-    assert 72 * 3600 <= sum(held[:-1]) <= 80 * 3600
-    assert sum(held) < queue["MessageRetentionPeriod"]
-    assert max(held) <= 12 * 3600  # the limit of SQS
-    assert len(CODE.encode()) <= 4096
+        failures_of(handler, tries)
+    assert 72 * 3600 <= sum(pauses[:-1]) <= 80 * 3600
+    assert sum(pauses) < queue["MessageRetentionPeriod"]
+    assert max(pauses) <= 12 * 3600  # the limit of SQS
+
+
+def test_the_code_fits_into_the_template() -> None:
+    assert len(CODE.encode()) <= 4096  # CloudFormation's limit for ZipFile

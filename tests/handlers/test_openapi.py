@@ -30,7 +30,7 @@ def test_the_document_is_up_to_date() -> None:
 
 
 def test_the_document_has_every_route_of_the_template() -> None:
-    # Pages for people are not part of the API.
+    # The files of the web page are not part of the API.
     assert set(OPERATIONS) == {route.replace("+}", "}") for route in template.routes()} - set(PAGES)
 
 
@@ -42,7 +42,7 @@ def test_the_document_is_served_without_a_key(shop: Shop) -> None:
     assert shop.request("POST", "/openapi.json", key=None).headers["allow"] == "GET"
 
 
-def test_every_field_and_parameter_has_a_description() -> None:
+def test_fields_of_requests_and_all_parameters_have_a_description() -> None:
     schemas = DOCUMENT["components"]["schemas"]
     for name in (
         "Order",
@@ -60,7 +60,7 @@ def test_every_field_and_parameter_has_a_description() -> None:
 
 
 def test_a_field_added_to_the_order_model_is_validated_and_documented(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The model is the only place that changes."""
+    """Changing the model suffices."""
 
     class Order(orders_api.Order):
         gift_note: fields.Line = Field(None, description="What the card says.")

@@ -50,7 +50,7 @@ def test_a_log_line_has_request_account_and_order(shop: Shop, reported: Reported
     assert [line["order_id"] for line in reported.lines if "order_id" in line] == ["v-1", "v-1", "v-1", "s-1"]
     assert {line["account"] for line in reported.lines} == {ACCOUNT}
     assert len({line["request_id"] for line in reported.lines}) == 5
-    # The sender of an activity gets this id, which identifies the activity in the queue.
+    # `order_request`: the id that the sender of an activity gets, and that identifies it in the queue.
     assert reported.lines[3]["order_request"] == answer.body["request_id"]
     assert (reported.lines[4]["orders"], reported.lines[4]["order_request"]) == (3, batch.body["request_ids"][0])
 

@@ -1,4 +1,4 @@
-"""The size limit of an order: what exceeds it fails or is refused with a reason, and affects no other order."""
+"""The size limit of an order: an event or version beyond it fails with a reason, and affects no other order."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ def _three_events_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def updated(total: int, **changes: Any) -> dict[str, Any]:
-    """The body of an update of order o-1. Each `total` makes another event."""
+    """The body of an update of order o-1. Each `total` is an event of its own."""
     return event(**({"email": ANN, "action": "updated", "grand_total": total, "occurred_at": day(total)} | changes))
 
 
-def sent(shop: Shop, body: dict[str, Any]) -> tuple[str, str | None]:
+def outcome_of(shop: Shop, body: dict[str, Any]) -> tuple[str, str | None]:
     """Sends an event. Returns status and reason of its outcome."""
     request_id = shop.send(body).body["request_id"]
     shop.drain()
     return outcome(shop, request_id)
 
 
-def full(shop: Shop) -> None:
+def fill(shop: Shop) -> None:
     """Fills order o-1 up to its limit."""
     for total in (1, 2, 3):
-        assert sent(shop, updated(total)) == ("applied", None)
+        assert outcome_of(shop, updated(total)) == ("applied", None)
 
 
 # ---------------------------------------------------------------- v3
 
 
 @pytest.mark.parametrize("action", ["updated", "placed"])
-def test_an_event_beyond_the_bound_fails_with_that_reason(shop: Shop, action: str) -> None:
-    full(shop)
-    assert sent(shop, updated(4, action=action)) == FULL
+def test_an_event_beyond_the_limit_fails_with_order_full(shop: Shop, action: str) -> None:
+    fill(shop)
+    assert outcome_of(shop, updated(4, action=action)) == FULL
     assert worth(shop, ANN) == {"USD": "3.00"}
     assert letters(shop) == []
     assert shop.receive() == []
-    assert sent(shop, updated(5, order_id="another")) == ("applied", None)
+    assert outcome_of(shop, updated(5, order_id="another")) == ("applied", None)
 
 
-def test_events_beyond_the_bound_do_not_affect_other_orders_of_the_message(shop: Shop) -> None:
+def test_events_beyond_the_limit_do_not_affect_other_orders_of_the_message(shop: Shop) -> None:
     bodies = [updated(total) for total in (1, 2, 3, 4, 5)] + [updated(6, order_id="another", email=BOB)]
     ids = shop.send_batch(bodies).body["request_ids"]
     shop.drain()
@@ -63,32 +63,33 @@ def test_events_beyond_the_bound_do_not_affect_other_orders_of_the_message(shop:
 
 @pytest.mark.parametrize("action", ["updated", "placed"])
 def test_a_repeated_event_of_a_full_order_is_a_duplicate(shop: Shop, action: str) -> None:
-    assert sent(shop, updated(1, action=action)) == ("applied", None)
-    assert sent(shop, updated(2)) == ("applied", None)
-    assert sent(shop, updated(3)) == ("applied", None)
-    assert sent(shop, updated(1, action=action))[0] == "duplicate"
-    assert sent(shop, updated(4)) == FULL
-    assert sent(shop, updated(3))[0] == "duplicate"
+    assert outcome_of(shop, updated(1, action=action)) == ("applied", None)
+    assert outcome_of(shop, updated(2)) == ("applied", None)
+    assert outcome_of(shop, updated(3)) == ("applied", None)
+    assert outcome_of(shop, updated(1, action=action))[0] == "duplicate"
+    assert outcome_of(shop, updated(4)) == FULL
+    assert outcome_of(shop, updated(3))[0] == "duplicate"
 
 
 def test_emptied_events_free_no_room(shop: Shop) -> None:
     """Otherwise nothing would bound an order whose people are erased again and again."""
-    full(shop)
+    fill(shop)
     erased(shop, ANN)
-    assert sent(shop, updated(4, email=BOB)) == FULL
+    assert outcome_of(shop, updated(4, email=BOB)) == FULL
     assert worth(shop, BOB) is None
 
 
 def test_a_large_event_takes_room_by_its_unpacked_size(shop: Shop) -> None:
-    assert sent(shop, updated(1, note="x" * 8 * 3 * LEAST_BYTES_OF_EVENT)) == FULL
-    assert sent(shop, updated(1, note="x" * 8 * 2 * LEAST_BYTES_OF_EVENT))[0] == "applied"
-    assert sent(shop, updated(2)) == FULL
+    """Eight bytes of JSON count as one byte of an event, however well they compress."""
+    assert outcome_of(shop, updated(1, note="x" * 8 * 3 * LEAST_BYTES_OF_EVENT)) == FULL
+    assert outcome_of(shop, updated(1, note="x" * 8 * 2 * LEAST_BYTES_OF_EVENT))[0] == "applied"
+    assert outcome_of(shop, updated(2)) == FULL
 
 
 # ---------------------------------------------------------------- v1
 
 
-def test_a_version_beyond_the_bound_is_refused_and_the_order_can_be_deleted(shop: Shop) -> None:
+def test_a_version_beyond_the_limit_is_refused_and_the_order_can_be_deleted(shop: Shop) -> None:
     assert shop.submit(order(total=1)).status == 201
     for total in (2, 3):
         assert shop.edit("o-1", {"total": total}).status == 200

@@ -1,4 +1,4 @@
-"""Orders by name, text and amount; exports with addresses, metadata and items; matches that list orders."""
+"""Searches for orders by id, text and amount; exports with addresses, metadata and items; matches with orders."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def some_orders(shop: Shop) -> None:
               billing_address=SHIP),
         order("web-2", order_date="2019-01-03", total=7),
     )  # fmt: skip
-    third = {"order_id": "9001", "order_public_id": "#1001"}
+    v3_order = {"order_id": "9001", "order_public_id": "#1001"}
     send(
         shop,
-        event(**third, occurred_at="2019-02-01T10:00:00Z", items=[V3_ITEM], color="red",
+        event(**v3_order, occurred_at="2019-02-01T10:00:00Z", items=[V3_ITEM], color="red",
               shipping_address=SHIP | {"city": "Salem"}),
         event(order_id="9002", order_public_id="#10012", occurred_at="2019-02-02", person_id="p-1", email=...),
-        event(**third, occurred_at="2019-02-03T10:00:00Z", action="paid", paid_by="card"),
+        event(**v3_order, occurred_at="2019-02-03T10:00:00Z", action="paid", paid_by="card"),
     )  # fmt: skip
     shop.keep_book()
 
@@ -80,9 +80,8 @@ def test_a_search_by_name_finds_orders_at_their_current_date(shop: Shop) -> None
 
 def test_another_account_finds_nothing(shop: Shop) -> None:
     some_orders(shop)
-    for query in ({"name": "web"}, {"format": "jsonl"}):
-        answer = shop.get("/v1/orders", query=query, key=OTHER_ADMIN)
-        assert (answer.body or {}).get("orders", []) == [] if query.get("name") else answer.text == ""
+    assert shop.get("/v1/orders", query={"name": "web"}, key=OTHER_ADMIN).body["orders"] == []
+    assert shop.get("/v1/orders", query={"format": "jsonl"}, key=OTHER_ADMIN).text == ""
 
 
 def test_a_search_by_name_reads_a_bounded_number_of_index_entries(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,8 +95,9 @@ def test_an_order_id_of_any_characters_is_found(shop: Shop) -> None:
     ids = ["🛒" * 200, "İ" * 255, "a/b c%", "#", "x" * 255]
     submit(shop, *(order(order_id, order_date=f"2019-01-0{n + 1}") for n, order_id in enumerate(ids)))
     shop.keep_book()
-    for order_id in ids[:3] + ids[4:]:
-        assert listed(shop, name=order_id[:255]) == [order_id]
+    for order_id in ids:
+        if order_id != "#":  # a search for `#` finds all public ids that begin with it
+            assert listed(shop, name=order_id) == [order_id]
 
 
 # ------------------------------------------------------------------- exports
@@ -132,10 +132,10 @@ def test_json_lines_have_all_fields_of_an_order(shop: Shop) -> None:
     assert found["WEB-10010"]["customer_id"] == "c-7"
     assert found["WEB-10010"]["billing_address"]["postal_code"] == "01234"
     assert found["9002"]["person_id"] == "p-1"
-    third = found["9001"]
-    assert (third["metadata"], third["order_public_id"]) == ({"color": "red", "paid_by": "card"}, "#1001")
-    assert (third["items"][0]["sku"], third["items"][0]["price"]) == ("SKU-1", "20.00")
-    assert third["shipping_address"]["city"] == "Salem"
+    v3_order = found["9001"]
+    assert (v3_order["metadata"], v3_order["order_public_id"]) == ({"color": "red", "paid_by": "card"}, "#1001")
+    assert (v3_order["items"][0]["sku"], v3_order["items"][0]["price"]) == ("SKU-1", "20.00")
+    assert v3_order["shipping_address"]["city"] == "Salem"
 
 
 def test_csv_has_the_same_fields(shop: Shop) -> None:
@@ -203,9 +203,9 @@ def test_a_match_lists_the_orders(shop: Shop) -> None:
             "refunds": "0.00", "net": "50.00", "new_buyer": None, "metadata": {},
         }
     ]  # fmt: skip
-    (third,) = matched(shop, [{"address": SHIP}], "shopper-activity")
-    assert ids(third) == ["9001"]
-    assert third["orders"][0]["metadata"] == {"color": "red", "paid_by": "card"}
+    (by_address,) = matched(shop, [{"address": SHIP}], "shopper-activity")
+    assert ids(by_address) == ["9001"]
+    assert by_address["orders"][0]["metadata"] == {"color": "red", "paid_by": "card"}
     assert all(not entry["more"] for entry in found)
 
 

@@ -1,4 +1,4 @@
-"""The size limit of a v1 order: the size as sent decides, and every stored form fits its item."""
+"""The size limit of a v1 order: the size as sent decides, and every stored form fits into an item of DynamoDB."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def largest(item: Callable[[random.Random], str], size: int = MAX_ORDER_BYTES) -
     items = [item(r) for _ in range(5_000)]
     left = size - len(whole(items))
     for n in range(5_000):
-        if left > 20:
+        if left > 20:  # the description is 17 bytes longer than its text
             filler = f',"description":"{text(r, min(left - 17, 10_000))}"'
             items[n] += filler
             left -= len(filler)

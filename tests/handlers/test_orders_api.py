@@ -1,4 +1,4 @@
-"""v1: accepted submissions and their answers, as the published contract and SPEC "What v1 does" define them."""
+"""v1: accepted submissions and their answers (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.handlers.orders import ADDRESS, SUBMISSION, order
 from tests.handlers.shop import INGEST, Shop
 from tillbook.rules import codes
 
-# The published answer. SUBMISSION is made from its fields.
+# The answer that the published contract shows. SUBMISSION is made from its fields.
 PUBLISHED = {
     "id": "d32f3be1-b376-4802-99cb-6fa1fc529aca",
     "order_id": "9ca6e9ab-9de6-4491-82c3-8730e2aedfbb",
@@ -168,7 +168,7 @@ def test_currency_of_any_case_and_country_of_two_or_three_letters(shop: Shop) ->
 
 def test_withdrawn_iso_codes_are_still_accepted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     sent = order(total=5, currency="BGN", shipping_address=ADDRESS | {"country": "AN"})
-    with monkeypatch.context() as before:
+    with monkeypatch.context() as before:  # while BGN is a current currency
         before.setitem(codes.MINOR_UNITS, "BGN", 2)
         assert shop.submit(sent).body["currency"] == "BGN"
     assert shop.edit("o-1", {"total": 7}).body["total"] == "7.0"
@@ -197,7 +197,7 @@ def test_unknown_fields_are_accepted_and_noted(shop: Shop) -> None:
     assert "colour" in notes
 
 
-def test_rounded_noise_is_noted(shop: Shop) -> None:
+def test_a_rounded_amount_is_noted(shop: Shop) -> None:
     shop.submit(json.dumps(order(total=...))[:-1] + ', "total": 19.989999999999998}')
     shop.drain()
     assert any("total" in str(item.get("notes")) for item in shop.items("RecordsTable"))

@@ -50,7 +50,7 @@ DEFAULTS: dict[str, tuple[Any, ...]] = {
     "total": (0, "0", 0.0, "", None),
     "currency": ("USD", "usd", "", None),
     "customer_id": ("", None),
-    "customer_email_sha256": (SHA, ""),  # without null, which clears the field in an edit
+    "customer_email_sha256": (SHA, ""),  # the e-mail's hash; without null, which clears it in an edit
     "metadata": ({}, None),
     "order_items": ([], None),
     "shipping_address": (None,),

@@ -246,8 +246,8 @@ def test_no_email_field_is_kept_or_queued_or_logged(shop: Shop, capsys: pytest.C
     shop.drain()
     shop.delete("o-1")
     kept = str(shop.items("LedgerTable")) + str(shop.items("RecordsTable")) + str(messages)
-    said = capsys.readouterr()
-    for text in (kept, said.out, said.err):
+    printed = capsys.readouterr()
+    for text in (kept, printed.out, printed.err):
         assert "somebody.private" not in text.lower()
 
 

@@ -158,7 +158,7 @@ def test_only_sources_that_count_are_ranked(shop: Shop) -> None:
     assert listed(shop) == ["cleo"]
 
 
-def test_the_list_as_csv(shop: Shop) -> None:
+def test_the_list_is_available_as_csv(shop: Shop) -> None:
     customers(shop)
     answer = shop.get(LIST, query={"format": "csv", "limit": "3"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
@@ -195,7 +195,7 @@ def test_items_that_name_people_are_kept_for_a_month(shop: Shop, monkeypatch: py
     customers(shop)
     listed(shop)
     kept = [item for item in book_items(shop) if "/people/" in item["sk"]]
-    assert len(kept) == 6
+    assert len(kept) == 6  # one for each day with orders
     now = time.time()
     assert all(30 * 24 * 3600 - 60 < int(item["ttl"]) - now <= 30 * 24 * 3600 for item in kept)
     monkeypatch.setattr(book.time, "time", lambda: now + 31 * 24 * 3600)

@@ -45,7 +45,8 @@ def test_an_order_that_the_index_lists_at_two_dates_is_shown_at_its_own(shop: Sh
         answer = go()
         if operation == "Query" and arguments.get("IndexName") == "person":
             stale = copy.deepcopy(answer["Items"][-1])
-            stale["ordered_at"]["S"] = f"{int(stale['ordered_at']['S']) + 10**15:020}"
+            later = int(stale["ordered_at"]["S"]) + 10**15  # ten months, in the digits of a stamp
+            stale["ordered_at"]["S"] = f"{later:020}"
             answer["Items"].insert(0, stale)
         return answer
 

@@ -1,4 +1,4 @@
-"""The function that processes the queue: partial batch failures, retries, dead letters (SPEC "The queue")."""
+"""Processing of the queue: partial batch failures, retries, dead letters (docs/design/queue-and-jobs.md)."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def test_effects_of_another_event_are_not_noted_at_a_second_delivery(shop: Shop)
 
 
 @pytest.mark.parametrize("late", ["never", "before the next delivery", "after the next delivery"])
-@pytest.mark.parametrize("known", [False, True], ids=["new order", "known order"])
+@pytest.mark.parametrize("stored", [False, True], ids=["new order", "stored order"])
 def test_a_write_that_timed_out_counts_once_whenever_it_arrives(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, late: str, known: bool
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, late: str, stored: bool
 ) -> None:
-    """The next delivery need not wait for it: the late write fails if the order was written since."""
+    """The next delivery need not wait for the write, which fails if it arrives after the order was written again."""
     from tillbook.work import processing
 
-    if known:
+    if stored:
         shop.send(event(order_id="o", grand_total=100, occurred_at=day(1)))
         shop.drain()
     request_id = shop.send(event(order_id="o", action="updated", grand_total=90, occurred_at=day(2))).body["request_id"]
@@ -143,7 +143,10 @@ def test_a_write_that_timed_out_counts_once_whenever_it_arrives(
     assert shop.status(request_id)["status"] == "applied"
 
 
-def test_marks_that_time_out_are_read_once_for_the_whole_message(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_timed_out_read_of_marks_is_made_once_for_the_whole_message(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The marks of purges and erasures (records/scopes.py)."""
     from tillbook.work import processing
 
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
@@ -188,7 +191,7 @@ def test_when_time_runs_out_the_untried_messages_are_delivered_again(shop: Shop)
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 
-def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
+def test_when_time_runs_out_within_a_message_the_rest_of_its_orders_is_queued_again(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tillbook.work import processing
@@ -198,7 +201,7 @@ def test_when_time_runs_out_within_a_packed_message_the_rest_is_queued_again(
     clock = [0.0]
 
     def slow(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
-        clock[0] += 10 if operation == "TransactWriteItems" else 0
+        clock[0] += 10 if operation == "TransactWriteItems" else 0  # seconds: three transactions are made in time
         return go()
 
     processor = processing.processor()

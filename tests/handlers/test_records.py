@@ -1,4 +1,4 @@
-"""Dead letters, transactions and rejections over HTTP (SPEC "Orders API")."""
+"""Dead letters, outcomes of requests (`/v1/transactions`) and rejections, over HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tillbook.records import rejections
 # ----------------------------------------------------------------- dead letters
 
 
-def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
+def test_dead_letters_are_listed_newest_first_in_pages(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
     first = shop.get("/v1/deadletters", query={"limit": "2"}).body
     assert [letter["id"] for letter in first["deadletters"]] == [ids[2], ids[1]]
@@ -32,7 +32,7 @@ def test_dead_letters_newest_first_in_pages(shop: Shop) -> None:
     assert shop.get("/v1/deadletters", query={"cursor": "!"}).status == 400
 
 
-def test_replay_of_one_and_of_all(shop: Shop) -> None:
+def test_one_dead_letter_or_all_are_replayed(shop: Shop) -> None:
     ids = dead(shop, "x-1", "x-2", "x-3")
     assert shop.request("POST", f"/v1/deadletters/{ids[0]}/replay").body == {"replayed": 1, "next_cursor": None}
     assert letters(shop) == [ids[2], ids[1]]
@@ -128,7 +128,7 @@ def test_discarding_requires_a_reason(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 200])
-def test_transactions_newest_first(shop: Shop, limit: int) -> None:
+def test_transactions_are_listed_newest_first(shop: Shop, limit: int) -> None:
     ids = [shop.send(event(order_id=f"o-{n % 3}", occurred_at=day(n % 4 + 1))).body["request_id"] for n in range(12)]
     shop.drain()
     submit(shop, order("o-1"), order("o-1"))
@@ -167,14 +167,14 @@ def test_a_page_of_requests_stops_at_4_mb(shop: Shop) -> None:
     assert len(listed(shop, 1)) == 60
 
 
-def test_a_request_has_50_notes_and_the_number_of_the_others(shop: Shop) -> None:
+def test_a_request_has_50_notes_and_the_number_of_further_ones(shop: Shop) -> None:
     noise = {"price": 19.989999999999995, "total": 22.980000000000004}
     lines = [{"identifier": "i", "product_id": "p", "name": "n", f"x{n}": 1} | noise for n in range(60)]
     assert shop.submit(order("o-1", order_items=lines)).status == 201
     shop.send(event(items=lines))
     shop.drain()
     v3, v1 = (t["notes"] for t in listed(shop))
-    assert (len(v1), v1[-1]) == (51, "and 132 more")  # of them 62 are names of unknown fields
+    assert (len(v1), v1[-1]) == (51, "and 132 more")  # 120 notes of rounded amounts, 62 of unknown fields
     assert (len(v3), v3[-1]) == (51, "and 70 more")
     assert set(v1[:50]) == set(v3[:50]) == {"price was rounded to 19.99", "total was rounded to 22.98"}
 

@@ -71,7 +71,7 @@ def test_an_action_is_found_among_many_others(shop: Shop) -> None:
     assert page(shop, action="submitted")["transactions"] == []
 
 
-def test_requests_as_csv(shop: Shop, days: list[str]) -> None:
+def test_requests_are_available_as_csv(shop: Shop, days: list[str]) -> None:
     answer = shop.get("/v1/transactions", query={"format": "csv", "limit": "2"})
     assert answer.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(answer.text)))
@@ -87,7 +87,7 @@ def counts(shop: Shop, **query: str) -> dict[str, Any]:
     return {entry["status"]: (entry["count"], entry["more"]) for entry in answer.body["counts"]}
 
 
-def test_counts_by_status(shop: Shop, days: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_are_counted_by_status(shop: Shop, days: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     again = event(order_id="d-5", occurred_at="2026-06-01T00:00:00Z")
     for _ in range(2):
         shop.send(again)

@@ -162,7 +162,7 @@ def test_an_older_removal_that_is_written_late_does_not_replace_a_newer_one(shop
 # ------------------------------------------------------------ keys and accounts
 
 
-def test_keys_are_carried_over_as_they_are_now(shop: Shop, contents: Contents) -> None:
+def test_keys_are_carried_over_in_their_current_state(shop: Shop, contents: Contents) -> None:
     properties = template.resources("AWS::DynamoDB::Table")["RecordsTable"]
     schema = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
     shop.dynamodb.create_table(TableName="Restored", **schema)
@@ -181,7 +181,7 @@ def test_keys_are_carried_over_as_they_are_now(shop: Shop, contents: Contents) -
         assert keys.authenticate(fresh).label == "made after the backup"
         with pytest.raises(Unauthenticated):
             keys.authenticate(secret)
-        assert len(shop.items("Restored")) == before + 2
+        assert len(shop.items("Restored")) == before + 2  # the two items of the new key
         assert "does not exist" in restored.carry_over("NoSuchTable")
     finally:
         shop.dynamodb.delete_table(TableName="Restored")

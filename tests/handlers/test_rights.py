@@ -31,8 +31,8 @@ def granted(function: str) -> set[Right]:
 
 
 def unseen(function: str, seen: Seen) -> set[Right]:
-    argued = {right for name, right in UNSEEN if name == function}
-    return granted(function) - set(seen.rights.get(function, {})) - argued
+    explained = {right for name, right in UNSEEN if name == function}
+    return granted(function) - set(seen.rights.get(function, {})) - explained
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_calls_of_every_function_with_rights_were_recorded() -> None:
     assert set(SEEN.rights) == {name for name in template.functions() if granted(name)}
 
 
-def test_each_unseen_right_is_granted() -> None:
+def test_each_right_that_tests_cannot_use_is_granted() -> None:
     for (function, right), reason in UNSEEN.items():
         assert right in granted(function)
         assert reason
@@ -140,7 +140,7 @@ def test_calls_count_for_the_innermost_function() -> None:
     }
 
 
-def test_rights_that_a_call_needs() -> None:
+def test_a_call_needs_rights_on_its_tables_and_queues() -> None:
     queue = {"QueueUrl": "https://sqs/1/OrdersQueue"}
     assert needed("SendMessageBatch", queue) == {("sqs:SendMessage", "OrdersQueue")}
     assert needed("DeleteMessage", queue) == {("sqs:DeleteMessage", "OrdersQueue")}

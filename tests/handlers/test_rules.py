@@ -217,7 +217,7 @@ def test_a_lost_write_is_found_behind_versions_that_were_emptied(shop: Shop) -> 
     assert shop.get("/v1/order/a").body == others[1].body
 
 
-def test_the_outline_of_a_deleted_order_is_kept(shop: Shop) -> None:
+def test_a_deletion_keeps_id_currency_total_and_date_of_the_order(shop: Shop) -> None:
     submit(shop, order("a", shipping_address=SHIP))
     shop.delete("a")
     (deletion,) = [item for item in left(shop) if item.get("action") == "deleted"]
@@ -268,6 +268,7 @@ def test_all_orders_without_enough_time_are_queued_again(shop: Shop) -> None:
     processor, now = worker(), [0.0]
 
     def slow(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+        # Each transaction takes 52 of the 60 seconds.
         now[0] += 52 if operation == "TransactWriteItems" else 0
         return go()
 

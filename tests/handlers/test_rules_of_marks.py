@@ -147,7 +147,7 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
         known = set(shop.job_ids())
         with shop.faults.injected(die_at(index, moment)), suppress(Death):
             start(shop, "shopper_activity")
-        through = index >= len(shop.faults.calls)
+        survived = index >= len(shop.faults.calls)
         with monkeypatch.context() as patch:
             few_partitions(shop, patch)
             for _ in range(2):  # the second time for a mark that the job wrote again
@@ -161,7 +161,7 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
                 assert found["status"] == "done", index
             elif found["status"] != "queued":  # its function died before the message was sent
                 assert (found["status"], "before anything was removed" in found["error"]) == ("failed", True), index
-        if through:
+        if survived:
             assert index > 5
             return
     pytest.fail("a purge makes more calls than the loop kills")

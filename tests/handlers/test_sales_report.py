@@ -86,14 +86,14 @@ def test_a_period_is_compared_with_an_earlier_one(shop: Shop, compare: str, peri
         ("0001-01-01", "0001-01-31", ("0001-01-01", "0001-01-01")),
     ],
 )
-def test_whole_months_are_compared_with_the_months_before(
+def test_whole_months_are_compared_with_as_many_months_and_other_periods_with_as_many_days(
     shop: Shop, first: str, last: str, period: tuple[str, str]
 ) -> None:
     found = report(shop, **{"from": first, "to": last}, interval="month", compare="previous_period")["compared_with"]
     assert (found["from"], found["to"]) == period
 
 
-def test_a_report_as_csv(shop: Shop) -> None:
+def test_a_report_is_available_as_csv(shop: Shop) -> None:
     submit(shop, order("a", total=0, metadata={"promo_code": "=2+2"}))
     send(shop, event(grand_total=5), event(action="refunded", grand_total=..., refund_amount=9))
     shop.keep_book()
@@ -160,9 +160,8 @@ def test_reports_reach_both_ends_of_the_calendar(shop: Shop, zone: str) -> None:
 
 def test_another_account_sees_nothing(shop: Shop) -> None:
     some_orders(shop)
-    for path in ("/v1/reports/sales", "/v1/orders"):
-        answer = shop.get(path, key=OTHER_ADMIN, query={"from": "2019-01-01"})
-        assert (answer.body.get("rows"), answer.body.get("orders")) in (([], None), (None, []))
+    for path, field in (("/v1/reports/sales", "rows"), ("/v1/orders", "orders")):
+        assert shop.get(path, key=OTHER_ADMIN, query={"from": "2019-01-01"}).body[field] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Settings of an admin: the account, API keys, connections, and the deliveries of connections."""
+"""Settings that an admin reads and changes: account, keys, connections; conditional, compressed and repeated reads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def change(shop: Shop, body: Any) -> Any:
     return answer.body
 
 
-def test_settings_are_changed_one_by_one(shop: Shop) -> None:
+def test_a_setting_that_is_not_sent_stays(shop: Shop) -> None:
     before = shop.get("/v1/account").body
     assert (before["name"], before["currency"], before["time_zone"]) == (None, "USD", "UTC")
     assert change(shop, {"name": " Harbor & Pine "}) == before | {"name": "Harbor & Pine"}
@@ -43,7 +43,7 @@ def test_settings_are_changed_one_by_one(shop: Shop) -> None:
     assert change(shop, {"name": None, "currency": None, "time_zone": None, "sources": None}) == before
 
 
-def test_sources_are_kept_in_one_order(shop: Shop) -> None:
+def test_sources_are_shown_in_one_order_and_once_each(shop: Shop) -> None:
     sent = ["shopper_activity", "orders_api", "shopper_activity"]
     assert change(shop, {"sources": sent})["sources"] == ["orders_api", "shopper_activity"]
 
@@ -65,8 +65,8 @@ def test_settings_of_a_deleted_account_are_404(shop: Shop) -> None:
     assert shop.request("PATCH", "/v1/account", {"name": "x"}).status == 404
 
 
-def test_the_account_s_currency_applies_to_what_is_read(shop: Shop) -> None:
-    request = event()
+def test_an_order_without_a_currency_is_in_the_account_s_current_currency(shop: Shop) -> None:
+    request = event()  # without a currency
     shop.send(request)
     shop.drain()
     change(shop, {"currency": "JPY"})
@@ -184,7 +184,7 @@ def test_a_connection_shows_its_last_delivery_and_the_outcome(shop: Shop) -> Non
     assert shop.get("/v1/connections/woocommerce", key=OTHER_ADMIN).status == 404
 
 
-def test_errors_of_a_connection_are_named(shop: Shop) -> None:
+def test_a_connection_shows_why_its_deliveries_fail(shop: Shop) -> None:
     secret = connected(shop)["secret"]
     assert deliver(shop, "another").status == 401
     found = connection(shop)
@@ -250,7 +250,7 @@ def test_a_secret_is_rotated_and_a_connection_removed(shop: Shop) -> None:
     assert connected(shop)["last_delivery"] is None
 
 
-def test_shopify_s_secret_is_entered_and_shown_nowhere(shop: Shop) -> None:
+def test_shopify_s_secret_is_given_by_the_admin_and_never_shown(shop: Shop) -> None:
     made = connected(shop, platform="shopify", name="us", provider="shopify_us", secret=SHOPIFY_SECRET)
     assert (made["secret"], made["provider"]) == (None, "shopify_us")
     assert post(shop, "us", signed("shopify", SHOPIFY_SECRET, "orders/create", shopify())).status == 200

@@ -1,4 +1,4 @@
-"""v3: accepted bodies, as the published contract and SPEC "Shopper activity" define them."""
+"""v3 events and batches: which are accepted, how their fields are read, and which texts are never kept."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ PUBLISHED = """{
 # ----------------------------------------------------------------- accepted
 
 
-def test_the_published_example(shop: Shop) -> None:
+def test_the_published_example_is_accepted_and_shown(shop: Shop) -> None:
     answer = shop.send(PUBLISHED, key=INGEST)
     assert answer.status == 202
     assert list(answer.body) == ["request_id"]
@@ -123,7 +123,7 @@ def test_the_published_example(shop: Shop) -> None:
 
 
 def test_the_published_rules_of_ltv(shop: Shop) -> None:
-    """placed 100 → updated 105 → paid without a total → refunded 105: LTV 100, 105, 105, 0, and four names."""
+    """placed 100 → updated 105 → paid without a total → refunded 105: LTV 100, 105, 105, 0; four timeline entries."""
     steps = [("placed", {"grand_total": 100}), ("updated", {"grand_total": 105}), ("paid", {"grand_total": ...}),
              ("refunded", {"grand_total": ..., "refund_amount": 105})]  # fmt: skip
     worth = []
@@ -178,9 +178,9 @@ def test_occurred_at_defaults_to_the_time_of_receipt(shop: Shop) -> None:
     assert before < times.parse_iso(activity["occurred_at"]) < after
 
 
-@pytest.mark.parametrize("absent", [None, ""])
-def test_a_null_occurred_at_is_an_absent_one(shop: Shop, absent: Any) -> None:
-    assert shop.send(event(occurred_at=absent)).status == 202
+@pytest.mark.parametrize("empty", [None, ""])
+def test_a_null_or_empty_occurred_at_is_accepted(shop: Shop, empty: Any) -> None:
+    assert shop.send(event(occurred_at=empty)).status == 202
 
 
 # -------------------------------------------------------------------- person
@@ -295,7 +295,7 @@ def test_a_custom_attribute_of_any_name(shop: Shop, name: str) -> None:
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["properties"] == {name: "mine"}
 
 
-def test_currency_of_any_case(shop: Shop) -> None:
+def test_a_currency_may_be_in_any_case(shop: Shop) -> None:
     shop.send(event(currency="eur"))
     shop.drain()
     assert shop.ltv(EMAIL) == {"EUR": "100.00"}
@@ -304,7 +304,7 @@ def test_currency_of_any_case(shop: Shop) -> None:
 # --------------------------------------------------------------------- batch
 
 
-def test_a_batch_of_a_thousand_is_queued(shop: Shop) -> None:
+def test_a_batch_of_a_thousand_orders_is_queued(shop: Shop) -> None:
     answer = shop.send_batch([event(order_id=n) for n in range(1_000)], key=INGEST)
     assert answer.status == 202
     ids = answer.body["request_ids"]
@@ -317,7 +317,7 @@ def test_a_batch_of_a_thousand_is_queued(shop: Shop) -> None:
     assert shop.status(ids[999])["status"] == "queued"
 
 
-def test_a_packed_batch_is_applied(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_of_several_messages_is_applied(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(messages, "MAX_ORDERS", 10)
     ids = shop.send_batch([event(order_id=n, grand_total=n) for n in range(25)]).body["request_ids"]
     shop.drain()
@@ -333,18 +333,18 @@ def test_a_batch_that_is_queued_in_part_is_503_and_can_be_sent_again(
     orders = [event(order_id=n, occurred_at=day(1)) for n in range(25)]
     tried = []
 
-    def second_fails(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
+    def only_the_first_is_queued(index: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
         if operation != "SendMessageBatch":
             return go()
         tried.append(arguments["Entries"])
-        taken = arguments["Entries"][:1] if len(tried) == 1 else []
-        failed = [e for e in arguments["Entries"] if e not in taken]
-        if taken:
-            arguments["Entries"] = taken
+        accepted = arguments["Entries"][:1] if len(tried) == 1 else []
+        failed = [e for e in arguments["Entries"] if e not in accepted]
+        if accepted:
+            arguments["Entries"] = accepted
             go()
         return {"Failed": [{"Id": e["Id"], "SenderFault": False, "Code": "InternalError"} for e in failed]}
 
-    with shop.faults.injected(second_fails):
+    with shop.faults.injected(only_the_first_is_queued):
         answer = shop.send_batch(orders)
     assert tried
     assert answer.status == 503
@@ -385,8 +385,8 @@ def test_no_email_field_is_kept_or_queued_or_logged(shop: Shop, capsys: pytest.C
     queued = str([record["body"] for record in shop.receive()])
     shop.drain()
     kept = str(shop.items("LedgerTable")) + str(shop.items("RecordsTable"))
-    said = capsys.readouterr()
-    for text in (queued, kept, said.out, said.err):
+    printed = capsys.readouterr()
+    for text in (queued, kept, printed.out, printed.err):
         assert "somebody.private" not in text.lower()
 
 

@@ -1,4 +1,4 @@
-"""v3: refused bodies and their error answers, as SPEC "Shopper activity" defines them."""
+"""v3: refused bodies and their error answers (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_the_published_form_of_an_error(shop: Shop) -> None:
     assert answer.body == {"errors": [{"code": "presence_error", "attribute": "email", "message": "Email is required"}]}
 
 
-def test_all_errors_at_once(shop: Shop) -> None:
+def test_all_errors_are_reported_at_once(shop: Shop) -> None:
     answer = shop.send(
         {
             "provider": "Bad Provider",
@@ -203,7 +203,7 @@ def test_a_body_that_is_not_utf_8_is_400(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 50, 90, 94, 95, 96, 97, 98, 99, 100, 101, 150, 800, 990, 3_000])
-def test_accepted_nesting_is_also_applied(shop: Shop, depth: int) -> None:
+def test_a_nested_body_that_is_accepted_is_also_applied(shop: Shop, depth: int) -> None:
     body = json.dumps(event())[:-1] + ', "custom": ' + "[" * depth + "]" * depth + "}"
     answer = shop.send(body)
     assert answer.status in (202, 400, 422)
@@ -257,7 +257,7 @@ def test_errors_of_a_batch_name_the_order_and_nothing_is_queued(shop: Shop) -> N
     assert shop.receive() == []
 
 
-def test_errors_show_neither_internals_nor_what_was_sent(shop: Shop) -> None:
+def test_errors_show_neither_internals_nor_sent_values(shop: Shop) -> None:
     for answer in (
         shop.send(event(grand_total="secret-value")),
         shop.send(event(email="secret-value")),

@@ -45,7 +45,7 @@ def test_a_gzip_body_is_accepted(shop: Shop) -> None:
     assert gzipped(shop, gzip.compress(json.dumps(event()).encode(), mtime=0)).status == 202
 
 
-def test_an_inflated_body_with_a_stale_gzip_header_is_accepted(shop: Shop) -> None:
+def test_a_body_that_is_not_compressed_is_accepted_with_a_gzip_header(shop: Shop) -> None:
     assert shop.send(event(), headers={"Content-Encoding": "gzip"}).status == 202
     assert gzipped(shop, json.dumps(event()).encode()).status == 202
 
@@ -168,7 +168,7 @@ def test_the_key_of_another_account_or_role_is_403(shop: Shop) -> None:
         assert answer.body["errors"][0]["code"] == "authorization_error"
 
 
-def test_the_day_of_last_use_is_noted(shop: Shop) -> None:
+def test_the_day_of_a_key_s_last_use_is_stored(shop: Shop) -> None:
     shop.send(event(), key=INGEST)
     keys = {
         item["role"]: item
@@ -202,7 +202,7 @@ def test_the_day_of_last_use_is_noted(shop: Shop) -> None:
         ("GET", "/v1", 404),
     ],
 )
-def test_unknown_routes_and_methods(shop: Shop, method: str, path: str, status: int) -> None:
+def test_an_unknown_route_is_404_and_another_method_405(shop: Shop, method: str, path: str, status: int) -> None:
     answer = shop.request(method, path, key=None)
     assert answer.status == status
     if path.startswith("/v1"):

@@ -26,7 +26,7 @@ def _answer(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
         return {"refused": repr(error), "ResponseMetadata": {"HTTPStatusCode": 0, "HTTPHeaders": {}}}
 
 
-def _of_items(client: Any) -> list[Any]:
+def _answers_about_items(client: Any) -> list[Any]:
     """Answers to random calls on empty tables. Every tenth call is a scan of all items."""
     empty()
     table = settings().ledger_table
@@ -37,7 +37,7 @@ def _of_items(client: Any) -> list[Any]:
     return found
 
 
-def _of_messages(client: Any) -> list[Any]:
+def _answers_about_messages(client: Any) -> list[Any]:
     empty()
     url = settings().orders_queue_url
     found = []
@@ -72,20 +72,20 @@ def _alike(answer: Any) -> Any:
 @pytest.mark.parametrize(
     ("service", "answers", "refusals"),
     [
-        ("dynamodb", _of_items, {"ConditionalCheckFailedException", "TransactionCanceledException"}),
-        ("sqs", _of_messages, {"QueueDoesNotExist", "ClientError"}),
+        ("dynamodb", _answers_about_items, {"ConditionalCheckFailedException", "TransactionCanceledException"}),
+        ("sqs", _answers_about_messages, {"QueueDoesNotExist", "ClientError"}),
     ],
 )
 def test_no_answer_differs_from_plain_moto(
     monkeypatch: pytest.MonkeyPatch, service: str, answers: Any, refusals: set[str]
 ) -> None:
-    kept = getattr(clients, service)
-    short = answers(kept())
+    client_of = getattr(clients, service)
+    shortened = answers(client_of())
     with monkeypatch.context() as patch:
         shortcuts.remove(patch)
-        plain = answers(kept.__wrapped__())
-    over_http = 0
-    for (call, ours), (_, theirs) in zip(short, plain, strict=True):
+        plain = answers(client_of.__wrapped__())
+    over_http = 0  # only answers through moto's HTTP layer have a date
+    for (call, ours), (_, theirs) in zip(shortened, plain, strict=True):
         our_way, their_way = ours.pop("ResponseMetadata", {}), theirs.pop("ResponseMetadata", {})
         assert ours == theirs, call
         assert our_way.get("HTTPStatusCode") == their_way.get("HTTPStatusCode"), call

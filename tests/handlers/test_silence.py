@@ -22,7 +22,7 @@ EVENT = {
 }  # fmt: skip
 PERSON = f"/v3/{ACCOUNT}/people/ann@example.com"
 SILENT_SECONDS = 0.05
-# Lets an operation retry for half a second.
+# Milliseconds of an invocation: half a second for retries, and the margin before the time-out (web/endpoint.py).
 SHORT = round((clients.SLOWEST_CALL_SECONDS + 1) * 1000)
 
 
@@ -88,7 +88,7 @@ def test_three_unanswered_calls_fit_each_function_s_time_out() -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_slowest_call_seconds_is_what_the_clients_wait_at_most() -> None:
+def test_slowest_call_seconds_is_the_longest_wait_of_the_clients() -> None:
     for client in (clients.dynamodb(), clients.sqs()):
         config = client.meta.config
         waits = config.retries["total_max_attempts"] * (config.connect_timeout + config.read_timeout)
@@ -96,7 +96,7 @@ def test_slowest_call_seconds_is_what_the_clients_wait_at_most() -> None:
 
 
 def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
-    """The time-outs are those of the functions themselves."""
+    """The time-outs are not shortened here."""
     forget_keys()
     with silence.of():
         started = time.monotonic()
@@ -120,13 +120,13 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("known", [False, True], ids=["key unknown", "key known"])
+@pytest.mark.parametrize("cached", [False, True], ids=["key not cached", "key cached"])
 @pytest.mark.parametrize("name", CALLS)
 def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
-    shop: Shop, silence: Silence, name: str, known: bool
+    shop: Shop, silence: Silence, name: str, cached: bool
 ) -> None:
     forget_keys()
-    if known:
+    if cached:
         assert shop.get("/v1/account").status == 200
     with silence.of():
         answer = CALLS[name](shop)
@@ -150,7 +150,7 @@ def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop
 
 
 @pytest.mark.usefixtures("impatient")
-def test_an_answer_does_not_wait_for_its_record_without_enough_time(shop: Shop, silence: Silence) -> None:
+def test_a_request_is_answered_without_a_record_if_time_is_short(shop: Shop, silence: Silence) -> None:
     assert shop.submit(ORDER).status == 201
     with silence.of("PutItem", "UpdateItem"):
         repeated = shop.submit(ORDER, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))

@@ -185,7 +185,7 @@ def test_an_invalid_day_is_refused(shop: Shop, query: dict[str, str], field: str
     assert (answer.status, answer.fields) == (400, {field})
 
 
-class _Paged:
+class _OneEachDay:
     """Replaces Outcomes: one applied request each day. It checks the remaining time once for each day."""
 
     def places(self, account: str) -> list[tuple[str, str, str]]:
@@ -200,16 +200,16 @@ class _Paged:
 
 def test_when_the_time_ends_the_answer_has_the_days_counted_so_far() -> None:
     start, end = date(2026, 1, 1), date(2026, 1, 5)
-    marks, paged = Marks("a", {source: Mark() for source in SOURCES}, {}), _Paged()
+    marks, outcomes = Marks("a", {source: Mark() for source in SOURCES}, {}), _OneEachDay()
 
     def found(time_left: int) -> Any:
         seconds = iter(range(100))  # a second passes with each look at the clock
-        return summary.Summary(cast(Outcomes, paged), marks, lambda: float(next(seconds))).of(start, end, time_left)
+        return summary.Summary(cast(Outcomes, outcomes), marks, lambda: float(next(seconds))).of(start, end, time_left)
 
     assert (found(10)["from"], found(10)["earlier"]) == ("2026-01-01", None)
-    cut = found(2)
-    assert (cut["from"], cut["earlier"]) == ("2026-01-04", "2026-01-03")
-    assert [row["day"] for row in cut["requests"]] == ["2026-01-04", "2026-01-05"]
+    partial = found(2)
+    assert (partial["from"], partial["earlier"]) == ("2026-01-04", "2026-01-03")
+    assert [row["day"] for row in partial["requests"]] == ["2026-01-04", "2026-01-05"]
     with pytest.raises(Unavailable):
         found(0)
 
@@ -251,7 +251,7 @@ def _counts(shop: Shop) -> list[tuple[str, str, int]]:
 
 
 def test_requests_count_on_the_day_of_their_receipt(shop: Shop) -> None:
-    """The time is half past twelve: 12.4 hours ago is today."""
+    """The time is half past twelve, UTC: 12.4 hours ago is today, 12.6 hours ago is yesterday."""
     recorded = _recorded(shop)
     recorded.record([_outcome(1, 12.4), _outcome(2, 12.6), _outcome(3, 12.6), _outcome(4, 40, "duplicate")])
     assert _counts(shop) == [(_day(-2), "duplicate", 1), (_day(-1), "applied", 2), (TODAY, "applied", 1)]

@@ -42,7 +42,7 @@ def transactions(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
     return [len(arguments["TransactItems"]) for operation, arguments in calls if operation == "TransactWriteItems"]
 
 
-def delivered(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
+def deliver_batch(shop: Shop) -> list[tuple[str, dict[str, Any]]]:
     """Delivers the waiting messages as one batch. Returns its AWS calls."""
     with shop.faults.recorded() as calls:
         assert shop.deliver(shop.receive()) == []
@@ -56,7 +56,7 @@ def statuses(shop: Shop, ids: list[str]) -> list[str]:
 def test_orders_of_one_person_are_one_transaction(shop: Shop) -> None:
     ids = [shop.send(event(order_id=n, grand_total=n)).body["request_id"] for n in range(10)]
     # A head and an event of each order, and one person.
-    assert transactions(delivered(shop)) == [21]
+    assert transactions(deliver_batch(shop)) == [21]
     assert shop.ltv(EMAIL) == {"USD": "45.00"}
     assert statuses(shop, ids) == ["applied"] * 10
     assert count(shop, V3) == 10
@@ -65,7 +65,7 @@ def test_orders_of_one_person_are_one_transaction(shop: Shop) -> None:
 def test_orders_of_several_people_are_one_transaction(shop: Shop) -> None:
     for n in range(10):
         shop.send(event(order_id=n, email=f"p{n}@shop.example", grand_total=n))
-    calls = delivered(shop)
+    calls = deliver_batch(shop)
     assert transactions(calls) == [30]
     # Outcomes are written together, too.
     assert [operation for operation, _ in calls if operation.startswith(("Put", "Batch"))].count("BatchWriteItem") == 1
@@ -74,11 +74,11 @@ def test_orders_of_several_people_are_one_transaction(shop: Shop) -> None:
 
 def test_a_long_batch_is_several_transactions(shop: Shop) -> None:
     shop.send_batch([event(order_id=n) for n in range(2 * MAX_TOGETHER + 3)])
-    assert transactions(delivered(shop)) == [2 * MAX_TOGETHER + 1] * 2 + [7]
+    assert transactions(deliver_batch(shop)) == [2 * MAX_TOGETHER + 1] * 2 + [7]
     assert shop.ltv(EMAIL) == {"USD": f"{100 * (2 * MAX_TOGETHER + 3)}.00"}
 
 
-def test_the_whole_life_of_an_order_in_one_batch(shop: Shop) -> None:
+def test_all_events_of_an_order_in_one_batch_are_one_transaction(shop: Shop) -> None:
     life = [
         event(order_id="a", action="refunded", refund_amount=30, grand_total=None, occurred_at=day(4)),
         event(order_id="a", occurred_at=day(1)),
@@ -87,7 +87,7 @@ def test_the_whole_life_of_an_order_in_one_batch(shop: Shop) -> None:
         event(order_id="a", action="fulfilled", grand_total=None, occurred_at=day(3)),
     ]
     ids = shop.send_batch(life).body["request_ids"]
-    assert len(transactions(delivered(shop))) == 1
+    assert len(transactions(deliver_batch(shop))) == 1
     assert shop.ltv(EMAIL) == {"USD": "67.00"}
     assert shop.ltv("b@shop.example") == {}
     assert shop.timeline("b@shop.example") == ["Paid an order"]
@@ -100,7 +100,7 @@ def test_later_events_of_several_orders_are_one_transaction(shop: Shop) -> None:
     shop.drain()
     later: dict[str, Any] = {"action": "updated", "occurred_at": day(2)}
     shop.send_batch([event(order_id=n, email=f"p{n}@shop.example", grand_total=n, **later) for n in range(4)])
-    calls = delivered(shop)
+    calls = deliver_batch(shop)
     assert transactions(calls) == [12]
     read = [next(iter(arguments["RequestItems"])) for operation, arguments in calls if operation == "BatchGetItem"]
     assert read == ["RecordsTable", "LedgerTable"], "marks, then heads"
@@ -117,7 +117,7 @@ def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
     shop.send(event(order_id=1, action="refunded", grand_total=None, refund_amount=5, **late))
     shop.send(event(order_id=2, action="updated", grand_total=5, **late))
     # Two heads, two events, two people. One order raises the LTV of its new person by 5, the other lowers it by 5.
-    assert transactions(delivered(shop)) == [6]
+    assert transactions(deliver_batch(shop)) == [6]
     assert [shop.ltv(email) for email in (EMAIL, other)] == [{"USD": "100.00"}, {}]
     assert tokens
     assert not tokens & person_tokens(shop)
@@ -127,7 +127,7 @@ def person_tokens(shop: Shop) -> set[str]:
     return {item["token"] for item in shop.items("LedgerTable") if "/p/" in item["pk"]}
 
 
-def test_known_events_are_left_out_of_the_transaction(shop: Shop) -> None:
+def test_stored_events_are_left_out_of_the_transaction(shop: Shop) -> None:
     repeated = event(order_id=1, occurred_at=day(1))
     first = shop.send(repeated).body["request_id"]
     shop.send(event(order_id=2, action="paid", occurred_at=day(2)))
@@ -140,8 +140,8 @@ def test_known_events_are_left_out_of_the_transaction(shop: Shop) -> None:
             *[event(order_id=n, occurred_at=day(1)) for n in range(3, 8)],
         )
     ]
-    # The first one is refused. The second leaves out the known event, and uses the head that the refusal returned.
-    calls = delivered(shop)
+    # The first transaction is refused. The second leaves out the stored event, and uses the head of the refusal.
+    calls = deliver_batch(shop)
     assert transactions(calls) == [15, 13]
     assert "GetItem" not in [operation for operation, _ in calls]
     assert shop.status(ids[0])["original_request_id"] == first
@@ -149,8 +149,8 @@ def test_known_events_are_left_out_of_the_transaction(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "700.00"}
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
-def test_a_lost_answer_counts_nothing_twice(shop: Shop, where: str) -> None:
+@pytest.mark.parametrize("moment", ["before the write", "after the write"])
+def test_a_lost_answer_counts_nothing_twice(shop: Shop, moment: str) -> None:
     ids = [shop.send(event(order_id=n), headers={"idempotency-key": f"k{n}"}).body["request_id"] for n in range(4)]
     lost: list[str] = []
 
@@ -158,7 +158,7 @@ def test_a_lost_answer_counts_nothing_twice(shop: Shop, where: str) -> None:
         if operation != "TransactWriteItems" or lost:
             return go()
         lost.append(operation)
-        if where == "after":
+        if moment == "after the write":
             go()
         raise ReadTimeoutError(endpoint_url="https://dynamodb")
 
@@ -217,12 +217,12 @@ def test_an_order_that_always_fails_affects_no_other(shop: Shop) -> None:
     assert len(dead_letters(shop)) == 1
 
 
-def test_one_idempotency_key_for_two_events_in_one_batch(shop: Shop) -> None:
+def test_an_idempotency_key_belongs_to_its_first_event_within_a_batch(shop: Shop) -> None:
     ids = [
         shop.send(event(order_id="a", grand_total=total), headers={"idempotency-key": "k"}).body["request_id"]
         for total in (10, 20, 10)
     ] + [shop.send(event(order_id="b")).body["request_id"]]
-    delivered(shop)
+    deliver_batch(shop)
     assert statuses(shop, ids) == ["applied", "failed", "duplicate", "applied"]
     assert shop.ltv(EMAIL) == {"USD": "110.00"}
 

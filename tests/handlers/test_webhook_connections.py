@@ -21,7 +21,7 @@ from tillbook.records.messages import decode
 from tillbook.rules.errors import Conflict, Invalid, NotFound
 
 
-def test_forged_deliveries_are_all_answered_alike_and_leave_nothing(connected: Connected) -> None:
+def test_forged_deliveries_get_the_same_401_and_store_nothing(connected: Connected) -> None:
     good = signed("shopify", SHOPIFY_SECRET, "orders/create", shopify())
     other = signed("shopify", "another", "orders/create", shopify())
     without = Sent({k: v for k, v in good.headers.items() if "Hmac" not in k}, good.body)
@@ -107,7 +107,7 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
     assert (removed.platform, status(after)) == (platform, 401)
     names = [found["Name"] for found in clients.ssm().describe_parameters()["Parameters"]]
     assert not any(f"/{platform}/" in name for name in names)
-    # A new connection with that name has another secret.
+    # For a new WooCommerce connection with that name, Tillbook generates another secret.
     _, again = connected.connections.create(ACCOUNT, platform, platform, entered=entered)
     assert again != after or platform == "shopify"
 
@@ -180,15 +180,13 @@ def good() -> Sent:
 
 
 @pytest.mark.parametrize("operation", ["GetItem", "GetParameter"])
-def test_a_delivery_whose_connection_cannot_be_read_is_sent_again(
-    connected: Connected, good: Sent, operation: str
-) -> None:
+def test_a_delivery_whose_connection_cannot_be_read_is_503(connected: Connected, good: Sent, operation: str) -> None:
     with connected.shop.faults.injected(_fails(operation)):
         assert connected.post(good, "shopify").status == 503
     assert connected.post(good, "shopify").status == 200
 
 
-def test_a_delivery_that_cannot_be_queued_is_sent_again(connected: Connected, good: Sent) -> None:
+def test_a_delivery_that_cannot_be_queued_is_503(connected: Connected, good: Sent) -> None:
     with connected.shop.faults.injected(_fails("SendMessage")):
         assert connected.post(good, "shopify").status == 503
     assert nothing_kept(connected.shop)

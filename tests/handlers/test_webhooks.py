@@ -15,7 +15,7 @@ from tests.platforms.sender import SHOPIFY_SECRET, signed
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_a_refund_that_crossed_another_delivery(connected: Connected, backwards: bool) -> None:
+def test_a_refund_counts_once_if_its_delivery_crosses_another(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("1", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("ina@example.com"), shop.person("ina@example.com")["orders_count"]) == ({"EUR": "65.00"}, 1)
@@ -27,7 +27,7 @@ def test_a_refund_that_crossed_another_delivery(connected: Connected, backwards:
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_cancellations_and_unrelated_deliveries(connected: Connected, backwards: bool) -> None:
+def test_canceled_unpaid_and_trashed_orders_count_nothing(connected: Connected, backwards: bool) -> None:
     """Order 502 is canceled, 503 was never paid and is no order, 504 is refunded, and 505 ends in the trash."""
     assert {answer.status for answer in connected.play("2", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
@@ -58,7 +58,7 @@ def test_retried_refunds_count_once(connected: Connected, backwards: bool) -> No
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_edited_orders_voided_orders_and_test_orders(connected: Connected, backwards: bool) -> None:
+def test_edits_count_and_voided_or_test_orders_do_not(connected: Connected, backwards: bool) -> None:
     assert {answer.status for answer in connected.play("4", "shopify", backwards=backwards)} == {200}
     shop = connected.shop
     assert shop.ltv("max@example.com") == {"USD": "30.00"}

@@ -20,7 +20,7 @@ LOGGED = {
 }  # fmt: skip
 # Routes that anybody may call.
 WITHOUT_A_KEY = {*PAGES, *(key for key, route in ROUTES.items() if not route.role), "$default"}
-# Types that cost nothing while they are idle, except for what they store. A version costs if it has a snapshot.
+# Types that cost nothing while they are idle, except for what they store. A Lambda version costs if it has a snapshot.
 FREE_WHEN_IDLE = {
     "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "Budgets::Budget", "CloudWatch::Alarm", "CloudWatch::Dashboard",
     "DynamoDB::Table", "Events::EventBus",
@@ -248,7 +248,7 @@ def triggers_of_streams_lose_nothing(stack: Deployed) -> Iterator[str]:
         if tables[source].get("StreamSpecification", {}).get("StreamViewType") != "NEW_AND_OLD_IMAGES":
             yield f"{name}: its stream has no old images"
         if mapping.get("StartingPosition") != "TRIM_HORIZON":
-            yield f"{name}: it skips changes of before it was created"
+            yield f"{name}: it skips changes that were made before it was created"
         if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
             yield f"{name}: no ReportBatchItemFailures: one failure repeats all"
         if mapping.get("BisectBatchOnFunctionError") is not True:

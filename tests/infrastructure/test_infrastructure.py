@@ -23,8 +23,8 @@ def test_the_template_keeps_to_the_rule(rule: Rule, stage: str) -> None:
 
 def test_optional_resources_exist_only_on_request() -> None:
     defaults = {name: str(source()["Parameters"][name]["Default"]) for name in SWITCHED_ON}
-    usual, all_of_it = deployed(source(), **defaults), as_deployed()
-    added = {name for name in all_of_it.resources if name not in usual.resources}
+    usual, complete = deployed(source(), **defaults), as_deployed()
+    added = {name for name in complete.resources if name not in usual.resources}
     assert {
         "AnnounceChanges", "AnnounceChangesLogs", "EventBus", "AnnouncementsDeadLetters", "AnnouncementsBehindAlarm",
         "AnnouncementsLostAlarm", "RequestsByKey", "SurgeAlarm", "Budget",
@@ -130,7 +130,7 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "SubmitOrderRole: sqs:SendMessage on arn",
     ),
     "one wide action of several": (_allow(["dynamodb:GetItem", "s3:*"], [LEDGER]), "prod", "SubmitOrderRole: s3:* on"),
-    "X-Ray in the wrong place": (_allow("xray:GetTraceSummaries", "*"), "prod", "xray:GetTraceSummaries on *"),
+    "a right to read traces": (_allow("xray:GetTraceSummaries", "*"), "prod", "xray:GetTraceSummaries on *"),
     "a right by exclusion": (
         lambda r: r["Read"]["Properties"]["Policies"][0]["Statement"].append(
             {"Effect": "Allow", "NotAction": "iam:CreateUser", "Resource": LEDGER}
@@ -176,23 +176,31 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "LedgerTable: paid by the hour",
     ),
-    "no protection in prod": (
+    "no deletion protection in prod": (
         _set(_TABLE + "DeletionProtectionEnabled", False),
         "prod",
         "LedgerTable: deletion protection is off",
     ),
-    "protection in dev": (
+    "deletion protection in dev": (
         _set(_RECORDS + "DeletionProtectionEnabled", True),
         "dev",
         "RecordsTable: deletion protection is on",
     ),
-    "deleted in prod": (_drop("LedgerTable.DeletionPolicy"), "prod", "LedgerTable: DeletionPolicy is Delete"),
-    "replaced in prod": (
+    "a table that is deleted in prod": (
+        _drop("LedgerTable.DeletionPolicy"),
+        "prod",
+        "LedgerTable: DeletionPolicy is Delete",
+    ),
+    "a table that is lost when replaced in prod": (
         _drop("LedgerTable.UpdateReplacePolicy"),
         "prod",
         "LedgerTable: UpdateReplacePolicy is Delete",
     ),
-    "kept in dev": (_set("RecordsTable.DeletionPolicy", "Retain"), "dev", "RecordsTable: DeletionPolicy is Retain"),
+    "a table that stays in dev": (
+        _set("RecordsTable.DeletionPolicy", "Retain"),
+        "dev",
+        "RecordsTable: DeletionPolicy is Retain",
+    ),
     "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
     "layers that stay": (_set("LayerArm64.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
     "versions that stay": (_drop("SubmitOrder.DeletionPolicy"), "dev", "DeletionPolicy is Retain in dev"),
@@ -217,12 +225,12 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "small dead letters": (_set(_LETTERS + "MaximumMessageSize", 262144), "prod", "refuses its largest messages"),
     "dead letters without an alarm": (_drop("DeadLetterQueueAlarm"), "prod", "OrdersDeadLetters: no alarm"),
     "a function without a log group": (_drop("Read.Properties.LoggingConfig"), "prod", "Read: no log group"),
-    "a log group for two": (
+    "a log group of two functions": (
         _set("Read.Properties.LoggingConfig.LogGroup", {"Ref": "ManageLogs"}),
         "prod",
         "shares its log group",
     ),
-    "a log group it may not write": (
+    "a log group that functions may not write": (
         lambda r: _boundary_logs(r)["Resource"].pop(0),
         "prod",
         "may not logs:PutLogEvents",
@@ -232,8 +240,8 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "logs as text": (_set("Read.Properties.LoggingConfig.LogFormat", "Text"), "prod", "Read: its logs are not JSON"),
     "no X-Ray": (_set("Manage.Properties.Tracing", "PassThrough"), "prod", "Manage: no X-Ray"),
     "a long time-out": (_set("SubmitOrder.Properties.Timeout", 30), "prod", "SubmitOrder: runs longer"),
-    "no rate": (_drop(_API + "DefaultRouteSettings.ThrottlingRateLimit"), "prod", "no ThrottlingRateLimit"),
-    "no burst": (_drop(_API + "DefaultRouteSettings.ThrottlingBurstLimit"), "prod", "no ThrottlingBurstLimit"),
+    "no rate limit": (_drop(_API + "DefaultRouteSettings.ThrottlingRateLimit"), "prod", "no ThrottlingRateLimit"),
+    "no burst limit": (_drop(_API + "DefaultRouteSettings.ThrottlingBurstLimit"), "prod", "no ThrottlingBurstLimit"),
     "no throttling": (_drop(_API + "DefaultRouteSettings"), "prod", "no ThrottlingRateLimit"),
     "no limit for unknown routes": (_drop(_API + "RouteSettings.$default"), "prod", "$default needs no key"),
     "a wide limit for the page": (
@@ -241,7 +249,7 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "GET / needs no key, and its ThrottlingRateLimit",
     ),
-    "a limit for a route that is not there": (
+    "a limit for a route that does not exist": (
         lambda r: r["Api"]["Properties"]["RouteSettings"].update({"GET /pages": {}}),
         "prod",
         "a limit for GET /pages",
@@ -255,14 +263,14 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
     "paths in the access log": (_set(_API + "AccessLogSettings.Format", _PATH), "prod", "the access log holds path"),
     "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
     "no partial batch failures": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
-    "a short visibility": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),
+    "a short visibility time-out": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),
     "a loop that is stopped": (_drop("ProcessOrders.Properties.RecursiveLoop"), "prod", "look like a loop"),
     "messages too old for the dead-letter queue": (
         _set(_QUEUE + "MessageRetentionPeriod", 1209600),
         "prod",
         "too old for the dead-letter queue",
     ),
-    "a function longer than a sixth of the visibility": (
+    "a function longer than a sixth of the visibility time-out": (
         _set("ProcessOrders.Properties.Timeout", 71),
         "prod",
         "less than six times",

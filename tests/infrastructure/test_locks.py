@@ -56,6 +56,7 @@ def audit() -> ModuleType:
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Any, error: str = "") -> None:
+    """Lets the command that .ci/audit.py runs print `answer` as JSON, and `error`."""
     text = json.dumps(answer) if answer is not None else ""
     ran = subprocess.CompletedProcess([sys.executable], 1, text, error)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: ran)

@@ -63,7 +63,7 @@ def of_alarms() -> Iterator[tuple[str, Metric]]:
             yield name, (metric["Namespace"], metric["MetricName"], dimensions)
 
 
-def body() -> dict[str, Any]:
+def dashboard_body() -> dict[str, Any]:
     ((_, dashboard),) = as_deployed().of("CloudWatch::Dashboard")
     parsed: dict[str, Any] = json.loads(dashboard["DashboardBody"])
     return parsed
@@ -71,7 +71,7 @@ def body() -> dict[str, Any]:
 
 def of_dashboard() -> Iterator[tuple[str, Metric]]:
     """Metrics of the dashboard. A dot in a row means the entry above, and is replaced by it."""
-    for widget in body()["widgets"]:
+    for widget in dashboard_body()["widgets"]:
         above: list[Any] = []
         for row in widget["properties"].get("metrics", []):
             names = [part for part in row if isinstance(part, str)]
@@ -82,6 +82,7 @@ def of_dashboard() -> Iterator[tuple[str, Metric]]:
 
 
 def wrong(metric: Metric) -> str:
+    """Describes the metric if nothing sends it. Returns an empty text otherwise."""
     namespace, name, dimensions = metric
     if namespace == "Tillbook":
         if dimensions != {"service": "${AWS::StackName}"}:
@@ -108,13 +109,16 @@ def test_an_unknown_metric_is_found() -> None:
 
 
 def test_the_first_row_of_the_dashboard_has_three_values_and_all_alarms() -> None:
-    first = [w for w in body()["widgets"] if w["y"] == 0]
+    first = [w for w in dashboard_body()["widgets"] if w["y"] == 0]
     assert [w["type"] for w in first] == ["metric", "metric", "metric", "alarm"]
     assert all(w["properties"]["view"] == "singleValue" for w in first[:3])
     shown = {REFERENCE.fullmatch(arn)[1] for arn in first[3]["properties"]["alarms"]}  # type: ignore[index]
     assert shown == {name for name, _ in as_deployed().of("CloudWatch::Alarm")}
     places = [
-        (w["x"] + dx, w["y"] + dy) for w in body()["widgets"] for dx in range(w["width"]) for dy in range(w["height"])
+        (w["x"] + dx, w["y"] + dy)
+        for w in dashboard_body()["widgets"]
+        for dx in range(w["width"])
+        for dy in range(w["height"])
     ]
     assert len(places) == len(set(places)), "widgets overlap"
     assert max(x for x, _ in places) == 23
@@ -140,7 +144,7 @@ def test_names_in_the_runbook_exist() -> None:
     parameters = set(re.findall(r"`(\w+)=\w+` in `parameter_overrides`", text))
     assert parameters
     assert parameters <= set(template["Parameters"])
-    # `sam deploy` would deploy any earlier build, or the sources if there is none.
+    # No command may be `sam deploy`, which would deploy an earlier build, or the sources if there is none.
     blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     assert not [block for block in blocks if "sam deploy" in block]
 
@@ -191,7 +195,7 @@ def _logged() -> tuple[set[str], set[str]]:
     return messages, fields
 
 
-def test_the_log_patterns_of_the_runbook_match_what_is_logged() -> None:
+def test_the_log_patterns_of_the_runbook_match_the_code_s_messages() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     messages, fields = _logged()
     # Lambda itself logs "Task timed out".
@@ -226,7 +230,7 @@ def test_the_visibility_time_out_covers_the_batching_window() -> None:
     assert int(resources["OrdersQueue"]["Properties"]["VisibilityTimeout"]) >= 6 * timeout + longest
 
 
-def test_x_ray_is_on_without_an_sdk() -> None:
+def test_x_ray_is_on_and_order_functions_import_neither_its_sdk_nor_the_audit() -> None:
     assert source()["Globals"]["Function"]["Tracing"] == "Active"
     assert "xray" not in (PACKAGE.parent / "requirements.txt").read_text()
     code = (

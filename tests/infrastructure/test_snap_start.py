@@ -110,8 +110,9 @@ CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
 
 
 def compare(before: Deployed, after: Deployed) -> set[str]:
-    """The functions of which a version is published. Fails if a changed function is not among them, because its routes
-    would call the old version, or an unchanged one is, because Lambda creates no version and the deployment fails."""
+    """The functions of which a version is published. Fails unless they are the changed ones: without a new version, the
+    routes of a changed function would call its old code; of an unchanged one Lambda makes none, and the deployment
+    fails."""
     versions = published(before), published(after)
     changed = {name for name in CHECKING if before.functions()[name] != after.functions()[name]}
     new = {name for name in CHECKING if versions[0][name] != versions[1][name]}
@@ -136,7 +137,7 @@ def other_value(parameter: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", source()["Parameters"])
-def test_a_parameter_publishes_what_it_changes_and_nothing_else(name: str) -> None:
+def test_a_parameter_publishes_only_functions_that_it_changes(name: str) -> None:
     given = {name: other_value(source()["Parameters"][name])}
     before, after = deployed(source()), deployed(source(), **{"stage" if name == "Stage" else name: given[name]})
     assert compare(before, after) == (CHECKING if name in ("Architecture", "SettleSeconds", "SnapStart") else set())
@@ -167,7 +168,7 @@ print(*(set(made) - {"multiprocessing.process"}))
 
 @pytest.mark.parametrize("name", sorted(CHECKING))
 def test_a_snapshot_holds_no_random_bytes_and_no_connection(name: str) -> None:
-    """All environments restored from a snapshot would share them. Lambda takes it after the import of `app`."""
+    """All environments restored from a snapshot would share them. It is taken after the import of `app`."""
     resource = source()["Resources"][name]["Properties"]
     ran = subprocess.run(
         [sys.executable, "-c", INIT, resource["CodeUri"]],

@@ -36,13 +36,13 @@ def test_the_meaning_of_a_status_word(platform: str, status: str, meaning: str) 
     assert meaning_of(platform, status) == meaning
 
 
-def test_a_status_with_a_time_of_cancellation() -> None:
+def test_a_time_of_cancellation_changes_the_meaning_of_a_status() -> None:
     """Shopify's `cancelled_at`: a paid order still counts until it is refunded; an unpaid one counts 0."""
     found = {word: meaning_of("shopify", word, canceled=True) for word in ("pending", "paid", "refunded", "voided")}
     assert found == {"pending": "unpaid", "paid": "canceled", "refunded": "refunded", "voided": "unpaid"}
 
 
-def test_the_remaining_amount_of_an_order() -> None:
+def test_the_remaining_amount_depends_on_the_meaning_of_the_status() -> None:
     total, refunded = Decimal("100.00"), Decimal("30.00")
     for meaning in ("open", "paid", "fulfilled", "canceled", "unknown"):
         assert left_of(meaning, total, refunded) == Decimal("70.00")  # type: ignore[arg-type]

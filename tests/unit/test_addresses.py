@@ -168,7 +168,7 @@ DIFFERENT = {
     "villages of one postal code": (at("DE", "Dorfstr. 1", city="Flieth"), at("DE", "Dorfstr. 1", city="Stegelitz")),
 }
 
-TOO_LITTLE = {
+INCOMPLETE = {
     "a placeholder": us("-"),
     "neither city nor code": us("123 Main St", city=".", postal_code="-"),
     "no street": us("Apt 4"),
@@ -191,7 +191,7 @@ def test_different_addresses_have_different_keys(case: str) -> None:
 
 
 def test_labelled_pairs_match_as_labelled() -> None:
-    """There is no false match, and one known miss. If you fix the miss, remove it here. Add new pairs to the file."""
+    """There is no false match, and one known miss: remove it here when it is fixed. Add pairs to address_pairs.txt."""
     wrong = [pair for pair in bench.pairs() if bench.found(match_key, pair) != pair.same]
     assert {(pair.kind, pair.one["address_1"], pair.same) for pair in wrong} == {("boxes", "PO Box 12A", True)}
 
@@ -206,16 +206,16 @@ def test_each_topic_has_equal_and_different_pairs() -> None:
 
 
 @pytest.mark.parametrize("code", ["1012 JS", "213-9", "12", "123456", "201", "12345-123456", "K1A 0B1", "x"])
-def test_text_that_is_not_a_zip_code(code: str) -> None:
+def test_text_that_is_not_a_zip_code_has_no_zip5(code: str) -> None:
     assert _zip5(code) == ""
 
 
-@pytest.mark.parametrize("case", TOO_LITTLE)
-def test_too_little_to_match(case: str) -> None:
-    assert match_key(TOO_LITTLE[case]) == ""
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_an_incomplete_address_has_an_empty_key(case: str) -> None:
+    assert match_key(INCOMPLETE[case]) == ""
 
 
-def test_no_address_has_no_key_and_too_little_an_empty_one() -> None:
+def test_an_absent_address_has_no_key_and_an_incomplete_one_an_empty_key() -> None:
     assert match_key(None) is None
     assert match_key({}) is None
     assert match_key({"address_1": None, "city": ""}) is None
@@ -225,11 +225,11 @@ def test_no_address_has_no_key_and_too_little_an_empty_one() -> None:
     assert match_key({"first_name": "Ann", "country": "US"}) == ""
 
 
-def test_the_name_does_not_matter() -> None:
+def test_name_and_company_are_not_part_of_the_key() -> None:
     assert match_key(MAIN | {"name": "Ann", "company": "Acme"}) == match_key(MAIN)
 
 
-USUAL = {
+USUAL_NAMES = {
     "GBR": ["uk", "great britain", "england", "scotland", "wales"], "NLD": ["holland"], "KOR": ["south korea"],
     "RUS": ["russia"], "VNM": ["vietnam"], "CZE": ["czech republic"], "TUR": ["turkey"], "CIV": ["ivory coast"],
     "TWN": ["taiwan"], "IRN": ["iran"], "SYR": ["syria"], "BOL": ["bolivia"], "VEN": ["venezuela"],
@@ -238,9 +238,9 @@ USUAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("code", USUAL)
+@pytest.mark.parametrize("code", USUAL_NAMES)
 def test_countries_by_their_usual_names(code: str) -> None:
-    for name in USUAL[code]:
+    for name in USUAL_NAMES[code]:
         for spelling in (name, name.title(), name.upper()):
             assert match_key(at(spelling, "5 High St")) == match_key(at(code, "5 High St")), spelling
 
@@ -255,7 +255,8 @@ def test_a_country_by_its_name_is_that_country_and_no_other() -> None:
             assert by_key[match_key(at(name, "5 High St"))] is country
 
 
-# Frozen: ledgers store these keys. A changed rule needs a new version tag in addresses.py, and a rebuild.
+# Ledgers store these keys, so they must never change: a changed rule needs a new version tag in addresses.py, and a
+# rebuild.
 GOLDEN = {
     "X2g61a7dosEu_LpJMHkjOQ": us("123 Main St"),
     "qlFaYD2rggzazdN81OrFGw": MAIN,
@@ -276,7 +277,7 @@ GOLDEN = {
 
 
 @pytest.mark.parametrize("key", GOLDEN)
-def test_golden_keys(key: str) -> None:
+def test_match_keys_do_not_change(key: str) -> None:
     assert match_key(GOLDEN[key]) == key
 
 

@@ -1,4 +1,4 @@
-"""Money: decimals in, exact numbers kept, decimals out (SPEC "The ledger", 4)."""
+"""Amounts: parsed as exact decimals, rounded to four of them, and shown as text (docs/design/requests.md)."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_more_than_four_decimals_are_rounded_half_to_even(sent: object, kept: st
         "999999999999999.99999999999",
     ],
 )
-def test_more_than_fifteen_digits_are_out_of_range(sent: object) -> None:
+def test_more_than_fifteen_digits_before_the_point_are_out_of_range(sent: object) -> None:
     with pytest.raises(AmountError) as caught:
         parse_amount(sent)
     assert caught.value.code == "range_error"
@@ -122,7 +122,7 @@ def test_more_than_fifteen_digits_are_out_of_range(sent: object) -> None:
         "1\n2",
     ],
 )
-def test_text_that_is_no_number_is_refused(sent: object) -> None:
+def test_a_value_that_is_no_number_is_refused(sent: object) -> None:
     with pytest.raises(AmountError) as caught:
         parse_amount(sent)
     assert caught.value.code == "format_error"
@@ -135,7 +135,9 @@ def test_every_amount_of_the_contract_survives_a_round_trip(amount: Decimal) -> 
         assert kept == amount
         assert not rounded
         assert Decimal(text(kept)) == amount
-    assert len(str(plain(amount)).lstrip("-").replace(".", "")) <= 19 + 1
+    assert (
+        len(str(plain(amount)).lstrip("-").replace(".", "")) <= 19 + 1
+    )  # 15 and 4 digits, and a zero before the point
 
 
 @pytest.mark.parametrize(
@@ -159,5 +161,5 @@ def test_an_amount_is_shown_with_at_least_that_many_decimals(amount: str, decima
     [("22.99", "USD", 2299), ("-5", "EUR", -500), ("1200", "JPY", 1200), ("1.234", "KWD", 1234), ("0.0001", "USD", 0),
      ("5000", "ITL", 5000), ("12.34", "BGN", 1234), ("999999999999999.99", "USD", 99999999999999999)],
 )  # fmt: skip
-def test_minor_units(amount: str, currency: str, units: int) -> None:
+def test_an_amount_is_converted_to_minor_units(amount: str, currency: str, units: int) -> None:
     assert minor_units(Decimal(amount), currency) == units

@@ -39,10 +39,10 @@ def _folded(name: str) -> str:
 def test_common_names_of_countries_are_unambiguous() -> None:
     assert not codes.COMMON_COUNTRY_NAMES.keys() & codes.COUNTRY_NAMES.keys()
     assert set(codes.COMMON_COUNTRY_NAMES.values()) <= codes.ALPHA3
-    for name, named in codes.COMMON_COUNTRY_NAMES.items():
+    for name, country_code in codes.COMMON_COUNTRY_NAMES.items():
         assert name == _folded(name)
-        code = name.upper()
-        assert codes.ALPHA2_TO_ALPHA3.get(code, code if code in codes.ALPHA3 else named) == named
+        code = name.upper()  # a name that is also a code must be of the same country
+        assert codes.ALPHA2_TO_ALPHA3.get(code, code if code in codes.ALPHA3 else country_code) == country_code
 
 
 def test_the_tables_are_consistent() -> None:

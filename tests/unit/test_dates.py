@@ -51,7 +51,7 @@ def test_a_date_without_a_time_is_that_date_everywhere() -> None:
         assert date_of("20261129" + "0" * 11 + "1", zone_of(zone)) in (date(2026, 11, 28), date(2026, 11, 29))
 
 
-def test_the_first_date_of_a_period_and_shifted_dates() -> None:
+def test_periods_begin_on_their_first_date_and_shifts_stay_in_the_calendar() -> None:
     sunday = date(2026, 11, 29)
     assert [begin_of(sunday, interval) for interval in ("day", "week", "month")] == [
         sunday, date(2026, 11, 23), date(2026, 11, 1),

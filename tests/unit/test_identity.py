@@ -39,7 +39,7 @@ from tillbook.rules.json_text import loads
         "a@b.co\n",
     ],
 )
-def test_shaped_like_an_email(text: str) -> None:
+def test_an_email_address_is_recognized(text: str) -> None:
     assert is_email(text)
 
 
@@ -62,7 +62,7 @@ def test_shaped_like_an_email(text: str) -> None:
         "27876",
     ],
 )
-def test_not_shaped_like_an_email(text: str) -> None:
+def test_other_text_is_no_email_address(text: str) -> None:
     assert not is_email(text)
 
 
@@ -79,7 +79,7 @@ def test_white_space_around_an_email_is_removed_in_linear_time() -> None:
     assert time.process_time() - started < 1, "the time is not quadratic in the length"
 
 
-def test_sha256_and_account_ids() -> None:
+def test_the_form_of_a_sha256_and_of_an_account_id() -> None:
     assert is_sha256("aB" * 32)
     assert not is_sha256("g" * 64)
     assert not is_sha256("a" * 63)
@@ -102,27 +102,27 @@ def test_equal_customer_ids_and_person_ids_are_different_people() -> None:
     assert Person("person", "7").id_in("another") not in ids
 
 
-# ------------------------------------------------------------------- frozen
+# --------------------- ids that must never change, because tables contain them
 
 
 def _short(text: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:16]).decode().rstrip("=")
 
 
-def test_frozen_person_ids() -> None:
+def test_person_ids_do_not_change() -> None:
     person = Person("email", hashlib.sha256(b"user@gmail.com").hexdigest())
     assert person.id_in("1234567") == "f5195d5486c90a8fc214a2ca4b0a94b9"
     assert Person("person", "p-1").id_in("1234567") == "472a28d8b1ea2c604a1830b3fb652f4c"
 
 
-def test_frozen_order_keys() -> None:
+def test_order_keys_do_not_change() -> None:
     assert order_key("shopper_activity", "my_custom_platform", "456445746") == "C3UP_LPPU7hN30DMvMjcLw"
     assert order_key("orders_api", "", "#5") == "yoy9QaFohKKbVN8nqfNBNA"
     assert order_key("orders_api", "", "#5") == _short("order-1\norders_api\n\n#5")
     assert len(order_key("orders_api", "", "😀" * 255)) == 22
 
 
-def test_frozen_event_ids() -> None:
+def test_event_ids_do_not_change() -> None:
     assert keyed_event_id("1234567", "key", 3) == _short("key-1\n1234567\n3\nkey") == "j0CcME-QGEhhabRWrpiNdQ"
     assert request_event_id("r") == _short("request-1\nr")
     assert len({keyed_event_id(a, k, p) for a in ("1", "2") for k in ("1", "2") for p in (1, 2)}) == 8
@@ -140,7 +140,7 @@ def _payload(**changes: Any) -> dict[str, Any]:
     return {k: v for k, v in (loads(SENT) | changes).items() if v != "absent"}
 
 
-def test_the_frozen_payload_hash() -> None:
+def test_the_payload_hash_does_not_change() -> None:
     recipe = _short(HASHED % hashlib.sha256(b"user@gmail.com").hexdigest())
     assert payload_hash(_payload()) == recipe == "9aySTKw2YZkAXC0T7Hkr4w"
 
@@ -178,7 +178,7 @@ COMPARED = (
 )
 
 
-def test_the_frozen_digest_of_a_submission() -> None:
+def test_the_digest_of_a_submission_does_not_change() -> None:
     recipe = COMPARED % hashlib.sha256(b"user@gmail.com").hexdigest()
     for defaults in ("", '"price":0', '"price":"","category":[],"quantity":1'):
         sent = loads(SUBMITTED.replace('"total": 1e1', f'"total": 1e1{"," * bool(defaults)}{defaults}'))

@@ -89,14 +89,14 @@ def test_checking_the_depth_takes_little_memory() -> None:
     tracemalloc.start()
     try:
         loads(body)
-        _, most = tracemalloc.get_traced_memory()
+        _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert most < 5 * len(body)
+    assert peak < 5 * len(body)
 
 
 @pytest.mark.parametrize("number", ["9" * 5_000, "1e99999999999999999999", "-" + "9" * 100_000])
-def test_numbers_beyond_all_bounds_are_malformed(number: str) -> None:
+def test_numbers_of_too_many_digits_are_malformed(number: str) -> None:
     with pytest.raises(Malformed):
         loads(f'{{"x":{number}}}')
 

@@ -1,4 +1,4 @@
-"""The key in an Authorization header (SPEC "Routes")."""
+"""API keys: their form in an Authorization header, and their roles (docs/design/requests.md)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def order(n: int = 0, **body: Any) -> QueuedOrder:
 
 
 class Sqs:
-    """A queue with the limits of SQS. The entries of a batch at the places `failing` fail: once, or `for_ever`."""
+    """A queue with the limits of SQS. Entries at the indexes `failing` fail, in the first batch or `for_ever`."""
 
     def __init__(self, failing: set[int] | None = None, for_ever: bool = False) -> None:
         self.bodies: list[str] = []
@@ -157,7 +157,7 @@ def test_emoji_count_by_their_bytes() -> None:
     assert len(sqs.orders) == 12
 
 
-def test_messages_that_the_queue_refused_are_sent_again_alone() -> None:
+def test_only_messages_that_the_queue_refused_are_sent_again() -> None:
     sqs = Sqs(failing={1, 3})
     orders = [order(n) for n in range(500)]
     Queue(sqs, "url").send_orders(orders)
@@ -165,7 +165,7 @@ def test_messages_that_the_queue_refused_are_sent_again_alone() -> None:
     assert sqs.batches == [5, 2]
 
 
-def test_a_message_that_the_queue_never_accepts_is_never_answered_as_queued() -> None:
+def test_a_message_that_the_queue_never_accepts_is_an_error() -> None:
     with pytest.raises(Unavailable):
         Queue(Sqs(failing={0}, for_ever=True), "url").send_orders([order(n) for n in range(500)])
 

@@ -1,4 +1,4 @@
-"""Effects of events on an order: each rule of SPEC "What an event does to a v3 order", with events in any order."""
+"""Effects of events on a v3 order, in any order of the events: the rules of docs/design/ledger.md."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_names_of_the_published_timeline() -> None:
     }  # fmt: skip
 
 
-def test_the_published_example() -> None:
+def test_the_published_example_gives_the_published_amounts() -> None:
     """placed 100, updated 105, paid without a total, refunded 105: 100, 105, 105, 0."""
     events = [
         event(1, "placed", "100"),
@@ -118,7 +118,7 @@ def test_an_unknown_total_contributes_nothing_until_it_is_known() -> None:
     assert total_and_contribution(refund, event(1, "placed", "100")) == (100, 70)
 
 
-def test_more_refunded_than_the_total_is_negative_and_flagged() -> None:
+def test_a_refund_of_more_than_the_total_is_negative_and_flagged() -> None:
     state = fold([event(1, "placed", "100"), event(2, "refunded", refund="130")])
     assert state.contribution == -30
     assert state.flags
@@ -172,7 +172,7 @@ def test_a_voided_order_counts_nothing_and_keeps_its_person() -> None:
         )
 
 
-def test_a_later_total_counts_again() -> None:
+def test_a_voided_order_with_a_later_total_counts_again() -> None:
     """The order was restored from the trash, or paid at the second try."""
     events = [event(1, "paid", "100"), voided(2), event(3, "updated", "90"), event(4, "fulfilled")]
     assert {fold(list(order)).contribution for order in itertools.permutations(events)} == {90}
@@ -183,7 +183,7 @@ def test_a_later_total_counts_again() -> None:
 def test_an_order_of_voided_events_alone_is_no_order() -> None:
     state = fold([voided(1), voided(2)])
     assert (state.standing, state.customer.records, state.events) == (None, 0, 2)
-    assert step(state, event(1, "paid", "5")).standing == ("alice", "", 0)
+    assert step(state, event(1, "paid", "5")).standing == ("alice", "", 0)  # person, currency, contribution
 
 
 # --------------------------------- compared with a second implementation
@@ -210,21 +210,21 @@ def histories(draw: st.DrawFn) -> list[Event]:
     ]  # fmt: skip
 
 
-def by_the_spec(events: list[Event]) -> dict[str, Any]:
-    """A literal implementation of the rules of the spec, over the whole set of events."""
-    everything = sorted(events, key=lambda e: e.stamp)
-    ordered = [e for e in everything if e.action != "voided"]
-    four = [e for e in ordered if e.action in ("placed", "updated", "paid", "fulfilled")]
-    two = [e for e in ordered if e.action in ("refunded", "canceled")]
+def by_the_rules(events: list[Event]) -> dict[str, Any]:
+    """A literal implementation of the rules, over the whole set of events."""
+    by_time = sorted(events, key=lambda e: e.stamp)
+    ordered = [e for e in by_time if e.action != "voided"]
+    setting = [e for e in ordered if e.action in ("placed", "updated", "paid", "fulfilled")]
+    refunding = [e for e in ordered if e.action in ("refunded", "canceled")]
     total = None
-    if any(e.total is not None for e in four):
-        total = [e.total for e in four if e.total is not None][-1]
-    elif any(e.total is not None for e in two):
-        total = [e.total for e in two if e.total is not None][-1]
-    elif four:
+    if any(e.total is not None for e in setting):
+        total = [e.total for e in setting if e.total is not None][-1]
+    elif any(e.total is not None for e in refunding):
+        total = [e.total for e in refunding if e.total is not None][-1]
+    elif setting:
         total = Decimal(0)
-    refunds = sum((e.refund for e in two), Decimal(0))
-    deciding = [e.action for e in everything if e.action == "voided" or (e in four and e.total is not None)]
+    refunds = sum((e.refund for e in refunding), Decimal(0))
+    deciding = [e.action for e in by_time if e.action == "voided" or (e in setting and e.total is not None)]
     voided = deciding[-1:] == ["voided"]
     total = Decimal(0) if voided else total
     over = total is not None and refunds > total
@@ -246,10 +246,10 @@ def by_the_spec(events: list[Event]) -> dict[str, Any]:
 
 
 @given(histories(), st.randoms(use_true_random=False))
-def test_a_fold_follows_the_spec_and_ignores_the_order_of_its_events(events: list[Event], random: Any) -> None:
+def test_a_fold_follows_the_rules_and_ignores_the_order_of_its_events(events: list[Event], random: Any) -> None:
     state = fold(events)
-    computed = {name: getattr(state, name) for name in by_the_spec(events) if name != "is_order"}
-    assert computed | {"is_order": state.standing is not None} == by_the_spec(events)
+    computed = {name: getattr(state, name) for name in by_the_rules(events) if name != "is_order"}
+    assert computed | {"is_order": state.standing is not None} == by_the_rules(events)
     assert (state.customer.records > 0) == (state.standing is not None)
     shuffled = list(events)
     random.shuffle(shuffled)

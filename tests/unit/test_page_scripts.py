@@ -40,7 +40,7 @@ def scripts(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(scripts: Path, source: str) -> Any:
+def run_script(scripts: Path, source: str) -> Any:
     """The JSON that `source` prints."""
     (scripts / "test.js").write_text(BROWSER + source)
     assert NODE
@@ -49,9 +49,9 @@ def ran(scripts: Path, source: str) -> Any:
     return json.loads(done.stdout)
 
 
-def shown(scripts: Path, module: str, expressions: list[str], first: str = "") -> Any:
-    """The value of each expression, with the exports of a module as `m`."""
-    return ran(
+def values(scripts: Path, module: str, expressions: list[str], first: str = "") -> Any:
+    """The value of each expression, with the exports of a module as `m`, after the statements `first`."""
+    return run_script(
         scripts,
         f'const m = await import("./{module}");{first}\nconsole.log(JSON.stringify([{",".join(expressions)}]));',
     )
@@ -72,7 +72,7 @@ def test_json_is_indented_as_a_browser_indents_it(scripts: Path, shape: Any) -> 
     const { pretty } = await import("./format.js");
     console.log(JSON.stringify(TEXTS.map((text) => [pretty(text), JSON.stringify(JSON.parse(text), null, 2)])));
     """
-    for found, wanted in ran(scripts, source.replace("TEXTS", json.dumps(texts))):
+    for found, wanted in run_script(scripts, source.replace("TEXTS", json.dumps(texts))):
         assert found == wanted
 
 
@@ -84,7 +84,7 @@ def test_an_order_s_numbers_are_shown_as_the_api_wrote_them(scripts: Path) -> No
     const { pretty } = await import("./format.js");
     console.log(JSON.stringify(pretty(textOf(await get("/v1/order/1")))));
     """
-    assert ran(scripts, source.replace("ANSWER", json.dumps(answer))) == (
+    assert run_script(scripts, source.replace("ANSWER", json.dumps(answer))) == (
         '{\n  "total": "1.00",\n  "points": 9007199254740993,\n  "rate": 12345678901234567.89,\n  "tax": 1.10\n}'
     )
 
@@ -95,7 +95,7 @@ def test_an_answer_that_is_not_json_is_reported_by_its_status(scripts: Path) -> 
     const { get } = await import("./api.js");
     console.log(JSON.stringify(await get("/x").catch((error) => [error.status, error.message])));
     """
-    assert ran(scripts, source) == [502, "Tillbook answered with an error (status 502). Try again in a moment."]
+    assert run_script(scripts, source) == [502, "Tillbook answered with an error (status 502). Try again in a moment."]
 
 
 @pytest.mark.parametrize("how", ["get", "look"])
@@ -108,7 +108,7 @@ def test_a_503_with_retry_after_is_requested_again(scripts: Path, how: str) -> N
     const { HOW } = await import("./api.js");
     console.log(JSON.stringify([await HOW("/x"), asked]));
     """
-    assert ran(scripts, source.replace("HOW", how)) == [{"a": 1}, 3]
+    assert run_script(scripts, source.replace("HOW", how)) == [{"a": 1}, 3]
 
 
 def test_look_returns_the_same_object_for_an_unchanged_answer(scripts: Path) -> None:
@@ -123,11 +123,11 @@ def test_look_returns_the_same_object_for_an_unchanged_answer(scripts: Path) -> 
     const [first, second, third] = [await look("/x"), await look("/x"), await look("/x")];
     console.log(JSON.stringify([first === second, third.a, tags]));
     """
-    assert ran(scripts, source) == [True, 2, [None, '"1"', '"1"']]
+    assert run_script(scripts, source) == [True, 2, [None, '"1"', '"1"']]
 
 
 def test_amounts_are_exact_and_padded(scripts: Path) -> None:
-    found = shown(
+    found = values(
         scripts, "format.js",
         ['m.money("109.9","USD")', 'm.money("-12345678901234567.1234","CAD")', 'm.money("5","EUR",{sign:true})',
          'm.money("123456.78","USD",{whole:true})', 'm.money("12.78","USD",{whole:true})', 'm.money("-0.00","USD")',
@@ -141,7 +141,7 @@ def test_amounts_are_exact_and_padded(scripts: Path) -> None:
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "UTC", "Pacific/Kiritimati"])
 def test_a_date_without_a_time_is_that_date_in_every_zone(scripts: Path, zone: str) -> None:
-    found = shown(
+    found = values(
         scripts,
         "format.js",
         ['m.moment("2025-11-06T00:00:00Z",{dated:true})', 'm.dayOf("2025-11-06T00:00:00Z")', 'm.date("2025-11-06")'],
@@ -151,7 +151,7 @@ def test_a_date_without_a_time_is_that_date_in_every_zone(scripts: Path, zone: s
 
 
 def test_a_moment_is_shown_in_the_account_s_zone(scripts: Path) -> None:
-    found = shown(
+    found = values(
         scripts,
         "format.js",
         ['m.moment("2025-11-06T02:30:00Z")', 'm.dayOf("2025-11-06T02:30:00Z")', 'm.zoneNote(new Date("2025-07-01"))'],
@@ -161,11 +161,11 @@ def test_a_moment_is_shown_in_the_account_s_zone(scripts: Path) -> None:
 
 
 def test_an_unknown_time_zone_is_shown_as_utc(scripts: Path) -> None:
-    assert shown(scripts, "format.js", ["m.zoneNote()"], 'm.setZone("Mars/Olympus");') == ["UTC"]
+    assert values(scripts, "format.js", ["m.zoneNote()"], 'm.setZone("Mars/Olympus");') == ["UTC"]
 
 
 def test_the_kind_of_a_line_to_match_is_recognised(scripts: Path) -> None:
-    found = shown(
+    found = values(
         scripts, "audiences.js",
         ['m.personOf(" ann@example.com ")', f'm.personOf("{"a" * 64}")', 'm.personOf("cus_1")',
          'm.personOf("12 Alder St, Apt 4, Portland ME 04101")', 'm.personOf("12 Alder St, 02139-1234")',
@@ -196,7 +196,7 @@ def test_every_request_is_explained(scripts: Path) -> None:
         ({"status": "queued"}, "on its way"),
     ]
     asked = [f"m.explain({json.dumps(base | case)}).lines.join(' ')" for case, _ in cases]
-    for lines, (case, wanted) in zip(shown(scripts, "words.js", asked), cases, strict=True):
+    for lines, (case, wanted) in zip(values(scripts, "words.js", asked), cases, strict=True):
         assert wanted in lines, case
 
 
@@ -213,7 +213,7 @@ def test_a_cell_that_looks_like_a_formula_is_saved_as_text(scripts: Path) -> Non
     saveRows("x.csv", columns, ["=1+1", "-5.00", "+1", 'a "b", c', null, "@x"]);
     console.log(JSON.stringify(saved));
     """
-    assert ran(scripts, source) == 'a\r\n\'=1+1\r\n-5.00\r\n\'+1\r\n"a ""b"", c"\r\n\r\n\'@x\r\n'
+    assert run_script(scripts, source) == 'a\r\n\'=1+1\r\n-5.00\r\n\'+1\r\n"a ""b"", c"\r\n\r\n\'@x\r\n'
 
 
 def test_twelve_months_begin_on_the_day_after_this_date_a_year_ago(scripts: Path) -> None:
@@ -223,7 +223,7 @@ def test_twelve_months_begin_on_the_day_after_this_date_a_year_ago(scripts: Path
         'const from = (day) => { now = `${day}T12:00:00Z`; return m.presets()["12m"].slice(1).join(".."); };'
     )
     days = ["2026-11-30", "2027-01-31", "2027-02-28", "2028-02-28", "2028-02-29", "2029-02-28", "2028-12-31"]
-    assert shown(scripts, "filters.js", [f'from("{day}")' for day in days], clock) == [
+    assert values(scripts, "filters.js", [f'from("{day}")' for day in days], clock) == [
         "2025-12-01..2026-11-30", "2026-02-01..2027-01-31", "2026-03-01..2027-02-28", "2027-03-01..2028-02-28",
         "2027-03-01..2028-02-29", "2028-02-29..2029-02-28", "2028-01-01..2028-12-31",
     ]  # fmt: skip
@@ -233,12 +233,12 @@ def test_twelve_months_begin_on_the_day_after_this_date_a_year_ago(scripts: Path
     "value", ["2026-99-99..2026-99-99", "2026-02-30..2026-03-01", "2026-11-01", "..", "", "soon", "constructor"]
 )
 def test_an_invalid_period_is_the_default_one(scripts: Path, value: str) -> None:
-    assert shown(scripts, "filters.js", [f'm.period("{value}","30d").text']) == ["Last 30 days"]
+    assert values(scripts, "filters.js", [f'm.period("{value}","30d").text']) == ["Last 30 days"]
 
 
 def test_a_period_is_two_dates_or_all_time(scripts: Path) -> None:
     periods = ['m.period("2026-11-01..2026-11-30","30d")', 'm.period("all","30d")']
-    dates, all_time = shown(scripts, "filters.js", periods)
+    dates, all_time = values(scripts, "filters.js", periods)
     assert (dates["from"], dates["to"]) == ("2026-11-01", "2026-11-30")
     assert all_time == {"text": "All time", "from": None, "to": None}
 
@@ -249,14 +249,14 @@ def test_a_url_has_only_parameters_that_differ_from_their_defaults(scripts: Path
         ' new URLSearchParams("status=paid&dates=30d&other=1"));'
     )
     asked = ["view.status", "view.dates", 'view.urlWith({ text: "a b" })', 'view.urlWith({ status: "", dates: "all" })']
-    assert shown(scripts, "filters.js", asked, view) == [
+    assert values(scripts, "filters.js", asked, view) == [
         "paid", "30d", "#/orders?status=paid&text=a+b", "#/orders?dates=all",
     ]  # fmt: skip
 
 
 def test_a_range_is_shown_by_its_ends(scripts: Path) -> None:
     asked = ['m.rangeText("","")', 'm.rangeText("-5","")', 'm.rangeText("","10")', 'm.rangeText("-5","10")']
-    assert shown(scripts, "filters.js", asked) == ["", "-5 or more", "up to 10", "-5 – 10"]
+    assert values(scripts, "filters.js", asked) == ["", "-5 or more", "up to 10", "-5 – 10"]
 
 
 def test_a_module_is_at_most_400_lines() -> None:

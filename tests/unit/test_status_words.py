@@ -1,4 +1,4 @@
-"""Status words of orders without a known platform: only those on which all platforms agree have a meaning."""
+"""Status words without a known platform have a meaning only if all platforms agree; a shop may add its own words."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ ENVIRONMENT = {"PYTHONPATH": f"{template.ROOT}:{template.ROOT / 'layers/shared'}
 
 
 @pytest.fixture(autouse=True)
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Writes the log where this test reads it, and clears the metrics of earlier tests."""
+def captured_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writes the log to the standard output that pytest captures, and clears the metrics of earlier tests."""
     monkeypatch.delenv("_X_AMZN_TRACE_ID", raising=False)
     follow_stdout()
     metrics.provider.clear_metrics()

@@ -101,7 +101,7 @@ def _statements(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _is_table(node: ast.AST) -> bool:
-    """A display of three or more, most of them rows, or three quarters of them constants and names."""
+    """A display (a list, say) of three cells or more: half of them are rows, or three quarters constants and names."""
     if not isinstance(node, _DISPLAYS):
         return False
     cells = node.values if isinstance(node, ast.Dict) else node.elts

@@ -81,7 +81,7 @@ def test_a_body_must_be_an_object(body: Any) -> None:
     assert faults(body) == [("", "format_error", "must be an object")]
 
 
-def test_faults_of_length_and_of_lists() -> None:
+def test_lengths_and_lists_are_checked() -> None:
     assert faults({"many": [{"name": "x"}] * 4}) == [("many", "length_error", "has too many entries")]
     assert faults({"many": 5}) == [("many", "format_error", "must be an array")]
     assert faults({"leaf": {"name": "x" * 1001}}) == [("leaf.name", "length_error", "must be at most 1000 characters")]
