@@ -25,7 +25,7 @@ import { ACTIONS, RESULTS, SOURCES, explain, providerName, shortReason } from "/
 import { orderAddress } from "/page/links.js";
 
 const PAGE = 50,
-  MOST_DAYS = 31; // the dates of 30 days
+  MOST_DAYS = 31; // 30 days touch 31 dates
 const DEFAULTS = { dates: "7d", status: "", source: "", action: "", order: "", request: "" };
 const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
