@@ -24,7 +24,7 @@ DRIVER = shutil.which("chromedriver")
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 DESKTOP, TABLET, PHONE = (1440, 900), (820, 1180), (390, 844)
 WAIT_SECONDS = 120
-# The `pytestmark` of every test module in this folder.
+# The `pytestmark` of every test module in this folder that needs a browser.
 NEEDED = [
     pytest.mark.stack,
     pytest.mark.browser,
@@ -123,13 +123,13 @@ class Browser:
         """Changes the size of the window, and waits until the page was drawn with it."""
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.drawn()
+        self.wait_until_drawn()
 
-    def drawn(self) -> None:
+    def wait_until_drawn(self) -> None:
         """Waits for two frames. In the first one, a chart of a new size is drawn again."""
         self.driver.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
 
-    def settled(self) -> None:
+    def wait_until_loaded(self) -> None:
         """Waits until nothing is loading, twice: a part that was loaded may load another one."""
         for _ in range(2):
             self.until(lambda: self.all(".frame #main h1") and not self.all(".skeleton"), "the page is still loading")
@@ -182,8 +182,8 @@ class Browser:
             part,
         )
 
-    def held(self) -> int:
-        """The number of requests that are held."""
+    def held_requests(self) -> int:
+        """The number of requests that `hold` holds."""
         return int(self.driver.execute_script("return held.length"))
 
     def release(self) -> None:
@@ -197,11 +197,11 @@ class Browser:
         return [e["message"] for e in self.driver.get_log("browser") if e["level"] in ("SEVERE", "WARNING")]
 
     def requested_urls(self) -> list[str]:
-        """The URL of every request that the page sent since the last call."""
+        """The URL of every request that the page sent since the last call of this method or of `traffic`."""
         return [str(p["request"]["url"]) for p in self.traffic("Network.requestWillBeSent")]
 
     def traffic(self, *methods: str) -> list[dict[str, Any]]:
-        """Network events of the browser since the last call, in order."""
+        """Network events of the browser with one of `methods`, in order, since the last call; others are dropped."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         return [m["params"] | {"method": m["method"]} for m in messages if m["method"] in methods]
 
@@ -237,6 +237,7 @@ class Browser:
         return [f"{v['id']}: {v['help']}: {[node['html'] for node in v['nodes']][:3]}" for v in found]
 
     def picture(self, *, whole: bool = False) -> bytes:
+        """A PNG of the visible part of the page; with `whole`, of its first 3,000 px."""
         arguments: dict[str, Any] = {}
         if whole:
             size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]

@@ -43,7 +43,7 @@ def page(browser: Browser, shop: Shop) -> Browser:
     """A browser that is signed in and shows Overview."""
     browser.sign_in(shop.admin_key)
     browser.shows("Overview")
-    browser.settled()
+    browser.wait_until_loaded()
     return browser
 
 
@@ -51,9 +51,9 @@ def page(browser: Browser, shop: Shop) -> Browser:
 def an_event(shop: Shop) -> Any:
     """A function that makes an event of the shop. Fields that are None are left out."""
 
-    def made(order_id: str, **more: Any) -> dict[str, Any]:
+    def make(order_id: str, **more: Any) -> dict[str, Any]:
         event = {"provider": "my_shop", "email": shop.email("ann"), "action": "placed", "order_id": order_id}
         event |= {"grand_total": "105"} | more
         return {name: value for name, value in event.items() if value is not None}
 
-    return made
+    return make

@@ -1,4 +1,4 @@
-"""python -m tests.browser.marks: measures a first load, over a line of 150 ms, and a minute of polling.
+"""python -m tests.browser.marks: measures a first load with round trips of 150 ms, and a minute of polling.
 
 Bytes are counted as transferred, with headers. Chromium itself measures the largest paint and the layout shift.
 """
@@ -32,7 +32,8 @@ new MutationObserver(() => { if (document.querySelector(".kpi-value")) marks.fig
 
 class Load(NamedTuple):
     """`bytes` and `files` are those of the page's own files. `requests_for_data`: sent before the first figures were
-    shown. `largest_paint` and `figures` are in seconds; `shift` is Chromium's score."""
+    shown. `largest_paint` and `figures`: seconds until the largest paint and the first figures. `shift`: Chromium's
+    score of layout shifts."""
 
     bytes: int
     files: int
@@ -46,7 +47,7 @@ def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
     """Measures a load of Overview in a tab that is signed in, with an empty cache."""
     with Browser.open(url, size) as browser:
         browser.sign_in(key)
-        browser.settled()
+        browser.wait_until_loaded()
         cdp = browser.driver.execute_cdp_cmd
         cdp("Page.enable", {})
         cdp("Page.addScriptToEvaluateOnNewDocument", {"source": _MARKS})
@@ -57,7 +58,7 @@ def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
         browser.traffic()
         browser.go("/?again")
         browser.until(lambda: browser.driver.execute_script("return marks.figures"), "no figures are shown")
-        browser.settled()
+        browser.wait_until_loaded()
         time.sleep(1)
         paint, shift, figures, begun = browser.driver.execute_script(
             "return [marks.paint, marks.shift, marks.figures,"
@@ -68,14 +69,14 @@ def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
         return Load(sum(own), len(own), len(data), paint / 1000, figures / 1000, shift)
 
 
-def minute(shop: Shop, view: str, *, events: int) -> int:
-    """Bytes that a view transfers in a minute of polling, while `events` requests arrive."""
+def bytes_of_a_minute(shop: Shop, view: str, *, events: int) -> int:
+    """Bytes that a view transfers in a minute of polling, while `events` rejected requests arrive."""
     with Browser.open(shop.stack.url) as browser:
         browser.sign_in(shop.admin_key)
         browser.go(f"/#/{view}")
-        browser.settled()
+        browser.wait_until_loaded()
         browser.poll_fast()
-        polls = _polls(browser, 1)[1]  # the polls before this one have no ETag
+        polls = _polls(browser, 1)[1]  # not counted, since the first poll has no ETag
         total = 0
         for number in range(POLLS_A_MINUTE):
             if number < events:
@@ -86,7 +87,10 @@ def minute(shop: Shop, view: str, *, events: int) -> int:
 
 
 def _polls(browser: Browser, count: int) -> tuple[int, int]:
-    """(bytes, polls) once `count` polls have ended. Each ends with the request for the number of dead letters."""
+    """(bytes, polls) of `count` polls, or of fewer after 120 seconds.
+
+    Each poll ends with the request for the number of dead letters.
+    """
     total = seen = 0
     end = time.monotonic() + 120
     while seen < count and time.monotonic() < end:
@@ -115,7 +119,7 @@ def main() -> None:
         for name, size in (("1440 px", DESKTOP), ("390 px", PHONE)):
             print(f"first load, {name}: {first_load(stack.url, shop.admin_key, size)}", flush=True)
         for view in ("", "requests", "orders", "deadletters"):
-            quiet, lively = (minute(shop, view, events=events) for events in (0, POLLS_A_MINUTE))
+            quiet, lively = (bytes_of_a_minute(shop, view, events=events) for events in (0, POLLS_A_MINUTE))
             print(
                 f"a minute of #/{view}: {quiet} bytes if nothing happens, {lively} with a change at each poll",
                 flush=True,

@@ -1,4 +1,4 @@
-"""Plants records that no request to the API can cause: dead letters, and many requests at once."""
+"""Stores records without the API: dead letters, which no request causes, and outcomes of many requests at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tillbook.rules.identity import email_sha256
 
 
 def dead_letter(shop: Shop, event: dict[str, Any], reason: str = "could not be applied (Throttled)") -> str:
-    """Plants a dead letter that a replay applies, since the cause of the failure is gone. Returns its request id."""
+    """Stores a dead letter that a replay applies, since the cause of the failure is gone. Returns its request id."""
     client, records = shop.stack.boto3_client("dynamodb"), shop.stack.outputs["RecordsTableName"]
     event = dict(event)
     person = ["email", email_sha256(event.pop("email"))]
@@ -31,7 +31,7 @@ def dead_letter(shop: Shop, event: dict[str, Any], reason: str = "could not be a
 
 
 def outcomes(shop: Shop, order_ids: list[str], status: str) -> None:
-    """Plants a request with this outcome, received just now, for each of `order_ids`."""
+    """Stores an outcome with `status`, of a request received just now, for each of `order_ids`."""
     now, records = times.now(), shop.stack.outputs["RecordsTableName"]
     Outcomes(shop.stack.boto3_client("dynamodb"), records).record(
         [

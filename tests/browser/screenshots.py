@@ -1,6 +1,7 @@
-"""python -m tests.browser.screenshots [--all FOLDER] [PICTURES]: the page with the orders of a made-up shop.
+"""python -m tests.browser.screenshots [--all FOLDER] [PICTURES]: takes pictures of the page with a made-up shop.
 
-PICTURES (docs/pictures) gets the pictures of the docs; FOLDER gets every view at 390, 820 and 1440 px, light and dark.
+Writes the pictures of the docs to the folder PICTURES (default: docs/pictures), and with --all every view at 390, 820
+and 1440 px, light and dark, to FOLDER.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from local.seed import ADMIN_KEY, seed
 from local.stack import ROOT, Stack
 from tests.browser.chromium import DESKTOP, PHONE, TABLET, Browser
 from tests.browser.planted import dead_letter
-from tests.browser.showcase import play, sent
+from tests.browser.showcase import play, with_retries
 from tests.end_to_end.shop import Shop
 
 _SETTINGS = {
@@ -26,8 +27,8 @@ _SETTINGS = {
 }  # fmt: skip
 
 
-def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
-    """The shop, and the path of each view by its name."""
+def prepare(stack: Stack) -> tuple[Shop, dict[str, str]]:
+    """Fills a shop. Returns it, and the path of each view by its name."""
     seed(stack)
     shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
     assert shop.send("PATCH", "/v1/account", _SETTINGS).status == 200
@@ -40,10 +41,10 @@ def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
     item = {"product_id": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss / M", "price": "198.00", "quantity": 1}
     dead_letter(shop, event | {"order_id": "5001470", "grand_total": "212.36", "items": [item]})
     dead_letter(shop, event | {"order_id": "5001471", "grand_total": "98.61"})
-    part = next(
+    partly_refunded = next(
         order for order in _get(shop, "/v1/orders?status=refunded&limit=200")["orders"] if order["net"] != "0.00"
     )
-    order = urlencode({"provider": part["provider"], "id": part["order_id"]})
+    order = urlencode({"provider": partly_refunded["provider"], "id": partly_refunded["order_id"]})
     person = _get(shop, f"/v3/{shop.account}/people?limit=1")["people"][0]["id"]
     return shop, {
         "overview": "/#/", "orders": "/#/orders", "order": f"/#/order?{order}",
@@ -55,12 +56,12 @@ def prepared(stack: Stack) -> tuple[Shop, dict[str, str]]:
 
 def _get(shop: Shop, path: str) -> Any:
     """The JSON of an answer. A request that gets 503 is sent again."""
-    return sent(lambda: shop.send("GET", path), 200).json
+    return with_retries(lambda: shop.send("GET", path), 200).json
 
 
-def main(pictures: Path, everything: Path | None) -> None:
+def main(pictures: Path, every_view: Path | None) -> None:
     with Stack() as stack:
-        shop, views = prepared(stack)
+        shop, views = prepare(stack)
         for name, (view, size, dark) in {
             "overview": ("overview", DESKTOP, False), "order": ("order", DESKTOP, False),
             "customers": ("customers", DESKTOP, False), "phone": ("overview", PHONE, True),
@@ -68,18 +69,18 @@ def main(pictures: Path, everything: Path | None) -> None:
             with Browser.open(stack.url, size, dark=dark) as browser:
                 browser.sign_in(shop.admin_key)
                 _save(browser, pictures / f"{name}.png", views[view], whole=False)
-        for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)) if everything else ():
+        for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)) if every_view else ():
             for dark in (False, True):
                 with Browser.open(stack.url, size, dark=dark) as browser:
                     browser.sign_in(shop.admin_key)
                     for view, path in views.items():
                         name = f"{width}-{'dark' if dark else 'light'}-{view}.png"
-                        _save(browser, (everything or pictures) / name, path, whole=True)
+                        _save(browser, (every_view or pictures) / name, path, whole=True)
 
 
 def _save(browser: Browser, path: Path, address: str, *, whole: bool) -> None:
     browser.go(address)
-    browser.settled()
+    browser.wait_until_loaded()
     browser.find(".count")  # the number of dead letters is read a moment later
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(browser.picture(whole=whole))

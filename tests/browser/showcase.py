@@ -69,8 +69,7 @@ def _items(chance: random.Random) -> list[dict[str, Any]]:
     return found
 
 
-def _sold(chance: random.Random, number: int, person: _Person, at: datetime) -> Iterator[dict[str, Any]]:
-    """The events of one order."""
+def _events_of_an_order(chance: random.Random, number: int, person: _Person, at: datetime) -> Iterator[dict[str, Any]]:
     provider, code = chance.choice(_PROVIDERS), chance.choice(_CODES)
     items = _items(chance)
     subtotal = sum(float(item["price"]) * item["quantity"] for item in items)
@@ -107,31 +106,33 @@ def _text(moment: datetime) -> str:
 
 
 def play(shop: Shop, *, days: int = DAYS, a_day: int = 7, until: datetime | None = None) -> None:
-    """Sends all orders and waits until they are applied. Order #1001 is of the first day and fully refunded."""
+    """Sends all orders and waits for the outcome of the last event. Order #1001 is of the first day, fully refunded."""
     chance = random.Random(SEED)
     now = until or datetime.now(UTC)
     people = [_Person(chance, number) for number in range(max(12, days * a_day // 3))]
     events: list[dict[str, Any]] = []
     number = 1001
     for day in range(days, -1, -1):
+        # Two days of a sale have about twice as many orders.
         start = (now - timedelta(days=day)).replace(hour=13, minute=0, second=0, microsecond=0)
         for _ in range(max(1, int(a_day * chance.uniform(0.6, 1.5) * (2.2 if day in (2, 3) else 1)))):
             at = start + timedelta(minutes=chance.randint(0, 600))
             if at < now:
-                events += _sold(
+                events += _events_of_an_order(
                     chance, number, people[min(int(chance.expovariate(3) * len(people)), len(people) - 1)], at
                 )
                 number += 1
     events = [event for event in events if event["order_public_id"] != "#1001"]
     events += _fully_refunded(people[0], now - timedelta(days=days))
     for start_at in range(0, len(events), _BATCH):
-        reply = sent(partial(shop.batch, events[start_at : start_at + _BATCH]), 202)
+        reply = with_retries(partial(shop.batch, events[start_at : start_at + _BATCH]), 202)
     last = reply.json["request_ids"][-1]
     _wholesale(shop, chance, people, days, now)
     shop.outcome(last)
 
 
 def _fully_refunded(person: _Person, at: datetime) -> list[dict[str, Any]]:
+    """The events of order #1001. The payment is the last one, so that it arrives late."""
     base = {
         "provider": "shopify",
         "order_id": "5001001",
@@ -160,15 +161,15 @@ def _wholesale(shop: Shop, chance: random.Random, people: list[_Person], days: i
                  "customer_email": person.email, "order_items": items, "metadata": {"new_buyer": number < 4},
                  "shipping_address": {"name": person.name, "address_1": person.street, "city": person.city,
                                       "state": person.state, "postal_code": person.zip}}  # fmt: skip
-        sent(partial(shop.submit, order), 201)
-    sent(lambda: shop.submit(order), 201)
-    sent(lambda: shop.submit({"order_id": "W-4900", "order_date": "soon", "total": "eleven"}), 400)
+        with_retries(partial(shop.submit, order), 201)
+    with_retries(lambda: shop.submit(order), 201)
+    with_retries(lambda: shop.submit({"order_id": "W-4900", "order_date": "soon", "total": "eleven"}), 400)
     rejected = {"provider": "square_pos", "action": "placed", "order_id": "P-9470", "grand_total": "18.00"}
-    sent(lambda: shop.order(rejected), 422)
+    with_retries(lambda: shop.order(rejected), 422)
 
 
-def sent(send: Callable[[], Reply], status: int) -> Reply:
-    """Calls `send` again while the stack answers 503. The reply must have `status`."""
+def with_retries(send: Callable[[], Reply], status: int) -> Reply:
+    """Calls `send`, and again while the stack answers 503. The reply must have `status`."""
     while (reply := send()).status == 503:
         time.sleep(1)
     assert reply.status == status, reply.text

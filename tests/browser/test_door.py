@@ -18,10 +18,10 @@ pytestmark = NEEDED
 def test_an_admin_key_signs_in_and_is_kept_in_the_tab_only(browser: Browser, shop: Shop) -> None:
     browser.sign_in(shop.admin_key)
     browser.shows("Overview")
-    kept = browser.driver.execute_script(
+    stored = browser.driver.execute_script(
         "return [JSON.stringify(localStorage), document.cookie, sessionStorage.getItem('tillbook.key')]"
     )
-    assert kept == ["{}", "", shop.admin_key]
+    assert stored == ["{}", "", shop.admin_key]
     assert shop.admin_key not in browser.driver.page_source
     assert not any(shop.admin_key in url for url in browser.requested_urls() if url.startswith("http"))
     browser.go()  # the tab has kept the key
@@ -36,12 +36,12 @@ def test_an_admin_key_signs_in_and_is_kept_in_the_tab_only(browser: Browser, sho
 
 
 @pytest.mark.parametrize("kind", ["unknown", "ingest", "revoked"])
-def test_other_keys_are_refused(stack: Stack, shop: Shop, kind: str) -> None:
+def test_a_key_that_is_no_valid_admin_key_is_refused(stack: Stack, shop: Shop, kind: str) -> None:
     key = {"unknown": "nobody's", "ingest": shop.ingest_key, "revoked": "revoked-1"}[kind]
     if kind == "revoked":
         keys = Keys(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"])
-        made, key = keys.create(shop.account, "admin")
-        keys.revoke(shop.account, made.id)
+        record, key = keys.create(shop.account, "admin")
+        keys.revoke(shop.account, record.id)
     with Browser.open(stack.url) as browser:
         browser.sign_in(key)
         browser.shows("not valid, was revoked, or can only send orders")
@@ -49,7 +49,7 @@ def test_other_keys_are_refused(stack: Stack, shop: Shop, kind: str) -> None:
         assert all("403" in message for message in browser.console_errors())
 
 
-def test_a_text_that_cannot_be_a_key_is_not_sent(browser: Browser) -> None:
+def test_a_text_with_characters_that_no_key_has_is_not_sent(browser: Browser) -> None:
     browser.sign_in("ein Schlüssel")
     browser.shows("Check that you copied all of it.")
     assert not any("/v1/" in url for url in browser.requested_urls())
@@ -59,7 +59,7 @@ def test_a_key_that_is_revoked_during_a_session_ends_the_session(stack: Stack, s
     """Functions cache a valid key for a minute. Instead of waiting, the test puts an unknown key into the tab."""
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
-        browser.settled()
+        browser.wait_until_loaded()
         browser.driver.execute_script("sessionStorage.setItem('tillbook.key', 'gone')")
         browser.click("#nav a", "Orders")
         browser.shows("This key is no longer valid")

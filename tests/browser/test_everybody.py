@@ -18,7 +18,7 @@ from tests.browser.chromium import DESKTOP, NEEDED, PHONE, TABLET, Browser
 
 pytestmark = NEEDED
 
-WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1440, 1920)
+WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1440, 1920)  # pixels, on both sides of each breakpoint of style.css
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_axe_finds_no_fault_in_any_view(
         for path, text in views.items():
             browser.go(path)
             browser.shows(text)
-            browser.settled()
+            browser.wait_until_loaded()
             found[path] = browser.accessibility_faults()
         assert {path: faults for path, faults in found.items() if faults} == {}
         assert all("404" in message for message in browser.console_errors())
@@ -77,7 +77,7 @@ def test_axe_finds_no_fault_in_dialogs_and_menus(stack: Stack, shop: Shop, views
         for path, selectors in opened.items():
             browser.go(path)
             browser.shows(views[path])
-            browser.settled()
+            browser.wait_until_loaded()
             for selector in selectors:
                 browser.click(selector)
                 found[path, selector] = browser.accessibility_faults()
@@ -93,11 +93,11 @@ def test_no_view_scrolls_sideways_or_breaks_a_word(stack: Stack, shop: Shop, vie
         for path, text in views.items():
             browser.go(path)
             browser.shows(text)
-            browser.settled()
+            browser.wait_until_loaded()
             for width in WIDTHS:
                 browser.resize(width)
-                wide = browser.driver.execute_script("return document.documentElement.scrollWidth")
-                found += [(path, width, "wide")] if wide > width else []
+                content = browser.driver.execute_script("return document.documentElement.scrollWidth")
+                found += [(path, width, "scrolls sideways")] if content > width else []
                 found += [(path, width, word) for word in browser.broken_words()]
     assert found == []
 
@@ -105,8 +105,8 @@ def test_no_view_scrolls_sideways_or_breaks_a_word(stack: Stack, shop: Shop, vie
 def test_a_chart_drawn_for_a_wider_screen_does_not_widen_the_page(page: Browser) -> None:
     page.until(lambda: page.all(".plot > svg"), "there is no chart")
     widen = "document.querySelectorAll('.plot > svg').forEach(svg => svg.setAttribute('width', 4000))"
-    wide = page.driver.execute_script(f"{widen}; return document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0
+    overflow = page.driver.execute_script(f"{widen}; return document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0
 
 
 def test_the_skip_link_moves_the_focus_to_the_content(page: Browser) -> None:

@@ -11,7 +11,7 @@ from tests.end_to_end.shop import Shop
 pytest.importorskip("selenium", reason="the page was not tested: Selenium is not installed")
 
 from tests.browser.chromium import NEEDED
-from tests.browser.marks import POLLS_A_MINUTE, first_load, minute
+from tests.browser.marks import POLLS_A_MINUTE, bytes_of_a_minute, first_load
 
 pytestmark = NEEDED
 
@@ -36,4 +36,4 @@ def test_a_first_load_is_small_and_paints_soon(stack: Stack, busy: Shop) -> None
 
 @pytest.mark.parametrize("view", ["", "requests"])
 def test_a_minute_of_polling_transfers_few_bytes(busy: Shop, view: str) -> None:
-    assert minute(busy, view, events=POLLS_A_MINUTE) <= 30_000
+    assert bytes_of_a_minute(busy, view, events=POLLS_A_MINUTE) <= 30_000

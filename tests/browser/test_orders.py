@@ -49,7 +49,7 @@ def test_an_order_is_found_with_or_without_its_hash_sign_and_by_a_prefix(
         search(page, text)
         page.shows("Order #1001")
         page.click("#nav a", "Overview")
-        page.settled()
+        page.wait_until_loaded()
     search(page, "#100")
     page.until(lambda: len(page.all("td.c-order a")) == 2, "the list does not have both orders")
     assert sorted(link.text for link in page.all("td.c-order a")) == ["#1001", "#1002"]
@@ -63,15 +63,15 @@ def test_a_customer_is_found_by_email_which_does_not_stay_in_the_url(page: Brows
     page.shows("$105.00")
     assert "@" not in page.driver.current_url
     assert quote(email) not in page.driver.current_url
-    asked = [url for url in page.requested_urls() if email in url or quote(email, safe="") in url]
-    assert len(asked) == 1  # the request to the API, whose logs contain no path
+    urls_with_email = [url for url in page.requested_urls() if email in url or quote(email, safe="") in url]
+    assert len(urls_with_email) == 1  # the request to the API, whose logs contain no path
 
 
 def test_an_unknown_email_is_reported_after_one_request(page: Browser, shop: Shop, an_event: Any) -> None:
     shop.applied(an_event("U-1", email=None, person_id="unknown"))
     search(page, shop.email("nobody"))
     page.shows("No customer has this email.")
-    assert sum("/people/" in url for url in page.requested_urls()) == 1  # that of the search
+    assert sum("/people/" in url for url in page.requested_urls()) == 1  # the request of the search
     page.expected.append("404")
 
 
@@ -133,7 +133,7 @@ def test_an_order_of_a_source_that_is_turned_off_says_so(stack: Stack, an_event:
     assert shop.send("PATCH", "/v1/account", {"sources": ["orders_api"]}).status == 200
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
-        browser.settled()
+        browser.wait_until_loaded()
         browser.go(order_path("O-1"))
         browser.shows("Stored, but not counted")
         assert "Turn it on in Settings" in browser.text
@@ -152,7 +152,7 @@ def test_the_events_of_an_order_are_listed_and_a_late_one_is_marked(page: Browse
     assert "Arrived late" in steps[1][0] + steps[1][1]
     page.click(".person a")
     page.shows("Lifetime value in USD")
-    page.settled()
+    page.wait_until_loaded()
     page.click(".chart summary")
     assert "$80.00" in page.find(".chart tbody tr").text
 
@@ -166,7 +166,7 @@ def test_items_addresses_and_other_fields_of_an_order_are_shown(page: Browser, s
     )  # fmt: skip
     page.go(order_path("I-1"))
     shown = page.shows("Mug")
-    page.settled()
+    page.wait_until_loaded()
     shown = page.text
     for text in ("MUG", "Cups", "$12.50", "× 3", "$37.50", "$4.50", "$42.00", "1 Main St", "Austin, TX", "Ann Lee’s",
                  "gift", "Yes", "HELLO", "Open in My shop"):  # fmt: skip
@@ -174,13 +174,13 @@ def test_items_addresses_and_other_fields_of_an_order_are_shown(page: Browser, s
     assert page.find("a[target=_blank]").get_attribute("href") == "https://shop.example/orders/1"
 
 
-def test_an_order_date_without_a_time_is_that_date_west_of_utc(stack: Stack, shop: Shop) -> None:
+def test_an_order_date_without_a_time_is_the_same_date_west_of_utc(stack: Stack, shop: Shop) -> None:
     order = {"order_id": "D-1", "order_date": "2026-01-15", "total": 5, "customer_email": shop.email("ann")}
     assert shop.submit(order).status == 201
     assert shop.send("PATCH", "/v1/account", {"time_zone": "America/Los_Angeles"}).status == 200
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
-        browser.settled()
+        browser.wait_until_loaded()
         assert "Los Angeles time (UTC−8)" in browser.text or "Los Angeles time (UTC−7)" in browser.text
         browser.go("/#/order?id=D-1")
         browser.shows("$5.00 counts")
@@ -208,7 +208,7 @@ def test_text_that_a_shop_sends_is_never_markup(page: Browser, shop: Shop, an_ev
     assert not page.all("#main img, #main script")
 
 
-def test_an_order_url_that_is_not_http_is_no_link(page: Browser, shop: Shop, an_event: Any) -> None:
+def test_an_order_url_that_is_not_http_does_not_become_a_link(page: Browser, shop: Shop, an_event: Any) -> None:
     shop.applied(an_event("J-1", order_url="javascript:alert(1)"))
     page.go(order_path("J-1"))
     page.shows("$105.00 counts")
@@ -318,7 +318,7 @@ def test_a_late_answer_for_one_customer_is_not_shown_on_the_next_customer_s_page
         people.append(shop.person(shop.email(name))["id"])
     page.hold(f"{people[0]}/activity")
     page.driver.execute_script("location.hash = `#/customer?id=${arguments[0]}`", people[0])
-    page.until(page.held, "the page does not request the timeline")
+    page.until(page.held_requests, "the page does not request the timeline")
     page.driver.execute_script("location.hash = `#/customer?id=${arguments[0]}`", people[1])
     page.shows("O-bea")
     page.release()
@@ -336,6 +336,7 @@ def test_older_activity_is_shown_once(page: Browser, shop: Shop, an_event: Any) 
     page.shows("Show older events")
     page.hold("cursor=")
     page.click("button", "Show older events")
+    # A second click, while the request of the first one is held.
     page.driver.execute_script("document.querySelector('#timeline').closest('.card').querySelector('.btn').click()")
     page.release()
     page.lacks("Show older events")
@@ -356,7 +357,7 @@ def test_the_growth_chart_has_only_orders_of_sources_that_count(stack: Stack, sh
     assert shop.send("PATCH", "/v1/account", {"sources": ["orders_api"]}).status == 200
     with Browser.open(stack.url) as browser:
         browser.sign_in(shop.admin_key)
-        browser.settled()
+        browser.wait_until_loaded()
         browser.go(f"/#/customer?id={shop.person(shop.email('ann'))['id']}")
         browser.shows("G-9")
         browser.click(".chart summary")

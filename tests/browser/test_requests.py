@@ -26,7 +26,7 @@ def log(page: Browser) -> Browser:
     page.poll_fast()
     page.driver.execute_script("location.hash = '#/requests'")
     page.shows("Everything your shops sent")
-    page.settled()
+    page.wait_until_loaded()
     return page
 
 
@@ -86,7 +86,7 @@ def test_no_request_is_missing_when_many_arrive_at_once(log: Browser, shop: Shop
     outcomes(shop, ["oldest"], "rejected")
     log.shows("oldest")
     log.hold("/v1/transactions?")
-    log.until(log.held, "the page does not request the list")
+    log.until(log.held_requests, "the page does not request the list")
     outcomes(shop, [f"I-{n}" for n in range(120)], "rejected")
     log.release()
     log.lacks("oldest")

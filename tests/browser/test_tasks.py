@@ -45,7 +45,7 @@ def home(stack: Stack, shop: Shop, an_event: Any) -> Iterator[Browser]:
     with Browser.open(stack.url) as browser:
         wait_for_book(shop, browser, 3)
         browser.sign_in(shop.admin_key)
-        browser.settled()
+        browser.wait_until_loaded()
         browser.clicks = 0
         yield browser
         assert browser.console_errors() == []
@@ -55,7 +55,7 @@ def home(stack: Stack, shop: Shop, an_event: Any) -> Iterator[Browser]:
 def test_overview_compares_last_month_with_the_month_before(home: Browser) -> None:
     home.click("#period")
     home.click(".options button", "Last month")
-    home.settled()
+    home.wait_until_loaded()
     tile = home.find(".kpi[data-metric=net]").text
     assert "$300.00" in tile
     assert "from $200.00" in tile
@@ -73,7 +73,7 @@ def test_a_search_for_a_refunded_order_shows_why_it_adds_nothing(home: Browser) 
 
 def test_customers_lists_the_best_customers_first(home: Browser, shop: Shop) -> None:
     home.click("#nav a", "Customers")
-    home.settled()
+    home.wait_until_loaded()
     first = home.until(lambda: home.all("table.customers tbody tr"), "no customer is listed")[0]
     assert "$500.00" in first.text
     assert shop.person(shop.email("best"))["id"][:8] in first.text
@@ -88,7 +88,7 @@ def test_overview_links_to_dead_letters_and_their_causes(home: Browser) -> None:
 
 def test_a_leaked_key_is_revoked_from_settings(home: Browser, shop: Shop) -> None:
     home.click("#nav a", "Settings")
-    home.settled()
+    home.wait_until_loaded()
     home.driver.find_element("css selector", "[aria-label='Revoke leaked']").click()
     home.clicks += 1
     home.click("dialog button", "Revoke key")
@@ -104,7 +104,7 @@ def test_a_leaked_key_is_revoked_from_settings(home: Browser, shop: Shop) -> Non
 def top(home: Browser) -> Browser:
     """Overview, loaded again with the focus at the top of the page."""
     home.go()
-    home.settled()
+    home.wait_until_loaded()
     home.driver.execute_script("document.activeElement.blur(); document.querySelector('.skip').focus()")
     return home
 
@@ -123,7 +123,7 @@ def test_the_keyboard_finds_an_order_and_opens_one_of_its_requests(home: Browser
 def test_the_keyboard_revokes_a_key(top: Browser) -> None:
     top.tab_to("Settings")
     top.press(Keys.ENTER)
-    top.settled()
+    top.wait_until_loaded()
     top.tab_to("Revoke leaked")
     top.press(Keys.ENTER)
     top.shows("Requests with this key will fail")
@@ -135,7 +135,7 @@ def test_the_keyboard_replays_a_dead_letter(top: Browser, shop: Shop) -> None:
     top.tab_to("Dead letters")
     top.press(Keys.ENTER)
     top.shows("The database was too busy")
-    top.settled()
+    top.wait_until_loaded()
     top.tab_to("Copy the payload")
     top.tab_to("Replay")
     top.press(Keys.ENTER)
@@ -161,7 +161,7 @@ def test_the_keyboard_connects_a_shop(top: Browser, shop: Shop) -> None:
 def test_the_keyboard_purges_all_orders(top: Browser, shop: Shop) -> None:
     top.tab_to("Settings")
     top.press(Keys.ENTER)
-    top.settled()
+    top.wait_until_loaded()
     top.tab_to("Purge orders")
     top.press(Keys.ENTER)
     top.press("purge", Keys.ENTER)

@@ -22,7 +22,7 @@ pytestmark = NEEDED
 def open_section(browser: Browser, name: str) -> None:
     browser.click("#nav a", name)
     browser.shows(name)
-    browser.settled()
+    browser.wait_until_loaded()
 
 
 # ------------------------------------------------------------ dead letters
@@ -180,7 +180,7 @@ def test_the_account_s_name_zone_and_currency_are_set(page: Browser, shop: Shop)
     assert (account["name"], account["time_zone"], account["currency"]) == ("Harbor & Pine", "Asia/Tokyo", "JPY")
 
 
-def test_a_source_is_turned_off_unless_it_is_the_last_one(page: Browser, shop: Shop) -> None:
+def test_a_source_is_turned_off_unless_it_is_the_only_one_that_counts(page: Browser, shop: Shop) -> None:
     open_section(page, "Settings")
     page.click(".switch", "Orders API")
     page.click("dialog button", "Stop counting")
@@ -191,7 +191,7 @@ def test_a_source_is_turned_off_unless_it_is_the_last_one(page: Browser, shop: S
     assert shop.send("GET", "/v1/account").json["sources"] == ["shopper_activity"]
 
 
-def test_a_purge_requires_a_typed_word(page: Browser, shop: Shop, an_event: Any) -> None:
+def test_a_purge_requires_a_typed_word_and_removes_the_customers(page: Browser, shop: Shop, an_event: Any) -> None:
     shop.applied(an_event("P-1"))
     open_section(page, "Settings")
     page.click("button", "Purge orders")

@@ -38,10 +38,10 @@ def email(shop: Shop) -> str:
 @pytest.fixture
 def ask(shop: Shop, email: str) -> Iterator[Ask]:
     """Sends a command to the client and returns the answer that the client got."""
-    yield from driven(shop, shop.admin_key, email)
+    yield from running_client(shop, shop.admin_key, email)
 
 
-def driven(shop: Shop, key: str, email: str) -> Iterator[Ask]:
+def running_client(shop: Shop, key: str, email: str) -> Iterator[Ask]:
     """Runs the client with this key. Yields a function that sends it a command."""
     assert NODE
     with subprocess.Popen(
@@ -93,7 +93,7 @@ def test_an_invalid_order_is_rejected_with_every_fault(shop: Shop, ask: Ask) -> 
     assert ask("subscriber", shop.email("nobody"))["status"] == 404
 
 
-def test_a_batch_is_applied_or_refused_as_a_whole(shop: Shop, email: str, ask: Ask) -> None:
+def test_a_valid_batch_is_applied_and_one_with_an_invalid_order_is_refused(shop: Shop, email: str, ask: Ask) -> None:
     orders = [{"action": "placed", "order_id": f"N-{n}", "grand_total": 0.1} for n in range(150)]
     reply = ask("batch", orders)
     assert (reply["ok"], reply["status"]) == (True, 202)
@@ -106,12 +106,12 @@ def test_a_batch_is_applied_or_refused_as_a_whole(shop: Shop, email: str, ask: A
 
 
 def test_a_key_with_a_trailing_newline_is_accepted(shop: Shop, email: str) -> None:
-    for ask in driven(shop, f"{shop.admin_key}\n", email):
+    for ask in running_client(shop, f"{shop.admin_key}\n", email):
         assert ask("order", {"action": "placed", "order_id": "N-3"})["status"] == 202
 
 
 def test_an_unknown_key_is_rejected(shop: Shop, email: str) -> None:
-    for ask in driven(shop, "unknown", email):
+    for ask in running_client(shop, "unknown", email):
         reply = ask("order", {"action": "placed", "order_id": "N-4"})
         assert (reply["ok"], reply["status"]) == (False, 401)
         assert reply["body"]["errors"][0]["code"] == "authentication_error"

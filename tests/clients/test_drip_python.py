@@ -17,8 +17,8 @@ pytestmark = pytest.mark.stack
 
 def client_of(shop: Shop, key: str) -> Any:
     # The client mounts its gzip adapter on `api_domain` when it is constructed.
-    pointed = type("Client", (Client,), {"api_domain": shop.stack.url})
-    return pointed(key, int(shop.account))
+    local_client = type("Client", (Client,), {"api_domain": shop.stack.url})
+    return local_client(key, int(shop.account))
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_an_unknown_key_raises_an_authentication_error(shop: Shop) -> None:
     assert [error["code"] for error in raised.value.errors] == ["authentication_error"]
 
 
-def test_a_batch_is_applied_or_refused_as_a_whole(shop: Shop, client: Any) -> None:
+def test_a_valid_batch_is_accepted_and_one_with_an_invalid_order_is_refused(shop: Shop, client: Any) -> None:
     email = shop.email("batch")
     orders = [
         {"provider": "my_shop", "email": email, "action": "placed", "order_id": f"P-{n}", "grand_total": 0.1}

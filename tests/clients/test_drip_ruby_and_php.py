@@ -93,14 +93,15 @@ def test_a_batch_is_applied(shop: Shop, client: Any) -> None:
     assert Decimal(shop.ltv(shop.email("we+b"))["USD"]) == Decimal("0.5")
 
 
-def test_ruby_sends_an_access_token_as_bearer(shop: Shop) -> None:
+def test_an_access_token_that_ruby_sends_as_bearer_is_accepted(shop: Shop) -> None:
     path = f"/v3/{shop.account}/shopper_activity/order"
     assert ruby(shop, "POST", path, order_of(shop), token=shop.ingest_key).status == 202
     assert ruby(shop, "POST", path, order_of(shop), token="unknown").status == 401
 
 
-def test_php_sends_orders_after_the_first_thousand_as_an_object(shop: Shop) -> None:
-    """`array_chunk` preserves keys. The second chunk does not start at 0, so it becomes a JSON object."""
+def test_the_object_that_php_sends_for_orders_after_the_first_thousand_is_accepted(shop: Shop) -> None:
+    """drip-php splits batches with `array_chunk` and preserves keys. The second part does not start at 0, so it becomes
+    a JSON object."""
     path = f"/v3/{shop.account}/shopper_activity/order/batch"
     orders = {str(n): order_of(shop, order_id=f"R-{n}", grand_total=1) for n in range(1000, 1003)}
     reply = php(shop, "POST", path, {"orders": orders})

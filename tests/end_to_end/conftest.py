@@ -7,7 +7,7 @@ from tests.end_to_end.shop import Shop
 
 
 class Output:
-    """Captured stdout, stderr and log of the front door, which runs in this process."""
+    """Captured stdout, stderr and log of all tests, and so of the front door, which runs in this process."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

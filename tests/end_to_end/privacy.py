@@ -1,6 +1,7 @@
 """Looks for e-mail addresses in everything that the stack keeps: tables, queues, logs with metrics, access logs.
 
-Tests send addresses of one domain that occurs nowhere else, so any text with the domain contains an address.
+Tests send addresses of MARKER_DOMAIN, which occurs nowhere else, so any text with the domain contains an address. They
+also send PUBLISHED.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tillbook.rules.json_text import dumps
 from tillbook.rules.packing import unpack
 
 MARKER_DOMAIN = "privacy-marker.example"
-# The address of the published example.
+# The address in the examples of docs/api.md and in data/order_activity.json.
 PUBLISHED = "user@gmail.com"
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
@@ -39,9 +40,9 @@ class Leak:
 
 
 def leaks(place: str, values: Iterable[Any], *others: str) -> Iterator[Leak]:
-    """Yields every text, at any depth, that contains a marked address. `values`: texts, bytes, lists, mappings.
+    """Yields every text, at any depth, that contains MARKER_DOMAIN or PUBLISHED.
 
-    With `others`, yields the texts that contain one of those instead.
+    `values`: texts, bytes, lists, mappings. With `others`, yields the texts that contain one of the others instead.
     """
     forms = [other.lower() for other in others] or _FORMS
     in_base64 = [form for other in others for form in _base64_forms(other)] or _BASE64_FORMS
@@ -77,6 +78,7 @@ def _inflated(text: str) -> Iterator[str]:
     for run in [*runs, *_BASE64.findall(text)]:
         try:
             data = b64decode(run.replace("-", "+").replace("_", "/") + "=" * (-len(run) % 4))
+            # 47 = 32 + 15: zlib or gzip, recognized by the header.
             yield zlib.decompressobj(47).decompress(data).decode(errors="replace")
         except ValueError:
             continue
@@ -132,7 +134,7 @@ def messages(stack: Any, queue: str) -> list[str]:
 
 @contextmanager
 def processing_paused(stack: Stack) -> Iterator[None]:
-    """Pauses the function of the queue, so that a test can read the messages."""
+    """Pauses ProcessOrders, so that a test can read the messages of its queue."""
     functions, mapping = stack.boto3_client("lambda"), stack.resources["ProcessOrdersQueue"]
     functions.update_event_source_mapping(UUID=mapping, Enabled=False)
     time.sleep(1.5)  # a poll that has begun still takes messages
@@ -145,7 +147,8 @@ def processing_paused(stack: Stack) -> Iterator[None]:
 def queued_bodies(stack: Stack, wanted: list[str]) -> list[str]:
     """The bodies of all queued messages, once they contain all of `wanted`, or after the third read.
 
-    A message that failed is invisible for two seconds, then for ten. Each read counts as a delivery, so there are few.
+    A message that failed is invisible for two seconds, then for ten. Each read counts as a delivery; after a few, SQS
+    moves the message to the dead-letter queue.
     """
     bodies: list[str] = []
     for seconds in (1.5, 3, 15):

@@ -1,6 +1,6 @@
 """Files and orders with the columns and fields of real platforms, and with made-up values.
 
-Each reproduces a public bug report about other software, which tests/end_to_end/test_reported.py names.
+Many reproduce public bug reports about other software, which the docstrings of test_reported.py name.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ STATUSES = {  # status: (total, amount that counts)
 
 
 def import_export_suite(email: Any) -> str:
-    """An export with one order of each status, whose person has the name of the status."""
+    """An export of WooCommerce orders, one of each status, whose person has the name of the status."""
     rows = [
         {
             "order_id": str(100 + n), "order_number": str(100 + n), "order_date": "2026-01-17 20:50:00",
@@ -101,6 +101,7 @@ def import_export_suite(email: Any) -> str:
 
 
 def advanced_order_export(email: Any) -> tuple[str, dict[str, str]]:
+    """An export, and the expected LTV by name of a person."""
     rows = [
         {
             "Order Number": str(160 + n), "Order Status": status, "Order Date": "2026-01-17 15:50",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from local.stack import Stack
-from tests.end_to_end.events import event, queued
+from tests.end_to_end.events import event, queued_order
 from tests.end_to_end.shop import Reply, Shop, segment
 
 COUNT = "ApproximateReceiveCount"
@@ -90,7 +90,7 @@ def v3_read(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
 def v1_accepted(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
     submission = DATE | {"total": 1}
     yield shop.submit(submission | {"order_id": "1", "customer_email": email("v1")})
-    # The same again: the outcome is recorded as a duplicate.
+    # The same order again, which is recorded as a duplicate.
     yield shop.submit(submission | {"order_id": "1", "customer_email": email("v1")})
     both = email("v1-both")
     hashed = hashlib.sha256(both.encode()).hexdigest()
@@ -180,7 +180,7 @@ def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
     yield shop.send("DELETE", f"/v1/deadletters/{email('discard')}", {"reason": "none"})
 
 
-# A function of Tillbook that raises an unexpected error, whose text is the whole request.
+# A function with Tillbook's error handling. It raises an unexpected error, whose text is the whole request.
 CRASHING = """
 import json
 from tillbook.records import rejections
@@ -207,14 +207,15 @@ def handler(event, context):
     rejections.note = processing._build = explode
     return (processing.process if "Records" in event else api)(event, context)
 """
-NAKED = """
+# A function without that handling: AWS logs and returns the text of its error, which is the body.
+UNHANDLED = """
 def handler(event, context):
     raise ValueError(event["body"])
 """
 
 
 @contextmanager
-def planted(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
+def temporary_function(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
     """Deploys a function with this code and with the role, layers and environment of SubmitOrder. Yields its caller."""
     functions = stack.boto3_client("lambda")
     model = functions.get_function(FunctionName=stack.resources["SubmitOrder"])["Configuration"]
@@ -250,13 +251,13 @@ def crash_with_data(stack: Stack, shop: Shop, email: Callable[[str], str]) -> li
         for path in ("/v1/order", "/v3/order")
         for where in ("inside", "while it is refused")
     ]
-    with planted(stack, CRASHING) as invoke:
+    with temporary_function(stack, CRASHING) as invoke:
         return [invoke(event) for event in [*events, {"Records": [{"body": json.dumps(data)}]}]]
 
 
 def poison(stack: Stack, shop: Shop, tries: int) -> str:
-    """Queues an event that cannot be applied. Returns its request id."""
-    order = queued(shop, f"poison-{tries}")
+    """Queues an event that cannot be applied, as after this number of tries. Returns its request id."""
+    order = queued_order(shop, f"poison-{tries}")
     order["body"]["grand_total"] = "not a number"
     stack.boto3_client("sqs").send_message(
         QueueUrl=stack.outputs["OrdersQueueUrl"],

@@ -14,7 +14,7 @@ import pytest
 
 from local.stack import Stack
 from tests.answers import as_submitted
-from tests.end_to_end.events import event, queued
+from tests.end_to_end.events import event, queued_order
 from tests.end_to_end.shop import Reply, Shop, basic, segment
 from tillbook.rules.identity import email_sha256
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 DATA = Path(__file__).parent / "data"
 
 
-def published(name: str) -> Any:
+def published_example(name: str) -> Any:
     return json.loads((DATA / name).read_text())
 
 
@@ -30,7 +30,7 @@ def published(name: str) -> Any:
 
 
 def test_the_published_order_activity_is_applied(shop: Shop) -> None:
-    reply = shop.order(published("order_activity.json"))
+    reply = shop.order(published_example("order_activity.json"))
     assert reply.status == 202
     assert list(reply.json) == ["request_id"]
     assert uuid.UUID(reply.json["request_id"]).version == 7
@@ -56,7 +56,7 @@ def test_the_published_order_activity_is_applied(shop: Shop) -> None:
 
 def published_submission() -> dict[str, Any]:
     """The submission behind the published answer of the Orders API, from that answer's fields."""
-    answer = published("order_answer.json")
+    answer = published_example("order_answer.json")
     customer = answer.pop("customer")
     del answer["id"]
     for address in (answer["shipping_address"], answer["billing_address"]):
@@ -75,7 +75,7 @@ def published_submission() -> dict[str, Any]:
 def test_the_published_submission_gets_the_published_answer(shop: Shop) -> None:
     reply = shop.submit(published_submission())
     assert reply.status == 201
-    wanted = published("order_answer.json")
+    wanted = published_example("order_answer.json")
     answer = reply.json
     assert list(answer) == list(wanted)
     assert uuid.UUID(answer["id"])
@@ -128,7 +128,8 @@ def test_four_events_sent_twice_have_the_same_result_in_each_of_24_orders(shop: 
         events = four_events(shop, name)
         # A message is processed from front to back, so each person's events are applied in this order.
         steps += [events[i] for i in order] + [events[i] for i in reversed(order)]
-    # A message holds 100 events. With 96, the 8 events of a person are in one message: two could overtake each other.
+    # A message holds 100 events. With 96, the 8 events of a person are in one message: one message could
+    # overtake another.
     replies = [shop.batch(steps[start : start + 96]) for start in (0, 96)]
     assert [reply.status for reply in replies] == [202, 202]
     outcomes = shop.outcomes([i for reply in replies for i in reply.json["request_ids"]])
@@ -175,7 +176,7 @@ def test_order_ids_survive_submit_edit_get_delete(shop: Shop) -> None:
         edited = shop.edit(order_id, {"total": "7.5"})
         assert (edited.status, edited.json) == (200, submitted.json | {"total": "7.5"}), order_id
         assert as_submitted(shop.order_v1(order_id).json) == edited.json, order_id
-    # Each id is an order of its own.
+    # Each id names another order.
     assert shop.ltv("c") == {"USD": str(Decimal("7.50") * len(ORDER_IDS))}
     for order_id in ORDER_IDS:
         deleted = shop.delete(order_id)
@@ -372,6 +373,7 @@ def test_accounts_see_nothing_of_each_other(stack: Stack, shop: Shop) -> None:
     assert shop.submit({"order_id": "mine", "order_date": "2026-02-03", "customer_email": email}).status == 201
     for path in (shop.person_path(email), f"/v3/{shop.account}/requests/{request_id}"):
         assert_v3_refused(shop.send("GET", path, key=other.admin_key), 403)
+        # The person is unknown (404); a request without an outcome counts as queued (200).
         assert other.send("GET", path.replace(shop.account, other.account)).status in (200, 404)
     assert_v3_refused(shop.order(event(shop), key=other.admin_key), 403)
     assert other.send("GET", other.person_path(email)).status == 404
@@ -435,7 +437,7 @@ def test_all_invalid_fields_are_reported_at_once(shop: Shop) -> None:
 
 def test_an_event_that_cannot_be_applied_becomes_a_dead_letter_and_delays_no_other(stack: Stack, shop: Shop) -> None:
     """Queues a message that is on its last try, with an event that the API would have refused."""
-    good, bad = (queued(shop, name) for name in ("good", "bad"))
+    good, bad = (queued_order(shop, name) for name in ("good", "bad"))
     bad["body"]["grand_total"] = "not a number"
     message = {"v": 1, "orders": [bad, good], "tries": 4}
     stack.boto3_client("sqs").send_message(QueueUrl=stack.outputs["OrdersQueueUrl"], MessageBody=json.dumps(message))

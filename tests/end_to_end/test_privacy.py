@@ -17,7 +17,7 @@ import pytest
 
 from local.front_door import Answer, access_line
 from local.stack import Stack
-from tests.end_to_end.events import event, queued
+from tests.end_to_end.events import event, queued_order
 from tests.end_to_end.privacy import (
     LEDGER,
     MARKER_DOMAIN,
@@ -36,12 +36,12 @@ from tests.end_to_end.privacy import (
 )
 from tests.end_to_end.senders import (
     DATE,
-    NAKED,
+    UNHANDLED,
     crash,
     crash_with_data,
     manage,
-    planted,
     poison,
+    temporary_function,
     v1_accepted,
     v1_refused,
     v3_accepted,
@@ -57,7 +57,7 @@ stack_test = pytest.mark.stack
 
 
 @stack_test
-def test_no_email_is_kept_in_clear_text(stack: Stack, shop: Shop, output: list[str]) -> None:
+def test_no_email_is_stored_logged_or_returned_in_clear_text(stack: Stack, shop: Shop, output: list[str]) -> None:
     sent: set[str] = set()
 
     def email(name: str) -> str:
@@ -108,7 +108,10 @@ def test_no_email_is_kept_in_clear_text(stack: Stack, shop: Shop, output: list[s
 
 
 def assert_every_kind_was_scanned(stack: Stack, shop: Shop) -> None:
-    """Items and log lines of each kind exist, so a scan that found nothing has looked at each kind."""
+    """Items and log lines of each kind exist, so a scan that found nothing has looked at each kind.
+
+    Kinds of items: d dead letters, t outcomes, l counts of rejections, j jobs, u purges and erasures.
+    """
     items = list(table_items(stack))
     assert any(item["pk"] == f"{shop.account}/d" for item in items)
     for kind in ("t/failed/", "t/rejected/", "t/duplicate/", "l", "j", "u"):
@@ -131,14 +134,14 @@ def assert_every_kind_was_scanned(stack: Stack, shop: Shop) -> None:
 @stack_test
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_no_trace_of_an_erased_person_or_a_purged_account_is_left(stack: Stack, shop: Shop) -> None:
+def test_an_erasure_leaves_only_its_own_record_and_a_purge_only_later_events(stack: Stack, shop: Shop) -> None:
     purged = Shop.open(stack)
-    purge = sent_and_purged(purged)
+    purge = send_and_purge(purged)
 
-    email, mark = shop.email("erased"), "Zyxomma"
-    address = {"address_1": f"1 {mark} St", "postal_code": "12345", "name": f"Ann {mark}", "first_name": mark}
-    personal = {"billing_address": address, "shipping_address": address, "nick_name": f"the {mark}"}
-    personal["items"] = [{"product_id": "1", "name": f"For {mark}", "price": 1, "quantity": 1}]
+    email, word = shop.email("erased"), "Zyxomma"  # a word that no other test sends
+    address = {"address_1": f"1 {word} St", "postal_code": "12345", "name": f"Ann {word}", "first_name": word}
+    personal = {"billing_address": address, "shipping_address": address, "nick_name": f"the {word}"}
+    personal["items"] = [{"product_id": "1", "name": f"For {word}", "price": 1, "quantity": 1}]
     shop.applied(event(shop, email=email, grand_total=5, **personal))
     shop.applied(event(shop, "refunded", email=email, refund_amount=1, occurred_at="2026-02-01T00:00:00Z", **personal))
     keyed = {"headers": {"idempotency-key": "k"}}
@@ -150,9 +153,9 @@ def test_no_trace_of_an_erased_person_or_a_purged_account_is_left(stack: Stack, 
     for order_id in ("v1-kept", "v1-deleted"):
         assert shop.submit(v1 | {"order_id": order_id}).status == 201
     assert shop.submit(v1 | {"order_id": "v1-kept"}).status == 201
-    assert shop.edit("v1-kept", {"total": 4, "metadata": {"note": mark}}).status == 200
+    assert shop.edit("v1-kept", {"total": 4, "metadata": {"note": word}}).status == 200
     assert shop.delete("v1-deleted").status == 200
-    dead = queued(shop, "erased")
+    dead = queued_order(shop, "erased")
     dead["body"] |= {"grand_total": "not a number", **personal}
     stack.boto3_client("sqs").send_message(
         QueueUrl=stack.outputs["OrdersQueueUrl"], MessageBody=json.dumps({"v": 1, "orders": [dead], "tries": 4})
@@ -160,7 +163,7 @@ def test_no_trace_of_an_erased_person_or_a_purged_account_is_left(stack: Stack, 
     assert shop.outcome(dead["request_id"])["status"] == "failed"
 
     person = Person("email", email_sha256(email)).id_in(shop.account)
-    traces = (email, email_sha256(email), mark, person)
+    traces = (email, email_sha256(email), word, person)
     before = {leak.place for leak in traces_of(stack, *traces)}
     assert before == {"tables"}
 
@@ -169,26 +172,25 @@ def test_no_trace_of_an_erased_person_or_a_purged_account_is_left(stack: Stack, 
     end = time.monotonic() + 600
     for client, job_id in ((purged, purge), (shop, reply.json["job_id"])):
         wait_for_job(client, job_id, end)
-    # For 30 days the erasure leaves a mark with Tillbook's own id of the person: events that were still queued are
-    # dropped by it. Dead letters are queued again, and are dropped, too.
+    # For 30 days the erasure leaves a record with Tillbook's own id of the person, by which events that were still
+    # queued are dropped. Dead letters are queued again, and are dropped, too.
     found = [item for item in table_items(stack) if item["sk"].startswith(f"p{person}")]
-    (left,) = [
-        item for item in found if item["pk"] != shop.account
-    ]  # the other item is in the list of erasures for a restore
     assert len(found) == 2
-    while {leak.text for leak in traces_of(stack, *traces)} != {left["sk"]}:
+    # The other item is in the list of erasures, which a restore repeats.
+    (erasure,) = [item for item in found if item["pk"] != shop.account]
+    while {leak.text for leak in traces_of(stack, *traces)} != {erasure["sk"]}:
         assert time.monotonic() < end, traces_of(stack, *traces)
         time.sleep(0.5)
-    assert (left["pk"], left["sk"]) == (f"{shop.account}/u", f"p{person}")
-    assert set(left) == {"pk", "sk", "cut", "ttl"}
+    assert (erasure["pk"], erasure["sk"]) == (f"{shop.account}/u", f"p{person}")
+    assert set(erasure) == {"pk", "sk", "cut", "ttl"}
     assert shop.send("GET", shop.person_path(email)).status == 404
     # The same event stays erased when it is sent again.
     again = shop.order(event(shop, email=email, order_id="2", grand_total=5, **personal), **keyed).json["request_id"]
     outcome = shop.outcome(again)
     assert (outcome["status"], outcome["reason"].partition(":")[0]) == ("failed", "erased")
 
-    kept = {item["sk"]: item for item in of_account(stack, purged, "ledger")}
-    assert {item["pk"].split("/")[1] for item in kept.values()} == {"s1"}  # only events sent after the purge's answer
+    ledger = {item["sk"]: item for item in of_account(stack, purged, "ledger")}
+    assert {item["pk"].split("/")[1] for item in ledger.values()} == {"s1"}  # only events sent after the purge's answer
     outcomes = [item for item in of_account(stack, purged, "records") if item["pk"].split("/")[1] in ("t", "x", "d")]
     assert {item["order_id"] for item in outcomes} == {"after"}
 
@@ -201,7 +203,7 @@ def wait_for_job(shop: Shop, job_id: str, end: float) -> None:
         time.sleep(0.5)
 
 
-def sent_and_purged(shop: Shop) -> str:
+def send_and_purge(shop: Shop) -> str:
     """Sends data, purges it, and checks that it is hidden as soon as the purge is answered. Returns the job's id."""
     email = shop.email("purged")
     shop.applied(event(shop, email=email, order_id="1", grand_total=5))
@@ -303,14 +305,14 @@ def test_the_scan_finds_addresses_planted_in_the_stack(stack: Stack) -> None:
     url = stack.outputs["DeadLettersQueueUrl"]
     queues.send_message(QueueUrl=url, MessageBody="z" + b64encode(zlib.compress(ADDRESS.encode())).decode())
     accesses = stack.directory / "access.log"
-    kept = accesses.read_text()
-    accesses.write_text(f"{kept}GET /v3/1/people/{ADDRESS}\n")
+    before = accesses.read_text()
+    accesses.write_text(f"{before}GET /v3/1/people/{ADDRESS}\n")
     metric = {"_aws": {"CloudWatchMetrics": [{"Namespace": "Tillbook", "Dimensions": [["email"]]}]}, "email": ADDRESS}
     code = f"def handler(event, context):\n    print({json.dumps(json.dumps(metric))})\n"
     try:
-        with planted(stack, code) as invoke:
+        with temporary_function(stack, code) as invoke:
             invoke({})
-        with planted(stack, NAKED) as invoke:
+        with temporary_function(stack, UNHANDLED) as invoke:
             assert list(leaks("answer", [invoke({"body": ADDRESS})]))
         end = time.monotonic() + 120
         # A function's output may arrive a moment after its answer.
@@ -325,6 +327,6 @@ def test_the_scan_finds_addresses_planted_in_the_stack(stack: Stack) -> None:
             for key in keys:
                 tables.delete_item(TableName=stack.outputs[name], Key=raw(key))
         queues.purge_queue(QueueUrl=url)
-        accesses.write_text(kept)
+        accesses.write_text(before)
         logs.delete_log_group(logGroupName="/aws/lambda/planted")
     assert all_leaks(stack) == []

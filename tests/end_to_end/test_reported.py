@@ -1,6 +1,6 @@
-"""Bug reports about other software, reproduced with Tillbook: each with the value that a shop would expect.
+"""Bug reports about other software, reproduced with Tillbook, and orders and exports as real platforms write them.
 
-A docstring names its reports by project and issue number on GitHub. Inputs are made up (tests/end_to_end/reported.py).
+A docstring names the reports of its test by project and issue number on GitHub. All values are made up (reported.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tillbook.records.connections import Connections
 
 pytestmark = pytest.mark.stack
 
-V1, V3 = "customers-orders-api", "customers-shopper-activity"
+V1, V3 = "customers-orders-api", "customers-shopper-activity"  # ids of audiences
 _IMPORT_SECONDS = 120
 
 
@@ -59,7 +59,7 @@ class Seller:
     def deliver(self, platform: str, body: bytes, headers: dict[str, str]) -> Reply:
         return self.shop.send("POST", f"/connect/{self.shop.account}/{platform}", body, key="", headers=headers)
 
-    def imports(self, text: str, *options: str, name: str = "orders.csv") -> subprocess.CompletedProcess[str]:
+    def run_import(self, text: str, *options: str, name: str = "orders.csv") -> subprocess.CompletedProcess[str]:
         path = self.folder / name
         path.write_text(text)
         environment = os.environ | {"TILLBOOK_URL": self.shop.stack.url, "TILLBOOK_KEY": self.shop.admin_key}
@@ -76,7 +76,7 @@ class Seller:
         return (reply.json["lifetime_value"], reply.json["orders_count"]) if reply.status == 200 else None
 
     def expect_worth(self, name: str, money: dict[str, str], orders: int) -> None:
-        """Waits until queued events are applied, and compares the result."""
+        """Waits until the person has this LTV by currency and number of orders, and asserts it."""
         eventually(lambda: self.worth(name) == (money, orders))
         assert self.worth(name) == (money, orders)
 
@@ -87,7 +87,7 @@ class Seller:
 
     def same_address(self, stored: dict[str, Any], asked: dict[str, Any]) -> bool:
         """Whether an order that is stored with one address makes a customer of the other address."""
-        order = {"order_id": "door", "order_date": "2026-01-17", "total": 1, "shipping_address": stored}
+        order = {"order_id": "address", "order_date": "2026-01-17", "total": 1, "shipping_address": stored}
         assert self.shop.submit(order).status == 201
         eventually(lambda: self.customers(V1, {"address": stored}) == [True])
         return self.customers(V1, {"address": asked})[0]
@@ -103,9 +103,9 @@ def eventually(done: Callable[[], bool], seconds: float = 60) -> None:
 def seller(stack: Stack, tmp_path: Path) -> Seller:
     shop = Shop.open(stack)
     vault = Secrets(stack.boto3_client("ssm"), STACK)
-    made = Connections(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"], vault)
-    _, woocommerce = made.create(shop.account, "woocommerce", "woocommerce")
-    made.create(shop.account, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)
+    connections = Connections(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"], vault)
+    _, woocommerce = connections.create(shop.account, "woocommerce", "woocommerce")
+    connections.create(shop.account, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)
     return Seller(shop, tmp_path, {"woocommerce": woocommerce, "shopify": SHOPIFY_SIGNING_KEY})
 
 
@@ -134,7 +134,7 @@ def test_guests_whose_user_id_is_0_are_different_people(seller: Seller) -> None:
 
 @pytest.mark.parametrize("status", ["checkout-draft", "pending"])
 def test_an_abandoned_checkout_is_no_order(seller: Seller, status: str) -> None:
-    """woocommerce#66995, #37958: order.updated is delivered for it. The second order shows that it was processed."""
+    """woocommerce#66995, #37958: order.updated is delivered for it. The second order shows that deliveries work."""
     assert seller.webhook("woocommerce", "order.updated", woocommerce(seller, 1, "gone", status)).status == 200
     assert seller.webhook("woocommerce", "order.updated", woocommerce(seller, 2, "paid", "processing")).status == 200
     seller.expect_worth("paid", {"USD": "30.00"}, 1)
@@ -161,14 +161,14 @@ def test_an_order_with_a_blank_shipping_address_counts(seller: Seller, address: 
 
 def test_puerto_rico_matches_as_a_country_and_as_a_state(seller: Seller) -> None:
     """woocommerce#22687, #26412."""
-    door = {"address_1": "1234 Calle Luna", "postal_code": "00901", "city": "San Juan"}
-    assert seller.same_address(door | {"country": "PR"}, door | {"state": "PR", "country": "US"})
+    address = {"address_1": "1234 Calle Luna", "postal_code": "00901", "city": "San Juan"}
+    assert seller.same_address(address | {"country": "PR"}, address | {"state": "PR", "country": "US"})
 
 
 def test_a_zip_code_without_its_leading_zero_matches(seller: Seller) -> None:
     """s2member#1148, geojson.io#324, prime-reportstream#3202: a spreadsheet made 2139 of 02139."""
-    door = {"address_1": "1235 Main St", "city": "Cambridge", "state": "MA"}
-    assert seller.same_address(door | {"postal_code": "02139"}, door | {"postal_code": "2139"})
+    address = {"address_1": "1235 Main St", "city": "Cambridge", "state": "MA"}
+    assert seller.same_address(address | {"postal_code": "02139"}, address | {"postal_code": "2139"})
 
 
 def test_an_email_with_an_invisible_character_is_the_same_person(seller: Seller) -> None:
@@ -211,9 +211,9 @@ def test_a_file_without_a_known_column_for_the_total_is_refused(seller: Seller) 
     """pmpro-import-users-from-csv#61: orders were imported with a total of 0."""
     header = "Order ID,Customer Email,Order Date,Order Status,Order Total (inc tax),Order Currency Code"
     row = f"6,{seller.email('ann')},2026-01-17,Completed,105.00,USD"
-    ran = seller.imports(f"{header}\n{row}\n", "--provider", "shop")
+    ran = seller.run_import(f"{header}\n{row}\n", "--provider", "shop")
     assert (ran.returncode, seller.worth("ann")) == (1, None)
-    ran = seller.imports(f"{header}\n{row}\n", "--provider", "shop", "--column", "grand_total=Order Total (inc tax)")
+    ran = seller.run_import(f"{header}\n{row}\n", "--provider", "shop", "--column", "grand_total=Order Total (inc tax)")
     assert ran.returncode == 0, ran.stderr
     seller.expect_worth("ann", {"USD": "105.00"}, 1)
 
@@ -221,7 +221,7 @@ def test_a_file_without_a_known_column_for_the_total_is_refused(seller: Seller) 
 def test_the_separator_line_of_excel_is_skipped(seller: Seller) -> None:
     """fast-excel#327, PowerShell#7776, rainbow_csv#108."""
     text = f"sep=;\norder_id;email;occurred_at;grand_total\n11;{seller.email('ann')};2026-01-17;5.00\n"
-    ran = seller.imports(text, "--provider", "shop")
+    ran = seller.run_import(text, "--provider", "shop")
     assert ran.returncode == 0, ran.stderr
     seller.expect_worth("ann", {"USD": "5.00"}, 1)
 
@@ -231,7 +231,7 @@ def test_a_file_with_two_equal_refunds_on_one_day_is_refused(seller: Seller) -> 
     placed = f"12,{seller.email('ann')},2026-01-17,placed,,100.00,USD"
     refund = f"12,{seller.email('ann')},2026-01-18,refunded,10.00,,USD"
     header = "order_id,email,occurred_at,action,refund_amount,grand_total,currency"
-    ran = seller.imports("\n".join([header, placed, refund, refund, ""]), "--provider", "shop")
+    ran = seller.run_import("\n".join([header, placed, refund, refund, ""]), "--provider", "shop")
     assert ran.returncode == 1
     assert "repeats line" in ran.stderr
     assert seller.worth("ann") is None
@@ -239,7 +239,7 @@ def test_a_file_with_two_equal_refunds_on_one_day_is_refused(seller: Seller) -> 
 
 def test_an_export_counts_orders_by_their_status(seller: Seller) -> None:
     """mc-magento2#274, mc-woocommerce#288, polar#6674: orders that were never paid were counted."""
-    ran = seller.imports(reported.import_export_suite(seller.email))
+    ran = seller.run_import(reported.import_export_suite(seller.email))
     assert ran.returncode == 0, ran.stderr
     seller.expect_worth("completed", {"USD": "105.00"}, 1)
     seller.expect_worth("on-hold", {"USD": "12.00"}, 1)
@@ -252,17 +252,17 @@ def test_an_export_counts_orders_by_their_status(seller: Seller) -> None:
 
 def test_a_shopify_export_is_imported(seller: Seller) -> None:
     text, expected = reported.shopify(seller.email)
-    ran = seller.imports(text)
+    ran = seller.run_import(text)
     assert ran.returncode == 0, ran.stderr
     for name, (currency, money, orders) in expected.items():
         seller.expect_worth(name, {currency: money}, orders)
-    door = {"address_1": "12 Main Street", "postal_code": "02139"}
-    assert seller.customers(V3, {"address": door}) == [True]
+    address = {"address_1": "12 Main Street", "postal_code": "02139"}
+    assert seller.customers(V3, {"address": address}) == [True]
     assert "Placed an order" in {entry["name"] for entry in seller.shop.activity(seller.email("sh1"))}
 
 
 def test_an_order_with_a_phone_number_only_is_rejected_and_not_sent(seller: Seller) -> None:
-    ran = seller.imports(reported.shopify_phone_only())
+    ran = seller.run_import(reported.shopify_phone_only())
     assert ran.returncode == 1
     assert "email" in (seller.folder / "orders.csv.rejects.csv").read_text()
     assert seller.shop.send("GET", "/v1/transactions").json["transactions"] == []
@@ -270,7 +270,7 @@ def test_an_order_with_a_phone_number_only_is_rejected_and_not_sent(seller: Sell
 
 def test_an_advanced_order_export_is_imported(seller: Seller) -> None:
     text, expected = reported.advanced_order_export(seller.email)
-    ran = seller.imports(text, "--time-zone", "America/New_York")
+    ran = seller.run_import(text, "--time-zone", "America/New_York")
     assert ran.returncode == 0, ran.stderr
     seller.expect_worth("ao0", {"USD": expected["ao0"]}, 1)
     assert seller.worth("ao1") is None
@@ -312,7 +312,7 @@ BIGCOMMERCE = {
 
 
 @pytest.mark.parametrize(
-    ("made", "shape", "expected"),
+    ("make_order", "mapping", "expected"),
     [
         (reported.magento_order, MAGENTO, {"EUR": "80.01"}),
         (reported.bigcommerce_order, BIGCOMMERCE, {"USD": "84.00"}),
@@ -320,12 +320,12 @@ BIGCOMMERCE = {
     ids=["magento", "bigcommerce"],
 )
 def test_orders_from_the_apis_of_other_platforms_are_imported(
-    seller: Seller, made: Callable[[str], Any], shape: Any, expected: dict[str, str]
+    seller: Seller, make_order: Callable[[str], Any], mapping: Any, expected: dict[str, str]
 ) -> None:
     """JSON lines of platforms without a connector are imported with a mapping."""
-    mapping = seller.folder / "mapping.json"
-    mapping.write_text(json.dumps(shape))
-    text = json.dumps(made(seller.email("ann"))) + "\n"
-    ran = seller.imports(text, "--mapping", str(mapping), "--provider", "shop", name="orders.jsonl")
+    path = seller.folder / "mapping.json"
+    path.write_text(json.dumps(mapping))
+    text = json.dumps(make_order(seller.email("ann"))) + "\n"
+    ran = seller.run_import(text, "--mapping", str(path), "--provider", "shop", name="orders.jsonl")
     assert ran.returncode == 0, ran.stderr
     seller.expect_worth("ann", expected, 1)

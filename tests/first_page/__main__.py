@@ -1,10 +1,10 @@
-"""python -m tests.first_page [--requests 100 1000 10000 100000] [--seed 1]: prints the costs of costs.py."""
+"""python -m tests.first_page [--requests 100 1000] [--seed 1]: the cost of two reads, with so many stored requests."""
 
 from __future__ import annotations
 
 import argparse
 
-from tests.first_page.costs import measured
+from tests.first_page.costs import cost_of_reads
 
 
 def main() -> None:
@@ -14,7 +14,8 @@ def main() -> None:
     options = parser.parse_args()
     for count in options.requests:
         shown = "  ".join(
-            f"{name}: {units:g} units, {calls} calls" for name, (units, calls) in measured(count, options.seed).items()
+            f"{name}: {units:g} units, {calls} calls"
+            for name, (units, calls) in cost_of_reads(count, options.seed).items()
         )
         print(f"{count:>7} requests  {shown}", flush=True)
 

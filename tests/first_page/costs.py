@@ -1,6 +1,6 @@
-"""Cost of the first page of transactions and of one order's requests, by the number of requests.
+"""Cost of the first page of transactions and of one order's requests, by the number of stored requests.
 
-Units are computed from the bytes of every item that a query evaluates, as DynamoDB counts them.
+Read units are computed from the bytes of every item that a query evaluates, as DynamoDB counts them.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class Meter:
         return self.store.put_item(**arguments)
 
 
-def filled(count: int, seed: int) -> DynamoDB:
-    """A store with `count` requests of 14 days, a few of them duplicates, failures and rejections."""
+def store_of(count: int, seed: int) -> DynamoDB:
+    """A store with the outcomes of `count` requests of 14 days, a few of them duplicates, failures and rejections."""
     random, now = Random(seed), times.to_datetime(times.now())
     store = DynamoDB()
     store.add_table(RECORDS)
@@ -83,17 +83,17 @@ def _put(store: DynamoDB, item: Item) -> None:
 
 
 def _first_page(meter: Meter) -> None:
-    marks = Scopes(meter, RECORDS).read(ACCOUNT)
-    Outcomes(meter, RECORDS).newest(marks, list(STATUSES), list(SOURCES), 50, None)
+    scopes = Scopes(meter, RECORDS).read(ACCOUNT)
+    Outcomes(meter, RECORDS).newest(scopes, list(STATUSES), list(SOURCES), 50, None)
 
 
 def _one_order(meter: Meter) -> None:
     Outcomes(meter, RECORDS).of_order(Scopes(meter, RECORDS).read(ACCOUNT), "order-7", 50, None)
 
 
-def measured(count: int, seed: int) -> dict[str, tuple[float, int]]:
-    """(units, calls) of each read, for an account with `count` requests in 14 days."""
-    store = filled(count, seed)
+def cost_of_reads(count: int, seed: int) -> dict[str, tuple[float, int]]:
+    """(read units, calls) of each read, for an account with `count` requests in 14 days."""
+    store = store_of(count, seed)
     reads: dict[str, Callable[[Meter], None]] = {"first page": _first_page, "one order": _one_order}
     found = {}
     for name, read in reads.items():

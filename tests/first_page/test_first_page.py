@@ -1,12 +1,12 @@
-"""The cost of the first page of transactions. `python -m tests.first_page` measures it for more transactions."""
+"""The cost of two reads of transactions. `python -m tests.first_page` measures it for more transactions."""
 
 from __future__ import annotations
 
-from tests.first_page.costs import measured
+from tests.first_page.costs import cost_of_reads
 
 SEED = 1
 
 
-def test_the_first_page_costs_the_same_with_thirty_times_as_many_requests() -> None:
-    few, many = measured(300, SEED), measured(9_000, SEED)
+def test_both_reads_cost_the_same_with_thirty_times_as_many_requests() -> None:
+    few, many = cost_of_reads(300, SEED), cost_of_reads(9_000, SEED)
     assert many == few

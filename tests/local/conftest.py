@@ -39,8 +39,8 @@ class Client:
     def __call__(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Reply:
         connection = http.client.HTTPConnection("127.0.0.1", self.stack.port, timeout=120)
         try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            connection.request(method, path, body, {"content-type": "application/json"} | named)
+            sent = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body, {"content-type": "application/json"} | sent)
             response = connection.getresponse()
             return Reply(response.status, response.headers, response.read())
         finally:
@@ -59,7 +59,7 @@ def client() -> Iterator[Client]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[[], Path]:
-    """A copy of the project that a test may edit; returns its template."""
+    """A function that copies the project, so that a test may edit it, and returns the template of the copy."""
 
     def copy() -> Path:
         shutil.copytree(PROJECT, tmp_path / "project", ignore=shutil.ignore_patterns("__pycache__"))

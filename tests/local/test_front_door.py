@@ -29,9 +29,9 @@ ROUTES = [
 
 
 def test_the_limits_of_routes_are_read_from_the_template() -> None:
-    usual, own = throttling(load(ROOT / "template.yaml"))
-    assert usual == (500, 1000)
-    assert own["$default"] == (10, 40)
+    default, by_route = throttling(load(ROOT / "template.yaml"))
+    assert default == (500, 1000)
+    assert by_route["$default"] == (10, 40)
 
 
 def test_the_limit_of_one_route_does_not_throttle_other_routes(client: Client) -> None:
@@ -160,7 +160,7 @@ def test_a_body_of_four_mebibytes_is_accepted(client: Client) -> None:
     assert (reply.status, reply.body) == (200, str(len(base64.b64encode(b"x" * size))).encode())
 
 
-def test_an_answer_larger_than_a_function_may_return_is_a_failure(client: Client) -> None:
+def test_an_answer_larger_than_a_function_may_return_gets_500(client: Client) -> None:
     assert client("POST", "/do/long", str(6 * 1024 * 1024)).status == 500
 
 
@@ -213,7 +213,7 @@ def test_an_answer_becomes_an_http_response(
     assert reply.body == body
 
 
-def test_invalid_base64_is_a_failure() -> None:
+def test_an_answer_with_invalid_base64_is_a_failure() -> None:
     with pytest.raises(FunctionFailed):
         response(b'{"statusCode": 200, "body": "\\u00e9", "isBase64Encoded": true}')
 

@@ -40,9 +40,9 @@ def eventually(check: Callable[[], bool], seconds: float = 60) -> bool:
 
 
 def test_a_queued_message_is_processed_at_once(client: Client) -> None:
-    """A poll once a second would let a message right after another one wait for nearly a second.
+    """If the queue were polled once a second, a message right after another one would wait for nearly a second.
 
-    One message that does not wait is enough, since other load on the machine may delay any of them.
+    One message, after the first, that waits at most half a second is enough, since a busy machine may delay any.
     """
     delays: list[float] = []
     while not delays or min(delays[1:], default=1.0) > 0.5:
@@ -71,7 +71,7 @@ def test_batches_have_the_size_in_the_template_and_may_fail_in_part(client: Clie
 
 
 def test_slow_batches_run_concurrently(client: Client) -> None:
-    """A parameter of the stack limits their number, and the queue's poller gets it as a number."""
+    """A parameter of the template limits their number. The queue's poller needs it as a number, not as a text."""
     functions = client.stack.boto3_client("lambda")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
@@ -157,7 +157,10 @@ def snapshot(state: Path) -> int:
 
 
 def wait_for_a_quiet_second(state: Path) -> None:
-    """Waits until no snapshot changes for three seconds. One of them was quiet, so its snapshot is complete."""
+    """Waits until the snapshots stay the same for three seconds.
+
+    These include a second without requests, after which a snapshot is made (local/snapshots.py), and it is complete.
+    """
     seen: list[object] = []
 
     def is_settled() -> bool:
@@ -183,7 +186,7 @@ def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
         client = Client(stack)
         assert stack.outputs == outputs
         assert client("POST", "/do/get", "kept").json["pk"] == {"S": "kept"}
-        # It is processed from the beginning, and at once, although it was received before.
+        # It is processed from the beginning, and at once: the restart ended its visibility time-out.
         assert eventually(lambda: client("POST", "/do/get", "slow").json is not None)
         client("POST", "/do/queue", "new")
         assert eventually(lambda: client("POST", "/do/get", "new").json is not None)
@@ -193,7 +196,7 @@ def test_state_is_kept_over_a_clean_restart(tmp_path: Path) -> None:
     ("moment", "delay_seconds"), [("at once", 3), ("after a quiet second", 8), ("without a quiet second", 15)]
 )
 def test_acknowledged_writes_survive_a_kill(tmp_path: Path, moment: str, delay_seconds: int) -> None:
-    """Checks stored items, and messages that are queued and not processed yet."""
+    """Checks a stored item, and a queued message, whose delay of `delay_seconds` ends after the kill."""
     template = PROJECT / "template.yaml"
     with Stack(template=template, state=tmp_path) as stack:
         client = Client(stack)
@@ -365,7 +368,7 @@ def test_no_process_outlives_a_killed_stack() -> None:
     url, aws_port, directory = process.stdout.readline().split()
     port = int(url.rsplit(":", 1)[1])
     with ThreadPoolExecutor() as threads:
-        # A worker is in the middle of a call.
+        # A function is in the middle of a call.
         threads.submit(urlopen, f"{url}/do/sleep", data=b"2")
         assert eventually(lambda: bool(running(directory)))
         process.kill()

@@ -29,6 +29,6 @@ STREAM = {"Records": [{"eventSource": "aws:dynamodb"}]}
         ("a text", {"body": FAILURES}, False),
     ],
 )
-def test_a_batch_with_failed_records_fails(event: Any, result: dict[str, Any], fails: bool) -> None:
+def test_only_a_stream_batch_with_failed_records_fails(event: Any, result: dict[str, Any], fails: bool) -> None:
     executed = with_stream_failures(lambda _function, _event: dict(result))
     assert bool(executed(None, event).get("error")) == fails

@@ -1,4 +1,4 @@
-"""Rules for schemathesis that a schema cannot state: times must be in the past."""
+"""A rule for schemathesis that a schema cannot state: times are in the past."""
 
 from __future__ import annotations
 

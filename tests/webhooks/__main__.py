@@ -16,7 +16,7 @@ if find_spec("tillbook") is None:
 
 from tests.simulation.progress import Progress
 from tests.webhooks import hostile
-from tests.webhooks.run import play, receiver
+from tests.webhooks.run import open_receiver, play
 from tests.webhooks.shops import SHOPS
 
 _SHOWN = 3
@@ -32,11 +32,11 @@ def main() -> int:
     parser.add_argument("--platform", choices=list(SHOPS))
     options = parser.parse_args()
     failed = 0
-    with receiver() as made:
+    with open_receiver() as receiver:
         for platform in [options.platform] if options.platform else list(SHOPS):
             progress, failures = Progress(options.histories, f"histories of {platform}"), []
             for seed in range(options.seed, options.seed + options.histories):
-                if (failure := play(made, platform, seed)) is not None:
+                if (failure := play(receiver, platform, seed)) is not None:
                     failures.append(failure)
                 progress.add(1, f"{len(failures)} failed" if failures else "")
             progress.clear()
@@ -45,7 +45,7 @@ def main() -> int:
             print(f"{options.histories:,} histories of {platform}, {seeds}: {len(failures):,} failed")
             failed += len(failures)
         progress = Progress(options.hostile, "hostile bodies")
-        wrong = list(hostile.attack(made, options.seed, options.hostile, progress))
+        wrong = list(hostile.attack(receiver, options.seed, options.hostile, progress))
         print(*wrong[:_SHOWN], sep="\n")
         print(f"{options.hostile:,} hostile bodies of seed {options.seed}: {len(wrong):,} handled wrongly")
     return 1 if failed or wrong else 0

@@ -50,8 +50,8 @@ def _bodies() -> dict[str, list[tuple[str, Any]]]:
 _GENUINE = _bodies()
 
 
-def made(seed: int, number: int, secrets: dict[str, str]) -> tuple[str, Sent, bool]:
-    """(connection, request, whether its signature is genuine)."""
+def make_request(seed: int, number: int, secrets: dict[str, str]) -> tuple[str, Sent, bool]:
+    """A random request: (connection, request, whether its signature is genuine)."""
     random = Random(f"{seed} {number}")
     platform = random.choice(list(SHOPS))
     topic, genuine = random.choice(_GENUINE[platform])
@@ -98,12 +98,16 @@ def _spoil(random: Random, body: Any) -> None:
 
 
 def attack(receiver: Receiver, seed: int, count: int, progress: Progress) -> Iterator[str]:
-    """Sends `count` bodies and yields a text for each wrong result. Right are 401 for forged ones, else 200 or 413."""
+    """Sends `count` bodies and yields a text for each wrong result.
+
+    Forged ones must get 401, except a ping; others 200 or 413. Only genuine ones are queued. No address may be
+    stored or returned in clear, and no dead letter may be left.
+    """
     for number in range(count):
         if number % _ROUND == 0:
             receiver.open()
             random = Random(seed + number)
-        connection, sent, genuine = made(seed, number, receiver.secrets)
+        connection, sent, genuine = make_request(seed, number, receiver.secrets)
         before = len(receiver.sqs.messages)
         try:
             answer = receiver.post(connection, sent.headers, sent.body)
@@ -128,7 +132,10 @@ def attack(receiver: Receiver, seed: int, count: int, progress: Progress) -> Ite
 
 
 def _in_clear(receiver: Receiver) -> bool:
-    """Whether the last message or a record contains an address in clear. A shop may put one into an order's ids."""
+    """Whether the last message or one of the last two records contains an address in clear.
+
+    An order's ids are not checked, since a shop may put an address into them.
+    """
     messages = list(receiver.sqs.messages.values())[-1:]
     kept = [order._asdict() | order.body for message in messages for order in decode(message.body).orders]
     kept += [dict(item) for item in list(receiver.dynamodb.tables["RecordsTable"].items.values())[-2:]]

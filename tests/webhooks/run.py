@@ -1,4 +1,4 @@
-"""Delivers histories to the real handler and its messages to the real processing, with a store in memory."""
+"""Delivers histories to the real handler, and its messages to the real processing, with tables and queue in memory."""
 
 from __future__ import annotations
 
@@ -71,15 +71,15 @@ class Receiver:
         self.dynamodb.add_table(LEDGER, **INDEXES)
         self.dynamodb.add_table(RECORDS)
         self.sqs = SQS(lambda: 0.0, url=QUEUE)
-        for kept in (webhooks._connections, webhooks._queue, processing.processor):
-            kept.cache_clear()
+        for cached in (webhooks._connections, webhooks._queue, processing.processor):
+            cached.cache_clear()
         processing.processor().ledger.pace = Pace(sleep=lambda _: None)
         rejections._paused_until.clear()
         Accounts(self.dynamodb, RECORDS).create(Account(ACCOUNT))
-        made = Connections(self.dynamodb, RECORDS, Secrets(self.ssm, "tillbook"))
+        connections = Connections(self.dynamodb, RECORDS, Secrets(self.ssm, "tillbook"))
         self.secrets = {
-            "woocommerce": made.create(ACCOUNT, "woocommerce", "woocommerce")[1],
-            "shopify": made.create(ACCOUNT, "shopify", "shopify", entered=SHOPIFY_SECRET)[1],
+            "woocommerce": connections.create(ACCOUNT, "woocommerce", "woocommerce")[1],
+            "shopify": connections.create(ACCOUNT, "shopify", "shopify", entered=SHOPIFY_SECRET)[1],
         }
 
     def post(self, connection: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
@@ -109,10 +109,10 @@ class Receiver:
             if not everything:
                 return
 
-    def books(self) -> tuple[dict[str, Decimal], dict[str, set[str]], int]:
+    def results(self) -> tuple[dict[str, Decimal], dict[str, set[str]], int]:
         """(LTV by e-mail address, ids of orders by e-mail address, number of orders in the audience)."""
-        marks = Scopes(self.dynamodb, RECORDS).read(ACCOUNT)
-        people = People(self.dynamodb, LEDGER, Account(ACCOUNT), marks)
+        scopes = Scopes(self.dynamodb, RECORDS).read(ACCOUNT)
+        people = People(self.dynamodb, LEDGER, Account(ACCOUNT), scopes)
         worth: dict[str, Decimal] = {}
         orders: dict[str, set[str]] = {}
         for email in PEOPLE:
@@ -125,27 +125,27 @@ class Receiver:
                 values = people.shown(person)["lifetime_value"]
                 worth[email] = sum(map(Decimal, values.values()), Decimal(0))
                 orders[email] = {order["order_id"] for order in listed}
-        heads = Audiences(self.dynamodb, LEDGER, marks).heads("shopper_activity")
+        heads = Audiences(self.dynamodb, LEDGER, scopes).heads("shopper_activity")
         return worth, orders, sum(head.standing is not None for _, head in heads)
 
 
 @contextmanager
-def receiver() -> Iterator[Receiver]:
+def open_receiver() -> Iterator[Receiver]:
     tables = {name: name for name in template.resources("AWS::DynamoDB::Table")}
     environment = template.environment(tables, dict.fromkeys(template.resources("AWS::SQS::Queue"), QUEUE))
-    made = Receiver(Clock())
+    receiver = Receiver(Clock())
     forget_clients()
     with (
         patch.dict(os.environ, environment),
-        patch.object(clients, "dynamodb", lambda: made.dynamodb),
-        patch.object(clients, "sqs", lambda: made.sqs),
-        patch.object(clients, "ssm", lambda: made.ssm),
-        patch.object(times, "time", made.clock),
+        patch.object(clients, "dynamodb", lambda: receiver.dynamodb),
+        patch.object(clients, "sqs", lambda: receiver.sqs),
+        patch.object(clients, "ssm", lambda: receiver.ssm),
+        patch.object(times, "time", receiver.clock),
         patch.object(telemetry, "metrics", SimpleNamespace(add_metric=lambda **_: None)),
         patch.object(telemetry.logger.handlers[0], "stream", io.StringIO()),
     ):
-        made.open()
-        yield made
+        receiver.open()
+        yield receiver
     forget_clients()
 
 
@@ -188,7 +188,7 @@ def _down(**_: Any) -> None:
 
 
 def _differences(history: History, receiver: Receiver) -> list[str]:
-    worth, orders, listed = receiver.books()
+    worth, orders, listed = receiver.results()
     net = {email: Decimal(money(cents)) for email, cents in history.net.items()}
     found = []
     if worth != net:

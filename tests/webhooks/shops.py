@@ -72,8 +72,8 @@ class _Order:
     created: int
     modified: int
     refunds: list[tuple[int, int]] = field(default_factory=list)  # id, amount
-    before_trash: str = ""
-    gone: bool = False
+    before_trash: str = ""  # the status to which a restore returns it
+    gone: bool = False  # deleted for good
 
     def net(self) -> int:
         counts = self.status in ("on-hold", "processing", "completed", "ready-for-pickup") and not self.gone
@@ -142,10 +142,10 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
 
     states: list[tuple[int, _Order]] = []  # time, and the order as payloads show it from then on
 
-    def keep() -> None:
+    def save_state() -> None:
         states.append((now, _Order(**vars(order) | {"refunds": list(order.refunds)})))
 
-    keep()
+    save_state()
     changed("order.updated" if status == "checkout-draft" else "order.created", "was placed")
     trash_arrives = 0.0
     for _ in range(changes):
@@ -153,25 +153,25 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
         if order.status == "trash":
             if random.random() < 0.3:
                 order.gone = True
-                keep()
+                save_state()
                 history.steps.append(f"{now:10} order {order.id} was deleted for good")
                 break
             now = max(now, int(trash_arrives) + 2)
             order.status, order.modified = order.before_trash, now
-            keep()
+            save_state()
             changed("order.restored", "was restored")
             continue
         choice = random.random()
         if choice < 0.12:
             order.before_trash, order.status, order.modified = order.status, "trash", now
-            keep()
+            save_state()
             history.steps.append(f"{now:10} order {order.id} went to the trash")
             trash_arrives = now + random.random() * random.choice((1, 60, 600))
             sends.append((trash_arrives, "order.deleted", {"id": order.id}))
             continue
         what = _change(random, order, now, choice)
         order.modified = now
-        keep()
+        save_state()
         changed("order.updated", what)
     _deliver(random, history, order, sends, states)
 
@@ -212,8 +212,8 @@ def _deliver(
     for index, (at, topic, fixed) in enumerate(sends):
         shown = [state for since, state in states if since <= at][-1]
         body = fixed or shown.payload()
-        fatal = index == last or topic in ("order.deleted", "order.restored")
-        if not fatal and random.random() < 0.15:
+        must_arrive = index == last or topic in ("order.deleted", "order.restored")
+        if not must_arrive and random.random() < 0.15:
             continue  # lost on its way
         late = 0.0 if topic == "order.deleted" else random.random() * random.choice((0, 0.5, 30, 5000))
         for copy in range(random.choice((1, 1, 1, 2))):
@@ -328,26 +328,26 @@ Step = tuple[str, str, Callable[[], None]]
 
 def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: bool) -> list[Step]:
     """The possible next changes of an order."""
-    kept = order.total - order.removed - order.returned - order.goodwill
-    amount = random.randint(0, kept) if kept > 0 else 0
+    remaining = order.total - order.removed - order.returned - order.goodwill
+    amount = random.randint(0, remaining) if remaining > 0 else 0
 
     def refund(transactions: list[dict[str, Any]]) -> None:
         order.refunds.append(
             {"id": 509_000 + len(order.refunds), "created_at": _local(now, 0), "transactions": transactions}
         )
 
-    def pay_back(whole: int, kind: str) -> None:
-        setattr(order, kind, getattr(order, kind) + whole)
-        failed = [{"id": 2, "kind": "refund", "status": "failure", "amount": money(whole)}] * random.randint(0, 1)
-        paid = {"id": 1, "kind": "refund", "status": "success", "amount": money(whole), "currency": "USD"}
+    def pay_back(cents: int, kind: str) -> None:
+        setattr(order, kind, getattr(order, kind) + cents)
+        failed = [{"id": 2, "kind": "refund", "status": "failure", "amount": money(cents)}] * random.randint(0, 1)
+        paid = {"id": 1, "kind": "refund", "status": "success", "amount": money(cents), "currency": "USD"}
         if random.random() < 0.3:
             paid |= {
-                "amount": money(whole * 2),
+                "amount": money(cents * 2),
                 "currency": "CAD",
-                "amount_set": {"shop_money": {"amount": money(whole)}},
+                "amount_set": {"shop_money": {"amount": money(cents)}},
             }
         refund([paid, *failed])
-        order.paid = "refunded" if not kept - whole else "partially_refunded"
+        order.paid = "refunded" if not remaining - cents else "partially_refunded"
 
     def remove() -> None:
         order.removed += amount
@@ -362,7 +362,7 @@ def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: b
 
     def refund_and_cancel() -> None:
         cancel()
-        pay_back(kept, "returned")
+        pay_back(remaining, "returned")
 
     steps: list[Step] = [("orders/updated", "got a note", lambda: None)]
     if order.paid in ("pending", "authorized") and not order.canceled:
@@ -372,11 +372,11 @@ def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: b
             ("orders/cancelled", "was canceled unpaid", cancel),
             ("orders/updated", "expired", lambda: setattr(order, "paid", "expired")),
         ]
-        if kept > 0:
+        if remaining > 0:
             steps.append(("orders/updated", f"lost a line of {money(amount)}", remove))
     if order.paid in ("paid", "partially_refunded"):
         steps.append(("orders/fulfilled", "was fulfilled", lambda: setattr(order, "fulfilled", True)))
-        if kept > 0:
+        if remaining > 0:
             steps.append(("orders/updated", f"had {money(amount)} returned", lambda: pay_back(amount, "returned")))
             if follows or not order.removed:
                 steps.append(("orders/updated", f"had {money(amount)} goodwill", lambda: pay_back(amount, "goodwill")))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulation.progress import Progress
 from tests.webhooks import hostile
-from tests.webhooks.run import Receiver, play, receiver
+from tests.webhooks.run import Receiver, open_receiver, play
 from tests.webhooks.shops import SHOPS
 from tillbook.rules.order import OrderState
 
@@ -20,19 +20,19 @@ SEED = int(os.environ.get("SEED", "1"))
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
+def receiver() -> Iterator[Receiver]:
+    with open_receiver() as receiver:
+        yield receiver
 
 
 @pytest.mark.parametrize("platform", SHOPS)
-def test_lifetime_value_is_the_shops_own_net(made: Receiver, platform: str) -> None:
-    failures = [play(made, platform, seed) for seed in range(SEED, SEED + HISTORIES)]
+def test_lifetime_value_is_the_shop_s_own_net(receiver: Receiver, platform: str) -> None:
+    failures = [play(receiver, platform, seed) for seed in range(SEED, SEED + HISTORIES)]
     assert not any(failures), next(filter(None, failures))
 
 
-def test_hostile_bodies_get_the_right_answer_and_leave_no_dead_letter(made: Receiver) -> None:
-    assert list(hostile.attack(made, SEED, BODIES, Progress(BODIES, "bodies", quiet=True))) == []
+def test_hostile_bodies_get_the_right_answer_and_leave_no_dead_letter(receiver: Receiver) -> None:
+    assert list(hostile.attack(receiver, SEED, BODIES, Progress(BODIES, "bodies", quiet=True))) == []
 
 
 @pytest.mark.parametrize("platform", SHOPS)
@@ -40,9 +40,9 @@ def test_a_seed_always_makes_the_same_history(platform: str) -> None:
     assert SHOPS[platform](7) == SHOPS[platform](7)
 
 
-def test_faults_of_the_connectors_are_found(made: Receiver) -> None:
-    """Plants two faults: voided orders still count, and all changes have the same time."""
+def test_planted_faults_of_the_connectors_are_found(receiver: Receiver) -> None:
+    """The two faults: voided orders still count, and all changes have the same time."""
     with patch.object(OrderState, "voided", False):
-        assert any(play(made, "woocommerce", seed) for seed in range(SEED, SEED + 30))
+        assert any(play(receiver, "woocommerce", seed) for seed in range(SEED, SEED + 30))
     with patch("tillbook.contract.platforms.deliveries.times.iso", lambda _: "2026-03-01T09:00:00Z"):
-        assert any(play(made, "shopify", seed) for seed in range(SEED, SEED + 30))
+        assert any(play(receiver, "shopify", seed) for seed in range(SEED, SEED + 30))

@@ -48,7 +48,7 @@ export function query(path, values) {
 const texts = new WeakMap();
 const remembered = new Map(); // path: [ETag, answer] of the polled paths
 
-// The text of a parsed answer: parsing rounds numbers of many digits.
+// The text from which an answer was parsed: parsing rounds long numbers.
 export const textOf = (answer) => texts.get(answer);
 
 async function fetched(method, path, body, more = {}) {
@@ -108,7 +108,7 @@ async function getWithRetries(path, headers) {
 
 export const get = async (path) => read(await getWithRetries(path));
 
-// Polls a path. Returns the same object as before if nothing changed; then only headers are transferred.
+// Polls a path. Returns the same object as before if nothing changed; with an ETag, no body is then sent.
 export async function look(path) {
   const [tag, before] = remembered.get(path) ?? [];
   const response = await getWithRetries(path, tag && { "if-none-match": tag });
@@ -141,7 +141,7 @@ export async function orNothing(promise) {
 
 export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
-// Polls a job every second until it is done or failed. `onState` is called with each state; null if `alive` ended it.
+// Polls a job each second until it is done or failed; null if `alive` ended it. Calls `onState` with each state.
 export async function followJob(id, onState, alive) {
   for (let failures = 0; alive();) {
     try {

@@ -118,7 +118,7 @@ async function find(text, input) {
   }
 }
 
-// Every few seconds, while the tab is visible: polls for the view, and for the number of dead letters.
+// Every POLL_EVERY, while the tab is visible: polls for the view, and for the number of dead letters.
 async function keepPolling() {
   for (;;) {
     if (session.account && !document.hidden) {
@@ -126,7 +126,7 @@ async function keepPolling() {
         await watched?.();
         showWaiting(await look("/v1/deadletters/count"));
       } catch {
-        // the next poll may succeed; a view shows its own errors
+        // the next poll may succeed
       }
     }
     await pause(POLL_EVERY);

@@ -78,7 +78,7 @@ function breakdown(found, [kind, title, column, textOf, filtersOf, note], curren
     top = Math.max(...rows.map((row) => Number(row.amount)), 0);
   const byBuyer = kind === "new_buyer",
     swatchOf = (row) => ({ true: "s1", false: "s2" })[row.group] ?? "s3";
-  const named = (row) => (row.rest ? "All others" : textOf(row.group));
+  const label = (row) => (row.rest ? "All others" : textOf(row.group));
   const address = (row) => {
     const filters = !row.rest && filtersOf?.(row.group);
     return filters && query("#/orders", { dates: `${found.from}..${found.to}`, ...filters });
@@ -89,7 +89,7 @@ function breakdown(found, [kind, title, column, textOf, filtersOf, note], curren
       name: column,
       cell: (row) => [
         byBuyer && h("span", { class: `swatch square ${swatchOf(row)}` }),
-        address(row) ? h("a", { href: address(row) }, named(row)) : h("span", {}, named(row)),
+        address(row) ? h("a", { href: address(row) }, label(row)) : h("span", {}, label(row)),
         !byBuyer && bar(top ? Number(row.amount) / top : 0),
       ],
       csv: (row) => (row.rest ? "All others" : (row.group ?? "")),

@@ -21,7 +21,7 @@ function ticks(low, high, wanted = 4) {
 
 const path = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-// A figure. `points`: [{label, axis, at (0 to 1, if uneven), values: [current, compared], titles, texts, note}].
+// A line chart. `points`: [{label, axis, at (0 to 1, if uneven), values: [current, compared], titles, texts, note}].
 // Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the period
 // of the last point is not over. `step`: a value holds until the next point. `marks`: [[position from 0 to 1, text]],
 // shown on the axis instead of the points' texts.

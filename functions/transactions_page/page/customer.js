@@ -115,7 +115,7 @@ function actions(person, path) {
   );
 }
 
-// Saves everything that is kept about a customer, for example because they requested it.
+// Saves a customer's person, orders and activity, for example on their request.
 async function saveAll(person, path) {
   const all = async (noun) => {
     const found = [];

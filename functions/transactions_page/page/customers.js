@@ -22,7 +22,7 @@ const DEFAULTS = {
   max_orders: "",
   last: "",
 };
-const NOT_FILTERS = ["sort", "direction", "currency"]; // these leave out no customer
+const NOT_FILTERS = ["sort", "direction", "currency"]; // these do not narrow the list
 
 export async function customers(main, parameters, { alive }) {
   const view = state("customers", DEFAULTS, parameters),
@@ -169,6 +169,7 @@ function listOf(people, view, currency, bars) {
 }
 
 function filterBar(view, dates) {
+  // Segments have their own tabs.
   const filtered = Object.keys(DEFAULTS).some((name) => ![...NOT_FILTERS, "segment"].includes(name) && view[name]);
   return h(
     "div",
@@ -237,7 +238,7 @@ function emptyState(view) {
   return filtered
     ? empty(
         "No customers match these filters",
-        "Try a lower lifetime value or remove a filter.",
+        "Try a wider range or remove a filter.",
         h("a", { class: "btn", href: "#/customers" }, "Clear filters"),
       )
     : empty(

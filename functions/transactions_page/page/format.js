@@ -1,4 +1,4 @@
-// Texts of amounts, numbers and times. Amounts are decimal texts or BigInt: a number rounds many digits.
+// Texts of amounts, numbers and times. Amounts are decimal texts or BigInt: numbers round many digits.
 
 const LOCALE = globalThis.navigator?.languages?.find((name) => /^en\b/i.test(name)) ?? "en";
 const cache = new Map();

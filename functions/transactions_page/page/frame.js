@@ -179,7 +179,7 @@ function accountMenu(leave) {
   );
 }
 
-// Shows the account's name and time zone. Called again after each change of them.
+// Shows the account's name and time zone. Called again after they change.
 export function showAccount() {
   const account = session.account,
     name = account.name ?? `Account ${account.account_id}`;

@@ -42,7 +42,7 @@ async function read(id) {
     const address = [orders[0]?.shipping_address, orders[0]?.billing_address].find((one) => nameOf(one) || placeOf(one));
     return { name: nameOf(address), place: placeOf(address) };
   } catch {
-    // erased meanwhile, or the API was not reached: the row keeps its id
+    // erased meanwhile, or no answer: the row keeps its id
     return { name: "", place: "" };
   }
 }

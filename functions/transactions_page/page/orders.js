@@ -137,7 +137,7 @@ export async function orders(main, parameters, { alive, watch }) {
       if (!alive()) return;
       if (list.isConnected) {
         errorBox.replaceChildren(failed(error));
-        draw(); // a part of the pages may have been read
+        draw(); // some pages may have been read
       } else box.replaceChildren(failed(error, () => next()));
     }
     more.disabled = false;

@@ -191,7 +191,7 @@ const BY = { day: "By day", week: "By week", month: "By month" };
 function chartOf({ found, points, currency, interval, compared }, [field, name, hint, good, amount]) {
   const shown = amount ? (value) => money(value, currency) : wholeNumber,
     unfinished = found.to >= today();
-  const named = (day) => (interval === "day" ? date(day, { week: true }) : interval === "week" ? `Week of ${date(day)}` : month(day));
+  const label = (day) => (interval === "day" ? date(day, { week: true }) : interval === "week" ? `Week of ${date(day)}` : month(day));
   const legend = h(
     "div",
     { class: "legend" },
@@ -206,7 +206,7 @@ function chartOf({ found, points, currency, interval, compared }, [field, name, 
       h(
         "div",
         { class: "empty small" },
-        h("p", {}, points.map((point) => `${named(point.day)}: ${shown(point.current[field])}`).join(" · ")),
+        h("p", {}, points.map((point) => `${label(point.day)}: ${shown(point.current[field])}`).join(" · ")),
         h("p", {}, "Choose three days or more to see a chart."),
       ),
     );
@@ -222,12 +222,12 @@ function chartOf({ found, points, currency, interval, compared }, [field, name, 
       short: amount ? (value) => shortMoney(value, currency) : (value) => (Number.isInteger(value) ? count(value) : ""),
       points: points.map((point, index) => ({
         day: point.day,
-        label: named(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""),
+        label: label(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""),
         axis: interval === "month" ? month(point.day) : date(point.day, { year: false }),
         values: [point.current, point.old].map((row) => (row ? Number(row[field]) : null)),
         texts: [point.current, point.old].map((row) => row && shown(row[field])),
         exact: [point.current, point.old].map((row) => row?.[field]),
-        titles: [named(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""), point.oldDay && named(point.oldDay)],
+        titles: [label(point.day) + (unfinished && index === points.length - 1 ? " (so far)" : ""), point.oldDay && label(point.oldDay)],
         note:
           compared &&
           point.old &&

@@ -25,7 +25,7 @@ import { ACTIONS, RESULTS, SOURCES, explain, providerName, shortReason } from "/
 import { orderAddress } from "/page/links.js";
 
 const PAGE = 50,
-  KEPT_DAYS = 31;
+  MOST_DAYS = 31; // 30 days touch 31 dates
 const DEFAULTS = { dates: "7d", status: "", source: "", action: "", order: "", request: "" };
 const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
@@ -124,8 +124,8 @@ class Live {
     this.errorBox = h("div", {});
   }
 
-  // Reads the first page again. If it overlaps the shown rows, older rows stay. If not, rows between may be missing, so
-  // older rows are removed.
+  // Reads the first page again. Older rows stay if it overlaps the shown rows; otherwise, rows between may be missing.
+  // Without a cursor, the page has all rows.
   async refresh() {
     const page = await look(this.path({ limit: PAGE }));
     if (!this.alive() || page === this.last) return;
@@ -133,9 +133,9 @@ class Live {
     const known = new Set(this.shown.map(keyOf)),
       read = new Set(page.transactions.map(keyOf));
     this.fresh = new Set([...read].filter((one) => !known.has(one)));
-    const overlaps = page.next_cursor !== null && page.transactions.some((t) => known.has(keyOf(t)));
+    const keepsOlder = page.next_cursor !== null && page.transactions.some((t) => known.has(keyOf(t)));
     const oldest = page.transactions.at(-1)?.request_id ?? "";
-    const older = overlaps ? this.shown.filter((t) => t.request_id < oldest && !read.has(keyOf(t))) : [];
+    const older = keepsOlder ? this.shown.filter((t) => t.request_id < oldest && !read.has(keyOf(t))) : [];
     if (!older.length) this.cursor = page.next_cursor;
     this.shown = [...page.transactions, ...older];
     this.draw();
@@ -168,10 +168,10 @@ class Live {
     const body = this.table.body;
     this.rows = new Map(this.shown.map((t) => [keyOf(t), this.rows.get(keyOf(t)) ?? this.table.makeRow(t)]));
     for (const one of this.fresh) this.rows.get(one)?.classList.add("new");
-    const kept = new Set(this.rows.values());
-    for (const old of [...body.children]) if (!kept.has(old)) old.remove();
+    const rows = new Set(this.rows.values());
+    for (const old of [...body.children]) if (!rows.has(old)) old.remove();
     let next = body.firstChild;
-    for (const row of kept) {
+    for (const row of rows) {
       if (row === next) next = next.nextSibling;
       else body.insertBefore(row, next);
     }
@@ -263,7 +263,7 @@ function filterBar(view, dates) {
       chip(
         "Received",
         dates.text,
-        choosePeriod(view.dates, (dates) => view.go({ dates }), { mostDays: KEPT_DAYS }),
+        choosePeriod(view.dates, (dates) => view.go({ dates }), { mostDays: MOST_DAYS }),
       ),
     !searched &&
       chip(
@@ -293,7 +293,7 @@ function emptyState(view) {
       "If it was sent a moment ago, it may still be in the queue.",
     ]);
   }
-  if (view.status === "failed") return empty("Nothing failed", "Every accepted request of these dates has been applied.");
+  if (view.status === "failed") return empty("Nothing failed", "No request that matches the filters failed.");
   if (view.status || view.action || view.source || view.dates !== "7d")
     return empty(
       "No requests match",

@@ -5,8 +5,8 @@ import { customerAddress, orderAddress } from "/page/links.js";
 
 const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
-// Returns {address} or {message}. An e-mail address is sent to the API only: in the page's address it would remain in
-// the browser's history.
+// Returns {address} or {message}. An e-mail address is sent to the API only: in the page's URL it would remain in the
+// browser's history.
 export async function search(text) {
   if (REQUEST.test(text)) return { address: query("#/requests", { request: text.toLowerCase() }) };
   const person = () => orNothing(get(v3(`/people/${encode(text)}`)));
@@ -23,7 +23,7 @@ export async function search(text) {
   if (orders.length) return { address: query("#/orders", { name: text, dates: "all" }) };
   const found = await person();
   if (found) return { address: customerAddress(found.id) };
-  // A request that was not applied has no order.
+  // Requests about an unknown order were not applied.
   const { transactions } = await get(query("/v1/transactions", { order_id: text, limit: 1 }));
   if (transactions.length) return { address: query("#/requests", { order: text }) };
   return { message: `Nothing found for “${text}”. Search for an order number or its beginning, a whole email address, or an ID.` };

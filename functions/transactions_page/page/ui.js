@@ -131,7 +131,7 @@ export async function copy(text, what) {
     await navigator.clipboard.writeText(text);
     toast(`Copied ${what}.`);
   } catch {
-    // refused, or no clipboard: plain HTTP from another machine
+    // refused, or no clipboard, as over plain HTTP from another machine
     toast("The browser does not allow copying here. Select the text and copy it.");
   }
 }

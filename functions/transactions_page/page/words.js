@@ -55,7 +55,7 @@ export function providerName(provider) {
   return NAMES[provider] ?? text[0].toUpperCase() + text.slice(1);
 }
 
-// "Refunded" alone would be wrong for an order that was refunded in part.
+// "Refunded" would be wrong for an order that was refunded in part.
 export function statusOf({ status, refunds = "0", net = "0", total = null }) {
   const part = status === "refunded" && Number(refunds) > 0 && Number(net) > 0 && total !== null;
   return part ? ["Partly refunded", "warn"] : (STATUSES[status] ?? [status ?? "Unknown", "quiet"]);

@@ -1,4 +1,4 @@
-"""Writes each message to the table, except one with the body "failing"."""
+"""Writes each message to the table, except "failing". A message that begins with "held" waits for the item "let go"."""
 
 import os
 import time
@@ -13,23 +13,23 @@ def handler(event, context):
     for record in event["Records"]:
         body = record["body"]
         if body == "slow":
-            note("slow has begun")
+            write("slow has begun")
             time.sleep(1)
         if body.startswith("held"):
-            note(f"{body} has begun")
-            while not noted("let go"):
+            write(f"{body} has begun")
+            while not exists("let go"):
                 time.sleep(0.05)
         if body == "failing":
             failures.append({"itemIdentifier": record["messageId"]})
         else:
-            note(body, batch={"N": str(len(event["Records"]))})
+            write(body, batch={"N": str(len(event["Records"]))})
     return {"batchItemFailures": failures}
 
 
-def note(name, **more):
+def write(name, **more):
     item = {"pk": {"S": name}, "at": {"N": str(time.time())}} | more
     dynamodb.put_item(TableName=os.environ["TABLE"], Item=item)
 
 
-def noted(name):
+def exists(name):
     return "Item" in dynamodb.get_item(TableName=os.environ["TABLE"], Key={"pk": {"S": name}})
