@@ -6,12 +6,12 @@
 # make lock   the lock files, after a change of pyproject.toml
 # make clean  removes environments and caches
 # make simulate HISTORIES=100000 SEED=1         random histories with faults, against an independent auditor
-# make mutants                                  deliberate faults: each must be caught
-# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one engine (DYNAMODB_ENDPOINT=... for another engine)
+# make mutants                                  deliberate faults, each of which a test must detect
+# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one DynamoDB engine (DYNAMODB_ENDPOINT=... for another)
 # make test-crash ROUNDS=20 SEED=1              functions that are killed while they work
-# make load SECONDS=120 TIMES=3 SEED=1          more load than the local stack can process, and its results
-# make bench                                    speed and AWS calls, compared with bare boto3 calls
-# make cost ORDERS=1000000                      dollars for a number of orders, computed from counts of make bench
+# make load SECONDS=120 TIMES=3 SEED=1          TIMES as many requests as the local stack can process, and the results
+# make bench                                    start and run times and AWS calls, compared with bare boto3
+# make cost ORDERS=1000000                      dollars for a number of orders, computed from counted AWS calls
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000

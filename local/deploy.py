@@ -33,14 +33,17 @@ class Deployed:
 
 
 def deploy(client: Client, template_path: Path, root: Path, parameters: Mapping[str, str]) -> Deployed:
-    """Creates or updates the stack. `client` makes the boto3 client of a service. Raises DeployError."""
+    """Creates or updates the stack. `client` makes the boto3 client of a service.
+
+    Raises DeployError, TemplateError.
+    """
     template = templates.load(template_path)
     s3, cloudformation = client("s3"), client("cloudformation")
     s3.create_bucket(Bucket=BUCKET)
     for key, archive in templates.package(template, root, BUCKET).items():
         s3.put_object(Bucket=BUCKET, Key=key, Body=archive)
 
-    # By way of S3, as the SAM CLI does: a template within the request may have only 51,200 bytes.
+    # The template is passed through S3, as by the SAM CLI: within the request it may have only 51,200 bytes.
     s3.put_object(Bucket=BUCKET, Key=_TEMPLATE, Body=json.dumps(template))
     request = {
         "StackName": STACK,
@@ -108,7 +111,7 @@ def _reason(cloudformation: Any) -> str | None:
 
 
 def number_concurrency(functions: Any) -> None:
-    """Sets MaximumConcurrency to a number: MiniStack's CloudFormation keeps a string, on which its poller fails."""
+    """Sets MaximumConcurrency to a number: MiniStack's CloudFormation stores a string, which makes its poller fail."""
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         if concurrency := mapping.get("ScalingConfig", {}).get("MaximumConcurrency"):
             functions.update_event_source_mapping(

@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack in a child process, on loopback, which never outlives its parent.
+"""The embedded AWS: MiniStack in a child process, on loopback, which ends when its parent ends.
 
 This file is also the program of the child process. The child reads from a pipe that only the parent can write to. If
 the parent ends for any reason, the pipe closes, and MiniStack and its function workers end, too. With a directory for
@@ -91,7 +91,7 @@ class EmbeddedAws:
                 process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(STOP_SECONDS)
-        # Workers end when their pipe closes, except perhaps one that waits for an answer of the ended MiniStack.
+        # Workers end when their pipe closes, except perhaps a worker that waits for an answer of the ended MiniStack.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -151,8 +151,8 @@ def _is_stream_event(event: Any) -> bool:
 def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """Wraps `execute` so that a batch of a stream fails if its function reports failed records.
 
-    Without this, MiniStack would acknowledge the batch. Lambda delivers again the records from the first failed one on;
-    here the whole batch is delivered again.
+    Without this, MiniStack would acknowledge the batch. Lambda would deliver the records from the first failed one on
+    again; here the whole batch is delivered again.
     """
 
     def executed(function: Any, event: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
@@ -189,7 +189,8 @@ def _serve(snapshots: Path | None) -> None:
 
     iam_actions.extract_iam_action = without_batch
 
-    # MiniStack does not support alarms on expressions. They are stored with a metric without data, so they never ring.
+    # MiniStack does not support alarms on expressions. They are stored with a metric that has no data, so they never
+    # ring.
     record = provisioners._cw_metric_alarm_record
 
     def alarm_record(name: str, properties: dict[str, Any]) -> Any:

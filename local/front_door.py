@@ -1,8 +1,8 @@
 """The front door: HTTP in, an API Gateway event (HTTP API, payload format 2.0) to a function, HTTP out.
 
 It replaces the API Gateway of MiniStack, which loses characters that order ids may contain (`%2F`, `%25`) and changes
-gzip bodies. A path is decoded once and then matched segment by segment. AWS does not say whether it decodes first, and
-this is the harder case for ids with a `/` (docs/design/requests.md).
+gzip bodies. A path is decoded once and then matched segment by segment. AWS does not say whether it decodes a path
+before it matches; decoding first is the harder case for ids with a `/` (docs/design/requests.md).
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ API_ID = "local"
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-# Takes a function's logical id and an event's JSON; returns the answer's JSON. Blocks.
+# Takes a function's logical id and an event's JSON; returns the answer's JSON. Blocks. Raises FunctionFailed,
+# Unavailable.
 Invoke = Callable[[str, bytes], bytes]
 
 
@@ -53,7 +54,7 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    # The function's error, for the access log.
+    # The text of the function's error, for the access log.
     error: str = ""
 
 
@@ -90,7 +91,8 @@ class FrontDoor:
         self.throttle: Throttle | None = None
         # Limits of routes that have their own, by route key.
         self.throttles: dict[str, Throttle] = {}
-        # Most requests at once, waiting ones included; others get 503, as if Lambda throttled them. None: no limit.
+        # The maximum of open requests, including waiting ones. Further requests get 503, as if Lambda throttled them.
+        # None: no limit.
         self.capacity: int | None = None
         self._open = 0
         self._invoke = invoke
@@ -155,7 +157,8 @@ class FrontDoor:
 def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, str], None]) -> Invoke:
     """An `Invoke` on `functions`, a boto3 Lambda client.
 
-    `names` maps logical ids to names of functions. `failed` gets the logical id and the log of a function that raised.
+    `names` maps logical ids to names of functions. `failed` gets the logical id of a function that raised an error or
+    timed out, and the end of its log.
     """
 
     def invoke(function: str, payload: bytes) -> bytes:
@@ -175,7 +178,7 @@ def invoker(functions: Any, names: Callable[[str], str], failed: Callable[[str, 
 
 
 def match(routes: Iterable[Route], method: str, raw_path: str) -> tuple[Route, dict[str, str]] | None:
-    """The route for a path as it was sent, which is decoded once, and its parameters.
+    """The route that a path matches, and its parameters. `raw_path` is as sent; it is decoded once.
 
     As in an HTTP API the most specific route wins: literal before `{one}` before `{all+}`, a method before
     ANY, and `$default` last.
@@ -281,7 +284,7 @@ def _text(body: bytes, headers: dict[str, str]) -> str | None:
 def response(result: bytes) -> Answer:
     """A function's answer as HTTP: payload format 2.0, or any other JSON as the body of a 200.
 
-    Raises FunctionFailed for an answer that is neither, or too large.
+    Raises FunctionFailed if the answer is neither, or is too large.
     """
     if len(result) > MAX_PAYLOAD_BYTES:
         raise FunctionFailed("The answer is too large.")
@@ -311,7 +314,7 @@ def access_line(log_format: str, scope: Scope, answer: Answer, request_id: str, 
         "status": answer.status,
         "responseLatency": round((time.monotonic() - started) * 1000),
         "responseLength": len(answer.body),
-        # May contain any text of the error that a function raised.
+        # Contains the text of the error that a function raised, whatever it is.
         "integrationErrorMessage": answer.error or "-",
         "httpMethod": scope["method"],
         "path": unquote(scope["raw_path"].decode("latin-1")),
@@ -331,7 +334,7 @@ def _gateway_error(status: int, message: str, error: str = "") -> Answer:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The body, or None if it is too large. It is read to its end, since a client reads no answer while it sends."""
+    """The body, or None if it is too large. It is read to its end: many clients read no answer while they send."""
     chunks, size = [], 0
     while True:
         message = await receive()

@@ -27,6 +27,7 @@ class Reply:
 
 
 def play(stack: Stack) -> None:
+    """Sends an order to each API, and prints the answers, the customer, the timeline and commands to try."""
     activity = _example("record_activity/order.json")
     order = _example("submit_order/order.json")
     basic = "Basic " + base64.b64encode(f"{INGEST_KEY}:".encode()).decode()

@@ -24,7 +24,7 @@ SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 
 
 def seed(stack: Stack) -> None:
-    """Creates them if they do not exist; safe to repeat on a stack with kept state."""
+    """Creates what does not exist yet, so that it can be repeated on a stack that loaded a snapshot."""
     client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
     with suppress(Conflict):
         Accounts(client, table).create(Account(ACCOUNT))

@@ -1,11 +1,10 @@
-"""Snapshots and journals of the embedded AWS, so that `kill -9` loses nothing that it acknowledged.
+"""Snapshots and journals of the embedded AWS, so that a `kill -9` loses nothing that MiniStack acknowledged.
 
 MiniStack writes its state only when it ends, file by file. Here a forked copy of its process writes the whole state, as
 Redis does, so that requests only wait for the fork. This happens after a second without requests, every few seconds
 while there are requests, and at the end. Snapshot N is the directory `N`, which gets its name when it is complete.
 Later writes to tables and queues are in `N.journal`, each before it is acknowledged. A start loads the last snapshot
-and replays the journals since then. A message whose sending is replayed is delivered again even if it was processed, as
-SQS may do.
+and replays the journals since then. A replayed message is delivered again even if it was processed, as SQS may do.
 
 The journal is flushed to disk every second, so a power cut may lose the last second.
 
@@ -30,7 +29,7 @@ from typing import Any, BinaryIO
 QUIET_SECONDS = 1.0
 BUSY_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
-# A writer that takes longer is ended: it waits for a lock that another thread held at the time of the fork.
+# Seconds. A writer that takes longer is ended: it waits for a lock that another thread held at the time of the fork.
 _WRITE_SECONDS = 120
 _SERVICES = ("dynamodb", "sqs")
 _WRITES = frozenset(
@@ -51,7 +50,7 @@ class Snapshots:
         self._open = 0  # requests that are being answered
         self._changed = False  # whether anything may have changed since the last snapshot was begun
         self._busy_at = self._written_at = time.monotonic()
-        self._writer, self._begun_at = 0, 0.0  # process id
+        self._writer, self._begun_at = 0, 0.0  # process id (0: none), and time.monotonic() of its start
         directory.mkdir(parents=True, exist_ok=True)
         self._number = max((int(path.stem) for path in directory.iterdir()), default=0)
         self._handlers: dict[str, Any] = {}
@@ -93,7 +92,7 @@ class Snapshots:
             self._note_writes(app._get_module(service), service)
 
     def _note_writes(self, module: Any, service: str) -> None:
-        """Writes each write request of a service to the journal.
+        """Makes a service write each successful write request to the journal before it answers.
 
         The service's handler does not yield to the event loop while it writes, so the journal has the writes in order.
         """

@@ -44,10 +44,11 @@ class PortTaken(Exception):
 class Stack:
     """A context manager: inside it MiniStack runs, the template is deployed and the front door serves `url`.
 
-    `port` 0 takes a free one. `state` is a directory that keeps the data (snapshots.py).
-    `concurrency` is how many functions the front door calls at once. Each needs a process that starts slowly and
-    is kept, so a higher number does not serve a burst sooner.
-    `failed` gets the name and the end of the log of each function that raised an error behind the front door.
+    `port` 0 chooses a free port. `state` is a directory for the data, which the next start loads (snapshots.py).
+    `concurrency` is how many functions the front door calls at once. Each needs a process, which starts slowly and is
+    used again, so a higher number does not serve a burst sooner.
+    `failed` gets the logical id of each function that raised an error or timed out behind the front door, and the end
+    of its log.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Stack:
 
     def __enter__(self) -> Stack:
         with contextlib.ExitStack() as undo:
-            # Checked first, so that a port in use is reported at once.
+            # The port is opened first, so that a port in use is reported at once.
             listener = undo.enter_context(_listen(self._port))
             self.port = listener.getsockname()[1]
             self.url = f"http://127.0.0.1:{self.port}"
@@ -97,7 +98,7 @@ class Stack:
         self._exit.close()
 
     def deploy(self) -> None:
-        """Deploys the current template and code. Raises DeployError; the previous deployment then remains."""
+        """Deploys the current template and code. Raises DeployError, TemplateError; the old deployment then remains."""
         deployed: Deployed = deploy(self.boto3_client, self.template, self.root, self._parameters)
         self.outputs, self.resources = deployed.outputs, deployed.resources
         template = templates.load(self.template)
@@ -185,7 +186,7 @@ class Stack:
 
 
 def _listen(port: int) -> socket.socket:
-    # asyncio turns off Nagle's algorithm only if the protocol is named. With it, every answer waits 40 ms for an ACK.
+    # asyncio turns off Nagle's algorithm, which would delay every answer by 40 ms, only if the protocol is given here.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

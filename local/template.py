@@ -40,6 +40,7 @@ class TemplateError(Exception):
 
 
 def load(path: Path) -> Template:
+    """Parses a template. Raises TemplateError."""
     try:
         template: Template = yaml_parse(path.read_text())
     except YAMLError as error:
@@ -68,7 +69,7 @@ Limits = tuple[float, float]
 
 
 def throttling(template: Template) -> tuple[Limits | None, dict[str, Limits]]:
-    """The HTTP API's limits (requests a second, and burst): the default, and by route key those with their own."""
+    """The HTTP API's limits (requests a second, and burst): the default, and those of single routes by route key."""
     api = _api(template)
     routes = {key: found for key, settings in api.get("RouteSettings", {}).items() if (found := _limits(settings))}
     return _limits(api.get("DefaultRouteSettings", {})), routes
@@ -88,7 +89,7 @@ def _api(template: Template) -> dict[str, Any]:
 
 
 def package(template: Template, root: Path, bucket: str) -> dict[str, bytes]:
-    """Points the code of `template` at `bucket`, as `sam package` does. Returns the archives by their keys.
+    """Points the code of `template` at `bucket`, as `sam package` does. Returns the archives by their keys in S3.
 
     A layer's archive holds only its own package: the packages of its requirements.txt are installed on this machine.
     """

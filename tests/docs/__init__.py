@@ -9,12 +9,12 @@ stack's URL and a new account. So each page uses its own order ids and people, o
 Options after the language:
 
     status=404     curl's answer must have this status
-    wait           the block is repeated, for at most two minutes, until it prints the expected output
+    wait           the block is repeated, for at most two minutes, until it succeeds with the expected output
     keep=job_id    this field of the printed JSON becomes a shell variable for the following blocks
     proof=KIND     the block cannot run here, and is checked in another way: proofs.py lists the kinds
 
 `aws`, `sam`, `make`, `pip`, `npm`, `git` and `.venv/bin/python` never run: substitute.py replaces them. A page works on
-copies of files. `TILLBOOK_KEY=…` becomes an admin key, and `tillbook-prod` the local stack.
+copies of files. In the commands `TILLBOOK_KEY=…` gets an admin key, and `=tillbook-prod` the name of the local stack.
 
 Commands in code spans of the text, `like this`, are checked, too: their targets, modules and options must exist.
 """

@@ -25,7 +25,7 @@ class Block:
     """A fenced block.
 
     Attributes:
-        line: number of its opening line.
+        line: the number of its first line on the page.
         options: the words after the language. `proof=make` is {"proof": "make"}; a word without `=` has the value "".
         output: the block directly below a shell block that contains its expected output.
     """
@@ -43,7 +43,7 @@ class Block:
 
 
 def pages(root: Path = ROOT) -> list[Path]:
-    """All Markdown files, without those of installed packages and builds."""
+    """All Markdown files of the repository, without those of installed packages and builds."""
     return sorted(path for path in root.rglob("*.md") if not _FOREIGN.intersection(path.relative_to(root).parts))
 
 

@@ -20,30 +20,30 @@ from tillbook.rules import times
 def prepare(page: str, shop: Shop) -> dict[str, str]:
     """Creates the data for a page. Returns the values that replace placeholders on the page, such as JOB_ID."""
     if page == "docs/runbook.md":
-        dead, job = times.uuid7(), shop.send("POST", "/v1/audience/customers-orders-api/rebuild").json["job_id"]
-        _dead_letter(shop, dead)
+        letter, job = times.uuid7(), shop.send("POST", "/v1/audience/customers-orders-api/rebuild").json["job_id"]
+        _store_dead_letter(shop, letter)
         key, _ = Keys(shop.stack.boto3_client("dynamodb"), shop.stack.outputs["RecordsTableName"]).create(
             shop.account, "ingest"
         )
-        return {"DEADLETTER_ID": dead, "JOB_ID": job, "ACCOUNT_ID": shop.account, "KEY_ID": key.id}
+        return {"DEADLETTER_ID": letter, "JOB_ID": job, "ACCOUNT_ID": shop.account, "KEY_ID": key.id}
     if page == "docs/api.md":
-        _connection(shop)
+        _create_connection(shop)
         for name in ("replay", "discard"):
-            _dead_letter(shop, event(f"manage/{name}")["pathParameters"]["deadletter_id"])
+            _store_dead_letter(shop, event(f"manage/{name}")["pathParameters"]["deadletter_id"])
     elif page == "docs/how-to/replay-dead-letters.md":
         for _ in range(3):
-            _dead_letter(shop, times.uuid7())
+            _store_dead_letter(shop, times.uuid7())
     return {}
 
 
-def _connection(shop: Shop) -> None:
+def _create_connection(shop: Shop) -> None:
     stack = shop.stack
     secrets = Secrets(stack.boto3_client("ssm"), STACK)
-    made = Connections(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"], secrets)
-    made.create(shop.account, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)
+    connections = Connections(stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"], secrets)
+    connections.create(shop.account, "shopify", "shopify", entered=SHOPIFY_SIGNING_KEY)
 
 
-def _dead_letter(shop: Shop, request_id: str) -> None:
+def _store_dead_letter(shop: Shop, request_id: str) -> None:
     payload: dict[str, Any] = {
         "provider": "my_shop", "email": "dora@example.com", "action": "placed", "order_id": request_id[-4:],
         "occurred_at": "2026-01-17T20:50:00Z", "grand_total": "10.00",

@@ -7,7 +7,7 @@ sam     the SAM CLI of .venv-ci has the command and each option
 aws     botocore's model of the service has the operation and each parameter
 git     git has the command and each option
 pip     the lock files contain the package, with this version; for `.`, the modules that its scripts name exist
-cli     the tillbook command has the subcommand and each option (for commands in the text, or that must not run)
+cli     the tillbook command has the subcommand and each option (used for code spans, and blocks that must not run)
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Unproven(AssertionError):
 
 
 class CannotAskError(Exception):
-    """The program that defines the command is not installed. The message names it."""
+    """The program that defines the command is not installed, or failed. The message names the program."""
 
 
 def split(text: str) -> list[Words]:
@@ -105,8 +105,9 @@ def ci(words: Words) -> None:
 
 
 def _source(module: str) -> ast.Module | None:
-    place = ROOT.joinpath(*module.split("."))
-    path = next((path for path in (place.with_suffix(".py"), place / "__main__.py") if path.exists()), None)
+    """The syntax tree of a module, or of the `__main__` of a package; None if neither is in the repository."""
+    base = ROOT.joinpath(*module.split("."))
+    path = next((path for path in (base.with_suffix(".py"), base / "__main__.py") if path.exists()), None)
     return ast.parse(path.read_text()) if path else None
 
 
@@ -129,7 +130,7 @@ def python(words: Words) -> None:
     if source is None:
         raise Unproven(f"there is no module {rest[1]}")
     known = {"--help", "-h"} | _declared_options(source)
-    # Modules that run histories import their options from a shared module.
+    # Modules that run random histories import a module that declares their options.
     for node in ast.walk(source):
         shared = _source(node.module or "") if isinstance(node, ast.ImportFrom) else None
         known |= _declared_options(shared) if shared else set()
@@ -185,6 +186,7 @@ def sam(words: Words) -> None:
         _check(option in known[name], f"sam {name} has no option {option}")
 
 
+# Options of every command of the AWS CLI.
 _GLOBAL = {
     "--profile", "--region", "--query", "--output", "--endpoint-url", "--no-cli-pager", "--no-paginate",
     "--cli-binary-format",
@@ -291,7 +293,7 @@ def cli(words: Words) -> None:
 KINDS: dict[str, Callable[[Words], None]] = {
     "make": make, "ci": ci, "python": python, "sam": sam, "aws": aws, "git": git, "pip": pip, "cli": cli,
 }  # fmt: skip
-# The kind of proof for commands in the text, by program.
+# The kind of proof for a command in a code span, by program.
 BY_PROGRAM = {
     "make": "make", "sam": "sam", "aws": "aws", "git": "git", "pip": "pip", "tillbook": "cli", "npm": "ci",
     "python": "python", "python3": "python",
@@ -322,6 +324,6 @@ def mentioned(span: str) -> list[tuple[str, Words]]:
         if kind is None:
             continue
         # Placeholders are not checked.
-        named = [word for word in words if "…" not in word and word != "..."]
-        found.append((kind, [*named, "--prefix", folder] if kind == "ci" and folder else named))
+        checked = [word for word in words if "…" not in word and word != "..."]
+        found.append((kind, [*checked, "--prefix", folder] if kind == "ci" and folder else checked))
     return found

@@ -22,8 +22,8 @@ from tests.docs import substitute
 from tests.docs.markdown import Block
 from tests.end_to_end.shop import Shop
 
-SECONDS = 120
-WAIT_SECONDS = 120
+SECONDS = 120  # limit of each run of a block
+WAIT_SECONDS = 120  # how long a block with the option `wait` is repeated
 CURL = shutil.which("curl")
 # Files and folders that pages may name by path.
 _COPIED = ("docs", "events", "pyproject.toml", "samconfig.toml", "template.yaml")
@@ -48,7 +48,7 @@ trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
 
 
 class Failed(AssertionError):
-    """A block failed or printed something else than expected. The message has its place and output."""
+    """A block failed, or its output is not the expected one. The message has the block's place and output."""
 
 
 class Page:
@@ -79,14 +79,14 @@ class Page:
                 shutil.copy(source, target)
         local = self._work / ".local"
         local.mkdir()
-        found = {"endpoint_url": shop.stack.endpoint_url, "stack_name": "tillbook", "url": shop.stack.url}
-        (local / "stack.json").write_text(json.dumps(found))
+        addresses = {"endpoint_url": shop.stack.endpoint_url, "stack_name": "tillbook", "url": shop.stack.url}
+        (local / "stack.json").write_text(json.dumps(addresses))
         self._environment = self._commands(shop)
 
     def _commands(self, shop: Shop) -> dict[str, str]:
         """Creates the programs that the page's commands find. Returns the environment, whose AWS is the local stack."""
-        place = self.folder / "bin"
-        place.mkdir()
+        programs = self.folder / "bin"
+        programs.mkdir()
         python = shlex.quote(sys.executable)
         url = self._exit.enter_context(substitute.listening(shop.stack, self._refused))
         shims = {name: substitute.SHIM.format(program=name, curl=CURL, url=url) for name in substitute.PROGRAMS}
@@ -101,10 +101,10 @@ class Page:
             "python3": f'#!/bin/sh\nexec {python} "$@"\n',
             "tillbook": f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m cli "$@"\n',
         }.items():
-            (place / name).write_text(text)
-            (place / name).chmod(0o755)
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
         return {
-            "PATH": f"{place}:{os.environ['PATH']}", "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
+            "PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
             "AWS_ENDPOINT_URL": shop.stack.endpoint_url, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "TILLBOOK_STACK": "tillbook",
         }  # fmt: skip
@@ -130,9 +130,9 @@ class Page:
     def _once(self, block: Block, text: str, expected: str | None) -> None:
         script, state = self.folder / "block", self.folder / "state"
         script.write_text(self.substituted(text) + "\n")
-        outcome = self.folder / "out", self.folder / "err"
+        outputs = self.folder / "out", self.folder / "err"
         status = {"ANSWER_STATUS": block.options.get("status", "")}
-        with outcome[0].open("w") as out, outcome[1].open("w") as err:
+        with outputs[0].open("w") as out, outputs[1].open("w") as err:
             process = subprocess.Popen(
                 ["bash", "--noprofile", "--norc", "-c", _RUN.format(state=state, block=script)],
                 cwd=self._work,
@@ -147,8 +147,8 @@ class Page:
                 code = process.wait(SECONDS)
             except subprocess.TimeoutExpired:
                 code = -1
-        printed, complained = (path.read_text(errors="replace") for path in outcome)
-        # The shell does not exit if a command fails within `$(…)`, so the refused calls are looked at, too.
+        printed, complained = (path.read_text(errors="replace") for path in outputs)
+        # The shell does not exit if a command fails within `$(…)`, so the refused calls are checked, too.
         refused, self._refused[:] = "\n".join(self._refused), []
         if code or refused or ": command not found" in complained:
             complained = f"{complained}{refused}"
@@ -209,17 +209,17 @@ def mismatch(expected: str, printed: str, block: Block) -> str:
     return "" if re.fullmatch(pattern, got) else f"the output is not the expected one:\n{expected}"
 
 
-def _different(place: str, wanted: Any, got: Any) -> str:
+def _different(path: str, wanted: Any, got: Any) -> str:
     if wanted == "…" or wanted == got:
         return ""
     if isinstance(wanted, dict) and isinstance(got, dict) and wanted.keys() == got.keys():
-        return next(filter(None, (_different(f"{place}.{name}", wanted[name], got[name]) for name in wanted)), "")
+        return next(filter(None, (_different(f"{path}.{name}", wanted[name], got[name]) for name in wanted)), "")
     if isinstance(wanted, list) and isinstance(got, list):
         if wanted and wanted[-1] == "…" and len(got) >= len(wanted) - 1:
             wanted, got = wanted[:-1], got[: len(wanted) - 1]
         if len(wanted) == len(got):
             pairs = enumerate(zip(wanted, got, strict=True))
-            return next(filter(None, (_different(f"{place}[{n}]", w, g) for n, (w, g) in pairs)), "")
+            return next(filter(None, (_different(f"{path}[{n}]", w, g) for n, (w, g) in pairs)), "")
     if isinstance(wanted, str) and isinstance(got, str) and "…" in wanted:
-        return "" if re.fullmatch(re.escape(wanted).replace("…", ".*"), got) else f"{place} is {got!r}, not {wanted!r}"
-    return f"{place} is {got!r}, not {wanted!r}"
+        return "" if re.fullmatch(re.escape(wanted).replace("…", ".*"), got) else f"{path} is {got!r}, not {wanted!r}"
+    return f"{path} is {got!r}, not {wanted!r}"

@@ -1,6 +1,7 @@
-"""Replaces programs that must not run in a test, since they would reach AWS, the checkout or its environments.
+"""Replaces programs that must not run in a test, since they would call AWS, or change the checkout or its environments.
 
-The pages' shells find a substitute for each program. It sends its words to the test, which checks them with proofs.py.
+The shells that run the commands of pages find a substitute for each program. The substitute sends its command line to
+the test, which checks it with proofs.py.
 
 `aws cloudformation describe-stacks` and `describe-stack-resource` get their answer from the local stack. All other
 commands print nothing.
@@ -21,7 +22,7 @@ from local.stack import Stack
 from tests.docs import proofs
 
 PROGRAMS = ("aws", "sam", "make", "pip", "npm", "git")
-# Sends its words to the test's process: starting a Python process for each call would take much longer.
+# Sends its command line to the test's process: starting a Python process for each call would take much longer.
 SHIM = """#!/bin/bash
 answer=$(printf '%s\\0' {program} "$@" | {curl} -s --fail-with-body --data-binary @- {url}; exit ${{PIPESTATUS[1]}})
 case $? in 0) [ -z "$answer" ] || printf '%s\\n' "$answer" ;; *) printf '%s\\n' "$answer" >&2; exit 1 ;; esac
@@ -32,7 +33,7 @@ def answer(words: list[str], stack: Stack) -> str:
     """Checks the command, and returns the text that it prints. Raises proofs.Unproven."""
     try:
         proofs.KINDS[proofs.BY_PROGRAM[words[0]]](words)
-    except proofs.CannotAskError:
+    except proofs.CannotAskError:  # without the program that defines the command, nothing can be checked
         return ""
     if words[:2] != ["aws", "cloudformation"]:
         return ""
@@ -55,14 +56,14 @@ def answer(words: list[str], stack: Stack) -> str:
 
 @contextmanager
 def listening(stack: Stack, refused: list[str]) -> Iterator[str]:
-    """Serves the substitutes, and yields the URL. `refused` gets the reason for each call that failed the check."""
+    """Answers the substitutes, and yields the URL that they call. `refused` gets the error of each call that failed."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             words = self.rfile.read(int(self.headers["content-length"])).decode().split("\0")[:-1]
             try:
                 status, text = 200, answer(words, stack)
-            except Exception as error:  # any error lets the block fail
+            except Exception as error:  # any error makes the page's command fail
                 status, text = 500, str(error)
                 refused.append(text)
             self.send_response(status)

@@ -1,4 +1,4 @@
-"""Tests that docs/architecture.md names the template's resources, and that every browser can show its picture."""
+"""Tests that docs/architecture.md names the template's resources, and that its picture loads no other file."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ PICTURE = (ROOT / "docs" / "pictures" / "architecture.svg").read_text()
 RESOURCES = templates.load(ROOT / "template.yaml")["Resources"]
 
 
-def _of(kind: str) -> list[str]:
+def _names_of_type(kind: str) -> list[str]:
     return [name for name, resource in RESOURCES.items() if resource["Type"] == kind]
 
 
 def test_every_function_is_on_the_page_and_in_the_picture() -> None:
-    for name in _of("AWS::Serverless::Function"):
+    for name in _names_of_type("AWS::Serverless::Function"):
         folder = Path(RESOURCES[name]["Properties"]["CodeUri"]).name
         assert f"`{folder}`" in PAGE, folder
         assert re.search(rf"\b{folder}\b", PICTURE), folder
 
 
 def test_every_table_and_index_is_on_the_page() -> None:
-    for table in _of("AWS::DynamoDB::Table"):
+    for table in _names_of_type("AWS::DynamoDB::Table"):
         assert f"`{table}`" in PAGE
         for index in RESOURCES[table]["Properties"].get("GlobalSecondaryIndexes", []):
             assert f"`{index['IndexName']}`" in PAGE
@@ -36,16 +36,16 @@ def test_every_table_and_index_is_on_the_page() -> None:
 
 def test_every_schedule_topic_and_dashboard_is_on_the_page() -> None:
     kinds = ("AWS::Scheduler::Schedule", "AWS::SNS::Topic", "AWS::CloudWatch::Dashboard")
-    found = [name for kind in kinds for name in _of(kind)]
+    found = [name for kind in kinds for name in _names_of_type(kind)]
     assert len(found) > len(kinds)
     assert [name for name in found if f"`{name}`" not in PAGE] == []
 
 
 def test_the_picture_has_a_dark_theme_and_loads_nothing() -> None:
-    root = ElementTree.fromstring(PICTURE)  # noqa: S314 - ours
+    root = ElementTree.fromstring(PICTURE)  # noqa: S314 - our own file
     assert root.get("viewBox")
     assert "prefers-color-scheme: dark" in PICTURE
-    # GitHub shows it as an image, in which browsers load nothing and run no script.
+    # GitHub shows the picture as an image, in which browsers load nothing and run no script.
     assert not re.search(r"<script|<image|<foreignObject|xlink|url\((?!#)", PICTURE)
 
 

@@ -16,8 +16,8 @@ from tests.end_to_end.shop import Shop
 
 PAGES = pages()
 SHELL_BLOCKS = {page: [block for block in blocks(page) if block.language in SHELLS] for page in PAGES}
-RUN = {page: [block for block in found if "proof" not in block.options] for page, found in SHELL_BLOCKS.items()}
-PROVEN = [block for found in SHELL_BLOCKS.values() for block in found if "proof" in block.options]
+RUN_BLOCKS = {page: [block for block in found if "proof" not in block.options] for page, found in SHELL_BLOCKS.items()}
+CHECKED_BLOCKS = [block for found in SHELL_BLOCKS.values() for block in found if "proof" in block.options]
 OPTIONS = frozenset({"proof", "status", "wait", "keep"})
 # Languages of blocks that do not run. A block with the option `output` has the expected output of a command.
 OTHERS = frozenset({"text", "json", "python", "js", "ruby", "php", "csv", "yaml", "toml", "diff", "ini", "sql"})
@@ -28,24 +28,24 @@ def _name(page: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def reader(stack: Stack) -> Shop:
-    """The account of all pages: a page must not fail because of the data of another page."""
+def account(stack: Stack) -> Shop:
+    """The one account of all pages, so a page fails if it uses the order ids or people of another page."""
     return Shop.open(stack)
 
 
 @pytest.mark.stack
 @pytest.mark.skipif(CURL is None, reason="the commands of the pages did not run: there is no curl here")
-@pytest.mark.parametrize("page", [page for page in in_reading_order() if RUN.get(page)], ids=_name)
-def test_the_commands_of_a_page_run(page: Path, reader: Shop, tmp_path: Path) -> None:
-    shell = Page(reader, tmp_path, prepared.prepare(_name(page), reader))
+@pytest.mark.parametrize("page", [page for page in in_reading_order() if RUN_BLOCKS.get(page)], ids=_name)
+def test_the_commands_of_a_page_run(page: Path, account: Shop, tmp_path: Path) -> None:
+    shell = Page(account, tmp_path, prepared.prepare(_name(page), account))
     try:
-        for block in RUN[page]:
+        for block in RUN_BLOCKS[page]:
             shell.run(block)
     finally:
         shell.close()
 
 
-@pytest.mark.parametrize("block", PROVEN, ids=lambda block: block.place)
+@pytest.mark.parametrize("block", CHECKED_BLOCKS, ids=lambda block: block.place)
 def test_commands_that_cannot_run_are_checked(block: Block) -> None:
     try:
         proofs.prove(block.options["proof"], block.text)

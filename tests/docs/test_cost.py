@@ -20,7 +20,7 @@ _TIMED = ("Lambda", "in all")
 
 def bars(svg: str) -> Iterator[tuple[str, float]]:
     """(name, dollars) of each service of each bar, followed by the sum that is printed beside the bar."""
-    for element in ElementTree.fromstring(svg).iter():  # noqa: S314 - ours
+    for element in ElementTree.fromstring(svg).iter():  # noqa: S314 - our own file
         text = element.text or ""
         if element.tag.endswith("title") and (found := re.fullmatch(r"(.+): ([\d.]+)", text)):
             yield found[1], float(found[2])
@@ -41,7 +41,7 @@ def test_the_picture_is_up_to_date(flows: list[cost.Flow]) -> None:
     assert [name for name, _ in shown] == [name for name, _ in fresh]
     for (name, drawn), (_, now) in zip(shown, fresh, strict=True):
         assert name in _TIMED or drawn == pytest.approx(now, rel=0.1, abs=0.02), (
-            f"{name}: python -m bench.cost --svg docs/pictures/cost.svg was not run"
+            f"{name}: run python -m bench.cost --svg docs/pictures/cost.svg"
         )
     for start in range(0, len(shown), 8):
         *parts, (_, whole) = shown[start : start + 8]
@@ -52,7 +52,7 @@ def test_the_statements_of_the_page_are_true(flows: list[cost.Flow]) -> None:
     alone, _, packed = flows
     bill, shared = cost.dollars(alone, ORDERS), cost.dollars(packed, ORDERS)
     assert bill["DynamoDB writes"] > sum(bill.values()) / 2
-    # Four index entries and one outcome are billed once; writes in a transaction are billed twice.
+    # Four index entries and one outcome are billed once; the three writes in a transaction are billed twice.
     assert (alone.parts["indexes"], alone.parts["records"]) == (4, 1)
     assert {alone.parts[name] for name in ("orders", "events", "people")} == {2}
     # Orders of different people share no write in a transaction.
@@ -80,7 +80,7 @@ def test_the_figures_of_the_readme_are_roughly_right() -> None:
     assert 4 < sum(found["fixed"].values()) < 6
 
 
-def test_the_page_has_the_parts_that_make_cost_prints(flows: list[cost.Flow]) -> None:
+def test_the_page_lists_each_part_of_an_order_s_cost(flows: list[cost.Flow]) -> None:
     page = (ROOT / "docs" / "cost.md").read_text()
     rows = {name for row in re.findall(r"^\| ([\w, ]+) \|", page, re.MULTILINE) for name in row.split(", ")}
     assert flows[0].parts.keys() <= rows

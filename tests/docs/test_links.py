@@ -17,12 +17,12 @@ def broken(page: Path) -> list[str]:
     for line, target in links(page):
         if target.startswith(("https://", "http://", "mailto:")):
             continue
-        path, _, anchor = unquote(target).partition("#")
-        place = (page.parent / path).resolve() if path else page
-        if not place.exists():
+        name, _, anchor = unquote(target).partition("#")
+        file = (page.parent / name).resolve() if name else page
+        if not file.exists():
             found.append(f"{page.name}:{line}: there is no {target}")
-        elif anchor and place.suffix == ".md" and anchor not in anchors(place):
-            found.append(f"{page.name}:{line}: {place.name} has no heading #{anchor}")
+        elif anchor and file.suffix == ".md" and anchor not in anchors(file):
+            found.append(f"{page.name}:{line}: {file.name} has no heading #{anchor}")
     return found
 
 

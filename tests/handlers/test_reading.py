@@ -434,4 +434,3 @@ def test_stored_ltv_equals_the_sum_over_the_orders(shop: Shop) -> None:
     orders = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
     assert len(orders) == 13
     assert shop.ltv(EMAIL)["USD"] == "42.0036"  # 36.0036 of v3, and 6 of v1
-    assert json.dumps(orders, default=str)

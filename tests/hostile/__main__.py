@@ -1,8 +1,8 @@
 """python -m tests.hostile --requests 200000 --seed 1: calls the functions with that many hostile requests.
 
 With `--through http://127.0.0.1:8000` the requests are sent over HTTP to the stack of `make run`. The exit code is 1 if
-an answer breaks the contract, or if a request leaves data behind. `--only N` sends only the Nth request of a seed, and
-prints it.
+an answer breaks the contract, or if a request leaves data behind. `--only N` sends only request N (from 0) of a seed,
+and prints it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from tests.hostile.targets import Attack
 from tests.hostile.wire import HttpClient
 from tests.simulation.progress import Progress
 
-_SHOWN = 10
+_SHOWN = 10  # failed requests, and kinds of faults, that are printed
 
 
 def in_process(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
     """Calls the functions in this process. Returns (number, request, fault) of each request that failed."""
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
-    with handlers() as made:
+    with handlers() as functions:
         for done, number in enumerate(numbers, 1):
             if done % ROUND == 0:
-                made.open()
+                functions.open()
             sent = attack(SHOP, seed, number)
-            wrong = made.run(sent)
+            wrong = functions.run(sent)
             if wrong:
                 failed.append((number, sent, wrong))
             progress.add(1, f"{len(failed)} failed" if failed else "")
@@ -42,7 +42,10 @@ def in_process(seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[
 
 
 def through(client: HttpClient, seed: int, numbers: range, *, quiet: bool = False) -> list[tuple[int, Attack, str]]:
-    """Sends over HTTP. Returns the same as `in_process`. Raises AssertionError if the requests left data behind."""
+    """Sends the requests over HTTP. Returns (number, request, fault) of each request that failed.
+
+    Raises AssertionError if the requests left data behind.
+    """
     progress = Progress(len(numbers), "requests", quiet=quiet)
     failed = []
     before = client.state()

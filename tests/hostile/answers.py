@@ -46,7 +46,7 @@ def _v1(attack: Attack, status: int, body: Any) -> str:
     if not isinstance(error, dict) or set(error) != {"name", "message", "details"}:
         return f"not the form of a v1 error: {body}"
     if error["name"] != _V1_NAMES[status] or not error["message"]:
-        return f"named {error['name']}"
+        return f"the error is {error['name']}, not {_V1_NAMES[status]}"
     if attack.faults is None:
         return ""
     named = {detail["field"] or "" for detail in error["details"]}
@@ -62,12 +62,12 @@ def _v3(attack: Attack, status: int, headers: dict[str, str], body: Any) -> str:
         return f"not the form of a v3 error: {body}"
     codes = {error["code"] for error in errors}
     if status == 401:
-        good = codes == {"authentication_error"} and "www-authenticate" in headers
-        return "" if good else f"401 with {codes}, {headers}"
-    alone = {403: "authorization_error", 404: "not_found_error", 413: "length_error", 415: "format_error",
-             400: "format_error", 405: "method_not_allowed_error"}  # fmt: skip
+        is_right = codes == {"authentication_error"} and "www-authenticate" in headers
+        return "" if is_right else f"401 with {codes}, {headers}"
+    only_code = {403: "authorization_error", 404: "not_found_error", 413: "length_error", 415: "format_error",
+                 400: "format_error", 405: "method_not_allowed_error"}  # fmt: skip
     if attack.faults is None:
-        return "" if codes == {alone[status]} else f"{status} with {codes}"
+        return "" if codes == {only_code[status]} else f"{status} with {codes}"
     named = {error.get("attribute") or "" for error in errors}
     wanted = {fault.field for fault in attack.faults}
     if named != wanted:

@@ -351,6 +351,7 @@ def paths(shop: Shop, rng: Random) -> Attack:
         if "{" + name + "}" in route.pattern
     ]
     segments = {name: rng.choice(_ODD_SEGMENTS) for name in names}
+    # An edit whose body names another order than its path would be refused with 400.
     data = render(_valid_body(route, rng) | {"order_id": None}).encode() if route.key in BODY_LIMITS else None
     return Attack(
         route.method,

@@ -38,11 +38,11 @@ class Fault:
 
     @property
     def field(self) -> str:
-        return named(self.path)
+        return field_name(self.path)
 
 
-def named(path: Path) -> str:
-    """The path as errors name it: `items[0].price`."""
+def field_name(path: Path) -> str:
+    """The path as errors show it: `items[0].price`."""
     out = ""
     for part in path:
         out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else part
@@ -100,6 +100,7 @@ ORDER = {
 PARTS_V3 = {"items": _ITEM_V3, "billing_address": _ADDRESS_V3, "shipping_address": _ADDRESS_V3}
 PARTS_V1 = {"order_items": _ITEM_V1, "billing_address": _ADDRESS_V1, "shipping_address": _ADDRESS_V1}
 
+# Values that are no text, no number, too precise, too large, no time, or no code of a currency or country.
 _NO_TEXT: list[Any] = [
     True,
     False,
@@ -349,7 +350,7 @@ def _decorate(body: dict[str, Any], fields: dict[str, tuple[str, bool]], spared:
             body[name] = rng.choice(_ODD_TEXTS)
 
 
-def spoiled(
+def spoil_fields(
     body: dict[str, Any],
     fields: dict[str, tuple[str, bool]],
     parts: dict[str, dict[str, tuple[str, bool]]],
@@ -359,12 +360,12 @@ def spoiled(
 ) -> list[Fault]:
     """Makes 1 to 3 fields of a valid body invalid. Returns the faults. In an `edit` an absent field is no fault."""
     faults: list[Fault] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         name = rng.choice(list(fields))
-        if name in taken or (edit and name == "order_id"):
+        if name in used or (edit and name == "order_id"):
             continue
-        taken.add(name)
+        used.add(name)
         part, inside = parts.get(name), rng.random() < 0.8
         if part is None or not inside:
             faults.append(_spoil(body, (name,), *fields[name], rng, edit=edit))
@@ -383,7 +384,6 @@ def spoiled(
         _decorate(target, part, {inner}, rng)
     if not faults:
         faults.append(_spoil(body, ("currency",), *fields["currency"], rng))
-        taken.add("currency")
     return faults
 
 
@@ -399,7 +399,7 @@ def _spoil(target: Any, path: Path, kind: str, required: bool, rng: Random, *, e
     if name == "discount":
         target.pop("discounts", None)
     what = "left out" if value is _Missing else render(value)[:60]
-    return Fault(path, code, f"{named(path)} = {what}")
+    return Fault(path, code, f"{field_name(path)} = {what}")
 
 
 def bad_order(rng: Random, *, edit: bool = False) -> tuple[dict[str, Any], list[Fault]]:
@@ -417,7 +417,7 @@ def bad_order(rng: Random, *, edit: bool = False) -> tuple[dict[str, Any], list[
     if kind < 0.12 and edit:
         body["order_id"] = rng.choice(["another", 5, "", True, [], {}, Raw("1e999"), 10**60])
         return body, [Fault(("order_id",), "format_error", "another order_id")]
-    faults = spoiled(body, ORDER, PARTS_V1, rng, edit=edit)
+    faults = spoil_fields(body, ORDER, PARTS_V1, rng, edit=edit)
     _decorate(body, ORDER, {str(fault.path[0]) for fault in faults} | {"shipping_address", "billing_address"}, rng)
     return body, faults
 
@@ -434,7 +434,7 @@ def bad_activity(rng: Random) -> tuple[dict[str, Any], list[Fault]]:
     if kind < 0.08:
         body["items"][0] |= {"discount": 1, "discounts": 2}
         return body, [Fault(("items", 0, "discount"), "format_error", "two discounts")]
-    faults = spoiled(body, ACTIVITY, PARTS_V3, rng)
+    faults = spoil_fields(body, ACTIVITY, PARTS_V3, rng)
     names = {str(fault.path[0]) for fault in faults}
     if "person_id" in names:
         # person_id takes precedence, so the e-mail is not checked.

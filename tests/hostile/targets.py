@@ -9,7 +9,7 @@ from urllib.parse import quote
 from tests.handlers import template
 from tests.hostile.payloads import Fault
 
-ORDER_LIMIT, BATCH_LIMIT = 256 * 1024, 4 * 1024 * 1024
+ORDER_LIMIT, BATCH_LIMIT = 256 * 1024, 4 * 1024 * 1024  # bytes
 AUDIENCE = "customers-orders-api"
 
 
@@ -29,8 +29,8 @@ class Shop:
 class Attack:
     """One request as it is sent, and the expected answer.
 
-    `faults`: the answer must name exactly these fields, each with its code; None if no field is at fault.
-    `recorded`: the rejection must be recorded. `gateway`: the gateway may refuse first, with a text of its own.
+    `faults`: the answer must name exactly these fields, in v3 with their codes; None: its fields are not compared.
+    `recorded`: the rejection must be recorded. `gateway`: the gateway may refuse the request first, with its own text.
     `what`: describes the attack.
     """
 
@@ -86,6 +86,7 @@ _INGEST = {
     "POST /v1/order", "POST /v1/order/{order_id}", "DELETE /v1/order/{order_id}",
     "POST /v3/{account_id}/shopper_activity/order", "POST /v3/{account_id}/shopper_activity/order/batch",
 }  # fmt: skip
+# Routes without a key, which are not attacked here.
 _PUBLIC = {"GET /openapi.json", "GET /", "GET /page/{file}", "POST /connect/{account_id}/{connection}"}
 
 

@@ -1,4 +1,4 @@
-"""3,000 hostile requests; `python -m tests.hostile --requests 200000 --seed 1` makes more."""
+"""3,000 hostile requests (`python -m tests.hostile --requests 200000 --seed 1` sends more), and random numbers."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ REQUESTS = int(os.environ.get("REQUESTS", "3000"))
 SEED = int(os.environ.get("SEED", "1"))
 
 
-def test_each_request_is_refused_as_its_api_demands_and_leaves_no_data() -> None:
+def test_each_request_gets_the_answer_of_the_contract_and_leaves_at_most_its_rejection() -> None:
     print(f"seed {SEED}")
     failures = in_process(SEED, range(REQUESTS), quiet=True)
     assert not failures, shown(failures)
 
 
-def test_every_route_is_attacked_and_every_status_is_expected() -> None:
+def test_every_route_is_attacked_and_each_status_is_expected_of_some_attack() -> None:
     seen: Counter[str] = Counter()
     statuses: Counter[int] = Counter()
     for _, attack in attacks(SHOP, SEED, 3000):
@@ -53,35 +53,34 @@ def test_a_seed_gives_the_same_requests_every_time() -> None:
     assert list(attacks(SHOP, 7, 200)) == list(attacks(SHOP, 7, 200))
 
 
-def test_recorded_rejections_of_a_client_in_a_loop_are_bounded() -> None:
-    with handlers() as made:
-        made.open()
+def test_the_recorded_rejections_of_a_key_on_a_day_are_limited() -> None:
+    with handlers() as functions:
+        functions.open()
         for _ in range(rejections.A_DAY + 200):
-            answer = made.call("POST", "/v1/order", {"authorization": f"Bearer {SHOP.ingest}"}, b"{")
+            answer = functions.call("POST", "/v1/order", {"authorization": f"Bearer {SHOP.ingest}"}, b"{")
             assert answer["statusCode"] == 400
-        noted = [
-            key for key in made.dynamodb.tables["RecordsTable"].items if key[0].startswith(f"{ACCOUNT}/t/rejected/")
-        ]
-        assert len(noted) == rejections.A_DAY
+        items = functions.dynamodb.tables["RecordsTable"].items
+        recorded = [key for key in items if key[0].startswith(f"{ACCOUNT}/t/rejected/")]
+        assert len(recorded) == rejections.A_DAY
 
 
 def test_each_kind_of_data_that_a_request_leaves_is_reported() -> None:
-    with handlers() as made:
+    with handlers() as functions:
         (attack,) = [a for _, a in attacks(SHOP, SEED, ROUND) if a.what == "no key"][:1]
-        assert made.run(attack) == ""
+        assert functions.run(attack) == ""
         for leave_data, reported in (
-            (lambda: made.sqs.send_message(QueueUrl=made.sqs.url, MessageBody="x"), "something was queued"),
-            (lambda: _put(made, "LedgerTable"), "the ledger was written"),
-            (lambda: _put(made, "RecordsTable"), "left ["),
+            (lambda: functions.sqs.send_message(QueueUrl=functions.sqs.url, MessageBody="x"), "something was queued"),
+            (lambda: _put_item(functions, "LedgerTable"), "the ledger was written"),
+            (lambda: _put_item(functions, "RecordsTable"), "left ["),
         ):
-            made.traces.writes.clear()
-            made.traces.messages.clear()
+            functions.traces.writes.clear()
+            functions.traces.messages.clear()
             leave_data()
-            assert made._check_traces(attack).startswith(reported)
+            assert functions._check_traces(attack).startswith(reported)
 
 
-def _put(made: Handlers, table: str) -> None:
-    made.dynamodb.put_item(TableName=table, Item={"pk": {"S": "x"}, "sk": {"S": "x"}})
+def _put_item(functions: Handlers, table: str) -> None:
+    functions.dynamodb.put_item(TableName=table, Item={"pk": {"S": "x"}, "sk": {"S": "x"}})
 
 
 # ------------------------------------------------------------------ numbers
@@ -98,19 +97,19 @@ def numbers() -> st.SearchStrategy[str]:
     return st.builds(lambda *parts: "".join(parts), st.sampled_from(["", "-"]), whole, fraction, exponent)
 
 
-def no_float(value: Any) -> None:
+def assert_no_float(value: Any) -> None:
     """Asserts that there is no float at any depth."""
     assert not isinstance(value, float)
     for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ():
-        no_float(entry)
+        assert_no_float(entry)
 
 
 @given(number=numbers())
 def test_numbers_are_parsed_exactly_and_never_become_floats(number: str) -> None:
-    read = loads(f'{{"a":[{number},{{"b":{number}}}]}}')
-    no_float(read)
-    assert read["a"][0] == Decimal(number) == read["a"][1]["b"]
-    assert loads(dumps(read)) == read
+    parsed = loads(f'{{"a":[{number},{{"b":{number}}}]}}')
+    assert_no_float(parsed)
+    assert parsed["a"][0] == Decimal(number) == parsed["a"][1]["b"]
+    assert loads(dumps(parsed)) == parsed
     received = times.now()
     v1 = f'{{"order_id":"5","order_date":"2019-09-05","customer_email":"a@example.com","total":{number}}}'
     v3 = '{"provider":"p","email":"a@example.com","action":"paid","order_id":"5"'
@@ -128,12 +127,12 @@ def test_numbers_are_parsed_exactly_and_never_become_floats(number: str) -> None
     assert abs(amount - Decimal(number)) <= (Decimal("0.00005") if rounded else 0)
     document, notes = orders_api.document(loads(v1))
     envelope, body = shopper_activity.parse(loads(v3), received)
-    no_float(document.body)
-    no_float(body)
+    assert_no_float(document.body)
+    assert_no_float(body)
     assert document.total == body["grand_total"] == amount
     assert body["properties"]["note"] == Decimal(number)
     assert bool(notes) == bool(envelope["notes"]) == rounded
     # The queue and the table store the body as JSON, which must not change the numbers.
-    again = loads(dumps(body), ours=True)
-    no_float(again)
-    assert again == body
+    stored = loads(dumps(body), ours=True)
+    assert_no_float(stored)
+    assert stored == body

@@ -49,7 +49,7 @@ class HttpClient:
         return http.client.HTTPConnection(self._host, self._port, timeout=120)
 
     def _order_is_recorded(self) -> bool:
-        """Whether the outcome of the first order is recorded. On a stack that had the order, it is a duplicate."""
+        """Whether the outcome of the first order is recorded: a duplicate, if the stack had the order before."""
         path = f"/v1/transactions?order_id={quote(self.shop.order_id, safe='')}&limit=200"
         status, _, text = self.send("GET", path, self._bearer(self.shop.admin), None)
         assert status == 200, text
@@ -97,7 +97,10 @@ class HttpClient:
         return complaint(attack, *answer)
 
     def state(self) -> Any:
-        """All readable data of the account, and people whom no attack may create: compared before and after attacks."""
+        """The order, audiences, dead letters and outcomes of the account, and people whom no attack may create.
+
+        Compared before and after attacks. Rejected requests are left out, since attacks cause them.
+        """
         admin = self._bearer(self.shop.admin)
         transactions = [f"/v1/transactions?status={name}&limit=200" for name in ("applied", "failed", "duplicate")]
         people = [f"/v3/{self.shop.account}/people/{name}" for name in (MARKER, "c-1", "p-1")]
