@@ -1,4 +1,5 @@
-"""Costs of fresh processes up to their first answer, compared with bare boto3 processes that make the same AWS calls.
+"""Costs of fresh processes up to their first answer, compared with those of processes that make the same AWS
+calls by bare boto3.
 
 `measured` runs the sources; `built` runs the output of `sam build`, started by AWS's runtime client. The cost of a
 process that only imports what the bench itself needs is subtracted from both.
@@ -30,7 +31,7 @@ LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else
 
 
 def played() -> dict[str, Played]:
-    """The first request of a cold function, for each kind of request."""
+    """Plays the first request of a cold function, for each kind of request."""
     found: dict[str, Played] = {}
     stage = Stage()
 

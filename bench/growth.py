@@ -1,4 +1,4 @@
-"""Units per order in accounts of growing size."""
+"""Read and write units per order, in accounts with more and more orders."""
 
 from __future__ import annotations
 

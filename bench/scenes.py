@@ -56,7 +56,7 @@ class Played:
 
 
 class Stage:
-    """The functions over one memory. `cold` forgets what a warm function keeps (keys, providers)."""
+    """The functions over one memory."""
 
     def __init__(self) -> None:
         os.environ.update(ENVIRONMENT)
@@ -77,6 +77,7 @@ class Stage:
         keys.create(bodies.ACCOUNT, "admin", secret=bodies.ADMIN_KEY)
 
     def cold(self) -> None:
+        """Deletes the caches that a warm function has (API keys, accounts, workers)."""
         processing.processor.cache_clear()
         book.keeper.cache_clear()
         announcing.announcer.cache_clear()
@@ -86,7 +87,7 @@ class Stage:
                     value.cache_clear()
 
     def forget_clients(self) -> None:
-        """Lets the functions make clients of their own, which this memory does not answer."""
+        """Makes the functions create new clients, whose calls this memory does not answer."""
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
         clients.events.cache_clear()
@@ -129,7 +130,7 @@ class Stage:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Restores the settings that a stage changes in this process, which may be used for other work."""
+    """Restores the environment and the caches of this process, which a stage changes."""
     kept = dict(os.environ)
     try:
         yield

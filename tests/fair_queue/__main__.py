@@ -1,4 +1,7 @@
-"""Prints the waits; exit code 1 if the backlog of one account delays another by more than a second."""
+"""Prints waits in seconds: without a backlog (alone), and behind it in a fair and in an unfair queue.
+
+Exit code 1 if an order of another account waits for more than a second in a fair queue.
+"""
 
 from __future__ import annotations
 
