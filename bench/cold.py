@@ -83,9 +83,9 @@ def _compared(meter: Meter, process: Callable[..., Process]) -> dict[str, dict[s
     costs = meter.costs([none, *ours.values(), *bare.values()])
     found = {}
     for name, play in plays.items():
-        one, other = (costs[kind[name]] - costs[none] for kind in (ours, bare))
+        own, bare_cost = (costs[kind[name]] - costs[none] for kind in (ours, bare))
         found[name] = {
-            "ratio": round(one / other, 3), "ours": round(one, 1), "bare": round(other, 1),
+            "ratio": round(own / bare_cost, 3), "ours": round(own, 1), "bare": round(bare_cost, 1),
             "calls": [call.operation for call in play.calls],
         }  # fmt: skip
     return found

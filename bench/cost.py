@@ -138,7 +138,7 @@ def _book_window() -> int:
 def by_kind() -> dict[str, dict[str, Any]]:
     """AWS calls and units of an order by kind of request, including those of the queue (bench/calls.py)."""
     bills = measured(warmed())
-    kinds = [name for name in bills if f"{name}, and what follows" not in bills]
+    kinds = [name for name in bills if f"{name}, with KeepBook" not in bills]
     return {name: bills[name].per_order() for name in kinds} | {"purge of 500 orders": purged(500).per_order()}
 
 

@@ -29,7 +29,7 @@ from tillbook.work import announcing, book, processing
 
 ROOT = Path(__file__).resolve().parents[1]
 Items = dict[tuple[str, str], dict[str, Any]]
-# The published example of each API; everything here is of its size.
+# The published example of each API. All orders here are as large.
 ACTIVITY: dict[str, Any] = json.loads(bodies.ORDER_ACTIVITY)
 ORDER: dict[str, Any] = bodies.ORDER
 
@@ -63,7 +63,6 @@ class Stage:
         settings.cache_clear()
         follow_stdout()
         self.memory = Memory()
-        self.played: list[Played] = []  # the latest one
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
         clients.events.cache_clear()
@@ -101,8 +100,7 @@ class Stage:
         failed = answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300
         if failed and ok:
             raise RuntimeError(f"{function} answered {answer}")
-        self.played = [Played(function, event, answer, calls)]
-        return self.played[0]
+        return Played(function, event, answer, calls)
 
     def process(self, bodies: list[str]) -> Played:
         """Invokes the processing function with these messages."""
@@ -114,10 +112,10 @@ class Stage:
 
     def drain(self) -> list[Played]:
         """Processes the waiting messages one by one, until there is none."""
-        played = []
+        found = []
         while self.memory.messages:
-            played.append(self.process([self.memory.messages.pop(0)]))
-        return played
+            found.append(self.process([self.memory.messages.pop(0)]))
+        return found
 
     def accepted(self, payloads: list[dict[str, Any]], key: str = "") -> list[str]:
         """The messages that single requests leave in the queue; with an idempotency key if one is given."""
@@ -129,14 +127,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def process_restored() -> Iterator[None]:
     """Restores the environment and the caches of this process, which a stage changes."""
-    kept = dict(os.environ)
+    before = dict(os.environ)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(before)
         settings.cache_clear()
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()

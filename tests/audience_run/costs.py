@@ -1,8 +1,8 @@
-"""python -m tests.audience_run.costs: prints the cost of a match, a page of an audience and an order,
-by the number of orders in the account.
+"""python -m tests.audience_run.costs: prints the cost of a match, a page of members and an order.
 
-The code runs against a store in memory. Units are computed from the bytes of every item that a call evaluates or
-writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` also prints the units that DynamoDB Local counts.
+Each column is for an account with another number of orders. The code runs against a store in memory. Units are
+computed from the bytes of every item that a call evaluates or writes, as DynamoDB counts them. `--endpoint
+http://127.0.0.1:8000` also prints the units that DynamoDB Local counts.
 """
 
 from __future__ import annotations
@@ -225,7 +225,7 @@ class Costs:
             return float(client.units) / len(samples)
 
         def people() -> dict[str, Any]:
-            known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # numbers of orders with two addresses
+            known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # orders with equal addresses
             entries: list[dict[str, Any]] = [{"address": address(n)} for n in known[:2]]
             entries += [{"address": address(n + 7_000_000)} for n in known[:3]]
             entries += [{"email_sha256": f"{n:064x}"} for n in known[2:]]

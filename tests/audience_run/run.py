@@ -123,7 +123,7 @@ class Run:
     def _v1(self, number: str, chance: random.Random) -> None:
         body = self._body(number, chance)
         self._ok(self.shop.submit(body), 201)
-        self._store(number, body)
+        self._expect(number, body)
         if chance.random() < 0.1:
             self._ok(self.shop.submit(body), 201)  # a repeat
         earlier = sorted(n for n in list(self.sent.orders) if n.split("-")[0] == number.split("-")[0])
@@ -136,7 +136,7 @@ class Run:
             if chance.random() < 0.3:
                 change["customer_email"] = self._email(chance)
             self._ok(self.shop.edit(which, change), 200)
-            self._store(which, self.sent.orders[which] | change)
+            self._expect(which, self.sent.orders[which] | change)
         if chance.random() < 0.15:
             which = chance.choice(earlier)
             self._ok(self.shop.delete(which), 200)
@@ -145,7 +145,7 @@ class Run:
             if chance.random() < 0.3:
                 again = self._body(which, chance)
                 self._ok(self.shop.submit(again), 201)
-                self._store(which, again)
+                self._expect(which, again)
 
     def _body(self, number: str, chance: random.Random) -> Body:
         body: Body = {
@@ -201,7 +201,7 @@ class Run:
     def _email(self, chance: random.Random) -> str:
         return self.shop.email(f"c{chance.randrange(self.count)}")
 
-    def _store(self, number: str, body: Body) -> None:
+    def _expect(self, number: str, body: Body) -> None:
         with self._lock:
             self.sent.orders[number] = {k: v for k, v in body.items() if v is not None}
 

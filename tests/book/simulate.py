@@ -47,7 +47,7 @@ ACCOUNT, LEDGER, RECORDS, BOOK = "1234567", "ledger", "records", "book"
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
 FIRST = datetime(2026, 10, 30, tzinfo=UTC)  # clocks go back in New York two days later
 DAYS, STEPS = 4, 40
-# A write whose answer is lost takes effect within LATE_SECONDS. A function has LIFE_SECONDS.
+# A write whose answer is lost takes effect within LATE_SECONDS. LIFE_SECONDS: the usual time-out of a function.
 LATE_SECONDS, LIFE_SECONDS = 30.0, 60.0
 _WRITES = ("put_item", "update_item", "delete_item")
 # All reports are of this period, which contains every order.

@@ -128,8 +128,8 @@ class ActivityWorld(RemovalWorld):
         yield from self.attempt(turn, planned, written=written, unanswered=message, refused=refused)
 
     def _ended(self, message: Message, outcome: str) -> Message:
-        """The message after its outcome is known. After an erased event, it still has to delete the person, if that has
-        no other data."""
+        """The message after its outcome is known. After an erased event, it still has to delete the person, unless the
+        person has other data."""
         message = message._replace(outcome=outcome, seen=None, stored=None, writes=Writes())
         forgets = message.erased and self.keeps("delete the person of an erased event")
         return message._replace(step="forget") if forgets else message.waiting("done")
