@@ -1,7 +1,7 @@
 """`make cost ORDERS=1000000`: dollars for that many v3 orders of the published example's size, from measured units.
 
-Calls, units, bytes in the log and CPU come from running the functions here (bench/calls.py); prices and what cannot be
-measured here (how long AWS takes to answer) are in bench/prices.json, with their date. Free tiers are left out.
+Calls, units, bytes in the log and CPU are measured by running the functions here (bench/calls.py). Prices, and the time
+that AWS takes to answer, are in bench/prices.json, with their date. Free tiers are left out.
 """
 
 from __future__ import annotations

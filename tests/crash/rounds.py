@@ -252,8 +252,9 @@ class Crashes:
         own = f"{account.id}/"
         heads = parts(items)["heads"]
         faults += check_book(lambda: (i for i in table_items(self.stack, BOOK) if i["pk"].startswith(own)), heads)
-        if any(dead := self._left(self._dead_letters).values()):
-            faults.append(f"messages in the dead-letter queue: {dead}")
+        left = self._left(self._dead_letters)
+        if any(left.values()):
+            faults.append(f"messages in the dead-letter queue: {left}")
         return faults + self._check_people(account, items)
 
     def _check_people(self, account: Account, items: list[Item]) -> list[str]:

@@ -1,4 +1,4 @@
-"""In the fast scenarios the invariants hold, each missing rule is detected, and the conditions are the code's."""
+"""The invariants hold in the fast scenarios, which detect each missing rule and use the code's conditions."""
 
 from __future__ import annotations
 
