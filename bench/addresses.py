@@ -149,8 +149,8 @@ CANDIDATES: dict[str, tuple[Key, str, str]] = {  # function for keys, distributi
 # ------------------------------------------------------------------ figures
 
 
-def finds_equal(key: Key, pair: Pair) -> bool:
-    """Whether a candidate takes the two addresses of a pair for equal."""
+def found(key: Key, pair: Pair) -> bool:
+    """Whether a candidate finds that the two addresses of a pair are equal."""
     one, other = key(pair.one), key(pair.other)
     return bool(one) and one == other
 
@@ -187,12 +187,12 @@ def main() -> None:
     print(f"{'':10} {'misses':>7} {'false':>6} {'us/address':>11} {'import ms':>10} {'MB':>6}")
     for name, (key, distribution, module) in CANDIDATES.items():
         try:
-            finds_equal(key, labelled[0])
+            found(key, labelled[0])
         except ImportError:
             print(f"{name:10} is not installed")
             continue
         started = time.perf_counter()
-        results = [(pair, finds_equal(key, pair)) for pair in labelled]
+        results = [(pair, found(key, pair)) for pair in labelled]
         micros = (time.perf_counter() - started) / len(labelled) / 2 * 1e6
         misses = [pair for pair, is_same in results if pair.same and not is_same]
         wrong = [pair for pair, is_same in results if is_same and not pair.same]

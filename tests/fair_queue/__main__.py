@@ -6,6 +6,11 @@ Exit code 1 if an order of another account waits for more than a second in a fai
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("tillbook") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
 from tests.fair_queue.model import waits
 from tests.fair_queue.scenarios import SCENARIOS, WORKERS
