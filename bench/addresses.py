@@ -1,7 +1,7 @@
 """Compares rules that find equal addresses: `python -m bench.addresses`, over tests/unit/address_pairs.txt.
 
 Countries, ZIP codes and territories are treated by rules/addresses.py for all candidates; each makes the key of the
-street lines. For all of them apartments, units and # are one door. Candidates that are not installed are left out:
+street lines. All treat "apartment", "unit" and "#" as equal. Candidates that are not installed are left out:
 
     python3 -m venv /tmp/addresses && /tmp/addresses/bin/pip install doorplate usaddress-scourgify rigour
     PYTHONPATH=layers/shared /tmp/addresses/bin/python -m bench.addresses
@@ -33,6 +33,8 @@ Key = Callable[[Address], "str | None"]
 
 
 class Pair(NamedTuple):
+    """Two addresses. `same`: whether they are equal. `kind`: the heading in the file."""
+
     kind: str
     same: bool
     one: Address
@@ -121,6 +123,7 @@ def _one_door(text: str) -> str:
 
 
 def _framed(address: Address, key_of: Callable[[list[str], str], str | None]) -> str | None:
+    """The key of the street lines by `key_of`, in the USA. Elsewhere, or if `key_of` has none, one of the words."""
     lines = [address["address_1"], address["address_2"]]
     country, state = addresses._country(address["country"]), address["state"]
     if country in addresses._USPS_COUNTRIES:
@@ -147,6 +150,7 @@ CANDIDATES: dict[str, tuple[Key, str, str]] = {  # function for keys, distributi
 
 
 def found(key: Key, pair: Pair) -> bool:
+    """Whether a candidate finds that the two addresses of a pair are equal."""
     one, other = key(pair.one), key(pair.other)
     return bool(one) and one == other
 
@@ -179,7 +183,7 @@ def import_seconds(module: str) -> float:
 def main() -> None:
     labelled = list(pairs())
     same = sum(pair.same for pair in labelled)
-    print(f"{len(labelled)} pairs: {same} of one door, {len(labelled) - same} of two\n")
+    print(f"{len(labelled)} pairs: {same} of equal addresses, {len(labelled) - same} of different ones\n")
     print(f"{'':10} {'misses':>7} {'false':>6} {'us/address':>11} {'import ms':>10} {'MB':>6}")
     for name, (key, distribution, module) in CANDIDATES.items():
         try:

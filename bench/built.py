@@ -25,7 +25,7 @@ _ARN = "arn:aws:lambda:us-east-1:123456789012:function:bench"
 
 
 class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
-    """Hands out one event, takes its answer, and ends the process."""
+    """Passes one event to the function, checks the answer, and ends the process."""
 
     def __init__(self, scene: dict[str, Any]) -> None:
         super().__init__("")

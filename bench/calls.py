@@ -89,12 +89,12 @@ def measured(stage: Stage) -> dict[str, Bill]:
     found: dict[str, Bill] = {}
 
     def one(name: str, function: str, event: dict[str, Any]) -> None:
-        # The second bill includes the work on the ledger's stream: a card, the mark of its day, and v1's outcome.
+        # The second bill includes KeepBook, which writes a card, the mark of its day, and v1's outcome.
         before = stage.ledger()
         played = stage.play(function, event)
         found[name] = bill(name, [played])
-        followed = stage.play("keep_book", scenes.stream_event(before, stage.ledger()))
-        found[f"{name}, and what follows"] = bill(name, [played, followed])
+        entered = stage.play("keep_book", scenes.stream_event(before, stage.ledger()))
+        found[f"{name}, with KeepBook"] = bill(name, [played, entered])
 
     one("v1 submit", "submit_order", scenes.submit_event(2))
     one("v1 edit", "edit_order", scenes.edit_event(2))
@@ -116,10 +116,10 @@ def measured(stage: Stage) -> dict[str, Bill]:
     batch("v3 process ten of ten people", [scenes.activity(n) for n in range(20, 30)])
     batch("v3 process ten of one person", [scenes.activity(n, person=30) for n in range(30, 40)])
     batch("v3 process ten in one message", [scenes.activity(n) for n in range(40, 50)], lambda b: [scenes.packed(b)])
-    whole = stage.play("record_activity", scenes.batch_event([scenes.activity(n) for n in range(1000, 1000 + BATCH)]))
-    found["v3 accept 1,000"] = bill("v3 accept 1,000", [whole], BATCH)
-    followed = stage.drain()
-    found["v3 process 1,000"] = bill("v3 process 1,000", followed, BATCH)
+    thousand = [scenes.activity(n) for n in range(1000, 1000 + BATCH)]
+    accepted = stage.play("record_activity", scenes.batch_event(thousand))
+    found["v3 accept 1,000"] = bill("v3 accept 1,000", [accepted], BATCH)
+    found["v3 process 1,000"] = bill("v3 process 1,000", stage.drain(), BATCH)
     return found
 
 

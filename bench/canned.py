@@ -1,4 +1,4 @@
-"""Replies without a network: botocore answers from a list. Tillbook's functions and the bare program use the same.
+"""Replies without a network: botocore answers from a list. Tillbook's functions and bench.bare get the same replies.
 
 Every measured process imports this module, so it imports as little of the standard library as possible.
 """
@@ -22,7 +22,10 @@ class _Raw:
 
 
 class Replies:
-    """Each HTTP request gets the next reply of its operation. After the last, those of `again` are repeated."""
+    """Each HTTP request gets the next reply for its operation.
+
+    After the last one, the replies of `again` for this operation are repeated; without any, the last reply is.
+    """
 
     def __init__(self, replies: Sequence[tuple[str, bytes]], again: Sequence[tuple[str, bytes]] = ()) -> None:
         self._replies, self._again = _by_operation(replies), _by_operation(again)

@@ -1,4 +1,5 @@
-"""Costs of fresh processes up to their first answer, compared with bare boto3 processes that make the same AWS calls.
+"""Costs of fresh processes up to their first answer, compared with those of processes that make the same AWS
+calls by bare boto3.
 
 `measured` runs the sources; `built` runs the output of `sam build`, started by AWS's runtime client. The cost of a
 process that only imports what the bench itself needs is subtracted from both.
@@ -30,7 +31,7 @@ LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else
 
 
 def played() -> dict[str, Played]:
-    """The first request of a cold function, for each kind of request."""
+    """Plays the first request of a cold function, for each kind of request."""
     found: dict[str, Played] = {}
     stage = Stage()
 
@@ -82,9 +83,9 @@ def _compared(meter: Meter, process: Callable[..., Process]) -> dict[str, dict[s
     costs = meter.costs([none, *ours.values(), *bare.values()])
     found = {}
     for name, play in plays.items():
-        one, other = (costs[kind[name]] - costs[none] for kind in (ours, bare))
+        own, bare_cost = (costs[kind[name]] - costs[none] for kind in (ours, bare))
         found[name] = {
-            "ratio": round(one / other, 3), "ours": round(one, 1), "bare": round(other, 1),
+            "ratio": round(own / bare_cost, 3), "ours": round(own, 1), "bare": round(bare_cost, 1),
             "calls": [call.operation for call in play.calls],
         }  # fmt: skip
     return found

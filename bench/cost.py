@@ -1,7 +1,7 @@
 """`make cost ORDERS=1000000`: dollars for that many v3 orders of the published example's size, from measured units.
 
-Calls, units, bytes in the log and CPU come from running the functions here (bench/calls.py); prices and what cannot be
-measured here (how long AWS takes to answer) are in bench/prices.json, with their date. Free tiers are left out.
+Calls, units, bytes in the log and CPU are measured by running the functions here (bench/calls.py). Prices, and the time
+that AWS takes to answer, are in bench/prices.json, with their date. Free tiers are left out.
 """
 
 from __future__ import annotations
@@ -36,26 +36,26 @@ class Flow:
     name: str
     requests: float  # at the API
     invocations: float
-    seconds: float  # of functions
-    sqs: float
+    seconds: float  # that Lambda bills
+    sqs: float  # requests
     writes: float
     reads: float
     log_bytes: float
     stored_bytes: float
     parts: dict[str, float]
-    metrics: frozenset[str]  # names of the metrics that count it
+    metrics: frozenset[str]  # names of the metrics that count the order
 
 
 def flows() -> list[Flow]:
     assumed = PRICES["assumed"]
     many = int(assumed["messages_in_a_batch"])
     stage = warmed()
-    stored = _bytes(stage)
+    bytes_before = _bytes(stage)
     accept = _timed(stage, "record_activity", scenes.activity_event(scenes.activity(100)))
     bodies = stage.accepted([scenes.activity(n) for n in range(200, 200 + many)])
     full = _timed(stage, "process_orders", scenes.sqs_event(bodies))
     alone = _timed(stage, "process_orders", scenes.sqs_event(stage.accepted([scenes.activity(300)])))
-    stored_each = (_bytes(stage) - stored) / (many + 1)
+    stored_each = (_bytes(stage) - bytes_before) / (many + 1)
     packed = scenes.batch_event([scenes.activity(n) for n in range(400, 500)])
     stage.memory.messages.clear()
     whole = _timed(stage, "record_activity", packed, orders=100)
@@ -68,28 +68,31 @@ def flows() -> list[Flow]:
 
 
 def of_the_book(together: int) -> dict[str, float]:
-    """Units per order and seconds of the function, if `together` orders are entered in the book in one batch."""
+    """Units and seconds of the function per order, if `together` orders are entered in the book in one batch.
+
+    `names`: the write units of the index of orders by their ids.
+    """
     stage = warmed()
     before = stage.ledger()
     stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
-    taken = _timed(stage, "keep_book", scenes.stream_event(before, stage.ledger()), orders=together)
+    ran = _timed(stage, "keep_book", scenes.stream_event(before, stage.ledger()), orders=together)
     # The function makes 16 calls at a time, apart from those that begin and end a batch.
-    cpu = taken.cpu / PRICES["assumed"]["vcpus"]
-    waits = (_seconds(taken) - cpu) / min(16, together)
-    asked = taken.bill.per_order()
+    cpu = ran.cpu / PRICES["assumed"]["vcpus"]
+    waits = (_seconds(ran) - cpu) / min(16, together)
+    used = ran.bill.per_order()
     return {
-        "written": asked["write_units"],
-        "read": asked["read_units"],
+        "written": used["write_units"],
+        "read": used["read_units"],
         "seconds": (cpu + waits) / together,
-        "names": asked["write_parts"].get("indexes", 0.0),
+        "names": used["write_parts"].get("indexes", 0.0),
     }
 
 
 def dollars_of_the_book(together: int, orders: int) -> float:
     """Dollars of the book if each order changes once. Storage is left out: a card is smaller than its order's event."""
-    price, asked = PRICES["dollars"], of_the_book(together)
-    each = asked["written"] * price["dynamodb_write_unit"] + asked["read"] * price["dynamodb_read_unit"]
-    each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
+    price, used = PRICES["dollars"], of_the_book(together)
+    each = used["written"] * price["dynamodb_write_unit"] + used["read"] * price["dynamodb_read_unit"]
+    each += used["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
     return float(orders * (each + price["lambda_request"] / together))
 
 
@@ -110,21 +113,21 @@ def of_announcements(together: int) -> dict[str, float]:
     events = [
         {"Records": [stream.change(n, None, item) for n, item in enumerate(items)]} for items in (people, outcomes)
     ]
-    took = [_timed(stage, "announce_changes", event, together) for event in events]
+    ran = [_timed(stage, "announce_changes", event, together) for event in events]
     return {
         "events": len(people + outcomes) / together,
-        "read": sum(one.bill.reads for one in took) / together,
-        "seconds": sum(_seconds(one) for one in took) / together,
-        "invocations": len(took) / together,
+        "read": sum(one.bill.reads for one in ran) / together,
+        "seconds": sum(_seconds(one) for one in ran) / together,
+        "invocations": len(ran) / together,
     }
 
 
 def dollars_of_announcements(together: int, orders: int) -> float:
     """Dollars of announcements, if they are switched on and each order changes once."""
-    price, asked = PRICES["dollars"], of_announcements(together)
-    each = asked["events"] * price["event"] + asked["read"] * price["dynamodb_read_unit"]
-    each += asked["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
-    return float(orders * (each + asked["invocations"] * price["lambda_request"]))
+    price, used = PRICES["dollars"], of_announcements(together)
+    each = used["events"] * price["event"] + used["read"] * price["dynamodb_read_unit"]
+    each += used["seconds"] * PRICES["assumed"]["memory_gb"] * price["lambda_gb_second"]
+    return float(orders * (each + used["invocations"] * price["lambda_request"]))
 
 
 def _book_window() -> int:
@@ -135,12 +138,12 @@ def _book_window() -> int:
 def by_kind() -> dict[str, dict[str, Any]]:
     """AWS calls and units of an order by kind of request, including those of the queue (bench/calls.py)."""
     bills = measured(warmed())
-    kinds = [name for name in bills if f"{name}, and what follows" not in bills]
+    kinds = [name for name in bills if f"{name}, with KeepBook" not in bills]
     return {name: bills[name].per_order() for name in kinds} | {"purge of 500 orders": purged(500).per_order()}
 
 
 @dataclass(frozen=True)
-class Taken:
+class Ran:
     """One invocation: its AWS calls, its CPU in seconds, the bytes that it logged, and the metrics in its log."""
 
     bill: Bill
@@ -149,7 +152,7 @@ class Taken:
     metrics: frozenset[str]
 
 
-def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) -> Taken:
+def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) -> Ran:
     handler = import_module(f"functions.{function}.app").handler
     out = io.StringIO()
     with stage.memory.noted() as calls, contextlib.redirect_stdout(out):
@@ -161,20 +164,17 @@ def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) 
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     sent = [directive for line in lines if "_aws" in line for directive in line["_aws"]["CloudWatchMetrics"]]
     names = frozenset(metric["Name"] for directive in sent for metric in directive["Metrics"])
-    return Taken(
-        bill(function, [scenes.Played(function, event, answer, calls)], orders), cpu, len(out.getvalue()), names
-    )
+    return Ran(bill(function, [scenes.Played(function, event, answer, calls)], orders), cpu, len(out.getvalue()), names)
 
 
-def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: int, stored: float) -> Flow:
-    messages = 1 if processed == 1 or accepted > 1 else processed
-    taken_out = 1 / processed + 1 / processed if messages == 1 else 2 / processed  # one receive, one delete of all
+def _flow(name: str, accept: Ran, process: Ran, accepted: int, processed: int, stored: float) -> Flow:
+    received_and_deleted = 2 / processed  # requests: one receives all messages of a batch, one deletes them
     return Flow(
         name,
         requests=1 / accepted,
         invocations=1 / accepted + 1 / processed,
         seconds=_seconds(accept) / accepted + _seconds(process) / processed,
-        sqs=accept.bill.sqs / accepted + process.bill.sqs / processed + taken_out,
+        sqs=accept.bill.sqs / accepted + process.bill.sqs / processed + received_and_deleted,
         writes=accept.bill.writes / accepted + process.bill.writes / processed,
         reads=accept.bill.reads / accepted + process.bill.reads / processed,
         log_bytes=(accept.log + _access_log()) / accepted + process.log / processed,
@@ -184,13 +184,13 @@ def _flow(name: str, accept: Taken, process: Taken, accepted: int, processed: in
     )
 
 
-def _seconds(taken: Taken) -> float:
+def _seconds(ran: Ran) -> float:
     """The seconds that Lambda bills: the CPU time at its share of a processor, and the time of waiting for AWS."""
     assumed = PRICES["assumed"]
     waits = sum(
-        assumed["milliseconds"][name.partition(" ")[2]] * count / 1000 for name, count in taken.bill.calls.items()
+        assumed["milliseconds"][name.partition(" ")[2]] * count / 1000 for name, count in ran.bill.calls.items()
     )
-    return float(taken.cpu / assumed["vcpus"] + waits)
+    return float(ran.cpu / assumed["vcpus"] + waits)
 
 
 def _bytes(stage: Stage) -> float:
@@ -248,13 +248,13 @@ def fixed() -> dict[str, float]:
     """Dollars a month without any order: alarms, dashboards, and Lambda's polling of empty queues."""
     price, assumed = PRICES["dollars"], PRICES["assumed"]
     sources = [e for f in template.functions().values() for e in f.get("Events", {}).values() if e["Type"] == "SQS"]
-    asked = len(sources) * assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
+    polls = len(sources) * assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
     alarms = len(template.usual("AWS::CloudWatch::Alarm"))
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],
         f"{dashboards} dashboard{'s' * (dashboards != 1)}": dashboards * price["dashboard_month"],
-        f"{len(sources)} empty queues, asked for messages": asked * price["sqs_request"],
+        f"{len(sources)} empty queues, asked for messages": polls * price["sqs_request"],
     }
 
 
@@ -274,8 +274,10 @@ def switched_on() -> dict[str, float]:
 
 
 def counted(flow: Flow) -> dict[str, float]:
-    """Dollars a month of the metrics that count orders, if there are orders in every hour: a metric is billed for each
-    hour that has a value. Refusals, repeats and failures have metrics of their own."""
+    """Dollars a month of the metrics that count orders, if there are orders in every hour.
+
+    A metric is billed for each hour that has a value. The metrics of refusals, repeats and failures are not included.
+    """
     count = len(flow.metrics)
     return {f"{count} metrics of ours": count * float(PRICES["dollars"]["custom_metric_month"])}
 
@@ -283,7 +285,7 @@ def counted(flow: Flow) -> dict[str, float]:
 def floor(flow: Flow, orders: int) -> dict[str, float]:
     """The minimum cost of any design with these guarantees, by one intake route, without computing, storage and logs.
 
-    Order, activity and LTV are three items in one transaction, each billed twice.
+    Order, activity and LTV are three items in one transaction. Each of them is billed twice.
     """
     price = PRICES["dollars"]
     parts = {
@@ -346,16 +348,16 @@ def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, flo
         cost = units * orders * PRICES["dollars"]["dynamodb_write_unit"]
         print(f"  {part:<42}{units:>8.2f}{cost:>10.2f}")
     print("\nUnits of DynamoDB per order, by kind of request" + f"{'written':>12}{'read':>8}")
-    for name, asked in by_kind().items():
-        print(f"  {name:<44}{asked['write_units']:>12.2f}{asked['read_units']:>8.2f}")
+    for name, used in by_kind().items():
+        print(f"  {name:<44}{used['write_units']:>12.2f}{used['read_units']:>8.2f}")
     print("\nIn addition the book, which reports read, by the number of changes in one batching window")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_the_book(together, orders):>10.2f}")
     names = of_the_book(1)["names"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
     print(f"  {'of this, the index of orders by their ids':<50}{names:>10.2f}")
-    meeting = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
-    book = dollars_of_the_book(meeting, orders)
-    print(f"\nIn all, with the book, if orders are spread evenly over a month: {meeting} in a batching window")
+    in_window = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
+    book = dollars_of_the_book(in_window, orders)
+    print(f"\nIn all, with the book, if orders are spread evenly over a month: {in_window} in a batching window")
     for name, costs in table.items():
         print(f"  {name:<50}{sum(costs.values()) + book:>10.2f}")
 
@@ -376,7 +378,7 @@ def _print_besides(orders: int, found: list[Flow]) -> None:
 def _print_floors(floors: dict[str, dict[str, float]], audiences: dict[str, dict[str, float]]) -> None:
     print("\nThe floor: the minimum cost of the guarantees, without computing, storage and logs")
     _print_table(floors)
-    print("\nWhat audiences add to it")
+    print("\nThe minimum cost of audiences, in addition")
     _print_table(audiences)
     print("\nThe floor with audiences")
     _print_table({name: {"in all": sum(floors[name].values()) + sum(audiences[name].values())} for name in floors})
@@ -386,7 +388,7 @@ def _print_fixed() -> None:
     print("\nA month without any order")
     for name, cost in fixed().items():
         print(f"  {name:<50}{cost:>10.2f}")
-    print("\nA month of what a parameter switches on")
+    print("\nA month of the resources that parameters switch on")
     for name, cost in switched_on().items():
         print(f"  {name:<50}{cost:>10.2f}")
 

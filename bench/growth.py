@@ -1,4 +1,4 @@
-"""Units per order in accounts of growing size."""
+"""Read and write units per order, in accounts with more and more orders."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bench import calls
 from tests.simulation.progress import Progress
 
 SIZES = (100, 1_000, 10_000, 100_000)
-_KINDS = ("v1 submit, and what follows", "v1 edit, and what follows", "v1 delete, and what follows", "v3 process one",
+_KINDS = ("v1 submit, with KeepBook", "v1 edit, with KeepBook", "v1 delete, with KeepBook", "v3 process one",
           "v3 process a refund", "v3 process 1,000")  # fmt: skip
 
 

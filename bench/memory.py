@@ -1,7 +1,8 @@
 """AWS in this process: botocore's own clients, answered by the in-memory store. Every call is recorded.
 
-The clients are real up to the wire (botocore hooks take the call before it is sent), so what is counted is what would
-have been sent. Units are computed from the bytes of every item that a call reads or writes, as DynamoDB counts them.
+The clients are real up to the wire (botocore hooks take the call before it is sent), so the counted calls are those
+that would have been sent. Units are computed from the bytes of every item that a call reads or writes, as DynamoDB
+counts them.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ class Call:
 
 @dataclass
 class Memory:
-    """The tables of the template, a queue that keeps what it gets, and the calls that were made."""
+    """The tables of the template, the messages in the queue, and the calls that were made."""
 
     store: DynamoDB = field(default_factory=DynamoDB)
     messages: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    delay_seconds: float = 0  # of each answer
+    delay_seconds: float = 0  # before each answer
 
     def __post_init__(self) -> None:
         self.store.add_table(LEDGER, **INDEXES)

@@ -3,8 +3,8 @@
 Times on a shared machine vary. Instructions do not: two runs on the same tree agree within 0.5 %, so each process is
 measured once. CPU times are minima over `rounds` processes of each kind, which take turns.
 
-No process compiles modules while it is measured: each runs once before, and leaves its bytecode in a folder of the
-bench's own. A build is measured with the bytecode that it has, and nothing is written to it.
+No process compiles modules while it is measured: each runs once before, and writes its bytecode to a folder of the
+bench. A build is measured with its own bytecode, and nothing is written to it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ UNIT = "millions of instructions" if _VALGRIND else "ms of CPU"
 
 @dataclass(frozen=True)
 class Process:
-    """A command that ends by `bench.canned.leave`, the folders on its path, and the scene that it plays.
+    """A command that ends with `bench.canned.leave`, the folders on Python's path, and the scene that it plays.
 
-    `built`: it runs what `sam build` made.
+    `built`: it runs the output of `sam build`.
     """
 
     command: tuple[str, ...]

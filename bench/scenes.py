@@ -29,7 +29,7 @@ from tillbook.work import announcing, book, processing
 
 ROOT = Path(__file__).resolve().parents[1]
 Items = dict[tuple[str, str], dict[str, Any]]
-# The published example of each API; everything here is of its size.
+# The published example of each API. All orders here are as large.
 ACTIVITY: dict[str, Any] = json.loads(bodies.ORDER_ACTIVITY)
 ORDER: dict[str, Any] = bodies.ORDER
 
@@ -56,14 +56,13 @@ class Played:
 
 
 class Stage:
-    """The functions over one memory. `cold` forgets what a warm function keeps (keys, providers)."""
+    """The functions over one memory."""
 
     def __init__(self) -> None:
         os.environ.update(ENVIRONMENT)
         settings.cache_clear()
         follow_stdout()
         self.memory = Memory()
-        self.played: list[Played] = []  # the latest one
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
         clients.events.cache_clear()
@@ -77,6 +76,7 @@ class Stage:
         keys.create(bodies.ACCOUNT, "admin", secret=bodies.ADMIN_KEY)
 
     def cold(self) -> None:
+        """Deletes the caches that a warm function has (API keys, accounts, workers)."""
         processing.processor.cache_clear()
         book.keeper.cache_clear()
         announcing.announcer.cache_clear()
@@ -86,7 +86,7 @@ class Stage:
                     value.cache_clear()
 
     def forget_clients(self) -> None:
-        """Lets the functions make clients of their own, which this memory does not answer."""
+        """Makes the functions create new clients, whose calls this memory does not answer."""
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()
         clients.events.cache_clear()
@@ -100,8 +100,7 @@ class Stage:
         failed = answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300
         if failed and ok:
             raise RuntimeError(f"{function} answered {answer}")
-        self.played = [Played(function, event, answer, calls)]
-        return self.played[0]
+        return Played(function, event, answer, calls)
 
     def process(self, bodies: list[str]) -> Played:
         """Invokes the processing function with these messages."""
@@ -113,10 +112,10 @@ class Stage:
 
     def drain(self) -> list[Played]:
         """Processes the waiting messages one by one, until there is none."""
-        played = []
+        found = []
         while self.memory.messages:
-            played.append(self.process([self.memory.messages.pop(0)]))
-        return played
+            found.append(self.process([self.memory.messages.pop(0)]))
+        return found
 
     def accepted(self, payloads: list[dict[str, Any]], key: str = "") -> list[str]:
         """The messages that single requests leave in the queue; with an idempotency key if one is given."""
@@ -128,14 +127,14 @@ class Stage:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """Restores the settings that a stage changes in this process, which may be used for other work."""
-    kept = dict(os.environ)
+def process_restored() -> Iterator[None]:
+    """Restores the environment and the caches of this process, which a stage changes."""
+    before = dict(os.environ)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(kept)
+        os.environ.update(before)
         settings.cache_clear()
         clients.dynamodb.cache_clear()
         clients.sqs.cache_clear()

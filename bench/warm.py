@@ -20,6 +20,8 @@ from typing import Any
 from bench import scenes
 from bench.scenes import Context, Played, Stage
 
+# Both of "process 10" process ten orders: the first is compared with the calls for ten single orders, the second with
+# its own calls.
 NAMES = ("submit", "edit", "delete", "activity", "process 10", "process 10, same calls")
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -69,11 +71,12 @@ def _run(name: str, rounds: int) -> dict[str, Any]:
     function, event, stage = _scene(name)
     calls_made = stage.play(function, event).calls
     if name == "process 10":
-        # It is compared with a loop that writes each order and each outcome separately, and reads the marks once.
+        # It is compared with a loop that writes each order and each outcome separately, and reads the marks of purges
+        # and erasures (BatchGetItem) once.
         _, event, stage = _scene(name)
         alone = [stage.process([record["body"]]).calls for record in event["Records"]]
         calls_made = alone[0] + [call for calls in alone[1:] for call in calls if call.operation != "BatchGetItem"]
-    # The first invocation is cold and also reads its key, so it gets other replies than the warm ones.
+    # The first invocation is cold and also reads the API key of the request, so it gets other replies than warm ones.
     function, event, stage = _scene(name)
     again = _replies(stage.play(function, event))
     function, event, stage = _scene(name)
@@ -82,15 +85,15 @@ def _run(name: str, rounds: int) -> dict[str, Any]:
     stage.forget_clients()
     Replies(first, again).install()
     handler = import_module(f"functions.{function}.app").handler
-    bare = {service: boto3.client(service) for service in {call.service for call in calls_made}}
-    calls = [(bare[c.service], _WORDS.sub("_", c.operation).lower(), c.parameters) for c in calls_made]
+    clients = {service: boto3.client(service) for service in {call.service for call in calls_made}}
+    calls = [(clients[c.service], _WORDS.sub("_", c.operation).lower(), c.parameters) for c in calls_made]
 
     def ours() -> None:
         answer = handler(event, Context)
         if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300:
             raise RuntimeError(f"{function} answered {answer}")
 
-    def theirs() -> None:
+    def bare_calls() -> None:
         for client, operation, parameters in calls:
             getattr(client, operation)(**parameters)
 
@@ -98,10 +101,10 @@ def _run(name: str, rounds: int) -> dict[str, Any]:
     with contextlib.redirect_stdout(io.StringIO()):
         for _ in range(20):
             ours()
-            theirs()
+            bare_calls()
         gc.collect()
         for _ in range(rounds):
-            for what, run in (("ours", ours), ("bare", theirs)):
+            for what, run in (("ours", ours), ("bare", bare_calls)):
                 start = time.process_time()
                 run()
                 times[what].append((time.process_time() - start) * 1000)

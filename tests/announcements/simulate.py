@@ -68,6 +68,8 @@ class Client:
 
 
 class Run:
+    """One history. `faults`: whether calls may meet faults. `positions`: the next record of each shard."""
+
     def __init__(self, seed: int) -> None:
         self.random, self.seed, self.faults, self.now = random.Random(seed), seed, True, 0.0
         self.store = DynamoDB(lambda: self.now)
@@ -76,7 +78,7 @@ class Run:
         for account in ACCOUNTS:
             Accounts(self.store, RECORDS).create(Account(account))
         self.shards: list[list[dict[str, Any]]] = [[] for _ in range(2 * SHARDS)]
-        self.places, self.busy = [0] * len(self.shards), [False] * len(self.shards)
+        self.positions, self.busy = [0] * len(self.shards), [False] * len(self.shards)
         self.written = 0
         self.generations = {(account, source): 0 for account in ACCOUNTS for source in SOURCES}
         self.requests: dict[str, str] = {}  # order ids by request id
@@ -176,9 +178,9 @@ class Run:
         self._outcome(account, request_id, "orders_api", "applied", order_id)
 
     def _outcome(self, account: str, request: str, source: Source, status: str, order_id: str) -> None:
-        made = Outcome(account, source, request, status, times.now(), "placed", "", order_id)
+        outcome = Outcome(account, source, request, status, times.now(), "placed", "", order_id)
         for _ in range(self.random.choice([1, 1, 2])):  # after a redelivery the outcome is recorded again
-            Outcomes(self.store, RECORDS).record([made])
+            Outcomes(self.store, RECORDS).record([outcome])
         if status in ("applied", "failed"):
             self.outcomes.add((request, status))
 
@@ -203,6 +205,7 @@ class Run:
     # ------------------------------------------------------------ announcers
 
     def faulty(self, name: str, call: Callable[[], Any]) -> Any:
+        """Makes a call of an announcer, which takes time and may meet a fault before or after it takes effect."""
         self.now += self.random.random()
         if not self.faults:
             return call()
@@ -221,15 +224,15 @@ class Run:
         return answer
 
     def put_events(self, Entries: list[dict[str, Any]]) -> Any:  # noqa: N803 - boto3's name
-        """Takes or refuses each entry. The receiver gets the taken ones in random order."""
+        """Accepts or refuses each entry. The receiver gets the accepted ones in random order."""
         results = []
         for entry in Entries:
             if self.faults and self.random.random() < 0.1:
                 self.refused += 1
                 results.append({"ErrorCode": "ThrottlingException"})
                 continue
-            place = self.random.randrange(len(self.received) + 1)
-            self.received.insert(place, json.loads(entry["Detail"]))
+            position = self.random.randrange(len(self.received) + 1)
+            self.received.insert(position, json.loads(entry["Detail"]))
             results.append({"EventId": "an id of the bus"})
         return {"Entries": results}
 
@@ -237,10 +240,10 @@ class Run:
         """Delivers the next batch of a shard, from the first unacknowledged change or from shortly before it."""
         if self.busy[shard]:
             return
-        place = self.places[shard]
+        position = self.positions[shard]
         if self.faults and self.random.random() < 0.1:
-            place = max(place - self.random.randrange(4), 0)
-        batch = self.shards[shard][place : place + self.random.randrange(1, 30)]
+            position = max(position - self.random.randrange(4), 0)
+        batch = self.shards[shard][position : position + self.random.randrange(1, 30)]
         if not batch:
             return
         self.busy[shard] = True
@@ -248,7 +251,8 @@ class Run:
             answer = self.announcer().run(batch, self.random.choice([LIFE_SECONDS, announcing._LAST_SECONDS + 2]))
             numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
             failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-            self.places[shard] = max(self.places[shard], place + (numbers.index(failed[0]) if failed else len(batch)))
+            acknowledged = numbers.index(failed[0]) if failed else len(batch)
+            self.positions[shard] = max(self.positions[shard], position + acknowledged)
         except Killed:
             self.kills += 1
         except Exception as error:
@@ -266,6 +270,7 @@ class Run:
         )  # fmt: skip
 
     def step(self) -> None:
+        """Makes a request of a shop, or delivers a batch of a random shard."""
         if self.random.random() < 0.4:
             self.shop()
         else:
@@ -275,7 +280,7 @@ class Run:
         for _ in range(self.random.randrange(STEPS // 2, STEPS)):
             self.shop() if self.random.random() < 0.5 else self.step()
         self.faults = False
-        while any(self.places[shard] < len(records) for shard, records in enumerate(self.shards)):
+        while any(self.positions[shard] < len(records) for shard, records in enumerate(self.shards)):
             for shard in range(len(self.shards)):
                 self.announce(shard)
         self.check()
@@ -301,6 +306,7 @@ class Run:
             self._fail(f"announced purges {purged}, not {self.purges}")
 
     def _check_chains(self, changes: list[Any]) -> None:
+        """Checks that each change begins with the value after the previous one, and that the last value is stored."""
         chains: dict[tuple[Any, ...], list[Any]] = {}
         for one in sorted(changes, key=lambda change: change["sequence"]):
             data = one["data"]
@@ -313,41 +319,44 @@ class Run:
             if cause and data["order"] and self.requests[cause["request_id"]] != data["order"]["order_id"]:
                 self._fail(f"the order is not that of the causing request: {data}")
         # Purged orders are not announced, so events that the bus refused just before a purge never arrive.
-        chains = {place: chain for place, chain in chains.items() if self._lives(place[0])}
-        for place, chain in chains.items():
+        chains = {key: chain for key, chain in chains.items() if self._is_current(key[0])}
+        for key, chain in chains.items():
             for before, after in zip([{"after": "0.00"}, *chain], chain, strict=False):
                 if before["after"] != after["before"]:
-                    self._fail(f"an event is missing or out of order: {place}: {before}, {after}")
+                    self._fail(f"an event is missing or out of order: {key}: {before}, {after}")
         stored = self._stored()
-        known = {place: chain[-1]["after"] for place, chain in chains.items()}
-        for place in {*stored, *known}:
-            if stored.get(place, "0.00") != known.get(place, "0.00"):
-                self._fail(f"{place}: {stored.get(place)} is stored, and {known.get(place)} was announced")
+        announced = {key: chain[-1]["after"] for key, chain in chains.items()}
+        for key in {*stored, *announced}:
+            if stored.get(key, "0.00") != announced.get(key, "0.00"):
+                self._fail(f"{key}: {stored.get(key)} is stored, and {announced.get(key)} was announced")
 
-    def _lives(self, scope: Scope) -> bool:
+    def _is_current(self, scope: Scope) -> bool:
         return self.generations[scope.account, scope.source] == scope.generation
 
     def _stored(self) -> dict[tuple[Any, ...], str]:
+        """The lifetime values in the ledger, by (scope, person, currency)."""
         found: dict[tuple[Any, ...], Decimal] = {}
         for (pk, sk), item in self.store.tables[LEDGER].items.items():
-            if "/p/" in pk and self._lives(Scope.of(pk)):
+            if "/p/" in pk and self._is_current(Scope.of(pk)):
+                # Cells named `#…` count orders. `*` is the sum in the account's currency.
                 for name, amount in person_of(plain_item(item)).cells.items():
                     if name[0] != "#":
-                        place = Scope.of(pk), sk, "USD" if name == "*" else name
-                        found[place] = found.get(place, Decimal(0)) + amount
-        return {place: text(amount) for place, amount in found.items()}
+                        key = Scope.of(pk), sk, "USD" if name == "*" else name
+                        found[key] = found.get(key, Decimal(0)) + amount
+        return {key: text(amount) for key, amount in found.items()}
 
     def _fail(self, what: str) -> None:
         raise Failure(f"seed {self.seed}: {what}")
 
 
 def without_lookup(one: Any) -> Any:
-    """The event without the data that the announcer looks up: at a repeat it may be erased."""
+    """The event without the data that the announcer looks up: when the event is sent again, the data may be erased."""
     return one | {"data": {name: value for name, value in one["data"].items() if name not in ("order", "cause")}}
 
 
 @contextmanager
 def seams(run: Run) -> Iterator[None]:
+    """Replaces the clock and random ids by those of the run, and discards logs and metrics."""
     silent = SimpleNamespace(warning=lambda *_, **__: None)
     began, moments = 1_795_219_200, iter(range(10**9))  # 2026-11-21
     clock = SimpleNamespace(

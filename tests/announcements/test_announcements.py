@@ -21,7 +21,7 @@ def failures(histories: int = HISTORIES) -> Iterator[str]:
     return filter(None, map(simulate, range(SEED, SEED + histories)))
 
 
-def test_a_receiver_gets_the_stored_values_and_every_event() -> None:
+def test_a_receiver_ends_with_the_stored_values_and_gets_every_event() -> None:
     assert not next(failures(), "")
 
 
@@ -47,7 +47,7 @@ def test_histories_reach_all_special_cases() -> None:
 # ------------------------------------------------------- deliberate faults
 
 
-def _all_taken(original: Callable[..., Any]) -> Callable[..., Any]:
+def _refusals_ignored(original: Callable[..., Any]) -> Callable[..., Any]:
     def put(self: EventBus, events: Sequence[Any]) -> list[Any]:
         original(self, events)
         return []
@@ -55,7 +55,7 @@ def _all_taken(original: Callable[..., Any]) -> Callable[..., Any]:
     return put
 
 
-def _acknowledged(original: Callable[..., Any]) -> Callable[..., Any]:
+def _every_record_acknowledged(original: Callable[..., Any]) -> Callable[..., Any]:
     def run(self: Announcer, records: Sequence[Any], seconds: float) -> dict[str, Any]:
         original(self, records, seconds)
         return {"batchItemFailures": []}
@@ -63,10 +63,11 @@ def _acknowledged(original: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+# By description: the object and its attribute that the fault replaces, the fault, and a part of the failure's message.
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
-    "an event that the bus refuses is not sent again": (EventBus, "put", _all_taken, "missing"),
-    "every batch is acknowledged": (Announcer, "run", _acknowledged, "announced"),
-    "every try has another id": (
+    "an event that the bus refuses is not sent again": (EventBus, "put", _refusals_ignored, "missing"),
+    "every batch is acknowledged": (Announcer, "run", _every_record_acknowledged, "announced"),
+    "an event that is sent again has a new id": (
         announcements, "short_hash", lambda _: lambda _text: times.uuid7(), "out of order",
     ),
     "all changes of a person have one id": (

@@ -15,17 +15,17 @@ import pytest
 from local.stack import PARAMETERS, Stack
 from tests.end_to_end.shop import Shop
 
-WITHIN_SECONDS = 120
+WITHIN_SECONDS = 120  # the most that the test waits for the events
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with Stack(parameters=PARAMETERS | {"Announcements": "event-bus"}) as made:
-        yield made
+    with Stack(parameters=PARAMETERS | {"Announcements": "event-bus"}) as running:
+        yield running
 
 
 def test_changes_arrive_in_a_queue(stack: Stack) -> None:
-    queue = _subscribed(stack)
+    queue = _queue_of_events(stack)
     shop = Shop.open(stack)
     body = {
         "provider": "my_shop", "email": shop.email("ann"), "action": "placed", "order_id": "a-1",
@@ -45,7 +45,7 @@ def test_changes_arrive_in_a_queue(stack: Stack) -> None:
     assert applied["subject"] == request
 
 
-def _subscribed(stack: Stack) -> str:
+def _queue_of_events(stack: Stack) -> str:
     """Creates a queue, to which a rule of the bus sends the detail of each event. Returns its URL."""
     sqs, events = stack.boto3_client("sqs"), stack.boto3_client("events")
     queue: str = sqs.create_queue(QueueName="changes")["QueueUrl"]

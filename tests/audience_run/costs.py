@@ -1,7 +1,8 @@
-"""python -m tests.audience_run.costs: prints the cost of a match, a page and an order, by the number of orders.
+"""python -m tests.audience_run.costs: prints the cost of a match, a page of members and an order.
 
-The code runs against a store in memory. Units are computed from the bytes of every item that a call evaluates or
-writes, as DynamoDB counts them. `--endpoint http://127.0.0.1:8000` also prints the units that DynamoDB Local counts.
+Each column is for an account with another number of orders. The code runs against a store in memory. Units are
+computed from the bytes of every item that a call evaluates or writes, as DynamoDB counts them. `--endpoint
+http://127.0.0.1:8000` also prints the units that DynamoDB Local counts.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def indexes_of(table: str) -> dict[str, tuple[str, ...]]:
 INDEXES, BOOK_INDEXES = indexes_of("LedgerTable"), indexes_of("BookTable")
 SIZES = (100, 1_000, 10_000, 100_000)
 SAMPLES = 20  # calls of each kind; a cost is the mean of their units
-TOLERANCE = 0.05
+TOLERANCE = 0.05  # the largest `spread` of a cost that does not grow
 
 Raw = dict[str, Any]
 
@@ -63,7 +64,7 @@ Raw = dict[str, Any]
 
 
 def size(item: Raw) -> int:
-    """The size of an item in bytes, as DynamoDB counts it: a number has half a byte a digit and one more byte."""
+    """The size of an item in bytes, as DynamoDB counts it: a number has a byte for two digits, and one more."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 
@@ -73,14 +74,14 @@ def _value_size(value: dict[str, Any]) -> int:
         return len(content.encode())
     if kind == "N":
         sign, digits, exponent = Decimal(content).normalize().as_tuple()
-        # Two digits a byte, aligned so that the point is between bytes; one byte for the exponent, one for a minus.
+        # Two digits in a byte, with the decimal point between bytes; a byte for the exponent, and one for a minus.
         odd = 1 if isinstance(exponent, int) and exponent % 2 else 0
         return math.ceil((len(digits) + odd) / 2) + 1 + sign
     return len(content) if kind == "B" else 1
 
 
-def read_units(sizes: int, *, consistent: bool) -> float:
-    return max(1, math.ceil(sizes / 4096)) * (1.0 if consistent else 0.5)
+def read_units(size_in_bytes: int, *, consistent: bool) -> float:
+    return max(1, math.ceil(size_in_bytes / 4096)) * (1.0 if consistent else 0.5)
 
 
 def write_units(*items: Raw | None) -> int:
@@ -210,7 +211,7 @@ class Costs:
 
     match: float
     page: float
-    sync: float
+    order: float
 
     @classmethod
     def measured(cls, client: Any, orders: int, chance: random.Random) -> Costs:
@@ -224,7 +225,7 @@ class Costs:
             return float(client.units) / len(samples)
 
         def people() -> dict[str, Any]:
-            known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # with an address each
+            known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # orders with equal addresses
             entries: list[dict[str, Any]] = [{"address": address(n)} for n in known[:2]]
             entries += [{"address": address(n + 7_000_000)} for n in known[:3]]
             entries += [{"email_sha256": f"{n:064x}"} for n in known[2:]]
@@ -246,17 +247,18 @@ class Costs:
         return cls(
             mean([lambda: match(client, TABLE, SCOPE, people()) for _ in range(SAMPLES)]),
             mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in cursors]),  # type: ignore[misc]
-            mean([lambda n=n: _sync(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
+            mean([lambda n=n: _apply(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
         )
 
 
-def _sync(ledger: Ledger, n: int) -> None:
+def _apply(ledger: Ledger, n: int) -> None:
+    """Applies the n-th order."""
     (result,) = ledger.apply(SCOPE, [order(n).activity()], time.monotonic() + 60)
     assert isinstance(result, Result)
     assert result.status == "applied"
 
 
-NAMES = {"match": "match of 10 people", "page": "page of 50 members", "sync": "one placed order"}
+NAMES = {"match": "match of 10 people", "page": "page of 50 members", "order": "one placed order"}
 
 
 def grown(
@@ -271,7 +273,7 @@ def grown(
     number = 0
     for wanted in sizes:
         while number < wanted:
-            _sync(filler, number)
+            _apply(filler, number)
             number += 1
             progress.add()
         if look:
@@ -288,7 +290,7 @@ def spread(costs: list[float]) -> float:
     return max(abs(cost - middle) for cost in costs) / middle
 
 
-def printed(found: dict[int, Costs]) -> None:
+def show(found: dict[int, Costs]) -> None:
     print(f"{'units':<22}" + "".join(f"{orders:>12,}" for orders in found) + f"{'spread':>10}")
     for name, title in NAMES.items():
         values = [getattr(costs, name) for costs in found.values()]
@@ -324,18 +326,18 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=SIZES[-1], help="the largest number of orders")
     parser.add_argument("--endpoint", help="URL of a DynamoDB Local that also counts, with 100 and 10,000 orders")
     options = parser.parse_args()
-    own: dict[int, Costs] = {}
+    on_local: dict[int, Costs] = {}
 
     def look(orders: int, memory: DynamoDB) -> None:
         if options.endpoint and orders in (100, 10_000):
-            own[orders] = on_engine(options.endpoint, memory, orders)
+            on_local[orders] = on_engine(options.endpoint, memory, orders)
 
     found = grown(tuple(s for s in SIZES if s <= options.most), quiet=False, look=look)
-    printed(found)
-    if own:
+    show(found)
+    if on_local:
         print("\nUnits that DynamoDB Local counts")
-        printed(own)
-    flat = all(spread([getattr(c, n) for c in found.values()]) <= TOLERANCE for n in ("match", "page", "sync"))
+        show(on_local)
+    flat = all(spread([getattr(c, n) for c in found.values()]) <= TOLERANCE for n in NAMES)
     print("\nThe costs do not grow." if flat else "\nThe costs GROW.")
     return 0 if flat else 1
 

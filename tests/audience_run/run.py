@@ -17,8 +17,8 @@ from tests.end_to_end.shop import Reply, Shop
 
 V1, V3 = "customers-orders-api", "customers-shopper-activity"
 LINES = ("company", "address_1", "address_2", "city", "state", "postal_code", "country")
-LANES = 4
-SETTLED_SECONDS = 240
+LANES = 4  # threads that send orders
+SETTLED_SECONDS = 240  # the most that the run waits for the queue and the rebuilds
 _STREETS = [f"{name} {suffix}" for name in ("Main", "Oak", "Elm") for suffix in ("St", "Ave")]
 ACTIONS = ("updated", "paid", "fulfilled", "refunded", "canceled")
 
@@ -69,11 +69,11 @@ def _name(address: Body) -> str | None:
 
 
 class Mismatch(AssertionError):
-    pass
+    """The audiences differ from the accepted requests, or an answer is not the expected one."""
 
 
 class Run:
-    """One shop, one seed. `progress` is called after each order that was sent successfully."""
+    """One shop, one seed. `progress` is called with 1 after each order, whose events may still wait for a batch."""
 
     def __init__(self, shop: Shop, orders: int, seed: int, progress: Callable[[int], None] = lambda n: None) -> None:
         self.shop, self.count, self.seed, self.progress = shop, orders, seed, progress
@@ -102,7 +102,7 @@ class Run:
     # ------------------------------------------------------------------ sending
 
     def _lane(self, lane: int) -> None:
-        """Sends about half v1 and half v3 orders. No other lane sends these, so their requests have one order."""
+        """Sends the orders of this lane, about half of them by v1. No other lane changes these orders."""
         chance = random.Random(f"{self.seed}/{lane}")
         numbers = [f"{lane}-{n}" for n in range(lane, self.count, LANES)]
         waiting: list[Body] = []
@@ -123,7 +123,7 @@ class Run:
     def _v1(self, number: str, chance: random.Random) -> None:
         body = self._body(number, chance)
         self._ok(self.shop.submit(body), 201)
-        self._note(number, body)
+        self._expect(number, body)
         if chance.random() < 0.1:
             self._ok(self.shop.submit(body), 201)  # a repeat
         earlier = sorted(n for n in list(self.sent.orders) if n.split("-")[0] == number.split("-")[0])
@@ -136,7 +136,7 @@ class Run:
             if chance.random() < 0.3:
                 change["customer_email"] = self._email(chance)
             self._ok(self.shop.edit(which, change), 200)
-            self._note(which, self.sent.orders[which] | change)
+            self._expect(which, self.sent.orders[which] | change)
         if chance.random() < 0.15:
             which = chance.choice(earlier)
             self._ok(self.shop.delete(which), 200)
@@ -145,7 +145,7 @@ class Run:
             if chance.random() < 0.3:
                 again = self._body(which, chance)
                 self._ok(self.shop.submit(again), 201)
-                self._note(which, again)
+                self._expect(which, again)
 
     def _body(self, number: str, chance: random.Random) -> Body:
         body: Body = {
@@ -201,14 +201,15 @@ class Run:
     def _email(self, chance: random.Random) -> str:
         return self.shop.email(f"c{chance.randrange(self.count)}")
 
-    def _note(self, number: str, body: Body) -> None:
+    def _expect(self, number: str, body: Body) -> None:
         with self._lock:
             self.sent.orders[number] = {k: v for k, v in body.items() if v is not None}
 
     def _rebuild_meanwhile(self) -> None:
-        """Rebuilds both audiences, once after a third and once after two thirds of the orders."""
+        """Rebuilds both audiences twice while orders are sent: at 2/7 and at 4/7 of their number."""
         end = time.monotonic() + SETTLED_SECONDS * 5
         for part in (1, 2):
+            # Deleted orders are not counted, so all of the orders may never be reached.
             while len(self.sent.orders) + len(self.sent.events) < self.count * part / 3.5:
                 if time.monotonic() > end:
                     raise Mismatch("the orders are sent too slowly")
@@ -295,6 +296,7 @@ class Run:
                     raise Mismatch(f"{audience}: {person} is {result}, expected {wanted}")
 
     def _ok(self, reply: Reply, status: int) -> Reply:
+        """Returns the reply. Raises Mismatch unless it has this status."""
         if reply.status != status:
             raise Mismatch(f"{reply.status} {reply.text[:500]}, expected {status}")
         return reply

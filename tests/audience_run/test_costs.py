@@ -7,7 +7,7 @@ from tests.audience_run import costs
 
 def test_costs_do_not_grow_with_the_account() -> None:
     found = costs.grown((100, 3_000))
-    for name in ("match", "page", "sync"):
+    for name in costs.NAMES:
         values = [getattr(c, name) for c in found.values()]
         assert costs.spread(values) <= costs.TOLERANCE, (name, values)
 

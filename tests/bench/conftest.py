@@ -10,6 +10,6 @@ from bench import scenes
 
 
 @pytest.fixture(scope="package", autouse=True)
-def alone() -> Iterator[None]:
-    with scenes.alone():
+def process_restored() -> Iterator[None]:
+    with scenes.process_restored():
         yield

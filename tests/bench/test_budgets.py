@@ -15,7 +15,7 @@ from bench.calls import Bill
 from bench.memory import ENVIRONMENT
 from bench.scenes import ROOT
 
-# Calls of DynamoDB, calls of SQS, write units and read units, of one request or per order of a batch.
+# Calls to DynamoDB, calls to SQS, write units and read units, for one request or for each order of a batch.
 BUDGETS = {
     "v1 submit": (4, 0, 11, 3),
     "v1 edit": (5, 0, 7, 4),
@@ -37,8 +37,8 @@ _HEAVY = {"requests", "asyncio", "sqlite3", "aws_xray_sdk", *(
     f"aws_lambda_powertools.{part}"
     for part in ("event_handler", "utilities.parser", "utilities.batch", "utilities.idempotency")
 )}  # fmt: skip
-# Only functions that validate bodies import pydantic at their start. Others import it with the first body.
-_CHECKING = {"submit_order", "edit_order", "record_activity", "receive_webhook"}
+# Only these functions import pydantic at their start. Others import it with the first body that they validate.
+_WITH_PYDANTIC = {"submit_order", "edit_order", "record_activity", "receive_webhook", "configure"}
 _WITHOUT_AWS = {"describe", "fallback", "transactions_page"}
 
 
@@ -66,9 +66,9 @@ def test_a_thousand_orders_are_queued_in_eight_requests_at_most(bills: dict[str,
 
 @pytest.mark.parametrize(("together", "written"), [(1, 4), (10, 3.1)])
 def test_an_order_in_the_book_keeps_to_its_budget(together: int, written: float) -> None:
-    """An order writes its card, an index entry for each of its two ids and its share of the day's mark. It reads its
+    """An order writes its card, an index entry for each of its two ids and its share of its day's mark. It reads its
     events and its share of the marks of purges."""
-    with scenes.alone():
+    with scenes.process_restored():
         found = cost.of_the_book(together)
     assert found["written"] == pytest.approx(written)
     assert found["read"] <= 3
@@ -77,7 +77,7 @@ def test_an_order_in_the_book_keeps_to_its_budget(together: int, written: float)
 @pytest.mark.parametrize(("together", "read"), [(1, 5), (10, 2.6)])
 def test_an_announced_order_keeps_to_its_budget(together: int, read: float) -> None:
     """An order sends two events, and reads its head, its event, its share of the account and of the marks of purges."""
-    with scenes.alone():
+    with scenes.process_restored():
         found = cost.of_announcements(together)
     assert found["events"] == 2
     assert found["read"] <= read
@@ -105,18 +105,18 @@ def _imported(function: str) -> set[str]:
 def test_a_function_imports_no_more_than_it_needs(function: str) -> None:
     found = _imported(function)
     assert not found & _HEAVY
-    assert ("pydantic" in found) is (function in _CHECKING | {"configure"})
+    assert ("pydantic" in found) is (function in _WITH_PYDANTIC)
     assert ("boto3" in found) is (function not in _WITHOUT_AWS)
 
 
-def test_a_cost_is_the_sum_of_its_parts_and_grows_with_the_orders() -> None:
+def test_batches_are_cheaper_and_every_cost_exceeds_its_floor_and_is_proportional_to_the_orders() -> None:
     (one, busy, packed) = cost.flows()
-    dear, cheap = sum(cost.dollars(one, 1000).values()), sum(cost.dollars(packed, 1000).values())
-    assert dear > sum(cost.dollars(busy, 1000).values()) > cheap
+    dollars = [sum(cost.dollars(flow, 1000).values()) for flow in (one, busy, packed)]
+    assert dollars[0] > dollars[1] > dollars[2]
     for flow in (one, busy, packed):
         least = cost.floor(flow, 1000) | cost.floor_of_audiences(flow, 1000)
         assert sum(cost.dollars(flow, 1000).values()) > sum(least.values())
-    assert sum(cost.dollars(one, 2000).values()) == pytest.approx(2 * dear)
+    assert sum(cost.dollars(one, 2000).values()) == pytest.approx(2 * dollars[0])
     assert sum(one.parts.values()) == one.writes
 
 
@@ -126,7 +126,9 @@ def test_cancelled_transactions_are_counted_too() -> None:
     first, again = (calls.bill("", [stage.process(bodies)]) for _ in range(2))
     assert "cancelled" not in first.parts
     assert again.parts["cancelled"] == 6
-    # The head exists and was not read; the person that the same transaction updates does not exist yet.
-    moved = calls.bill("", [stage.process(stage.accepted([scenes.activity(5, person=6, occurred_at="2019-02-01")]))])
-    assert moved.parts["cancelled"] == 6
-    assert moved.parts["people"] == 4
+    # The first transaction is cancelled, because the head exists and was not read. The second one moves the order.
+    to_another_person = calls.bill(
+        "", [stage.process(stage.accepted([scenes.activity(5, person=6, occurred_at="2019-02-01")]))]
+    )
+    assert to_another_person.parts["cancelled"] == 6
+    assert to_another_person.parts["people"] == 4

@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-OPENS = ("placed", "updated", "paid", "fulfilled")
+# An order's total is that of the latest event with one of these actions. Without any, it is that of another event.
+SETS_TOTAL = ("placed", "updated", "paid", "fulfilled")
 Key = tuple[Any, ...]
 
 
@@ -34,12 +35,12 @@ class Order:
     date: datetime | None = None
 
 
-def _carried(events: list[Sent], name: str) -> Any:
-    """The value of a field in the latest event that carries it."""
+def _latest(events: list[Sent], name: str) -> Any:
+    """The value of a field in the latest event that has it; None if no event has it."""
     return next((e.body[name] for e in reversed(events) if name in e.body), None)
 
 
-def _of_properties(events: list[Sent], name: str) -> Any:
+def _latest_property(events: list[Sent], name: str) -> Any:
     return next((e.body["properties"][name] for e in reversed(events) if name in e.body.get("properties", {})), None)
 
 
@@ -72,37 +73,44 @@ class Expected:
             self._lines(order, day, body["currency"], lines)
 
     def _add_activity(self, order: Order, zone: ZoneInfo) -> None:
-        named = sorted((e for e in order.events if e.action != "voided"), key=lambda e: (e.occurred, e.received))
-        if not named:
+        events = sorted((e for e in order.events if e.action != "voided"), key=lambda e: (e.occurred, e.received))
+        if not events:
             return
-        self._member(order, [event.body for event in named])
-        carries = [e for e in named if "grand_total" in e.body]
-        setting = [e for e in carries if e.action in OPENS]
+        self._member(order, [event.body for event in events])
+        with_total = [e for e in events if "grand_total" in e.body]
+        setting_total = [e for e in with_total if e.action in SETS_TOTAL]
+        # An order is voided unless an event after the latest `voided` set its total.
         voided = max(
             (e for e in order.events if e.action == "voided"), key=lambda e: (e.occurred, e.received), default=None
         )
         if voided and (
-            not setting or (setting[-1].occurred, setting[-1].received) < (voided.occurred, voided.received)
+            not setting_total
+            or (setting_total[-1].occurred, setting_total[-1].received) < (voided.occurred, voided.received)
         ):
             return
-        source = setting or carries
-        total = source[-1].body["grand_total"] if source else Decimal(0)
-        known = bool(source) or any(e.action in OPENS for e in named)
-        refunds = sum((e.body.get("refund_amount", Decimal(0)) for e in named if e.action not in OPENS), Decimal(0))
-        currency = _carried(named, "currency") or ""
-        new_buyer = _of_properties(named, "new_buyer")
-        code = _of_properties(named, "promo_code") or _of_properties(named, "discount_code") or ""
+        totals = setting_total or with_total
+        total = totals[-1].body["grand_total"] if totals else Decimal(0)
+        # Refunds of an order whose total is unknown do not count yet.
+        refunds_count = bool(totals) or any(e.action in SETS_TOTAL for e in events)
+        amounts = [e.body.get("refund_amount", Decimal(0)) for e in events if e.action not in SETS_TOTAL]
+        refunds = sum(amounts, Decimal(0))
+        currency = _latest(events, "currency") or ""
+        new_buyer = _latest_property(events, "new_buyer")
+        code = _latest_property(events, "promo_code") or _latest_property(events, "discount_code") or ""
         labels = ("" if new_buyer is None else str(new_buyer).lower(), code.lower())
-        day = _day(min(e.occurred for e in named), zone)
-        self._sale(order, day, currency, labels, total, refunds if known else Decimal(0), named[-1].person)
+        day = _day(min(e.occurred for e in events), zone)
+        self._sale(order, day, currency, labels, total, refunds if refunds_count else Decimal(0), events[-1].person)
         lines = [
             (i["sku"], (i.get("categories") or [""])[0], i.get("quantity", 1), i["price"] * i.get("quantity", 1))
-            for i in _carried(named, "items") or []
+            for i in _latest(events, "items") or []
         ]
         self._lines(order, day, currency, lines)
 
     def _member(self, order: Order, bodies: list[dict[str, Any]]) -> None:
-        """Counts an order, also a voided one. An order without an address has one record, that of its person."""
+        """Adds an order, even a voided one, to the size of its source's audience: a record for each kind of address.
+
+        An order without an address has one record, that of its person.
+        """
         addresses = {name for body in bodies for name in ("shipping_address", "billing_address") if name in body}
         size = self.sizes[order.source]
         size[0], size[1] = size[0] + 1, size[1] + (len(addresses) or 1)
@@ -114,8 +122,8 @@ class Expected:
         key = (order.source, day, order.provider, currency, *labels)
         added = (Decimal(1), total, refunds, total - refunds)
         self.sales[key] = [a + b for a, b in zip(self.sales[key], added, strict=True)]
-        whose = (order.source, day, currency, person)
-        self.people[whose] = [a + b for a, b in zip(self.people[whose], (added[0], added[3]), strict=True)]
+        buyer = (order.source, day, currency, person)
+        self.people[buyer] = [a + b for a, b in zip(self.people[buyer], (added[0], added[3]), strict=True)]
 
     def _lines(self, order: Order, day: date, currency: str, lines: list[tuple[str, str, Any, Decimal]]) -> None:
         sums: dict[Key, Counter[str]] = defaultdict(Counter)
@@ -128,6 +136,7 @@ class Expected:
 
 
 def _day(moment: datetime, zone: ZoneInfo) -> date:
+    """The day of an order in `zone`. Midnight UTC is the date of an order without a time, and is not converted."""
     moment = moment.astimezone(UTC)
     midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
     return moment.date() if midnight else moment.astimezone(zone).date()

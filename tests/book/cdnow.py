@@ -3,7 +3,7 @@
 The CDNOW data set (Fader and Hardie) is part of the package `lifetimes` of PyPI. That package and pandas are downloaded
 into a temporary folder; Tillbook needs neither. `tillbook import` sends the file to the functions, which run over a
 store in memory. Revenue by month and the top 100 customers must be those that pandas computes from the same file.
-Prints SKIPPED if the downloads fail.
+Prints SKIPPED, with exit code 0, if a download fails.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
 from bench.memory import LEDGER
-from bench.scenes import ROOT, Stage, alone
+from bench.scenes import ROOT, Stage, process_restored
 from events import bodies, envelopes
 from tests import stream
 
@@ -159,9 +159,9 @@ def _cents(amount: str) -> int:
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Describes the differences.
+    """Describes the differences between the reports and the figures of pandas.
 
-    Customers of equal value have no defined order, so those with the least listed value may differ.
+    Customers of equal value have no defined order, so those with the least value in the list may differ.
     """
     wrong = [f"{name}: {found[name]}, not {expected[name]}" for name in ("people", "orders", "months")
              if found[name] != expected[name]]  # fmt: skip
@@ -179,10 +179,10 @@ def run(folder: Path, say: Any = print) -> list[str]:
     """Imports the orders and compares the reports. Returns the differences. Raises Skipped."""
     file, python = fetch(folder)
     orders = write_export(file, folder / "cdnow.csv")
-    asked = subprocess.run([python, "-c", _PANDAS, str(file)], check=True, capture_output=True)
-    expected = json.loads(asked.stdout)
+    output = subprocess.run([python, "-c", _PANDAS, str(file)], check=True, capture_output=True).stdout
+    expected = json.loads(output)
     say(f"{orders:,} orders of {expected['people']:,} people; pandas {expected['pandas']}")
-    with alone():
+    with process_restored():
         stage = Stage()
         begin = time.monotonic()
         with serving(stage) as url:

@@ -46,7 +46,9 @@ from tillbook.work.book import Keeper
 ACCOUNT, LEDGER, RECORDS, BOOK = "1234567", "ledger", "records", "book"
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
 FIRST = datetime(2026, 10, 30, tzinfo=UTC)  # clocks go back in New York two days later
-DAYS, STEPS, LATE_SECONDS, LIFE_SECONDS = 4, 40, 30.0, 60.0
+DAYS, STEPS = 4, 40
+# A write whose answer is lost takes effect within LATE_SECONDS. LIFE_SECONDS: the usual time-out of a function.
+LATE_SECONDS, LIFE_SECONDS = 30.0, 60.0
 _WRITES = ("put_item", "update_item", "delete_item")
 # All reports are of this period, which contains every order.
 PERIOD = date(2026, 10, 1), date(2026, 11, 30)
@@ -68,7 +70,7 @@ class Client:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         call, run = getattr(self._run.store, name), self._run
 
-        def made(**arguments: Any) -> Any:
+        def faulty(**arguments: Any) -> Any:
             run.scheduler.pause(run.random.random())
             if not (self._faults and run.faults):
                 return run.cut(name, arguments, call(**arguments))
@@ -84,10 +86,12 @@ class Client:
                 raise ReadTimeoutError(endpoint_url="")
             return answer
 
-        return made
+        return faulty
 
 
 class Run:
+    """One history. `faults`: whether calls of keepers and reports may meet faults."""
+
     def __init__(self, seed: int) -> None:
         self.random, self.seed, self.faults = random.Random(seed), seed, True
         self.scheduler = Scheduler()
@@ -100,7 +104,7 @@ class Run:
         self.orders: dict[tuple[str, str], Order] = {}
         self.generations = dict.fromkeys(SOURCES, 0)
         self.zone = self.random.choice(ZONES)
-        # Writes of shops meet no faults: tests/simulation is for those.
+        # Writes of shops meet no faults here: tests/simulation injects them.
         pace = Pace(lambda: self.scheduler.now, lambda _: None, self.random.random)
         self.ledger = Ledger(self.store, LEDGER, pace)
         self.received = 0
@@ -113,6 +117,8 @@ class Run:
             self.summaries.add(key[1])
 
     def late(self, call: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        """Makes a write later, or, with probability 0.2, never."""
+
         def land() -> None:
             with suppress(ClientError):  # a condition that no longer holds
                 call(**arguments)
@@ -129,6 +135,7 @@ class Run:
     # ----------------------------------------------------------------- shops
 
     def moment(self) -> datetime:
+        """A random time of an order. Half are midnight UTC, the date of an order without a time."""
         moment = FIRST + timedelta(days=self.random.randrange(DAYS))
         return moment + timedelta(seconds=self.random.choice([0, self.random.randrange(86_400)]))
 
@@ -305,12 +312,12 @@ class Run:
         for order in self.orders.values():
             expected.add(order, ZoneInfo(self.zone))
         self._compare("with the stored summaries", expected)
-        kept = [key for key in self.store.tables[BOOK].items if key[0].endswith("/summaries")]
-        for pk, sk in kept:
+        summaries = [key for key in self.store.tables[BOOK].items if key[0].endswith("/summaries")]
+        for pk, sk in summaries:
             self.store.delete_item(TableName=BOOK, Key=raw({"pk": pk, "sk": sk}))
         self._compare("without the stored summaries", expected)
         self._compare_names()
-        self._compare_dead()
+        self._compare_purged()
 
     def _compare(self, when: str, expected: Expected) -> None:
         people = {(*key[:3], _id_of(key[0], key[3])): sums for key, sums in expected.people.items()}
@@ -334,17 +341,17 @@ class Run:
     def _compare_names(self) -> None:
         """Checks that exactly the listed orders are found by their ids, each at the place of its card."""
         for source in SOURCES:
-            scope, kept = self.scope(source), Book(self.store, BOOK)
-            found = kept.places_named(scope, records.BY_ORDER_ID, "", 10_000)
+            scope, stored = self.scope(source), Book(self.store, BOOK)
+            found = stored.places_named(scope, records.BY_ORDER_ID, "", 10_000)
             cards = {
-                place: card for month in kept.months(scope) for place, card in kept.cards(scope, month, f"{month}~")
+                place: card for month in stored.months(scope) for place, card in stored.cards(scope, month, f"{month}~")
             }
             listed = {place: records.name_of(card.order_id) for place, card in cards.items() if card.shows}
             if found != listed:
                 raise Failure(f"seed {self.seed}: found by id {found}, not {listed}")
 
-    def _compare_dead(self) -> None:
-        """Checks that marks name the month of every card of a dead scope, so that the sweep finds the card."""
+    def _compare_purged(self) -> None:
+        """Checks that marks of days name the month of every card of a purged scope: a purge finds cards by them."""
         for pk, _ in self.store.tables[BOOK].items:
             name, _, place = pk.partition("/cards/")
             scope = Scope.of(pk)

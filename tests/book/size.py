@@ -1,7 +1,8 @@
 """python -m tests.book.size [--orders 100000]: prints the cost of reports on orders of three years and a flood.
 
-The flood is many orders on one day. Read and write units are computed from the bytes of every item that a call reads or
-writes, as DynamoDB counts them. Seconds are processor time of this machine, without waiting for AWS.
+The flood is many orders on one day. "First time" means that no day is summed up yet. Read and write units are
+computed from the bytes of every item that a call reads or writes, as DynamoDB counts them. Seconds are processor time
+of this machine, without waiting for AWS.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ from tillbook.views.sales import Size, size_of
 ACCOUNT, BOOK, RECORDS = "1234567", "book", "records"
 SCOPE = Scope(ACCOUNT, "orders_api")
 MARKS = Marks(ACCOUNT, {"orders_api": Mark(), "shopper_activity": Mark()}, {})
-FIRST, DAYS, FLOOD = date(2024, 1, 1), 1096, date(2025, 6, 1)
+FIRST, DAYS = date(2024, 1, 1), 1096  # the years 2024 to 2026
+FLOOD = date(2025, 6, 1)
 
 
 class Cost(NamedTuple):
+    """Calls, read and write units, and seconds of processor time of one read."""
+
     name: str
     calls: int
     reads: float
@@ -56,7 +60,7 @@ class Cost(NamedTuple):
 
 
 def filled(orders: int, flood: int) -> DynamoDB:
-    """Cards of so many orders over three years, and `flood` more on one day."""
+    """A store with the cards of `orders` orders over three years, and of `flood` more on one day."""
     store = DynamoDB()
     table, counts = store.add_table(BOOK, **BOOK_INDEXES), Counter[str]()
     store.add_table(RECORDS)
@@ -93,7 +97,7 @@ def measured(name: str, store: DynamoDB, ask: Callable[[Any], Any]) -> Cost:
 
 
 def costs(orders: int, flood: int) -> Iterator[Cost]:
-    """Measures as it is iterated."""
+    """Yields the cost of each read. The order matters, since a read uses the sums that earlier reads stored."""
     store, last = filled(orders, flood), FIRST + timedelta(days=DAYS - 1)
     account = Account(ACCOUNT, time_zone="America/New_York")
 
@@ -103,30 +107,31 @@ def costs(orders: int, flood: int) -> Iterator[Cost]:
     def size(client: Any) -> None:
         assert size_of(Book(client, BOOK), SCOPE, lambda: True) == Size(orders + flood, 2 * (orders + flood))
 
-    yield measured("the first size of an audience", store, size)
-    yield measured("… again", store, size)
-    yield measured("the first report of three years", store, report(interval="month"))
-    yield measured("… again", store, report(interval="month"))
-    yield measured("… by promo code", store, report(interval="month", group_by="promo_code"))
-    yield measured("… by item", store, report(interval="month", group_by="item"))
-    yield measured(
-        "… by category, compared", store, report(group_by="category", interval="week", compare="previous_year")
-    )
+    yield measured("the size of an audience, first time", store, size)
+    yield measured("the size of an audience, second time", store, size)
+    yield measured("a report of three years, first time", store, report(interval="month"))
+    yield measured("a report of three years, second time", store, report(interval="month"))
+    by_code, by_item = report(interval="month", group_by="promo_code"), report(interval="month", group_by="item")
+    yield measured("a report of three years by promo code", store, by_code)
+    yield measured("a report of three years by item", store, by_item)
+    by_category = report(group_by="category", interval="week", compare="previous_year")
+    yield measured("a report by category, compared with a year earlier", store, by_category)
     store.update_item(
         TableName=BOOK, Key=raw({"pk": f"{SCOPE.name}/marks", "sk": "20250601"}), UpdateExpression="ADD changes :one",
         ExpressionAttributeValues=raw({":one": 1}),
     )  # fmt: skip
-    yield measured("… after the day of the flood changed", store, report(interval="month"))
-    yield measured("the size of an audience then", store, size)
+    yield measured("a report of three years, after an order of the flood changed", store, report(interval="month"))
+    yield measured("the size of an audience, after an order of the flood changed", store, size)
 
     def ranking(client: Any) -> Ranking:
         return Ranking(Book(client, BOOK), account, MARKS)
 
     question = RankQuestion("lifetime_value", "USD")
-    for name in ("the first list of people by value", "… again"):
-        yield measured(name, store, lambda client: _whole(lambda: ranking(client).listed(question, 50, None)))
+    for name in ("people by lifetime value, first time", "people by lifetime value, second time"):
+        yield measured(name, store, lambda client: _until_answered(lambda: ranking(client).listed(question, 50, None)))
     segments = (Segment("VIP", min_lifetime_value=Decimal(100)), Segment("Lapsed", min_orders=2, min_days=180))
-    yield measured("… segments", store, lambda client: _whole(lambda: ranking(client).segments(segments)))
+    name = "the sizes of two segments of people"
+    yield measured(name, store, lambda client: _until_answered(lambda: ranking(client).segments(segments)))
 
     def orders_of(client: Any) -> OrderList:
         return OrderList(Book(client, BOOK), account, Scopes(client, RECORDS))
@@ -135,13 +140,13 @@ def costs(orders: int, flood: int) -> Iterator[Cost]:
         listing = orders_of(client)
         assert len(listing.page(Filters(last=FLOOD), 200, None).entries) == 200
 
-    by_name = "20 orders by the beginning of their id"
-    yield measured(by_name, store, lambda client: orders_of(client).page(Filters(name="77"), 20, None))
-    yield measured("200 orders by date", store, page)
+    by_id = "20 orders by the beginning of their ids"
+    yield measured(by_id, store, lambda client: orders_of(client).page(Filters(name="77"), 20, None))
+    yield measured("200 orders in the order of their dates", store, page)
 
 
 def ranked(orders: int) -> list[Cost]:
-    """The cost of each request for a list of orders/3 people, up to its answer. All days are already summed up."""
+    """The cost of each request for a list of orders/3 people, up to the first answer. All days are summed up before."""
     chance, store, account = random.Random(2), DynamoDB(), Account(ACCOUNT)
     store.add_table(RECORDS)
     table, book = store.add_table(BOOK, **BOOK_INDEXES), Book(store, BOOK)
@@ -155,23 +160,25 @@ def ranked(orders: int) -> list[Cost]:
         sums = {"rows": buyers.rows()[PEOPLE], "orders": buyers.orders}
         book.keep(SCOPE, "UTC", PEOPLE, day, Summary({day: 1}, "0", sums))
     found: list[Cost] = []
-    while not found or found[-1].name.startswith("request"):
+    answered = False
+    while not answered:
         ask = RankQuestion("lifetime_value", "USD")
-        # Each request ends after one range of ids.
+        # The time of a request is over after one range of ids.
         meter, begin = Meter(store), time.process_time()
         try:
             Ranking(Book(meter, BOOK), account, MARKS, iter([True] * (DAYS // 100) + [False] * 10**6).__next__).listed(
                 ask, 50, None
             )
-            name = "… and the answer"
+            answered = True
         except Unavailable:
-            name = f"request {len(found) + 1}"
+            pass
+        name = f"request {len(found) + 1}: {'answered' if answered else 'out of time (503)'}"
         found.append(Cost(name, meter.calls, meter.reads, meter.writes, time.process_time() - begin))
     return found
 
 
-def _whole(ask: Callable[[], Any]) -> None:
-    """Repeats a request until it is answered, as a client does that gets 503 with Retry-After."""
+def _until_answered(ask: Callable[[], Any]) -> None:
+    """Repeats a request until it is answered, at most 1,000 times, as a client does that gets 503 with Retry-After."""
     for _ in range(1000):
         with suppress(Unavailable):
             ask()
@@ -182,7 +189,7 @@ def requests_needed(orders: int) -> int:
     """The number of requests until the first report of a flood is answered, if each has time for 5,000 cards."""
     store, account = filled(0, orders), Account(ACCOUNT)
     for number in range(1, 1000):
-        looks = iter(range(10))
+        looks = iter(range(10))  # the report looks at its clock after every 500 cards
         report = Report(Book(store, BOOK), account, MARKS, lambda looks=looks: next(looks, None) is not None)  # type: ignore[misc]
         try:
             report.of(Question(FLOOD, FLOOD))
@@ -192,22 +199,27 @@ def requests_needed(orders: int) -> int:
     raise AssertionError("the report is not complete after 1,000 requests")
 
 
+def _line(cost: Cost) -> str:
+    return f"{cost.name:<62}{cost.calls:>8}{cost.reads:>12.1f}{cost.writes:>13.1f}{cost.seconds:>8.2f}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.book.size", description=__doc__.splitlines()[0])
-    parser.add_argument("--orders", type=int, default=100_000)
+    parser.add_argument("--orders", type=int, default=100_000, help="orders over three years")
     parser.add_argument(
         "--people", type=int, default=300_000, help="orders in the list of people, which has a third as many people"
     )
-    parser.add_argument("--flood", type=int, default=30_000)
+    parser.add_argument("--flood", type=int, default=30_000, help="more orders, all on one day")
     options = parser.parse_args()
     print(f"{options.orders:,} orders over three years, {options.flood:,} more on one day")
-    print(f"{'':<45}{'calls':>8}{'read':>10}{'written':>10}{'CPU, s':>8}")
+    print(f"{'':<62}{'calls':>8}{'read units':>12}{'write units':>13}{'CPU, s':>8}")
     for cost in costs(options.orders, options.flood):
-        print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}", flush=True)
+        print(_line(cost), flush=True)
     print(f"\nA list of {options.people // 3:,} people with {options.people:,} orders")
     for cost in ranked(options.people):
-        print(f"{cost.name:<45}{cost.calls:>8}{cost.reads:>10.1f}{cost.writes:>10.1f}{cost.seconds:>8.2f}")
-    print(f"A first report of the flood alone, 5,000 cards a request: {requests_needed(options.flood)} requests")
+        print(_line(cost))
+    needed = requests_needed(options.flood)
+    print(f"\nThe first report of the day of the flood, with time for 5,000 cards in each request: {needed} requests")
     return 0
 
 

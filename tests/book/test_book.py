@@ -11,7 +11,7 @@ HISTORIES, SEED = int(os.environ.get("BOOK_HISTORIES", "250")), int(os.environ.g
 
 
 def test_reports_equal_the_requests_in_every_history() -> None:
-    """Ends at the first wrong history: a deliberate fault (tests/mutants) fails within a few."""
+    """Ends at the first wrong history, so that a deliberate fault (tests/mutants) is found soon."""
     assert not next(filter(None, map(simulate, range(SEED, SEED + HISTORIES))), "")
 
 
@@ -48,23 +48,25 @@ def test_a_seed_always_gives_the_same_history() -> None:
 
 def test_a_later_report_reads_only_sums_and_the_cards_of_changed_days() -> None:
     """The orders are of three years; the first report sums up every day."""
-    first_size, size, first, again, _, _, _, changed, size_then, *_, listing = costs(3000, 2000)
+    found = list(costs(3000, 2000))
+    first_size, second_size, first_report, second_report, _, _, _, later_report, later_size, *_, by_date = found
     assert first_size.calls > 1000
-    assert (size.calls, size.writes) == (2, 0)
-    assert size_then.calls < 10
-    assert size_then.reads < size.reads + 400
-    assert first.calls > 1000
-    assert (again.calls, again.writes) == (4, 0)
-    assert changed.calls < 20
-    assert changed.reads < again.reads + 400
-    assert listing.calls <= 10
+    assert (second_size.calls, second_size.writes) == (2, 0)
+    assert first_report.calls > 1000
+    assert (second_report.calls, second_report.writes) == (4, 0)
+    # The 2,000 cards of the changed day take fewer than 400 read units.
+    assert later_size.calls < 10
+    assert later_size.reads < second_size.reads + 400
+    assert later_report.calls < 20
+    assert later_report.reads < second_report.reads + 400
+    assert by_date.calls <= 10
 
 
 def test_the_first_report_of_a_flood_continues_until_it_is_complete() -> None:
     assert requests_needed(12_000) == 3
 
 
-def test_a_list_of_people_reads_the_stored_sums_of_days() -> None:
+def test_a_list_of_people_is_made_from_the_stored_sums_of_days() -> None:
     (answer,) = ranked(20_000)
     assert answer.writes == 0
     assert answer.reads < 400

@@ -29,14 +29,14 @@ def main() -> int:
     )
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
-    with engine(connections=given.workers + 8) as chosen, Bar(given.operations) as bar:
+    with engine(connections=given.workers + 8) as running, Bar(given.operations) as bar:
         result = run(
-            chosen, operations=given.operations, workers=given.workers, seed=given.seed, fault_rate=given.faults,
+            running, operations=given.operations, workers=given.workers, seed=given.seed, fault_rate=given.faults,
             progress=lambda done, snapshots: bar.show(done, f"{snapshots:,} snapshots"),
         )  # fmt: skip
     print(result)
     if result.faults:
-        print(f"again: python -m tests.concurrency --operations {given.operations} --seed {given.seed}")
+        print(f"to repeat the run: python -m tests.concurrency --operations {given.operations} --seed {given.seed}")
     return 1 if result.faults else 0
 
 

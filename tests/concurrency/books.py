@@ -20,7 +20,7 @@ V1, V3 = "orders_api", "shopper_activity"
 Item = dict[str, Any]
 Person = tuple[str, str]  # kind, value
 _SOURCES = {"o": V1, "s": V3}
-_CENT = Decimal("0.0001")
+_PRECISION = Decimal("0.0001")  # of amounts
 # Attributes of a person's item; all of its others are sums.
 _NO_SUMS = {"pk", "sk", "kind", "value", "token"}
 _KINDS = ("heads", "events", "people")
@@ -151,9 +151,9 @@ def audit(
     for event in counted:
         by_order[event.account, event.payload["order_id"]].append(event)
     for (account, order_id), of_order in by_order.items():
-        of_order.sort(key=_place)
+        of_order.sort(key=_sort_key)
         must[account, V3, order_id] = _v3_order(of_order)
-        lines[account, V3, order_id] = [(*_place(e), e.payload["action"], _person(e.payload)) for e in of_order]
+        lines[account, V3, order_id] = [(*_sort_key(e), e.payload["action"], _person(e.payload)) for e in of_order]
 
     names: dict[tuple[str, str], OrderName] = {}
     have: dict[OrderName, Order] = {}
@@ -222,7 +222,8 @@ def _counted(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
     return found
 
 
-def _place(event: Event) -> tuple[str, str, int]:
+def _sort_key(event: Event) -> tuple[str, str, int]:
+    """(time of the order, receipt, position in the batch): events count in this order."""
     occurred = event.payload.get("occurred_at")
     return _stamp(occurred) if occurred else event.received, event.received, event.position
 
@@ -273,7 +274,7 @@ def _v1_orders(
         if source_of(item) == V1:
             versions[scope_of(item), item["sk"].partition("!")[0]].append(item)
     orders: dict[OrderName, Order] = {}
-    made: Counter[str] = Counter()
+    versions_by_request: Counter[str] = Counter()
     for (scope, order_key), chain in versions.items():
         chain.sort(key=lambda item: str(item["sk"]))
         where = f"v1 order {scope} {order_key}"
@@ -283,7 +284,7 @@ def _v1_orders(
         document: dict[str, Any] | None = None
         account = scope.split("/")[0]
         for item in chain:
-            made[item["request"]] += 1
+            versions_by_request[item["request"]] += 1
             answer = by_request.get(item["request"])
             if answer is None or (answer.change.account, answer.change.kind) != (account, item["action"]):
                 faults.append(f"{where}: version {item['sk']} belongs to no such request")
@@ -302,11 +303,11 @@ def _v1_orders(
             orders.pop((account, V1, change.order_id), None)
             if document is not None:
                 orders[account, V1, change.order_id] = _v1_order(document)
-    for request_id, times in made.items():
-        if times > 1:
-            faults.append(f"v1 request {request_id} wrote {times} versions")
+    for request_id, count in versions_by_request.items():
+        if count > 1:
+            faults.append(f"v1 request {request_id} wrote {count} versions")
     for answer in answers:
-        written = answer.change.request_id in made
+        written = answer.change.request_id in versions_by_request
         if answer.changed != written and (all_answered or not written) and answer.status < 500:
             faults.append(f"{answer}, but the ledger {'has' if written else 'lacks'} its version")
     return orders
@@ -321,4 +322,4 @@ def _v1_order(document: dict[str, Any]) -> Order:
 
 
 def _total(document: dict[str, Any]) -> Decimal:
-    return Decimal(document.get("total") or 0).quantize(_CENT)
+    return Decimal(document.get("total") or 0).quantize(_PRECISION)

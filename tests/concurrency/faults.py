@@ -75,6 +75,7 @@ class Faulty:
         return kind
 
     def _some(self, items: int, code: str) -> list[str]:
+        """The reason for each item of a cancelled transaction: `code` for at least one, "None" for the others."""
         hit = self._random.randrange(items)
         return [code if n == hit or self._random.random() < 0.3 else "None" for n in range(items)]
 

@@ -41,7 +41,8 @@ _DELIVERIES = 50
 class Result:
     """The result of a run. `faults` is empty if every amount was exact.
 
-    `injected`: numbers of injected faults by kind. `statuses`: numbers of results of deliveries and calls.
+    `injected`: numbers of injected faults by kind. `statuses`: numbers of results of deliveries and calls; "as before":
+    a v1 call that changed nothing.
     """
 
     seed: int
@@ -75,24 +76,26 @@ def run(
     progress: Callable[[int, int], None] = lambda _done, _snapshots: None,
 ) -> Result:  # fmt: skip
     """Runs the operations. `fault_rate`: the probability that a call to the engine meets an injected fault."""
-    bench = _Bench(engine, operations, workers, seed, fault_rate)
-    threads = [threading.Thread(target=bench.work, args=(number,)) for number in range(workers)]
-    reader = threading.Thread(target=bench.read)
+    shared = _Workers(engine, operations, workers, seed, fault_rate)
+    threads = [threading.Thread(target=shared.work, args=(number,)) for number in range(workers)]
+    reader = threading.Thread(target=shared.read)
     start = time.monotonic()
     for thread in [*threads, reader]:
         thread.start()
     for thread in threads:
         while thread.is_alive():
             thread.join(0.2)
-            progress(bench.done, bench.result.snapshots)
-    bench.result.seconds = time.monotonic() - start
-    bench.stop.set()
+            progress(shared.done, shared.result.snapshots)
+    shared.result.seconds = time.monotonic() - start
+    shared.stop.set()
     reader.join()
-    bench.close()
-    return bench.result
+    shared.close()
+    return shared.result
 
 
-class _Bench:
+class _Workers:
+    """The workers, which share the operations and the result, and the reader of snapshots."""
+
     def __init__(self, engine: Engine, operations: int, workers: int, seed: int, fault_rate: float) -> None:
         self.result = Result(seed, engine.name, operations)
         self.stop = threading.Event()

@@ -1,6 +1,6 @@
 """32 workers apply 2,500 operations to one ledger, whose amounts are checked; `make test-concurrency` applies 50,000.
 
-DYNAMODB_ENDPOINT names another engine than MiniStack. The other tests are of the checks themselves.
+DYNAMODB_ENDPOINT is the URL of another engine than MiniStack. The other tests test the checks themselves.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SEED = 20261122
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_concurrent_workers_leave_every_amount_exact() -> None:
-    with engine() as chosen:
-        result = run(chosen, operations=2_500, workers=32, seed=SEED)
+    with engine() as running:
+        result = run(running, operations=2_500, workers=32, seed=SEED)
     print(result)
     assert not result.faults, result
     assert result.operations == 2_500
@@ -105,7 +105,7 @@ def test_a_wrong_card_is_found(wrong: dict[str, Any]) -> None:
     assert check_cards([CARDS[0] | wrong, *CARDS[1:]], HEADS)
 
 
-def test_items_are_grouped_by_kind() -> None:
+def test_items_of_the_ledger_are_grouped_by_kind() -> None:
     event = {"pk": "a/s0/e/0", "sk": "AA1!e"}
     found = parts([*HEADS, ANN_V3, ANN_V1, event])
     assert found == {"heads": HEADS, "events": [event], "people": [ANN_V3, ANN_V1]}

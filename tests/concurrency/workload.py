@@ -89,7 +89,10 @@ class Operation:
 
 @dataclass
 class Account:
-    """`people`: the fields with which events name them. Most events and v1 orders name the first person."""
+    """`people`: the fields with which events name them. Most events and v1 orders name the first person.
+
+    `submitted`: the submissions so far, by v1 order id. `sent`: the events so far.
+    """
 
     id: str
     people: list[dict[str, str]]
@@ -97,7 +100,7 @@ class Account:
     v1_orders: list[str]
     submitted: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     sent: list[Event] = field(default_factory=list)
-    keys: dict[str, set[str]] = field(default_factory=dict)  # idempotency keys, each with the orders it was used on
+    keys: dict[str, set[str]] = field(default_factory=dict)  # idempotency keys, each with the orders it was used for
 
     @property
     def emails(self) -> list[str]:
@@ -142,7 +145,7 @@ class Workload:
         if kind < 0.22:
             return self._changes(account)
         if kind < 0.27 and account.sent:
-            return [random.choice(account.sent)]  # a late delivery once more
+            return [random.choice(account.sent)]  # an earlier event is delivered again, late
         if kind < 0.34:
             return self._copies(account)
         event = self.event(account)

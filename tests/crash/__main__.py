@@ -32,7 +32,7 @@ def main() -> int:
         + ("all applied exactly once" if not failed else f"NOT EXACT, seeds {failed}")
     )
     for seed in failed:
-        print(f"again: python -m tests.crash --rounds 1 --events {given.events} --seed {seed}")
+        print(f"to repeat the round: python -m tests.crash --rounds 1 --events {given.events} --seed {seed}")
     return 1 if failed else 0
 
 

@@ -1,4 +1,4 @@
-"""One round: shops send events over HTTP while the functions that process them, and v1 handlers, are killed."""
+"""One round: shops send events over HTTP while ProcessOrders, KeepBook and the v1 handlers are killed."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ VISIBILITY_SECONDS = 8
 MAX_RECEIVES = 1000
 # The mean time from the first call of a function to AWS until it is killed.
 LIFE_SECONDS = 0.5
-# Limits the kills of a round: on a slow machine no batch would ever finish.
+# The number of events for each kill, which limits the kills: without a limit, a slow machine would finish no batch.
 EVENTS_A_KILL = 80
-SETTLE_SECONDS = 240
-RECORDED_SECONDS = 240
+SETTLE_SECONDS = 240  # the most that a round waits for an empty queue
+RECORDED_SECONDS = 240  # the most that it then waits for the outcomes of v1 requests
 _SENDERS = 3
 _ORDERS = 36
 _V1_ORDERS = 48  # at least one for each kill of a v1 handler; with _ORDERS they fit one snapshot
@@ -50,7 +50,10 @@ _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "d
 
 @dataclass
 class Round:
-    """`kills` of processing functions, of which `cut` in the middle of a batch; `deaths` of v1 handlers."""
+    """The result of a round. `faults` is empty if nothing is wrong.
+
+    `kills` of ProcessOrders and KeepBook, of which `cut` in the middle of a batch of messages; `deaths` of v1 handlers.
+    """
 
     seed: int
     account: str = ""
@@ -118,7 +121,7 @@ class Crashes:
             sender.start()
             answers = self._v1(found, shop, account, Workload(seed + 1, [account]))
             sender.join()
-            self._wait(lambda left: not killer.is_alive() or left["visible"] + left["taken"] == 0, SETTLE_SECONDS)
+            self._wait(lambda left: not killer.is_alive() or _is_empty(left), SETTLE_SECONDS)
         except Exception:
             found.faults.append(traceback.format_exc())
         finally:
@@ -127,7 +130,7 @@ class Crashes:
                 thread.join()
         # Without further kills, the functions process the rest.
         self._set(VisibilityTimeout=60)
-        if not self._wait(lambda left: left["visible"] + left["taken"] == 0, SETTLE_SECONDS):
+        if not self._wait(_is_empty, SETTLE_SECONDS):
             found.faults.append(f"the queue does not empty: {self._left()}")
         found.cut = self._killed_batches() - batches_before
         found.faults += sender.faults
@@ -139,6 +142,7 @@ class Crashes:
     # ------------------------------------------------------------- the kills
 
     def _kill(self, found: Round, done: threading.Event) -> None:
+        """Kills each function at a random time after its first call to AWS, until the round has enough kills."""
         random = Random(found.seed)
         until: dict[int, float] = {}
         while not done.wait(0.02) and found.kills < max(8, found.events // EVENTS_A_KILL):
@@ -203,7 +207,7 @@ class Crashes:
         return answers
 
     def _call(self, shop: Shop, change: Change, die: list[Any] | None, *, made: bool = False) -> tuple[Answer, bool]:
-        """The answer, and whether the handler survived. `made`: an earlier try of the same request took effect.
+        """The answer, and whether the handler survived. `made`: a killed try of the request changed the order.
 
         A handler that is killed after its transaction has changed the order; one that is killed earlier has not.
         """
@@ -233,7 +237,7 @@ class Crashes:
             status, received = next(iter(ended.items()))
             found.statuses[status] += 1
             events.append((replace(event, request_id=request_id, received=received, position=position), status))
-        faults += [f"request {request_id} was never answered" for request_id in statuses]
+        faults += [f"request {request_id} has an outcome, but was in no answer" for request_id in statuses]
         items = list(self._items(account))
         faults += audit(items, events, answers)
         made = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
@@ -248,8 +252,9 @@ class Crashes:
         own = f"{account.id}/"
         heads = parts(items)["heads"]
         faults += check_book(lambda: (i for i in table_items(self.stack, BOOK) if i["pk"].startswith(own)), heads)
-        if any(dead := self._left(self._dead_letters).values()):
-            faults.append(f"messages in the dead-letter queue: {dead}")
+        left = self._left(self._dead_letters)
+        if any(left.values()):
+            faults.append(f"messages in the dead-letter queue: {left}")
         return faults + self._check_people(account, items)
 
     def _check_people(self, account: Account, items: list[Item]) -> list[str]:
@@ -312,6 +317,7 @@ class Crashes:
     # --------------------------------------------------------------- the queue
 
     def _wait(self, enough: Any, seconds: float) -> bool:
+        """Waits until `enough` is true of the queue's messages (see _left). Returns whether it became true in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if enough(self._left()):
@@ -320,7 +326,8 @@ class Crashes:
         return False
 
     def _left(self, queue: str = "") -> dict[str, int]:
-        names = {"visible": "", "taken": "NotVisible", "delayed": "Delayed"}
+        """The number of messages in a queue by state; that of the orders by default."""
+        names = {"visible": "", "in flight": "NotVisible", "delayed": "Delayed"}
         found = self._attributes(*(f"ApproximateNumberOfMessages{end}" for end in names.values()), queue=queue)
         return {name: int(found[f"ApproximateNumberOfMessages{end}"]) for name, end in names.items()}
 
@@ -334,6 +341,10 @@ class Crashes:
         self._sqs.set_queue_attributes(QueueUrl=self._queue, Attributes=texts)
 
 
+def _is_empty(messages: dict[str, int]) -> bool:
+    return messages["visible"] + messages["in flight"] == 0
+
+
 def _has_called(pid: int) -> bool:
     """Whether the process has opened a connection. A kill during imports would test nothing and prevent all work."""
     with suppress(OSError):
@@ -345,7 +356,7 @@ def _has_called(pid: int) -> bool:
 
 
 class _Sender:
-    """Sends events in batches and one by one, many of them twice. `sent`: (request id, position, event)."""
+    """Sends events in batches and one by one, some two or three times. `sent`: (request id, position, event)."""
 
     def __init__(self, shop: Shop, account: Account, seed: int, events: int) -> None:
         self.sent: list[tuple[str, int, Event]] = []
@@ -444,8 +455,8 @@ class _Victim:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        order = {"function": function, "event": event, "request_id": request_id, "die": die}
-        print(json.dumps(order), file=stdin, flush=True)
+        job = {"function": function, "event": event, "request_id": request_id, "die": die}
+        print(json.dumps(job), file=stdin, flush=True)
         report: dict[str, Any] = json.loads(stdout.readline())
         return report
 

@@ -34,5 +34,5 @@ def test_accepted_events_are_applied_exactly_once(crashes: Crashes, seed: int) -
     assert found.statuses.keys() == {"applied", "duplicate"}
     assert found.statuses.total() == EVENTS
     assert found.kills
-    # Submit, edit and delete are killed before and after each of their calls, of which each has at least five.
+    # Each of the three handlers makes at least five calls, and is killed before and after each of them.
     assert found.deaths >= 30

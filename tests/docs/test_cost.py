@@ -30,7 +30,7 @@ def bars(svg: str) -> Iterator[tuple[str, float]]:
 
 @pytest.fixture(scope="module")
 def flows() -> list[cost.Flow]:
-    with scenes.alone():
+    with scenes.process_restored():
         return cost.flows()
 
 

@@ -1,8 +1,16 @@
-"""Prints the waits; exit code 1 if the backlog of one account delays another by more than a second."""
+"""Prints waits in seconds: without a backlog (alone), and behind it in a fair and in an unfair queue.
+
+Exit code 1 if an order of another account waits for more than a second in a fair queue.
+"""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("tillbook") is None:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
 from tests.fair_queue.model import waits
 from tests.fair_queue.scenarios import SCENARIOS, WORKERS

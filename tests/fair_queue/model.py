@@ -41,17 +41,17 @@ def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str,
     """
     arriving = deque(sorted(messages, key=lambda message: message.sent))
     waiting: dict[str, deque[Message]] = {}
-    flying: Counter[str] = Counter()
-    running: list[tuple[float, int, list[Message]]] = []  # end, number, batch
+    in_flight: Counter[str] = Counter()
+    running: list[tuple[float, int, list[Message]]] = []  # end in seconds, number of the invocation, batch
     found: dict[str, float] = {}
     now, number = 0.0, 0
     while arriving or running or any(waiting.values()):
         while arriving and arriving[0].sent <= now:
             waiting.setdefault(arriving[0].account, deque()).append(arriving.popleft())
         while any(waiting.values()) and len(running) < workers.concurrency:
-            batch = _receive(waiting, flying, workers.batch, fair)
+            batch = _receive(waiting, in_flight, workers.batch, fair)
             end = now
-            for account, seconds in _in_turn(batch, workers):
+            for account, seconds in _ends(batch, workers):
                 end = now + seconds
                 sent = min(message.sent for message in batch if message.account == account)
                 found[account] = max(found.get(account, 0.0), end - sent)
@@ -64,25 +64,25 @@ def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str,
         now = max(now, min(following))
         while running and running[0][0] <= now:
             for message in heapq.heappop(running)[2]:
-                flying[message.account] -= 1
+                in_flight[message.account] -= 1
     return found
 
 
-def _receive(waiting: dict[str, deque[Message]], flying: Counter[str], most: int, fair: bool) -> list[Message]:
+def _receive(waiting: dict[str, deque[Message]], in_flight: Counter[str], most: int, fair: bool) -> list[Message]:
     """The oldest messages; those of quiet groups first, if the queue is fair."""
     batch: list[Message] = []
     while len(batch) < most and any(waiting.values()):
-        all_flying = sum(flying.values())
-        noisy = {a for a, n in flying.items() if n >= NOISY_MESSAGES and n > NOISY_SHARE * all_flying}
+        all_in_flight = sum(in_flight.values())
+        noisy = {a for a, n in in_flight.items() if n >= NOISY_MESSAGES and n > NOISY_SHARE * all_in_flight}
         accounts = [account for account, messages in waiting.items() if messages]
         quiet = [account for account in accounts if account not in noisy]
         chosen = min(quiet if fair and quiet else accounts, key=lambda account: waiting[account][0].sent)
         batch.append(waiting[chosen].popleft())
-        flying[chosen] += 1
+        in_flight[chosen] += 1
     return batch
 
 
-def _in_turn(batch: list[Message], workers: Workers) -> list[tuple[str, float]]:
+def _ends(batch: list[Message], workers: Workers) -> list[tuple[str, float]]:
     """Each account with the seconds after which all of its orders in the batch are applied."""
     left: dict[str, int] = {}
     for message in batch:

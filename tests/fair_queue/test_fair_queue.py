@@ -13,13 +13,13 @@ def test_an_order_of_another_account_is_applied_within_a_second(backlog: list[Me
     assert waits([*backlog, other], WORKERS, fair=True)["quiet"] < 1
 
 
-def test_without_fairness_the_order_waits_for_the_backlog() -> None:
+def test_without_fairness_an_order_waits_for_most_of_the_backlog() -> None:
     backlog = SCENARIOS[2][1]
     whole = waits(backlog, WORKERS, fair=False)["busy"]
     assert waits([*backlog, OTHER], WORKERS, fair=False)["quiet"] > whole / 2 > 1
 
 
-def test_a_wait_is_the_time_of_the_transactions_before_it() -> None:
+def test_a_wait_ends_with_the_last_transaction_of_the_account() -> None:
     workers = Workers(concurrency=1, batch=10, together=16, seconds=1.0)
     assert waits([Message("a", 16, 0.0)], workers, fair=True) == {"a": 1.0}
     assert waits([Message("a", 17, 0.0)], workers, fair=True) == {"a": 2.0}

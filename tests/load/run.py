@@ -28,13 +28,14 @@ from tillbook.rules.identity import Person, email_sha256
 PROVIDER = "load_shop"
 PEOPLE = 500
 BATCH = 10
-MEASURING_CONNECTIONS = 16
+MEASURING_CONNECTIONS = 16  # while the rate is measured
 # Requests that the front door handles at once under load: four for each function that it calls at once.
 CAPACITY = 32
 WARM_UP_SECONDS = 2.0
-# A request that is later than this is not sent: it would change the rate.
+# A request that is late by more than this is not sent, since it would change the rate.
 LATE_SECONDS = 2.0
 DRAIN_SECONDS = 600.0
+# API Gateway's own messages, by status.
 GATEWAY = {429: "Too Many Requests", 503: "Service Unavailable"}
 
 
@@ -55,7 +56,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """The answer of a request. `status` is 0 if no answer arrived."""
+    """The answer to a request. `status` is 0 if no answer arrived."""
 
     request: Request
     status: int
@@ -66,6 +67,15 @@ class Reply:
 
 @dataclass
 class Result:
+    """The result of a run. `faults` is empty if every check passed.
+
+    Attributes:
+        carried, offered: requests a second that were answered with 2xx when the rate was measured, and that were due.
+        sent, held_back: requests that were sent, and that were not sent because they were late.
+        orders, undecided: stored orders, and those of them for which no request was answered with 2xx.
+        slowest: seconds within which 99 of 100 requests were answered.
+    """
+
     seed: int
     carried: float = 0.0
     offered: float = 0.0
@@ -285,7 +295,7 @@ def check(shop: Shop, replies: list[Reply], result: Result) -> None:
 def _orders(
     items: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply], result: Result
 ) -> Iterator[str]:
-    """Checks that each accepted order is stored once, and that no other order is stored in part or twice."""
+    """Checks that each accepted order is stored once, no order in part or twice, and none that only got 429."""
     events = Counter((scope_of(item), str(item["sk"]).partition("!")[0]) for item in items)
     accepted: dict[tuple[str, str], Order] = {}
     others: dict[tuple[str, str], tuple[Order, set[int]]] = {}
@@ -325,6 +335,7 @@ def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], re
             must[Person("email", email_sha256(order.email)).id_in(shop.account), order.source] += order.amount
     have: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for item in people:
+        # `#USD` is the number of the person's orders in USD, and `USD` their sum.
         for name in [name for name in item if name.startswith("#") and item[name]]:
             have[str(item["sk"]), source_of(item)] += item.get(name[1:], Decimal(0))
     for key in must.keys() | have.keys():
@@ -333,7 +344,7 @@ def _sums(shop: Shop, people: list[Item], heads: dict[tuple[str, str], Item], re
 
 
 def _outcomes(records: list[Item], replies: list[Reply]) -> Iterator[str]:
-    """Checks that each accepted request has an outcome, and that there are no dead letters."""
+    """Checks that each request answered with 202 was applied or is a duplicate, and that there are no dead letters."""
     known: dict[str, set[str]] = defaultdict(set)
     for item in records:
         _, kind, *more = str(item["pk"]).split("/")

@@ -53,7 +53,7 @@ UNAVAILABLE_V1 = {"error": {"name": "Unavailable", "message": "x", "details": []
         (reply(404, {"message": "Not Found"}), False),
     ],
 )
-def test_a_wrong_answer_is_found(answer: Reply, valid: bool) -> None:
+def test_only_invalid_answers_are_reported(answer: Reply, valid: bool) -> None:
     assert (wrong_answer(answer) == "") is valid
 
 
@@ -81,36 +81,38 @@ def outcome(status: str = "applied") -> dict[str, Any]:
 
 ACCEPTED = reply(202, {"request_id": "r"})
 REFUSED = reply(429, {"message": "Too Many Requests"})
-LOST = Reply(ACCEPTED.request, 0, {}, "TimeoutError", 60.0)
-GOOD = [*order_items(), person(), outcome()]
+UNANSWERED = Reply(ACCEPTED.request, 0, {}, "TimeoutError", 60.0)
+ONE_ORDER = [*order_items(), person(), outcome()]
 
 
 @pytest.mark.parametrize(
     ("items", "replies", "fault"),
     [
-        (GOOD, [ACCEPTED], ""),
-        (GOOD, [ACCEPTED, ACCEPTED], ""),
-        (GOOD, [REFUSED, ACCEPTED], ""),
-        (GOOD, [LOST], ""),
-        ([], [LOST], ""),
+        (ONE_ORDER, [ACCEPTED], ""),
+        (ONE_ORDER, [ACCEPTED, ACCEPTED], ""),
+        (ONE_ORDER, [REFUSED, ACCEPTED], ""),
+        (ONE_ORDER, [UNANSWERED], ""),
+        ([], [UNANSWERED], ""),
         ([], [REFUSED], ""),
         ([outcome()], [ACCEPTED], "was accepted, but is not stored"),
-        (GOOD, [REFUSED], "was refused with 429, but is stored"),
-        (GOOD, [], "was never sent"),
+        (ONE_ORDER, [REFUSED], "was refused with 429, but is stored"),
+        (ONE_ORDER, [], "was never sent"),
         ([*order_items(amount=6), person(6), outcome()], [ACCEPTED], "counts 6, not 5"),
-        ([*order_items(amount=6), person(6)], [LOST], "counts 6, not 5"),
+        ([*order_items(amount=6), person(6)], [UNANSWERED], "counts 6, not 5"),
         ([*order_items(), person(10), outcome()], [ACCEPTED], "the orders add up to"),
         ([*order_items(), person(5, 2), outcome()], [ACCEPTED], "the orders add up to"),
         ([*order_items()[:1], *order_items()[2:], person(), outcome()], [ACCEPTED], "does not have one event"),
-        ([*GOOD, order_items()[1] | {"sk": order_items()[1]["sk"] + "2"}], [ACCEPTED], "does not have one event"),
-        ([*order_items()[1:2]], [LOST], "without an order"),
+        ([*ONE_ORDER, order_items()[1] | {"sk": order_items()[1]["sk"] + "2"}], [ACCEPTED], "does not have one event"),
+        ([*order_items()[1:2]], [UNANSWERED], "without an order"),
         ([*order_items()[:2], person(), outcome()], [ACCEPTED], "the cards of"),
         ([*order_items(), person()], [ACCEPTED], "r is unknown"),
         ([*order_items(), person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
-        ([*GOOD, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
+        ([*ONE_ORDER, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
-def test_faults_of_the_tables_are_found(monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str) -> None:
+def test_the_fault_of_the_tables_is_reported_if_there_is_one(
+    monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str
+) -> None:
     def table(item: dict[str, Any]) -> str:
         kind = [*str(item["pk"]).split("/"), ""][2]
         return BOOK if kind == "cards" else LEDGER if kind in ("h", "e", "p") else RECORDS

@@ -53,6 +53,8 @@ _FIRST = [
 
 @dataclass(frozen=True)
 class Verdict:
+    """`how`: the stage that found the fault, after the stages that failed themselves."""
+
     fault: Fault
     killed: bool
     how: str
@@ -94,8 +96,8 @@ def _try(fault: Fault, histories: int, seed: int, tests: list[str]) -> Verdict:
             killed, how = stage()
             hows.append(how)
             if killed:
-                named = not fault.tests or any(test in how for test in fault.tests)
-                hows = [how if named else f"{how} (not found by the test that the fault names)"]
+                expected = not fault.tests or any(test in how for test in fault.tests)
+                hows = [how if expected else f"{how} (not found by the test that the fault names)"]
                 break
     return Verdict(fault, killed, "; ".join(filter(None, hows)), time.monotonic() - start)
 

@@ -1,7 +1,7 @@
 """Parses `faults.diff`, the list of deliberate faults.
 
-Each fault begins with `## subject: fault`. `# node id` names a test that is known to find the fault and runs first,
-where the simulation would take long. Each change is `@@ file`, relative to the package, with lines as in a diff without
+Each fault begins with `## subject: fault`. A line `# node id` names a test that finds the fault; it runs first, because
+the simulation would take longer. Each change is `@@ file`, relative to the package, with lines as in a diff without
 line numbers: removed (-), added (+), and as much context ( ) as makes the place unique in the file.
 """
 

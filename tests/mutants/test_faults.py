@@ -20,7 +20,7 @@ def test_every_test_that_a_fault_names_exists() -> None:
     assert len(named) >= 25
     for test in sorted(named):
         path, _, name = test.partition("::")
-        # The folders whose tests also run on the unchanged code.
+        # The tests of these folders import the package itself, so they can run on the copy with the fault.
         assert path.startswith(("tests/unit/", "tests/handlers/", "tests/book/")), test
         assert f"\ndef {name}(" in (ROOT / path).read_text(), test
 

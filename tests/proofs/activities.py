@@ -17,7 +17,7 @@ from tillbook.rules.order import OrderState, fold
 
 
 class Sent(NamedTuple):
-    """An event of a shop. `by` is None for a voided one. `content`: the content hash, if it has an idempotency key."""
+    """An event of a shop. `by` is None for a voided event. `content`: the content hash, with an idempotency key."""
 
     event: str
     request: str
@@ -69,10 +69,10 @@ class Message(NamedTuple):
         return self.sent.activity(self.received)
 
     def waiting(self, step: str) -> Message:
-        """The message without the data that a delivery read."""
+        """The message in this step, without the data that the last delivery read."""
         return Message(self.sent, self.received, step, outcome=self.outcome, kills=self.kills, again=self.again)
 
-    def forgotten(self) -> Message:
+    def finished(self) -> Message:
         return self.waiting("done")
 
 
@@ -128,8 +128,8 @@ class ActivityWorld(RemovalWorld):
         yield from self.attempt(turn, planned, written=written, unanswered=message, refused=refused)
 
     def _ended(self, message: Message, outcome: str) -> Message:
-        """The state after the event is settled. After an erased event, the next step is to delete a person without
-        other data."""
+        """The message after its outcome is known. After an erased event, it still has to delete the person, unless the
+        person has other data."""
         message = message._replace(outcome=outcome, seen=None, stored=None, writes=Writes())
         forgets = message.erased and self.keeps("delete the person of an erased event")
         return message._replace(step="forget") if forgets else message.waiting("done")

@@ -99,21 +99,23 @@ class World:
                 for what, after in self.steps_of(Turn(state, number, actor)):
                     yield f"{number} {actor.step}: {what}", after
         for number, late in enumerate(state.late):
-            left = state._replace(late=state.late[:number] + state.late[number + 1 :])
-            yield f"late write of {late.actor} arrives", self.transact(left, late.writes)[0]
-            yield f"late write of {late.actor} is lost", left
+            rest = state._replace(late=state.late[:number] + state.late[number + 1 :])
+            yield f"late write of {late.actor} arrives", self.transact(rest, late.writes)[0]
+            yield f"late write of {late.actor} is lost", rest
 
     def steps_of(self, turn: Turn) -> Steps:
         yield from getattr(self, f"_{turn.actor.step}")(turn)
 
     def _wrong_items(self, items: Items) -> str:
-        """Describes a violated invariant; empty if all hold."""
+        """Describes an invariant that these items violate; empty if all hold."""
         raise NotImplementedError
 
     def wrong_at_end(self, state: State) -> str:
+        """Describes an invariant that this final state violates; empty if all hold."""
         raise NotImplementedError
 
     def transact(self, state: State, writes: Writes) -> tuple[State, dict[Any, Any] | None]:
+        """The state after the writes, and None; or the same state, and the items on which conditions failed, by key."""
         tokens = state.tokens + any(write.add for write in writes) if self.keeps("unique tokens") else 0
         items, failed = self.written(state.items, writes, tokens)
         return (state, failed) if failed else (state._replace(items=items, tokens=tokens), None)
@@ -121,7 +123,7 @@ class World:
     def attempt(
         self, turn: Turn, writes: Writes, *, written: Any, unanswered: Any, refused: Callable[[dict[Any, Any]], Any]
     ) -> Steps:
-        """Yields all possible results of a transaction, each with the state in which the actor continues."""
+        """Yields all possible results of a transaction. `written`, `unanswered`, `refused`: the actor after each."""
         state, number = turn.state, turn.number
         after, failed = self.transact(state, writes)
         yield turn.become("refused", refused(failed)) if failed else ("written", after.having(number, written))
@@ -155,9 +157,9 @@ def explore(world: World, start: State, *, shortest: bool = False) -> Report:
     """Visits all states until an invariant is violated. `shortest`: finds the shortest trace, which takes longer."""
     began, transitions, ends = time.process_time(), 0, 0
     origin: dict[State, Step | None] = {start: None}
-    left, wrong, state = deque([start]), "", start
-    while left and not wrong:
-        state = left.popleft() if shortest else left.pop()
+    unvisited, wrong, state = deque([start]), "", start
+    while unvisited and not wrong:
+        state = unvisited.popleft() if shortest else unvisited.pop()
         ends += state.over
         wrong = world.wrong_items(state.items) or (world.wrong_at_end(state) if state.over else "")
         following: list[Step] = []
@@ -171,7 +173,7 @@ def explore(world: World, start: State, *, shortest: bool = False) -> Report:
         for what, after in following:
             if after not in origin:
                 origin[after] = what, state
-                left.append(after)
+                unvisited.append(after)
     trace: list[str] = []
     while wrong and (step := origin[state]):
         trace.insert(0, step[0])

@@ -129,9 +129,9 @@ class OrderWorld(RemovalWorld):
         return mine[0] if mine else ""
 
     def _judging(self, call: Call) -> Call:
-        """The cut of a person is read when the person is named first, and kept until the call ends."""
-        named = {call.seen.person if call.seen else "", call.asked.by.id_in(ACCOUNT) if call.asked.by else ""}
-        return call._replace(step="people" if ANN_ID in named and call.cut is None else "version")
+        """The call before its next step. It reads the cut of Ann's erasure once: when it first meets her."""
+        people = {call.seen.person if call.seen else "", call.asked.by.id_in(ACCOUNT) if call.asked.by else ""}
+        return call._replace(step="people" if ANN_ID in people and call.cut is None else "version")
 
     def _people(self, turn: Turn) -> Steps:
         yield turn.then("read", step="version", cut=turn.items.mark(ANN_ID).cut)
@@ -203,7 +203,7 @@ class OrderWorld(RemovalWorld):
         if current != (None if head.deleted else (head.person, str(head.contribution))):
             return "the head does not follow from the newest version"
         if head.digest and not versions[version_name(head.born)].stamp:
-            return "the digest is left of a submission that was erased"
+            return "the head has the digest of a submission that was erased"
         return ""
 
     def _wrong_call(self, state: State, call: Call, versions: dict[str, EventItem]) -> str:
@@ -243,6 +243,7 @@ def _version_in(writes: Writes) -> str:
 
 
 def _as_received(change: Change, received: str) -> Change:
+    """The change with the call's own receipt, even if the previous version has a later one."""
     (write,) = change.events
     event = write.event._replace(stamp=write.event.stamp[:20] + received + write.event.stamp[40:])
     head = cast(OrderHead, change.head)._replace(received=received)

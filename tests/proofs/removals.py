@@ -31,7 +31,7 @@ class Removal(NamedTuple):
         asked: the time of the request.
         cut, sent: the cut of the mark that it writes next, and of the last mark that it sent.
         ended: the time at which the request ended; `killed` if it had no answer.
-        failed: the job found no mark.
+        failed: the job found no mark that is later than `asked`.
         below: the job of a purge deletes the generations below this one.
         began: the marks that a page of an erasure's job read.
         seen, writes: the item that the job read last, and the writes planned from it.
@@ -65,7 +65,7 @@ class Removal(NamedTuple):
     def key(self) -> Key:
         return Key("mark", 0, self.mark)
 
-    def forgotten(self) -> Removal:
+    def finished(self) -> Removal:
         return self._replace(step="done", began=None, seen=None)
 
 
@@ -96,7 +96,7 @@ class RemovalWorld(World):
         return removal._replace(step="mark", cut=moment(cut), sent=removal.cut, **changes)
 
     def _mark(self, turn: Turn) -> Steps:
-        """A mark that was not acknowledged before its cut is written again."""
+        """Writes the mark, and again with a later cut if it was not acknowledged before its cut."""
         removal, again = turn.actor, self._with_cut(turn)
         in_time = moment(turn.state.clock) < removal.cut or not self.keeps("commit wait")
         write = Write(removal.key, scopes.CUT_IS_LATER, removal.cut, mark=Mark(int(removal.is_purge), removal.cut))
@@ -154,11 +154,11 @@ class RemovalWorld(World):
     def _sweep(self, turn: Turn) -> Steps:
         mark = turn.items.mark(PURGES)
         below = turn.actor.below if self.keeps("read the mark once") else mark.generation
-        dead = range(mark.swept, below)
-        left = {key: item for key, item in turn.items.items() if key.kind == "mark" or key.generation not in dead}
-        left[turn.actor.key] = mark._replace(swept=below)
+        purged = range(mark.swept, below)
+        rest = {key: item for key, item in turn.items.items() if key.kind == "mark" or key.generation not in purged}
+        rest[turn.actor.key] = mark._replace(swept=below)
         what, state = turn.then("swept", step="done")
-        yield what, state._replace(items=Items(left))
+        yield what, state._replace(items=Items(rest))
 
     def _walk(self, turn: Turn) -> Steps:
         """Reads the timeline of the person, then the head of the order that it lists."""
@@ -189,20 +189,20 @@ class RemovalWorld(World):
             head = head._replace(writes=seen.writes)
         if isinstance(head, OrderHead) and isinstance(seen, OrderHead) and not head.deleted:
             head = head if self.keeps("remove the digest") else head._replace(digest=seen.digest)
-        kept = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
+        stays = {"event": self.keeps("events stay"), "head": self.keeps("heads stay") or head.standing, "person": True}
         planned = writes_of(change._replace(head=head))
-        return Writes(write if kept[write.key.kind] else write._replace(item=None) for write in planned)
+        return Writes(write if stays[write.key.kind] else write._replace(item=None) for write in planned)
 
     def _empty(self, turn: Turn) -> Steps:
         walk = turn.actor._replace(step="walk", writes=Writes())
         yield from self.attempt(turn, turn.actor.writes, written=walk, unanswered=walk, refused=lambda failed: walk)
 
-    # ------------------------------------------------- deletion of empty persons
+    # ---------------------------------------- deletion of a person without orders
 
     def _forget(self, turn: Turn) -> Steps:
         person = turn.items.people(turn.actor.began.generation).get(turn.actor.person)
         if person is None or person.orders:
-            yield turn.become("stays", turn.actor.forgotten())
+            yield turn.become("stays", turn.actor.finished())
         else:
             yield turn.then("has no orders", step="timeline", seen=person)
 
@@ -210,7 +210,7 @@ class RemovalWorld(World):
         events = turn.items.events(turn.actor.began.generation).values()
         active = any(event.person == turn.actor.person for event in events)
         if active:
-            yield turn.become("stays", turn.actor.forgotten())
+            yield turn.become("stays", turn.actor.finished())
         if not active or not self.keeps("items, not the index"):
             yield turn.then("finds nothing", step="delete")
 
@@ -218,7 +218,7 @@ class RemovalWorld(World):
         key = Key("person", turn.actor.began.generation, turn.actor.person)
         again = turn.actor._replace(step="forget", seen=None)
         yield from self.attempt(
-            turn, Writes([Write(key, writes.PERSON_AS_READ, turn.actor.seen.token)]), written=turn.actor.forgotten(),
+            turn, Writes([Write(key, writes.PERSON_AS_READ, turn.actor.seen.token)]), written=turn.actor.finished(),
             unanswered=again, refused=lambda failed: again,
         )  # fmt: skip
 
@@ -246,7 +246,7 @@ class RemovalWorld(World):
                 return "a request is covered that was received after the removal"
         current = state.items.mark(PURGES).generation
         if any(key.generation != current for key in state.items if key.kind != "mark"):
-            return "an item remains in a dead scope"
+            return "an item remains in a purged scope"
         if {event.person for event in state.items.events(current).values()} - {""} != state.items.people(
             current
         ).keys():

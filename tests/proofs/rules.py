@@ -11,22 +11,22 @@ from tillbook.records import scopes
 
 RULES = {
     # Purges and erasures
-    "commit wait": "The cut of a mark is the time at which the mark is sent, and the request does not wait for it.",
-    "settle": "A job begins while functions still run that read the marks before its own mark was written.",
-    "newest mark": "The job of a purge waits for the first mark only, but sweeps all dead generations.",
+    "commit wait": "A mark's cut is the time at which it is sent. The request does not wait until the cut has passed.",
+    "settle": "A job begins while a function still runs that read the marks before the job's mark was written.",
+    "newest mark": "The job of a purge waits for functions from before the first purge, but sweeps for all purges.",
     "read the mark once": "The job of a purge reads the mark again after waiting, and sweeps what the new mark covers.",
     "fail without a mark": "A job whose request ended before its mark was written writes the mark itself.",
-    "repeat the purge": "The job does not repeat an unanswered purge whose mark was written late.",
-    "heads stay": "The head of an order without events is deleted.",
+    "repeat the purge": "The job does not repeat a purge whose mark was not acknowledged before its cut.",
+    "heads stay": "Emptying an order's events also deletes its head if the order no longer counts.",
     "events stay": "The events of an erased person are deleted, not emptied.",
-    "emptying is a write": "Emptying an order does not count as a write of its head.",
+    "emptying is a write": "Emptying an order does not increase the number of writes in its head.",
     "unique tokens": "The token of a person is a counter, which starts again when the person is created again.",
     "items, not the index": "The check before a person is deleted trusts an index that may miss the latest writes.",
     # Order Activity
     "move to the first receipt": "A copy with an earlier receipt does not move the stored event to that receipt.",
-    "content under a key": "Another content under the same idempotency key counts as a copy.",
+    "content under a key": "Different content under the same idempotency key counts as a copy.",
     "erased events keep ids": "An event that an erasure covers is dropped, without storing its id.",
-    "delete the person of an erased event": "The function that applies an erased event does not delete its person.",
+    "delete the person of an erased event": "After an event of an erased person, the person stays, even with no order.",
     # Orders API
     "look for own version": "After a lost answer, a call does not look for the version that it may have written.",
     "head before own version": "A call looks for its own version before it reads the head, not after.",
@@ -50,7 +50,10 @@ def conditions() -> dict[str, Any]:
 
 
 def without(*rules: str) -> ExitStack:
-    """A context in which those of `rules` that are conditions are empty. Raises ValueError for an unknown rule."""
+    """A context in which the conditions among `rules` are empty; the models leave out the other rules.
+
+    Raises ValueError for an unknown rule.
+    """
     if unknown := set(rules) - {*RULES, *conditions()}:
         raise ValueError(f"no such rule: {', '.join(sorted(unknown))}")
     stack = ExitStack()

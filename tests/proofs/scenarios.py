@@ -56,7 +56,7 @@ EARLIER = Message(Sent("e", "e1", ANN, occurred=4, total=20))
 K1, K3 = (Message(Sent("k", request, ANN, occurred=5, total=100, content="x")) for request in ("k1", "k3"))
 K2 = Message(Sent("k", "k2", BOB, occurred=5, total=70, content="y"))
 
-# Calls: submissions of one order_id, changes of it.
+# Calls: submissions, edits and a deletion of one order.
 SUBMIT, SAME = (Call(Asked("submitted", request, ANN, 100)) for request in ("s1", "s2"))
 OTHER, OF_BOB = Call(Asked("submitted", "s2", ANN, 70)), Call(Asked("submitted", "s2", BOB, 70))
 EDIT, EDIT_TO_BOB = Call(Asked("edited", "e1", total=40)), Call(Asked("edited", "e1", BOB, 100))

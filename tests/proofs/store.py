@@ -74,6 +74,7 @@ class Write(NamedTuple):
     mark: Mark | None = None
 
     def after(self, item: Any, token: int) -> Any:
+        """The item after this write. `token`: the person's new token; 0: the next number of a counter in the item."""
         if self.add:
             old = item or Sums()
             contribution, orders = old.contribution + self.add.contribution, old.orders + self.add.orders
@@ -98,7 +99,7 @@ class Writes(tuple[Write, ...]):
 def writes_of(change: Change) -> Writes:
     """The writes of the product's transaction, without the data that only reports and audiences read."""
     generation = change.scope.generation
-    done = []
+    found = []
     for write in transaction("", [change]).writes:
         (request,) = write.values()
         values = plain_item(request.get("ExpressionAttributeValues", {}))
@@ -106,12 +107,12 @@ def writes_of(change: Change) -> Writes:
             event_id = item["sk"].partition("!")[2]
             key = Key("event" if event_id else "head", generation, event_id)
             stored = event_of(item)._replace(effects="", flags="") if event_id else head_of(item)
-            done.append(Write(key, request["ConditionExpression"], values.get(":seen"), stored))
-        elif "/p/" in (place := plain_item(request["Key"]))["pk"]:
-            named = {name: values[f":{mark[1:]}"] for mark, name in request["ExpressionAttributeNames"].items()}
-            sums = [sum(named.get(f"{sign}{currency}", 0) for currency in ("*", "USD")) for sign in ("", "#")]
-            done.append(Write(Key("person", generation, place["sk"]), add=Sums(0, *sums)))
-    return Writes(done)
+            found.append(Write(key, request["ConditionExpression"], values.get(":seen"), stored))
+        elif "/p/" in (item_key := plain_item(request["Key"]))["pk"]:
+            added = {name: values[f":{mark[1:]}"] for mark, name in request["ExpressionAttributeNames"].items()}
+            sums = [sum(added.get(f"{sign}{currency}", 0) for currency in ("*", "USD")) for sign in ("", "#")]
+            found.append(Write(Key("person", generation, item_key["sk"]), add=Sums(0, *sums)))
+    return Writes(found)
 
 
 class Items(dict[Key, Any]):

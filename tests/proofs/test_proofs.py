@@ -1,4 +1,4 @@
-"""The fast scenarios hold, detect each missing rule, and agree with the code."""
+"""The invariants hold in the fast scenarios, which detect each missing rule and use the code's conditions."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ FINDS = {rule: name for name, scenario in FAST.items() for rule in scenario.find
 def test_invariants_hold_in_every_state_of_a_scenario(name: str) -> None:
     report = FAST[name].run()
     assert not report.wrong, report.trace
-    assert report.ends > 20
+    assert report.ends > 20  # final states: the actors really interleave
 
 
 @pytest.mark.parametrize("rule", FINDS)
 def test_a_missing_rule_is_detected(rule: str) -> None:
     report = FAST[FINDS[rule]].run(rule)
     assert report.wrong
+    # An invariant must be violated: an exception of the code would prove nothing about the rule.
     assert "the code fails" not in report.wrong, report.trace
 
 
-def test_every_rule_and_every_condition_of_the_code_can_be_left_out() -> None:
+def test_each_rule_and_condition_has_a_scenario_that_detects_its_absence() -> None:
     assert conditions().keys() >= {"HEAD_IS_NEW", "HEAD_AS_READ", "EVENT_IS_NEW", "EVENT_AS_READ", "CUT_IS_LATER"}
     assert FINDS.keys() == {*RULES, *conditions()}
+
+
+def test_an_unknown_rule_cannot_be_left_out() -> None:
     with pytest.raises(ValueError, match="no such rule: else"):
         without("settle", "else")
 
@@ -64,22 +68,23 @@ def test_conditions_are_interpreted_as_by_dynamodb() -> None:
 
 
 def test_writing_marks_and_deleting_persons_use_the_conditions_of_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    sent: list[str] = []
 
     class Client:
         def update_item(self, **arguments: Any) -> None:
-            asked.append(arguments["ConditionExpression"])
+            sent.append(arguments["ConditionExpression"])
 
     monkeypatch.setattr(scopes, "COMMIT_WAIT_SECONDS", 0.2)
     Scopes(Client(), "table").purge(ACCOUNT, ["orders_api"], 1e9)
     Scopes(Client(), "table").erase(ACCOUNT, [ANN_ID], 1e9)
-    assert asked == [scopes.CUT_IS_LATER, scopes.ANSWER_IS_LATER, scopes.CUT_IS_LATER]
+    # A purge writes its mark, and then that it was answered; an erasure writes its mark.
+    assert sent == [scopes.CUT_IS_LATER, scopes.ANSWER_IS_LATER, scopes.CUT_IS_LATER]
     person = PersonItem("email", "ann", "token", {})
     delete = writes.forget_person("table", Scope(ACCOUNT, "orders_api"), ANN_ID, person)["Delete"]
     assert delete["ConditionExpression"] == writes.PERSON_AS_READ
 
 
-def test_the_job_of_a_purge_sweeps_by_the_mark_that_it_read_first() -> None:
+def test_the_job_of_a_purge_sweeps_only_what_the_first_read_mark_covers() -> None:
     swept: list[str] = []
 
     class Parts:

@@ -31,6 +31,7 @@ from tillbook.work.jobs import Page
 EVENTS = MOST_BYTES_OF_ORDER // LEAST_BYTES_OF_EVENT  # the most events that an order can have
 _MOST = {"limit": "200"}
 _PERSON = "/v3/{account_id}/people/{id_or_email}"
+_SUBSCRIBER = "/v2/{account_id}/subscribers/{id_or_email}"
 _ORDER = "/v3/{account_id}/orders/{provider}/{order_id}"
 
 
@@ -46,7 +47,7 @@ class Cost:
 
 
 def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
-    """Makes the account: one person with many orders, and two orders of the largest size."""
+    """Makes the account: a person with many orders, other orders, and one each with the most events and bytes."""
     made = Fill()
     made.account()
     made.person(MANY, of_one_person)
@@ -73,6 +74,7 @@ def _packed(length: int) -> bytes:
 
 @contextmanager
 def _on(meter: Meter) -> Iterator[None]:
+    """Lets the functions use the meter as their client of DynamoDB."""
     tables = {"LedgerTable": LEDGER, "RecordsTable": RECORDS, "BookTable": BOOK, "RemovalsTable": "removals"}
     queues = {"OrdersQueue": "orders", "JobsQueue": "jobs"}
     with (
@@ -91,17 +93,17 @@ def reads(made: Fill) -> list[Cost]:
     """Measures each read. Lists have the largest `limit`."""
     asked: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
         ("a person with many orders", f"GET {_PERSON}", {"id_or_email": MANY.value}, {}, None),
-        ("… their activity", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
-        ("… their orders", f"GET {_PERSON}/orders", {"id_or_email": MANY.value}, _MOST, None),
-        ("… by the v2 API", "GET /v2/{account_id}/subscribers/{id_or_email}", {"id_or_email": MANY.value}, {}, None),
-        ("orders of a person with full ones", f"GET {_PERSON}/orders", {"id_or_email": FULL.value}, _MOST, None),
-        ("an order with as many events as fit", f"GET {_ORDER}", {"order_id": "full"}, {}, None),
-        ("… its history", f"GET {_ORDER}/history", {"order_id": "full"}, _MOST, None),
-        ("an order with as many bytes as fit", f"GET {_ORDER}", {"order_id": "large"}, {}, None),
-        ("… its history", f"GET {_ORDER}/history", {"order_id": "large"}, _MOST, None),
-        ("requests of an order", "GET /v1/transactions", {}, {"order_id": "full", "provider": PROVIDER}, None),
-        ("members of an audience, one", "GET /v1/audience/{audience_id}", {}, {"limit": "1"}, None),
-        ("members of an audience, 200", "GET /v1/audience/{audience_id}", {}, _MOST, None),
+        ("activity of a person with many orders", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
+        ("orders of a person with many orders", f"GET {_PERSON}/orders", {"id_or_email": MANY.value}, _MOST, None),
+        ("a person with many orders, by the v2 API", f"GET {_SUBSCRIBER}", {"id_or_email": MANY.value}, {}, None),
+        ("orders, one of them with the most events", f"GET {_PERSON}/orders", {"id_or_email": FULL.value}, _MOST, None),
+        ("an order with the most events", f"GET {_ORDER}", {"order_id": "full"}, {}, None),
+        ("history of an order with the most events", f"GET {_ORDER}/history", {"order_id": "full"}, _MOST, None),
+        ("an order with the most bytes", f"GET {_ORDER}", {"order_id": "large"}, {}, None),
+        ("history of an order with the most bytes", f"GET {_ORDER}/history", {"order_id": "large"}, _MOST, None),
+        ("requests about an order", "GET /v1/transactions", {}, {"order_id": "full", "provider": PROVIDER}, None),
+        ("one member of an audience", "GET /v1/audience/{audience_id}", {}, {"limit": "1"}, None),
+        ("200 members of an audience", "GET /v1/audience/{audience_id}", {}, _MOST, None),
         ("sizes of the audiences", "GET /v1/audiences", {}, {}, None),
         ("a match with 1,000 addresses", "POST /v1/audience/{audience_id}/match", {}, {},
          {"people": [{"address": ADDRESS | {"address_1": f"{n} Oak Avenue"}} for n in range(1000)]}),
@@ -132,7 +134,7 @@ def pages(made: Fill, call_seconds: float) -> list[Cost]:
     with _on(meter):
         processor = processing._build(settings())
         processor.ledger.pace = processor.ledger.pace._replace(clock=lambda: meter.seconds)
-        parts = 16
+        parts = 16  # of the job, which run at once; a page belongs to one of them
         rebuild = Job("rebuild", "running", times.now(), source, parts)
         costs = [_page(meter, "a rebuild", processor.rebuilds, rebuild)]
         person = MANY.id_in(ACCOUNT)
@@ -143,7 +145,7 @@ def pages(made: Fill, call_seconds: float) -> list[Cost]:
         full = FULL.id_in(ACCOUNT)
         _mark(made, f"p{full}", {"cut": times.shift(asked, seconds=1)})
         erase = Job("erase", "running", asked, source, person=full)
-        costs.append(_page(meter, "the erasure of a person with a full order", processor.erasures, erase))
+        costs.append(_page(meter, "the erasure of a person with the fullest order", processor.erasures, erase))
         cut = times.shift(asked, seconds=1)
         _mark(made, "s", {"generation": 1, "cut": cut, "answered": cut})
         costs.append(_page(meter, "a purge", processor.purges, Job("purge", "running", asked, source, parts)))
@@ -151,6 +153,7 @@ def pages(made: Fill, call_seconds: float) -> list[Cost]:
 
 
 def _mark(made: Fill, name: str, mark: dict[str, Any]) -> None:
+    """Writes the mark of a purge or an erasure (records/scopes.py)."""
     from tillbook.aws.items import raw
 
     made.store.put_item(TableName=RECORDS, Item=raw({"pk": f"{ACCOUNT}/u", "sk": name} | mark))

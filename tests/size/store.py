@@ -30,7 +30,7 @@ SCOPE = Scope(ACCOUNT, "shopper_activity")
 PROVIDER = "my_shop"
 MANY, FULL, LARGE = (Person("person", name) for name in ("many-orders", "a-full-order", "a-large-order"))
 ADDRESS = {"address_1": "1 Main Street", "city": "Springfield", "state": "IL", "postal_code": "62701"}
-_PAGE_BYTES = 1_048_576  # of a query
+_PAGE_BYTES = 1_048_576  # the most that a page of a query reads
 _BEGIN = times.stamp(times.to_datetime("20240101000000000000"))
 
 
@@ -119,7 +119,7 @@ class Fill:
         self.store.add_table(BOOK, **BOOK_INDEXES)
         self.store.add_table(REMOVALS)
         self.ledger = self.store.tables[LEDGER]
-        self._door = match_key(ADDRESS)
+        self._match_key = match_key(ADDRESS)
         self._body = pack({"provider": PROVIDER, "action": "placed", "grand_total": 10, "shipping_address": ADDRESS})
 
     def account(self) -> None:
@@ -138,20 +138,21 @@ class Fill:
             yield number + 1
 
     def order(self, order_id: str, person: Person, second: int, events: int, body: bytes = b"") -> None:
+        """Adds an order whose events begin `second` seconds after _BEGIN. `body`: the packed body of each event."""
         key, own, state = order_key(SCOPE.source, PROVIDER, order_id), person.id_in(ACCOUNT), OrderState()
         occurred = times.shift(_BEGIN, seconds=second)
         for number in range(events):
             event_id = f"{number:022d}"
             stamp = stamp_of(times.shift(occurred, seconds=number), occurred, 0, event_id)
-            event = Event(stamp, "placed", own, Decimal(10), currency="USD", shipping=None if body else self._door)
+            event = Event(stamp, "placed", own, Decimal(10), currency="USD", shipping=None if body else self._match_key)
             state = step(state, event)
             item = EventItem(
                 times.uuid7(), "", stamp, SCOPE.timeline(own), event.action, event.total, currency="USD",
                 shipping=event.shipping, body=body or self._body,
             )  # fmt: skip
             self._put(item.item(SCOPE, key, event_id))
-        taken = min(events * max(LEAST_BYTES_OF_EVENT, len(body)), MOST_BYTES_OF_ORDER)
-        self._put(ActivityHead(PROVIDER, order_id, events, taken, state).item(SCOPE, key))
+        stored_bytes = min(events * max(LEAST_BYTES_OF_EVENT, len(body)), MOST_BYTES_OF_ORDER)
+        self._put(ActivityHead(PROVIDER, order_id, events, stored_bytes, state).item(SCOPE, key))
         assert event_name(key, "")
 
     def _put(self, item: Item) -> None:

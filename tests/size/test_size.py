@@ -7,6 +7,7 @@ import pytest
 from tests.size.measure import Cost, fill, pages, reads
 
 # A query reads at most 1 MB, which is 128 units if it is eventually consistent; some answers need several queries.
+# A match with 1,000 addresses needs two queries for each address.
 MOST_CALLS, MOST_READS = 2_100, 1_100
 
 
