@@ -209,11 +209,6 @@ export function explainLetter(letter) {
     return { title: "The database was too busy", advice: "The rush has passed. Replay it: it counts once." };
   if (/AccessDenied|permission|right/i.test(reason))
     return { title: "A permission is missing", advice: "Ask whoever runs Tillbook to look at the function's permissions, then replay it." };
-  if (/order_full/.test(reason))
-    return {
-      title: "The order is full",
-      advice: "An order takes up to 1,000 events. Discard this one, and check why the shop sends so many.",
-    };
   if (/timed? ?out|Timeout|EndpointConnection|crash/i.test(reason))
     return {
       title: "It took too long",
