@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_READ_ONLY = ("name", "country")
+_READ_ONLY = ("name", "country")  # parts of an address that only a read returns
 
 
 def as_submitted(read: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes the functions' log to the current sys.stdout, where the logger's handler keeps the first one."""
+"""Lets the functions' log follow sys.stdout, which pytest replaces; the log's handler itself keeps the first one."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 
 
 def change(number: int, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> Record:
-    """The record of a stream for an item that was inserted, modified or removed."""
+    """The record of a stream for an item that was inserted, modified or removed. `number` is its sequence number."""
     images = {name: _json(image) for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
     kind = "REMOVE" if new is None else "INSERT" if old is None else "MODIFY"
     numbered = {"SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 0.0}
@@ -34,6 +34,7 @@ def _json(image: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def passes(record: Record) -> bool:
+    """Whether the filter of the trigger passes a record."""
     return any(_matches(pattern, record) for pattern in _PATTERNS)
 
 
@@ -51,7 +52,7 @@ def _allows(wanted: Any, record: Mapping[str, Any], name: str) -> bool:
     if wanted == {"exists": True}:
         return name in record
     if not isinstance(wanted, str):
-        raise TypeError(f"not a filter known here: {wanted!r}")
+        raise TypeError(f"this model does not know the filter {wanted!r}")
     return record.get(name) == wanted
 
 
@@ -61,16 +62,17 @@ class Stream:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.records: list[Record] = []
-        self._kept: set[str] = set()
+        self._acknowledged: set[str] = set()
 
     def changed(self, old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> None:
+        """Adds the record of a change, if it passes the filter."""
         record = change(len(self.records), old, new)
         if passes(record):
             self.records.append(record)
 
     def left(self) -> list[Record]:
         """Records that no keeper has acknowledged yet."""
-        return [record for record in self.records if _number(record) not in self._kept]
+        return [record for record in self.records if _number(record) not in self._acknowledged]
 
     def batch(self) -> list[Record]:
         """One to 8 of the records so far, mostly the latest, in any order. A record may occur twice."""
@@ -86,7 +88,7 @@ class Stream:
         answer = keeper.run(batch, seconds)
         numbers = [_number(record) for record in batch]
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
-        self._kept.update(numbers[: numbers.index(failed[0])] if failed else numbers)
+        self._acknowledged.update(numbers[: numbers.index(failed[0])] if failed else numbers)
 
 
 def _number(record: Record) -> str:

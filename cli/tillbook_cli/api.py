@@ -27,7 +27,7 @@ _PAGE = 200
 _KEY = re.compile(r"[\x21-\x7e]+")  # the characters that a header may contain
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses after which a retry may succeed
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the tries of a request that only reads
-_LONGEST_PAUSE = 30.0
+_LONGEST_PAUSE = 30.0  # seconds, whatever Retry-After says
 
 
 class Refused(Exception):
@@ -54,6 +54,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Api:
+    """A client of one stack's API, with a key."""
+
     url: str
     key: str = field(repr=False)
     as_json: bool = False

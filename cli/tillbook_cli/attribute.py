@@ -24,6 +24,7 @@ from .output import REFUSED, fail, pretty, table, written
 from .progress import Progress
 from .rows import Source, Unreadable
 
+# People in a request, orders of a person in an answer, and requests at once.
 _PEOPLE_AT_ONCE, _ORDERS_OF_ONE, _THREADS = 250, 100, 4
 _SHOWN_FAULTS = 20
 _AUDIENCES = {"orders_api": "customers-orders-api", "shopper_activity": "customers-shopper-activity"}
@@ -37,7 +38,7 @@ _COLUMNS = (
 class Matcher:
     """Reads the orders of people between `first` and `last` through the match API.
 
-    `cut` collects the people, as JSON, with more than `_ORDERS_OF_ONE` orders; only the newest of these are read.
+    `cut` collects the people, as JSON, who have more than `_ORDERS_OF_ONE` orders; only their newest orders are read.
     """
 
     api: Api
@@ -119,7 +120,7 @@ def attribute_mailing(
     address or its hash. E-mail addresses are hashed on this machine, before anything is sent. A column holdout marks
     people who were not mailed; the report then shows the lift, with its confidence interval.
 
-    An order counts for the latest mailing before it, within the window.
+    An order counts for the latest mailing on its day or before, within the window.
 
     \b
     Example:

@@ -46,9 +46,9 @@ class Order(NamedTuple):
 
 
 class Match(NamedTuple):
-    """An order that the person of a piece placed within the window after its mailing.
+    """An order that the person of a piece placed on the day of its mailing or within the window after it.
 
-    `counts`: whether the order is attributed to this piece, the last that was mailed to the person before the order.
+    `counts`: whether the order is attributed to this piece (see `attribute`).
     """
 
     piece: Piece
@@ -140,8 +140,8 @@ class Campaign:
 def attribute(pieces: Sequence[Piece], orders_of: Sequence[Sequence[Order]], days: int) -> Iterator[Match]:
     """Yields each order that was placed on the day of a piece's mailing or up to `days` days later, with that piece.
 
-    `orders_of` has the orders of each piece's person. An order counts for the piece that was mailed last before it; if
-    several were mailed on that day, for the first of them in the file. Orders of held-out people count for no piece.
+    `orders_of` has the orders of each piece's person. An order counts for the last piece that was mailed on its day or
+    before; if several were mailed on that day, for the first of them in the file. It never counts for a held-out row.
     """
     window = timedelta(days=days)
     found: list[tuple[int, Order]] = []

@@ -17,7 +17,7 @@ PAGE = 200
 
 
 def _csv_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
-    """(page as CSV, number of its members). Only the first page has a header row."""
+    """Yields (page as CSV, number of its members). Only the first page has a header row."""
     cursor, first = None, True
     while True:
         answer = api.request("GET", f"/v1/audience/{segment(audience)}", format="csv", limit=PAGE, cursor=cursor)
@@ -29,7 +29,7 @@ def _csv_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _json_pages(api: Api, audience: str) -> Iterator[tuple[bytes, int]]:
-    """(page as JSON lines, number of its members)."""
+    """Yields (page as JSON lines, number of its members)."""
     cursor = None
     while True:
         page = api.get(f"/v1/audience/{segment(audience)}", limit=PAGE, cursor=cursor)

@@ -49,8 +49,9 @@ def auditor_of(connection: Connection) -> Auditor:
 def _own_id(connection: Connection, account: Account, person: str) -> str:
     """Our own id of the person with an identifier.
 
-    An identifier that looks like our own id may be an id of the shop (an MD5), which is searched first. If no person is
-    found, it is accepted as our own id if orders have it: the missing item of the person is then reported as drift.
+    An identifier that looks like our own id may be an id of the shop (an MD5), so it is first searched as such. If no
+    person is found, but orders have it as the id of their person, it is returned: the audit then reports the missing
+    item of the person as drift.
     """
     client, table = connection.dynamodb, connection.ledger_table
     marks = Scopes(client, connection.records_table).read(account.id)
@@ -75,7 +76,7 @@ def _own_id(connection: Connection, account: Account, person: str) -> str:
 
 
 def report(connection: Connection, people: Iterable[tuple[str, str]], length: int | None) -> Report:
-    """Audits people, with a progress bar on standard error. `length` is their number, if known."""
+    """Audits people, with a progress bar on standard error. `length`: at most so many people; None if unknown."""
     auditor = auditor_of(connection)
     found: Report = {"people": 0, "orders": 0, "drift": [], "unsettled": []}
     with click.progressbar(people, length, label="People", file=sys.stderr, show_pos=True) as bar:

@@ -115,6 +115,7 @@ def _entered(platform: str, file: IO[str] | None) -> str:
 
 
 def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
+    """A connection to a shop, as JSON. `both_valid_until`: until then the old secret is valid, besides the new one."""
     return {
         "connection": shown.name,
         "account": shown.account,
@@ -127,4 +128,5 @@ def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
 
 
 def _generated(made: Connection, secret: str) -> dict[str, Any]:
+    """The secret, if Tillbook generated it."""
     return {"secret": secret} if PLATFORMS[made.platform].derived else {}

@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-# `make run` keeps the URLs of its AWS and its API in this file while it runs.
+# While it runs, `make run` keeps the URLs of its AWS emulator and of its API in this file.
 LOCAL_FILE = Path(".local", "stack.json")
 # The admin key of the local stack, which exists nowhere else (local/seed.py).
 LOCAL_KEY = "local-admin-key"
@@ -41,7 +41,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Connection:
-    """A DynamoDB client, and the names of the stack's tables. `client` creates clients of other services."""
+    """A DynamoDB client, the names of the stack's tables, and the URL of its API, empty if it has none.
+
+    `client` creates clients of other services.
+    """
 
     dynamodb: Any
     records_table: str
@@ -118,7 +121,7 @@ def outputs_of(stack: dict[str, Any]) -> dict[str, str]:
 
 
 def local_stack() -> dict[str, str]:
-    """LOCAL_FILE of this folder or a parent: `endpoint_url` and `stack_name` for AWS, `url` for the API.
+    """Reads LOCAL_FILE of this folder or a parent: `endpoint_url` and `stack_name` for AWS, `url` for the API.
 
     Raises Unreachable if no stack runs.
     """

@@ -19,7 +19,7 @@ from tillbook.work.jobs import JobRunner
 from tillbook.work.purge import ERASE, PURGE
 from tillbook.work.rebuild import KIND as REBUILD
 
-# The letters of an account's partitions that people set by hand: settings, connections, keys.
+# The letters of an account's partitions whose items people create and change: settings, connections, keys.
 _SET_BY_HAND = ("a", "c", "k")
 
 
@@ -40,7 +40,7 @@ class Contents:
     id: str
 
     def carry_over(self, old: str) -> str:
-        """Copies settings, connections and keys from the current records table `old`.
+        """Copies settings, connections and keys from the current records table `old`, if it exists.
 
         A key that was revoked since the restored moment must stay revoked, and one created since must remain valid.
         """
@@ -90,7 +90,7 @@ class Contents:
         return f"{repeated} repeated. Their jobs delete the data after intake is resumed."
 
     def rebuild(self) -> str:
-        """Starts jobs that compute every order again and write its card to the book."""
+        """Starts jobs that compute every order again and write its card (its entry in the book)."""
         accounts = list(Accounts(self.client, self.records).ids())
         for account in accounts:
             for source in SOURCES:

@@ -16,7 +16,7 @@ def measured() -> dict[str, Any]:
 
 
 def of(orders: int) -> dict[str, Any]:
-    """Dollars a month by intake route and service. `fixed` is billed even without orders."""
+    """Dollars for `orders` v3 orders a month, by intake route and service. `fixed` is billed even without orders."""
     base = measured()
     share = orders / base["orders"]
     return {

@@ -1,8 +1,8 @@
 """Problems of a file as a whole, which would make sums wrong although every row is valid.
 
 A check collects them while it reads the file. `Findings.refusals` returns each with its remedy; if there is any, the
-file is not sent. Of the file's values, only status words are kept. Repeats are found by hashes, in a SQLite database
-which moves to disk when it grows large.
+file is not sent. Of the file's values, only status words, sums and hashes are stored. Repeats are found by the hashes,
+in a SQLite database which moves to disk when it grows large.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _STATUS = re.compile(r"status|state$")
 # Status words of orders that count nothing. A check searches for them in columns that no field reads.
 _ENDED = {word for word, meaning in words_in_common().items() if meaning in ("skip", "unpaid", "refunded")}
 _NOT_FILLED = frozenset({"", "0", "no", "false", "none", "null", "n/a", "-", "not refunded", "n"})
-_MOST = 20  # a message lists at most this many words, columns or lines
-_MOST_WORDS = 1000
+_MOST = 20  # a message lists at most this many words or columns; kinds of notes and pairs of lines are stored
+_MOST_WORDS = 1000  # different status words that are counted
 _MOST_CACHED = 1000  # the tests of at most this many columns are cached
 
 
@@ -159,7 +159,7 @@ class Findings:
                 self.notes[kind] += 1
 
     def note_payload(self, line: int, payload: dict[str, Json], is_event: bool) -> None:
-        """Counts a good row's payload, adds up its amount, and notes repeats. `line` is the row's line."""
+        """Counts a good row's payload, adds up its amount unless it is an event, and notes repeats."""
         self.orders += 1
         self.without_currency += not payload.get("currency")
         name = "total" if self.api == "v1" else "grand_total"

@@ -137,7 +137,7 @@ def region(environment: Environment) -> Iterator[Finding]:
 
 
 def concurrency(environment: Environment) -> Iterator[Finding]:
-    """Checks that processing uses at most half of the account's concurrency, so that half remains for requests."""
+    """Checks that queues call their function, with at most half of the concurrency: half remains for requests."""
     client = environment.aws.client("lambda")
     if environment.stack:
         mappings = client.get_paginator("list_event_source_mappings").paginate(
@@ -291,7 +291,7 @@ def _unused(key: ApiKey) -> str:
 
 
 def layers(environment: Environment) -> Iterator[Finding]:
-    """Checks that every function, and the version of its alias, uses the stack's one layer, built for its processor."""
+    """Checks that all functions, and the versions of their aliases, use the same layer, built for their processor."""
     client, stack = environment.aws.client("lambda"), environment.deployed
     again = "Build and deploy again: sam build, sam deploy."
     seen: dict[str, list[str]] = {}

@@ -51,7 +51,7 @@ def is_event(record: Record) -> bool:
 
 
 def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
-    """The events of a record; the last has the order's state. Wrong values are kept, so that the model reports them."""
+    """The events of a record, none if it is skipped; the last has the order's state. The model reports wrong values."""
     event: dict[str, Json] = {"action": "placed"} | {
         name: value for name, value in record.items() if name not in (*STATE, *_ONLY_V1, "properties")
     }
@@ -75,7 +75,7 @@ def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
 
 
 def _left(record: Record, means: Meaning, name: str) -> dict[str, Json]:
-    """`name` with the total net of refunds. A total that cannot be read is kept, so that the model reports it."""
+    """The total net of refunds, as the field `name`. A wrong total is kept, so that the model reports it."""
     given = record.get("grand_total")
     if given is None:
         return {}

@@ -1,4 +1,4 @@
-"""One run of `tillbook import`: checks the whole file, then sends it from where the last run ended."""
+"""One run of `tillbook import`: checks the whole file and sends it, or resumes where an earlier run ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores the progress of an import in a small file beside the imported one, replaced atomically and synced to disk."""
+"""Stores the progress of an import in a small file, which is replaced atomically and synced to disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class Identity:
 
 @dataclass(frozen=True)
 class State:
-    """The progress. The API accepted every good order up to `offset` (bytes) and `line`. Counts include all runs."""
+    """The progress. The API has accepted or refused every good order up to `offset` (bytes) and `line`.
+
+    Counts include all runs.
+    """
 
     identity: Identity
     total: int = 0

@@ -1,4 +1,4 @@
-"""`tillbook import`: sends the orders of a file. After a crash the same command resumes where the last one ended."""
+"""`tillbook import`: sends the orders of a file. After a crash, the same command resumes where the last run ended."""
 
 from __future__ import annotations
 

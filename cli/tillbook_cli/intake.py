@@ -9,21 +9,21 @@ from typing import Any
 
 from .waiting import wait
 
-# Functions that write before they answer: orders, removals, keys and settings. Webhooks and shopper activity are queued
-# instead.
+# Functions that write to the tables before they answer: orders, removals, keys and settings. Webhooks and shopper
+# activity are queued instead.
 WRITERS = ("SubmitOrder", "EditOrder", "DeleteOrder", "Manage", "Configure")
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """Pauses and resumes intake; both can be repeated. `resource` returns the physical id for a logical id."""
+    """Pauses and resumes intake; both calls can be repeated. `resource` returns the physical id for a logical id."""
 
     client: Any
     resource: Callable[[str], str]
     say: Callable[[str], None]
 
     def pause(self) -> None:
-        """Pauses intake, and returns when all writes have ended. Queues hold orders; requests that write get a 503."""
+        """Pauses intake, and returns when all writes have ended. Queues hold orders; requests to WRITERS get a 503."""
         if self._is_paused():
             self.say("Intake is paused already.")
             return
@@ -58,7 +58,7 @@ class Intake:
         yield from map(self.resource, WRITERS)
 
     def _mappings(self) -> list[dict[str, Any]]:
-        """The event source mappings of the two queues. Streams stay enabled, since they belong to the old tables."""
+        """The event source mappings of the two queues. Those of streams stay enabled: they read the old tables."""
         function = self.resource("ProcessOrders")
         pages = self.client.get_paginator("list_event_source_mappings").paginate(FunctionName=function)
         return [mapping for page in pages for mapping in page["EventSourceMappings"]]

@@ -137,7 +137,7 @@ def _list(
 def _pages(
     api: Api, path: str, noun: str, query: dict[str, str], limit: int | None, form: str
 ) -> Iterator[tuple[bytes, int]]:
-    """(page, number of its entries). Only the first page has a header row."""
+    """Yields (page, number of its entries). Only the first page of a CSV has a header row."""
     cursor, first, left = None, True, limit or 10**12
     while left > 0:
         asked: dict[str, Any] = query | {"cursor": cursor, "limit": str(min(left, _PAGE))}

@@ -45,9 +45,10 @@ _MAILED = frozenset({"", "0", "false", "no", "n", "f", "mailed", "mail", "treatm
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One row. `person` is in the form of the match API, with the hash of an e-mail address.
+    """One row: a mailed piece, or a person who was held out.
 
-    `held_out`: the person was not mailed, for comparison. `cost` is in currency units, None if the file has no costs.
+    `held_out`: the person was not mailed, for comparison. `cost` is in currency units, None if no cost is known.
+    `person` is in the form of the match API, with the hash of an e-mail address.
     """
 
     line: int
@@ -70,7 +71,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Mailings:
-    """A file whose columns are known. `cost`: the cost of each piece if no column has it. `dates`: the date formats."""
+    """A file whose columns are known. `cost`: the cost of a piece whose row has none. `dates`: the date formats."""
 
     source: Source
     columns: dict[str, str]
@@ -79,8 +80,8 @@ class Mailings:
 
     @classmethod
     def of(cls, source: Source, given: dict[str, str], date_format: str = "", cost: Decimal | None = None) -> Mailings:
-        """The mailings of a file. `given` are columns by field. Raises BadMapping if a needed column is missing,
-        Unreadable."""
+        """The mailings of a file. `given` are columns by field. Raises BadMapping if a needed or given column is
+        missing, Unreadable."""
         names = source.columns or [name for row in source.rows() for name in row.values][:200]
         known = {same_name(name): name for name in names}
         found: dict[str, str] = {}
@@ -188,4 +189,5 @@ def _person(value: dict[str, str]) -> dict[str, Json]:
 
 
 def without_campaign(piece: Piece, name: str) -> Piece:
+    """The piece, with the campaign `name` if its row has no campaign."""
     return piece if piece.campaign else replace(piece, campaign=name)

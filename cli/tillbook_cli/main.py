@@ -197,9 +197,9 @@ def _given(
 def _segments(
     known: tuple[Segment, ...], texts: tuple[str, ...], removed: tuple[str, ...] = ()
 ) -> list[dict[str, Any]]:
-    """Segments as JSON: the known ones except those in `removed`, and the new ones, which replace those of their name.
+    """Segments as JSON: the known ones except those in `removed`, and the new ones.
 
-    Raises ValueError.
+    A new one replaces the known one of the same name. Raises ValueError.
     """
     entries = [_segment(text) for text in texts]
     gone = {str(name).strip().lower() for name in (*removed, *(entry["name"] for entry in entries))}

@@ -25,7 +25,8 @@ from zoneinfo import ZoneInfo
 from tillbook.contract.platforms.statuses import STATUSES, Meaning, words_of
 from tillbook.contract.shopper_activity import ActivityAddress, ActivityItem, OrderActivity
 
-# The presets with which a file is compared, in this order; `plain` is used if none fits.
+# A file is compared with PRESETS, in this order; `plain` is used if none fits. IMPORTABLE are those of --preset: a file
+# of woocommerce_analytics is recognised only to refuse it with the reason.
 IMPORTABLE = ("shopify", "woocommerce", "magento", "poplar")
 PRESETS = (*IMPORTABLE, "woocommerce_analytics")
 MEANINGS = tuple(meaning for meaning in get_args(Meaning) if meaning != "unknown")
@@ -62,7 +63,7 @@ class Mapping:
 
     Attributes:
         api: the API to which orders are sent, unless an option names one.
-        recognised_by: sets of columns; a file with all columns of any set is recognised.
+        recognised_by: sets of columns; a file with all columns of any set is recognised. Not saved.
         refused: the reason why recognised files cannot be imported. Not saved.
         as_of: when the file was exported, ISO 8601 in UTC. An option sets it, since it concerns one file. Not saved.
     """
@@ -105,7 +106,7 @@ class Mapping:
         return same_name(column) in map(same_name, self.ignored)
 
     def column_of(self, path: str) -> str:
-        """The columns of an event's field, as `items[0].price`, for error messages."""
+        """The columns of a field of an event or a v1 order, as `items[0].price`, for error messages."""
         name, _, below = path.partition(".")
         part, name = (name.partition("[")[0], below) if below else ("", name)
         places: Columns = getattr(self, part) if part in _PARTS else self.fields | self.properties
@@ -217,7 +218,7 @@ def with_dates(mapping: Mapping, form: str) -> Mapping:
 def with_columns(mapping: Mapping, given: dict[str, str]) -> Mapping:
     """The mapping with columns by field: `grand_total`, `items.price`, `properties.card`.
 
-    A column that is given to a field is removed from other fields. Raises BadMapping.
+    A column that is given to a field is removed from other fields of the same part. Raises BadMapping.
     """
     for name, column in given.items():
         part, _, field_ = name.rpartition(".")
@@ -267,7 +268,10 @@ NEEDED = ("order_id", "occurred_at")
 
 
 def resolved(mapping: Mapping, columns: list[str], needed: tuple[str, ...] = NEEDED) -> Mapping:
-    """The mapping reduced to the columns of a file, in its spelling. Raises BadMapping if a needed field is missing."""
+    """The mapping reduced to the columns of a file, in the file's spelling.
+
+    Raises BadMapping if a needed field is missing, a column occurs twice, or such files cannot be imported.
+    """
     if mapping.refused:
         raise BadMapping(mapping.refused)
     names: dict[str, list[str]] = {}
@@ -319,6 +323,7 @@ def _columns_are(name: str, columns: list[str]) -> str:
 
 
 def same_name(name: str) -> str:
+    """The name of a column for comparison: without case, spaces and punctuation."""
     return "".join(c for c in name.casefold() if c.isalnum())
 
 

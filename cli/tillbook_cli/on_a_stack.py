@@ -1,4 +1,4 @@
-"""Parts of commands that work on a stack's tables over AWS: their options, and the tables of the stack."""
+"""Decorators for commands that work on a stack: they add its options, connect to it, and report errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .output import REFUSED, UNREACHABLE, fail
 
 @dataclass(frozen=True)
 class Tillbook:
-    """The tables and options that a command works with."""
+    """The stack of a command, passed to it as `book`. `connection` is the connection to AWS."""
 
     accounts: Accounts
     keys: Keys
@@ -57,7 +57,7 @@ _options = (
 
 
 def on_aws(command: Command) -> Command:
-    """Adds options that select a stack (passed as `target`), and --json (`as_json`); reports errors of AWS."""
+    """Adds options that select a stack (passed as `target`), and --json (`as_json`); reports refusals and errors."""
 
     @functools.wraps(command)
     def call(

@@ -35,13 +35,16 @@ def unwritable(error: OSError) -> NoReturn:
     fail(f"{where}{error.strerror or error}.", REFUSED, as_json=False)
 
 
-# Paths of open files. They are written directly, even if they are regular files, since a process has them open.
+# Paths of files that a process has open. They are written directly: a renamed file would not reach that process.
 _OPEN_ALREADY = ("/dev/std", "/dev/fd/", "/proc/")
 
 
 @contextmanager
 def written(path: str) -> Iterator[IO[bytes]]:
-    """Opens a file that gets its name, or replaces an older file, when it is complete. "-" is standard output."""
+    """Opens a file, which is written as PATH.new, and renamed to `path` when it is complete.
+
+    "-" is standard output. Devices and open files are written directly.
+    """
     if path == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()

@@ -7,11 +7,11 @@ import time
 from types import TracebackType
 
 _WIDTH = 30
-_TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0
+_TERMINAL_SECONDS, _LOG_SECONDS = 0.2, 10.0  # between two updates
 
 
 class Progress:
-    """A progress bar. `total` is None if unknown. `begin`: the count of earlier runs, excluded from the rate."""
+    """A progress bar. `total` is None if unknown. `begin`: the number done by earlier runs, excluded from the rate."""
 
     def __init__(self, what: str, total: int | None = None, *, begin: int = 0, quiet: bool = False) -> None:
         self._what, self._total, self._quiet = what, total, quiet

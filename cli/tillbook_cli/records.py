@@ -36,8 +36,8 @@ def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
     """The orders of a file. Without a mapping each row is an order in the form of the API.
 
     With `group_by`, a row that cannot be read may belong to the order before or after it, so both are rejected: part of
-    an order must not be sent. Such a row is one entry with the order after it, so that a run that resumes at the end
-    of an entry finds the same entries.
+    an order must not be sent. Such a row and the order after it are one entry, so that a run that resumes at the end of
+    an entry finds the same entries.
     """
     if mapping is None:
         for row in rows:
@@ -85,7 +85,7 @@ def _entry(group: list[Row], end: Place, mapping: Mapping, faults: list[tuple[in
         if "postal_code" in address:
             # Shopify puts an apostrophe before postal codes, so that spreadsheets keep their zeros.
             address["postal_code"] = str(address["postal_code"]).removeprefix("'")
-        # A country or a name alone is not an address: shops export it for orders without delivery.
+        # A country or a name alone is not an address: shops export them for orders without delivery.
         if "address_1" in address or "postal_code" in address:
             record[name] = address
     items = [item for row in group for item in _items(row.values, mapping.items)]
@@ -117,7 +117,7 @@ def _part(values: dict[str, Any], places: Columns) -> Record:
 
 
 def _items(values: dict[str, Any], places: Columns) -> list[Record]:
-    """The items of a row: one, or in JSON each entry of the lists in the paths, as of `line_items[].sku`."""
+    """The items of a row: one; in JSON, one for each entry of a list that the columns name, as `line_items[].sku`."""
     lists = {column.partition(_ALL)[0] for columns in places.values() for column in columns if _ALL in column}
     if not lists:
         item = _part(values, places)

@@ -80,7 +80,7 @@ def _stamp(aws: Aws, moment: str) -> str:
 
 
 def latest(aws: Aws) -> str:
-    """The latest moment to which both tables can be restored, as a stamp; on AWS about five minutes ago.
+    """The latest second to which ledger and records can both be restored, as a stamp; on AWS about five minutes ago.
 
     Raises ValueError without point-in-time recovery.
     """
@@ -108,6 +108,7 @@ def _named(taken: tuple[str, ...]) -> dict[str, str]:
 
 
 def _listed(plan: Plan) -> str:
+    """The options that return to the old tables."""
     return " ".join(f"--take {name}={plan.old[name]}" for name in plan.new)
 
 

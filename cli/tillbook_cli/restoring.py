@@ -36,8 +36,8 @@ _MADE = {LEDGER: "restore the ledger to", RECORDS: "restore the records to"}
 class Plan:
     """The plan of a restore.
 
-    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are logical ids of
-    those in `new` that exist already, and are not restored. `bucket` is the S3 bucket with the stack's code.
+    `moment` is a stamp, to the second. `old` and `new` are names of tables by logical id; `taken` are the logical ids
+    of tables in `new` that exist already, and are not restored. `bucket` is the S3 bucket with the stack's code.
     """
 
     stack: str
@@ -58,7 +58,10 @@ class Plan:
 
 
 def planned(aws: Aws, moment: str, taken: dict[str, str]) -> Plan:
-    """The stored plan of a restore to this moment, or a new one. Writes nothing. Raises Unreachable, ClientError."""
+    """The stored plan of a restore to this moment, or a new one. Writes nothing.
+
+    Raises Unreachable, BotoCoreError, ClientError; ValueError if `taken` has an unknown table.
+    """
     stack = described(aws)
     processed = _template(aws, "Processed")
     bucket = next(

@@ -137,7 +137,7 @@ class Source(AbstractContextManager["Source"]):
         return self._digest
 
     def read_bytes(self) -> int:
-        """The number of bytes of the file on disk that have been read."""
+        """The number of bytes that have been read, out of `bytes`."""
         return self._raw.tell()
 
     def rows(self, place: Place | None = None) -> Iterator[Row]:
@@ -171,7 +171,7 @@ class Source(AbstractContextManager["Source"]):
             yield chunk
 
     def _found_encoding(self) -> str:
-        """The encoding; empty if it cannot be detected, so that reading the rows reports the damaged line.
+        """The encoding; empty if the file cannot be decompressed: reading the rows then reports the line.
 
         Text in Windows-1252 is almost never valid UTF-8 by chance, so one valid non-ASCII character means UTF-8.
         """

@@ -24,9 +24,9 @@ from .rows import Place
 # A batch may have 1,000 orders and 4 MiB. Units are smaller, so that a function needs a fraction of its 10 s, and JSON
 # within JSON stays under Lambda's limit of 6 MiB. They are large enough that throttling is rare.
 UNIT_EVENTS, UNIT_BYTES = 250, 1024 * 1024
-UNIT_V1 = 25
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-PATIENCE_SECONDS = 300.0
+UNIT_V1 = 25  # one request for each order, since v1 has no batches
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds
+PATIENCE_SECONDS = 300.0  # for which a request is repeated
 
 
 class Stopped(Exception):
@@ -51,7 +51,7 @@ class Sent:
 
 
 def units(orders: Iterable[Checked], api: str) -> Iterator[Unit]:
-    """Units of the good orders. Skipped orders only move the place."""
+    """Units of the good orders. Skipped and rejected orders only move the end of their unit."""
     most = UNIT_V1 if api == "v1" else UNIT_EVENTS
     events: list[tuple[int, bytes]] = []
     count = size = 0
@@ -165,14 +165,14 @@ class Sender:
             tries += 1
 
     def _pause(self, answer: Answer | None, tries: int) -> float:
-        """An exponential pause with full jitter, never shorter than the API's Retry-After."""
+        """The seconds of Retry-After, at most PATIENCE_SECONDS, plus an exponential pause with full jitter."""
         longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**tries)
         asked = retry_after(answer.headers.get("retry-after")) if answer else 0.0
         return min(asked, PATIENCE_SECONDS) + self._random.uniform(0, longest)
 
 
 def _refused(answer: Answer, events: list[tuple[int, bytes]]) -> list[tuple[int, FieldError]]:
-    """(line, error) of refused orders. A 422 names them as `orders[3].email`; a 413 refuses a batch of one order."""
+    """(line, error) of refused orders: those that a 422 names, as `orders[3].email`, or the only order of a 413."""
     if answer.status == 413 and len(events) == 1:
         return [(events[0][0], FieldError("", "length_error", "is too large for the API"))]
     found: list[tuple[int, FieldError]] = []

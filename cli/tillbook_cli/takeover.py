@@ -60,6 +60,7 @@ def with_tables(
 
 
 def _named(value: Any, tables: Mapping[str, Table]) -> Any:
+    """A part of a template, with references to `tables` replaced by names, ARNs and stream ARNs."""
     if isinstance(value, list):
         return [_named(entry, tables) for entry in value]
     if not isinstance(value, dict):
@@ -89,8 +90,8 @@ def _publish(resources: dict[str, Any], restore: str) -> None:
     """Makes CloudFormation publish new versions of all functions.
 
     Routes call an alias of a version, which keeps the environment of its publication. A new description replaces the
-    version. Lambda publishes nothing if the function is unchanged, now or when the original template is deployed, so an
-    environment variable is changed, too.
+    version. Lambda publishes nothing if the function is unchanged, so an environment variable is added, too. Deploying
+    the original template removes it, which publishes again.
     """
     for version in resources.values():
         if version["Type"] == "AWS::Lambda::Version":
@@ -101,7 +102,7 @@ def _publish(resources: dict[str, Any], restore: str) -> None:
 
 
 def _decide_policies(resource: dict[str, Any], template: Template, given: Mapping[str, str]) -> None:
-    """Replaces conditions in policies by their results: only templates with a transform may have such conditions."""
+    """Replaces Fn::If in deletion policies by its result: only templates with a transform may have Fn::If there."""
     for policy in _POLICIES:
         if policy in resource:
             resource[policy] = decided(resource[policy], template, given)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_TIMES_OUT = 6 * 3600  # a restore of a table takes AWS minutes to hours
-_SAID_SECONDS = 10
+_TIMES_OUT = 6 * 3600  # seconds; AWS needs minutes to hours to restore a table
+_SAID_SECONDS = 10  # between two messages
 _MOST_SECONDS = 5  # between two calls of `done`
 
 

@@ -94,11 +94,13 @@ def stack_name(on_aws: Any) -> str:
 
 @pytest.fixture
 def run(stack_name: str) -> Terminal:
+    """Runs `tillbook` on the stack `stack_name`."""
     return Terminal(("--stack-name", stack_name, "--region", REGION))
 
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    """A fake API, to which imports send at most 10 events at once, and retry after a few milliseconds."""
     monkeypatch.setattr(sending, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(sending, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(sending, "UNIT_EVENTS", 10)
@@ -108,9 +110,11 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """The path for a CSV file."""
     return tmp_path / "orders.csv"
 
 
 @pytest.fixture
 def lines(tmp_path: Path) -> Path:
+    """The path for a file of JSON lines."""
     return tmp_path / "orders.jsonl"

@@ -28,10 +28,11 @@ class FakeApi:
     orders: dict[str, Any] = field(default_factory=dict)
     # Called for each request with its number, from 1. "accept" means no failure.
     fault: Callable[[int], Fault | str] = lambda _number: "accept"
-    # If false, accepted events are not kept, for files larger than memory.
+    # If false, accepted events are not stored, so that an import may be larger than memory.
     keep: bool = True
     # Returns the name of an event's wrong field, or an empty text.
     refuse: Callable[[dict[str, Any]], str] = lambda _event: ""
+    # The number of requests with events or orders, and the most requests that were open at the same time.
     tries: int = 0
     most_at_once: int = 0
     _in_flight: int = 0
@@ -84,6 +85,7 @@ class FakeApi:
 
 @contextmanager
 def serving(port: int = 0) -> Iterator[FakeApi]:
+    """Runs a fake API in a thread, on any free port if `port` is 0."""
     api = FakeApi()
 
     class Handler(BaseHTTPRequestHandler):

@@ -19,7 +19,7 @@ COST = {"January": "0.50", "March": "0.75"}
 
 
 @dataclass
-class Made:
+class Mailing:
     """`rows`: the file. `v1`: bodies of orders. `v3`: events. `expected`: values of the report by campaign."""
 
     rows: list[dict[str, str]] = field(default_factory=list)
@@ -34,11 +34,11 @@ class Made:
             writer.writerows(self.rows)
 
 
-class _Mailing:
-    """Adds rows and orders to a `Made`."""
+class _Generator:
+    """Adds rows and orders to a mailing. `email_of` returns the e-mail address for a name."""
 
     def __init__(self, seed: int, email_of: Callable[[str], str]) -> None:
-        self.chance, self.found, self.email_of = random.Random(seed), Made(), email_of
+        self.chance, self.mailing, self.email_of = random.Random(seed), Mailing(), email_of
         self._numbers = iter(range(10_000))
 
     def _person(self, number: int) -> dict[str, str]:
@@ -52,7 +52,7 @@ class _Mailing:
         }
 
     def add_row(self, campaign: str, day: date, number: int, *, held_out: bool) -> None:
-        self.found.rows.append(
+        self.mailing.rows.append(
             {"Campaign": campaign, "Mail date": f"{day:%m/%d/%Y}", "Cost": COST[campaign],
              "Holdout": "yes" if held_out else "no"} | self._person(number)
         )  # fmt: skip
@@ -73,25 +73,25 @@ class _Mailing:
                 body |= {"shipping_address": address | {"name": "X"}, "billing_address": address | {"name": "X"}}
             else:
                 body |= {"customer_email": email}
-            self.found.v1.append(body | {"total": total - refunded, "metadata": {"new_buyer": new}})
+            self.mailing.v1.append(body | {"total": total - refunded, "metadata": {"new_buyer": new}})
             return
         event = {"provider": "shop", "order_id": order_id, "email": email}
         placed = {"action": "placed", "grand_total": total, "occurred_at": f"{day}T15:00:00Z", "new_buyer": new}
-        self.found.v3.append(event | placed)
+        self.mailing.v3.append(event | placed)
         if refunded:
             refund = {"action": "refunded", "refund_amount": refunded, "occurred_at": f"{day}T18:00:00Z"}
-            self.found.v3.append(event | refund)
+            self.mailing.v3.append(event | refund)
 
 
-def made(seed: int, email_of: Callable[[str], str]) -> Made:
+def generated(seed: int, email_of: Callable[[str], str]) -> Mailing:
     """100 people of January's mailing (30 of them held out) and 80 of March's (20 held out); 20 are in both."""
-    mailing = _Mailing(seed, email_of)
-    chance, found, add_row, order = mailing.chance, mailing.found, mailing.add_row, mailing.order
+    generator = _Generator(seed, email_of)
+    chance, mailing, add_row, order = generator.chance, generator.mailing, generator.add_row, generator.order
     for number in range(100):
         add_row("January", JANUARY, number, held_out=number >= 70)
     for number in (*range(50, 70), *range(100, 160)):
         add_row("March", MARCH, number, held_out=number >= 140)
-    chance.shuffle(found.rows)
+    chance.shuffle(mailing.rows)
     for number in range(12):  # people who order after January's mailing, two of them twice
         order(number, JANUARY + timedelta(days=chance.randrange(50)), 40, new=number < 5)
         if number < 2:
@@ -99,19 +99,20 @@ def made(seed: int, email_of: Callable[[str], str]) -> Made:
     for number in range(12, 15):  # people who order too late and too early
         order(number, JANUARY + timedelta(days=WINDOW + 1), 500)
         order(number, JANUARY - timedelta(days=1), 500)
-    for number in range(50, 55):  # people in both, who order the day before March's mailing and on its day
+    for number in range(50, 55):  # people in both mailings, who order the day before March's mailing and on its day
         order(number, MARCH - timedelta(days=1), 20)
         order(number, MARCH, 30, new=True)
-    for number in range(100, 103):
+    for number in range(100, 103):  # people who order on the last day of March's window
         order(number, MARCH + timedelta(days=WINDOW), 25)
     for number in (70, 71, 72, 140):  # held-out people
         order(number, MARCH + timedelta(days=1), 60)
     for number in range(200, 205):  # people in no mailing
         order(number, MARCH, 999)
-    found.expected = deepcopy(_EXPECTED)
-    return found
+    mailing.expected = deepcopy(_EXPECTED)
+    return mailing
 
 
+# January has 12 people, two of them with a second order of 10 less 4, and the 5 in both mailings; March has 5 and 3.
 _EXPECTED: dict[str, dict[str, Any]] = {
     "January": {
         "mailed": 70, "people": 12 + 5, "orders": 12 + 2 + 5, "response_rate": "0.2429", "new_buyers": 5,

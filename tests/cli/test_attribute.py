@@ -14,8 +14,8 @@ import pytest
 from cli.tillbook_cli.attribution import Lift
 from local.stack import Stack
 from tests.cli.conftest import Ran
-from tests.cli.mailing import ORDERED, WINDOW, Made, made
-from tests.cli.test_look import ran
+from tests.cli.mailing import ORDERED, WINDOW, Mailing, generated
+from tests.cli.test_look import run
 from tests.end_to_end.shop import Shop
 from tillbook.rules.segments import Segment
 
@@ -25,18 +25,20 @@ SEED = 7
 
 @dataclass(frozen=True)
 class Mailed:
+    """Runs `tillbook` for an account that has the orders of a generated mailing. `file` is the file of the mailing."""
+
     shop: Shop
-    made: Made
+    mailing: Mailing
     file: Path
 
     def __call__(self, *words: str) -> Ran:
-        return ran(*words, "--url", self.shop.stack.url, "--key", self.shop.admin_key)
+        return run(*words, "--url", self.shop.stack.url, "--key", self.shop.admin_key)
 
 
 @pytest.fixture(scope="module")
 def mailed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mailed:
     shop = Shop.open(stack, segments=(Segment("Twice", min_orders=2),))
-    mailing = made(SEED, shop.email)
+    mailing = generated(SEED, shop.email)
     for body in mailing.v1:
         assert shop.submit(body).status == 201
     statuses = shop.outcomes(shop.batch(mailing.v3).json["request_ids"])
@@ -58,7 +60,7 @@ def test_attribute_reports_the_known_result_of_a_mailing(mailed: Mailed, tmp_pat
     assert found.code == 0, found.err
     campaigns = {entry["campaign"]: entry for entry in found.json["campaigns"]}
     assert list(campaigns) == ["January", "March"]
-    for name, expected in mailed.made.expected.items():
+    for name, expected in mailed.mailing.expected.items():
         assert {key: campaigns[name][key] for key in expected} == expected
         lift = campaigns[name]["lift"]
         mailed_ordered, held_out_ordered = ORDERED[name]
@@ -67,7 +69,7 @@ def test_attribute_reports_the_known_result_of_a_mailing(mailed: Mailed, tmp_pat
         assert lift["more_than_chance"] is (low > 0)
     assert (campaigns["January"]["lift"]["held_out"], campaigns["March"]["lift"]["held_out"]) == (30, 20)
     rows = list(csv.DictReader(matches.open(newline="", encoding="utf-8")))
-    assert sum(row["counts"] == "true" for row in rows) == 19 + 8
+    assert sum(row["counts"] == "true" for row in rows) == 19 + 8  # the orders of both campaigns
     assert {row["group"] for row in rows} == {"mailed", "holdout"}
     assert all(0 <= int(row["days"]) <= WINDOW for row in rows)
     assert "@" not in matches.read_text("utf-8")

@@ -43,11 +43,11 @@ def tables(stack_name: str, on_aws: Any) -> tuple[str, str]:
 
 @pytest.fixture
 def ledger(tables: tuple[str, str]) -> tuple[Any, str]:
-    """A client of DynamoDB, and the name of the table."""
+    """A client of DynamoDB, and the name of the ledger table."""
     return boto3.client("dynamodb", region_name=REGION), tables[0]
 
 
-def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
+def submit(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
     request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {})
     document, _ = orders_api.document(body)
     Ledger(*ledger).submit(request, document, new_id=times.uuid7(), digest="", deadline=float("inf"))
@@ -57,14 +57,14 @@ def place(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
 def plant(run: Terminal, ledger: tuple[Any, str], monkeypatch: pytest.MonkeyPatch) -> Plant:
     """Creates account acme with 101 orders of Ann and one of Ben.
 
-    Returns a function that adds an amount to an attribute of Ann's item.
+    Returns a function that plants drift: it adds an amount to an attribute of Ann's item.
     """
     monkeypatch.setattr(audit, "_PAUSES", (0.0, 0.0, 0.0))
     assert run("account", "create", "acme").code == 0
     client, table = ledger
     for n in range(102):
         body = {"order_id": f"o-{n}", "order_date": "2026-01-20", "total": "1.1", "customer_email": ANN if n else BEN}
-        place(ledger, body)
+        submit(ledger, body)
 
     def add(name: str, value: str) -> None:
         client.update_item(
@@ -104,7 +104,7 @@ def test_an_id_of_the_shop_may_look_like_our_own_id(run: Terminal, plant: Plant,
     client, table = ledger
     address = {"address_1": "1 Main St", "postal_code": "12345"}
     order = {"order_id": "m-1", "order_date": "2026-01-20", "total": "5", "customer_id": MD5}
-    place(ledger, order | {"shipping_address": address})
+    submit(ledger, order | {"shipping_address": address})
     ran = run("audit", "acme", "--person", MD5)
     assert (ran.code, ran.out) == (0, "1 people, 1 orders: no drift.\n")
     typo = MD5[::-1]

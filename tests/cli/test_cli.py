@@ -24,14 +24,14 @@ from local.stack import ROOT, Stack
 from tests.cli.conftest import REGION, Ran, Terminal
 
 
-def _created(run: Terminal, *options: str) -> Ran:
+def _create_account(run: Terminal, *options: str) -> Ran:
     ran = run("account", "create", "acme", *options)
     assert ran.code == 0, ran.err
     return ran
 
 
 def test_an_account_is_created_with_defaults(run: Terminal) -> None:
-    assert _created(run).out == (
+    assert _create_account(run).out == (
         "account    acme\ncurrency   USD\nsources    orders_api, shopper_activity\ntime zone  UTC\n"
     )
 
@@ -39,7 +39,7 @@ def test_an_account_is_created_with_defaults(run: Terminal) -> None:
 def test_an_account_is_created_with_given_settings(run: Terminal) -> None:
     shape = {"account": "acme", "currency": "EUR", "sources": ["orders_api"], "time_zone": "Asia/Kolkata"}
     options = ["--currency", "eur", "--source", "orders_api", "--time-zone", "Asia/Kolkata"]
-    assert _created(run, *options, "--json").json == shape
+    assert _create_account(run, *options, "--json").json == shape
     assert run("account", "show", "acme", "--json").json == shape
 
 
@@ -50,7 +50,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_accounts_are_listed(run: Terminal) -> None:
     assert run("account", "list") == Ran(0, "", "There are no accounts.\n")
-    _created(run)
+    _create_account(run)
     run("account", "create", "bolt", "--currency", "EUR", "--source", "orders_api")
     listed = (
         "ACCOUNT  CURRENCY  SOURCES                       TIME ZONE\n"
@@ -64,7 +64,7 @@ def test_accounts_are_listed(run: Terminal) -> None:
 
 
 def test_settings_that_are_not_given_are_kept(run: Terminal) -> None:
-    _created(run, "--currency", "EUR")
+    _create_account(run, "--currency", "EUR")
     sources = ["--source", "shopper_activity", "--source", "orders_api"]
     assert run("account", "set", "acme", *sources[:2], "--json").json["currency"] == "EUR"
     assert run("account", "set", "acme", "--currency", "GBP", "--json").json["sources"] == ["shopper_activity"]
@@ -80,14 +80,14 @@ def test_settings_that_are_not_given_are_kept(run: Terminal) -> None:
 
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../etc/passwd", "Europe", " "])
 def test_a_time_zone_that_does_not_exist_is_refused(run: Terminal, zone: str) -> None:
-    _created(run)
+    _create_account(run)
     ran = run("account", "set", "acme", "--time-zone", zone)
     assert ran.code != 0
     assert "IANA name" in ran.err
 
 
 def test_account_set_without_settings_is_wrong_usage(run: Terminal) -> None:
-    _created(run)
+    _create_account(run)
     ran = run("account", "set", "acme")
     assert (ran.code, ran.out) == (2, "")
     assert "Nothing to set" in ran.err
@@ -107,7 +107,7 @@ def test_account_set_without_settings_is_wrong_usage(run: Terminal) -> None:
     ],
 )
 def test_refused_commands_exit_with_1_and_a_message(run: Terminal, words: tuple[str, ...], said: str) -> None:
-    _created(run)
+    _create_account(run)
     assert run(*words) == Ran(1, "", f"Error: {said}\n")
     assert run(*words, "--json") == Ran(1, "", json.dumps({"error": said}) + "\n")
 
@@ -128,7 +128,7 @@ def test_wrong_usage_exits_with_2(run: Terminal, words: tuple[str, ...]) -> None
 
 
 def test_a_key_is_shown_once(run: Terminal) -> None:
-    _created(run)
+    _create_account(run)
     ran = run("keys", "create", "acme", "--role", "ingest", "--label", "web shop")
     assert "shown only now" in ran.err
     found = re.search(r"^secret +(tb_\S{43})$", ran.out, re.MULTILINE)
@@ -139,7 +139,7 @@ def test_a_key_is_shown_once(run: Terminal) -> None:
 
 
 def test_only_the_hash_of_a_key_is_stored(run: Terminal) -> None:
-    _created(run)
+    _create_account(run)
     secret = run("keys", "create", "acme", "--role", "admin", "--json").json["secret"]
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     for table in dynamodb.list_tables()["TableNames"]:
@@ -147,7 +147,7 @@ def test_only_the_hash_of_a_key_is_stored(run: Terminal) -> None:
 
 
 def test_keys_are_listed_and_revoked(run: Terminal) -> None:
-    _created(run)
+    _create_account(run)
     assert run("keys", "list", "acme") == Ran(0, "", "Account acme has no keys.\n")
     first = run("keys", "create", "acme", "--role", "ingest", "--json").json
     second = run("keys", "create", "acme", "--role", "admin", "--json").json
@@ -161,7 +161,7 @@ def test_keys_are_listed_and_revoked(run: Terminal) -> None:
 
 
 def test_a_key_of_another_account_cannot_be_revoked(run: Terminal) -> None:
-    _created(run)
+    _create_account(run)
     run("account", "create", "other")
     key = run("keys", "create", "other", "--role", "admin", "--json").json["key"]
     assert run("keys", "revoke", "acme", key).code == 1
@@ -178,13 +178,13 @@ def test_a_missing_stack_is_reported(on_aws: Any) -> None:
     )
 
 
-def test_the_environment_names_the_stack(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_selects_the_stack(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLBOOK_STACK", stack_name)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     assert Terminal(())("account", "create", "acme").code == 0
 
 
-def test_aws_region_names_the_region(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_region_selects_the_region(stack_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """boto3 itself reads only AWS_DEFAULT_REGION; the AWS command reads AWS_REGION."""
     monkeypatch.setenv("AWS_REGION", REGION)
     assert Terminal(("--stack-name", stack_name))("account", "create", "acme").code == 0

@@ -17,6 +17,7 @@ from tillbook.rules.errors import Unauthenticated
 
 @pytest.fixture
 def shop(run: Terminal) -> Terminal:
+    """Runs `tillbook` on a stack that has the account acme."""
     assert run("account", "create", "acme").code == 0
     return run
 
@@ -45,7 +46,7 @@ def _accepts(stack_name: str, name: str, header: str, secret: str) -> bool:
         return False
 
 
-def test_shopify_s_secret_is_entered_and_rotated(shop: Terminal, stack_name: str, tmp_path: Path) -> None:
+def test_a_secret_of_shopify_is_read_from_a_file_and_rotated(shop: Terminal, stack_name: str, tmp_path: Path) -> None:
     header = "X-Shopify-Hmac-Sha256"
     (tmp_path / "first").write_text("shpss_first\n")
     (tmp_path / "second").write_text("shpss_second")
@@ -63,8 +64,8 @@ def test_shopify_s_secret_is_entered_and_rotated(shop: Terminal, stack_name: str
     assert shop("connect", "remove", "acme", "us").code == 0
     assert not _accepts(stack_name, "us", header, "shpss_first")
     assert shop("connect", "list", "acme").err == "Account acme has no connections.\n"
-    left = boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
-    assert not any(f"/{stack_name}/connections/" in found["Name"] for found in left)
+    parameters = boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
+    assert not any(f"/{stack_name}/connections/" in found["Name"] for found in parameters)
 
 
 @pytest.mark.parametrize(

@@ -20,14 +20,14 @@ PERSON = {"id": "a1b2", "orders_count": 3, "lifetime_value": {"EUR": "5.00", "US
 
 @dataclass
 class Server:
-    """A fake API. `job` has the states of the job that successive reads return; `asked` has the requests."""
+    """A fake API. `job` has the states of the job that successive reads return."""
 
     person: dict[str, Any] | None = field(default_factory=lambda: dict(PERSON))
     job: list[dict[str, Any]] = field(default_factory=list)
-    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+    requests: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def send(self, _api: Api, method: str, path: str, body: bytes | None = None) -> Answer:
-        self.asked.append((method, path, json.loads(body) if body else None))
+        self.requests.append((method, path, json.loads(body) if body else None))
         if path == "/v1/account":
             return _answer(200, {"account_id": "acme"})
         if method == "DELETE":
@@ -40,7 +40,7 @@ class Server:
 
     @property
     def deleted(self) -> list[tuple[str, Any]]:
-        return [(path, body) for method, path, body in self.asked if method == "DELETE"]
+        return [(path, body) for method, path, body in self.requests if method == "DELETE"]
 
 
 def _answer(status: int, shape: Any) -> Answer:
@@ -49,10 +49,10 @@ def _answer(status: int, shape: Any) -> Answer:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Server:
-    made = Server()
-    monkeypatch.setattr(Api, "send", lambda api, *rest: made.send(api, *rest))
+    fake = Server()
+    monkeypatch.setattr(Api, "send", lambda api, *rest: fake.send(api, *rest))
     monkeypatch.setattr(deleting, "sleep", lambda _seconds: None)
-    return made
+    return fake
 
 
 def run(*words: str, typed: str = "") -> Ran:

@@ -105,12 +105,12 @@ class PatchedClient:
     def get_caller_identity(self) -> Any:
         if self.fake.refused:
             _refuse("GetCallerIdentity", self.fake.refused)
-        theirs = times.to_datetime(times.now()) - timedelta(seconds=self.fake.skew)
-        return {"ResponseMetadata": {"HTTPHeaders": {"date": theirs.strftime("%a, %d %b %Y %H:%M:%S GMT")}}}
+        time = times.to_datetime(times.now()) - timedelta(seconds=self.fake.skew)
+        return {"ResponseMetadata": {"HTTPHeaders": {"date": time.strftime("%a, %d %b %Y %H:%M:%S GMT")}}}
 
-    def get_function_configuration(self, **asked: str) -> Any:
-        answer = self.client.get_function_configuration(**asked)
-        return answer | {"State": self.fake.states.get(asked["FunctionName"], "Active")}
+    def get_function_configuration(self, **arguments: str) -> Any:
+        answer = self.client.get_function_configuration(**arguments)
+        return answer | {"State": self.fake.states.get(arguments["FunctionName"], "Active")}
 
 
 def _refuse(operation: str, code: str) -> None:
@@ -134,37 +134,37 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeStack]:
         yield _healthy(FakeStack())
 
 
-def _healthy(made: FakeStack) -> FakeStack:
-    dynamodb, sqs = made.client("dynamodb"), made.client("sqs")
+def _healthy(fake: FakeStack) -> FakeStack:
+    dynamodb, sqs = fake.client("dynamodb"), fake.client("sqs")
     template.create_tables(dynamodb)
-    made.outputs = {"RecordsTableName": "RecordsTable", "LedgerTableName": "LedgerTable"}
+    fake.outputs = {"RecordsTableName": "RecordsTable", "LedgerTableName": "LedgerTable"}
     for name, output in (("OrdersDeadLetters", "DeadLettersQueueUrl"), ("JobsDeadLetters", "JobsDeadLettersQueueUrl")):
-        made.outputs[output] = sqs.create_queue(QueueName=name)["QueueUrl"]
-    topic = made.client("sns").create_topic(Name=f"{STACK}-AlarmTopic")["TopicArn"]
-    made.add("AlarmTopic", "AWS::SNS::Topic", topic)
-    made.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:alarms")
+        fake.outputs[output] = sqs.create_queue(QueueName=name)["QueueUrl"]
+    topic = fake.client("sns").create_topic(Name=f"{STACK}-AlarmTopic")["TopicArn"]
+    fake.add("AlarmTopic", "AWS::SNS::Topic", topic)
+    fake.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:{REGION}:123456789012:alarms")
     for name in ALARMS:
-        made.add(name, "AWS::CloudWatch::Alarm", f"{STACK}-{name}-1A")
-        _put_alarm(made, name, [topic])
-    role = made.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    layer = made.layer()
+        fake.add(name, "AWS::CloudWatch::Alarm", f"{STACK}-{name}-1A")
+        _put_alarm(fake, name, [topic])
+    role = fake.client("iam").create_role(RoleName="r", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    layer = fake.layer()
     for name in FUNCTIONS:
-        made.add(name, "AWS::Lambda::Function", f"{STACK}-{name}-1A")
-        made.client("lambda").create_function(
+        fake.add(name, "AWS::Lambda::Function", f"{STACK}-{name}-1A")
+        fake.client("lambda").create_function(
             FunctionName=f"{STACK}-{name}-1A", Runtime="python3.13", Role=role, Handler="app.handler",
             Code={"ZipFile": _zip()}, Layers=[layer], Publish=True,
         )  # fmt: skip
-    made.client("lambda").create_alias(FunctionName=f"{STACK}-SubmitOrder-1A", Name="live", FunctionVersion="1")
+    fake.client("lambda").create_alias(FunctionName=f"{STACK}-SubmitOrder-1A", Name="live", FunctionVersion="1")
     for name, most in (("OrdersQueue", 20), ("JobsQueue", 10)):
         queue = sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        made.client("lambda").create_event_source_mapping(
+        fake.client("lambda").create_event_source_mapping(
             EventSourceArn=arn, FunctionName=f"{STACK}-ProcessOrders-1A", ScalingConfig={"MaximumConcurrency": most}
         )
-    made.accounts().create(Account("acme"))
+    fake.accounts().create(Account("acme"))
     for role_of_key in ("ingest", "admin"):
-        made.keys().create("acme", role_of_key)
-    return made
+        fake.keys().create("acme", role_of_key)
+    return fake
 
 
 def _put_alarm(fake: FakeStack, name: str, actions: list[str], **more: Any) -> None:
@@ -194,9 +194,9 @@ def _subscribe_unconfirmed(fake: FakeStack) -> None:
     pending = {"SubscriptionArn": "PendingConfirmation", "Protocol": "email", "Endpoint": "x", "Owner": "1"}
 
     class Pages:
-        def paginate(self, **asked: str) -> Any:
-            assert asked == {"TopicArn": topic}
-            return [{"Subscriptions": [*sns.list_subscriptions_by_topic(**asked)["Subscriptions"], pending]}]
+        def paginate(self, **arguments: str) -> Any:
+            assert arguments == {"TopicArn": topic}
+            return [{"Subscriptions": [*sns.list_subscriptions_by_topic(**arguments)["Subscriptions"], pending]}]
 
     sns.get_paginator = lambda _operation: Pages()
 
@@ -206,15 +206,17 @@ def _unsubscribe(fake: FakeStack) -> None:
         fake.client("sns").unsubscribe(SubscriptionArn=subscription["SubscriptionArn"])
 
 
-def _change(name: str, **changes: Any) -> Callable[[FakeStack], Any]:
-    return lambda h: h.client("lambda").update_function_configuration(FunctionName=f"{STACK}-{name}-1A", **changes)
+def _change_function(name: str, **changes: Any) -> Callable[[FakeStack], Any]:
+    return lambda fake: fake.client("lambda").update_function_configuration(
+        FunctionName=f"{STACK}-{name}-1A", **changes
+    )
 
 
 def _set(**changes: Any) -> Callable[[FakeStack], None]:
     return lambda fake: fake.__dict__.update(changes)
 
 
-def _mapping(**changes: Any) -> Callable[[FakeStack], None]:
+def _change_trigger(**changes: Any) -> Callable[[FakeStack], None]:
     def change(fake: FakeStack) -> None:
         client = fake.client("lambda")
         found = client.list_event_source_mappings()["EventSourceMappings"]
@@ -224,7 +226,7 @@ def _mapping(**changes: Any) -> Callable[[FakeStack], None]:
     return change
 
 
-def _dead_letter(fake: FakeStack) -> None:
+def _add_dead_letter(fake: FakeStack) -> None:
     letters = DeadLetters(fake.client("dynamodb"), fake.outputs["RecordsTableName"])
     letters.keep("acme", times.uuid7(), "it cannot be", Message())
 
@@ -238,8 +240,8 @@ def _revoke(role: str) -> Callable[[FakeStack], None]:
     return revoke
 
 
-def _dated_keys(days: int, **changes: str) -> Callable[[FakeStack], None]:
-    """Returns a function that dates the keys' creation, or the attributes in `changes`, `days` days back."""
+def _date_keys_back(days: int, **changes: str) -> Callable[[FakeStack], None]:
+    """Returns a function that sets the keys' `created`, or the attributes in `changes`, to `days` days ago."""
 
     def age(fake: FakeStack) -> None:
         then = times.iso(times.shift(times.now(), days=-days))
@@ -257,11 +259,11 @@ def _dated_keys(days: int, **changes: str) -> Callable[[FakeStack], None]:
     return age
 
 
-def _send(output: str) -> Callable[[FakeStack], Any]:
-    return lambda h: h.client("sqs").send_message(QueueUrl=h.outputs[output], MessageBody="{}")
+def _send_message(output: str) -> Callable[[FakeStack], Any]:
+    return lambda fake: fake.client("sqs").send_message(QueueUrl=fake.outputs[output], MessageBody="{}")
 
 
-def _state(fake: FakeStack) -> None:
+def _ring_alarm(fake: FakeStack) -> None:
     fake.client("cloudwatch").set_alarm_state(
         AlarmName=f"{STACK}-LatencyAlarm-1A", StateValue="ALARM", StateReason="it is slow"
     )
@@ -271,54 +273,67 @@ def _delete_layer(fake: FakeStack) -> None:
     fake.client("lambda").delete_layer_version(LayerName=f"{STACK}-arm64", VersionNumber=1)
 
 
-def _without_accounts(fake: FakeStack) -> None:
+def _delete_account(fake: FakeStack) -> None:
     fake.client("dynamodb").delete_item(TableName="RecordsTable", Key={"pk": {"S": "#accounts"}, "sk": {"S": "acme"}})
 
 
 # Faults by name: a function that plants the fault, and the level, check and words of the finding's `what` and `do`.
 PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
-    "a new AWS account": (_set(limit=10), PROBLEM, "concurrency", "runs at most 10 ", "Concurrency=3 and"),
+    "a new AWS account's low limit": (_set(limit=10), PROBLEM, "concurrency", "runs at most 10 ", "Concurrency=3 and"),
     "processing may use over half": (_set(limit=59), PROBLEM, "concurrency", "may use 30", "--desired-value 1000"),
     "before a deployment": (
         _set(limit=10, planned={"ProcessingConcurrency": 20, "JobsConcurrency": 10}),
         PROBLEM, "concurrency", "may use all", "ProcessingConcurrency=3",
     ),
-    "a trigger without a limit": (_mapping(ScalingConfig={}), PROBLEM, "concurrency", "may use all", "Until"),
-    "a disabled trigger": (_mapping(Enabled=False), PROBLEM, "concurrency", "OrdersQueue does not", "--enabled"),
+    "a trigger without a limit": (_change_trigger(ScalingConfig={}), PROBLEM, "concurrency", "may use all", "Until"),
+    "a disabled trigger": (_change_trigger(Enabled=False), PROBLEM, "concurrency", "OrdersQueue does not", "--enabled"),
     "a clock ahead": (_set(skew=200), PROBLEM, "clock", "seconds ahead of AWS", "network time"),
     "a clock behind": (_set(skew=-90), PROBLEM, "clock", "seconds behind AWS", "network time"),
     "a clock that AWS refuses": (_set(refused="RequestTimeTooSkewed"), PROBLEM, "clock", "refuses this", "set"),
     "a missing permission": (_set(refused="AccessDenied"), UNCHECKED, "concurrency", "AccessDenied", "permission"),
     "an unknown region": (_set(region="mars-north-1"), PROBLEM, "region", "mars-north-1 does not have", "--region"),
     "nobody is notified": (_unsubscribe, PROBLEM, "notices", "Nobody is notified", "AlarmEmail"),
-    "no confirmation": (_subscribe_unconfirmed, PROBLEM, "notices", "(email) is not confirmed", "aws sns subscribe"),
+    "an unconfirmed subscription": (
+        _subscribe_unconfirmed, PROBLEM, "notices", "(email) is not confirmed", "aws sns subscribe",
+    ),
     "an alarm without action": (
-        lambda h: _put_alarm(h, "LatencyAlarm", []), PROBLEM, "alarms", "LatencyAlarm notifies nobody", "deploy",
+        lambda fake: _put_alarm(fake, "LatencyAlarm", []), PROBLEM, "alarms", "LatencyAlarm notifies nobody", "deploy",
     ),
     "an alarm for another topic": (
-        lambda h: _put_alarm(h, "LatencyAlarm", ["arn:aws:sns:us-east-1:123456789012:other"]),
+        lambda fake: _put_alarm(fake, "LatencyAlarm", ["arn:aws:sns:us-east-1:123456789012:other"]),
         PROBLEM, "alarms", "LatencyAlarm notifies nobody", "deploy",
     ),
     "an alarm without enabled actions": (
-        lambda h: h.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
+        lambda fake: fake.client("cloudwatch").disable_alarm_actions(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
         PROBLEM, "alarms", "switched off", "enable-alarm-actions",
     ),
     "a deleted alarm": (
-        lambda h: h.client("cloudwatch").delete_alarms(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
+        lambda fake: fake.client("cloudwatch").delete_alarms(AlarmNames=[f"{STACK}-LatencyAlarm-1A"]),
         PROBLEM, "alarms", "LatencyAlarm was deleted", "template.yaml",
     ),
-    "a ringing alarm": (_state, PROBLEM, "alarms", "LatencyAlarm is ringing", "docs/runbook.md"),
-    "a dead letter": (_dead_letter, PROBLEM, "dead letters", "acme has 1 accepted order that", "deadletters replay"),
-    "a dead order message": (_send("DeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Dead", "runbook"),
-    "a dead job message": (_send("JobsDeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Jobs", "runbook"),
-    "no account": (_without_accounts, PROBLEM, "keys", "There is no account", "account create"),
+    "a ringing alarm": (_ring_alarm, PROBLEM, "alarms", "LatencyAlarm is ringing", "docs/runbook.md"),
+    "a dead letter": (
+        _add_dead_letter, PROBLEM, "dead letters", "acme has 1 accepted order that", "deadletters replay",
+    ),
+    "a message in the dead-letter queue of orders": (
+        _send_message("DeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Dead", "runbook",
+    ),
+    "a message in the dead-letter queue of jobs": (
+        _send_message("JobsDeadLettersQueueUrl"), PROBLEM, "dead letters", "1 message in Jobs", "runbook",
+    ),
+    "no account": (_delete_account, PROBLEM, "keys", "There is no account", "account create"),
     "no key": (_revoke("all"), PROBLEM, "keys", "has no key", "--role ingest"),
     "no admin key": (_revoke("admin"), PROBLEM, "keys", "has no admin", "--role admin"),
-    "keys that were never used": (_dated_keys(31), ADVICE, "keys", "was never used since", "keys revoke acme"),
-    "keys that are no longer used": (_dated_keys(91, used=""), ADVICE, "keys", "was last used on", "keys revoke acme"),
-    "a function without the layer": (_change("Read", Layers=[]), PROBLEM, "layers", "Read has 0 layers", "sam deploy"),
+    "keys that were never used": (_date_keys_back(31), ADVICE, "keys", "was never used since", "keys revoke acme"),
+    "keys that are no longer used": (
+        _date_keys_back(91, used=""), ADVICE, "keys", "was last used on", "keys revoke acme",
+    ),
+    "a function without the layer": (
+        _change_function("Read", Layers=[]), PROBLEM, "layers", "Read has 0 layers", "sam deploy",
+    ),
     "functions with different layers": (
-        lambda h: _change("Read", Layers=[h.layer()])(h), PROBLEM, "layers", "arm64:2 is that of Read", "sam",
+        lambda fake: _change_function("Read", Layers=[fake.layer()])(fake),
+        PROBLEM, "layers", "arm64:2 is that of Read", "sam",
     ),
     "a layer for another processor": (
         _set(parameters={"Stage": "prod", "Architecture": "x86_64"}), PROBLEM, "layers", "not for x86_64", "sam build",
@@ -337,7 +352,7 @@ def test_a_planted_fault_is_found(fake: FakeStack, name: str) -> None:
     found = fake.found()
     matching = [f for f in found if (f.level, f.check) == (level, check) and what in f.what and do in f.do]
     assert matching, found
-    # No other check finds anything, except if a refused call fails two checks.
+    # No other check finds anything, except that refused calls may fail two checks.
     assert {f.check for f in found} <= {check} | ({"clock", "concurrency"} if fake.refused else set()), found
 
 
@@ -345,7 +360,7 @@ def test_an_alias_of_an_old_layer_is_found(fake: FakeStack) -> None:
     """The functions have the new layer, but the alias that the routes call has the old one."""
     layer = fake.layer()
     for name in FUNCTIONS:
-        _change(name, Layers=[layer])(fake)
+        _change_function(name, Layers=[layer])(fake)
     assert any("is that of SubmitOrder, alias live" in finding.what for finding in fake.found())
 
 
@@ -378,7 +393,7 @@ def test_the_planned_concurrency_has_the_defaults_of_the_template() -> None:
 # ---------------------------------------------------------------- the command
 
 
-def _use(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
+def _let_doctor_check(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.tillbook_cli.doctor.aws_of", lambda _target: fake.environment().aws)
     monkeypatch.setattr("cli.tillbook_cli.doctor._deployed", lambda _aws: fake.environment().stack)
 
@@ -386,11 +401,11 @@ def _use(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_prints_findings_and_exits_with_4_for_problems(
     fake: FakeStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _use(fake, monkeypatch)
+    _let_doctor_check(fake, monkeypatch)
     run = Terminal(())
     checks = ", ".join(health.AFTER)
     assert run("doctor") == Ran(0, f"Checked {checks}: nothing found.\n", "")
-    _dated_keys(31)(fake)
+    _date_keys_back(31)(fake)
     assert run("doctor").code == 0  # advice
     fake.limit = 10
     ran = run("doctor")
@@ -404,7 +419,7 @@ def test_the_command_prints_findings_and_exits_with_4_for_problems(
 
 
 def test_before_checks_the_planned_concurrency(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    _use(fake, monkeypatch)
+    _let_doctor_check(fake, monkeypatch)
     fake.limit = 10
     run = Terminal(("--before", "--json"))
     assert run("doctor").code == 4
@@ -413,7 +428,7 @@ def test_before_checks_the_planned_concurrency(fake: FakeStack, monkeypatch: pyt
 
 
 def test_a_check_that_cannot_run_exits_with_4(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    _use(fake, monkeypatch)
+    _let_doctor_check(fake, monkeypatch)
     fake.refused = "AccessDenied"
     ran = Terminal(())("doctor")
     assert ran.code == 4

@@ -51,7 +51,7 @@ def test_transient_errors_are_retried(api: FakeApi, tmp_path: Path) -> None:
     ran = run(api, plain(tmp_path / "orders.csv", 60), "--provider", "my_shop", "--concurrency", "3")
     assert ran.exit_code == 0, ran.output
     assert len(api.identities) == 60
-    assert api.tries > 20
+    assert api.tries > 20  # six batches, and one try in five is accepted
     assert api.most_at_once <= 3
 
 
@@ -150,14 +150,14 @@ def test_a_changed_file_or_mapping_is_refused(api: FakeApi, tmp_path: Path) -> N
     assert len(api.events) == 20
 
 
-@pytest.mark.parametrize("given", [["--provider", "my_shop"], ["--api", "v1"]])
-def test_orders_in_withdrawn_currencies_are_imported(api: FakeApi, tmp_path: Path, given: list[str]) -> None:
+@pytest.mark.parametrize("options", [["--provider", "my_shop"], ["--api", "v1"]])
+def test_orders_in_withdrawn_currencies_are_imported(api: FakeApi, tmp_path: Path, options: list[str]) -> None:
     file = tmp_path / "orders.csv"
     rows = [f"{n},p{n}@{MARKER},2022-01-01T00:00:00Z,5,{code}\n" for n, code in enumerate(["BGN", "hrk", "ANG"])]
     file.write_text(PLAIN + "".join(rows))
-    ran = run(api, file, *given)
+    ran = run(api, file, *options)
     assert ran.exit_code == 0, ran.output
-    assert len(api.orders if "v1" in given else api.identities) == 3
+    assert len(api.orders if "v1" in options else api.identities) == 3
 
 
 def test_an_import_through_v1_reports_refused_orders(api: FakeApi, tmp_path: Path) -> None:

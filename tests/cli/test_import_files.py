@@ -1,4 +1,7 @@
-"""Files whose amounts would be wrong although each row is valid: they are refused with a remedy."""
+"""Files whose amounts would be wrong although each row is valid: they are refused with a remedy.
+
+Also which rows belong to one order.
+"""
 
 from __future__ import annotations
 
@@ -124,14 +127,17 @@ def test_unread_refunds_in_json_are_refused(lines: Path) -> None:
         ("Cancel reason", "fraud"), ("Date canceled", "2026-01-18"),
     ],
 )  # fmt: skip
-def test_an_unread_column_with_ended_orders_is_refused(file: Path, column: str, value: str) -> None:
+def test_an_unread_column_that_suggests_canceled_or_failed_orders_is_refused(
+    file: Path, column: str, value: str
+) -> None:
     text = f"{PLAIN},{column}\n1,a@x.example,2026-01-17,10,USD,\n2,a@x.example,2026-01-17,10,USD,{value}\n"
     refused(file, text, f"refunds or canceled orders: {column} (line 3)")
     assert len(imported(file, text, "--ignore", column)) == 2
+    # A value that suggests nothing: an empty one, or CA, the state California.
     assert len(imported(file, text.replace(value, "CA").replace("CA", "" if "ancel" in column else "CA"))) == 2
 
 
-def test_unread_status_words_of_ended_orders_in_json_are_refused(lines: Path) -> None:
+def test_an_unread_status_in_json_of_an_order_that_counts_nothing_is_refused(lines: Path) -> None:
     order = {"provider": "s", "order_id": "1", "email": "a@x.example", "occurred_at": "2026-01-17", "grand_total": 10}
     refused(lines, json.dumps(order | {"status": "failed"}), "refunds or canceled orders: status (line 1)")
     assert len(imported(lines, json.dumps(order | {"status": "completed"}))) == 1

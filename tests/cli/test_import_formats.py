@@ -40,9 +40,9 @@ ROW = "1,a@x.example,2026-01-17,10,EUR,Müller,Straße 1 – 2"
         f"{HEADER}\n{ROW}\n".replace(",", "|").encode(),
     ],
 )
-@pytest.mark.parametrize("packed", [False, True])
-def test_encodings_and_delimiters_are_detected(file: Path, content: bytes, packed: bool) -> None:
-    (event,) = imported(file, gzip.compress(content, mtime=0) if packed else content)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_encodings_and_delimiters_are_detected(file: Path, content: bytes, gzipped: bool) -> None:
+    (event,) = imported(file, gzip.compress(content, mtime=0) if gzipped else content)
     assert (event["email"], event["grand_total"]) == ("a@x.example", "10.00")
     assert event["billing_address"] == {"last_name": "Müller", "address_1": "Straße 1 – 2"}
 
@@ -237,7 +237,7 @@ def test_an_import_through_the_other_api_is_refused_with_a_warning(file: Path) -
         ran = CliRunner().invoke(tillbook, ["import", str(file), "--api", "v1", "--url", api.url, "--key", KEY])
     assert ran.exit_code == 1
     assert "sent to the other API or another provider, it counts a second time" in ran.stderr
-    assert "once all the same" not in ran.stderr
+    assert "once all the same" not in ran.stderr  # it must not say that the order counts once
 
 
 def test_the_help_names_all_presets_meanings_and_remedies() -> None:

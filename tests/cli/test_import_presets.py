@@ -68,9 +68,9 @@ def test_the_export_of_shopify_is_converted(tmp_path: Path) -> None:
     assert contributions(events) == exports.SHOPIFY_CONTRIBUTIONS
     assert {event["action"] for event in events} == {"placed"}
     assert len(events) == len(exports.SHOPIFY_CONTRIBUTIONS)
-    ends = {e["order_id"]: (e.get("refunded"), e.get("canceled_at")) for e in events}
-    assert ends["55502"] == ("20.00", None)
-    assert ends["55504"] == ("50.00", "2024-01-09T15:00:00Z")
+    refunds_and_cancellations = {e["order_id"]: (e.get("refunded"), e.get("canceled_at")) for e in events}
+    assert refunds_and_cancellations["55502"] == ("20.00", None)
+    assert refunds_and_cancellations["55504"] == ("50.00", "2024-01-09T15:00:00Z")
 
 
 def test_the_export_of_advanced_order_export_is_converted(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ EXPORTS = {
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_both_apis_count_the_same(tmp_path: Path, name: str) -> None:
+def test_both_apis_count_the_same_amounts(tmp_path: Path, name: str) -> None:
     v1 = {order["order_id"]: order["total"] for order in sent(tmp_path, EXPORTS[name](), "v1")}
     assert v1 == contributions(sent(tmp_path, EXPORTS[name]()))
 
@@ -196,7 +196,7 @@ def test_a_later_export_and_webhooks_of_the_same_order_count_once(tmp_path: Path
 
 
 def test_an_export_with_as_of_overrides_earlier_webhooks(tmp_path: Path) -> None:
-    """A refund whose webhook was lost counts only then: without --as-of an earlier webhook overrides the export."""
+    """A refund whose webhook was lost counts only with --as-of: otherwise an earlier webhook overrides the export."""
     file = tmp_path / "export.csv"
     file.write_text(exports.customer_order_export())
     at = "2026-07-10T12:00Z"
@@ -213,12 +213,12 @@ def test_an_export_with_as_of_overrides_earlier_webhooks(tmp_path: Path) -> None
     before = state | {"occurred_at": "2026-07-02T00:00:00Z", "grand_total": "85.00"}
     after = state | {"occurred_at": "2026-07-11T00:00:00Z", "grand_total": "0.00"}
     first = sent(tmp_path, exports.customer_order_export())[0]
-    for events, left in (
+    for events, contribution in (
         ([before, first], "85.00"),
         ([before, marker, state], "65.00"),
         ([after, marker, state], "0.00"),
     ):
-        assert contributions(events) == contributions(events[::-1]) == {"1301": left}
+        assert contributions(events) == contributions(events[::-1]) == {"1301": contribution}
     assert len(api.identities) == len(api.events) == 2 * len(contributions(api.events))
 
 
@@ -270,7 +270,7 @@ def test_orders_next_to_an_unreadable_row_are_not_sent(tmp_path: Path) -> None:
                 orders = read(None)
                 assert {reject.line for order in orders for reject in order.rejects} == rejected
                 assert [json.loads(body)["order_id"] for order in orders for body in order.bodies] == good
-                # An import that resumes after any of them finds the same orders.
+                # An import that resumes after any order finds the remaining ones unchanged.
                 for number, order in enumerate(orders):
                     assert read(order.end) == orders[number + 1 :]
 

@@ -76,7 +76,7 @@ def test_a_refund_that_would_count_nothing_is_refused(tmp_path: Path, version: s
     assert found == [(line, "refund_amount", "Refund amount") for line in (2, 6, 8)]
 
 
-def test_the_body_of_a_row_without_a_refund_does_not_change(tmp_path: Path) -> None:
+def test_a_refund_amount_is_sent_if_it_is_zero_or_the_row_has_an_action(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     file.write_text("order_id,email,occurred_at,grand_total,refund_amount\n1,a@x.example,2024-01-01,10,0.00\n")
     assert payloads(file, provider="s") == [
@@ -206,7 +206,7 @@ def test_a_truncated_gzip_file_is_reported(tmp_path: Path) -> None:
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.booleans(), st.data())
 def test_an_import_resumed_after_any_unit_sends_each_order_once(
-    seed: int, size: int, packed: bool, data: st.DataObject
+    seed: int, size: int, gzipped: bool, data: st.DataObject
 ) -> None:
     """An import that is killed after any unit and resumed there sends the same events, each once."""
     import tempfile
@@ -214,7 +214,7 @@ def test_an_import_resumed_after_any_unit_sends_each_order_once(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "orders.csv"
         write(file, 25, seed, 5, "x.example")
-        if packed:
+        if gzipped:
             file.write_bytes(gzip.compress(file.read_bytes(), mtime=0))
         with Source(file) as source:
             mapping = mappings.resolved(mappings.guessed(source.columns), source.columns)

@@ -91,23 +91,22 @@ def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platf
         shown = [a.body for a, batch in zip(genuine, batches, strict=True) if any("grand_total" in e for e in batch)]
         imports = exported(tmp_path, platform, random.sample(shown, min(3, len(shown))))
         expected = contributions(batches)
-        for order in (
+        for received in (
             [*imports, *batches],
             [*batches, *imports],
             random.sample([*batches, *imports], len(batches) + len(imports)),
         ):
-            found = contributions(order)
-            assert {order_id: found[order_id] for order_id in expected} == contributions_of_webhooks(order, batches), (
-                f"seed {seed}"
-            )
+            found = contributions(received)
+            of_webhooks = contributions_of_webhooks(received, batches)
+            assert {order_id: found[order_id] for order_id in expected} == of_webhooks, f"seed {seed}"
         orders += len(expected)
     assert orders > 60
 
 
-def contributions_of_webhooks(order: list[Events], batches: list[Events]) -> dict[str, Decimal]:
-    """The contributions by the webhooks' batches alone, received as in `order`."""
+def contributions_of_webhooks(received: list[Events], batches: list[Events]) -> dict[str, Decimal]:
+    """The contributions of the webhooks' batches alone, in the order in which `received` has them."""
     own = {id(batch) for batch in batches}
-    return contributions([batch for batch in order if id(batch) in own])
+    return contributions([batch for batch in received if id(batch) in own])
 
 
 def test_a_refund_in_an_export_and_a_webhook_counts_once(tmp_path: Path) -> None:
@@ -119,5 +118,5 @@ def test_a_refund_in_an_export_and_a_webhook_counts_once(tmp_path: Path) -> None
         "Currency": "USD", "Total": "100.00", "Refunded Amount": "30.00", "Created at": "2026-03-01 10:15:00 +0100",
     }  # fmt: skip
     export = sent(tmp_path, exports.text(exports.SHOPIFY, row))
-    for order in ([export, *batches], [*batches, export], [*batches[::-1], export]):
-        assert contributions(order) == {"5001001": Decimal("70.00")}
+    for received in ([export, *batches], [*batches, export], [*batches[::-1], export]):
+        assert contributions(received) == {"5001001": Decimal("70.00")}

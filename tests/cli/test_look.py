@@ -35,21 +35,24 @@ ORDER = {"provider": "my_shop", "occurred_at": "2026-01-17T20:50:00Z", "order_id
 
 @dataclass(frozen=True)
 class Known:
-    """An account with two v3 events, one of them sent twice, and a v1 order."""
+    """Runs `tillbook` for a shop, with its key.
+
+    The shop of the fixture has two v3 events, one of them sent twice, and a v1 order.
+    """
 
     shop: Shop
     email: str
 
     def __call__(self, *words: str) -> Ran:
         where = ["--url", self.shop.stack.url, "--key", self.shop.admin_key]
-        return ran(*words, *where)
+        return run(*words, *where)
 
     def on_aws(self, *words: str) -> Ran:
         where = ["--endpoint-url", self.shop.stack.endpoint_url, "--region", "us-east-1", "--stack-name", "tillbook"]
-        return ran(*words, *where)
+        return run(*words, *where)
 
 
-def ran(*words: str) -> Ran:
+def run(*words: str) -> Ran:
     result = CliRunner().invoke(tillbook, [*words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
@@ -104,15 +107,15 @@ def test_order_shows_the_order_and_its_history(known: Known) -> None:
 
 def test_order_shows_an_order_with_a_version_emptied_by_an_erasure(stack: Stack) -> None:
     shop = Shop.open(stack)
-    gone, kept = shop.email("gone"), shop.email("kept")
-    known = Known(shop, kept)
-    body = {"order_id": "W-9", "order_date": "2026-01-20", "total": 20, "customer_email": gone}
+    erased, other = shop.email("erased"), shop.email("other")
+    known = Known(shop, other)
+    body = {"order_id": "W-9", "order_date": "2026-01-20", "total": 20, "customer_email": erased}
     assert shop.submit(body).status == 201
-    assert shop.edit("W-9", {"customer_email": kept}).status == 200
+    assert shop.edit("W-9", {"customer_email": other}).status == 200
     assert "Submitted an order" in known("order", "W-9").out
     # The erasure's job makes this call. Calling it here saves the wait for the job.
     ledger = Ledger(stack.boto3_client("dynamodb"), stack.outputs["LedgerTableName"])
-    scope, person = Scope(shop.account, "orders_api"), Person("email", email_sha256(gone)).id_in(shop.account)
+    scope, person = Scope(shop.account, "orders_api"), Person("email", email_sha256(erased)).id_in(shop.account)
     key = order_key("orders_api", "", "W-9")
     assert ledger.empty(scope, key, person, now(), lambda: True, float("inf")) == (1, True)
     shown = known("order", "W-9")
@@ -159,18 +162,18 @@ def test_dead_letters_are_listed_replayed_and_discarded(known: Known) -> None:
 
 
 def test_a_replay_of_all_dead_letters_continues_until_all_are_queued(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+    calls: list[Any] = []
     answers = iter([{"replayed": 2, "next_cursor": "behind"}, {"replayed": 1, "next_cursor": None}])
 
     def call(_api: Api, method: str, path: str, _payload: Any = None, **query: Any) -> Any:
-        asked.append((method, path, query))
+        calls.append((method, path, query))
         return next(answers)
 
     monkeypatch.setattr(Api, "call", call)
-    answer = ran("deadletters", "replay", "--all", "--json", "--url", "http://127.0.0.1", "--key", "k")
+    answer = run("deadletters", "replay", "--all", "--json", "--url", "http://127.0.0.1", "--key", "k")
     assert answer.json == {"replayed": 3}
     path = "/v1/deadletters/all/replay"
-    assert asked == [("POST", path, {"cursor": None}), ("POST", path, {"cursor": "behind"})]
+    assert calls == [("POST", path, {"cursor": None}), ("POST", path, {"cursor": "behind"})]
 
 
 def test_orders_people_and_audiences_are_exported(known: Known, tmp_path: Path) -> None:
@@ -227,16 +230,16 @@ def test_an_import_with_an_admin_key_needs_no_account(known: Known, tmp_path: Pa
     done = known("import", str(file), "--provider", "my_shop", "--json")
     assert (done.code, done.json["sent"], done.json["events"]) == (0, 2, 2)
     for order_id in ("I-1", "I-2"):
-        known.shop.outcomes([entry["request_id"] for entry in _sent(known, order_id)])
+        known.shop.outcomes([entry["request_id"] for entry in _requests_about(known, order_id)])
     assert known.shop.ltv(email) == {"USD": "12.60"}
     where = ("--url", known.shop.stack.url, "--key", known.shop.ingest_key)
-    refused = ran("import", str(file), "--provider", "my_shop", *where)
+    refused = run("import", str(file), "--provider", "my_shop", *where)
     assert (refused.code, "give --account" in refused.err) == (1, True)
 
 
-def _sent(known: Known, order_id: str) -> list[Any]:
+def _requests_about(known: Known, order_id: str) -> list[Any]:
     """The requests about an order, as soon as one is listed, which means that it was processed."""
-    for _ in range(1_800):
+    for _ in range(1_800):  # three minutes
         found: list[Any] = known("requests", "--order-id", order_id, "--json").json
         if found:
             return found
@@ -266,9 +269,9 @@ def test_exports_are_read_page_by_page(stack: Stack, monkeypatch: pytest.MonkeyP
 
     found = connection.Connection(Paged(), stack.outputs["RecordsTableName"], stack.outputs["LedgerTableName"])
     whole = [sorted(known.on_aws("export", what, shop.account).out.splitlines()) for what in ("orders", "people")]
-    assert [len(lines) for lines in whole] == [41, 4]
+    assert [len(lines) for lines in whole] == [41, 4]  # each with a header row
     monkeypatch.setattr("cli.tillbook_cli.on_a_stack.connect", lambda _target: found)
-    paged = [sorted(ran("export", what, shop.account).out.splitlines()) for what in ("orders", "people")]
+    paged = [sorted(run("export", what, shop.account).out.splitlines()) for what in ("orders", "people")]
     assert paged == whole
     # One query for each partition of each source, and one more after each order and each person.
     assert calls.count("query") == 2 * (BUCKETS + PERSON_PARTITIONS) + 40 + 3
@@ -281,11 +284,11 @@ def test_local_needs_no_url_and_no_key(
     assert connection.LOCAL_KEY == seed.ADMIN_KEY
     monkeypatch.setattr(announce, "FILE", tmp_path / LOCAL_FILE)
     monkeypatch.chdir(tmp_path)
-    assert ran("requests", "--local").code == 3
-    assert ran("requests").code == 2
+    assert run("requests", "--local").code == 3
+    assert run("requests").code == 2
     with announce.announced(stack):
-        assert ran("requests", "--limit", "1", "--local", "--json").code == 0
-    assert ran("requests", "--url", "ftp://x", "--key", "k").code == 2
+        assert run("requests", "--limit", "1", "--local", "--json").code == 0
+    assert run("requests", "--url", "ftp://x", "--key", "k").code == 2
     monkeypatch.setattr("cli.tillbook_cli.api.sleep", lambda _seconds: None)
-    assert ran("requests", "--url", "http://127.0.0.1:9", "--key", "k").code == 3
-    assert ran("requests", "--url", stack.url, "--key", "k").err.startswith("Error: The key is unknown")
+    assert run("requests", "--url", "http://127.0.0.1:9", "--key", "k").code == 3
+    assert run("requests", "--url", stack.url, "--key", "k").err.startswith("Error: The key is unknown")

@@ -109,16 +109,16 @@ def test_an_api_that_keeps_failing_is_reported_as_unreachable(
 
 
 def test_refused_requests_and_writes_are_not_retried(api: FakeApi, pauses: list[float]) -> None:
-    asked: list[str] = []
+    paths: list[str] = []
 
     def answer(path: str, _key: str, _body: bytes) -> Reply:
-        asked.append(path)
+        paths.append(path)
         return 503 if path.endswith("/replay") else 404, {}, {"error": {"message": "No."}}
 
     api.answer = answer  # type: ignore[method-assign]
     assert run(api, "requests") == Ran(1, "", "Error: No.\n")
     assert run(api, "deadletters", "replay", "x") == Ran(1, "", "Error: No.\n")
-    assert (len(asked), pauses) == (2, [])
+    assert (len(paths), pauses) == (2, [])
 
 
 # ------------------------------------------------------------------- files
@@ -249,7 +249,7 @@ def test_numbers_of_an_order_are_printed_exactly(api: FakeApi) -> None:
 # ---------------------------------------------------------- control characters
 
 HOSTILE = "W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
-SEEN = r"W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
+ESCAPED = r"W-1\x1b[2J\r\nstatus  paid\t\x00\x7f\x9b31m\u2028\u202eé"
 
 
 def test_control_characters_are_shown_escaped(api: FakeApi) -> None:
@@ -266,10 +266,12 @@ def test_control_characters_are_shown_escaped(api: FakeApi) -> None:
 
     api.answer = answer  # type: ignore[method-assign]
     shown = run(api, "order", "W-1").out
-    assert shown.count(SEEN) == 5
+    # In two ids, a tag, the name of a field, and the name of the step.
+    assert shown.count(ESCAPED) == 5
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown.replace("\n", ""))
     assert "\u2028" not in shown
     assert "\u202e" not in shown
+    # Besides the fields: an empty line, the title History, its header, the step, and the end of the last line.
     assert len(shown.split("\n")) == len(shape) + 5
     # With --json, every character is kept.
     assert json.loads(run(api, "order", "W-1", "--json").out)[0]["order"] == shape
@@ -292,12 +294,12 @@ def test_a_cell_that_a_spreadsheet_would_run_has_an_apostrophe(start: str, tmp_p
 
 
 def test_special_characters_in_an_order_id_are_percent_encoded(api: FakeApi) -> None:
-    asked: list[str] = []
+    paths: list[str] = []
 
     def answer(path: str, *_: Any) -> Reply:
-        asked.append(path)
+        paths.append(path)
         return 200, {}, {"transactions": [], "next_cursor": None}
 
     api.answer = answer  # type: ignore[method-assign]
     assert run(api, "requests", "--order-id", "W 1+2/é").code == 0
-    assert asked == ["/v1/transactions?limit=20&order_id=W%201%2B2%2F%C3%A9"]
+    assert paths == ["/v1/transactions?limit=20&order_id=W%201%2B2%2F%C3%A9"]

@@ -1,7 +1,7 @@
-"""tillbook restore: the calls of AWS in each step, checked against AWS's own description of each operation.
+"""tillbook restore: its calls to AWS in each step, checked against botocore's models of the operations.
 
-AWS is a fake, since no engine for tests can restore a table to a moment. python -m deploy.drill tests the other steps,
-on MiniStack.
+AWS is a fake, since no emulator can restore a table to a past moment. python -m deploy.drill runs a whole restore on
+MiniStack, where copies replace the restored tables.
 """
 
 # ruff: noqa: N803 - arguments are named as AWS names them
@@ -38,8 +38,8 @@ NEW = {name: f"{STACK}-{name}-20261120101500" for name in TABLES}
 OLD = {name: f"{STACK}-{name}-1ABC" for name in (*TABLES, "RemovalsTable")}
 _ARN = f"arn:aws:dynamodb:{REGION}:123456789012:table/"
 _DEFAULTS = {name: str(parameter.get("Default")) for name, parameter in source()["Parameters"].items()}
-GIVEN = _DEFAULTS | {"Stage": "prod"}
-TAKEN = {name: Table(table, f"{_ARN}{table}", f"{_ARN}{table}/stream/1") for name, table in NEW.items()}
+PARAMETERS = _DEFAULTS | {"Stage": "prod"}
+NEW_TABLES = {name: Table(table, f"{_ARN}{table}", f"{_ARN}{table}/stream/1") for name, table in NEW.items()}
 
 
 # ------------------------------------------------------------------ the template
@@ -52,7 +52,7 @@ def template() -> dict[str, Any]:
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
 def test_the_template_without_tables_names_the_new_tables(template: dict[str, Any], stage: str) -> None:
-    changed = without_tables(template, TAKEN, GIVEN | {"Stage": stage}, "restore-1")
+    changed = without_tables(template, NEW_TABLES, PARAMETERS | {"Stage": stage}, "restore-1")
     assert template["Resources"].keys() - changed["Resources"].keys() == set(TABLES)
     text = json.dumps(changed["Resources"]) + json.dumps(changed["Outputs"])
     for name in TABLES:
@@ -60,23 +60,25 @@ def test_the_template_without_tables_names_the_new_tables(template: dict[str, An
         assert f"${{{name}" not in text, "a Fn::Sub"
         assert NEW[name] in text
     assert changed["Outputs"]["LedgerTableName"]["Value"] == NEW["LedgerTable"]
-    assert changed["Resources"]["KeepBookChanges"]["Properties"]["EventSourceArn"] == TAKEN["LedgerTable"].stream_arn
-    # A condition in a policy needs a transform, and this template has none.
+    assert (
+        changed["Resources"]["KeepBookChanges"]["Properties"]["EventSourceArn"] == NEW_TABLES["LedgerTable"].stream_arn
+    )
+    # Fn::If in a DeletionPolicy needs a transform, and the changed template has none.
     policies = [r.get("DeletionPolicy", "Delete") for r in changed["Resources"].values()]
     assert all(isinstance(policy, str) for policy in policies)
     assert changed["Resources"]["RemovalsTable"]["DeletionPolicy"] == ("Retain" if stage == "prod" else "Delete")
 
 
 def test_an_import_adds_the_tables_and_changes_nothing_else(template: dict[str, Any]) -> None:
-    without = without_tables(template, TAKEN, GIVEN, "restore-1")
-    whole = with_tables(without, template, TAKEN, GIVEN)
+    without = without_tables(template, NEW_TABLES, PARAMETERS, "restore-1")
+    whole = with_tables(without, template, NEW_TABLES, PARAMETERS)
     assert {name: whole["Resources"].pop(name)["DeletionPolicy"] for name in TABLES} == dict.fromkeys(TABLES, "Retain")
     assert whole == without
 
 
 def test_functions_that_are_called_by_version_are_published_again(template: dict[str, Any]) -> None:
-    """A new description and a changed function make CloudFormation publish a version, now and at the last step."""
-    changed = without_tables(template, TAKEN, GIVEN, "restore-1")["Resources"]
+    """A new description of the version and a changed function make CloudFormation publish a version at the switch."""
+    changed = without_tables(template, NEW_TABLES, PARAMETERS, "restore-1")["Resources"]
     versions = {name: r for name, r in changed.items() if r["Type"] == "AWS::Lambda::Version"}
     assert len(versions) >= 4
     for name, version in versions.items():
@@ -85,7 +87,7 @@ def test_functions_that_are_called_by_version_are_published_again(template: dict
         assert changed[function]["Properties"]["Environment"]["Variables"]["RESTORE"] == "restore-1"
 
 
-# ------------------------------------------------------------------ calls of AWS
+# ------------------------------------------------------------------ calls to AWS
 
 
 def _error(code: str, operation: str) -> ClientError:
@@ -96,7 +98,8 @@ def _error(code: str, operation: str) -> ClientError:
 class Fake:
     """A fake AWS: checks each call against botocore's models, records the call, and answers as AWS documents.
 
-    Tables have no items: every query and scan finds none. A call of the operation `dies_at` ends the command.
+    Tables have no items: every query and scan finds none. A call of the operation `dies_at` ends the command, as Ctrl-C
+    does. `enabled`: whether the queues call their function; `paused`: functions whose concurrency is 0.
     """
 
     template: dict[str, Any]
@@ -105,7 +108,7 @@ class Fake:
     objects: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=lambda: {f"{name}Name": table for name, table in OLD.items()})
     tables_in_stack: dict[str, str] = field(default_factory=lambda: dict(OLD))
-    parameters: dict[str, str] = field(default_factory=lambda: dict(GIVEN))
+    parameters: dict[str, str] = field(default_factory=lambda: dict(PARAMETERS))
     enabled: bool = True
     paused: set[str] = field(default_factory=set)
     ttl: set[str] = field(default_factory=set)
@@ -118,7 +121,7 @@ class Fake:
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
 
-    def given(self, operation: str) -> list[dict[str, Any]]:
+    def arguments_of(self, operation: str) -> list[dict[str, Any]]:
         """The arguments of each call of an operation."""
         return [arguments for name, arguments in self.calls if name == operation]
 
@@ -166,12 +169,12 @@ class Fake:
         return {}
 
     def restore_table_to_point_in_time(self, TargetTableName: str, **_: Any) -> Any:
-        return self._made(TargetTableName)
+        return self._create(TargetTableName)
 
     def create_table(self, TableName: str, **_: Any) -> Any:
-        return self._made(TableName)
+        return self._create(TableName)
 
-    def _made(self, name: str) -> Any:
+    def _create(self, name: str) -> Any:
         self.tables[name] = {"TableName": name, "TableArn": f"{_ARN}{name}", "TableStatus": "ACTIVE"}
         return {}
 
@@ -274,15 +277,15 @@ class _Client:
 
 @pytest.fixture
 def fake(template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Fake:
-    made = Fake(template)
+    aws = Fake(template)
     clock = iter(range(0, 10**9, 30))  # each reading is 30 s later, so that no test waits
     monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
     monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Code"] = {"S3Bucket": BUCKET, "S3Key": "code"}
-    monkeypatch.setattr(restore, "aws_of", lambda _: Aws(made.client, REGION, STACK))
-    return made
+    monkeypatch.setattr(restore, "aws_of", lambda _: Aws(aws.client, REGION, STACK))
+    return aws
 
 
 run = Terminal(("--stack-name", STACK))
@@ -292,15 +295,15 @@ TO = "2026-11-20T10:15:00Z"
 def test_without_yes_the_steps_are_printed_and_nothing_is_changed(fake: Fake) -> None:
     ran = run("restore", "--to", TO)
     assert ran.code == 0, ran.err
-    assert [int(line.split(".")[0]) for line in ran.out.splitlines()[:-1]] == list(range(1, 13))
+    assert [int(line.split(".")[0]) for line in ran.out.splitlines()[:-1]] == list(range(1, 13))  # numbers of steps
     assert f"--to {TO} --yes" in ran.out
     assert all(NEW[name] in ran.out for name in TABLES)
-    assert {name.removeprefix("Describe").removeprefix("Get") != name for name in fake.names()} == {True}
+    assert all(name.startswith(("Describe", "Get")) for name in fake.names())
 
 
 def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
     assert run("restore", "--to", TO, "--yes").code == 0
-    assert fake.given("RestoreTableToPointInTime") == [
+    assert fake.arguments_of("RestoreTableToPointInTime") == [
         {
             "SourceTableName": OLD[name],
             "TargetTableName": NEW[name],
@@ -309,7 +312,7 @@ def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
         }
         for name in ("LedgerTable", "RecordsTable")
     ]
-    [book] = fake.given("CreateTable")
+    [book] = fake.arguments_of("CreateTable")
     assert (book["TableName"], book["BillingMode"]) == (NEW["BookTable"], "PAY_PER_REQUEST")
     # DynamoDB requires that exactly the keys of the table and its indexes are defined as attributes.
     schemas = [book["KeySchema"], *(index["KeySchema"] for index in book.get("GlobalSecondaryIndexes", []))]
@@ -320,19 +323,23 @@ def test_ledger_and_records_are_restored_to_one_moment(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    ("announcements", "followed"), [("none", ["LedgerTable"]), ("event-bus", ["LedgerTable", "RecordsTable"])]
+    ("announcements", "with_stream"), [("none", ["LedgerTable"]), ("event-bus", ["LedgerTable", "RecordsTable"])]
 )
-def test_settings_that_dynamodb_does_not_restore_are_set(fake: Fake, announcements: str, followed: list[str]) -> None:
+def test_settings_that_dynamodb_does_not_restore_are_set(
+    fake: Fake, announcements: str, with_stream: list[str]
+) -> None:
     fake.parameters["Announcements"] = announcements
     assert run("restore", "--to", TO, "--yes").code == 0
     streams = [
-        (a["TableName"], a["StreamSpecification"]) for a in fake.given("UpdateTable") if "StreamSpecification" in a
+        (a["TableName"], a["StreamSpecification"])
+        for a in fake.arguments_of("UpdateTable")
+        if "StreamSpecification" in a
     ]
     view = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
-    assert streams == [(NEW[name], view) for name in followed]
+    assert streams == [(NEW[name], view) for name in with_stream]
     assert fake.ttl == {NEW["RecordsTable"], NEW["BookTable"]}
-    assert {a["TableName"] for a in fake.given("UpdateContinuousBackups")} == set(NEW.values())
-    assert {a["ResourceArn"] for a in fake.given("TagResource")} == {f"{_ARN}{name}" for name in NEW.values()}
+    assert {a["TableName"] for a in fake.arguments_of("UpdateContinuousBackups")} == set(NEW.values())
+    assert {a["ResourceArn"] for a in fake.arguments_of("TagResource")} == {f"{_ARN}{name}" for name in NEW.values()}
     assert all(fake.tables[name]["DeletionProtectionEnabled"] for name in NEW.values())
 
 
@@ -344,35 +351,35 @@ def test_intake_is_paused_for_the_switch_and_resumed(fake: Fake) -> None:
     assert order == ["PutFunctionConcurrency"] * 5 + ["UpdateStack"] + ["DeleteFunctionConcurrency"] * 5 + [
         "UpdateStack"
     ]
-    paused = {a["FunctionName"] for a in fake.given("PutFunctionConcurrency")}
+    paused = {a["FunctionName"] for a in fake.arguments_of("PutFunctionConcurrency")}
     assert paused == {f"{STACK}-{name}-1ABC" for name in WRITERS}
     assert (fake.enabled, fake.paused) == (True, set())
-    assert [a["Enabled"] for a in fake.given("UpdateEventSourceMapping")] == [False, False, True, True]
+    assert [a["Enabled"] for a in fake.arguments_of("UpdateEventSourceMapping")] == [False, False, True, True]
 
 
 def test_functions_that_write_before_they_answer_are_paused() -> None:
-    """Webhooks and activities are queued instead; a match and an unknown route change nothing."""
-    methods = {
+    """RecordActivity and ReceiveWebhook queue instead; POST to Read (an audience match) and Fallback change nothing."""
+    changing_methods = {
         name: {event["Properties"]["Method"] for event in resource["Properties"].get("Events", {}).values()
                if event["Type"] == "HttpApi"} - {"GET"}
         for name, resource in source()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
     }  # fmt: skip
-    changing = {name for name, found in methods.items() if found}
+    changing = {name for name, found in changing_methods.items() if found}
     assert changing - {"RecordActivity", "ReceiveWebhook", "Read", "Fallback"} == set(WRITERS)
 
 
 def test_the_tables_are_imported_and_the_original_template_is_deployed(fake: Fake) -> None:
     assert run("restore", "--to", TO, "--yes").code == 0
-    [change] = fake.given("CreateChangeSet")
+    [change] = fake.arguments_of("CreateChangeSet")
     assert change["ChangeSetType"] == "IMPORT"
     assert {(r["LogicalResourceId"], r["ResourceIdentifier"]["TableName"]) for r in change["ResourcesToImport"]} == set(
         NEW.items()
     )
-    first, last = fake.given("UpdateStack")
+    first, last = fake.arguments_of("UpdateStack")
     assert first["TemplateURL"].endswith("without-tables.json")
     assert last["TemplateURL"].endswith("original.template")
-    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in GIVEN]
-    assert first["Parameters"] == last["Parameters"] == change["Parameters"] == kept
+    previous = [{"ParameterKey": name, "UsePreviousValue": True} for name in PARAMETERS]
+    assert first["Parameters"] == last["Parameters"] == change["Parameters"] == previous
     folder = f"{STACK}-restore-20261120101500"
     assert fake.objects[f"{folder}/original.template"] == "Transform: AWS::Serverless"
     again = run("restore", "--to", TO, "--yes")
@@ -394,7 +401,7 @@ def test_a_restore_continues_where_it_stopped(fake: Fake, operation: str) -> Non
     assert ran.code == 0, ran.err
     once = Counter(fake.names())
     assert (once["RestoreTableToPointInTime"], once["CreateTable"], once["ExecuteChangeSet"]) == (2, 1, 1)
-    assert [a["TemplateURL"].rpartition("/")[2] for a in fake.given("UpdateStack")] == [
+    assert [a["TemplateURL"].rpartition("/")[2] for a in fake.arguments_of("UpdateStack")] == [
         "without-tables.json",
         "original.template",
     ]
@@ -410,18 +417,20 @@ def test_a_refused_import_is_reported_with_the_reason_and_can_be_repeated(fake: 
 
 
 def test_existing_tables_are_taken_over_without_a_restore(fake: Fake) -> None:
-    kept = {name: f"{STACK}-{name}-0OLD" for name in (*TABLES, "RemovalsTable")}
-    for table in kept.values():
-        fake._made(table)
-    words = [word for name, table in kept.items() for word in ("--take", f"{name}={table}")]
+    existing = {name: f"{STACK}-{name}-0OLD" for name in (*TABLES, "RemovalsTable")}
+    for table in existing.values():
+        fake._create(table)
+    words = [word for name, table in existing.items() for word in ("--take", f"{name}={table}")]
     restoration = Restoration(
-        Aws(fake.client, REGION, STACK), planned(Aws(fake.client, REGION, STACK), MOMENT, kept), lambda _: None
+        Aws(fake.client, REGION, STACK), planned(Aws(fake.client, REGION, STACK), MOMENT, existing), lambda _: None
     )
-    assert restoration.plan.new == kept
+    assert restoration.plan.new == existing
     ran = run("restore", "--to", TO, *words, "--yes")
     assert ran.code == 0, ran.err
     assert not {"RestoreTableToPointInTime", "CreateTable"} & set(fake.names())
-    assert {r["LogicalResourceId"] for r in fake.given("CreateChangeSet")[0]["ResourcesToImport"]} == set(kept)
+    assert {r["LogicalResourceId"] for r in fake.arguments_of("CreateChangeSet")[0]["ResourcesToImport"]} == set(
+        existing
+    )
 
 
 @pytest.mark.parametrize(
@@ -438,16 +447,16 @@ def test_invalid_arguments_are_refused(fake: Fake, words: tuple[str, ...], said:
     ran = run("restore", *words)
     assert ran.code in (1, 2)
     assert said in ran.err
-    assert not [name for name in fake.names() if not name.startswith(("Describe", "Get"))]
+    assert all(name.startswith(("Describe", "Get")) for name in fake.names())
 
 
-def test_latest_is_the_latest_moment_of_both_tables(fake: Fake) -> None:
+def test_latest_is_the_latest_second_to_which_both_tables_can_be_restored(fake: Fake) -> None:
     assert f"to {TO}" in run("restore", "--to", "latest").out
 
 
 def test_the_url_of_a_template_is_in_the_stack_s_region(fake: Fake) -> None:
     run("restore", "--to", TO, "--yes")
-    assert {a["TemplateURL"].partition(BUCKET)[0] for a in fake.given("UpdateStack")} == {
+    assert {a["TemplateURL"].partition(BUCKET)[0] for a in fake.arguments_of("UpdateStack")} == {
         f"https://s3.{REGION}.amazonaws.com/"
     }
 

@@ -1,7 +1,7 @@
 """python -m tests.evidence [NAME...]: runs the long proofs and writes their results into docs/correctness.md.
 
 Without a name it runs all, which takes hours. Exit code 1 if any fails. `dynamodb-local` needs DYNAMODB_ENDPOINT, the
-URL of a running engine.
+URL of a running DynamoDB Local.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.evidence.runs import PROOFS, keep, run
+from tests.evidence.runs import PROOFS, run, store
 
 
 def main() -> int:
@@ -24,7 +24,7 @@ def main() -> int:
             continue
         print(f"{proof.name}: {proof.command}", flush=True)
         ran = run(proof)
-        keep(ran)
+        store(ran)
         print(f"{'passed' if ran.passed else 'FAILED'} after {ran.minutes:g} minutes: {ran.result}", flush=True)
         passed = passed and ran.passed
     return 0 if passed else 1

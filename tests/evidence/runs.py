@@ -23,7 +23,8 @@ _PROVEN = ("layers", "functions", "template.yaml", "cli", "local", "tests")
 class Proof:
     """A command that checks a `claim`.
 
-    `result`: a pattern for the lines of the output that state the result. `environment`: variables that must be set.
+    `result`: a pattern for the lines of the output that state the result.
+    `environment`: names of variables that must be set, separated by spaces.
     """
 
     name: str
@@ -99,7 +100,10 @@ PROOFS = (
 
 
 def run(proof: Proof) -> Ran:
-    """Runs a proof and shows its output on standard error. Raises KeyError without a variable that it needs."""
+    """Runs a proof and shows its output on standard error. It passes if it exits with 0 and prints its result.
+
+    Raises KeyError without a variable that it needs.
+    """
     missing = [name for name in proof.environment.split() if name not in os.environ]
     if missing:
         raise KeyError(f"{proof.name} needs {', '.join(missing)}")
@@ -127,23 +131,24 @@ def _commit() -> str:
 
 
 def results() -> dict[str, Ran]:
+    """The stored runs by the names of their proofs."""
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     return {one["name"]: Ran(**one) for one in stored}
 
 
-def keep(ran: Ran) -> None:
+def store(ran: Ran) -> None:
     """Stores the run in place of the proof's previous one, and updates the table of the page."""
-    kept = results() | {ran.name: ran}
+    stored = results() | {ran.name: ran}
     order = [proof.name for proof in PROOFS]
-    RESULTS.write_text(json.dumps([asdict(kept[name]) for name in order if name in kept], indent=2) + "\n")
+    RESULTS.write_text(json.dumps([asdict(stored[name]) for name in order if name in stored], indent=2) + "\n")
     PAGE.write_text(with_table(PAGE.read_text()))
 
 
 def with_table(page: str) -> str:
-    """The page with the table of the stored runs between its markers."""
-    kept, rows = results(), ["| Proof | Command | Result | Commit | Minutes |\n", "|---|---|---|---|---|\n"]
+    """The page with the table of the stored runs between BEGIN and END."""
+    stored, rows = results(), ["| Proof | Command | Result | Commit | Minutes |\n", "|---|---|---|---|---|\n"]
     for proof in PROOFS:
-        if ran := kept.get(proof.name):
+        if ran := stored.get(proof.name):
             verdict = "" if ran.passed else "**failed**: "
             rows.append(
                 f"| {proof.claim} | `{ran.command}` | {verdict}{ran.result} | {ran.commit}, {ran.date} "

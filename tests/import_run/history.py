@@ -61,21 +61,21 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
     total = sum(quantity * price for quantity, price in lines)
     placed = _START + timedelta(seconds=random.randrange(3 * 365 * 86_400))
     currency = random.choice(("USD", "USD", "USD", "EUR"))
-    status, refunded, canceled, kept = _random_state(random, total)
+    status, refunded, canceled, counted = _random_state(random, total)
     expected.events[order_id] = 1
     if random.random() < 0.2:
-        kept = random.randrange(kept + 1)
+        counted = random.randrange(counted + 1)
         who = {"provider": "shopify", "order_id": order_id, "email": buyer, "currency": currency}
         expected.webhooks += [
             who | {"action": "placed", "occurred_at": placed.isoformat()},
             who | {
-                "action": "updated", "grand_total": _money(kept),
+                "action": "updated", "grand_total": _money(counted),
                 "occurred_at": (placed + timedelta(days=random.randrange(1, 60))).isoformat(),
             },
         ]  # fmt: skip
         expected.events[order_id] += 2
-    expected.orders[order_id] = kept
-    expected.people[hashlib.sha256(buyer.encode()).hexdigest(), currency] += kept
+    expected.orders[order_id] = counted
+    expected.people[hashlib.sha256(buyer.encode()).hexdigest(), currency] += counted
     for position, (quantity, price) in enumerate(lines):
         row = {
             "Name": f"#{1000 + number}", "Email": buyer, "Lineitem quantity": str(quantity),

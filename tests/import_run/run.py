@@ -45,6 +45,7 @@ class Ran:
     memory: list[int]
 
     def memory_used(self) -> str:
+        """The memory at the beginning, at each quarter of the time, and at the end; and the peak."""
         parts = [self.memory[int(len(self.memory) * share)] // 1024 for share in (0, 0.25, 0.5, 0.75)]
         return (
             f"memory {', '.join(map(str, parts))} and {self.memory[-1] // 1024} MB, peak {max(self.memory) // 1024} MB"
@@ -81,21 +82,21 @@ class Result:
 
 def run(
     shop: Shop, folder: Path, *, orders: int, seed: int, people: int = 5_000, once: bool = False, quiet: bool = False,
-    held: bool = False,
+    kill_after_one_unit: bool = False,
 ) -> Result:  # fmt: skip
     """Runs the importer three times: until it is killed, to resume it, and to repeat the import unless `once` is given.
 
-    `held`: the importer has one connection until it is killed, and the API accepts one request and then answers 429, so
-    that the import of a file of two units is killed between them on any machine.
+    `kill_after_one_unit`: the importer has one connection until it is killed, and the API accepts one request and then
+    answers 429, so that the import of a file of two units is killed between them on any machine.
     """
     result, file = Result(orders, seed), folder / "orders_export.csv"
     _say(quiet, f"Generating {orders:,} orders ...")
     expected = write(file, orders, seed, people, MARKER_DOMAIN)
     result.events, result.bytes = sum(expected.events.values()), file.stat().st_size
     result.webhooks = len(expected.webhooks)
-    half = len(expected.webhooks) // 4 * 2  # each order has two events
+    half = len(expected.webhooks) // 4 * 2  # an even number, since each order has two events
     for name, options, kill_at in (
-        ("killed", ["--concurrency", "1"] if held else [], 1 if held else orders // 2),
+        ("killed", ["--concurrency", "1"] if kill_after_one_unit else [], 1 if kill_after_one_unit else orders // 2),
         ("resumed", [], None),
         ("again", ["--again"], None),
     )[: 2 if once else 3]:
@@ -105,7 +106,7 @@ def run(
         meanwhile = threading.Thread(target=_webhooks, args=(shop, expected.webhooks[half:]))
         if name == "resumed":
             meanwhile.start()
-        with _one_request(shop.stack) if held and name == "killed" else nullcontext():
+        with _one_request(shop.stack) if kill_after_one_unit and name == "killed" else nullcontext():
             ran = _import(shop.stack.url, shop.ingest_key, shop.account, file, options, kill_at, orders, quiet)
         if name == "resumed":
             meanwhile.join()
@@ -114,7 +115,7 @@ def run(
         # After the kill the queue is not awaited: requests in flight are sent again while they are queued.
         if name != "killed":
             result.runs[-1] += f"; the queue drained in {_drain(shop, quiet):.0f} s"
-    result.faults += list(_wrong(shop, expected, result))
+    result.faults += list(_differences(shop, expected, result))
     for path in folder.iterdir():
         if path != file and MARKER_DOMAIN in path.read_text():
             result.faults.append(f"{path.name} contains an e-mail address")
@@ -180,7 +181,7 @@ def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
 def _import(
     url: str, key: str, account: str, file: Path, options: list[str], kill_at: int | None, total: int, quiet: bool
 ) -> Ran:
-    """Runs the importer in a process, and kills it once its state has `kill_at` orders as sent."""
+    """Runs the importer in a process, and kills it once its state says that `kill_at` orders are sent."""
     command = [
         sys.executable, "-m", "cli", "import", str(file), "--account", account, "--concurrency", str(CONCURRENCY),
         "--json", *options,
@@ -224,7 +225,10 @@ def _memory(process: int) -> list[int]:
 
 
 def _drain(shop: Shop, quiet: bool) -> float:
-    """Waits until the queue has no message that is visible, in flight or delayed. Returns the seconds that it took."""
+    """Waits until the queue has no message that is visible, in flight or delayed. Returns the seconds that it took.
+
+    The counts are approximate, so they must be 0 three times in a row.
+    """
     sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
     empty, most, left = 0, 0, 0
@@ -270,7 +274,7 @@ def _ledger(shop: Shop) -> Iterator[dict[str, Any]]:
         yield item if "token" in item else {name: item[name] for name in kept if name in item}
 
 
-def _wrong(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
+def _differences(shop: Shop, expected: Expected, result: Result) -> Iterator[str]:
     """Yields a message for each difference from the expected result, and counts the outcomes of requests."""
     ledger = parts(_ledger(shop))
     for item in _items(shop, RECORDS):
@@ -312,11 +316,14 @@ def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tup
 
 
 def _outcomes(result: Result, sent_again: int) -> Iterator[str]:
-    """Checks that each event was applied once. Only events of the last run or in flight at the kill repeat."""
+    """Checks that each event was applied once.
+
+    Duplicates are the `sent_again` events of a repeated import, and at most those that were in flight at the kill.
+    """
     if result.outcomes.keys() - {"applied", "duplicate"}:
         yield f"requests ended as {dict(result.outcomes)}"
     if result.outcomes["applied"] != result.events:
         yield f"{result.outcomes['applied']} requests were applied, of {result.events} events"
-    in_flight = (2 * CONCURRENCY + 1) * UNIT_EVENTS
+    in_flight = (2 * CONCURRENCY + 1) * UNIT_EVENTS  # the most that the importer sends ahead of its saved state
     if not 0 <= result.outcomes["duplicate"] - sent_again <= in_flight:
         yield f"{result.outcomes['duplicate']} duplicates of {sent_again} events that were sent again"

@@ -15,7 +15,7 @@ from tests.import_run.run import run
 @pytest.mark.stack
 @pytest.mark.slow
 def test_a_killed_and_repeated_import_counts_every_order_once(stack: Stack, tmp_path: Path) -> None:
-    result = run(Shop.open(stack), tmp_path, orders=300, seed=3, people=30, quiet=True, held=True)
+    result = run(Shop.open(stack), tmp_path, orders=300, seed=3, people=30, quiet=True, kill_after_one_unit=True)
     assert not result.faults, result
     assert result.outcomes["applied"] == result.events > 300
 
