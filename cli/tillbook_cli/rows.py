@@ -27,6 +27,7 @@ from tillbook.rules.json_text import loads
 
 MAX_LINE_BYTES = 1024 * 1024  # the API accepts orders of 256 KiB
 _BROKEN = (OSError, EOFError, zlib.error)
+_CUT_SHORT = "The file cannot be decompressed: it is damaged or was cut short."
 _DELIMITERS = ",;\t|"
 _EXCEL_SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # a first line of Excel, which is not the header
 _CHUNK = 1024 * 1024
@@ -163,7 +164,11 @@ class Source(AbstractContextManager["Source"]):
 
     def _begins(self, text: str) -> bool:
         self._seek(Place())
-        return self._file.read(64).removeprefix(codecs.BOM_UTF8).lstrip().startswith(text.encode())
+        try:
+            begin = self._file.read(64)
+        except _BROKEN:
+            raise self._unreadable(_CUT_SHORT) from None
+        return begin.removeprefix(codecs.BOM_UTF8).lstrip().startswith(text.encode())
 
     def _chunks(self) -> Iterator[bytes]:
         self._seek(Place())
@@ -225,8 +230,10 @@ class Source(AbstractContextManager["Source"]):
             # The name of a column may contain a line break.
             reader = csv.reader(_chain(first, lines), delimiter=self._delimiter, strict=True)
             self.columns = [name.strip() for name in next(reader, [])]
-        except (_Fault, csv.Error, *_BROKEN) as error:
+        except (_Fault, csv.Error) as error:
             raise Unreadable(f"The header row cannot be read: it {error}.") from None
+        except _BROKEN:
+            raise Unreadable(_CUT_SHORT) from None
         self._body = lines.place
         if not any(self.columns):
             raise Unreadable("The file is empty: its first row must name the columns.")

@@ -165,7 +165,7 @@ def test_rejects_can_be_written_as_json_lines(tmp_path: Path) -> None:
         (b"order_id,email,grand_total\n", "No column is occurred_at"),
         (b"order_id,order_id,occurred_at\n", "There are 2 columns order_id."),
         (b"order_id,email,occurred_at,grand_total\n1,a@b.example,2024-01-01,5\n", "Name one: --provider my_shop"),
-        (b"\x1f\x8b\x08\x00broken", "cannot be read"),
+        (b"\x1f\x8b\x08\x00broken", "cannot be decompressed"),
     ],
 )
 def test_files_that_cannot_be_imported_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -198,6 +198,17 @@ def test_a_truncated_gzip_file_is_reported(tmp_path: Path) -> None:
     file.write_bytes(whole[: len(whole) // 2])
     with Source(file) as source, pytest.raises(Unreadable, match="cut short"):
         list(source.rows())
+
+
+@pytest.mark.parametrize("name", ["cut.gz", "cut.csv.gz", "cut.jsonl.gz"])
+@pytest.mark.parametrize("kept", [2, 12, 40])
+def test_a_gzip_file_that_is_truncated_near_its_start_is_reported(tmp_path: Path, name: str, kept: int) -> None:
+    whole = gzip.compress(plain(tmp_path / "orders.csv", 5000).read_bytes(), mtime=0)
+    file = tmp_path / name
+    file.write_bytes(whole[:kept])
+    ran = CliRunner().invoke(tillbook, ["import", str(file), "--check"])
+    assert ran.exit_code == 1
+    assert "cut short" in ran.stderr
 
 
 # ------------------------------------------------------------------ resuming
