@@ -60,7 +60,7 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
         query["cursor"] = answer.body["next_cursor"]
 
 
-def kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
+def member_kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
     """(order id, kind) of each member, sorted. Checks that the member count is their number."""
     found = members(shop, audience)
     assert count(shop, audience) == len(found)
@@ -69,7 +69,7 @@ def kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
 
 def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
     """The member count of an audience, after the book was brought up to date."""
-    with shop.faults.none():
+    with shop.faults.suspended():
         shop.keep_book()
     (found,) = [a for a in shop.get("/v1/audiences", key=key).body if a["id"] == audience]
     return int(found["member_count"])
@@ -87,7 +87,7 @@ def key_of(order_id: str) -> str:
     return order_key("orders_api", "", order_id)
 
 
-def start(shop: Shop, audience: str, key: str = ADMIN) -> str:
+def start_rebuild(shop: Shop, audience: str, key: str = ADMIN) -> str:
     """Starts a rebuild of an audience. Returns the id of its job."""
     answer = shop.request("POST", f"/v1/audience/{audience}/rebuild", key=key)
     assert answer.status == 202, answer.body
@@ -101,7 +101,7 @@ def job(shop: Shop, job_id: str) -> dict[str, Any]:
     return dict(answer.body)
 
 
-def step(shop: Shop) -> None:
+def deliver_page(shop: Shop) -> None:
     """Runs one page of a job."""
     shop.deliver(shop.receive(JOBS_QUEUE))
 
@@ -128,4 +128,4 @@ def downgrade_ledger(shop: Shop) -> None:
 
 def snapshot(shop: Shop) -> list[dict[str, Any]]:
     """The ledger without tokens, and the sizes of both audiences, to compare two states."""
-    return [*shop.ledger_without_tokens(), {"v1": count(shop, V1), "v3": count(shop, V3)}]
+    return [*shop.comparable_ledger(), {"v1": count(shop, V1), "v3": count(shop, V3)}]

@@ -19,8 +19,8 @@ from moto.ssm.models import ssm_backends
 from tests.handlers import shortcuts, template
 from tests.handlers.clock import Clock
 from tests.handlers.ledger import Waits
-from tests.handlers.rights import SEEN
-from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
+from tests.handlers.rights import USED_RIGHTS
+from tests.handlers.shop import Faults, Shop, forget_clients, forget_warm_state
 from tests.handlers.webhooks import NOW, Connected
 from tests.log import follow_stdout
 from tillbook.aws import clients
@@ -69,7 +69,7 @@ def _aws() -> Iterator[None]:
         assert template.create_queues(clients.sqs()) == _URLS
         for function in template.functions():
             module = importlib.import_module(template.module(function))
-            patch.setattr(module, "handler", SEEN.handler(function, module.handler))
+            patch.setattr(module, "handler", USED_RIGHTS.handler(function, module.handler))
         yield
     forget_clients()
     patch.undo()
@@ -112,9 +112,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
     follow_stdout()
-    SEEN.test = request.node.name
+    USED_RIGHTS.test = request.node.name
     empty()
-    forget_keys()
+    forget_warm_state()
     shop = Shop(faults, _URLS, clock)
     faults.calls.clear()
     return shop

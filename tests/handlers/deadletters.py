@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from tests.handlers.shop import ACCOUNT, Shop
 
 
-def poisoned(order_id: str) -> Callable[..., Any]:
+def refuse_writes_of(order_id: str) -> Callable[..., Any]:
     """Refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -21,5 +21,5 @@ def poisoned(order_id: str) -> Callable[..., Any]:
     return intercept
 
 
-def dead_letters(shop: Shop) -> list[dict[str, Any]]:
+def dead_letter_items(shop: Shop) -> list[dict[str, Any]]:
     return [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]

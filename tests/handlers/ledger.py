@@ -79,7 +79,7 @@ def document(total: int = 100, order_id: str = "o", person: Person = ALICE) -> D
     return Document(order_id, body, "20190101000000000000", person, "USD", Decimal(total))
 
 
-def cancelled(*codes: str) -> ClientError:
+def cancelled_error(*codes: str) -> ClientError:
     """The error of a transaction that was cancelled for these reasons, one for each of its items."""
     answer: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": ""},
@@ -88,7 +88,7 @@ def cancelled(*codes: str) -> ClientError:
     return ClientError(answer, "TransactWriteItems")
 
 
-def refused(code: str, operation: str = "TransactWriteItems") -> ClientError:
+def refused_error(code: str, operation: str = "TransactWriteItems") -> ClientError:
     """The error of a call that was refused as a whole."""
     return ClientError({"Error": {"Code": code, "Message": ""}}, operation)
 
@@ -127,28 +127,28 @@ def fail_first(
 
 # The errors of a transaction with `n` items.
 CONFLICTS = {
-    "conflict on the head": lambda n: cancelled("TransactionConflict", *["None"] * (n - 1)),
-    "conflict on the person": lambda n: cancelled(*["None"] * (n - 1), "TransactionConflict"),
-    "conflict everywhere": lambda n: cancelled(*["TransactionConflict"] * n),
-    "throttled": lambda n: cancelled("None", "ThrottlingError", *["None"] * (n - 2)),
-    "throughput and conflict": lambda n: cancelled(
+    "conflict on the head": lambda n: cancelled_error("TransactionConflict", *["None"] * (n - 1)),
+    "conflict on the person": lambda n: cancelled_error(*["None"] * (n - 1), "TransactionConflict"),
+    "conflict everywhere": lambda n: cancelled_error(*["TransactionConflict"] * n),
+    "throttled": lambda n: cancelled_error("None", "ThrottlingError", *["None"] * (n - 2)),
+    "throughput and conflict": lambda n: cancelled_error(
         "ProvisionedThroughputExceeded", "TransactionConflict", *["None"] * (n - 2)
     ),
-    "refused as a whole": lambda n: refused("ThrottlingException"),
-    "request limit": lambda n: refused("RequestLimitExceeded"),
-    "in progress": lambda n: refused("TransactionInProgressException"),
-    "server fault": lambda n: refused("InternalServerError"),
+    "refused as a whole": lambda n: refused_error("ThrottlingException"),
+    "request limit": lambda n: refused_error("RequestLimitExceeded"),
+    "in progress": lambda n: refused_error("TransactionInProgressException"),
+    "server fault": lambda n: refused_error("InternalServerError"),
     "front end": lambda n: ClientError(
         {"Error": {"Code": "503", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 503}},  # type: ignore[typeddict-item]
         "TransactWriteItems",
     ),
-    "without reasons": lambda n: refused("TransactionCanceledException"),
+    "without reasons": lambda n: refused_error("TransactionCanceledException"),
     "connection": lambda n: EndpointConnectionError(endpoint_url="https://dynamodb"),
     "timed out": lambda n: ReadTimeoutError(endpoint_url="https://dynamodb"),
 }
 
 
-def fault(name: str) -> Callable[[str, dict[str, Any]], Exception]:
+def make_error(name: str) -> Callable[[str, dict[str, Any]], Exception]:
     """Makes an error of CONFLICTS, for the number of items in the call."""
     return lambda operation, arguments: CONFLICTS[name](len(arguments.get("TransactItems", "xx")))
 
@@ -159,7 +159,7 @@ def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
 
 
 # Errors that leave open whether the call took effect.
-LOST = ["server fault", "timed out", "connection", "in progress"]
+LOST_ANSWERS = ["server fault", "timed out", "connection", "in progress"]
 
 
 def v1_request(request_id: str, day: int = 1, cuts: dict[str, str] | None = None) -> V1Request:

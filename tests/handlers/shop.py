@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from tests.handlers import template
 from tests.handlers.clock import Clock
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.stream import change, passes
 from tillbook.aws import clients
 from tillbook.aws.items import plain_item
@@ -84,7 +84,7 @@ class Faults:
     def call(self, original: Call, operation: str, arguments: dict[str, Any]) -> Any:
         index = len(self.calls)
         self.calls.append((operation, arguments))
-        SEEN.call(operation, arguments)
+        USED_RIGHTS.call(operation, arguments)
         if operation == "SendMessage":
             # Tests do not wait: a delayed message is delivered at the next drain. Only a message that waits
             # SettleSeconds, until all functions that may run now have ended, is held for `Shop.settle`.
@@ -109,7 +109,7 @@ class Faults:
             self.intercept = None
 
     @contextmanager
-    def none(self) -> Iterator[None]:
+    def suspended(self) -> Iterator[None]:
         """Suspends the faults and the record of calls."""
         intercept, calls, self.intercept, self.calls = self.intercept, self.calls, None, []
         yield
@@ -333,7 +333,7 @@ class Shop:
         while delivered < rounds and (records := self.receive() or self.receive(JOBS_QUEUE)):
             self.deliver(records)
             delivered += 1
-        with self.faults.none():
+        with self.faults.suspended():
             self.keep_book()
         return delivered
 
@@ -380,7 +380,7 @@ class Shop:
                         found[f"{item['sk']}/{letter}{name if name[0] == '#' else f'.{name}'}"] = value
         return found
 
-    def ledger_without_tokens(self) -> list[dict[str, Any]]:
+    def comparable_ledger(self) -> list[dict[str, Any]]:
         """The items of the ledger without the attributes that differ from run to run."""
         return sorted(
             (
@@ -413,7 +413,7 @@ def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
         yield died
 
 
-def forget_keys() -> None:
+def forget_warm_state() -> None:
     """Clears the caches that a warm function would keep from test to test."""
     endpoint._keys.cache_clear()
     webhooks._connections.cache_clear()
@@ -431,4 +431,4 @@ def forget_clients() -> None:
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear") and getattr(value, "__module__", "") == name:
                     value.cache_clear()
-    forget_keys()
+    forget_warm_state()

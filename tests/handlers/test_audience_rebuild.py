@@ -21,17 +21,17 @@ from tests.handlers.audiences import (
     V1,
     V3,
     count,
+    deliver_page,
     downgrade_ledger,
     job,
-    kinds,
     ledger_writes,
     match,
+    member_kinds,
     members,
     order,
     send,
     snapshot,
-    start,
-    step,
+    start_rebuild,
     submit,
 )
 from tests.handlers.events import day, event
@@ -63,13 +63,13 @@ def test_a_rebuild_shows_its_progress(shop: Shop, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     assert count(shop, V1) == 3
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     queued = {"job_id": job_id, "kind": "rebuild", "status": "queued", "done": 0, "total": 3, "error": None}
     assert job(shop, job_id) == queued
     for done in (1, 2, 3, 3):
-        step(shop)
+        deliver_page(shop)
         assert job(shop, job_id) == queued | {"status": "running", "done": done}
-    step(shop)
+    deliver_page(shop)
     assert job(shop, job_id) == queued | {"status": "done", "done": 3}
     assert not shop.receive(JOBS_QUEUE)
     assert shop.get(f"/v1/jobs/{job_id}", key=OTHER_ADMIN).status == 404
@@ -94,17 +94,17 @@ def test_progress_never_decreases_and_a_finished_job_stays_finished(shop: Shop) 
 
 
 def test_a_rebuild_of_an_empty_audience_finishes(shop: Shop) -> None:
-    job_id = start(shop, V3)
+    job_id = start_rebuild(shop, V3)
     shop.drain()
     assert job(shop, job_id) | {"done": 0, "total": 0, "status": "done"} == job(shop, job_id)
 
 
 def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     send(shop, event(order_id="v3-even", action="refunded", refund_amount="0.50", occurred_at=day(2)))
     trim_numbers(shop)
-    jobs = [start(shop, V1), start(shop, V3)]
+    jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     with shop.faults.recorded() as calls:
         shop.drain()
         assert not ledger_writes(calls)
@@ -112,14 +112,14 @@ def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
 
 
 def test_a_rebuild_keeps_attributes_of_a_newer_version(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     trim_numbers(shop)
     table = settings().ledger_table
     for item in shop.items(table):
         if "/h/" in str(item["pk"]):
             shop.dynamodb.put_item(TableName=table, Item=raw(item | {"newer_field": "of a newer version"}))
-    jobs = [start(shop, V1), start(shop, V3)]
+    jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     with shop.faults.recorded() as calls:
         shop.drain()
         assert not ledger_writes(calls)
@@ -136,7 +136,7 @@ def trim_numbers(shop: Shop) -> None:
     assert trimmed
 
 
-def some_orders(shop: Shop) -> None:
+def submit_some_orders(shop: Shop) -> None:
     submit(
         shop,
         order("v1-two", shipping_address=SHIP, billing_address=BILL),
@@ -163,7 +163,7 @@ def some_orders(shop: Shop) -> None:
 
 
 def test_a_rebuild_updates_orders_of_an_older_version(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     expected = [(members(shop, a), count(shop, a)) for a in (V1, V3)]
     ledger = snapshot(shop)
     people: list[dict[str, Any]] = [
@@ -177,15 +177,15 @@ def test_a_rebuild_updates_orders_of_an_older_version(shop: Shop) -> None:
     assert snapshot(shop) != ledger
     assert (count(shop, V1), count(shop, V3)) == (5, 3)
     assert match(shop, V1, *people) == [False] * 4
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
     assert [(members(shop, a), count(shop, a)) for a in (V1, V3)] == expected
     assert match(shop, V1, *people) == matches == [True] * 4
     with shop.faults.recorded() as calls:
-        start(shop, V1)
-        start(shop, V3)
+        start_rebuild(shop, V1)
+        start_rebuild(shop, V3)
         shop.drain()
         assert not ledger_writes(calls)
 
@@ -197,7 +197,7 @@ def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch:
     sizes = [len(item["body"]) for item in shop.items("LedgerTable") if "body" in item]
     monkeypatch.setattr("tillbook.ledger.upkeep.MOST_BYTES", 2 * max(sizes))
     with shop.faults.recorded() as calls:
-        start(shop, V3)
+        start_rebuild(shop, V3)
         shop.drain()
     written = [
         [put["Item"]["body"] for put in (item.get("Put", {}) for item in arguments["TransactItems"]) if _has_body(put)]
@@ -214,28 +214,28 @@ def _has_body(put: dict[str, Any]) -> bool:
 
 def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
     """This version changes and deletes the orders, and adds events, before and during a rebuild."""
-    some_orders(shop)
+    submit_some_orders(shop)
     downgrade_ledger(shop)
     shop.edit("v1-two", {"billing_address": None})
     shop.delete("v1-alike")
     send(shop, event(order_id="v3-person", person_id="p-1", action="paid", shipping_address=SHIP))
     submit(shop, order("v1-new"))
-    start(shop, V1)
+    start_rebuild(shop, V1)
     shop.edit("v1-person", {"shipping_address": SHIP})
-    start(shop, V3)
+    start_rebuild(shop, V3)
     shop.drain()
-    assert kinds(shop, V1) == [
+    assert member_kinds(shop, V1) == [
         ("v1-again", "billing"), ("v1-edited", "billing"), ("v1-edited", "shipping"), ("v1-new", "person"),
         ("v1-person", "shipping"), ("v1-two", "shipping"),
     ]  # fmt: skip
-    assert kinds(shop, V3) == [
+    assert member_kinds(shop, V3) == [
         ("v3-person", "shipping"), ("v3-refunded", "billing"), ("v3-two", "billing"), ("v3-two", "shipping"),
     ]  # fmt: skip
 
 
 def test_a_rebuild_replaces_keys_of_another_normalisation(shop: Shop) -> None:
     """A rebuild after a change of the normalisation makes addresses match only under their new keys."""
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     name = settings().ledger_table
     for item in shop.items(name):
@@ -244,8 +244,8 @@ def test_a_rebuild_replaces_keys_of_another_normalisation(shop: Shop) -> None:
                 item[key] = f"{str(item[key])[:-4]}old!"
         shop.dynamodb.put_item(TableName=name, Item=raw(item))
     assert match(shop, V1, {"address": SHIP}) == [False]
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
     assert match(shop, V1, {"address": SHIP}) == match(shop, V3, {"address": BILL}) == [True]
@@ -257,7 +257,7 @@ def test_a_rebuild_updates_all_events_of_a_long_order(shop: Shop) -> None:
     shop.drain()
     ledger = snapshot(shop)
     downgrade_ledger(shop)
-    start(shop, V3)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
 
@@ -266,11 +266,11 @@ def test_a_rebuild_updates_all_events_of_a_long_order(shop: Shop) -> None:
 def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the expected ledger."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     downgrade_ledger(shop)
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     return ledger
 
 
@@ -288,7 +288,7 @@ def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[d
             assert number > 15, "the rebuild makes fewer writes than expected"
             return
         downgrade_ledger(shop)
-        jobs = [start(shop, V1), start(shop, V3)]
+        jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     pytest.fail("the rebuild makes more than 100 writes")
 
 
@@ -328,11 +328,11 @@ def test_an_unreadable_order_does_not_block_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
 ) -> None:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     downgrade_ledger(shop)
     bad = [make_unreadable(shop, source) for source in SOURCES]
-    jobs = {start(shop, V1): 6, start(shop, V3): 3}
+    jobs = {start_rebuild(shop, V1): 6, start_rebuild(shop, V3): 3}
     capsys.readouterr()
     while records := shop.receive() or shop.receive(JOBS_QUEUE):
         if twice:
@@ -387,7 +387,7 @@ def test_an_order_with_a_temporary_error_is_retried(
 def test_a_failed_rebuild_does_nothing_more(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     Jobs(shop.dynamodb, settings().records_table).end(ACCOUNT, job_id, "gave up")
     with shop.faults.recorded() as calls:
         shop.drain()

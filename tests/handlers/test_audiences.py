@@ -20,8 +20,8 @@ from tests.handlers.audiences import (
     V3,
     count,
     key_of,
-    kinds,
     match,
+    member_kinds,
     members,
     order,
     send,
@@ -74,11 +74,11 @@ def test_an_order_has_a_member_for_each_address_or_one_for_its_person(
     shop: Shop, changes: dict[str, Any], expected: list[str]
 ) -> None:
     submit(shop, order(**changes))
-    assert kinds(shop, V1) == [("o-1", kind) for kind in expected]
-    assert kinds(shop, V3) == []
+    assert member_kinds(shop, V1) == [("o-1", kind) for kind in expected]
+    assert member_kinds(shop, V3) == []
     if "customer_email" not in changes:
         send(shop, event(**changes))
-        assert kinds(shop, V3) == [("o-1", kind) for kind in expected]
+        assert member_kinds(shop, V3) == [("o-1", kind) for kind in expected]
 
 
 def test_fields_of_a_member(shop: Shop) -> None:
@@ -110,21 +110,21 @@ def test_v1_edits_and_deletes_change_the_members(shop: Shop) -> None:
     submit(shop, order(shipping_address=SHIP, billing_address=SHIP), order("o-2", shipping_address=SHIP))
     added = {m["added_at"] for m in members(shop, V1)}
     shop.edit("o-1", {"billing_address": None, "shipping_address": BILL})
-    assert kinds(shop, V1) == [("o-1", "shipping"), ("o-2", "shipping")]
+    assert member_kinds(shop, V1) == [("o-1", "shipping"), ("o-2", "shipping")]
     assert match(shop, V1, {"address": SHIP}, {"address": BILL}) == [True, True]
     assert {m["added_at"] for m in members(shop, V1)} == added
     shop.edit("o-1", {"shipping_address": None})
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "shipping")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "shipping")]
     assert match(shop, V1, {"address": BILL}) == [False]
     shop.delete("o-2")
-    assert kinds(shop, V1) == [("o-1", "person")]
+    assert member_kinds(shop, V1) == [("o-1", "person")]
     assert match(shop, V1, {"address": SHIP}) == [False]
     assert shop.delete("o-2").status == 404
-    assert kinds(shop, V1) == [("o-1", "person")]
+    assert member_kinds(shop, V1) == [("o-1", "person")]
     submit(shop, order("o-2", billing_address=BILL))
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
     submit(shop, order("o-2", billing_address=BILL))  # an identical submission
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
 
 
 def test_added_at_is_the_time_of_the_submission(shop: Shop) -> None:
@@ -168,13 +168,13 @@ def test_repeated_v3_events_add_no_members(shop: Shop) -> None:
     shop.send(body | {"order_id": "o-2"}, headers={"Idempotency-Key": "k"})
     shop.send(body | {"order_id": "o-2"}, headers={"Idempotency-Key": "k"})
     shop.drain()
-    assert kinds(shop, V3) == [("o-1", "shipping"), ("o-2", "shipping")]
+    assert member_kinds(shop, V3) == [("o-1", "shipping"), ("o-2", "shipping")]
 
 
 @pytest.mark.parametrize("first", ["refunded", "canceled"])
 def test_the_person_of_a_refunded_or_canceled_order_is_a_customer(shop: Shop, first: str) -> None:
     send(shop, event(action=first, shipping_address=SHIP))
-    assert kinds(shop, V3) == [("o-1", "shipping")]
+    assert member_kinds(shop, V3) == [("o-1", "shipping")]
     assert match(shop, V3, {"address": SHIP}, {"email": "user@gmail.com"}) == [True, True]
 
 
@@ -202,7 +202,7 @@ def test_a_custom_attribute_with_the_name_of_an_address_is_no_address(shop: Shop
     send(shop, *(event(order_id=f"o-{n}", mailing_address=value) for n in range(3)))
     shown = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1")
     assert (shown.status, shown.body.get("properties")) == (200, {"mailing_address": value})
-    assert kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
+    assert member_kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
 
 
 @pytest.mark.parametrize("name", [5, True, ["a"], {"a": 1}, "", None])

@@ -86,7 +86,7 @@ def place(shop: Shop, **fields: Any) -> None:
     shop.drain()
 
 
-def many(shop: Shop, number: int) -> None:
+def write_many_orders(shop: Shop, number: int) -> None:
     """Writes v1 orders of Ann, 1.10 USD each, directly to the ledger, which is faster than the API."""
     ledger = Ledger(shop.dynamodb, LEDGER)
     for n in range(number):
@@ -96,7 +96,7 @@ def many(shop: Shop, number: int) -> None:
         ledger.submit(request, document, new_id=times.uuid7(), digest=str(n), deadline=float("inf"))
 
 
-def mixed(shop: Shop) -> None:
+def place_mixed_orders(shop: Shop) -> None:
     """Gives Ann orders of both sources in two currencies, with a refund and a deleted order. One order moves from Ben
     to Ann, and one from Ann to Ben."""
     place(shop, order_id="a", grand_total=105, currency="USD")
@@ -116,7 +116,7 @@ def mixed(shop: Shop) -> None:
 
 
 def test_a_correct_ledger_has_no_findings(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.orders, found.findings) == (EXACT, 4, ())
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
@@ -136,7 +136,7 @@ def test_a_correct_ledger_has_no_findings(shop: Shop) -> None:
     ],
 )
 def test_a_planted_cent_is_found(shop: Shop, name: str, value: str, finding: Finding) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     plant(shop, name, value)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.findings) == (DRIFT, (finding,))
@@ -152,7 +152,7 @@ def test_a_missing_person_item_with_orders_is_drift(shop: Shop) -> None:
 
 
 def test_an_erasure_causes_no_finding(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}").status == 202
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
     shop.settle()
@@ -164,7 +164,7 @@ def test_an_erasure_causes_no_finding(shop: Shop) -> None:
 
 def test_purged_people_are_not_audited(shop: Shop) -> None:
     """Their items exist until the job of the purge deletes them. Orders that arrive after the purge are audited."""
-    mixed(shop)
+    place_mixed_orders(shop)
     plant(shop, "s.USD", "0.01")
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
     assert shop.stored_ltv()
@@ -180,7 +180,7 @@ def test_purged_people_are_not_audited(shop: Shop) -> None:
 
 def test_orders_of_several_transactions_are_audited(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_HEADS", 9)
-    many(shop, 12)
+    write_many_orders(shop, 12)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.orders) == (EXACT, 12)
     plant(shop, "o.USD", "-0.01")
@@ -253,7 +253,7 @@ def test_a_constant_difference_during_writes_is_no_drift(shop: Shop) -> None:
 
 
 def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     moves = [
         lambda: place(shop, order_id="a", action="updated", email="ben@example.com"),
         lambda: shop.delete("v-1"),
@@ -262,7 +262,7 @@ def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
 
 
-def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
+def raise_refusal(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
     """A function that raises the error of a refused call."""
 
     def call() -> None:
@@ -274,15 +274,17 @@ def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ProvisionedThroughputExceededException"])
 def test_a_read_with_a_temporary_error_is_retried(shop: Shop, code: str) -> None:
     place(shop, order_id="a", grand_total=5)
-    client = Between(shop.dynamodb, "transact_get_items", refuse(code), refuse(code))
+    client = Between(shop.dynamodb, "transact_get_items", raise_refusal(code), raise_refusal(code))
     assert auditor(shop, client).audit(ACCOUNT, ANN).status == EXACT
-    always = Between(shop.dynamodb, "transact_get_items", *[refuse(code)] * 100)
+    always = Between(shop.dynamodb, "transact_get_items", *[raise_refusal(code)] * 100)
     assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
 
 
 def test_a_forbidden_read_raises_its_error(shop: Shop) -> None:
     with pytest.raises(ClientError):
-        auditor(shop, Between(shop.dynamodb, "transact_get_items", refuse("AccessDeniedException"))).audit(ACCOUNT, ANN)
+        auditor(shop, Between(shop.dynamodb, "transact_get_items", raise_refusal("AccessDeniedException"))).audit(
+            ACCOUNT, ANN
+        )
 
 
 def test_an_audit_without_enough_time_is_unsettled(shop: Shop) -> None:
@@ -339,7 +341,7 @@ def run(people: int = 200, milliseconds: int = 120_000) -> Any:
 
 def test_the_function_reports_counts_and_drift(shop: Shop, reported: Any) -> None:
     metrics, lines = reported
-    mixed(shop)
+    place_mixed_orders(shop)
     shop.keep_book()
     assert run() == {"exact": 2, "drift": 0, "unsettled": 0}
     assert metrics == {"AuditRuns": 1, "AuditedPeople": 2, "AuditDrift": 0, "AuditUnsettled": 0}
@@ -354,7 +356,7 @@ def test_the_function_reports_counts_and_drift(shop: Shop, reported: Any) -> Non
 
 
 def test_the_function_audits_as_many_people_as_asked_and_as_time_permits(shop: Shop, reported: Any) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     assert sum(run(people=1).values()) == 1
     assert sum(run(milliseconds=4000).values()) == 0
 
@@ -409,9 +411,9 @@ def test_a_card_that_is_only_behind_is_not_reported(shop: Shop, reported: Any, m
 
 def test_an_audit_that_fails_is_not_counted_as_a_run(shop: Shop, reported: Any) -> None:
     metrics, _ = reported
-    mixed(shop)
+    place_mixed_orders(shop)
     with (
-        shop.faults.injected(lambda index, operation, *_: refuse("AccessDeniedException", operation)()),
+        shop.faults.injected(lambda index, operation, *_: raise_refusal("AccessDeniedException", operation)()),
         pytest.raises(telemetry.Crashed),
     ):
         run()

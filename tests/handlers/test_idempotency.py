@@ -141,7 +141,7 @@ STEPS = [
 ]
 
 
-def applied(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | None = None) -> tuple[Any, ...]:
+def state_after(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | None = None) -> tuple[Any, ...]:
     """Applies the events. Returns the ledger without the ids that differ from run to run."""
     for n, body in enumerate(bodies):
         send(shop, body, keys[n] if keys else None)
@@ -163,7 +163,7 @@ def applied(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | N
 def test_events_sent_twice_have_the_same_result_in_every_order_of_arrival(
     shop: Shop, permutation: tuple[int, ...]
 ) -> None:
-    _, _, (person, activity), order = applied(shop, [STEPS[n] for n in permutation for _ in range(2)])
+    _, _, (person, activity), order = state_after(shop, [STEPS[n] for n in permutation for _ in range(2)])
     assert person["lifetime_value"] == {"USD": "0.00"}
     assert person["orders_count"] == 1
     assert [name for name, *_ in activity] == [
@@ -186,7 +186,7 @@ MOVES = [
 def test_changes_of_person_and_currency_have_the_same_result_in_every_order_of_arrival(
     shop: Shop, permutation: tuple[int, ...]
 ) -> None:
-    alice, bob, user, order = applied(shop, [MOVES[n] for n in permutation])
+    alice, bob, user, order = state_after(shop, [MOVES[n] for n in permutation])
     assert alice[0]["lifetime_value"] == bob[0]["lifetime_value"] == {}
     assert (alice[0]["orders_count"], bob[0]["orders_count"], user[0]["orders_count"]) == (0, 0, 1)
     assert user[0]["lifetime_value"] == {"EUR": "-10.00"}

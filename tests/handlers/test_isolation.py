@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.deadletters import poisoned
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Shop
 
 AUDIENCE = "customers-orders-api"
@@ -131,7 +131,7 @@ def filled(shop: Shop) -> Filled:
     request = shop.send(EVENT).body["request_id"]
     shop.drain()
     dead = shop.send(EVENT | {"order_id": "dead"}).body["request_id"]
-    with shop.faults.injected(poisoned("dead")):
+    with shop.faults.injected(refuse_writes_of("dead")):
         shop.drain()
     job = shop.request("POST", f"/v1/audience/{AUDIENCE}/rebuild").body["job_id"]
     person = shop.person(EMAIL)["id"]
@@ -290,7 +290,7 @@ def test_a_cursor_of_another_account_shows_only_the_account_of_the_caller(filled
         shop.send(EVENT | {"order_id": f"more-{number}"})
     for name in ("dead", "dead-2"):
         shop.send(EVENT | {"order_id": name, "provider": "other_shop"})
-        with shop.faults.injected(poisoned(name)):
+        with shop.faults.injected(refuse_writes_of(name)):
             shop.drain()
     shop.drain()
     first = shop.get(path.replace("{account}", ACCOUNT), query={"limit": "1"}).body

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Shop, forget_keys
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Shop, forget_warm_state
 from tillbook.records.keys import sha256_of
 from tillbook.web.routes import ROUTES
 
@@ -62,7 +62,7 @@ def test_a_request_without_a_valid_key_logs_no_account_and_no_key(
     (key,) = shop.keys.of(OTHER)
     shop.get("/v1/account", key=OTHER_ADMIN)
     shop.keys.revoke(OTHER, key.id)
-    forget_keys()
+    forget_warm_state()
     capsys.readouterr()
     for secret in (None, "unknown", OTHER_ADMIN):
         shop.get("/v1/account", key=secret)

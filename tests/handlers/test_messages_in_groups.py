@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.audiences import V1, start
-from tests.handlers.deadletters import poisoned
+from tests.handlers.audiences import V1, start_rebuild
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import EMAIL, event
 from tests.handlers.removal import Go, worker
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Death, Shop
@@ -100,9 +100,9 @@ def test_each_message_is_in_the_group_of_its_account(shop: Shop, orders: int) ->
     """Groups keep an account's backlog from delaying messages of other accounts."""
     with shop.faults.recorded() as calls:
         shop.send_batch([event(order_id=n) for n in range(orders)])
-        start(shop, V1)
+        start_rebuild(shop, V1)
         sent = calls.copy()
-    with shop.faults.injected(poisoned("0")):
+    with shop.faults.injected(refuse_writes_of("0")):
         shop.drain(3)
         sent += shop.faults.calls.copy()
     groups = [a.get("MessageGroupId") for name, a in sent if name == "SendMessage"]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.handlers.events import EMAIL, SHA, day, event
 from tests.handlers.reading import PERSON, pages
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 
 # -------------------------------------------------------------------- person
@@ -245,7 +245,7 @@ def test_an_order_that_changes_while_a_list_is_read_is_shown_as_before_or_left_o
         answer = go()
         if operation == "BatchGetItem" and any("/h/" in i["pk"]["S"] for i in next(iter(answer["Responses"].values()))):
             shop.faults.intercept = None
-            with SEEN.others():
+            with USED_RIGHTS.uncounted():
                 assert changes[change]().status in (200, 202)
                 shop.drain()
         return answer
@@ -272,7 +272,7 @@ def test_a_timeline_leaves_out_activities_that_are_erased_while_it_is_read(shop:
         if arguments.get("IndexName") == "timeline":
             shop.faults.intercept = None
             listed.extend(answer["Items"])
-            with SEEN.others():
+            with USED_RIGHTS.uncounted():
                 shop.settle()
         return answer
 

@@ -95,7 +95,7 @@ def shopify(order_id: int = 5001, paid: str = "paid", total: str = "100.00", **m
     } | more  # fmt: skip
 
 
-def nothing_kept(shop: Shop) -> bool:
+def nothing_is_stored(shop: Shop) -> bool:
     """Whether no message, ledger item, outcome or count of rejections is stored."""
     records = [item["pk"] for item in shop.items(settings().records_table)]
     noted = [pk for pk in records if "/t/" in pk or "/x/" in pk or pk.endswith("/l")]
