@@ -1,4 +1,4 @@
-"""Orders that fill the audiences, and the calls that read, match and rebuild them."""
+"""Sends orders that fill the audiences, and reads, matches and rebuilds the audiences."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
     while True:
         answer = shop.get(f"/v1/audience/{audience}", query=query, key=key)
         assert answer.status == 200, answer.body
-        assert len(answer.body["members"]) <= limit + 1
+        assert len(answer.body["members"]) <= limit + 1  # a page ends with a whole order, which may have two members
         found += answer.body["members"]
         if answer.body["next_cursor"] is None:
             return found
@@ -61,14 +61,14 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
 
 
 def member_kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
-    """(order id, kind) of each member, sorted. Checks that the member count is their number."""
+    """(order id, kind) of each member, sorted. Checks that the audience's member count equals the number of members."""
     found = members(shop, audience)
     assert count(shop, audience) == len(found)
     return sorted((m["order_id"], m["kind"]) for m in found)
 
 
 def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
-    """The member count of an audience, after the book was brought up to date."""
+    """The member count of an audience. Brings the book up to date first."""
     with shop.faults.suspended():
         shop.keep_book()
     (found,) = [a for a in shop.get("/v1/audiences", key=key).body if a["id"] == audience]
@@ -76,7 +76,7 @@ def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
 
 
 def match(shop: Shop, audience: str, *people: dict[str, Any], key: str = ADMIN) -> list[bool]:
-    """Whether each of the people is a customer in the audience."""
+    """For each of the people, whether the audience has a customer who matches."""
     answer = shop.request("POST", f"/v1/audience/{audience}/match", {"people": list(people)}, key=key)
     assert answer.status == 200, answer.body
     return [result["customer"] for result in answer.body["results"]]
@@ -102,7 +102,7 @@ def job(shop: Shop, job_id: str) -> dict[str, Any]:
 
 
 def deliver_page(shop: Shop) -> None:
-    """Runs one page of a job."""
+    """Delivers one page of a job, which runs it."""
     shop.deliver(shop.receive(JOBS_QUEUE))
 
 
@@ -114,8 +114,8 @@ _NEW_ATTRIBUTES = ("shipping_key", "billing_key", "customer_key", "shipping_at",
 
 
 def downgrade_ledger(shop: Shop) -> None:
-    """Removes the attributes of addresses and customer ids, which an older version did not write. Each order then has
-    one record."""
+    """Removes the attributes of addresses and customer ids, which an older version did not write. Each order that
+    counts then has one audience record."""
     name = settings().ledger_table
     for item in shop.items(name):
         part = str(item["pk"]).split("/")[2]
@@ -127,5 +127,5 @@ def downgrade_ledger(shop: Shop) -> None:
 
 
 def snapshot(shop: Shop) -> list[dict[str, Any]]:
-    """The ledger without tokens, and the sizes of both audiences, to compare two states."""
+    """The comparable ledger and the sizes of both audiences, to compare two states."""
     return [*shop.comparable_ledger(), {"v1": count(shop, V1), "v3": count(shop, V3)}]

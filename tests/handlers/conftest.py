@@ -1,6 +1,6 @@
 """Provides the tables and queues of template.yaml on moto, empty for each test.
 
-The functions use one thread here, because moto is not exact with several.
+KeepBook uses one thread here, because moto is not exact with several.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs test_rights.py last, because it checks the calls of all tests in this folder."""
     here = [item for item in items if item.path.parent == _HERE]
     here.sort(key=lambda item: item.path.name == "test_rights.py")
-    places = [index for index, item in enumerate(items) if item.path.parent == _HERE]
-    for index, item in zip(places, here, strict=True):
+    positions = [index for index, item in enumerate(items) if item.path.parent == _HERE]
+    for index, item in zip(positions, here, strict=True):
         items[index] = item
 
 
 @pytest.fixture(scope="session")
 def _aws() -> Iterator[None]:
-    """Creates the tables and queues of the template once for all tests."""
+    """Creates the tables, the queues and the event bus once for all tests, and counts the calls of each function."""
     patch = pytest.MonkeyPatch()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         patch.setenv(name, "testing")
@@ -91,7 +91,7 @@ def empty() -> None:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Injects the faults of a test between the functions and AWS."""
+    """Passes each call to the mocked AWS through a new Faults, which records it and may make it fail."""
     made, original = Faults(), BaseClient._make_api_call
 
     def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:

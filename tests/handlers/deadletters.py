@@ -1,4 +1,4 @@
-"""Makes orders that cannot be written, and reads the dead letters that they become."""
+"""Makes the writes of an order fail, and reads the dead letter that the order becomes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.handlers.shop import ACCOUNT, Shop
 
 
 def refuse_writes_of(order_id: str) -> Callable[..., Any]:
-    """Refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
+    """An intercept that refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):

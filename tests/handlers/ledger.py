@@ -24,7 +24,7 @@ Go = Callable[[], Any]
 
 
 class Waits:
-    """Virtual time that passes only by sleeping. `slept`: the pauses in seconds."""
+    """Virtual time, in seconds, that passes only by sleeping. `slept`: the length of each pause."""
 
     def __init__(self) -> None:
         self.now, self.slept = 0.0, [0.0]
@@ -50,7 +50,7 @@ def activity(n: int = 1, action: str = "placed", total: str | None = "100", **mo
 
 
 def copy(month: int, request_id: str, person: Person = ALICE, **more: Any) -> Activity:
-    """A copy of one event under an idempotency key. It occurred, and was received, on the first of a month of 2019."""
+    """A copy of one event under an idempotency key, which occurred and was received on the first of a month of 2019."""
     received = f"2019{month:02}01000000000000"
     return activity(
         1, total="1", person=person, received=received, occurred=received, content_hash="h", request_id=request_id,
@@ -94,7 +94,7 @@ def refused_error(code: str, operation: str = "TransactWriteItems") -> ClientErr
 
 
 def before_the_first(shop: Shop, operation: str, *rivals: Callable[[], Any], which: str = "") -> Any:
-    """Runs one rival before each of the first calls of an operation whose arguments contain `which`."""
+    """Runs the rivals, one before each of the first calls of an operation whose arguments contain `which`."""
     waiting = list(rivals)
 
     def intercept(index: int, name: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -111,13 +111,13 @@ def before_the_first(shop: Shop, operation: str, *rivals: Callable[[], Any], whi
 def fail_first(
     times: int, *operations: str, error: Callable[[str, dict[str, Any]], Exception], after: bool = False
 ) -> Any:
-    """Makes the first `times` calls of these operations fail, before or `after` they take effect."""
-    left = [times]
+    """An intercept: the first `times` calls of these operations fail, before or `after` they take effect."""
+    remaining = [times]
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if operation not in operations or not left[0]:
+        if operation not in operations or not remaining[0]:
             return go()
-        left[0] -= 1
+        remaining[0] -= 1
         if after:
             go()
         raise error(operation, arguments)
@@ -125,7 +125,7 @@ def fail_first(
     return intercept
 
 
-# The errors of a transaction with `n` items.
+# Temporary errors of a transaction with `n` items.
 CONFLICTS = {
     "conflict on the head": lambda n: cancelled_error("TransactionConflict", *["None"] * (n - 1)),
     "conflict on the person": lambda n: cancelled_error(*["None"] * (n - 1), "TransactionConflict"),
@@ -149,12 +149,12 @@ CONFLICTS = {
 
 
 def make_error(name: str) -> Callable[[str, dict[str, Any]], Exception]:
-    """Makes an error of CONFLICTS, for the number of items in the call."""
+    """A function that makes an error of CONFLICTS for the number of items in a call."""
     return lambda operation, arguments: CONFLICTS[name](len(arguments.get("TransactItems", "xx")))
 
 
 def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
-    """A stored sum of a person, named as in `Shop.stored_ltv`."""
+    """A stored sum of a person. `name` is as in `Shop.stored_ltv`: `s.USD`."""
     return shop.stored_ltv().get(f"{person.id_in(ACCOUNT)}/{name}", Decimal(0))
 
 
@@ -163,7 +163,7 @@ LOST_ANSWERS = ["server fault", "timed out", "connection", "in progress"]
 
 
 def v1_request(request_id: str, day: int = 1, cuts: dict[str, str] | None = None) -> V1Request:
-    """A request received on a day of February 2019. `cuts`: person id -> cut of an erasure that the request sees."""
+    """A request received on a day of February 2019. `cuts`: by person id, cuts of erasures that the request sees."""
     return V1Request(V1, request_id, f"201902{day:02}000000000000", lambda people: cuts or {})
 
 

@@ -1,4 +1,4 @@
-"""Starts purges and erasures, runs other calls in the middle of them, and reads what is left."""
+"""Runs purges and erasures, makes other calls during their calls, and reads the state afterwards."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def limit_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     )
 
 
-# ---------------------------------------------------- calls in the middle of others
+# -------------------------------------------------- other calls during a call
 
 
 def intercept_first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
@@ -107,7 +107,7 @@ def intercept_first(operation: str, text: str, do: Callable[[Go], Any]) -> Inter
 
 @contextmanager
 def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
-    """Runs `do` before (or after) the first call of an operation whose arguments contain `text`."""
+    """Runs `do` before, or `after`, the first call of an operation whose arguments contain `text`."""
     begun: list[bool] = []
 
     def others(go: Go) -> Any:
@@ -122,7 +122,8 @@ def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, a
 
 
 def lose_first_answer(do: Callable[[], Any], *, written: bool = True) -> Intercept:
-    """Loses the answer of the first transaction. `written`: the transaction takes effect, before `do` runs."""
+    """An intercept that runs `do` during the first transaction and loses its answer. `written`: the transaction takes
+    effect, before `do`."""
 
     def lose(go: Go) -> Any:
         if written:
@@ -134,12 +135,12 @@ def lose_first_answer(do: Callable[[], Any], *, written: bool = True) -> Interce
 
 
 def worker() -> Processor:
-    """A new processor, as another process has."""
+    """A new processor, like that of another function instance."""
     return processing._build(settings())
 
 
 def stale_worker(shop: Shop) -> Processor:
-    """A worker that has read the marks of purges and erasures now, and does not see later ones."""
+    """A worker that reads the marks of purges and erasures now, and never sees later ones."""
     made = worker()
     marks = made.scopes.read(ACCOUNT, [ANN_ID, BOB_ID])
     made.scopes = cast(Any, SimpleNamespace(read=lambda *_: marks))
@@ -147,12 +148,13 @@ def stale_worker(shop: Shop) -> Processor:
 
 
 def process(processor: Processor, *records: dict[str, Any]) -> None:
+    """Delivers messages to a worker, within 60 seconds. None of them may fail."""
     assert processor.run(list(records), 60) == {"batchItemFailures": []}
 
 
 def deliver_slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
-    """Delivers messages one by one to a worker whose calls take a second each. Yields the seconds that each delivery
-    took."""
+    """Delivers messages one by one to a worker whose calls take a second each, until both queues are empty. Yields the
+    seconds that each delivery took."""
     processor, spent = worker(), [0.0]
     processor.clock = lambda: spent[0]
     processor.ledger.pace = processor.ledger.pace._replace(clock=processor.clock)
@@ -177,7 +179,7 @@ def receive_event(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str
     return request_id, record
 
 
-# --------------------------------------------------------------- what is left
+# ------------------------------------------------- the state after a removal
 
 
 def ltv_of(shop: Shop, who: str) -> dict[str, str] | None:
@@ -213,7 +215,7 @@ def list_outcomes(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, 
 
 
 def record_outcomes(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
-    """Records `count` outcomes. Returns their request ids, the newest first."""
+    """Records `count` outcomes of v1 edits. Returns their request ids, the newest first."""
     now, ids = times.now(), [times.uuid7() for _ in range(count)]
     outcomes = [Outcome(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
     Outcomes(clients.dynamodb(), settings().records_table).record(outcomes)
@@ -226,7 +228,7 @@ def dead_letter_ids(shop: Shop) -> list[str]:
 
 
 def make_dead_letters(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
-    """Sends placed events that become dead letters. Returns their request ids."""
+    """Sends placed events, of Ann unless changed, that become dead letters. Returns their request ids."""
     ids = []
     for order_id in order_ids:
         ids.append(shop.send(event(order_id=order_id, **({"email": ANN} | changes))).body["request_id"])
@@ -236,7 +238,7 @@ def make_dead_letters(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
 
 
 def store_dead_letter(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
-    """Stores a dead letter of Ann's directly. Returns its request id."""
+    """Stores a dead letter of an event of Ann's, without sending the event. Returns its request id."""
     received, request_id = times.now(), times.uuid7()
     body = {"provider": "shopify", "action": "placed", "order_id": order_id, "grand_total": total}
     person = ["email", email_sha256(ANN)]
@@ -251,17 +253,17 @@ def ledger_items(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
 
 
 def is_emptied(item: dict[str, Any]) -> bool:
-    """Whether the item is an emptied head or an emptied event, which has no data of a person."""
+    """Whether the item is a head or an event that was emptied, so that it has no data of a person."""
     return item.keys() - {"pk", "sk"} <= {"writes", "bytes", "version", "received", "deleted", "request", "hash"}
 
 
 def stored_outcome_ids(shop: Shop) -> set[str]:
-    """The request ids of all stored outcomes, listed by status (`t`) or by order (`x`)."""
+    """The request ids of all stored outcomes, in their lists by status (`t`) and by order (`x`)."""
     return {i["sk"] for i in shop.items("RecordsTable") if i["pk"].startswith((f"{ACCOUNT}/t/", f"{ACCOUNT}/x/"))}
 
 
 def traces(shop: Shop, *texts: str) -> list[str]:
-    """The items of both tables, and the messages, that contain any of the texts."""
+    """The items of LedgerTable and RecordsTable, and the messages, that contain any of the texts."""
     found = []
     for name in ("LedgerTable", "RecordsTable"):
         for item in shop.items(name):

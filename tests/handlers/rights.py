@@ -1,4 +1,4 @@
-"""Records which IAM rights the AWS calls of each function need, over all tests of a run."""
+"""Records which IAM rights each function needs for its AWS calls, in all tests of a run."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class UsedRights:
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """Does not count the calls in the block, which a test makes while a handler runs."""
+        """Does not count the calls in the block: a test makes them, not the function that is running."""
         working, self._working = self._working, []
         try:
             yield

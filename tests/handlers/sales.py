@@ -39,7 +39,7 @@ def list_order_ids(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
-    """The items of the book that each show one order."""
+    """The cards of the book. Each shows one order at its date."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 

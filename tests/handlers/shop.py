@@ -86,8 +86,8 @@ class Faults:
         self.calls.append((operation, arguments))
         USED_RIGHTS.call(operation, arguments)
         if operation == "SendMessage":
-            # Tests do not wait: a delayed message is delivered at the next drain. Only a message that waits
-            # SettleSeconds, until all functions that may run now have ended, is held for `Shop.settle`.
+            # Tests do not wait: a delayed message is delivered at the next drain. A message with a longer delay than
+            # any back-off waits SettleSeconds, until every function that runs now has ended: `Shop.settle` delivers it.
             delay = arguments.get("DelaySeconds", 0)
             if delay > LONGEST_BACK_OFF_SECONDS:
                 self.held.append((arguments["QueueUrl"], arguments["MessageBody"]))
@@ -110,7 +110,7 @@ class Faults:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Suspends the faults and the record of calls."""
+        """Neither intercepts nor records the calls in the block."""
         intercept, calls, self.intercept, self.calls = self.intercept, self.calls, None, []
         yield
         self.intercept, self.calls = intercept, calls
@@ -137,7 +137,8 @@ def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Calla
 
 
 class Shop:
-    """Account 1234567 with an ingest and an admin key, another account, and the AWS of template.yaml."""
+    """Account 1234567 with an ingest and an admin key, another account, and the mocked tables and queues of
+    template.yaml."""
 
     def __init__(self, faults: Faults, queues: dict[str, str], clock: Clock) -> None:
         self.faults, self.queues, self.clock = faults, queues, clock
@@ -297,8 +298,9 @@ class Shop:
         return failed
 
     def keep_book(self, *, milliseconds: int = 60_000) -> list[dict[str, Any]]:
-        """Delivers the changes of the ledger since the last call to KeepBook, as one batch. Returns the records that
-        succeeded. An item that changed several times has one record, from its state at the last call."""
+        """Delivers to KeepBook, as one batch, the changes of the ledger that it has not processed yet. Returns the
+        records that succeeded. An item that changed several times has one record, with its image of the last success
+        as the old one."""
         ledger = {
             (item["pk"]["S"], item["sk"]["S"]): item
             for item in self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
@@ -369,7 +371,7 @@ class Shop:
         return sorted(key for key in keys if "/" not in key)
 
     def stored_ltv(self, account: str = ACCOUNT) -> dict[str, Decimal]:
-        """The stored sums of all people, without zeros. `<person>/o.USD` is the LTV from v1 orders in USD and
+        """The stored sums of an account's people, without zeros. `<person>/o.USD` is the LTV from v1 orders in USD and
         `<person>/o#USD` the number of these orders; v3 has `s` instead of `o`."""
         found: dict[str, Decimal] = {}
         for item in self.items(settings().ledger_table):
@@ -381,7 +383,7 @@ class Shop:
         return found
 
     def comparable_ledger(self) -> list[dict[str, Any]]:
-        """The items of the ledger without the attributes that differ from run to run."""
+        """The items of the ledger without attributes that contain ids or tokens, which differ from run to run."""
         return sorted(
             (
                 {k: v for k, v in item.items() if k not in ("writes", "token", "request", "id", "body")}
@@ -414,7 +416,7 @@ def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
 
 
 def forget_warm_state() -> None:
-    """Clears the caches that a warm function would keep from test to test."""
+    """Clears the caches of a warm function: keys, connections, and the workers of the functions."""
     endpoint._keys.cache_clear()
     webhooks._connections.cache_clear()
     configuring._connections.cache_clear()
@@ -425,7 +427,7 @@ def forget_warm_state() -> None:
 
 
 def forget_clients() -> None:
-    """Clears the caches of clients and settings, which were made with other environment variables."""
+    """Clears all caches of the package, also those of clients and settings from other environment variables."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tillbook"):
             for value in list(vars(module).values()):

@@ -1,4 +1,4 @@
-"""Rebuilding an audience (SPEC "Audiences")."""
+"""Rebuilding an audience (docs/design/audiences-and-matching.md)."""
 
 from __future__ import annotations
 
@@ -127,12 +127,12 @@ def test_a_rebuild_keeps_attributes_of_a_newer_version(shop: Shop) -> None:
 
 
 def trim_numbers(shop: Shop) -> None:
-    """Removes the trailing zeros of stored numbers. DynamoDB does this, and the mock does not."""
+    """Removes the trailing zeros of stored numbers, as DynamoDB does and moto does not."""
     name, trimmed = settings().ledger_table, 0
     for item in shop.items(name):
-        kept = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
-        trimmed += raw(kept) != raw(item)
-        shop.dynamodb.put_item(TableName=name, Item=raw(kept))
+        normal = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
+        trimmed += raw(normal) != raw(item)
+        shop.dynamodb.put_item(TableName=name, Item=raw(normal))
     assert trimmed
 
 
@@ -213,7 +213,7 @@ def _has_body(put: dict[str, Any]) -> bool:
 
 
 def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
-    """This version changes and deletes the orders, and adds events, before and during a rebuild."""
+    """The current version changes and deletes such orders, and adds events to them, before and during a rebuild."""
     submit_some_orders(shop)
     downgrade_ledger(shop)
     shop.edit("v1-two", {"billing_address": None})
@@ -263,8 +263,9 @@ def test_a_rebuild_updates_all_events_of_a_long_order(shop: Shop) -> None:
 
 
 @pytest.fixture
-def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the expected ledger."""
+def expected_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the ledger that the
+    rebuilds must produce."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit_some_orders(shop)
     ledger = snapshot(shop)
@@ -274,14 +275,14 @@ def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, An
     return ledger
 
 
-def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     """Kills only after writes, because a kill before the next write leaves the same state."""
     jobs = shop.job_ids()
     for number in range(100):
         with killed(shop, "after", number) as died:
             shop.drain()
         shop.drain()
-        assert snapshot(shop) == old_ledger, number
+        assert snapshot(shop) == expected_ledger, number
         assert [job(shop, j)["status"] for j in jobs] == ["done"] * len(jobs), number
         assert not shop.receive() + shop.receive(JOBS_QUEUE)
         if not died:
@@ -292,20 +293,20 @@ def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[d
     pytest.fail("the rebuild makes more than 100 writes")
 
 
-def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
-    for index in range(0, 60, 20):  # fewer deaths than the deliveries after which a job fails
+def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
+    for index in range(0, 60, 20):  # three deaths: a job fails only after more deliveries
         with shop.faults.injected(die_at(index, "after")), suppress(Death):
             shop.drain()
     shop.drain()
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
 
 
-def test_a_page_delivered_twice_has_the_same_result(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_a_page_delivered_twice_has_the_same_result(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     handler = importlib.import_module(template.module("ProcessOrders")).handler
     while records := shop.receive(JOBS_QUEUE):
         handler({"Records": records}, Context(60_000))
         shop.deliver(records)
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
     jobs = [job(shop, job_id) for job_id in shop.job_ids()]
     assert {j["status"] for j in jobs} == {"done"}
     assert all(j["done"] == j["total"] for j in jobs)
@@ -323,7 +324,7 @@ def make_unreadable(shop: Shop, source: Source) -> str:
     return str(key)
 
 
-@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("twice", [False, True], ids=["each page once", "each page twice"])
 def test_an_unreadable_order_does_not_block_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
 ) -> None:
@@ -366,20 +367,20 @@ def test_an_unreadable_order_does_not_block_the_others(
     ],
 )
 def test_an_order_with_a_temporary_error_is_retried(
-    shop: Shop, old_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+    shop: Shop, expected_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     rebuilt, seen = Ledger.rebuild, dict[str, int]()
 
     def busy(self: Ledger, scope: Scope, key: str, *rest: Any) -> bool:
         seen[key] = seen.get(key, 0) + 1
-        if [key] == list(seen)[1:2] and seen[key] < 4:
+        if [key] == list(seen)[1:2] and seen[key] < 4:  # the second order fails three times
             raise error
         return rebuilt(self, scope, key, *rest)
 
     monkeypatch.setattr(Ledger, "rebuild", busy)
     shop.drain()
     assert list(seen.values())[1] == 4
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
     jobs = shop.job_ids()
     assert [(job(shop, j)["status"], job(shop, j)["error"]) for j in jobs] == [("done", None)] * len(jobs)
 
@@ -395,7 +396,7 @@ def test_a_failed_rebuild_does_nothing_more(shop: Shop) -> None:
     assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("failed", "gave up")
 
 
-def test_the_nightly_rebuild_covers_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_the_nightly_rebuild_covers_every_account(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     shop.drain()
     downgrade_ledger(shop)
     assert shop.submit(order("theirs", shipping_address=SHIP), key=OTHER_ADMIN).status == 201
@@ -403,12 +404,14 @@ def test_the_nightly_rebuild_covers_every_account(shop: Shop, old_ledger: list[d
     for _ in range(2):  # a schedule may fire twice
         queue.send("", Message(nightly=[" "]))
     shop.drain()
-    assert [i for i in snapshot(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == old_ledger
+    assert [i for i in snapshot(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == expected_ledger
     nightly = [
         i
         for i in shop.items("RecordsTable")
         if "/j" in i["pk"] and i["sk"].startswith("nightly-") and "/" not in i["sk"]
     ]
-    assert len(nightly) == 4
+    assert len(nightly) == 4  # of two accounts, each with two audiences
     assert {i["status"] for i in nightly} == {"done"}
-    assert job(shop, nightly[0]["sk"])["status"] == "done" if nightly[0]["pk"].startswith(ACCOUNT) else True
+    for item in nightly:
+        if item["pk"] == f"{ACCOUNT}/j":
+            assert job(shop, item["sk"])["status"] == "done"

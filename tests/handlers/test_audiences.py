@@ -1,4 +1,4 @@
-"""The members, counts and pages of audiences after orders change (SPEC "Audiences")."""
+"""The members, counts and pages of audiences after orders change (docs/design/audiences-and-matching.md)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_order_has_a_member_for_each_address_or_one_for_its_person(
         assert member_kinds(shop, V3) == [("o-1", kind) for kind in expected]
 
 
-def test_fields_of_a_member(shop: Shop) -> None:
+def test_a_member_has_the_address_and_the_person_of_its_order(shop: Shop) -> None:
     before = times.to_datetime(times.now())
     submit(shop, order(customer_id="c-1", shipping_address=SHIP | {"name": "Ann Lee", "company": "Acme"}))
     send(
@@ -148,7 +148,7 @@ def test_v3_events_without_addresses_keep_the_addresses_of_the_order(shop: Shop)
     assert match(shop, V3, {"address": SHIP}, {"address": BILL}, {"email": "user@gmail.com"}) == [True] * 3
 
 
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [False, True], ids=["in order", "latest event first"])
 def test_v3_addresses_are_those_of_the_latest_event_that_carries_them(shop: Shop, late: bool) -> None:
     events = [
         event(occurred_at=day(1), shipping_address=SHIP),
@@ -233,7 +233,7 @@ def test_pages_list_each_member_once(shop: Shop, limit: int) -> None:
 
 
 def test_pages_while_orders_are_added_and_deleted(shop: Shop) -> None:
-    """An order that exists throughout is listed once, whatever changes between the pages."""
+    """An order that exists all the time is listed once, whatever changes between the pages."""
     submit(shop, *(order(f"o-{n}") for n in range(20)))
     seen: list[str] = []
     query = {"limit": "3"}
@@ -288,6 +288,7 @@ def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
 
 def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
     """One order has one member and the others have two, so the number of members is odd."""
+    # The first 75 ids in the order of the list, all in one bucket.
     names = sorted((f"o-{n}" for n in range(3000)), key=lambda n: (bucket_of(key_of(n)), key_of(n)))[:75]
     long = dict.fromkeys(("name", "company", "address_1", "address_2", "city", "state"), '\\"' * 500)
     address = long | {"postal_code": "01234"}
@@ -308,14 +309,14 @@ def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None
 
 
 @pytest.mark.parametrize("cursor", ["x", "!", "é", "AAAA", "0" * 40, "", "MA", "a b"])
-def test_malformed_cursors(shop: Shop, cursor: str) -> None:
+def test_a_malformed_cursor_is_400(shop: Shop, cursor: str) -> None:
     answer = shop.get(f"/v1/audience/{V1}", query={"cursor": cursor})
     assert answer.status == 400
     assert answer.fields == {"cursor"}
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x", "-1", "1.5"])
-def test_malformed_limits(shop: Shop, limit: str) -> None:
+def test_a_malformed_limit_is_400(shop: Shop, limit: str) -> None:
     assert shop.get(f"/v1/audience/{V1}", query={"limit": limit}).status == 400
 
 

@@ -1,4 +1,4 @@
-"""The book, which lists orders by date: its list, purges and erasures, the keeper that writes it, audience sizes."""
+"""The book, which has a card for each order at its date: lists, purges and erasures, the keeper, audience sizes."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def test_a_purge_changes_reports_at_once_and_later_deletes_the_cards(shop: Shop)
     assert list_order_ids(shop) == ["d"]
     assert cells(report(shop), "orders") == [(1,)]
     finish(shop, job_id)
-    left = {item["pk"].split("/")[1] for item in shop.items(settings().book_table)}
-    assert left == {"s0"}
+    scopes = {item["pk"].split("/")[1] for item in shop.items(settings().book_table)}
+    assert scopes == {"s0"}  # generation 0 of shopper_activity
     run_purge(shop)
     assert shop.items(settings().book_table) == []
     assert report(shop)["rows"] == list_order_ids(shop) == []
@@ -128,13 +128,13 @@ def test_an_interrupted_purge_finds_the_rest_of_the_book(shop: Shop) -> None:
     """However many partitions are deleted already, all others that have cards are found."""
     submit(shop, *(order(str(n), order_date=f"2019-0{n}-05") for n in range(1, 5)))
     shop.keep_book()
-    kept, scope = book.keeper().book, Scope(ACCOUNT, "orders_api")
-    for partition in kept.partitions(scope):
+    store, scope = book.keeper().book, Scope(ACCOUNT, "orders_api")
+    for partition in store.partitions(scope):
         for item in shop.items(settings().book_table):
             if item["pk"] == partition:
                 key = {name: {"S": item[name]} for name in ("pk", "sk")}
                 shop.dynamodb.delete_item(TableName=settings().book_table, Key=key)
-        assert {card["pk"] for card in cards(shop)} <= set(kept.partitions(scope))
+        assert {card["pk"] for card in cards(shop)} <= set(store.partitions(scope))
     assert shop.items(settings().book_table) == []
 
 
@@ -145,7 +145,7 @@ def test_changes_from_before_a_purge_leave_no_card(shop: Shop) -> None:
     submit(shop, order("b"))
     shop.keep_book()
     assert [card["order_id"] for card in cards(shop)] == ["b"]
-    # A batch that the purge interrupted is delivered again.
+    # A batch is delivered again after the purge. Its first delivery put the card of a purged order.
     head = {
         "pk": {"S": f"{ACCOUNT}/o0/h/0"},
         "sk": {"S": "x" * 22},
@@ -160,7 +160,7 @@ def test_changes_from_before_a_purge_leave_no_card(shop: Shop) -> None:
         shop.stream([{"dynamodb": {"NewImage": head, "SequenceNumber": "1", "ApproximateCreationDateTime": 0}}]) == []
     )
     assert [card.get("order_id") for card in cards(shop)] == ["b"]
-    # A put of the interrupted batch may still take effect. The mark names its day, so that the job finds its month.
+    # A put of the first delivery may still take effect. So its day is marked, and the job of the purge finds the month.
     assert (f"{ACCOUNT}/o0/marks", "20190905") in {(i["pk"], i["sk"]) for i in shop.items(settings().book_table)}
 
 
@@ -193,7 +193,7 @@ def test_a_card_that_cannot_be_made_does_not_block_the_others(shop: Shop) -> Non
         TableName=settings().ledger_table, Key={"pk": {"S": events[0]["pk"]}, "sk": {"S": events[0]["sk"]}},
         UpdateExpression="SET body = :body", ExpressionAttributeValues={":body": {"B": b"\x02 by a later version"}},
     )  # fmt: skip
-    assert len(shop.keep_book()) == 4
+    assert len(shop.keep_book()) == 4  # heads and versions
     assert len(cards(shop)) == len(stored_outcome_ids(shop)) == 1
 
 
@@ -215,7 +215,7 @@ def test_the_work_of_a_keeper_that_dies_is_completed_later(shop: Shop, moment: s
         report(shop)
         shop.keep_book()
         assert (report(shop), stored_outcome_ids(shop)) == (expected, applied)
-    assert number > 8
+    assert number > 8, "the keeper makes fewer writes than expected"
     assert shop.followed == followed
 
 
@@ -270,7 +270,7 @@ def test_a_card_has_at_most_150_items_of_an_order(shop: Shop) -> None:
     assert entry["items"][-1] == {"identifier": None, "category": None, "quantity": "51", "amount": "51.00"}
 
 
-# ------------------------------------------------- outcomes, sizes of audiences
+# ------------------------------------ the filter of the stream, sizes of audiences
 
 
 def test_the_filter_of_the_stream_passes_heads_and_new_v1_versions() -> None:
@@ -294,10 +294,10 @@ def test_the_size_of_an_audience_comes_from_the_book(shop: Shop) -> None:
     submit_some_orders(shop)
     assert audience_sizes(shop) == [3, 1]
     shop.delete("a")
-    assert audience_sizes(shop) == [3, 1]
+    assert audience_sizes(shop) == [3, 1]  # the book has not received the deletion yet
     send(shop, event(order_id="e", occurred_at="2012-03-10T10:00:00Z"))
     assert audience_sizes(shop) == [2, 2]
-    with shop.faults.recorded() as calls:
+    with shop.faults.recorded() as calls:  # each source needs its changed days and its stored sizes, and no cards
         assert audience_sizes(shop) == [2, 2]
     assert [name for name, arguments in calls if arguments.get("TableName") == settings().book_table] == ["Query"] * 4
 
@@ -315,8 +315,8 @@ def test_sizes_and_reports_do_not_disturb_each_other(shop: Shop, monkeypatch: py
     assert audience_sizes(shop) == [4, 0]
 
 
-def test_a_report_of_many_days_ends_in_time(shop: Shop) -> None:
-    """Each request counts at least one more day, so that one of them completes the report."""
+def test_a_count_of_many_days_is_continued_by_later_requests(shop: Shop) -> None:
+    """Each request counts at least one more day and stores it, so that a later request has all days."""
     submit(shop, *(order(f"{n}", order_date=f"2019-03-0{n}") for n in range(1, 4)))
     shop.keep_book()
     scope, store = Scope(ACCOUNT, "orders_api"), Book(shop.dynamodb, settings().book_table)
@@ -333,7 +333,7 @@ def test_without_time_the_size_of_an_audience_is_unavailable(shop: Shop) -> None
 
 
 def test_a_rebuild_stores_the_size_of_its_audience(shop: Shop) -> None:
-    """The next job estimates its work from the size."""
+    """The next job takes its total from the size."""
     submit_some_orders(shop)
     assert shop.request("POST", "/v1/audience/customers-orders-api/rebuild").status == 202
     shop.drain()

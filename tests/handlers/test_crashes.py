@@ -1,7 +1,7 @@
-"""The process is killed at each of its calls: an order that got a 2xx counts exactly once, without help of the client.
+"""A function is killed at each of its calls, and each order counts exactly once.
 
-Each flow is killed once before and once after each of its calls takes effect. Then the client sends again, the queue
-delivers again, and the ledger must be the same as without the kill.
+A kill happens once before and once after each call takes effect. Then the client sends a request again that got no
+answer, the queue delivers its messages again, and the ledger must be the same as without the kill.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
-# At least the number of calls of each flow, so that nothing dies at this index, which `dies` checks.
+# At least the number of calls of each flow, so that no kill happens at this index, which `run_until_killed` checks.
 LAST_CALL = 8
-PLACES = [(index, moment) for index in range(LAST_CALL + 1) for moment in MOMENTS]
+KILLS = [(index, moment) for index in range(LAST_CALL + 1) for moment in MOMENTS]
 
 
 def run_until_killed(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST_CALL) -> bool:
@@ -44,7 +44,7 @@ def recorded_outcomes(shop: Shop) -> list[tuple[str, str]]:
     return sorted((i["action"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_a_submission_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER | {"order_id": "warm"})  # the function is warm: it has cached the API key
     shop.drain()
@@ -64,7 +64,7 @@ def test_a_submission_that_is_killed_counts_once(shop: Shop, index: int, moment:
     assert shop.timeline(EMAIL).count("Submitted an order") == 2
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_an_edit_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
@@ -82,7 +82,7 @@ def test_an_edit_that_is_killed_counts_once(shop: Shop, index: int, moment: str)
     assert shop.timeline("other@gmail.com") == ["Edited an order"]
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
@@ -97,7 +97,7 @@ def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str
     assert recorded_outcomes(shop).count(("deleted", "applied")) == 1
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES[:8])
+@pytest.mark.parametrize(("index", "moment"), KILLS[:8])
 def test_a_v3_batch_that_is_killed_before_its_answer_counts_once(shop: Shop, index: int, moment: str) -> None:
     """Clients can safely send events with an occurred_at again."""
     orders = [event(order_id=n, occurred_at=day(1)) for n in range(3)]
@@ -135,7 +135,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/1").body["events"] == 3
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
     """The other orders of the batch are applied, whatever call the function dies at."""
     from tests.handlers.deadletters import dead_letter_items, refuse_writes_of

@@ -1,4 +1,4 @@
-"""Erasing a person through the API: v3 events, the pages of the job, and dead letters (SPEC "Purge and erase")."""
+"""Erasing a person through the API: v3 events, pages of the job, dead letters (docs/design/purge-and-erase.md)."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ def test_an_erasure_leaves_nothing_of_a_person(shop: Shop, headers: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("named", "asked"),
+    ("identity", "asked"),
     [({"email": ANN}, ANN), ({"email": ANN}, ANN_SHA256.upper()), ({"person_id": "p-1"}, "p-1"),
      ({"email": ANN}, ANN_ID), ({"person_id": MD5}, MD5), ({"person_id": ANN_SHA256}, ANN_SHA256)],
 )  # fmt: skip
 @pytest.mark.parametrize("stuck", [False, True], ids=["queued", "dead letter"])
 def test_a_person_named_only_in_the_queue_or_a_dead_letter_is_erased(
-    shop: Shop, named: dict[str, str], asked: str, stuck: bool
+    shop: Shop, identity: dict[str, str], asked: str, stuck: bool
 ) -> None:
-    body = event(**{"email": ..., "occurred_at": day(1)} | named)
+    body = event(**{"email": ..., "occurred_at": day(1)} | identity)
     request_id = shop.send(body).body["request_id"]
     if stuck:
         with shop.faults.injected(refuse_writes_of("o-1")):
@@ -175,7 +175,7 @@ def test_an_erased_event_and_its_key_cannot_be_used_again(shop: Shop) -> None:
 
 @pytest.mark.parametrize("first", ["erased", "new"])
 def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> None:
-    """One copy was received before the erasure and the other after it. They may be delivered in either order."""
+    """One copy was received before the erasure and the other after it. `first`: the copy that is delivered first."""
     body = event(email=ANN, occurred_at=day(1))
     old, record = receive_event(shop, body)
     job_id = start_erasure(shop)
@@ -183,7 +183,7 @@ def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> N
     process(worker(), *((record, copy) if first == "erased" else (copy, record)))
     assert outcome(shop, old) == ("failed", ERASED)
     assert outcome(shop, new) == (("failed", ERASED) if first == "erased" else ("applied", None))
-    for _ in range(2):  # before and after the job: the delivery that empties the last event deletes the person
+    for _ in range(2):  # before and after the job: the deliveries have already emptied the event and deleted the person
         assert (ltv_of(shop, ANN), count(shop, V3), [is_emptied(item) for item in ledger_items(shop)]) == (
             None,
             0,
@@ -193,7 +193,7 @@ def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> N
 
 
 def test_writes_of_a_worker_that_read_the_marks_before_the_erasure_are_erased_by_the_job(shop: Shop) -> None:
-    """One of the writes moves an event, which was sent again after the erasure, back to its first receipt."""
+    """One write moves an event, which was sent again after the erasure, back to the time of its first receipt."""
     body = event(email=ANN, occurred_at=day(1))
     _, early = receive_event(shop, body)
     _, other = receive_event(shop, event(email=ANN, order_id="other", grand_total=7))
@@ -227,7 +227,7 @@ def remaining(shop: Shop) -> Decimal:
 def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after_each(shop: Shop) -> None:
     many_events(shop)
     assert remaining(shop) == 688
-    worths: list[Decimal] = []
+    sums: list[Decimal] = []
 
     def check(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         answer = go()
@@ -237,7 +237,7 @@ def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after
                 stored = [value for name, value in shop.stored_ltv().items() if name.endswith(".*")]
                 assert stored == [remaining(shop)]
                 assert (count(shop, V3), len(members(shop, V3))) == (1, 1)
-            worths.append(stored[0])
+            sums.append(stored[0])
             shop.faults.intercept = check
         return answer
 
@@ -247,14 +247,14 @@ def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after
         shop.settle()
     found = job(shop, job_id)
     assert (found["status"], found["done"], found["total"]) == ("done", 105, 105)
-    assert len(worths) == 2
-    assert worths[-1] == 900 - 208
+    assert len(sums) == 2
+    assert sums[-1] == 900 - 208
     assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == (None, {"USD": "692.00"})
     assert traces(shop, ANN_SHA256, ANN_ID) == []
 
 
 def test_a_page_ends_in_time_and_the_next_one_continues(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each call takes a second here, and a function has 60. Pages end within and between orders, of both sources."""
+    """Each call takes a second here, and a function has 60 seconds. Pages end within and between orders."""
     monkeypatch.setattr(upkeep, "MOST_EVENTS", 1)
     monkeypatch.setattr(purge, "_TIMELINE_PAGE", 3)
     for source in "xy":
@@ -298,7 +298,7 @@ def test_an_erasure_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pyte
         assert (ltv_of(shop, ANN), count(shop, V1), count(shop, V3)) == (None, 0, 0), number
         assert (outcome(shop, letter), dead_letter_ids(shop)) == (("failed", ERASED), []), number
         if not died:
-            assert number > 12
+            assert number > 12, "an erasure makes fewer writes than expected"
             return
     pytest.fail("an erasure makes more than 100 writes")
 
@@ -351,8 +351,8 @@ def unreadable_message(email: str) -> str:
 
 
 def test_nothing_becomes_a_dead_letter_while_marks_cannot_be_read(shop: Shop) -> None:
-    """A dead letter of an erased person would stay for ever."""
-    (ann, theirs), (bob, his) = (receive_event(shop, event(email=who)) for who in (ANN, BOB))
+    """The job has already removed the dead letters of the erased person, so a later one would stay for ever."""
+    (ann, hers), (bob, his) = (receive_event(shop, event(email=who)) for who in (ANN, BOB))
     run_erasure(shop)
 
     def no_marks(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -361,7 +361,7 @@ def test_nothing_becomes_a_dead_letter_while_marks_cannot_be_read(shop: Shop) ->
         return go()
 
     with shop.faults.injected(no_marks):
-        process(worker(), theirs, his)
+        process(worker(), hers, his)
         for _ in range(8):
             assert shop.deliver(shop.receive()) == []
     assert dead_letter_ids(shop) == []
@@ -375,7 +375,7 @@ def test_nothing_becomes_a_dead_letter_while_marks_cannot_be_read(shop: Shop) ->
 
 
 def test_a_person_with_a_timeline_is_not_forgotten(shop: Shop) -> None:
-    """The first page of the index has only an emptied event, which the index still lists for a moment."""
+    """The first page of the index has only an emptied event, because the index is behind the table for a moment."""
     send(shop, event(email=ANN, occurred_at=day(1)), event(email=BOB, occurred_at=day(2)))
     emptied = {"pk": {"S": f"{V3_SCOPE.name}/e/0"}, "sk": {"S": "gone!"}, "stamp": {"S": "0"}}
 

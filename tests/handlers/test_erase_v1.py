@@ -1,4 +1,4 @@
-"""Erasing a person with orders of the Orders API, and calls of this API during an erasure."""
+"""Erasing a person with orders of the Orders API, and calls to this API during an erasure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tillbook.rules.identity import email_sha256
 # -------------------------------------------------------------------- v1 orders
 
 
-@pytest.mark.parametrize("total", [100, 11], ids=["the same", "another"])
+@pytest.mark.parametrize("total", [100, 11], ids=["the same total", "another total"])
 def test_an_erased_order_disappears_at_once_and_its_id_is_free(shop: Shop, total: int) -> None:
     first = shop.submit(order()).body["id"]
     shop.edit("o-1", {"total": 70})
@@ -39,7 +39,7 @@ def test_an_erased_order_disappears_at_once_and_its_id_is_free(shop: Shop, total
     second = shop.submit(order(total=total))
     assert second.status == 201
     assert second.body["id"] != first
-    for _ in range(2):
+    for _ in range(2):  # before and after the job
         assert (ltv_of(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
         assert shop.submit(order(total=total)).body["id"] == second.body["id"]
         assert shop.get("/v1/order/o-1").body == second.body
@@ -57,15 +57,15 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 
 
 @pytest.mark.parametrize(
-    ("call", "again", "worth_after"),
+    ("call", "second_status", "ltv_after"),
     [("submit", 201, "100.00"), ("submit as bob", 201, None), ("edit", 404, None), ("give to ann", 200, "100.00"),
      ("delete", 404, None)],
 )  # fmt: skip
-@pytest.mark.parametrize("twice", [False, True], ids=["once", "between two"])
+@pytest.mark.parametrize("twice", [False, True], ids=["first erasure", "second erasure"])
 def test_a_call_that_sees_an_erasure_later_than_its_receipt_is_503(
-    shop: Shop, call: str, again: int, worth_after: str | None, twice: bool
+    shop: Shop, call: str, second_status: int, ltv_after: str | None, twice: bool
 ) -> None:
-    """The order of call and erasure is unknown. After two erasures of one person, the mark is that of the second."""
+    """Nobody knows whether the call or the erasure was first. A second erasure of a person replaces the mark."""
     submit(shop, order("a"), order("b", customer_email=BOB))
     shop.drain()
     if twice:
@@ -73,15 +73,15 @@ def test_a_call_that_sees_an_erasure_later_than_its_receipt_is_503(
     with meanwhile(shop, "BatchGetItem", f"p{ANN_ID}", lambda: start_erasure(shop)):
         answer = CALLS[call](shop)
     assert (answer.status, answer.headers["retry-after"], shop.receive()) == (503, "1", [])
-    assert CALLS[call](shop).status == again
+    assert CALLS[call](shop).status == second_status
     shop.settle()
-    assert ltv_of(shop, ANN) == ({"USD": worth_after} if worth_after else None)
+    assert ltv_of(shop, ANN) == ({"USD": ltv_after} if ltv_after else None)
     assert shop.get("/v1/order/a").status == (200 if call == "submit as bob" else 404)
 
 
 @pytest.mark.parametrize("call", ["submit", "edit", "give to ann", "delete"])
 def test_a_write_of_a_call_that_read_no_mark_is_erased_by_the_job(shop: Shop, call: str) -> None:
-    """The call was received before the erasure."""
+    """The call was received, and read the marks, before the erasure."""
     submit(shop, order("a"), order("b", customer_email=BOB))
     with meanwhile(shop, "TransactWriteItems", "", lambda: start_erasure(shop)):
         assert CALLS[call](shop).status in (200, 201)

@@ -39,7 +39,7 @@ class Expected:
 
 
 def _v1(other: int, ingest: int, admin: int, body: Any = None) -> Expected:
-    """`other`: the status for another account's admin key, which reaches its own account at the same address."""
+    """`other`: the status for the admin key of another account. At the same path, it reaches its own account."""
     return Expected(403, 403, 403, other, ingest, admin, body)
 
 
@@ -94,7 +94,7 @@ MATRIX = {
     "GET /v3/{account_id}/orders/{provider}/{order_id}/history": _v3(403, 200),
     # Webhooks are identified by their signature; a key has no effect.
     "POST /connect/{account_id}/{connection}": Expected(401, 401, 401, 401, 401, 401),
-    # The same for everybody.
+    # These routes need no key.
     "GET /": Expected(200, 200, 200, 200, 200, 200),
     "GET /page/{file}": Expected(200, 200, 200, 200, 200, 200),
     "GET /openapi.json": Expected(200, 200, 200, 200, 200, 200),
@@ -186,7 +186,7 @@ def test_keys_with_the_right_can_write(filled: Filled, route: str, who: str) -> 
 
 
 def _stored(shop: Shop) -> list[Any]:
-    """All items without the days on which keys were last used and without the stored sums of summaries."""
+    """All items of two tables, without the day on which a key was last used and without the sums of summaries."""
     items = shop.items("LedgerTable") + [i for i in shop.items("RecordsTable") if not i["pk"].endswith("/y")]
     return sorted(repr({n: v for n, v in item.items() if n != "used"}) for item in items)
 
@@ -255,7 +255,7 @@ def test_ids_that_a_shop_chose_are_not_found_in_another_account(filled: Filled) 
 
 
 def test_lists_show_only_the_account_of_the_caller(filled: Filled) -> None:
-    """Request ids, order ids and cursors of another account find nothing."""
+    """Filters and cursors with ids of another account find nothing."""
     shop, (request, dead) = filled.shop, (filled.parameters["request_id"], filled.parameters["deadletter_id"])
     nothing = {"transactions": [], "next_cursor": None}
     for query in ({}, {"request_id": request}, {"request_id": dead}, {"order_id": "shared-1"},

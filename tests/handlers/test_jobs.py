@@ -1,4 +1,4 @@
-"""Jobs: chains of pages, the last delivery of a page, and the watch, which resends pages without progress."""
+"""Jobs: chains of pages, a page that fails, and the watch, which sends pages again that made no progress."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def state(shop: Shop, job_id: str) -> tuple[str, str | None]:
 
 
 def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that arrived earlier would not be the current page of its chain, and would be dropped."""
+    """If a page arrived before that, it would not be the current page of its chain, and would be dropped."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
@@ -216,7 +216,7 @@ def test_chains_of_a_rebuild_share_its_orders_and_close_it_once(shop: Shop, monk
     submit(shop, *(order(f"{n}") for n in range(43)))
     shop.drain()
     heads = [item["pk"] for item in ledger_items(shop) if "/h/" in item["pk"]]
-    assert len(set(heads)) == BUCKETS, "orders in every bucket"
+    assert len(set(heads)) == BUCKETS, "some bucket has no order"
     ledger = snapshot(shop)
     downgrade_ledger(shop)
     with shop.faults.recorded() as calls:
@@ -260,7 +260,7 @@ def test_chains_of_a_purge_share_its_work(shop: Shop, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("generations", ["12", "21"])
 def test_a_purge_notes_the_smallest_generation_that_its_chains_swept(shop: Shop, generations: str) -> None:
-    """A chain that began after a later purge swept more than the others."""
+    """A chain that began after a later purge swept a generation more than the other chain."""
     for _ in range(2):
         start_purge(shop, "shopper_activity")
     shop.clock.sleep(settings().settle_seconds + 1)
@@ -291,8 +291,8 @@ def test_a_purge_leaves_a_later_generation_to_the_job_of_the_later_purge(shop: S
     with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: later.append(start_purge(shop)), after=True):
         deliver_first_held(shop)
     assert slow.run([record], 60) == {"batchItemFailures": []}
-    assert len(ledger_items(shop)) == 3, "the items that the slow worker wrote"
-    shop.faults.held.sort(key=lambda held: earlier not in held[1])
+    assert len(ledger_items(shop)) == 3  # the slow worker wrote a head, an event and a person
+    shop.faults.held.sort(key=lambda held: earlier not in held[1])  # the message of the earlier job first
     for job_id in (earlier, *later):
         finish(shop, job_id)
     assert ledger_items(shop) == []
@@ -332,18 +332,18 @@ def test_dead_letters_are_removed_page_by_page(shop: Shop, kind: str) -> None:
     (start_purge if kind == PURGE else start_erasure)(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
     processor, chains = worker(), {number: Chain(cursor="1", ended=True) for number in range(2)}
-    workers = {PURGE: processor.purges, ERASE: processor.erasures}
+    workers_by_kind = {PURGE: processor.purges, ERASE: processor.erasures}
     closing = Job(kind, "running", times.shift(times.now(), minutes=-30), "orders_api shopper_activity", person=ANN_ID)
     progress, remain = Progress(), [3]
     while not progress.ended:
         page = Page(ACCOUNT, "id", closing, 2, progress.cursor, lambda: False, math.inf)
-        progress = workers[kind].close(page, chains)
+        progress = workers_by_kind[kind].close(page, chains)
         remain.append(len([item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]))
     assert remain == [3, 2, 1, 0, 0]
 
 
 def test_an_erasure_leaves_the_dead_letters_of_others(shop: Shop) -> None:
-    """Bob's dead letter would be applied if the erasure queued it again: its fault is over."""
+    """If the erasure queued Bob's dead letter again, it would be applied, because its writes no longer fail."""
     send(shop, event(email=ANN))
     theirs = make_dead_letters(shop, "poison", email=BOB)
     run_erasure(shop)

@@ -1,4 +1,4 @@
-"""Conflicts, throttling and lost answers, which are injected because no local DynamoDB produces them."""
+"""Conflicts, throttling and lost answers, which are injected because moto does not produce them."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_and_a_dele
 def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     shop: Shop, ledger: Ledger, waits: Waits, how: str
 ) -> None:
-    """The other orders share a transaction with it at first, and are written alone after a few tries."""
+    """At first the other orders share a transaction with this order; after a few tries each is written alone."""
     hot = activity(1, order_id="hot")
     apply(ledger, hot)
     rivals = iter(range(1_000))
@@ -152,20 +152,20 @@ def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     assert waits.now <= 20
 
 
-# Operation -> the calls of the ledger that use it.
-CONCERNED = {
+# Operation -> the calls of the ledger that use it. `move`: an earlier copy moves a stored event.
+CALLS_OF = {
     "TransactWriteItems": {"edit", "delete", "apply", "submit", "move", "empty"},
     "BatchGetItem": {"apply"},
     "GetItem": {"edit", "delete", "submit", "move", "empty"},
     "Query": {"move", "empty"},
 }
-EXHAUSTING = [
+LASTING_FAULTS = [
     *[("TransactWriteItems", name) for name in ("conflict everywhere", "throttled")],
-    *[(operation, name) for operation in CONCERNED for name in ("refused as a whole", "timed out", "server fault")],
+    *[(operation, name) for operation in CALLS_OF for name in ("refused as a whole", "timed out", "server fault")],
 ]
 
 
-@pytest.mark.parametrize(("operation", "name"), EXHAUSTING)
+@pytest.mark.parametrize(("operation", "name"), LASTING_FAULTS)
 def test_a_call_that_fails_until_its_deadline_is_unavailable_and_changes_nothing(
     shop: Shop, ledger: Ledger, waits: Waits, operation: str, name: str
 ) -> None:
@@ -181,7 +181,7 @@ def test_a_call_that_fails_until_its_deadline_is_unavailable_and_changes_nothing
         "move": lambda: apply(ledger, copy(1, "first"), waits.now + 4),
         "empty": lambda: ledger.empty(V3, key, person, ERASED_UP_TO, lambda: True, waits.now + 4),
     }
-    for call in CONCERNED[operation]:
+    for call in CALLS_OF[operation]:
         started = waits.now
         with shop.faults.injected(fail_first(100_000, operation, error=make_error(name))), pytest.raises(Unavailable):
             calls[call]()
@@ -226,7 +226,7 @@ def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Le
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits: Waits, seed: int) -> None:
-    """Events are repeated in random order, with random conflicts, throttling and lost answers."""
+    """Events are sent in random order, some of them twice, with random conflicts, throttling and lost answers."""
     dice = random.Random(seed)
     events = [
         activity(

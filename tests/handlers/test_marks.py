@@ -1,5 +1,4 @@
-"""The request for a purge or an erasure: its mark, its wait of a second, lost answers and kills (SPEC "Purge and
-erase")."""
+"""The request for a purge or an erasure: mark, commit wait, lost answers, kills (docs/design/purge-and-erase.md)."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ from tillbook.records.scopes import COMMIT_WAIT_SECONDS
 from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
 
-BOTH = pytest.mark.parametrize("path", [PURGE, ERASE], ids=["purge", "erase"])
+FOR_PURGE_AND_ERASURE = pytest.mark.parametrize("path", [PURGE, ERASE], ids=["purge", "erase"])
 REASONS = {PURGE: PURGED, ERASE: ERASED}
 MARK = f"'{ACCOUNT}/u'"
 
@@ -61,27 +60,27 @@ def jobs(shop: Shop) -> list[dict[str, Any]]:
 
 
 def settle(shop: Shop) -> None:
-    """Settles until no message waits. A job may purge again, one source at a time, and then waits again."""
+    """Settles until no message is held. A job that repeats a purge, source by source, waits again each time."""
     shop.settle()
     while shop.faults.held:
         shop.settle()
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The cut is a second ahead. The answer is sent when it has passed, and another order arrives in this second."""
+    """The cut is a second ahead, and the answer waits until the cut has passed. A second order arrives meanwhile."""
     sleep, ids = shop.clock.sleep, [send_event(shop, "before")]
 
-    def meanwhile_sent(seconds: float) -> None:
+    def send_during_the_wait(seconds: float) -> None:
         assert seconds == pytest.approx(COMMIT_WAIT_SECONDS, abs=0.1)
         with USED_RIGHTS.uncounted():
             ids.append(send_event(shop, "meanwhile"))
         sleep(seconds)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.clock, "sleep", meanwhile_sent)
+        patch.setattr(shop.clock, "sleep", send_during_the_wait)
         job_id = request_removal(shop, path)
     assert cut_of(shop, path) < times.now() < times.shift(cut_of(shop, path), seconds=0.1)
     later = send_event(shop, "later")
@@ -93,12 +92,12 @@ def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
         finish(shop, job_id)
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 @pytest.mark.parametrize("how", ["lost", "not written", "refused", "late"])
 def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
     shop: Shop, path: str, how: str
 ) -> None:
-    """A function that read the marks before this one was written may have received an order after its cut."""
+    """Otherwise a function could have read the marks too early for an order that it received after the cut."""
     send(shop, event(email=ANN, order_id="before"))
     ids: list[str] = []
 
@@ -124,7 +123,7 @@ def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_
     assert [(j["job_id"], j["status"]) for j in jobs(shop)] == [(job_id, "done")]
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_a_mark_that_takes_effect_late_does_not_move_the_cut_back(shop: Shop, path: str) -> None:
     late: list[Go] = []
 
@@ -156,10 +155,10 @@ def test_two_purges_or_erasures_at_the_same_time_both_finish(shop: Shop, path: s
     assert ltv_of(shop, ANN) == {"USD": "100.00"}
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 @pytest.mark.parametrize("written", [True, False])
 def test_a_request_without_time_for_its_mark_is_503(shop: Shop, path: str, written: bool) -> None:
-    """If the mark was written nevertheless, the job removes the orders. If not, the job fails and removes nothing."""
+    """`written`: the mark was written, so the job removes the orders. Otherwise the job fails and removes nothing."""
     send(shop, event(email=ANN, order_id="before"))
 
     def lost(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -183,7 +182,7 @@ def test_a_request_without_time_for_its_mark_is_503(shop: Shop, path: str, writt
 
 
 def test_a_purge_whose_mark_takes_effect_after_its_request_died_is_repeated(shop: Shop) -> None:
-    """An order received after the cut may have been applied before the mark existed, to a scope that is now purged."""
+    """An order received after the cut may have been applied to the purged scope, before the mark was written."""
     late: list[Go] = []
 
     def mark(go: Go) -> Any:
@@ -208,7 +207,7 @@ def test_a_purge_whose_mark_takes_effect_after_its_request_died_is_repeated(shop
     assert len(ledger_items(shop)) == 3
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
@@ -232,12 +231,12 @@ def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
         assert [i for i in ledger_items(shop) if not is_emptied(i)] == [], (number, moment)
         if not died:
             assert found == ["done"]
-            assert number > 1
+            assert number > 1, "the request makes fewer writes than expected"
             return
     pytest.fail("the request makes more than 10 writes")
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_nothing_is_removed_if_the_job_cannot_be_queued(shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     send(shop, event(email=ANN, order_id="a"))
     queued = send_event(shop, "b")

@@ -30,7 +30,7 @@ class Connected:
         self.secrets = {"woocommerce": woocommerce, "shopify": SHOPIFY_SECRET}
 
     def post(self, sent: Sent, connection: str, account: str = ACCOUNT) -> Answer:
-        """Posts a webhook as API Gateway passes it on: a body that is no UTF-8 is in base64."""
+        """Posts a webhook as API Gateway passes it on, which encodes a body that is not UTF-8 in base64."""
         raw = {"body": sent.body.decode("latin-1")}
         try:
             raw = {"body": sent.body.decode()}
