@@ -122,7 +122,7 @@ class Faults:
         yield self.calls
 
 
-def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
+def kill_at_call(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
     """Kills the process `before` or `after` call number `index` takes effect."""
 
     def intercept(position: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -394,7 +394,7 @@ class Shop:
 
 
 @contextmanager
-def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
+def kill_at_write(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
     """Kills the process `before` or `after` write number `number`, counted from 0. Yields a list to which the operation
     of this write is added.
 

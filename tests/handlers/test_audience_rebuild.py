@@ -42,8 +42,8 @@ from tests.handlers.shop import (
     Context,
     Death,
     Shop,
-    die_at,
-    killed,
+    kill_at_call,
+    kill_at_write,
 )
 from tillbook.aws.items import raw
 from tillbook.aws.settings import settings
@@ -279,7 +279,7 @@ def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, expected_ledger: l
     """Kills only after writes, because a kill before the next write leaves the same state."""
     jobs = shop.job_ids()
     for number in range(100):
-        with killed(shop, "after", number) as died:
+        with kill_at_write(shop, "after", number) as died:
             shop.drain()
         shop.drain()
         assert snapshot(shop) == expected_ledger, number
@@ -295,7 +295,7 @@ def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, expected_ledger: l
 
 def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     for index in range(0, 60, 20):  # three deaths: a job fails only after more deliveries
-        with shop.faults.injected(die_at(index, "after")), suppress(Death):
+        with shop.faults.injected(kill_at_call(index, "after")), suppress(Death):
             shop.drain()
     shop.drain()
     assert snapshot(shop) == expected_ledger

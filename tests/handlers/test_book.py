@@ -20,7 +20,7 @@ from tests.handlers.removal import (
     stored_outcome_ids,
 )
 from tests.handlers.sales import cards, cells, list_order_ids, report, submit_some_orders
-from tests.handlers.shop import ACCOUNT, Shop, killed
+from tests.handlers.shop import ACCOUNT, Shop, kill_at_write
 from tests.stream import change, passes
 from tillbook.aws.items import raw
 from tillbook.aws.settings import settings
@@ -208,7 +208,7 @@ def test_the_work_of_a_keeper_that_dies_is_completed_later(shop: Shop, moment: s
                     key = {name: {"S": item[name]} for name in ("pk", "sk")}
                     shop.dynamodb.delete_item(TableName=table, Key=key)
         shop.followed.clear()
-        with killed(shop, moment, number) as died:
+        with kill_at_write(shop, moment, number) as died:
             shop.keep_book()
         if not died:
             break

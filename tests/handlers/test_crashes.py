@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.events import EMAIL, day, event
-from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
@@ -24,7 +24,7 @@ KILLS = [(index, moment) for index in range(LAST_CALL + 1) for moment in MOMENTS
 
 def run_until_killed(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST_CALL) -> bool:
     """Runs a flow that is killed at call number `index`. Returns whether it died."""
-    with shop.faults.injected(die_at(index, moment)):
+    with shop.faults.injected(kill_at_call(index, moment)):
         try:
             flow()
         except Death:
@@ -141,7 +141,7 @@ def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: S
     from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
-    poison, death = refuse_writes_of("o-1"), die_at(index, moment)
+    poison, death = refuse_writes_of("o-1"), kill_at_call(index, moment)
     with shop.faults.injected(lambda *call: death(*call[:3], lambda: poison(*call))), suppress(Death):
         shop.deliver(shop.receive())
     with shop.faults.injected(poison):

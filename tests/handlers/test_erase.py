@@ -42,7 +42,7 @@ from tests.handlers.removal import (
     worker,
 )
 from tests.handlers.rights import USED_RIGHTS
-from tests.handlers.shop import ACCOUNT, Shop, killed
+from tests.handlers.shop import ACCOUNT, Shop, kill_at_write
 from tillbook.ledger import upkeep
 from tillbook.ledger.activities import ERASED, KEY_REUSED
 from tillbook.ledger.items import Scope
@@ -290,7 +290,7 @@ def test_an_erasure_killed_anywhere_finishes_later(shop: Shop, monkeypatch: pyte
         send(shop, event(email=ANN), event(email=ANN))
         letter = store_dead_letter(shop)
         job_id = start_erasure(shop)
-        with killed(shop, "after", number) as died:
+        with kill_at_write(shop, "after", number) as died:
             shop.settle()
         shop.drain()
         assert job(shop, job_id)["status"] == "done", number

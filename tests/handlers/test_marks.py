@@ -29,7 +29,7 @@ from tests.handlers.removal import (
     request_removal,
 )
 from tests.handlers.rights import USED_RIGHTS
-from tests.handlers.shop import ACCOUNT, Death, Shop, killed
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_write
 from tillbook.ledger.activities import ERASED
 from tillbook.records.messages import Queue
 from tillbook.records.outcomes import PURGED
@@ -217,7 +217,7 @@ def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
         if not number:
             limit_partitions(shop, monkeypatch)
         before = len(jobs(shop))
-        with killed(shop, moment, number) as died:
+        with kill_at_write(shop, moment, number) as died:
             request_removal(shop, path)
         settle(shop)
         found = [j["status"] for j in jobs(shop)[before:]]

@@ -39,7 +39,7 @@ from tests.handlers.removal import (
     stored_outcome_ids,
     worker,
 )
-from tests.handlers.shop import ACCOUNT, INGEST, OTHER, OTHER_ADMIN, Answer, Shop, killed
+from tests.handlers.shop import ACCOUNT, INGEST, OTHER, OTHER_ADMIN, Answer, Shop, kill_at_write
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import Scope
 from tillbook.records import outcomes
@@ -382,7 +382,7 @@ def test_a_purge_whose_function_is_killed_at_any_write_finishes_later(
         with monkeypatch.context() as patch:
             limit_partitions(shop, patch)
             job_id = start_purge(shop)
-            with killed(shop, "after", number) as died:
+            with kill_at_write(shop, "after", number) as died:
                 shop.settle()
             shop.drain()
         assert job(shop, job_id)["status"] == "done", number

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.handlers.events import EMAIL, SHA, day, event
-from tests.handlers.reading import PERSON, pages
+from tests.handlers.reading import PERSON, read_all_pages
 from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 
@@ -133,7 +133,7 @@ def test_a_person_without_a_counted_order_has_no_first_order(shop: Shop) -> None
     shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     person = shop.person(EMAIL)
     assert (person["orders_count"], person["first_order_at"], person["last_order_at"]) == (0, None, None)
-    assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
+    assert len(read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
 
 
 def test_an_edited_order_date_counts(shop: Shop) -> None:
@@ -165,7 +165,7 @@ def test_the_published_shape_of_an_activity(shop: Shop) -> None:
 def test_paging_through_activities_newest_first(shop: Shop, limit: int) -> None:
     shop.send_batch([event(order_id=n % 3, action="updated", occurred_at=day(1 + n // 2), note=n) for n in range(7)])
     shop.drain()
-    entries = pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
+    entries = read_all_pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
     assert [entry["properties"]["note"] for entry in entries] == [6, 5, 4, 3, 2, 1, 0]
 
 
@@ -176,7 +176,7 @@ def test_paging_through_orders_newest_first(shop: Shop, limit: int) -> None:
         shop.send(event(order_id=f"s{n}", occurred_at=day(20 - n), action="paid", grand_total=...))
     shop.submit({"order_id": "v1", "order_date": "2019-01-18T00:00:00Z", "customer_email": EMAIL})
     shop.drain()
-    entries = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
+    entries = read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
     assert [entry["order_id"] for entry in entries] == ["v1", "s4", "s3", "s2", "s1", "s0"]
 
 
@@ -222,7 +222,7 @@ def test_an_order_of_many_events_does_not_delay_the_next_one(shop: Shop) -> None
     by_limit = {}
     for limit in (1, 2, 200):
         with shop.faults.recorded() as calls:
-            by_limit[limit] = pages(shop, path, "orders", limit)
+            by_limit[limit] = read_all_pages(shop, path, "orders", limit)
         assert len(calls) < 40
     assert [order["order_id"] for order in by_limit[200]] == ["new", "long", "old"]
     assert by_limit[1] == by_limit[2] == by_limit[200]
@@ -336,7 +336,7 @@ def test_a_page_stops_at_4_mb(shop: Shop, noun: str, filling: str) -> None:
     answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"limit": "200"})
     assert len(answer.text.encode()) <= 4 * 1024 * 1024 + 300_000
     assert answer.body["next_cursor"]
-    assert len(pages(shop, f"{PERSON}/{EMAIL}/{noun}", noun, 200)) == 25
+    assert len(read_all_pages(shop, f"{PERSON}/{EMAIL}/{noun}", noun, 200)) == 25
 
 
 # --------------------------------------------------------------------- order
@@ -430,7 +430,7 @@ def test_stored_ltv_equals_the_sum_over_the_orders(shop: Shop) -> None:
     for n in range(4):
         shop.submit({"order_id": str(n), "order_date": "2019-01-01", "customer_email": EMAIL, "total": n})
     shop.drain()
-    orders = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
+    orders = read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
     assert len(orders) == 13
     assert shop.ltv(EMAIL)["USD"] == "42.0036"
     assert json.dumps(orders, default=str)

@@ -37,7 +37,7 @@ from tests.handlers.removal import (
     worker,
 )
 from tests.handlers.rights import USED_RIGHTS
-from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import Scope
 from tillbook.records.messages import decode
@@ -145,7 +145,7 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
     for index in range(40):
         send(shop, event(email=ANN))
         known = set(shop.job_ids())
-        with shop.faults.injected(die_at(index, moment)), suppress(Death):
+        with shop.faults.injected(kill_at_call(index, moment)), suppress(Death):
             start_purge(shop, "shopper_activity")
         through = index >= len(shop.faults.calls)
         with monkeypatch.context() as patch:
