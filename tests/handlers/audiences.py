@@ -76,7 +76,7 @@ def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
 
 
 def match(shop: Shop, audience: str, *people: dict[str, Any], key: str = ADMIN) -> list[bool]:
-    """For each of the people, whether the audience has a customer who matches."""
+    """Returns for each of the people whether the audience has a matching customer."""
     answer = shop.request("POST", f"/v1/audience/{audience}/match", {"people": list(people)}, key=key)
     assert answer.status == 200, answer.body
     return [result["customer"] for result in answer.body["results"]]

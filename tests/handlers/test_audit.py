@@ -262,7 +262,7 @@ def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
 
 
-def raise_refusal(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
+def failing_call(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
     """A function that raises the error of a refused call."""
 
     def call() -> None:
@@ -274,15 +274,15 @@ def raise_refusal(code: str, operation: str = "TransactGetItems") -> Callable[[]
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ProvisionedThroughputExceededException"])
 def test_a_read_with_a_temporary_error_is_retried(shop: Shop, code: str) -> None:
     place(shop, order_id="a", grand_total=5)
-    client = Between(shop.dynamodb, "transact_get_items", raise_refusal(code), raise_refusal(code))
+    client = Between(shop.dynamodb, "transact_get_items", failing_call(code), failing_call(code))
     assert auditor(shop, client).audit(ACCOUNT, ANN).status == EXACT
-    always = Between(shop.dynamodb, "transact_get_items", *[raise_refusal(code)] * 100)
+    always = Between(shop.dynamodb, "transact_get_items", *[failing_call(code)] * 100)
     assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
 
 
 def test_a_forbidden_read_raises_its_error(shop: Shop) -> None:
     with pytest.raises(ClientError):
-        auditor(shop, Between(shop.dynamodb, "transact_get_items", raise_refusal("AccessDeniedException"))).audit(
+        auditor(shop, Between(shop.dynamodb, "transact_get_items", failing_call("AccessDeniedException"))).audit(
             ACCOUNT, ANN
         )
 
@@ -417,7 +417,7 @@ def test_an_audit_that_fails_is_not_counted_as_a_run(shop: Shop, metrics_and_lin
     metrics, _ = metrics_and_lines
     place_mixed_orders(shop)
     with (
-        shop.faults.injected(lambda index, operation, *_: raise_refusal("AccessDeniedException", operation)()),
+        shop.faults.injected(lambda index, operation, *_: failing_call("AccessDeniedException", operation)()),
         pytest.raises(telemetry.Crashed),
     ):
         run()

@@ -1,6 +1,6 @@
 """A function is killed at each of its calls, and each order counts exactly once.
 
-A kill happens once before and once after each call takes effect. Then the client sends a request again that got no
+A kill happens once before and once after each call takes effect. Then the client repeats a request that got no
 answer, the queue delivers its messages again, and the ledger must be the same as without the kill.
 """
 

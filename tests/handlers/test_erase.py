@@ -96,13 +96,13 @@ def test_an_erasure_leaves_nothing_of_a_person(shop: Shop, headers: dict[str, st
     [({"email": ANN}, ANN), ({"email": ANN}, ANN_SHA256.upper()), ({"person_id": "p-1"}, "p-1"),
      ({"email": ANN}, ANN_ID), ({"person_id": MD5}, MD5), ({"person_id": ANN_SHA256}, ANN_SHA256)],
 )  # fmt: skip
-@pytest.mark.parametrize("stuck", [False, True], ids=["queued", "dead letter"])
+@pytest.mark.parametrize("is_dead_letter", [False, True], ids=["queued", "dead letter"])
 def test_a_person_named_only_in_the_queue_or_a_dead_letter_is_erased(
-    shop: Shop, identity: dict[str, str], asked: str, stuck: bool
+    shop: Shop, identity: dict[str, str], asked: str, is_dead_letter: bool
 ) -> None:
     body = event(**{"email": ..., "occurred_at": day(1)} | identity)
     request_id = shop.send(body).body["request_id"]
-    if stuck:
+    if is_dead_letter:
         with shop.faults.injected(refuse_writes_of("o-1")):
             shop.drain(40)
         assert dead_letter_ids(shop) == [request_id]

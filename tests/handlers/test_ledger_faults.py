@@ -129,7 +129,7 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_and_a_dele
 def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     shop: Shop, ledger: Ledger, waits: Waits, how: str
 ) -> None:
-    """At first the other orders share a transaction with this order; after a few tries each is written alone."""
+    """The other orders share a transaction with this order at first; after a few tries each is written alone."""
     hot = activity(1, order_id="hot")
     apply(ledger, hot)
     rivals = iter(range(1_000))
