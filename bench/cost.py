@@ -249,7 +249,7 @@ def fixed() -> dict[str, float]:
     price, assumed = PRICES["dollars"], PRICES["assumed"]
     sources = [e for f in template.functions().values() for e in f.get("Events", {}).values() if e["Type"] == "SQS"]
     polls = len(sources) * assumed["queue_pollers"] * 30 * 24 * 3600 / assumed["long_poll_seconds"]
-    alarms = len(template.usual("AWS::CloudWatch::Alarm"))
+    alarms = len(template.unconditional("AWS::CloudWatch::Alarm"))
     dashboards = len(template.resources("AWS::CloudWatch::Dashboard"))
     return {
         f"{alarms} alarms": alarms * price["alarm_month"],

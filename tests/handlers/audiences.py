@@ -1,4 +1,4 @@
-"""Orders that fill the audiences, and the calls that read, match and rebuild them."""
+"""Sends orders that fill the audiences, and reads, matches and rebuilds the audiences."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
     while True:
         answer = shop.get(f"/v1/audience/{audience}", query=query, key=key)
         assert answer.status == 200, answer.body
-        assert len(answer.body["members"]) <= limit + 1
+        assert len(answer.body["members"]) <= limit + 1  # a page ends with a whole order, which may have two members
         found += answer.body["members"]
         if answer.body["next_cursor"] is None:
             return found
@@ -60,23 +60,23 @@ def members(shop: Shop, audience: str, limit: int = 200, key: str = ADMIN) -> li
         query["cursor"] = answer.body["next_cursor"]
 
 
-def kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
-    """(order id, kind) of each member, sorted. Checks that the member count is their number."""
+def member_kinds(shop: Shop, audience: str) -> list[tuple[str, str]]:
+    """(order id, kind) of each member, sorted. Checks that the audience's member count equals the number of members."""
     found = members(shop, audience)
     assert count(shop, audience) == len(found)
     return sorted((m["order_id"], m["kind"]) for m in found)
 
 
 def count(shop: Shop, audience: str, key: str = ADMIN) -> int:
-    """The member count of an audience, after the book was brought up to date."""
-    with shop.faults.none():
+    """The member count of an audience. Brings the book up to date first."""
+    with shop.faults.suspended():
         shop.keep_book()
     (found,) = [a for a in shop.get("/v1/audiences", key=key).body if a["id"] == audience]
     return int(found["member_count"])
 
 
 def match(shop: Shop, audience: str, *people: dict[str, Any], key: str = ADMIN) -> list[bool]:
-    """Whether each of the people is a customer in the audience."""
+    """Returns for each of the people whether the audience has a matching customer."""
     answer = shop.request("POST", f"/v1/audience/{audience}/match", {"people": list(people)}, key=key)
     assert answer.status == 200, answer.body
     return [result["customer"] for result in answer.body["results"]]
@@ -87,7 +87,7 @@ def key_of(order_id: str) -> str:
     return order_key("orders_api", "", order_id)
 
 
-def start(shop: Shop, audience: str, key: str = ADMIN) -> str:
+def start_rebuild(shop: Shop, audience: str, key: str = ADMIN) -> str:
     """Starts a rebuild of an audience. Returns the id of its job."""
     answer = shop.request("POST", f"/v1/audience/{audience}/rebuild", key=key)
     assert answer.status == 202, answer.body
@@ -101,8 +101,8 @@ def job(shop: Shop, job_id: str) -> dict[str, Any]:
     return dict(answer.body)
 
 
-def step(shop: Shop) -> None:
-    """Runs one page of a job."""
+def deliver_page(shop: Shop) -> None:
+    """Delivers one page of a job, which runs it."""
     shop.deliver(shop.receive(JOBS_QUEUE))
 
 
@@ -114,8 +114,8 @@ _NEW_ATTRIBUTES = ("shipping_key", "billing_key", "customer_key", "shipping_at",
 
 
 def downgrade_ledger(shop: Shop) -> None:
-    """Removes the attributes of addresses and customer ids, which an older version did not write. Each order then has
-    one record."""
+    """Removes the attributes of addresses and customer ids, which an older version did not write. Each order that
+    counts then has one audience record."""
     name = settings().ledger_table
     for item in shop.items(name):
         part = str(item["pk"]).split("/")[2]
@@ -127,5 +127,5 @@ def downgrade_ledger(shop: Shop) -> None:
 
 
 def snapshot(shop: Shop) -> list[dict[str, Any]]:
-    """The ledger without tokens, and the sizes of both audiences, to compare two states."""
-    return [*shop.ledger_without_tokens(), {"v1": count(shop, V1), "v3": count(shop, V3)}]
+    """The comparable ledger and the sizes of both audiences, to compare two states."""
+    return [*shop.comparable_ledger(), {"v1": count(shop, V1), "v3": count(shop, V3)}]

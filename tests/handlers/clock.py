@@ -16,7 +16,7 @@ class Clock:
     are equal and no two request ids share a millisecond: they have the order of the calls on a machine of any speed.
 
     Attributes:
-        nanoseconds: the last reading, since 1970; the first one is near the real time.
+        nanoseconds: the last reading, counted from 1970; the clock begins at the real time.
         step: the nanoseconds that a reading adds.
     """
 

@@ -1,6 +1,6 @@
 """Provides the tables and queues of template.yaml on moto, empty for each test.
 
-The functions use one thread here, because moto is not exact with several.
+KeepBook uses one thread here, because moto is not exact with several.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from moto.ssm.models import ssm_backends
 from tests.handlers import shortcuts, template
 from tests.handlers.clock import Clock
 from tests.handlers.ledger import Waits
-from tests.handlers.rights import SEEN
-from tests.handlers.shop import Faults, Shop, forget_clients, forget_keys
+from tests.handlers.rights import USED_RIGHTS
+from tests.handlers.shop import Faults, Shop, forget_clients, forget_warm_state
 from tests.handlers.webhooks import NOW, Connected
 from tests.log import follow_stdout
 from tillbook.aws import clients
@@ -41,14 +41,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Runs test_rights.py last, because it checks the calls of all tests in this folder."""
     here = [item for item in items if item.path.parent == _HERE]
     here.sort(key=lambda item: item.path.name == "test_rights.py")
-    places = [index for index, item in enumerate(items) if item.path.parent == _HERE]
-    for index, item in zip(places, here, strict=True):
+    positions = [index for index, item in enumerate(items) if item.path.parent == _HERE]
+    for index, item in zip(positions, here, strict=True):
         items[index] = item
 
 
 @pytest.fixture(scope="session")
 def _aws() -> Iterator[None]:
-    """Creates the tables and queues of the template once for all tests."""
+    """Creates the tables, the queues and the event bus once for all tests, and counts the calls of each function."""
     patch = pytest.MonkeyPatch()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         patch.setenv(name, "testing")
@@ -69,7 +69,7 @@ def _aws() -> Iterator[None]:
         assert template.create_queues(clients.sqs()) == _URLS
         for function in template.functions():
             module = importlib.import_module(template.module(function))
-            patch.setattr(module, "handler", SEEN.handler(function, module.handler))
+            patch.setattr(module, "handler", USED_RIGHTS.handler(function, module.handler))
         yield
     forget_clients()
     patch.undo()
@@ -91,7 +91,7 @@ def empty() -> None:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
-    """Injects the faults of a test between the functions and AWS."""
+    """Passes each call to the mocked AWS through a new Faults, which records it and may make it fail."""
     made, original = Faults(), BaseClient._make_api_call
 
     def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:
@@ -112,9 +112,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureRequest) -> Shop:
     follow_stdout()
-    SEEN.test = request.node.name
+    USED_RIGHTS.test = request.node.name
     empty()
-    forget_keys()
+    forget_warm_state()
     shop = Shop(faults, _URLS, clock)
     faults.calls.clear()
     return shop

@@ -1,4 +1,4 @@
-"""Makes orders that cannot be written, and reads the dead letters that they become."""
+"""Makes the writes of an order fail, and reads the dead letter that the order becomes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from tests.handlers.shop import ACCOUNT, Shop
 
 
-def poisoned(order_id: str) -> Callable[..., Any]:
-    """Refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
+def refuse_writes_of(order_id: str) -> Callable[..., Any]:
+    """An intercept that refuses all writes of one order, as DynamoDB refuses an item that is never valid."""
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if operation == "TransactWriteItems" and f"'{order_id}'" in str(arguments):
@@ -21,5 +21,5 @@ def poisoned(order_id: str) -> Callable[..., Any]:
     return intercept
 
 
-def dead_letters(shop: Shop) -> list[dict[str, Any]]:
+def dead_letter_items(shop: Shop) -> list[dict[str, Any]]:
     return [item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]

@@ -24,7 +24,7 @@ Go = Callable[[], Any]
 
 
 class Waits:
-    """Virtual time that passes only by sleeping. `slept`: the pauses in seconds."""
+    """Virtual time, in seconds, that passes only by sleeping. `slept`: the length of each pause."""
 
     def __init__(self) -> None:
         self.now, self.slept = 0.0, [0.0]
@@ -50,7 +50,7 @@ def activity(n: int = 1, action: str = "placed", total: str | None = "100", **mo
 
 
 def copy(month: int, request_id: str, person: Person = ALICE, **more: Any) -> Activity:
-    """A copy of one event under an idempotency key. It occurred, and was received, on the first of a month of 2019."""
+    """A copy of one event under an idempotency key, which occurred and was received on the first of a month of 2019."""
     received = f"2019{month:02}01000000000000"
     return activity(
         1, total="1", person=person, received=received, occurred=received, content_hash="h", request_id=request_id,
@@ -79,7 +79,7 @@ def document(total: int = 100, order_id: str = "o", person: Person = ALICE) -> D
     return Document(order_id, body, "20190101000000000000", person, "USD", Decimal(total))
 
 
-def cancelled(*codes: str) -> ClientError:
+def cancelled_error(*codes: str) -> ClientError:
     """The error of a transaction that was cancelled for these reasons, one for each of its items."""
     answer: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": ""},
@@ -88,13 +88,13 @@ def cancelled(*codes: str) -> ClientError:
     return ClientError(answer, "TransactWriteItems")
 
 
-def refused(code: str, operation: str = "TransactWriteItems") -> ClientError:
+def refused_error(code: str, operation: str = "TransactWriteItems") -> ClientError:
     """The error of a call that was refused as a whole."""
     return ClientError({"Error": {"Code": code, "Message": ""}}, operation)
 
 
 def before_the_first(shop: Shop, operation: str, *rivals: Callable[[], Any], which: str = "") -> Any:
-    """Runs one rival before each of the first calls of an operation whose arguments contain `which`."""
+    """Runs the rivals, one before each of the first calls of an operation whose arguments contain `which`."""
     waiting = list(rivals)
 
     def intercept(index: int, name: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -111,13 +111,13 @@ def before_the_first(shop: Shop, operation: str, *rivals: Callable[[], Any], whi
 def fail_first(
     times: int, *operations: str, error: Callable[[str, dict[str, Any]], Exception], after: bool = False
 ) -> Any:
-    """Makes the first `times` calls of these operations fail, before or `after` they take effect."""
-    left = [times]
+    """An intercept: the first `times` calls of these operations fail, before or `after` they take effect."""
+    remaining = [times]
 
     def intercept(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if operation not in operations or not left[0]:
+        if operation not in operations or not remaining[0]:
             return go()
-        left[0] -= 1
+        remaining[0] -= 1
         if after:
             go()
         raise error(operation, arguments)
@@ -125,45 +125,45 @@ def fail_first(
     return intercept
 
 
-# The errors of a transaction with `n` items.
+# Temporary errors of a transaction with `n` items.
 CONFLICTS = {
-    "conflict on the head": lambda n: cancelled("TransactionConflict", *["None"] * (n - 1)),
-    "conflict on the person": lambda n: cancelled(*["None"] * (n - 1), "TransactionConflict"),
-    "conflict everywhere": lambda n: cancelled(*["TransactionConflict"] * n),
-    "throttled": lambda n: cancelled("None", "ThrottlingError", *["None"] * (n - 2)),
-    "throughput and conflict": lambda n: cancelled(
+    "conflict on the head": lambda n: cancelled_error("TransactionConflict", *["None"] * (n - 1)),
+    "conflict on the person": lambda n: cancelled_error(*["None"] * (n - 1), "TransactionConflict"),
+    "conflict everywhere": lambda n: cancelled_error(*["TransactionConflict"] * n),
+    "throttled": lambda n: cancelled_error("None", "ThrottlingError", *["None"] * (n - 2)),
+    "throughput and conflict": lambda n: cancelled_error(
         "ProvisionedThroughputExceeded", "TransactionConflict", *["None"] * (n - 2)
     ),
-    "refused as a whole": lambda n: refused("ThrottlingException"),
-    "request limit": lambda n: refused("RequestLimitExceeded"),
-    "in progress": lambda n: refused("TransactionInProgressException"),
-    "server fault": lambda n: refused("InternalServerError"),
+    "refused as a whole": lambda n: refused_error("ThrottlingException"),
+    "request limit": lambda n: refused_error("RequestLimitExceeded"),
+    "in progress": lambda n: refused_error("TransactionInProgressException"),
+    "server fault": lambda n: refused_error("InternalServerError"),
     "front end": lambda n: ClientError(
         {"Error": {"Code": "503", "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": 503}},  # type: ignore[typeddict-item]
         "TransactWriteItems",
     ),
-    "without reasons": lambda n: refused("TransactionCanceledException"),
+    "without reasons": lambda n: refused_error("TransactionCanceledException"),
     "connection": lambda n: EndpointConnectionError(endpoint_url="https://dynamodb"),
     "timed out": lambda n: ReadTimeoutError(endpoint_url="https://dynamodb"),
 }
 
 
-def fault(name: str) -> Callable[[str, dict[str, Any]], Exception]:
-    """Makes an error of CONFLICTS, for the number of items in the call."""
+def make_error(name: str) -> Callable[[str, dict[str, Any]], Exception]:
+    """A function that makes an error of CONFLICTS for the number of items in a call."""
     return lambda operation, arguments: CONFLICTS[name](len(arguments.get("TransactItems", "xx")))
 
 
 def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
-    """A stored sum of a person, named as in `Shop.stored_ltv`."""
+    """A stored sum of a person. `name` is as in `Shop.stored_ltv`: `s.USD`."""
     return shop.stored_ltv().get(f"{person.id_in(ACCOUNT)}/{name}", Decimal(0))
 
 
 # Errors that leave open whether the call took effect.
-LOST = ["server fault", "timed out", "connection", "in progress"]
+LOST_ANSWERS = ["server fault", "timed out", "connection", "in progress"]
 
 
 def v1_request(request_id: str, day: int = 1, cuts: dict[str, str] | None = None) -> V1Request:
-    """A request received on a day of February 2019. `cuts`: person id -> cut of an erasure that the request sees."""
+    """A request received on a day of February 2019. `cuts`: by person id, cuts of erasures that the request sees."""
     return V1Request(V1, request_id, f"201902{day:02}000000000000", lambda people: cuts or {})
 
 

@@ -9,7 +9,7 @@ from tests.handlers.shop import ACCOUNT, Shop
 PERSON = f"/v3/{ACCOUNT}/people"
 
 
-def pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
+def read_all_pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:
     """All entries of a list, read in pages of `limit` entries. `noun`: the field with the entries."""
     entries: list[Any] = []
     cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Starts purges and erasures, runs other calls in the middle of them, and reads what is left."""
+"""Runs purges and erasures, makes other calls during their calls, and reads the state afterwards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from botocore.exceptions import ReadTimeoutError
 
 from tests.handlers.audiences import job
-from tests.handlers.deadletters import poisoned
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import event
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, ADMIN, JOBS_QUEUE, ORDERS_QUEUE, Shop
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
@@ -37,22 +37,22 @@ CONFIRMED = {"x-confirm": "purge"}
 PURGE, ERASE = "/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"
 Go = Callable[[], Any]  # makes a call that was intercepted
 Intercept = Callable[[int, str, dict[str, Any], Go], Any]
-LOST = ReadTimeoutError(endpoint_url="https://dynamodb")
+LOST_ANSWER = ReadTimeoutError(endpoint_url="https://dynamodb")
 
 
-def ask(shop: Shop, path: str, body: Any = None, *, key: str = ADMIN) -> str:
+def request_removal(shop: Shop, path: str, body: Any = None, *, key: str = ADMIN) -> str:
     """Requests a purge or an erasure. Returns the id of its job."""
     answer = shop.request("DELETE", path, body, headers=CONFIRMED, key=key)
     assert answer.status == 202, answer.body
     return str(answer.body["job_id"])
 
 
-def start(shop: Shop, source: Source | None = None, *, key: str = ADMIN) -> str:
+def start_purge(shop: Shop, source: Source | None = None, *, key: str = ADMIN) -> str:
     """Starts a purge of one source or of both. Returns the id of its job."""
-    return ask(shop, PURGE, {"source": source} if source else None, key=key)
+    return request_removal(shop, PURGE, {"source": source} if source else None, key=key)
 
 
-def done(shop: Shop, job_id: str) -> dict[str, Any]:
+def finish(shop: Shop, job_id: str) -> dict[str, Any]:
     """Runs a job to its end. Returns the job."""
     shop.settle()
     found = job(shop, job_id)
@@ -60,26 +60,26 @@ def done(shop: Shop, job_id: str) -> dict[str, Any]:
     return found
 
 
-def purged(shop: Shop, source: Source | None = None) -> dict[str, Any]:
-    return done(shop, start(shop, source))
+def run_purge(shop: Shop, source: Source | None = None) -> dict[str, Any]:
+    return finish(shop, start_purge(shop, source))
 
 
 def start_erasure(shop: Shop, who: str = ANN) -> str:
-    return ask(shop, f"/v3/{ACCOUNT}/people/{who}")
+    return request_removal(shop, f"/v3/{ACCOUNT}/people/{who}")
 
 
-def erased(shop: Shop, who: str = ANN) -> dict[str, Any]:
-    return done(shop, start_erasure(shop, who))
+def run_erasure(shop: Shop, who: str = ANN) -> dict[str, Any]:
+    return finish(shop, start_erasure(shop, who))
 
 
-def release(shop: Shop) -> None:
+def deliver_first_held(shop: Shop) -> None:
     """Delivers the first message that waits for SettleSeconds."""
     queue, body = shop.faults.held.pop(0)
     shop.sqs.send_message(QueueUrl=queue, MessageBody=body)
     shop.drain()
 
 
-def few_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
+def limit_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     """Limits jobs to the partitions that have items now, in any generation, so that a test can run many jobs."""
     full, all_of = {item["pk"].split("/", 2)[2] for item in shop.items("LedgerTable")}, Scope.partitions
     patch.setattr(
@@ -87,10 +87,10 @@ def few_partitions(shop: Shop, patch: pytest.MonkeyPatch) -> None:
     )
 
 
-# ---------------------------------------------------- calls in the middle of others
+# -------------------------------------------------- other calls during a call
 
 
-def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
+def intercept_first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
     """Lets `do` answer the first call of an operation whose arguments contain `text`. `do` gets a function that makes
     the call."""
     begun: list[bool] = []
@@ -99,7 +99,7 @@ def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
         if begun or name != operation or text not in str(arguments):
             return go()
         begun.append(True)
-        with SEEN.others():
+        with USED_RIGHTS.uncounted():
             return do(go)
 
     return intercept
@@ -107,7 +107,7 @@ def first(operation: str, text: str, do: Callable[[Go], Any]) -> Intercept:
 
 @contextmanager
 def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, after: bool = False) -> Iterator[None]:
-    """Runs `do` before (or after) the first call of an operation whose arguments contain `text`."""
+    """Runs `do` before, or `after`, the first call of an operation whose arguments contain `text`."""
     begun: list[bool] = []
 
     def others(go: Go) -> Any:
@@ -116,43 +116,45 @@ def meanwhile(shop: Shop, operation: str, text: str, do: Callable[[], Any], *, a
         do()
         return answer if after else go()
 
-    with shop.faults.injected(first(operation, text, others)):
+    with shop.faults.injected(intercept_first(operation, text, others)):
         yield
     assert begun, f"no call of {operation} contained {text}"
 
 
-def unanswered(do: Callable[[], Any], *, written: bool = True) -> Intercept:
-    """Loses the answer of the first transaction. `written`: the transaction takes effect, before `do` runs."""
+def lose_first_answer(do: Callable[[], Any], *, written: bool = True) -> Intercept:
+    """An intercept that runs `do` during the first transaction and loses its answer. `written`: the transaction takes
+    effect, before `do`."""
 
     def lose(go: Go) -> Any:
         if written:
             go()
         do()
-        raise LOST
+        raise LOST_ANSWER
 
-    return first("TransactWriteItems", "", lose)
+    return intercept_first("TransactWriteItems", "", lose)
 
 
 def worker() -> Processor:
-    """A new processor, as another process has."""
+    """A new processor, like that of another function instance."""
     return processing._build(settings())
 
 
-def stale(shop: Shop) -> Processor:
-    """A worker that has read the marks of purges and erasures now, and does not see later ones."""
+def stale_worker(shop: Shop) -> Processor:
+    """A worker that reads the marks of purges and erasures now, and never sees later ones."""
     made = worker()
     marks = made.scopes.read(ACCOUNT, [ANN_ID, BOB_ID])
     made.scopes = cast(Any, SimpleNamespace(read=lambda *_: marks))
     return made
 
 
-def run(processor: Processor, *records: dict[str, Any]) -> None:
+def process(processor: Processor, *records: dict[str, Any]) -> None:
+    """Delivers messages to a worker, within 60 seconds. None of them may fail."""
     assert processor.run(list(records), 60) == {"batchItemFailures": []}
 
 
-def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
-    """Delivers messages one by one to a worker whose calls take a second each. Yields the seconds that each delivery
-    took."""
+def deliver_slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
+    """Delivers messages one by one to a worker whose calls take a second each, until both queues are empty. Yields the
+    seconds that each delivery took."""
     processor, spent = worker(), [0.0]
     processor.clock = lambda: spent[0]
     processor.ledger.pace = processor.ledger.pace._replace(clock=processor.clock)
@@ -169,7 +171,7 @@ def slowly(shop: Shop, seconds: float = 60) -> Iterator[float]:
         yield spent[0] - began
 
 
-def taken(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
+def receive_event(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
     """Sends an event and receives its message without applying it. Returns the request id and the message."""
     request_id = str(shop.send(body, **options).body["request_id"])
     [record] = shop.receive()
@@ -177,16 +179,16 @@ def taken(shop: Shop, body: dict[str, Any], **options: Any) -> tuple[str, dict[s
     return request_id, record
 
 
-# --------------------------------------------------------------- what is left
+# ------------------------------------------------- the state after a removal
 
 
-def worth(shop: Shop, who: str) -> dict[str, str] | None:
+def ltv_of(shop: Shop, who: str) -> dict[str, str] | None:
     """The lifetime value of a person by currency; None if there is no such person."""
     answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
     return answer.body["lifetime_value"] if answer.status == 200 else None
 
 
-def named(shop: Shop, who: str) -> list[tuple[str, str]]:
+def activities_of(shop: Shop, who: str) -> list[tuple[str, str]]:
     """(name, order id) of each activity of a person, newest first."""
     answer = shop.get(f"/v3/{ACCOUNT}/people/{who}/activity")
     return [(a["name"], a["order"]["order_id"]) for a in answer.body["activity"]] if answer.status == 200 else []
@@ -198,7 +200,7 @@ def outcome(shop: Shop, request_id: str) -> tuple[str, str | None]:
     return found["status"], found["reason"]
 
 
-def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
+def list_outcomes(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
     """All outcomes that match a query, read page by page."""
     found: list[dict[str, Any]] = []
     asked = query | {"limit": str(limit)}
@@ -212,31 +214,31 @@ def listed(shop: Shop, limit: int = 200, **query: str) -> list[dict[str, Any]]:
         asked["cursor"] = answer.body["next_cursor"]
 
 
-def recorded(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
-    """Records `count` outcomes. Returns their request ids, the newest first."""
+def record_outcomes(count: int, status: str = "applied", notes: Sequence[str] = ()) -> list[str]:
+    """Records `count` outcomes of v1 edits. Returns their request ids, the newest first."""
     now, ids = times.now(), [times.uuid7() for _ in range(count)]
     outcomes = [Outcome(ACCOUNT, "orders_api", i, status, now, "edited", "", "o-1", notes=[*notes]) for i in ids]
     Outcomes(clients.dynamodb(), settings().records_table).record(outcomes)
     return sorted(ids, reverse=True)
 
 
-def letters(shop: Shop) -> list[str]:
+def dead_letter_ids(shop: Shop) -> list[str]:
     """The ids of all dead letters."""
     return [letter["id"] for letter in shop.get("/v1/deadletters").body["deadletters"]]
 
 
-def dead(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
-    """Sends placed events that become dead letters. Returns their request ids."""
+def make_dead_letters(shop: Shop, *order_ids: str, **changes: Any) -> list[str]:
+    """Sends placed events, of Ann unless changed, that become dead letters. Returns their request ids."""
     ids = []
     for order_id in order_ids:
         ids.append(shop.send(event(order_id=order_id, **({"email": ANN} | changes))).body["request_id"])
-        with shop.faults.injected(poisoned(order_id)):
+        with shop.faults.injected(refuse_writes_of(order_id)):
             shop.drain(40)
     return ids
 
 
-def kept(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
-    """Stores a dead letter of Ann's directly. Returns its request id."""
+def store_dead_letter(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
+    """Stores a dead letter of an event of Ann's, without sending the event. Returns its request id."""
     received, request_id = times.now(), times.uuid7()
     body = {"provider": "shopify", "action": "placed", "order_id": order_id, "grand_total": total}
     person = ["email", email_sha256(ANN)]
@@ -245,23 +247,23 @@ def kept(shop: Shop, order_id: str = "poison", total: int = 100) -> str:
     return request_id
 
 
-def left(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
+def ledger_items(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
     """The items of an account's ledger in all generations, without counters."""
     return [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{account}/") and not i["pk"].endswith("/n")]
 
 
-def is_bare(item: dict[str, Any]) -> bool:
-    """Whether the item is an emptied head or an emptied event, which has no data of a person."""
+def is_emptied(item: dict[str, Any]) -> bool:
+    """Whether the item is a head or an event that was emptied, so that it has no data of a person."""
     return item.keys() - {"pk", "sk"} <= {"writes", "bytes", "version", "received", "deleted", "request", "hash"}
 
 
-def outcomes_stored(shop: Shop) -> set[str]:
-    """The request ids of all stored outcomes, listed by status (`t`) or by order (`x`)."""
+def stored_outcome_ids(shop: Shop) -> set[str]:
+    """The request ids of all stored outcomes, in their lists by status (`t`) and by order (`x`)."""
     return {i["sk"] for i in shop.items("RecordsTable") if i["pk"].startswith((f"{ACCOUNT}/t/", f"{ACCOUNT}/x/"))}
 
 
 def traces(shop: Shop, *texts: str) -> list[str]:
-    """The items of both tables, and the messages, that contain any of the texts."""
+    """The items of LedgerTable and RecordsTable, and the messages, that contain any of the texts."""
     found = []
     for name in ("LedgerTable", "RecordsTable"):
         for item in shop.items(name):
@@ -274,7 +276,7 @@ def traces(shop: Shop, *texts: str) -> list[str]:
     return found + [body for body in bodies for text in texts if text in body]
 
 
-def refunds(shop: Shop, count: int) -> None:
+def send_refunds(shop: Shop, count: int) -> None:
     """Sends `count` refunds of one order in a batch."""
     refund = {"email": ANN, "action": "refunded", "grand_total": ..., "refund_amount": 1}
     bodies = [event(**refund, occurred_at=f"2019-02-01T00:{n:02}:00Z") for n in range(count)]

@@ -1,4 +1,4 @@
-"""Records which IAM rights the AWS calls of each function need, over all tests of a run."""
+"""Records which IAM rights each function needs for its AWS calls, in all tests of a run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from typing import Any, NamedTuple
 Right = tuple[str, str]  # (IAM action, resource)
 
 SECRETS = "the stack's parameters"
-SINGLE = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+SINGLE_WRITES = {
+    "Put": "PutItem",
+    "Update": "UpdateItem",
+    "Delete": "DeleteItem",
+    "ConditionCheck": "ConditionCheckItem",
+}
 
 
-def needed(operation: str, arguments: dict[str, Any]) -> set[Right]:
+def needed_rights(operation: str, arguments: dict[str, Any]) -> set[Right]:
     """The rights that one call needs. A transaction needs the rights of its parts."""
     if operation == "TransactWriteItems":
         return {
-            (f"dynamodb:{SINGLE[kind]}", write["TableName"])
+            (f"dynamodb:{SINGLE_WRITES[kind]}", write["TableName"])
             for item in arguments["TransactItems"]
             for kind, write in item.items()
         }
@@ -72,9 +77,9 @@ def writes_of(operation: str, arguments: dict[str, Any]) -> set[Write]:
             write
             for item in arguments["TransactItems"]
             for kind, one in item.items()
-            for write in writes_of(SINGLE[kind], one)
+            for write in writes_of(SINGLE_WRITES[kind], one)
         }
-    if operation not in SINGLE.values():
+    if operation not in SINGLE_WRITES.values():
         return set()
     item = arguments.get("Key") or arguments.get("Item")
     if not item:
@@ -85,7 +90,7 @@ def writes_of(operation: str, arguments: dict[str, Any]) -> set[Write]:
     return {Write(f"dynamodb:{operation}", arguments["TableName"], item["pk"]["S"], frozenset({*item, *named}))}
 
 
-def allowed(write: Write, statements: list[dict[str, Any]]) -> bool:
+def is_allowed(write: Write, statements: list[dict[str, Any]]) -> bool:
     """Whether a statement of a role allows a write. Conditions that template.yaml does not use raise KeyError."""
     return any(
         write.action in _listed(one["Action"])
@@ -107,7 +112,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-class Seen:
+class UsedRights:
     """The rights and writes that each function used in tests. A call is counted for the function whose handler runs."""
 
     def __init__(self) -> None:
@@ -132,8 +137,8 @@ class Seen:
         return watched
 
     @contextmanager
-    def others(self) -> Iterator[None]:
-        """Does not count the calls in the block, which a test makes while a handler runs."""
+    def uncounted(self) -> Iterator[None]:
+        """Does not count the calls in the block: a test makes them, not the function that is running."""
         working, self._working = self._working, []
         try:
             yield
@@ -143,8 +148,8 @@ class Seen:
     def call(self, operation: str, arguments: dict[str, Any]) -> None:
         if self._working:
             self.writes.setdefault(self._working[-1], set()).update(writes_of(operation, arguments))
-            for right in needed(operation, arguments):
+            for right in needed_rights(operation, arguments):
                 self.rights.setdefault(self._working[-1], {}).setdefault(right, self.test)
 
 
-SEEN = Seen()
+USED_RIGHTS = UsedRights()

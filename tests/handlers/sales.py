@@ -25,7 +25,7 @@ def cells(found: Any, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in found["rows"]]
 
 
-def listed(shop: Shop, **query: str) -> list[str]:
+def list_order_ids(shop: Shop, **query: str) -> list[str]:
     """The ids of all orders that match a query, read page by page."""
     ids: list[str] = []
     cursor: dict[str, str] = {}
@@ -39,11 +39,11 @@ def listed(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
-    """The items of the book that each show one order."""
+    """The cards of the book. Each shows one order at its date."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 
-def some_orders(shop: Shop) -> None:
+def submit_some_orders(shop: Shop) -> None:
     labels = {"new_buyer": True, "promo_code": "Spring"}
     submit(
         shop,

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from tests.handlers import template
 from tests.handlers.clock import Clock
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.stream import change, passes
 from tillbook.aws import clients
 from tillbook.aws.items import plain_item
@@ -84,10 +84,10 @@ class Faults:
     def call(self, original: Call, operation: str, arguments: dict[str, Any]) -> Any:
         index = len(self.calls)
         self.calls.append((operation, arguments))
-        SEEN.call(operation, arguments)
+        USED_RIGHTS.call(operation, arguments)
         if operation == "SendMessage":
-            # Tests do not wait: a delayed message is delivered at the next drain. Only a message that waits
-            # SettleSeconds, until all functions that may run now have ended, is held for `Shop.settle`.
+            # Tests do not wait: a delayed message is delivered at the next drain. A message with a longer delay than
+            # any back-off waits SettleSeconds, until every function that runs now has ended: `Shop.settle` delivers it.
             delay = arguments.get("DelaySeconds", 0)
             if delay > LONGEST_BACK_OFF_SECONDS:
                 self.held.append((arguments["QueueUrl"], arguments["MessageBody"]))
@@ -109,8 +109,8 @@ class Faults:
             self.intercept = None
 
     @contextmanager
-    def none(self) -> Iterator[None]:
-        """Suspends the faults and the record of calls."""
+    def suspended(self) -> Iterator[None]:
+        """Neither intercepts nor records the calls in the block."""
         intercept, calls, self.intercept, self.calls = self.intercept, self.calls, None, []
         yield
         self.intercept, self.calls = intercept, calls
@@ -122,7 +122,7 @@ class Faults:
         yield self.calls
 
 
-def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
+def kill_at_call(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
     """Kills the process `before` or `after` call number `index` takes effect."""
 
     def intercept(position: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
@@ -137,7 +137,8 @@ def die_at(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Calla
 
 
 class Shop:
-    """Account 1234567 with an ingest and an admin key, another account, and the AWS of template.yaml."""
+    """Account 1234567 with an ingest and an admin key, another account, and the mocked tables and queues of
+    template.yaml."""
 
     def __init__(self, faults: Faults, queues: dict[str, str], clock: Clock) -> None:
         self.faults, self.queues, self.clock = faults, queues, clock
@@ -297,8 +298,9 @@ class Shop:
         return failed
 
     def keep_book(self, *, milliseconds: int = 60_000) -> list[dict[str, Any]]:
-        """Delivers the changes of the ledger since the last call to KeepBook, as one batch. Returns the records that
-        succeeded. An item that changed several times has one record, from its state at the last call."""
+        """Delivers to KeepBook, as one batch, the changes of the ledger that it has not processed yet. Returns the
+        records that succeeded. An item that changed several times has one record, with its image of the last success
+        as the old one."""
         ledger = {
             (item["pk"]["S"], item["sk"]["S"]): item
             for item in self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
@@ -333,7 +335,7 @@ class Shop:
         while delivered < rounds and (records := self.receive() or self.receive(JOBS_QUEUE)):
             self.deliver(records)
             delivered += 1
-        with self.faults.none():
+        with self.faults.suspended():
             self.keep_book()
         return delivered
 
@@ -369,7 +371,7 @@ class Shop:
         return sorted(key for key in keys if "/" not in key)
 
     def stored_ltv(self, account: str = ACCOUNT) -> dict[str, Decimal]:
-        """The stored sums of all people, without zeros. `<person>/o.USD` is the LTV from v1 orders in USD and
+        """The stored sums of an account's people, without zeros. `<person>/o.USD` is the LTV from v1 orders in USD and
         `<person>/o#USD` the number of these orders; v3 has `s` instead of `o`."""
         found: dict[str, Decimal] = {}
         for item in self.items(settings().ledger_table):
@@ -380,8 +382,8 @@ class Shop:
                         found[f"{item['sk']}/{letter}{name if name[0] == '#' else f'.{name}'}"] = value
         return found
 
-    def ledger_without_tokens(self) -> list[dict[str, Any]]:
-        """The items of the ledger without the attributes that differ from run to run."""
+    def comparable_ledger(self) -> list[dict[str, Any]]:
+        """The items of the ledger without attributes that contain ids or tokens, which differ from run to run."""
         return sorted(
             (
                 {k: v for k, v in item.items() if k not in ("writes", "token", "request", "id", "body")}
@@ -392,7 +394,7 @@ class Shop:
 
 
 @contextmanager
-def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
+def kill_at_write(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
     """Kills the process `before` or `after` write number `number`, counted from 0. Yields a list to which the operation
     of this write is added.
 
@@ -413,8 +415,8 @@ def killed(shop: Shop, moment: str, number: int) -> Iterator[list[str]]:
         yield died
 
 
-def forget_keys() -> None:
-    """Clears the caches that a warm function would keep from test to test."""
+def forget_warm_state() -> None:
+    """Clears the caches of a warm function: keys, connections, and the workers of the functions."""
     endpoint._keys.cache_clear()
     webhooks._connections.cache_clear()
     configuring._connections.cache_clear()
@@ -425,10 +427,10 @@ def forget_keys() -> None:
 
 
 def forget_clients() -> None:
-    """Clears the caches of clients and settings, which were made with other environment variables."""
+    """Clears all caches of the package, also those of clients and settings from other environment variables."""
     for name, module in list(sys.modules.items()):
         if name.startswith("tillbook"):
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear") and getattr(value, "__module__", "") == name:
                     value.cache_clear()
-    forget_keys()
+    forget_warm_state()

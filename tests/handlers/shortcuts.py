@@ -1,6 +1,6 @@
 """Makes moto fast enough for two thousand tests. `test_shortcuts.py` compares it with unpatched moto.
 
-Moto's rules do not change; only work around them is saved. Unpatched, each call is a signed HTTP request that is built
+The patches save work and leave moto's rules unchanged. Unpatched, each call is a signed HTTP request that is built
 and parsed within the process, a transaction copies the whole table once for each of its writes, a query sorts the whole
 table, and each update expression is parsed again.
 """

@@ -41,7 +41,7 @@ def resources(kind: str) -> dict[str, Any]:
     return {n: r.get("Properties", {}) for n, r in load()["Resources"].items() if r["Type"] == kind}
 
 
-def usual(kind: str) -> dict[str, Any]:
+def unconditional(kind: str) -> dict[str, Any]:
     """The properties of the resources of a type that do not depend on a condition, by logical id."""
     return {name: found for name, found in resources(kind).items() if "Condition" not in load()["Resources"][name]}
 

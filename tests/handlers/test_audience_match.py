@@ -1,4 +1,4 @@
-"""Matching people against an audience (SPEC "Audiences")."""
+"""Matching people against an audience (docs/design/audiences-and-matching.md)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_results_are_in_the_order_of_the_request(shop: Shop) -> None:
     assert match(shop, V3, *(p for p, _ in people)) == [False] * len(people)
 
 
-def test_any_identity_matches(shop: Shop) -> None:
+def test_one_matching_identity_is_enough(shop: Shop) -> None:
     submit(shop, order(customer_email=..., customer_id="c-1", shipping_address=SHIP), order("o-2", customer_email=BOB))
     assert match(shop, V1, {"email": "nobody@example.com", "customer_id": "c-1"}) == [True]
     assert match(shop, V1, {"email": "nobody@example.com", "email_sha256": sha(BOB)}) == [True]
@@ -74,13 +74,15 @@ def test_customers_of_v3_orders_match(shop: Shop) -> None:
     ]  # fmt: skip
 
 
-def test_a_request_may_contain_at_most_a_thousand_people(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_people_are_matched_in_few_reads_and_more_are_refused(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tillbook.views.match._THREADS", 1)  # the mocked AWS is not exact with several
     submit(shop, order(shipping_address=SHIP))
     people: list[dict[str, Any]] = [{"email": f"p{n}@example.com"} for n in range(500)]
     people += [{"address": {"address_1": f"{n} Main St", "postal_code": "94107"}} for n in range(498)]
     people += [{"email": ANN}, {"address": SHIP}]
-    with shop.faults.recorded() as calls:
+    with shop.faults.recorded() as calls:  # a lookup by e-mail is a batch read, a lookup by address a query of one item
         assert match(shop, V1, *people) == [False] * 998 + [True, True]
     assert {operation for operation, _ in calls} <= {"GetItem", "BatchGetItem", "Query", "UpdateItem"}
     assert len([1 for operation, _ in calls if operation == "BatchGetItem"]) <= 10
@@ -106,7 +108,7 @@ def test_a_request_may_contain_at_most_a_thousand_people(shop: Shop, monkeypatch
         ({"people": [{"email_sha256": ["x"]}]}, "people[0].email_sha256"),
     ],
 )  # fmt: skip
-def test_invalid_requests_to_match(shop: Shop, payload: Any, field: str) -> None:
+def test_an_invalid_request_to_match_names_the_wrong_field(shop: Shop, payload: Any, field: str) -> None:
     answer = shop.request("POST", f"/v1/audience/{V1}/match", payload)
     assert answer.status == 400
     assert answer.fields == {field}
@@ -123,7 +125,7 @@ def test_invalid_requests_to_match(shop: Shop, payload: Any, field: str) -> None
         {"customer_id": "\ud800"}, {"email_sha256": "\ud800"},
     ],
 )  # fmt: skip
-def test_odd_people_match_nobody(shop: Shop, person: dict[str, Any]) -> None:
+def test_people_with_odd_values_match_nobody_or_are_refused(shop: Shop, person: dict[str, Any]) -> None:
     submit(shop, order(shipping_address=SHIP))
     answer = shop.request("POST", f"/v1/audience/{V1}/match", json.dumps({"people": [person]}))
     assert answer.status in (200, 400), answer.body

@@ -1,4 +1,4 @@
-"""Rebuilding an audience (SPEC "Audiences")."""
+"""Rebuilding an audience (docs/design/audiences-and-matching.md)."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from tests.handlers.audiences import (
     V1,
     V3,
     count,
+    deliver_page,
     downgrade_ledger,
     job,
-    kinds,
     ledger_writes,
     match,
+    member_kinds,
     members,
     order,
     send,
     snapshot,
-    start,
-    step,
+    start_rebuild,
     submit,
 )
 from tests.handlers.events import day, event
@@ -42,8 +42,8 @@ from tests.handlers.shop import (
     Context,
     Death,
     Shop,
-    die_at,
-    killed,
+    kill_at_call,
+    kill_at_write,
 )
 from tillbook.aws.items import raw
 from tillbook.aws.settings import settings
@@ -63,13 +63,13 @@ def test_a_rebuild_shows_its_progress(shop: Shop, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     assert count(shop, V1) == 3
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     queued = {"job_id": job_id, "kind": "rebuild", "status": "queued", "done": 0, "total": 3, "error": None}
     assert job(shop, job_id) == queued
     for done in (1, 2, 3, 3):
-        step(shop)
+        deliver_page(shop)
         assert job(shop, job_id) == queued | {"status": "running", "done": done}
-    step(shop)
+    deliver_page(shop)
     assert job(shop, job_id) == queued | {"status": "done", "done": 3}
     assert not shop.receive(JOBS_QUEUE)
     assert shop.get(f"/v1/jobs/{job_id}", key=OTHER_ADMIN).status == 404
@@ -94,17 +94,17 @@ def test_progress_never_decreases_and_a_finished_job_stays_finished(shop: Shop) 
 
 
 def test_a_rebuild_of_an_empty_audience_finishes(shop: Shop) -> None:
-    job_id = start(shop, V3)
+    job_id = start_rebuild(shop, V3)
     shop.drain()
     assert job(shop, job_id) | {"done": 0, "total": 0, "status": "done"} == job(shop, job_id)
 
 
 def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     send(shop, event(order_id="v3-even", action="refunded", refund_amount="0.50", occurred_at=day(2)))
     trim_numbers(shop)
-    jobs = [start(shop, V1), start(shop, V3)]
+    jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     with shop.faults.recorded() as calls:
         shop.drain()
         assert not ledger_writes(calls)
@@ -112,14 +112,14 @@ def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
 
 
 def test_a_rebuild_keeps_attributes_of_a_newer_version(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     trim_numbers(shop)
     table = settings().ledger_table
     for item in shop.items(table):
         if "/h/" in str(item["pk"]):
             shop.dynamodb.put_item(TableName=table, Item=raw(item | {"newer_field": "of a newer version"}))
-    jobs = [start(shop, V1), start(shop, V3)]
+    jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     with shop.faults.recorded() as calls:
         shop.drain()
         assert not ledger_writes(calls)
@@ -127,16 +127,16 @@ def test_a_rebuild_keeps_attributes_of_a_newer_version(shop: Shop) -> None:
 
 
 def trim_numbers(shop: Shop) -> None:
-    """Removes the trailing zeros of stored numbers. DynamoDB does this, and the mock does not."""
+    """Removes the trailing zeros of stored numbers, as DynamoDB does and moto does not."""
     name, trimmed = settings().ledger_table, 0
     for item in shop.items(name):
-        kept = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
-        trimmed += raw(kept) != raw(item)
-        shop.dynamodb.put_item(TableName=name, Item=raw(kept))
+        normal = {k: v.normalize() if isinstance(v, Decimal) else v for k, v in item.items()}
+        trimmed += raw(normal) != raw(item)
+        shop.dynamodb.put_item(TableName=name, Item=raw(normal))
     assert trimmed
 
 
-def some_orders(shop: Shop) -> None:
+def submit_some_orders(shop: Shop) -> None:
     submit(
         shop,
         order("v1-two", shipping_address=SHIP, billing_address=BILL),
@@ -163,7 +163,7 @@ def some_orders(shop: Shop) -> None:
 
 
 def test_a_rebuild_updates_orders_of_an_older_version(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     expected = [(members(shop, a), count(shop, a)) for a in (V1, V3)]
     ledger = snapshot(shop)
     people: list[dict[str, Any]] = [
@@ -177,15 +177,15 @@ def test_a_rebuild_updates_orders_of_an_older_version(shop: Shop) -> None:
     assert snapshot(shop) != ledger
     assert (count(shop, V1), count(shop, V3)) == (5, 3)
     assert match(shop, V1, *people) == [False] * 4
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
     assert [(members(shop, a), count(shop, a)) for a in (V1, V3)] == expected
     assert match(shop, V1, *people) == matches == [True] * 4
     with shop.faults.recorded() as calls:
-        start(shop, V1)
-        start(shop, V3)
+        start_rebuild(shop, V1)
+        start_rebuild(shop, V3)
         shop.drain()
         assert not ledger_writes(calls)
 
@@ -197,7 +197,7 @@ def test_a_rebuild_of_big_orders_fits_into_transactions(shop: Shop, monkeypatch:
     sizes = [len(item["body"]) for item in shop.items("LedgerTable") if "body" in item]
     monkeypatch.setattr("tillbook.ledger.upkeep.MOST_BYTES", 2 * max(sizes))
     with shop.faults.recorded() as calls:
-        start(shop, V3)
+        start_rebuild(shop, V3)
         shop.drain()
     written = [
         [put["Item"]["body"] for put in (item.get("Put", {}) for item in arguments["TransactItems"]) if _has_body(put)]
@@ -213,29 +213,29 @@ def _has_body(put: dict[str, Any]) -> bool:
 
 
 def test_orders_that_an_older_version_wrote_are_counted_once(shop: Shop) -> None:
-    """This version changes and deletes the orders, and adds events, before and during a rebuild."""
-    some_orders(shop)
+    """The current version changes and deletes such orders, and adds events to them, before and during a rebuild."""
+    submit_some_orders(shop)
     downgrade_ledger(shop)
     shop.edit("v1-two", {"billing_address": None})
     shop.delete("v1-alike")
     send(shop, event(order_id="v3-person", person_id="p-1", action="paid", shipping_address=SHIP))
     submit(shop, order("v1-new"))
-    start(shop, V1)
+    start_rebuild(shop, V1)
     shop.edit("v1-person", {"shipping_address": SHIP})
-    start(shop, V3)
+    start_rebuild(shop, V3)
     shop.drain()
-    assert kinds(shop, V1) == [
+    assert member_kinds(shop, V1) == [
         ("v1-again", "billing"), ("v1-edited", "billing"), ("v1-edited", "shipping"), ("v1-new", "person"),
         ("v1-person", "shipping"), ("v1-two", "shipping"),
     ]  # fmt: skip
-    assert kinds(shop, V3) == [
+    assert member_kinds(shop, V3) == [
         ("v3-person", "shipping"), ("v3-refunded", "billing"), ("v3-two", "billing"), ("v3-two", "shipping"),
     ]  # fmt: skip
 
 
 def test_a_rebuild_replaces_keys_of_another_normalisation(shop: Shop) -> None:
     """A rebuild after a change of the normalisation makes addresses match only under their new keys."""
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     name = settings().ledger_table
     for item in shop.items(name):
@@ -244,8 +244,8 @@ def test_a_rebuild_replaces_keys_of_another_normalisation(shop: Shop) -> None:
                 item[key] = f"{str(item[key])[:-4]}old!"
         shop.dynamodb.put_item(TableName=name, Item=raw(item))
     assert match(shop, V1, {"address": SHIP}) == [False]
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
     assert match(shop, V1, {"address": SHIP}) == match(shop, V3, {"address": BILL}) == [True]
@@ -257,55 +257,56 @@ def test_a_rebuild_updates_all_events_of_a_long_order(shop: Shop) -> None:
     shop.drain()
     ledger = snapshot(shop)
     downgrade_ledger(shop)
-    start(shop, V3)
+    start_rebuild(shop, V3)
     shop.drain()
     assert snapshot(shop) == ledger
 
 
 @pytest.fixture
-def old_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the expected ledger."""
+def expected_ledger(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Starts rebuilds of both audiences, in small pages, on orders of an older version. Returns the ledger that the
+    rebuilds must produce."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     downgrade_ledger(shop)
-    start(shop, V1)
-    start(shop, V3)
+    start_rebuild(shop, V1)
+    start_rebuild(shop, V3)
     return ledger
 
 
-def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_a_rebuild_killed_anywhere_finishes_later(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     """Kills only after writes, because a kill before the next write leaves the same state."""
     jobs = shop.job_ids()
     for number in range(100):
-        with killed(shop, "after", number) as died:
+        with kill_at_write(shop, "after", number) as died:
             shop.drain()
         shop.drain()
-        assert snapshot(shop) == old_ledger, number
+        assert snapshot(shop) == expected_ledger, number
         assert [job(shop, j)["status"] for j in jobs] == ["done"] * len(jobs), number
         assert not shop.receive() + shop.receive(JOBS_QUEUE)
         if not died:
             assert number > 15, "the rebuild makes fewer writes than expected"
             return
         downgrade_ledger(shop)
-        jobs = [start(shop, V1), start(shop, V3)]
+        jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     pytest.fail("the rebuild makes more than 100 writes")
 
 
-def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
-    for index in range(0, 60, 20):  # fewer deaths than the deliveries after which a job fails
-        with shop.faults.injected(die_at(index, "after")), suppress(Death):
+def test_a_rebuild_that_dies_several_times_finishes_later(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
+    for index in range(0, 60, 20):  # three deaths: a job fails only after more deliveries
+        with shop.faults.injected(kill_at_call(index, "after")), suppress(Death):
             shop.drain()
     shop.drain()
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
 
 
-def test_a_page_delivered_twice_has_the_same_result(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_a_page_delivered_twice_has_the_same_result(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     handler = importlib.import_module(template.module("ProcessOrders")).handler
     while records := shop.receive(JOBS_QUEUE):
         handler({"Records": records}, Context(60_000))
         shop.deliver(records)
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
     jobs = [job(shop, job_id) for job_id in shop.job_ids()]
     assert {j["status"] for j in jobs} == {"done"}
     assert all(j["done"] == j["total"] for j in jobs)
@@ -323,16 +324,16 @@ def make_unreadable(shop: Shop, source: Source) -> str:
     return str(key)
 
 
-@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize("twice", [False, True], ids=["each page once", "each page twice"])
 def test_an_unreadable_order_does_not_block_the_others(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], twice: bool
 ) -> None:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
-    some_orders(shop)
+    submit_some_orders(shop)
     ledger = snapshot(shop)
     downgrade_ledger(shop)
     bad = [make_unreadable(shop, source) for source in SOURCES]
-    jobs = {start(shop, V1): 6, start(shop, V3): 3}
+    jobs = {start_rebuild(shop, V1): 6, start_rebuild(shop, V3): 3}
     capsys.readouterr()
     while records := shop.receive() or shop.receive(JOBS_QUEUE):
         if twice:
@@ -366,20 +367,20 @@ def test_an_unreadable_order_does_not_block_the_others(
     ],
 )
 def test_an_order_with_a_temporary_error_is_retried(
-    shop: Shop, old_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+    shop: Shop, expected_ledger: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     rebuilt, seen = Ledger.rebuild, dict[str, int]()
 
     def busy(self: Ledger, scope: Scope, key: str, *rest: Any) -> bool:
         seen[key] = seen.get(key, 0) + 1
-        if [key] == list(seen)[1:2] and seen[key] < 4:
+        if [key] == list(seen)[1:2] and seen[key] < 4:  # the second order fails three times
             raise error
         return rebuilt(self, scope, key, *rest)
 
     monkeypatch.setattr(Ledger, "rebuild", busy)
     shop.drain()
     assert list(seen.values())[1] == 4
-    assert snapshot(shop) == old_ledger
+    assert snapshot(shop) == expected_ledger
     jobs = shop.job_ids()
     assert [(job(shop, j)["status"], job(shop, j)["error"]) for j in jobs] == [("done", None)] * len(jobs)
 
@@ -387,7 +388,7 @@ def test_an_order_with_a_temporary_error_is_retried(
 def test_a_failed_rebuild_does_nothing_more(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     Jobs(shop.dynamodb, settings().records_table).end(ACCOUNT, job_id, "gave up")
     with shop.faults.recorded() as calls:
         shop.drain()
@@ -395,7 +396,7 @@ def test_a_failed_rebuild_does_nothing_more(shop: Shop) -> None:
     assert (job(shop, job_id)["status"], job(shop, job_id)["error"]) == ("failed", "gave up")
 
 
-def test_the_nightly_rebuild_covers_every_account(shop: Shop, old_ledger: list[dict[str, Any]]) -> None:
+def test_the_nightly_rebuild_covers_every_account(shop: Shop, expected_ledger: list[dict[str, Any]]) -> None:
     shop.drain()
     downgrade_ledger(shop)
     assert shop.submit(order("theirs", shipping_address=SHIP), key=OTHER_ADMIN).status == 201
@@ -403,12 +404,14 @@ def test_the_nightly_rebuild_covers_every_account(shop: Shop, old_ledger: list[d
     for _ in range(2):  # a schedule may fire twice
         queue.send("", Message(nightly=[" "]))
     shop.drain()
-    assert [i for i in snapshot(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == old_ledger
+    assert [i for i in snapshot(shop) if i.get("pk", ACCOUNT).startswith(ACCOUNT)] == expected_ledger
     nightly = [
         i
         for i in shop.items("RecordsTable")
         if "/j" in i["pk"] and i["sk"].startswith("nightly-") and "/" not in i["sk"]
     ]
-    assert len(nightly) == 4
+    assert len(nightly) == 4  # of two accounts, each with two audiences
     assert {i["status"] for i in nightly} == {"done"}
-    assert job(shop, nightly[0]["sk"])["status"] == "done" if nightly[0]["pk"].startswith(ACCOUNT) else True
+    for item in nightly:
+        if item["pk"] == f"{ACCOUNT}/j":
+            assert job(shop, item["sk"])["status"] == "done"

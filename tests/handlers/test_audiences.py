@@ -1,4 +1,4 @@
-"""The members, counts and pages of audiences after orders change (SPEC "Audiences")."""
+"""The members, counts and pages of audiences after orders change (docs/design/audiences-and-matching.md)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.handlers.audiences import (
     V3,
     count,
     key_of,
-    kinds,
     match,
+    member_kinds,
     members,
     order,
     send,
@@ -74,14 +74,14 @@ def test_an_order_has_a_member_for_each_address_or_one_for_its_person(
     shop: Shop, changes: dict[str, Any], expected: list[str]
 ) -> None:
     submit(shop, order(**changes))
-    assert kinds(shop, V1) == [("o-1", kind) for kind in expected]
-    assert kinds(shop, V3) == []
+    assert member_kinds(shop, V1) == [("o-1", kind) for kind in expected]
+    assert member_kinds(shop, V3) == []
     if "customer_email" not in changes:
         send(shop, event(**changes))
-        assert kinds(shop, V3) == [("o-1", kind) for kind in expected]
+        assert member_kinds(shop, V3) == [("o-1", kind) for kind in expected]
 
 
-def test_fields_of_a_member(shop: Shop) -> None:
+def test_a_member_has_the_address_and_the_person_of_its_order(shop: Shop) -> None:
     before = times.to_datetime(times.now())
     submit(shop, order(customer_id="c-1", shipping_address=SHIP | {"name": "Ann Lee", "company": "Acme"}))
     send(
@@ -110,21 +110,21 @@ def test_v1_edits_and_deletes_change_the_members(shop: Shop) -> None:
     submit(shop, order(shipping_address=SHIP, billing_address=SHIP), order("o-2", shipping_address=SHIP))
     added = {m["added_at"] for m in members(shop, V1)}
     shop.edit("o-1", {"billing_address": None, "shipping_address": BILL})
-    assert kinds(shop, V1) == [("o-1", "shipping"), ("o-2", "shipping")]
+    assert member_kinds(shop, V1) == [("o-1", "shipping"), ("o-2", "shipping")]
     assert match(shop, V1, {"address": SHIP}, {"address": BILL}) == [True, True]
     assert {m["added_at"] for m in members(shop, V1)} == added
     shop.edit("o-1", {"shipping_address": None})
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "shipping")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "shipping")]
     assert match(shop, V1, {"address": BILL}) == [False]
     shop.delete("o-2")
-    assert kinds(shop, V1) == [("o-1", "person")]
+    assert member_kinds(shop, V1) == [("o-1", "person")]
     assert match(shop, V1, {"address": SHIP}) == [False]
     assert shop.delete("o-2").status == 404
-    assert kinds(shop, V1) == [("o-1", "person")]
+    assert member_kinds(shop, V1) == [("o-1", "person")]
     submit(shop, order("o-2", billing_address=BILL))
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
     submit(shop, order("o-2", billing_address=BILL))  # an identical submission
-    assert kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
+    assert member_kinds(shop, V1) == [("o-1", "person"), ("o-2", "billing")]
 
 
 def test_added_at_is_the_time_of_the_submission(shop: Shop) -> None:
@@ -148,7 +148,7 @@ def test_v3_events_without_addresses_keep_the_addresses_of_the_order(shop: Shop)
     assert match(shop, V3, {"address": SHIP}, {"address": BILL}, {"email": "user@gmail.com"}) == [True] * 3
 
 
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [False, True], ids=["in order", "latest event first"])
 def test_v3_addresses_are_those_of_the_latest_event_that_carries_them(shop: Shop, late: bool) -> None:
     events = [
         event(occurred_at=day(1), shipping_address=SHIP),
@@ -168,13 +168,13 @@ def test_repeated_v3_events_add_no_members(shop: Shop) -> None:
     shop.send(body | {"order_id": "o-2"}, headers={"Idempotency-Key": "k"})
     shop.send(body | {"order_id": "o-2"}, headers={"Idempotency-Key": "k"})
     shop.drain()
-    assert kinds(shop, V3) == [("o-1", "shipping"), ("o-2", "shipping")]
+    assert member_kinds(shop, V3) == [("o-1", "shipping"), ("o-2", "shipping")]
 
 
 @pytest.mark.parametrize("first", ["refunded", "canceled"])
 def test_the_person_of_a_refunded_or_canceled_order_is_a_customer(shop: Shop, first: str) -> None:
     send(shop, event(action=first, shipping_address=SHIP))
-    assert kinds(shop, V3) == [("o-1", "shipping")]
+    assert member_kinds(shop, V3) == [("o-1", "shipping")]
     assert match(shop, V3, {"address": SHIP}, {"email": "user@gmail.com"}) == [True, True]
 
 
@@ -202,7 +202,7 @@ def test_a_custom_attribute_with_the_name_of_an_address_is_no_address(shop: Shop
     send(shop, *(event(order_id=f"o-{n}", mailing_address=value) for n in range(3)))
     shown = shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1")
     assert (shown.status, shown.body.get("properties")) == (200, {"mailing_address": value})
-    assert kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
+    assert member_kinds(shop, V3) == [("o-0", "person"), ("o-1", "person"), ("o-2", "person")]
 
 
 @pytest.mark.parametrize("name", [5, True, ["a"], {"a": 1}, "", None])
@@ -233,7 +233,7 @@ def test_pages_list_each_member_once(shop: Shop, limit: int) -> None:
 
 
 def test_pages_while_orders_are_added_and_deleted(shop: Shop) -> None:
-    """An order that exists throughout is listed once, whatever changes between the pages."""
+    """An order that exists all the time is listed once, whatever changes between the pages."""
     submit(shop, *(order(f"o-{n}") for n in range(20)))
     seen: list[str] = []
     query = {"limit": "3"}
@@ -288,6 +288,7 @@ def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
 
 def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
     """One order has one member and the others have two, so the number of members is odd."""
+    # The first 75 ids in the order of the list, all in one bucket.
     names = sorted((f"o-{n}" for n in range(3000)), key=lambda n: (bucket_of(key_of(n)), key_of(n)))[:75]
     long = dict.fromkeys(("name", "company", "address_1", "address_2", "city", "state"), '\\"' * 500)
     address = long | {"postal_code": "01234"}
@@ -308,14 +309,14 @@ def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None
 
 
 @pytest.mark.parametrize("cursor", ["x", "!", "é", "AAAA", "0" * 40, "", "MA", "a b"])
-def test_malformed_cursors(shop: Shop, cursor: str) -> None:
+def test_a_malformed_cursor_is_400(shop: Shop, cursor: str) -> None:
     answer = shop.get(f"/v1/audience/{V1}", query={"cursor": cursor})
     assert answer.status == 400
     assert answer.fields == {"cursor"}
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "x", "-1", "1.5"])
-def test_malformed_limits(shop: Shop, limit: str) -> None:
+def test_a_malformed_limit_is_400(shop: Shop, limit: str) -> None:
     assert shop.get(f"/v1/audience/{V1}", query={"limit": limit}).status == 400
 
 

@@ -40,12 +40,12 @@ ANN = id_of(EMAIL)
 class Between:
     """A DynamoDB client that runs one of `writes` before each call of an operation, as long as there are any.
 
-    With `stale`, a write runs after the call, and the next call repeats the answer of before the write.
+    With `stale`, the write runs after the call, and the next call repeats the answer from before the write.
     """
 
     def __init__(self, client: Any, operation: str, *writes: Callable[[], Any], stale: bool = False) -> None:
         self._client, self._operation, self._writes, self._stale = client, operation, list(writes), stale
-        self._kept: Any = None
+        self._answer_before: Any = None
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._client, name)
@@ -54,12 +54,12 @@ class Between:
 
         def between(**arguments: Any) -> Any:
             if self._stale:  # like an index that is behind the table
-                answer = self._kept or call(**arguments)
+                answer = self._answer_before or call(**arguments)
                 if self._writes:
                     self._writes.pop(0)()
-                    self._kept = answer
+                    self._answer_before = answer
                 else:
-                    self._kept = None
+                    self._answer_before = None
                 return answer
             if self._writes:
                 self._writes.pop(0)()
@@ -86,7 +86,7 @@ def place(shop: Shop, **fields: Any) -> None:
     shop.drain()
 
 
-def many(shop: Shop, number: int) -> None:
+def write_many_orders(shop: Shop, number: int) -> None:
     """Writes v1 orders of Ann, 1.10 USD each, directly to the ledger, which is faster than the API."""
     ledger = Ledger(shop.dynamodb, LEDGER)
     for n in range(number):
@@ -96,7 +96,7 @@ def many(shop: Shop, number: int) -> None:
         ledger.submit(request, document, new_id=times.uuid7(), digest=str(n), deadline=float("inf"))
 
 
-def mixed(shop: Shop) -> None:
+def place_mixed_orders(shop: Shop) -> None:
     """Gives Ann orders of both sources in two currencies, with a refund and a deleted order. One order moves from Ben
     to Ann, and one from Ann to Ben."""
     place(shop, order_id="a", grand_total=105, currency="USD")
@@ -116,7 +116,7 @@ def mixed(shop: Shop) -> None:
 
 
 def test_a_correct_ledger_has_no_findings(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.orders, found.findings) == (EXACT, 4, ())
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
@@ -135,8 +135,8 @@ def test_a_correct_ledger_has_no_findings(shop: Shop) -> None:
         ("o.SEK", "0.01", Finding("orders_api", "SEK", "amount", "0.01", "0")),
     ],
 )
-def test_a_planted_cent_is_found(shop: Shop, name: str, value: str, finding: Finding) -> None:
-    mixed(shop)
+def test_a_planted_difference_is_found(shop: Shop, name: str, value: str, finding: Finding) -> None:
+    place_mixed_orders(shop)
     plant(shop, name, value)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.findings) == (DRIFT, (finding,))
@@ -152,7 +152,7 @@ def test_a_missing_person_item_with_orders_is_drift(shop: Shop) -> None:
 
 
 def test_an_erasure_causes_no_finding(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     assert shop.request("DELETE", f"/v3/{ACCOUNT}/people/{EMAIL}").status == 202
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
     shop.settle()
@@ -164,7 +164,7 @@ def test_an_erasure_causes_no_finding(shop: Shop) -> None:
 
 def test_purged_people_are_not_audited(shop: Shop) -> None:
     """Their items exist until the job of the purge deletes them. Orders that arrive after the purge are audited."""
-    mixed(shop)
+    place_mixed_orders(shop)
     plant(shop, "s.USD", "0.01")
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
     assert shop.stored_ltv()
@@ -180,13 +180,13 @@ def test_purged_people_are_not_audited(shop: Shop) -> None:
 
 def test_orders_of_several_transactions_are_audited(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "_HEADS", 9)
-    many(shop, 12)
+    write_many_orders(shop, 12)
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert (found.status, found.orders) == (EXACT, 12)
     plant(shop, "o.USD", "-0.01")
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert found.findings == (Finding("orders_api", "USD", "amount", "13.19", "13.2"),)
-    # A write between two transactions: together they are no snapshot, though their sums seem to agree.
+    # An order is written between the two transactions: they are no snapshot, though the sums that they read agree.
     plant(shop, "o.USD", "-1.09")
     plant(shop, "o#USD", "-1")
     body = {"order_id": "n", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}
@@ -198,16 +198,16 @@ def test_orders_of_several_transactions_are_audited(shop: Shop, monkeypatch: pyt
 # ---------------------------------------------------------------- while others write
 
 
-def orders(shop: Shop, number: int) -> Iterator[Callable[[], None]]:
-    """Yields functions that each place an order of 10.00."""
+def orders_to_send(shop: Shop, number: int) -> Iterator[Callable[[], None]]:
+    """Yields functions that each send an order of 10.00."""
     for n in range(number):
         yield lambda n=n: place(shop, order_id=f"w-{n}", grand_total=10)  # type: ignore[misc]
 
 
 def test_an_index_that_is_behind_the_table_causes_no_drift(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
-    # The first listing is from before a second order, the transaction from after it.
-    late = Between(shop.dynamodb, "query", *orders(shop, 1), stale=True)
+    # The orders are listed before a second order is written, and the transaction reads after it.
+    late = Between(shop.dynamodb, "query", *orders_to_send(shop, 1), stale=True)
     found = auditor(shop, late).audit(ACCOUNT, ANN)
     assert (found.status, found.orders) == (EXACT, 2)
 
@@ -216,9 +216,9 @@ def test_a_person_with_constant_writes_is_unsettled(shop: Shop) -> None:
     place(shop, order_id="a", grand_total=5)
     # Each transaction sees one order of 10.00 more than the listing before it, so the difference is always the same.
     # There are seven tries, and each reads both sources.
-    busy = Between(shop.dynamodb, "transact_get_items", *orders(shop, 20))
+    busy = Between(shop.dynamodb, "transact_get_items", *orders_to_send(shop, 20))
     assert auditor(shop, busy).audit(ACCOUNT, ANN) == audit.Audited(ACCOUNT, ANN, 14, UNSETTLED)
-    # When the writes have stopped, the audit finds whether something is wrong.
+    # When the writes have stopped, the audit decides.
     assert auditor(shop).audit(ACCOUNT, ANN).status == EXACT
     plant(shop, "s.USD", "0.01")
     assert auditor(shop).audit(ACCOUNT, ANN).status == DRIFT
@@ -239,7 +239,7 @@ class Behind:
 
 
 def test_a_constant_difference_during_writes_is_no_drift(shop: Shop) -> None:
-    """An index may be behind by the same amount at each try."""
+    """The index may be behind by the same amount at each try."""
     place(shop, order_id="a", grand_total=5)
     place(shop, order_id="b", grand_total=10)
     # Each try reads both sources. The total changes to 20 before the first read, and back to 10 before the second.
@@ -253,7 +253,7 @@ def test_a_constant_difference_during_writes_is_no_drift(shop: Shop) -> None:
 
 
 def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
-    mixed(shop)
+    place_mixed_orders(shop)
     moves = [
         lambda: place(shop, order_id="a", action="updated", email="ben@example.com"),
         lambda: shop.delete("v-1"),
@@ -262,7 +262,7 @@ def test_orders_that_move_between_the_reads_cause_no_drift(shop: Shop) -> None:
     assert auditor(shop).audit(ACCOUNT, id_of("ben@example.com")).status == EXACT
 
 
-def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
+def failing_call(code: str, operation: str = "TransactGetItems") -> Callable[[], None]:
     """A function that raises the error of a refused call."""
 
     def call() -> None:
@@ -274,15 +274,17 @@ def refuse(code: str, operation: str = "TransactGetItems") -> Callable[[], None]
 @pytest.mark.parametrize("code", ["TransactionCanceledException", "ProvisionedThroughputExceededException"])
 def test_a_read_with_a_temporary_error_is_retried(shop: Shop, code: str) -> None:
     place(shop, order_id="a", grand_total=5)
-    client = Between(shop.dynamodb, "transact_get_items", refuse(code), refuse(code))
+    client = Between(shop.dynamodb, "transact_get_items", failing_call(code), failing_call(code))
     assert auditor(shop, client).audit(ACCOUNT, ANN).status == EXACT
-    always = Between(shop.dynamodb, "transact_get_items", *[refuse(code)] * 100)
+    always = Between(shop.dynamodb, "transact_get_items", *[failing_call(code)] * 100)
     assert auditor(shop, always).audit(ACCOUNT, ANN).status == UNSETTLED
 
 
 def test_a_forbidden_read_raises_its_error(shop: Shop) -> None:
     with pytest.raises(ClientError):
-        auditor(shop, Between(shop.dynamodb, "transact_get_items", refuse("AccessDeniedException"))).audit(ACCOUNT, ANN)
+        auditor(shop, Between(shop.dynamodb, "transact_get_items", failing_call("AccessDeniedException"))).audit(
+            ACCOUNT, ANN
+        )
 
 
 def test_an_audit_without_enough_time_is_unsettled(shop: Shop) -> None:
@@ -312,8 +314,8 @@ def test_every_person_can_be_picked(shop: Shop) -> None:
 
 
 @pytest.fixture
-def reported(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """The metrics and log lines of the audit."""
+def metrics_and_lines(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict[str, Any]]]:
+    """The metrics and log lines that the audit reports."""
     metrics: dict[str, int] = {}
     lines: list[dict[str, Any]] = []
 
@@ -332,14 +334,14 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, int], list[dict
 
 
 def run(people: int = 200, milliseconds: int = 120_000) -> Any:
-    """Runs the function once. Returns the number of people for each status."""
+    """Runs the function AuditLedger once. Returns the number of people for each status."""
     handler = importlib.import_module(template.module("AuditLedger")).handler
     return handler({"people": people, "window": 0}, Context(milliseconds))
 
 
-def test_the_function_reports_counts_and_drift(shop: Shop, reported: Any) -> None:
-    metrics, lines = reported
-    mixed(shop)
+def test_the_function_reports_counts_and_drift(shop: Shop, metrics_and_lines: Any) -> None:
+    metrics, lines = metrics_and_lines
+    place_mixed_orders(shop)
     shop.keep_book()
     assert run() == {"exact": 2, "drift": 0, "unsettled": 0}
     assert metrics == {"AuditRuns": 1, "AuditedPeople": 2, "AuditDrift": 0, "AuditUnsettled": 0}
@@ -353,29 +355,31 @@ def test_the_function_reports_counts_and_drift(shop: Shop, reported: Any) -> Non
     assert email_sha256(EMAIL) not in json.dumps(lines)
 
 
-def test_the_function_audits_as_many_people_as_asked_and_as_time_permits(shop: Shop, reported: Any) -> None:
-    mixed(shop)
+def test_the_function_audits_at_most_as_many_people_as_asked_and_as_time_permits(
+    shop: Shop, metrics_and_lines: Any
+) -> None:
+    place_mixed_orders(shop)
     assert sum(run(people=1).values()) == 1
     assert sum(run(milliseconds=4000).values()) == 0
 
 
-@pytest.mark.parametrize("change", ["older", "gone", "left behind", "another amount"])
+@pytest.mark.parametrize("change", ["not updated", "missing", "left at an earlier date", "wrong amount"])
 def test_a_card_that_differs_from_its_order_is_reported(
-    shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch, change: str
+    shop: Shop, metrics_and_lines: Any, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """The book has cards of at most two days. The audit, which picks one day, is patched to compare both."""
-    metrics, lines = reported
+    metrics, lines = metrics_and_lines
     shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
     shop.keep_book()
     run()
     assert "BookSkipped" not in metrics
     (card,) = (raw(item) for item in shop.items("BookTable") if "/cards/" in item["pk"])
     key = {name: card[name] for name in ("pk", "sk")}
-    if change == "gone":
+    if change == "missing":
         shop.dynamodb.delete_item(TableName="BookTable", Key=key)
-    elif change == "older":
+    elif change == "not updated":
         shop.edit("a", {"total": 6})
-    elif change == "left behind":
+    elif change == "left at an earlier date":
         shop.edit("a", {"order_date": "2026-01-21"})
         shop.keep_book()
         shop.dynamodb.put_item(TableName="BookTable", Item=card)
@@ -389,17 +393,19 @@ def test_a_card_that_differs_from_its_order_is_reported(
     assert line["account"] == ACCOUNT
 
 
-def test_a_card_that_is_only_behind_is_not_reported(shop: Shop, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics, _ = reported
+def test_a_card_that_is_only_behind_is_not_reported(
+    shop: Shop, metrics_and_lines: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics, _ = metrics_and_lines
     shop.submit({"order_id": "a", "order_date": "2026-01-20", "total": 5, "customer_email": EMAIL})
     original = book_audit.BookAuditor.differences
 
-    def followed(self: Any, places: Any) -> Any:
+    def compare_and_keep_book(self: Any, places: Any) -> Any:
         found = original(self, places)
         shop.keep_book()
         return found
 
-    monkeypatch.setattr(book_audit.BookAuditor, "differences", followed)
+    monkeypatch.setattr(book_audit.BookAuditor, "differences", compare_and_keep_book)
     run()
     assert "BookSkipped" not in metrics
     shop.edit("a", {"total": 6})
@@ -407,11 +413,11 @@ def test_a_card_that_is_only_behind_is_not_reported(shop: Shop, reported: Any, m
     assert "BookSkipped" not in metrics
 
 
-def test_an_audit_that_fails_is_not_counted_as_a_run(shop: Shop, reported: Any) -> None:
-    metrics, _ = reported
-    mixed(shop)
+def test_an_audit_that_fails_is_not_counted_as_a_run(shop: Shop, metrics_and_lines: Any) -> None:
+    metrics, _ = metrics_and_lines
+    place_mixed_orders(shop)
     with (
-        shop.faults.injected(lambda index, operation, *_: refuse("AccessDeniedException", operation)()),
+        shop.faults.injected(lambda index, operation, *_: failing_call("AccessDeniedException", operation)()),
         pytest.raises(telemetry.Crashed),
     ):
         run()

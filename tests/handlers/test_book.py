@@ -1,4 +1,4 @@
-"""The book, which lists orders by date: its list, purges and erasures, the keeper that writes it, audience sizes."""
+"""The book, which has a card for each order at its date: lists, purges and erasures, the keeper, audience sizes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,18 @@ import pytest
 
 from tests.handlers.audiences import job, order, send, submit
 from tests.handlers.events import event
-from tests.handlers.removal import ANN, BOB, done, erased, outcomes_stored, purged, start, start_erasure
-from tests.handlers.sales import cards, cells, listed, report, some_orders
-from tests.handlers.shop import ACCOUNT, Shop, killed
+from tests.handlers.removal import (
+    ANN,
+    BOB,
+    finish,
+    run_erasure,
+    run_purge,
+    start_erasure,
+    start_purge,
+    stored_outcome_ids,
+)
+from tests.handlers.sales import cards, cells, list_order_ids, report, submit_some_orders
+from tests.handlers.shop import ACCOUNT, Shop, kill_at_write
 from tests.stream import change, passes
 from tillbook.aws.items import raw
 from tillbook.aws.settings import settings
@@ -28,8 +37,8 @@ from tillbook.work import book, processing
 
 
 def test_orders_by_date_newest_first(shop: Shop) -> None:
-    some_orders(shop)
-    assert listed(shop) == listed(shop, limit="1") == ["c", "b", "d", "a"]
+    submit_some_orders(shop)
+    assert list_order_ids(shop) == list_order_ids(shop, limit="1") == ["c", "b", "d", "a"]
     entries = {entry["order_id"]: entry for entry in shop.get("/v1/orders").body["orders"]}
     assert entries["d"] == {
         "order_id": "d", "order_public_id": None, "source": "shopper_activity", "provider": "shopify",
@@ -47,7 +56,7 @@ def test_orders_of_one_moment_are_paged(shop: Shop) -> None:
     send(shop, *(event(order_id=f"v3-{n}", occurred_at="2019-03-10") for n in range(4)))
     shop.keep_book()
     for limit in ("1", "3", "200"):
-        found = listed(shop, limit=limit)
+        found = list_order_ids(shop, limit=limit)
         assert len(found) == len(set(found)) == 8
 
 
@@ -60,21 +69,21 @@ def test_orders_of_one_moment_are_paged(shop: Shop) -> None:
     ],
 )  # fmt: skip
 def test_filters_of_the_list_of_orders(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
-    some_orders(shop)
-    assert listed(shop, **query) == listed(shop, **query, limit="1") == expected
+    submit_some_orders(shop)
+    assert list_order_ids(shop, **query) == list_order_ids(shop, **query, limit="1") == expected
 
 
 def test_a_page_ends_after_it_has_read_its_limit_of_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     monkeypatch.setattr(order_list, "_MOST_READ", 2)
     page = shop.get("/v1/orders", query={"status": "refunded"}).body
     assert page["orders"] == []
     assert page["next_cursor"]
-    assert listed(shop, status="refunded") == ["d"]
+    assert list_order_ids(shop, status="refunded") == ["d"]
 
 
 def test_orders_as_csv(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     answer = shop.get("/v1/orders", query={"format": "csv", "limit": "3"})
     rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
     assert [row["order_id"] for row in rows] == ["c", "b", "d"]
@@ -95,48 +104,48 @@ def test_a_voided_order_is_listed_and_counts_nothing(shop: Shop) -> None:
     assert isinstance(result, Result)
     shop.keep_book()
     assert report(shop)["rows"] == []
-    assert listed(shop, status="voided") == ["o-1"]
+    assert list_order_ids(shop, status="voided") == ["o-1"]
 
 
 # ------------------------------------------------------------ purge and erasure
 
 
 def test_a_purge_changes_reports_at_once_and_later_deletes_the_cards(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     report(shop)
-    job_id = start(shop, "orders_api")
-    assert listed(shop) == ["d"]
+    job_id = start_purge(shop, "orders_api")
+    assert list_order_ids(shop) == ["d"]
     assert cells(report(shop), "orders") == [(1,)]
-    done(shop, job_id)
-    left = {item["pk"].split("/")[1] for item in shop.items(settings().book_table)}
-    assert left == {"s0"}
-    purged(shop)
+    finish(shop, job_id)
+    scopes = {item["pk"].split("/")[1] for item in shop.items(settings().book_table)}
+    assert scopes == {"s0"}  # generation 0 of shopper_activity
+    run_purge(shop)
     assert shop.items(settings().book_table) == []
-    assert report(shop)["rows"] == listed(shop) == []
+    assert report(shop)["rows"] == list_order_ids(shop) == []
 
 
 def test_an_interrupted_purge_finds_the_rest_of_the_book(shop: Shop) -> None:
     """However many partitions are deleted already, all others that have cards are found."""
     submit(shop, *(order(str(n), order_date=f"2019-0{n}-05") for n in range(1, 5)))
     shop.keep_book()
-    kept, scope = book.keeper().book, Scope(ACCOUNT, "orders_api")
-    for partition in kept.partitions(scope):
+    store, scope = book.keeper().book, Scope(ACCOUNT, "orders_api")
+    for partition in store.partitions(scope):
         for item in shop.items(settings().book_table):
             if item["pk"] == partition:
                 key = {name: {"S": item[name]} for name in ("pk", "sk")}
                 shop.dynamodb.delete_item(TableName=settings().book_table, Key=key)
-        assert {card["pk"] for card in cards(shop)} <= set(kept.partitions(scope))
+        assert {card["pk"] for card in cards(shop)} <= set(store.partitions(scope))
     assert shop.items(settings().book_table) == []
 
 
 def test_changes_from_before_a_purge_leave_no_card(shop: Shop) -> None:
     submit(shop, order("a"))
     shop.keep_book()
-    purged(shop)
+    run_purge(shop)
     submit(shop, order("b"))
     shop.keep_book()
     assert [card["order_id"] for card in cards(shop)] == ["b"]
-    # A batch that the purge interrupted is delivered again.
+    # A batch is delivered again after the purge. Its first delivery put the card of a purged order.
     head = {
         "pk": {"S": f"{ACCOUNT}/o0/h/0"},
         "sk": {"S": "x" * 22},
@@ -151,7 +160,7 @@ def test_changes_from_before_a_purge_leave_no_card(shop: Shop) -> None:
         shop.stream([{"dynamodb": {"NewImage": head, "SequenceNumber": "1", "ApproximateCreationDateTime": 0}}]) == []
     )
     assert [card.get("order_id") for card in cards(shop)] == ["b"]
-    # A put of the interrupted batch may still take effect. The mark names its day, so that the job finds its month.
+    # A put of the first delivery may still take effect. So its day is marked, and the job of the purge finds the month.
     assert (f"{ACCOUNT}/o0/marks", "20190905") in {(i["pk"], i["sk"]) for i in shop.items(settings().book_table)}
 
 
@@ -159,12 +168,12 @@ def test_an_erased_persons_orders_leave_the_list_at_once_and_the_report_later(sh
     submit(shop, order("a"), order("b", customer_email=BOB))
     shop.keep_book()
     job_id = start_erasure(shop, ANN)
-    assert listed(shop) == ["b"]
-    done(shop, job_id)
+    assert list_order_ids(shop) == ["b"]
+    finish(shop, job_id)
     shop.keep_book()
     assert cells(report(shop), "orders") == [(1,)]
     assert [set(card) for card in cards(shop) if "order_id" not in card] == [{"pk", "sk", "writes"}]
-    assert erased(shop, BOB)
+    assert run_erasure(shop, BOB)
 
 
 # ---------------------------------------------- the keeper, which writes the book
@@ -184,14 +193,14 @@ def test_a_card_that_cannot_be_made_does_not_block_the_others(shop: Shop) -> Non
         TableName=settings().ledger_table, Key={"pk": {"S": events[0]["pk"]}, "sk": {"S": events[0]["sk"]}},
         UpdateExpression="SET body = :body", ExpressionAttributeValues={":body": {"B": b"\x02 by a later version"}},
     )  # fmt: skip
-    assert len(shop.keep_book()) == 4
-    assert len(cards(shop)) == len(outcomes_stored(shop)) == 1
+    assert len(shop.keep_book()) == 4  # heads and versions
+    assert len(cards(shop)) == len(stored_outcome_ids(shop)) == 1
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_the_work_of_a_keeper_that_dies_is_completed_later(shop: Shop, moment: str) -> None:
-    some_orders(shop)
-    expected, applied, followed = report(shop), outcomes_stored(shop), dict(shop.followed)
+    submit_some_orders(shop)
+    expected, applied, followed = report(shop), stored_outcome_ids(shop), dict(shop.followed)
     for number in range(20):
         for table in (settings().book_table, settings().records_table):
             for item in shop.items(table):
@@ -199,14 +208,14 @@ def test_the_work_of_a_keeper_that_dies_is_completed_later(shop: Shop, moment: s
                     key = {name: {"S": item[name]} for name in ("pk", "sk")}
                     shop.dynamodb.delete_item(TableName=table, Key=key)
         shop.followed.clear()
-        with killed(shop, moment, number) as died:
+        with kill_at_write(shop, moment, number) as died:
             shop.keep_book()
         if not died:
             break
         report(shop)
         shop.keep_book()
-        assert (report(shop), outcomes_stored(shop)) == (expected, applied)
-    assert number > 8
+        assert (report(shop), stored_outcome_ids(shop)) == (expected, applied)
+    assert number > 8, "the keeper makes fewer writes than expected"
     assert shop.followed == followed
 
 
@@ -217,11 +226,11 @@ def test_a_rebuild_adds_changes_that_the_book_missed(shop: Shop) -> None:
     submit(shop, order("c", order_date="2019-06-05"))
     shop.delete("b")
     shop.forget_stream()
-    assert listed(shop) == ["b", "a"]
+    assert list_order_ids(shop) == ["b", "a"]
     job_id = shop.request("POST", "/v1/audience/customers-orders-api/rebuild").body["job_id"]
     shop.drain()
     assert job(shop, job_id)["status"] == "done", job(shop, job_id)
-    assert listed(shop) == ["c", "a"]
+    assert list_order_ids(shop) == ["c", "a"]
     assert cells(report(shop), "period", "orders") == [("2019-05-01", 1), ("2019-06-01", 1)]
 
 
@@ -249,7 +258,7 @@ def test_a_rebuild_visits_all_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     while after is not None:
         after, pages = keeper.tidy(scope, after, lambda: False, 1e9), pages + 1
     assert pages == 4
-    assert listed(shop) == []
+    assert list_order_ids(shop) == []
 
 
 def test_a_card_has_at_most_150_items_of_an_order(shop: Shop) -> None:
@@ -261,7 +270,7 @@ def test_a_card_has_at_most_150_items_of_an_order(shop: Shop) -> None:
     assert entry["items"][-1] == {"identifier": None, "category": None, "quantity": "51", "amount": "51.00"}
 
 
-# ------------------------------------------------- outcomes, sizes of audiences
+# ------------------------------------ the filter of the stream, sizes of audiences
 
 
 def test_the_filter_of_the_stream_passes_heads_and_new_v1_versions() -> None:
@@ -282,13 +291,13 @@ def audience_sizes(shop: Shop) -> list[int]:
 
 
 def test_the_size_of_an_audience_comes_from_the_book(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     assert audience_sizes(shop) == [3, 1]
     shop.delete("a")
-    assert audience_sizes(shop) == [3, 1]
+    assert audience_sizes(shop) == [3, 1]  # the book has not received the deletion yet
     send(shop, event(order_id="e", occurred_at="2012-03-10T10:00:00Z"))
     assert audience_sizes(shop) == [2, 2]
-    with shop.faults.recorded() as calls:
+    with shop.faults.recorded() as calls:  # each source needs its changed days and its stored sizes, and no cards
         assert audience_sizes(shop) == [2, 2]
     assert [name for name, arguments in calls if arguments.get("TableName") == settings().book_table] == ["Query"] * 4
 
@@ -306,8 +315,8 @@ def test_sizes_and_reports_do_not_disturb_each_other(shop: Shop, monkeypatch: py
     assert audience_sizes(shop) == [4, 0]
 
 
-def test_a_report_of_many_days_ends_in_time(shop: Shop) -> None:
-    """Each request counts at least one more day, so that one of them completes the report."""
+def test_a_count_of_many_days_is_continued_by_later_requests(shop: Shop) -> None:
+    """Each request counts at least one more day and stores it, so that a later request has all days."""
     submit(shop, *(order(f"{n}", order_date=f"2019-03-0{n}") for n in range(1, 4)))
     shop.keep_book()
     scope, store = Scope(ACCOUNT, "orders_api"), Book(shop.dynamodb, settings().book_table)
@@ -318,14 +327,14 @@ def test_a_report_of_many_days_ends_in_time(shop: Shop) -> None:
 
 
 def test_without_time_the_size_of_an_audience_is_unavailable(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     answer = shop.get("/v1/audiences", milliseconds=0)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
 
 
 def test_a_rebuild_stores_the_size_of_its_audience(shop: Shop) -> None:
-    """The next job estimates its work from the size."""
-    some_orders(shop)
+    """The next job takes its total from the size."""
+    submit_some_orders(shop)
     assert shop.request("POST", "/v1/audience/customers-orders-api/rebuild").status == 202
     shop.drain()
     with shop.faults.recorded() as calls:

@@ -1,7 +1,7 @@
-"""The process is killed at each of its calls: an order that got a 2xx counts exactly once, without help of the client.
+"""A function is killed at each of its calls, and each order counts exactly once.
 
-Each flow is killed once before and once after each of its calls takes effect. Then the client sends again, the queue
-delivers again, and the ledger must be the same as without the kill.
+A kill happens once before and once after each call takes effect. Then the client repeats a request that got no
+answer, the queue delivers its messages again, and the ledger must be the same as without the kill.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from typing import Any
 import pytest
 
 from tests.handlers.events import EMAIL, day, event
-from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
-# At least the number of calls of each flow, so that nothing dies at this index, which `dies` checks.
-LAST = 8
-PLACES = [(index, moment) for index in range(LAST + 1) for moment in MOMENTS]
+# At least the number of calls of each flow, so that no kill happens at this index, which `run_until_killed` checks.
+LAST_CALL = 8
+KILLS = [(index, moment) for index in range(LAST_CALL + 1) for moment in MOMENTS]
 
 
-def dies(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST) -> bool:
+def run_until_killed(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST_CALL) -> bool:
     """Runs a flow that is killed at call number `index`. Returns whether it died."""
-    with shop.faults.injected(die_at(index, moment)):
+    with shop.faults.injected(kill_at_call(index, moment)):
         try:
             flow()
         except Death:
@@ -39,42 +39,42 @@ def v1_total(shop: Shop) -> str | None:
     return answer.body["total"] if answer.status == 200 else None
 
 
-def recorded(shop: Shop) -> list[tuple[str, str]]:
+def recorded_outcomes(shop: Shop) -> list[tuple[str, str]]:
     """(action, status) of each recorded outcome, sorted."""
     return sorted((i["action"], i["pk"].split("/")[2]) for i in shop.items("RecordsTable") if "/t/" in i["pk"])
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_a_submission_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER | {"order_id": "warm"})  # the function is warm: it has cached the API key
     shop.drain()
-    died = dies(shop, index, moment, lambda: shop.submit(ORDER))
+    died = run_until_killed(shop, index, moment, lambda: shop.submit(ORDER))
     shop.drain()
     total = v1_total(shop)
     assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}
     if not died:
         assert total == "100.0"
     # The outcome is recorded if the write was made, and only then.
-    assert recorded(shop).count(("submitted", "applied")) == (1 if total is None else 2)
+    assert recorded_outcomes(shop).count(("submitted", "applied")) == (1 if total is None else 2)
     again = shop.submit(ORDER)
     assert again.status == 201
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "200.00"}
-    assert recorded(shop).count(("submitted", "applied")) == 2
+    assert recorded_outcomes(shop).count(("submitted", "applied")) == 2
     assert shop.timeline(EMAIL).count("Submitted an order") == 2
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_an_edit_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
     change = {"total": 40, "customer_email": "other@gmail.com"}
-    dies(shop, index, moment, lambda: shop.edit("o-1", change))
+    run_until_killed(shop, index, moment, lambda: shop.edit("o-1", change))
     shop.drain()
     assert v1_total(shop) in ("100.0", "40.0")
     changed = v1_total(shop) == "40.0"
     assert shop.ltv(EMAIL) == ({} if changed else {"USD": "100.00"})
-    assert recorded(shop).count(("edited", "applied")) == changed
+    assert recorded_outcomes(shop).count(("edited", "applied")) == changed
     assert shop.edit("o-1", change).status == 200
     shop.drain()
     assert shop.ltv(EMAIL) == {}
@@ -82,11 +82,11 @@ def test_an_edit_that_is_killed_counts_once(shop: Shop, index: int, moment: str)
     assert shop.timeline("other@gmail.com") == ["Edited an order"]
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str) -> None:
     shop.submit(ORDER)
     shop.drain()
-    dies(shop, index, moment, lambda: shop.delete("o-1"))
+    run_until_killed(shop, index, moment, lambda: shop.delete("o-1"))
     shop.drain()
     gone = v1_total(shop) is None
     assert shop.ltv(EMAIL) == ({} if gone else {"USD": "100.00"})
@@ -94,24 +94,24 @@ def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str
     shop.drain()
     assert shop.stored_ltv() == {}
     assert shop.timeline(EMAIL) == ["Deleted an order", "Submitted an order"]
-    assert recorded(shop).count(("deleted", "applied")) == 1
+    assert recorded_outcomes(shop).count(("deleted", "applied")) == 1
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES[:8])
+@pytest.mark.parametrize(("index", "moment"), KILLS[:8])
 def test_a_v3_batch_that_is_killed_before_its_answer_counts_once(shop: Shop, index: int, moment: str) -> None:
     """Clients can safely send events with an occurred_at again."""
     orders = [event(order_id=n, occurred_at=day(1)) for n in range(3)]
-    dies(shop, index, moment, lambda: shop.send_batch(orders))
+    run_until_killed(shop, index, moment, lambda: shop.send_batch(orders))
     assert shop.send_batch(orders).status == 202
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 
-LAST_OF_PROCESSING = 16
+LAST_CALL_OF_PROCESSING = 16
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-@pytest.mark.parametrize(("index", "moment"), [(i, m) for i in range(LAST_OF_PROCESSING + 1) for m in MOMENTS])
+@pytest.mark.parametrize(("index", "moment"), [(i, m) for i in range(LAST_CALL_OF_PROCESSING + 1) for m in MOMENTS])
 def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: int, moment: str, keyed: bool) -> None:
     """The messages have new orders, changes of one order, a duplicate, and an order that moves to another person."""
     headers = {"Idempotency-Key": "k"} if keyed else {}
@@ -126,7 +126,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     )
     shop.send_batch([event(order_id="2", occurred_at=day(1), grand_total=7)])
     records = shop.receive()
-    dies(shop, index, moment, lambda: shop.deliver(records), LAST_OF_PROCESSING)
+    run_until_killed(shop, index, moment, lambda: shop.deliver(records), LAST_CALL_OF_PROCESSING)
     shop.drain()
     assert shop.ltv("bob@b.co") == {"USD": "100.00"}
     assert shop.ltv(EMAIL) == {"USD": "7.00"}
@@ -135,17 +135,17 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/1").body["events"] == 3
 
 
-@pytest.mark.parametrize(("index", "moment"), PLACES)
+@pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
     """The other orders of the batch are applied, whatever call the function dies at."""
-    from tests.handlers.deadletters import dead_letters, poisoned
+    from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
-    poison, death = poisoned("o-1"), die_at(index, moment)
+    poison, death = refuse_writes_of("o-1"), kill_at_call(index, moment)
     with shop.faults.injected(lambda *call: death(*call[:3], lambda: poison(*call))), suppress(Death):
         shop.deliver(shop.receive())
     with shop.faults.injected(poison):
         shop.drain(40)
     assert shop.ltv(EMAIL) == {"USD": "200.00"}
-    assert [letter["sk"] for letter in dead_letters(shop)] == [ids[1]]
+    assert [letter["sk"] for letter in dead_letter_items(shop)] == [ids[1]]
     assert [shop.status(i)["status"] for i in ids] == ["applied", "failed", "applied"]

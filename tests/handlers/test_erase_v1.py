@@ -1,4 +1,4 @@
-"""Erasing a person with orders of the Orders API, and calls of this API during an erasure."""
+"""Erasing a person with orders of the Orders API, and calls to this API during an erasure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from tests.handlers.removal import (
     ANN_ID,
     ANN_SHA256,
     BOB,
-    done,
-    erased,
-    is_bare,
-    left,
+    activities_of,
+    finish,
+    is_emptied,
+    ledger_items,
+    lose_first_answer,
+    ltv_of,
     meanwhile,
-    named,
+    run_erasure,
     start_erasure,
     traces,
-    unanswered,
-    worth,
 )
 from tests.handlers.shop import Answer, Shop
 from tillbook.ledger import upkeep
@@ -30,7 +30,7 @@ from tillbook.rules.identity import email_sha256
 # -------------------------------------------------------------------- v1 orders
 
 
-@pytest.mark.parametrize("total", [100, 11], ids=["the same", "another"])
+@pytest.mark.parametrize("total", [100, 11], ids=["the same total", "another total"])
 def test_an_erased_order_disappears_at_once_and_its_id_is_free(shop: Shop, total: int) -> None:
     first = shop.submit(order()).body["id"]
     shop.edit("o-1", {"total": 70})
@@ -39,12 +39,12 @@ def test_an_erased_order_disappears_at_once_and_its_id_is_free(shop: Shop, total
     second = shop.submit(order(total=total))
     assert second.status == 201
     assert second.body["id"] != first
-    for _ in range(2):
-        assert (worth(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
+    for _ in range(2):  # before and after the job
+        assert (ltv_of(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
         assert shop.submit(order(total=total)).body["id"] == second.body["id"]
         assert shop.get("/v1/order/o-1").body == second.body
-        done(shop, job_id)
-    assert named(shop, ANN) == [("Submitted an order", "o-1")]
+        finish(shop, job_id)
+    assert activities_of(shop, ANN) == [("Submitted an order", "o-1")]
 
 
 CALLS: dict[str, Callable[[Shop], Answer]] = {
@@ -57,15 +57,15 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 
 
 @pytest.mark.parametrize(
-    ("call", "again", "worth_after"),
+    ("call", "second_status", "ltv_after"),
     [("submit", 201, "100.00"), ("submit as bob", 201, None), ("edit", 404, None), ("give to ann", 200, "100.00"),
      ("delete", 404, None)],
 )  # fmt: skip
-@pytest.mark.parametrize("twice", [False, True], ids=["once", "between two"])
+@pytest.mark.parametrize("twice", [False, True], ids=["first erasure", "second erasure"])
 def test_a_call_that_sees_an_erasure_later_than_its_receipt_is_503(
-    shop: Shop, call: str, again: int, worth_after: str | None, twice: bool
+    shop: Shop, call: str, second_status: int, ltv_after: str | None, twice: bool
 ) -> None:
-    """The order of call and erasure is unknown. After two erasures of one person, the mark is that of the second."""
+    """Nobody knows whether the call or the erasure was first. A second erasure of a person replaces the mark."""
     submit(shop, order("a"), order("b", customer_email=BOB))
     shop.drain()
     if twice:
@@ -73,25 +73,25 @@ def test_a_call_that_sees_an_erasure_later_than_its_receipt_is_503(
     with meanwhile(shop, "BatchGetItem", f"p{ANN_ID}", lambda: start_erasure(shop)):
         answer = CALLS[call](shop)
     assert (answer.status, answer.headers["retry-after"], shop.receive()) == (503, "1", [])
-    assert CALLS[call](shop).status == again
+    assert CALLS[call](shop).status == second_status
     shop.settle()
-    assert worth(shop, ANN) == ({"USD": worth_after} if worth_after else None)
+    assert ltv_of(shop, ANN) == ({"USD": ltv_after} if ltv_after else None)
     assert shop.get("/v1/order/a").status == (200 if call == "submit as bob" else 404)
 
 
 @pytest.mark.parametrize("call", ["submit", "edit", "give to ann", "delete"])
 def test_a_write_of_a_call_that_read_no_mark_is_erased_by_the_job(shop: Shop, call: str) -> None:
-    """The call was received before the erasure."""
+    """The call was received, and read the marks, before the erasure."""
     submit(shop, order("a"), order("b", customer_email=BOB))
     with meanwhile(shop, "TransactWriteItems", "", lambda: start_erasure(shop)):
         assert CALLS[call](shop).status in (200, 201)
     shop.settle()
     assert traces(shop, ANN_SHA256, ANN_ID) == []
-    assert (worth(shop, ANN), worth(shop, BOB)) == (None, {} if call == "give to ann" else {"USD": "100.00"})
+    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == (None, {} if call == "give to ann" else {"USD": "100.00"})
     assert [m["order_id"] for m in members(shop, V1)] == ([] if call == "give to ann" else ["b"])
     assert count(shop, V1) == len(members(shop, V1))
     # Bob's submission stays on his timeline, and does not count.
-    assert named(shop, BOB) == [("Submitted an order", "b")]
+    assert activities_of(shop, BOB) == [("Submitted an order", "b")]
     assert shop.submit(order("a", total=3)).status == 201
 
 
@@ -109,7 +109,7 @@ def test_an_edit_received_before_an_erasure_does_not_erase_an_order_submitted_af
     assert (answer.status, answer.body["id"], answer.body["total"]) == (200, new[0].body["id"], "7.0")
     shop.settle()
     assert shop.get("/v1/order/a").body["metadata"] == answer.body["metadata"] == {"note": "late"}
-    assert (worth(shop, ANN), count(shop, V1)) == ({"USD": "7.00"}, 1)
+    assert (ltv_of(shop, ANN), count(shop, V1)) == ({"USD": "7.00"}, 1)
 
 
 def test_two_submissions_of_one_order_after_an_erasure_are_one(shop: Shop) -> None:
@@ -122,7 +122,7 @@ def test_two_submissions_of_one_order_after_an_erasure_are_one(shop: Shop) -> No
     assert again.status == 201
     assert again.body["id"] == made[0].body["id"] != first
     shop.settle()
-    assert worth(shop, ANN) == {"USD": "5.00"}
+    assert ltv_of(shop, ANN) == {"USD": "5.00"}
 
 
 def test_a_long_order_that_another_person_submitted_is_erased_completely(
@@ -134,10 +134,10 @@ def test_a_long_order_that_another_person_submitted_is_erased_completely(
         assert shop.edit("o-1", {"customer_email": ANN, "total": n}).status == 200
     job_id = start_erasure(shop)
     assert shop.edit("o-1", {"total": 50}).status == 404
-    assert done(shop, job_id)["done"] == 6
+    assert finish(shop, job_id)["done"] == 6
     assert shop.get("/v1/order/o-1").status == 404
-    assert (worth(shop, ANN), members(shop, V1), count(shop, V1)) == (None, [], 0)
-    assert (worth(shop, BOB), named(shop, BOB)) == ({}, [("Submitted an order", "o-1")])
+    assert (ltv_of(shop, ANN), members(shop, V1), count(shop, V1)) == (None, [], 0)
+    assert (ltv_of(shop, BOB), activities_of(shop, BOB)) == ({}, [("Submitted an order", "o-1")])
     assert traces(shop, ANN_SHA256, ANN_ID) == []
 
 
@@ -147,23 +147,23 @@ def test_versions_that_name_the_person_after_the_erasure_stay(shop: Shop) -> Non
     submit(shop, order("b", customer_email=BOB))
     shop.edit("b", {"customer_email": ANN})
     shop.edit("b", {"customer_email": BOB})
-    done(shop, job_id)
-    assert named(shop, ANN) == [("Edited an order", "b")]
-    assert worth(shop, BOB) == {"USD": "100.00"}
+    finish(shop, job_id)
+    assert activities_of(shop, ANN) == [("Edited an order", "b")]
+    assert ltv_of(shop, BOB) == {"USD": "100.00"}
 
 
 def test_an_erasure_leaves_activities_of_others_with_the_same_order_id(shop: Shop) -> None:
     submit(shop, order("a", customer_email=BOB))
     shop.delete("a")
     submit(shop, order("a", total=3))
-    erased(shop)
-    assert named(shop, BOB) == [("Deleted an order", "a"), ("Submitted an order", "a")]
-    assert (worth(shop, ANN), count(shop, V1)) == (None, 0)
+    run_erasure(shop)
+    assert activities_of(shop, BOB) == [("Deleted an order", "a"), ("Submitted an order", "a")]
+    assert (ltv_of(shop, ANN), count(shop, V1)) == (None, 0)
     assert shop.get("/v1/order/a").status == 404
     submit(shop, order("a", customer_email=BOB, total=8))
-    assert worth(shop, BOB) == {"USD": "8.00"}
-    erased(shop, BOB)
-    assert all(is_bare(item) for item in left(shop))
+    assert ltv_of(shop, BOB) == {"USD": "8.00"}
+    run_erasure(shop, BOB)
+    assert all(is_emptied(item) for item in ledger_items(shop))
 
 
 def test_an_order_that_was_given_to_another_person_stays_without_the_erased_submission(shop: Shop) -> None:
@@ -171,16 +171,16 @@ def test_an_order_that_was_given_to_another_person_stays_without_the_erased_subm
     shop.edit("a", {"customer_email": BOB, "total": 7})
     assert shop.submit(order("a")).body["id"] == first
     history = shop.get("/v1/order/a/history").body["history"]
-    erased(shop)
-    assert (worth(shop, ANN), worth(shop, BOB)) == (None, {"USD": "7.00"})
+    run_erasure(shop)
+    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == (None, {"USD": "7.00"})
     assert shop.get("/v1/order/a").body["customer"]["email_sha256"] == email_sha256(BOB)
     assert shop.get("/v1/order/a/history").body["history"] == [history[1] | {"before": None}]
     assert shop.submit(order("a")).status == shop.submit(order("a", customer_email=BOB, total=7)).status == 409
-    assert not [item for item in left(shop) if "digest" in item]
+    assert not [item for item in ledger_items(shop) if "digest" in item]
     assert shop.edit("a", {"total": 8}).body["id"] == first
     assert shop.delete("a").status == 200
     assert shop.submit(order("a", customer_email=BOB, total=3)).status == 201
-    assert worth(shop, BOB) == {"USD": "3.00"}
+    assert ltv_of(shop, BOB) == {"USD": "3.00"}
 
 
 # ----------------------------------------------------------------- lost answers
@@ -192,10 +192,10 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_an_erasure
 
     def do() -> None:
         others.append(shop.edit("a", {"customer_email": BOB}))
-        erased(shop)
+        run_erasure(shop)
         others.append(shop.delete("a"))
 
-    with shop.faults.injected(unanswered(do)):
+    with shop.faults.injected(lose_first_answer(do)):
         answer = shop.submit(order("a", total=5))
     assert [other.status for other in others] == [200, 200]
     assert (answer.status, answer.body["id"], answer.body["total"]) == (201, others[0].body["id"], "5.0")
@@ -209,18 +209,20 @@ def test_an_edit_without_an_answer_is_not_repeated_after_its_version_was_emptied
 
     def do() -> None:
         others.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
-        erased(shop)
+        run_erasure(shop)
 
-    with shop.faults.injected(unanswered(do)):
+    with shop.faults.injected(lose_first_answer(do)):
         answer = shop.edit("a", {"total": 6})
     assert (answer.status, answer.body["id"], answer.body["total"]) == (200, first, "6.0")
     assert shop.get("/v1/order/a").body == others[0].body
-    assert worth(shop, BOB) == {"USD": "9.00"}
+    assert ltv_of(shop, BOB) == {"USD": "9.00"}
 
 
 def test_a_submission_without_an_answer_that_was_not_written_conflicts_with_a_later_one(shop: Shop) -> None:
     """The first try is refused too, if it takes effect late."""
     others: list[Answer] = []
-    with shop.faults.injected(unanswered(lambda: others.append(shop.submit(order("a", total=7))), written=False)):
+    with shop.faults.injected(
+        lose_first_answer(lambda: others.append(shop.submit(order("a", total=7))), written=False)
+    ):
         assert shop.submit(order("a", total=5)).status == 409
     assert shop.get("/v1/order/a").body == others[0].body

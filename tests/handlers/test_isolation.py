@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.deadletters import poisoned
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Answer, Shop
 
 AUDIENCE = "customers-orders-api"
@@ -39,7 +39,7 @@ class Expected:
 
 
 def _v1(other: int, ingest: int, admin: int, body: Any = None) -> Expected:
-    """`other`: the status for another account's admin key, which reaches its own account at the same address."""
+    """`other`: the status for the admin key of another account. At the same path, it reaches its own account."""
     return Expected(403, 403, 403, other, ingest, admin, body)
 
 
@@ -94,7 +94,7 @@ MATRIX = {
     "GET /v3/{account_id}/orders/{provider}/{order_id}/history": _v3(403, 200),
     # Webhooks are identified by their signature; a key has no effect.
     "POST /connect/{account_id}/{connection}": Expected(401, 401, 401, 401, 401, 401),
-    # The same for everybody.
+    # These routes need no key.
     "GET /": Expected(200, 200, 200, 200, 200, 200),
     "GET /page/{file}": Expected(200, 200, 200, 200, 200, 200),
     "GET /openapi.json": Expected(200, 200, 200, 200, 200, 200),
@@ -106,7 +106,7 @@ WHO = {
 
 
 @dataclass(frozen=True)
-class Filled:
+class FilledAccount:
     """Account 1234567 with one thing of each kind. `parameters`: their ids, by the names that paths have for them."""
 
     shop: Shop
@@ -120,7 +120,7 @@ class Filled:
 
 
 @pytest.fixture
-def filled(shop: Shop) -> Filled:
+def filled_account(shop: Shop) -> FilledAccount:
     """Orders of both APIs, a person, a request, a job, a dead letter, a spare key and a connection."""
     shop.keys.create(OTHER, "ingest", secret=OTHER_INGEST)
     revoked, _ = shop.keys.create(ACCOUNT, "admin", secret=REVOKED)
@@ -131,12 +131,12 @@ def filled(shop: Shop) -> Filled:
     request = shop.send(EVENT).body["request_id"]
     shop.drain()
     dead = shop.send(EVENT | {"order_id": "dead"}).body["request_id"]
-    with shop.faults.injected(poisoned("dead")):
+    with shop.faults.injected(refuse_writes_of("dead")):
         shop.drain()
     job = shop.request("POST", f"/v1/audience/{AUDIENCE}/rebuild").body["job_id"]
     person = shop.person(EMAIL)["id"]
     assert order["order_id"] == "shared-1"
-    return Filled(
+    return FilledAccount(
         shop,
         {
             "order_id": "shared-1", "audience_id": AUDIENCE, "job_id": job, "deadletter_id": dead,
@@ -150,43 +150,45 @@ def test_the_matrix_has_every_route() -> None:
     assert set(MATRIX) == set(template.named_routes())
 
 
-def _writes(route: str, who: str) -> bool:
+def _is_allowed_write(route: str, who: str) -> bool:
     status = getattr(MATRIX[route], WHO[who][0])
     return status < 300 and not route.startswith("GET") and not route.endswith("/match")
 
 
-def _ask(filled: Filled, route: str, who: str) -> None:
+def _check_status(filled_account: FilledAccount, route: str, who: str) -> None:
     name, key = WHO[who]
     if "/orders/{provider}" in route:
-        filled.parameters["order_id"] = "s-1"
-    answer = filled.call(route, key)
+        filled_account.parameters["order_id"] = "s-1"
+    answer = filled_account.call(route, key)
     assert answer.status == getattr(MATRIX[route], name), (who, answer.text)
     if answer.status in (401, 403):
         assert answer.body == {"error": "Unauthorized"} if "/v1/" in route else set(answer.body) == {"errors"}
 
 
 @pytest.mark.parametrize("route", MATRIX)
-def test_refused_requests_and_reads_write_nothing(filled: Filled, route: str) -> None:
-    before = _stored(filled.shop)
+def test_refused_requests_and_reads_write_nothing(filled_account: FilledAccount, route: str) -> None:
+    before = _stored_items(filled_account.shop)
     for who in WHO:
-        if not _writes(route, who):
-            _ask(filled, route, who)
-    after = _stored(filled.shop)
+        if not _is_allowed_write(route, who):
+            _check_status(filled_account, route, who)
+    after = _stored_items(filled_account.shop)
     if route.startswith("POST /connect/"):  # a wrong signature is recorded, at most once a minute
         assert sum("'refused'" in item for item in after) == 1
         after = [item for item in after if "'refused'" not in item]
     assert after == before, "a refused request or a read wrote something"
 
 
-@pytest.mark.parametrize(("route", "who"), [(route, who) for route in MATRIX for who in WHO if _writes(route, who)])
-def test_keys_with_the_right_can_write(filled: Filled, route: str, who: str) -> None:
-    before = _stored(filled.shop) + [record["body"] for record in filled.shop.receive()]
-    _ask(filled, route, who)
-    assert _stored(filled.shop) + [record["body"] for record in filled.shop.receive()] != before
+@pytest.mark.parametrize(
+    ("route", "who"), [(route, who) for route in MATRIX for who in WHO if _is_allowed_write(route, who)]
+)
+def test_keys_with_the_right_can_write(filled_account: FilledAccount, route: str, who: str) -> None:
+    before = _stored_items(filled_account.shop) + [record["body"] for record in filled_account.shop.receive()]
+    _check_status(filled_account, route, who)
+    assert _stored_items(filled_account.shop) + [record["body"] for record in filled_account.shop.receive()] != before
 
 
-def _stored(shop: Shop) -> list[Any]:
-    """All items without the days on which keys were last used and without the stored sums of summaries."""
+def _stored_items(shop: Shop) -> list[Any]:
+    """All items of two tables, without the day on which a key was last used and without the sums of summaries."""
     items = shop.items("LedgerTable") + [i for i in shop.items("RecordsTable") if not i["pk"].endswith("/y")]
     return sorted(repr({n: v for n, v in item.items() if n != "used"}) for item in items)
 
@@ -194,24 +196,24 @@ def _stored(shop: Shop) -> list[Any]:
 # ------------------------------------------------------------------ ids and cursors of another account
 
 
-def _fill_other_account(filled: Filled) -> None:
+def _fill_other_account(filled_account: FilledAccount) -> None:
     """Gives the other account orders with the same ids and the same person."""
-    shop = filled.shop
+    shop = filled_account.shop
     assert shop.submit(ORDER | {"total": "1.00"}, key=OTHER_ADMIN).status == 201
     path = f"/v3/{OTHER}/shopper_activity/order"
     assert shop.request("POST", path, EVENT | {"grand_total": 2}, key=OTHER_INGEST).status == 202
     shop.drain()
 
 
-def test_the_same_ids_name_different_orders_and_people_in_another_account(filled: Filled) -> None:
-    _fill_other_account(filled)
-    shop = filled.shop
+def test_the_same_ids_name_different_orders_and_people_in_another_account(filled_account: FilledAccount) -> None:
+    _fill_other_account(filled_account)
+    shop = filled_account.shop
     assert shop.get("/v1/order/shared-1").body["total"] == "12.5"
     assert shop.get("/v1/order/shared-1", key=OTHER_ADMIN).body["total"] == "1.0"
     assert shop.get(f"/v3/{OTHER}/orders/my_shop/s-1", key=OTHER_ADMIN).body["grand_total"] == "2.00"
     person = shop.get(f"/v3/{OTHER}/people/{EMAIL}", key=OTHER_ADMIN).body
     assert person["lifetime_value"] == {"USD": "3.00"}
-    assert person["id"] != filled.parameters["id_or_email"]
+    assert person["id"] != filled_account.parameters["id_or_email"]
     edited = shop.edit("shared-1", {"total": "7.00"}, key=OTHER_ADMIN)
     assert (edited.status, edited.body["total"]) == (200, "7.0")
     assert shop.delete("shared-1", key=OTHER_ADMIN).status == 200
@@ -228,23 +230,23 @@ WITH_GENERATED_ID = [route for route in WITH_ID if any(name in route for name in
 
 
 @pytest.mark.parametrize("route", WITH_GENERATED_ID)
-def test_generated_ids_are_not_found_in_another_account(filled: Filled, route: str) -> None:
-    _fill_other_account(filled)
-    before = filled.shop.items("LedgerTable")
+def test_generated_ids_are_not_found_in_another_account(filled_account: FilledAccount, route: str) -> None:
+    _fill_other_account(filled_account)
+    before = filled_account.shop.items("LedgerTable")
     if "request_id" in route:
         # An invented request id is answered as queued, which discloses nothing.
-        answer = filled.call(route, OTHER_ADMIN, OTHER)
+        answer = filled_account.call(route, OTHER_ADMIN, OTHER)
         assert (answer.status, answer.body["status"]) == (200, "queued")
     elif route.startswith("DELETE /v3/"):  # an erasure is accepted for any id
-        assert filled.call(route, OTHER_ADMIN, OTHER).status == 202
-        filled.shop.settle()
+        assert filled_account.call(route, OTHER_ADMIN, OTHER).status == 202
+        filled_account.shop.settle()
     else:
-        assert filled.call(route, OTHER_ADMIN, OTHER).status == 404
-    assert filled.shop.items("LedgerTable") == before
+        assert filled_account.call(route, OTHER_ADMIN, OTHER).status == 404
+    assert filled_account.shop.items("LedgerTable") == before
 
 
-def test_ids_that_a_shop_chose_are_not_found_in_another_account(filled: Filled) -> None:
-    shop = filled.shop
+def test_ids_that_a_shop_chose_are_not_found_in_another_account(filled_account: FilledAccount) -> None:
+    shop = filled_account.shop
     for path in ("people/c-1", f"people/{EMAIL}", "people/s-1", "orders/my_shop/s-1"):
         assert shop.get(f"/v3/{OTHER}/{path}", key=OTHER_ADMIN).status == 404
     for method in ("GET", "DELETE"):
@@ -254,9 +256,12 @@ def test_ids_that_a_shop_chose_are_not_found_in_another_account(filled: Filled) 
         assert found.body == {"results": [{"customer": False}]}
 
 
-def test_lists_show_only_the_account_of_the_caller(filled: Filled) -> None:
-    """Request ids, order ids and cursors of another account find nothing."""
-    shop, (request, dead) = filled.shop, (filled.parameters["request_id"], filled.parameters["deadletter_id"])
+def test_lists_show_only_the_account_of_the_caller(filled_account: FilledAccount) -> None:
+    """Filters and cursors with ids of another account find nothing."""
+    shop, (request, dead) = (
+        filled_account.shop,
+        (filled_account.parameters["request_id"], filled_account.parameters["deadletter_id"]),
+    )
     nothing = {"transactions": [], "next_cursor": None}
     for query in ({}, {"request_id": request}, {"request_id": dead}, {"order_id": "shared-1"},
                   {"order_id": "s-1", "provider": "my_shop"},
@@ -282,15 +287,17 @@ def test_lists_show_only_the_account_of_the_caller(filled: Filled) -> None:
         ("/v1/deadletters", "deadletters"),
     ],
 )
-def test_a_cursor_of_another_account_shows_only_the_account_of_the_caller(filled: Filled, path: str, noun: str) -> None:
-    _fill_other_account(filled)
-    shop = filled.shop
+def test_a_cursor_of_another_account_shows_only_the_account_of_the_caller(
+    filled_account: FilledAccount, path: str, noun: str
+) -> None:
+    _fill_other_account(filled_account)
+    shop = filled_account.shop
     for number in range(3):
         shop.submit(ORDER | {"order_id": f"more-{number}"})
         shop.send(EVENT | {"order_id": f"more-{number}"})
     for name in ("dead", "dead-2"):
         shop.send(EVENT | {"order_id": name, "provider": "other_shop"})
-        with shop.faults.injected(poisoned(name)):
+        with shop.faults.injected(refuse_writes_of(name)):
             shop.drain()
     shop.drain()
     first = shop.get(path.replace("{account}", ACCOUNT), query={"limit": "1"}).body
@@ -305,17 +312,19 @@ def test_a_cursor_of_another_account_shows_only_the_account_of_the_caller(filled
     assert ACCOUNT not in str(first["next_cursor"])
 
 
-def test_a_key_has_no_access_to_paths_of_another_account(filled: Filled) -> None:
+def test_a_key_has_no_access_to_paths_of_another_account(filled_account: FilledAccount) -> None:
     """Variants of the account id in the path give no access either."""
-    shop = filled.shop
+    shop = filled_account.shop
     for account in (ACCOUNT, f"{ACCOUNT}%2F", f"{ACCOUNT}%00", f"%20{ACCOUNT}", f"{OTHER}%2F..%2F{ACCOUNT}", "%2e%2e"):
         answer = shop.get(f"/v3/{account}/people/{EMAIL}", key=OTHER_ADMIN)
         assert answer.status in (403, 404), answer.text
         assert EMAIL not in answer.text
 
 
-def test_a_revoked_key_is_refused_after_a_minute(filled: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = filled.shop
+def test_a_revoked_key_is_refused_after_a_minute(
+    filled_account: FilledAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = filled_account.shop
     key, _ = shop.keys.create(ACCOUNT, "admin", secret="soon-revoked")
     assert shop.get("/v1/audiences", key="soon-revoked").status == 200
     shop.keys.revoke(ACCOUNT, key.id)

@@ -1,4 +1,4 @@
-"""Jobs: chains of pages, the last delivery of a page, and the watch, which resends pages without progress."""
+"""Jobs: chains of pages, a page that fails, and the watch, which sends pages again that made no progress."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tests.handlers.audiences import (
     V1,
     V3,
     count,
+    deliver_page,
     downgrade_ledger,
     job,
     order,
     send,
     snapshot,
-    start,
-    step,
+    start_rebuild,
     submit,
 )
 from tests.handlers.events import day, event
@@ -30,26 +30,26 @@ from tests.handlers.removal import (
     ANN,
     ANN_ID,
     BOB,
-    dead,
-    done,
-    erased,
-    few_partitions,
-    is_bare,
-    kept,
-    left,
-    letters,
+    dead_letter_ids,
+    deliver_first_held,
+    finish,
+    is_emptied,
+    ledger_items,
+    limit_partitions,
+    make_dead_letters,
     meanwhile,
-    outcomes_stored,
-    purged,
-    recorded,
-    release,
-    stale,
+    receive_event,
+    record_outcomes,
+    run_erasure,
+    run_purge,
+    stale_worker,
     start_erasure,
-    taken,
+    start_purge,
+    store_dead_letter,
+    stored_outcome_ids,
     worker,
 )
-from tests.handlers.removal import start as start_purge
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, JOBS_QUEUE, Death, Shop
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import BUCKETS
@@ -72,7 +72,7 @@ def steps_sent(calls: list[tuple[str, dict[str, Any]]]) -> list[Step]:
     return [page for body in bodies for page in decode(body).steps]
 
 
-def lose(shop: Shop) -> int:
+def lose_messages(shop: Shop) -> int:
     """Removes all messages from the queue of jobs. Returns their number."""
     lost = 0
     while records := shop.receive(JOBS_QUEUE):
@@ -82,12 +82,12 @@ def lose(shop: Shop) -> int:
     return lost
 
 
-def run(page: Step) -> None:
+def run_page(page: Step) -> None:
     """Runs one page."""
     worker().jobs.run(page, 1, 1, time.monotonic, math.inf)
 
 
-def watch() -> None:
+def run_watch() -> None:
     """Runs the watch over all jobs."""
     worker().jobs.watch(" ", time.monotonic, math.inf)
 
@@ -102,7 +102,7 @@ def state(shop: Shop, job_id: str) -> tuple[str, str | None]:
 
 
 def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page that arrived earlier would not be the current page of its chain, and would be dropped."""
+    """If a page arrived before that, it would not be the current page of its chain, and would be dropped."""
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
@@ -110,14 +110,14 @@ def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch:
 
     def look(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation == "SendMessage":
-            with SEEN.others():
+            with USED_RIGHTS.uncounted():
                 for page in decode(arguments["MessageBody"]).steps:
                     _, chains = jobs.read(page.account, page.job)
                     sent.append((page.chain, page.page, chains[page.chain].page))
         return go()
 
     with shop.faults.injected(look):
-        start(shop, V1)
+        start_rebuild(shop, V1)
         shop.drain()
     assert sent == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 0, 0)]
 
@@ -125,12 +125,12 @@ def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch:
 def test_a_page_without_time_makes_progress_so_that_a_purge_ends(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     submit(shop, order("a"))
     send(shop, event(email=ANN))
-    few_partitions(shop, monkeypatch)
+    limit_partitions(shop, monkeypatch)
     job_id = start_purge(shop)
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     shop.settle()
     assert state(shop, job_id) == ("done", None)
-    assert left(shop) == []
+    assert ledger_items(shop) == []
 
 
 def test_a_job_that_is_started_again_does_not_change(shop: Shop) -> None:
@@ -140,26 +140,26 @@ def test_a_job_that_is_started_again_does_not_change(shop: Shop) -> None:
         shop.drain()
         assert state(shop, "nightly") == ("done", None)
     processor.rebuilds.start(processor.jobs, ACCOUNT, "orders_api", "nightly")
-    assert lose(shop) == 0
+    assert lose_messages(shop) == 0
 
 
 def test_a_page_on_its_last_delivery_does_no_work_and_fails_its_job(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     (record,) = shop.receive(JOBS_QUEUE)
     record["attributes"]["ApproximateReceiveCount"] = str(settings().max_tries)
     with shop.faults.recorded() as calls:
         assert shop.deliver([record]) == []
         assert {arguments.get("TableName") for _, arguments in calls} <= {settings().records_table, None}
     assert state(shop, job_id) == ("failed", _CUT_OFF)
-    assert lose(shop) == 0
+    assert lose_messages(shop) == 0
 
 
 def test_a_page_that_fails_on_each_try_fails_its_job(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
-    job_id, tries = start(shop, V1), 0
+    job_id, tries = start_rebuild(shop, V1), 0
 
     def refused(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         nonlocal tries
@@ -177,7 +177,7 @@ def test_a_page_that_fails_on_each_try_fails_its_job(shop: Shop) -> None:
 def test_a_page_that_kills_its_function_each_time_harms_no_order(shop: Shop) -> None:
     submit(shop, order("v1"))
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
 
     def too_heavy(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation == "Query" and "/h/" in str(arguments):
@@ -202,7 +202,7 @@ def test_a_page_that_must_wait_is_sent_again_with_a_delay(shop: Shop) -> None:
     start_purge(shop, "shopper_activity")
     (_, body) = shop.faults.held.pop()
     with shop.faults.recorded() as calls:
-        run(*decode(body).steps)
+        run_page(*decode(body).steps)
         (sent,) = [arguments for operation, arguments in calls if operation == "SendMessage"]
     assert decode(sent["MessageBody"]) == decode(body)
     assert settings().settle_seconds - 10 < sent["DelaySeconds"] <= min(settings().settle_seconds, 900)
@@ -215,12 +215,12 @@ def test_chains_of_a_rebuild_share_its_orders_and_close_it_once(shop: Shop, monk
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 1)
     submit(shop, *(order(f"{n}") for n in range(43)))
     shop.drain()
-    heads = [item["pk"] for item in left(shop) if "/h/" in item["pk"]]
-    assert len(set(heads)) == BUCKETS, "orders in every bucket"
+    heads = [item["pk"] for item in ledger_items(shop) if "/h/" in item["pk"]]
+    assert len(set(heads)) == BUCKETS, "some bucket has no order"
     ledger = snapshot(shop)
     downgrade_ledger(shop)
     with shop.faults.recorded() as calls:
-        job_id = start(shop, V1)
+        job_id = start_rebuild(shop, V1)
         shop.drain()
         assert steps_sent(calls) == [Step(ACCOUNT, job_id, number) for number in range(BUCKETS + 1)]
     assert snapshot(shop) == ledger
@@ -235,10 +235,10 @@ def test_if_two_chains_end_at_the_same_time_the_later_one_closes_the_job(
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 1)
     submit(shop, order())
     assert count(shop, V1) == 1
-    job_id = start(shop, V1)
-    assert lose(shop) == 2
-    with meanwhile(shop, "PutItem", f"{job_id}/00", lambda: run(Step(ACCOUNT, job_id, 1))):
-        run(Step(ACCOUNT, job_id, 0))
+    job_id = start_rebuild(shop, V1)
+    assert lose_messages(shop) == 2
+    with meanwhile(shop, "PutItem", f"{job_id}/00", lambda: run_page(Step(ACCOUNT, job_id, 1))):
+        run_page(Step(ACCOUNT, job_id, 0))
     (closing,) = shop.receive(JOBS_QUEUE)
     assert decode(closing["body"]).steps == [Step(ACCOUNT, job_id, 2)]
     shop.drain()
@@ -249,18 +249,18 @@ def test_chains_of_a_purge_share_its_work(shop: Shop, monkeypatch: pytest.Monkey
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 10)
     submit(shop, *(order(f"o-{n}", customer_email=f"p-{n}@b.co") for n in range(25)))
     send(shop, *(event(order_id=n) for n in range(3)))
-    few_partitions(shop, monkeypatch)
-    found = purged(shop)
+    limit_partitions(shop, monkeypatch)
+    found = run_purge(shop)
     assert (found["done"], found["total"]) == (28, 28)
-    assert left(shop) == []
-    assert outcomes_stored(shop) == set()
+    assert ledger_items(shop) == []
+    assert stored_outcome_ids(shop) == set()
     marks = worker().scopes.read(ACCOUNT).sources.values()
     assert [(mark.generation, mark.swept) for mark in marks] == [(1, 1)] * 2
 
 
 @pytest.mark.parametrize("generations", ["12", "21"])
 def test_a_purge_notes_the_smallest_generation_that_its_chains_swept(shop: Shop, generations: str) -> None:
-    """A chain that began after a later purge swept more than the others."""
+    """A chain that began after a later purge swept a generation more than the other chain."""
     for _ in range(2):
         start_purge(shop, "shopper_activity")
     shop.clock.sleep(settings().settle_seconds + 1)
@@ -285,26 +285,26 @@ def test_a_purge_leaves_a_later_generation_to_the_job_of_the_later_purge(shop: S
     """The later purge begins during a page of the earlier job, which closes before the later job starts."""
     send(shop, event(email=ANN, order_id="first"))
     earlier, later = start_purge(shop, "shopper_activity"), list[str]()
-    _, record = taken(shop, event(email=ANN, order_id="second"))
-    slow = stale(shop)
+    _, record = receive_event(shop, event(email=ANN, order_id="second"))
+    slow = stale_worker(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
     with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: later.append(start_purge(shop)), after=True):
-        release(shop)
+        deliver_first_held(shop)
     assert slow.run([record], 60) == {"batchItemFailures": []}
-    assert len(left(shop)) == 3, "the items that the slow worker wrote"
-    shop.faults.held.sort(key=lambda held: earlier not in held[1])
+    assert len(ledger_items(shop)) == 3  # the slow worker wrote a head, an event and a person
+    shop.faults.held.sort(key=lambda held: earlier not in held[1])  # the message of the earlier job first
     for job_id in (earlier, *later):
-        done(shop, job_id)
-    assert left(shop) == []
+        finish(shop, job_id)
+    assert ledger_items(shop) == []
 
 
 def test_outcomes_are_purged_in_portions(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outcomes, "_PURGED_AT_ONCE", 10)
-    recorded(25, "failed")
+    record_outcomes(25, "failed")
     pages = []
     for _ in range(3):
         ended = worker().outcomes.purge(f"{ACCOUNT}/t/failed/o0", times.now(), lambda: False)
-        pages.append((ended, len(outcomes_stored(shop))))
+        pages.append((ended, len(stored_outcome_ids(shop))))
     assert pages == [(False, 15), (False, 5), (True, 0)]
 
 
@@ -322,32 +322,32 @@ def test_an_erasure_continues_at_the_order_that_it_had_no_time_for(shop: Shop) -
         page = begin._replace(cursor=cursor, may_go_on=lambda: next(time_is_left))
         pages.append(worker().erasures.page(page))
     assert [page.done for page in pages] == [1, 1]
-    assert all(is_bare(item) for item in left(shop))
+    assert all(is_emptied(item) for item in ledger_items(shop))
 
 
 @pytest.mark.parametrize("kind", [PURGE, ERASE])
 def test_dead_letters_are_removed_page_by_page(shop: Shop, kind: str) -> None:
     for number in range(3):
-        kept(shop, f"poison-{number}")
+        store_dead_letter(shop, f"poison-{number}")
     (start_purge if kind == PURGE else start_erasure)(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
     processor, chains = worker(), {number: Chain(cursor="1", ended=True) for number in range(2)}
-    workers = {PURGE: processor.purges, ERASE: processor.erasures}
+    workers_by_kind = {PURGE: processor.purges, ERASE: processor.erasures}
     closing = Job(kind, "running", times.shift(times.now(), minutes=-30), "orders_api shopper_activity", person=ANN_ID)
     progress, remain = Progress(), [3]
     while not progress.ended:
         page = Page(ACCOUNT, "id", closing, 2, progress.cursor, lambda: False, math.inf)
-        progress = workers[kind].close(page, chains)
+        progress = workers_by_kind[kind].close(page, chains)
         remain.append(len([item for item in shop.items("RecordsTable") if item["pk"] == f"{ACCOUNT}/d"]))
     assert remain == [3, 2, 1, 0, 0]
 
 
 def test_an_erasure_leaves_the_dead_letters_of_others(shop: Shop) -> None:
-    """Bob's dead letter would be applied if the erasure queued it again: its fault is over."""
+    """If the erasure queued Bob's dead letter again, it would be applied, because its writes no longer fail."""
     send(shop, event(email=ANN))
-    theirs = dead(shop, "poison", email=BOB)
-    erased(shop)
-    assert letters(shop) == theirs
+    theirs = make_dead_letters(shop, "poison", email=BOB)
+    run_erasure(shop)
+    assert dead_letter_ids(shop) == theirs
 
 
 def test_a_finished_erasure_no_longer_names_the_person(shop: Shop) -> None:
@@ -359,7 +359,7 @@ def test_a_finished_erasure_no_longer_names_the_person(shop: Shop) -> None:
         return ANN_ID in str(stored)
 
     assert names_the_person()
-    done(shop, job_id)
+    finish(shop, job_id)
     assert not names_the_person()
 
 
@@ -369,16 +369,16 @@ def test_a_finished_erasure_no_longer_names_the_person(shop: Shop) -> None:
 def test_the_watch_resends_a_page_that_did_not_end_within_an_hour(shop: Shop) -> None:
     submit(shop, order())
     shop.drain()
-    job_id = start(shop, V1)
-    assert lose(shop) == 1
+    job_id = start_rebuild(shop, V1)
+    assert lose_messages(shop) == 1
     for seconds, sent in ((3500, 0), (200, 1), (3500, 0), (200, 1)):
         shop.clock.sleep(seconds)
         Queue(shop.sqs, shop.queues[JOBS_QUEUE]).send("", Message(watch=[" "]))
-        step(shop)
-        assert lose(shop) == sent, seconds
+        deliver_page(shop)
+        assert lose_messages(shop) == sent, seconds
     assert state(shop, job_id) == ("queued", None)
     shop.clock.sleep(3700)
-    watch()
+    run_watch()
     shop.drain()
     assert state(shop, job_id) == ("done", None)
 
@@ -387,26 +387,26 @@ def test_the_watch_resends_nothing_of_a_job_that_makes_progress(shop: Shop, monk
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(8)))
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     for _ in range(8):
         shop.clock.sleep(3000)
-        step(shop)
+        deliver_page(shop)
         with shop.faults.recorded() as calls:
-            watch()
+            run_watch()
             assert steps_sent(calls) == []
     shop.drain()
     assert state(shop, job_id) == ("done", None)
 
 
 def test_the_watch_fails_a_job_after_it_has_resent_a_page_five_times(shop: Shop) -> None:
-    job_id = start(shop, V3)
+    job_id = start_rebuild(shop, V3)
     for _ in range(6):
         assert state(shop, job_id) == ("queued", None)
-        assert lose(shop) == 1
+        assert lose_messages(shop) == 1
         shop.clock.sleep(3700)
-        watch()
+        run_watch()
     assert state(shop, job_id) == ("failed", "page 0 made no progress")
-    assert lose(shop) == 0
+    assert lose_messages(shop) == 0
     assert list(worker().jobs.jobs.open(" ")) == []
 
 
@@ -414,30 +414,30 @@ def test_the_count_of_resends_begins_again_when_a_page_ends(shop: Shop, monkeypa
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
-    job_id = start(shop, V1)
+    job_id = start_rebuild(shop, V1)
     for _ in range(4):
         for _ in range(2):
-            assert lose(shop) == 1
+            assert lose_messages(shop) == 1
             shop.clock.sleep(3700)
-            watch()
-        step(shop)
+            run_watch()
+        deliver_page(shop)
     shop.drain()
     assert state(shop, job_id) == ("done", None)
 
 
 def test_the_watch_resends_the_closing_page(shop: Shop) -> None:
-    job_id = start(shop, V1)
-    step(shop)
-    assert lose(shop) == 1
+    job_id = start_rebuild(shop, V1)
+    deliver_page(shop)
+    assert lose_messages(shop) == 1
     shop.clock.sleep(3700)
-    watch()
+    run_watch()
     shop.drain()
     assert state(shop, job_id) == ("done", None)
 
 
 def test_jobs_that_a_watch_has_no_time_for_are_left_to_the_next_one(shop: Shop) -> None:
-    jobs = [start(shop, V1), start(shop, V3)]
-    assert lose(shop) == 2
+    jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
+    assert lose_messages(shop) == 2
     shop.clock.sleep(3700)
     seconds = iter((0.0, 1.0))
     worker().jobs.watch(" ", lambda: next(seconds), 1.0)

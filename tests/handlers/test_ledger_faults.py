@@ -1,4 +1,4 @@
-"""Conflicts, throttling and lost answers, which are injected because no local DynamoDB produces them."""
+"""Conflicts, throttling and lost answers, which are injected because moto does not produce them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from tests.handlers.ledger import (
     BOB,
     CONFLICTS,
     ERASED_UP_TO,
-    LOST,
+    LOST_ANSWERS,
     V3,
     Go,
     Waits,
     activity,
     apply,
-    cancelled,
+    cancelled_error,
     copy,
     delete,
     document,
     edit,
     fail_first,
-    fault,
-    refused,
+    make_error,
+    refused_error,
     submit,
     total,
 )
@@ -47,7 +47,7 @@ def test_an_event_is_applied_once_after_any_temporary_error(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, times: int, keyed: str
 ) -> None:
     for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
-        with shop.faults.injected(fail_first(times, "TransactWriteItems", error=fault(name))):
+        with shop.faults.injected(fail_first(times, "TransactWriteItems", error=make_error(name))):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
     assert total(shop, "s#*") == 1
@@ -55,26 +55,26 @@ def test_an_event_is_applied_once_after_any_temporary_error(
     assert len(set(waits.slept)) > times, "pauses have no jitter"
 
 
-@pytest.mark.parametrize("name", LOST)
+@pytest.mark.parametrize("name", LOST_ANSWERS)
 @pytest.mark.parametrize("keyed", ["", "hash"])
 def test_an_event_whose_answer_was_lost_counts_once(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, keyed: str
 ) -> None:
     for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
-        with shop.faults.injected(fail_first(1, "TransactWriteItems", error=fault(name), after=True)):
+        with shop.faults.injected(fail_first(1, "TransactWriteItems", error=make_error(name), after=True)):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
     assert total(shop, "s#*") == 1
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("name", LOST)
+@pytest.mark.parametrize("name", LOST_ANSWERS)
 def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, after: bool
 ) -> None:
     apply(ledger, copy(3, "late"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
-    with shop.faults.injected(fail_first(2, "TransactWriteItems", error=fault(name), after=after)):
+    with shop.faults.injected(fail_first(2, "TransactWriteItems", error=make_error(name), after=after)):
         outcome = apply(ledger, copy(1, "early"), waits.now + 60)
     assert (outcome.status, outcome.original) == ("duplicate", "late")
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
@@ -82,12 +82,12 @@ def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
 
 
-@pytest.mark.parametrize(("name", "after"), [(n, False) for n in CONFLICTS] + [(n, True) for n in LOST])
+@pytest.mark.parametrize(("name", "after"), [(n, False) for n in CONFLICTS] + [(n, True) for n in LOST_ANSWERS])
 def test_v1_writes_happen_once_after_any_temporary_error(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, after: bool
 ) -> None:
     def faulty() -> Any:
-        return shop.faults.injected(fail_first(1, "TransactWriteItems", error=fault(name), after=after))
+        return shop.faults.injected(fail_first(1, "TransactWriteItems", error=make_error(name), after=after))
 
     with faulty():
         first = submit(ledger, waits, document(100), "r1")
@@ -129,7 +129,7 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_and_a_dele
 def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     shop: Shop, ledger: Ledger, waits: Waits, how: str
 ) -> None:
-    """The other orders share a transaction with it at first, and are written alone after a few tries."""
+    """The other orders share a transaction with this order at first; after a few tries each is written alone."""
     hot = activity(1, order_id="hot")
     apply(ledger, hot)
     rivals = iter(range(1_000))
@@ -138,7 +138,7 @@ def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
         if operation != "TransactWriteItems" or hot.order_key not in str(arguments):
             return go()
         if how == "conflict":
-            raise fault("conflict on the head")(operation, arguments)
+            raise make_error("conflict on the head")(operation, arguments)
         shop.faults.intercept = None
         apply(ledger, activity(2, "updated", "5", order_id="hot", event_id=f"rival{next(rivals)}"), waits.now + 60)
         shop.faults.intercept = intercept
@@ -152,20 +152,20 @@ def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
     assert waits.now <= 20
 
 
-# Operation -> the calls of the ledger that use it.
-CONCERNED = {
+# Operation -> the calls of the ledger that use it. `move`: an earlier copy moves a stored event.
+CALLS_OF = {
     "TransactWriteItems": {"edit", "delete", "apply", "submit", "move", "empty"},
     "BatchGetItem": {"apply"},
     "GetItem": {"edit", "delete", "submit", "move", "empty"},
     "Query": {"move", "empty"},
 }
-EXHAUSTING = [
+LASTING_FAULTS = [
     *[("TransactWriteItems", name) for name in ("conflict everywhere", "throttled")],
-    *[(operation, name) for operation in CONCERNED for name in ("refused as a whole", "timed out", "server fault")],
+    *[(operation, name) for operation in CALLS_OF for name in ("refused as a whole", "timed out", "server fault")],
 ]
 
 
-@pytest.mark.parametrize(("operation", "name"), EXHAUSTING)
+@pytest.mark.parametrize(("operation", "name"), LASTING_FAULTS)
 def test_a_call_that_fails_until_its_deadline_is_unavailable_and_changes_nothing(
     shop: Shop, ledger: Ledger, waits: Waits, operation: str, name: str
 ) -> None:
@@ -181,9 +181,9 @@ def test_a_call_that_fails_until_its_deadline_is_unavailable_and_changes_nothing
         "move": lambda: apply(ledger, copy(1, "first"), waits.now + 4),
         "empty": lambda: ledger.empty(V3, key, person, ERASED_UP_TO, lambda: True, waits.now + 4),
     }
-    for call in CONCERNED[operation]:
+    for call in CALLS_OF[operation]:
         started = waits.now
-        with shop.faults.injected(fail_first(100_000, operation, error=fault(name))), pytest.raises(Unavailable):
+        with shop.faults.injected(fail_first(100_000, operation, error=make_error(name))), pytest.raises(Unavailable):
             calls[call]()
         assert waits.now - started <= 4
     assert shop.stored_ltv() == before
@@ -217,7 +217,7 @@ def test_retries_end_in_time_when_the_head_changes_each_time(shop: Shop, ledger:
 
 def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     with shop.faults.injected(
-        fail_first(99, "TransactWriteItems", error=lambda *_: cancelled("ValidationError", "None", "None"))
+        fail_first(99, "TransactWriteItems", error=lambda *_: cancelled_error("ValidationError", "None", "None"))
     ):
         with pytest.raises(ClientError):
             apply(ledger, activity(1))
@@ -226,7 +226,7 @@ def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Le
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits: Waits, seed: int) -> None:
-    """Events are repeated in random order, with random conflicts, throttling and lost answers."""
+    """Events are sent in random order, some of them twice, with random conflicts, throttling and lost answers."""
     dice = random.Random(seed)
     events = [
         activity(
@@ -245,11 +245,11 @@ def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits:
         if dice.random() > 0.4:
             return go()
         if operation != "TransactWriteItems":
-            raise refused("ThrottlingException", operation)
+            raise refused_error("ThrottlingException", operation)
         name = dice.choice(list(CONFLICTS))
-        if name in LOST and dice.random() < 0.5:
+        if name in LOST_ANSWERS and dice.random() < 0.5:
             go()
-        raise fault(name)(operation, arguments)
+        raise make_error(name)(operation, arguments)
 
     sent = events + dice.choices(events, k=5)
     dice.shuffle(sent)
@@ -274,7 +274,7 @@ def test_v1_answers_503_in_time_while_a_table_throttles(shop: Shop, operation: s
 
     def throttled(index: int, op: str, arguments: dict[str, Any], go: Go) -> Any:
         if op == operation and arguments.get("TableName") != "RecordsTable":
-            raise refused("ThrottlingException", op)
+            raise refused_error("ThrottlingException", op)
         return go()
 
     with shop.faults.injected(throttled):
@@ -290,14 +290,14 @@ def test_v1_answers_503_in_time_while_a_table_throttles(shop: Shop, operation: s
 
 
 @pytest.mark.parametrize(
-    "error", [refused("ThrottlingException", "GetItem"), ReadTimeoutError(endpoint_url="https://dynamodb")]
+    "error", [refused_error("ThrottlingException", "GetItem"), ReadTimeoutError(endpoint_url="https://dynamodb")]
 )
 def test_requests_are_503_while_the_tables_cannot_be_read(shop: Shop, error: Exception) -> None:
-    from tests.handlers.shop import forget_keys
+    from tests.handlers.shop import forget_warm_state
 
     shop.send(event(occurred_at=day(1)))
     shop.drain()
-    forget_keys()
+    forget_warm_state()
 
     def down(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         raise error

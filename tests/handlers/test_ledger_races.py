@@ -122,7 +122,7 @@ def test_an_event_that_is_delivered_twice_at_the_same_time_counts_once(
 def test_two_copies_that_move_an_event_at_the_same_time_keep_the_first_receipt(
     shop: Shop, ledger: Ledger, waits: Waits
 ) -> None:
-    """The third copy reads the event, then the first copy moves the event, then the third copy reads the head."""
+    """The copy of March reads the event, the copy of January moves the event, and the copy of March reads the head."""
     apply(ledger, copy(4, "fourth"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
     with before_the_first(shop, "GetItem", lambda: apply(ledger, copy(1, "first")), which="/h/"):
@@ -146,7 +146,7 @@ def test_a_copy_does_not_bring_back_an_event_that_is_erased_meanwhile(shop: Shop
 def test_an_event_is_erased_if_any_of_its_copies_is(
     shop: Shop, ledger: Ledger, waits: Waits, erased: str, first: str
 ) -> None:
-    """The identity of the event stays, so that sending it again does not bring the person back."""
+    """The identity of the event stays stored, so that a repeat does not bring the person back."""
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190101000000000000"))
     copies = [copy(1, "early"), copy(3, "late")]
     outcomes = [
@@ -179,7 +179,7 @@ def test_a_new_event_and_an_erasure_of_its_order_at_the_same_time(shop: Shop, le
 def test_a_submission_under_an_erased_order_id_and_the_erasure_at_the_same_time(
     shop: Shop, ledger: Ledger, waits: Waits, between: str
 ) -> None:
-    """A request that sees the mark treats the order as deleted, though its versions are emptied later."""
+    """A request that sees the erasure's mark treats the order as deleted, though its versions are emptied later."""
     submit(ledger, waits, document(100), "r1")
     key = order_key("orders_api", "", "o")
     request = v1_request("r2", 20, {ALICE.id_in(ACCOUNT): ERASED_UP_TO})
@@ -188,10 +188,10 @@ def test_a_submission_under_an_erased_order_id_and_the_erasure_at_the_same_time(
         answer = ledger.submit(request, document(7), new_id="id-r2", digest="e", deadline=waits.now + 60)
         assert (answer.id, answer.changed) == ("id-r2", True)
 
-    def walk() -> None:
+    def erase_order() -> None:
         assert erase(ledger, key, V1) == 1
 
-    first, second = (again, walk) if between == "the erasure" else (walk, again)
+    first, second = (again, erase_order) if between == "the erasure" else (erase_order, again)
     with before_the_first(shop, "TransactWriteItems", second):
         first()
     assert total(shop, "o.USD") == 7
@@ -218,7 +218,7 @@ def test_a_person_who_gets_an_order_meanwhile_is_not_forgotten(shop: Shop, ledge
     apply(ledger, activity(4, "updated", "5", order_id="another", person=BOB))
     assert erase(ledger, activity(1, order_id="another").order_key) == 1
     assert ledger.forget(V3, person, 10_000)
-    assert ledger.forget(V3, person, 10_000), "a deletion was not repeatable"
+    assert ledger.forget(V3, person, 10_000), "a deletion could not be repeated"
     assert shop.dynamodb.get_item(TableName=ledger.table, Key=raw(V3.person_key(person))).get("Item") is None
     assert total(shop, "s.*", BOB) == 10
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Shop, forget_keys
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER, OTHER_ADMIN, Shop, forget_warm_state
 from tillbook.records.keys import sha256_of
 from tillbook.web.routes import ROUTES
 
@@ -46,13 +46,13 @@ def test_each_request_logs_the_id_of_its_key(shop: Shop, capsys: pytest.CaptureF
 
 
 def test_a_refused_key_is_logged_too(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    names = {key.role: key.id for key in shop.keys.of(ACCOUNT)}
+    key_ids = {key.role: key.id for key in shop.keys.of(ACCOUNT)}
     (other,) = [key.id for key in shop.keys.of(OTHER)]
     capsys.readouterr()
     shop.get("/v1/account", key=INGEST)
     shop.get(f"/v3/{ACCOUNT}/people/ann@example.com", key=OTHER_ADMIN)
     found = [(line["account"], line["key_id"], line["status"]) for line in request_lines(capsys)]
-    assert found == [(ACCOUNT, names["ingest"], 403), (OTHER, other, 403)]
+    assert found == [(ACCOUNT, key_ids["ingest"], 403), (OTHER, other, 403)]
 
 
 def test_a_request_without_a_valid_key_logs_no_account_and_no_key(
@@ -62,7 +62,7 @@ def test_a_request_without_a_valid_key_logs_no_account_and_no_key(
     (key,) = shop.keys.of(OTHER)
     shop.get("/v1/account", key=OTHER_ADMIN)
     shop.keys.revoke(OTHER, key.id)
-    forget_keys()
+    forget_warm_state()
     capsys.readouterr()
     for secret in (None, "unknown", OTHER_ADMIN):
         shop.get("/v1/account", key=secret)
@@ -72,8 +72,9 @@ def test_a_request_without_a_valid_key_logs_no_account_and_no_key(
 
 
 def test_only_the_listed_functions_need_no_key() -> None:
-    """The access log has the source address of requests to these functions (tests/infrastructure)."""
-    named = {template.named_routes()[route] for route, about in ROUTES.items() if about.role}
-    silent = set(template.functions()) - named
+    """Requests without a key are found by their source address in the access log (tests/infrastructure). Four of the
+    functions are started by AWS, without a request."""
+    need_a_key = {template.named_routes()[route] for route, about in ROUTES.items() if about.role}
+    without_key = set(template.functions()) - need_a_key
     started_by_aws = {"ProcessOrders", "KeepBook", "AnnounceChanges", "AuditLedger"}
-    assert silent == {"TransactionsPage", "Describe", "Fallback", "ReceiveWebhook"} | started_by_aws
+    assert without_key == {"TransactionsPage", "Describe", "Fallback", "ReceiveWebhook"} | started_by_aws

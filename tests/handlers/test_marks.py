@@ -1,5 +1,4 @@
-"""The request for a purge or an erasure: its mark, its wait of a second, lost answers and kills (SPEC "Purge and
-erase")."""
+"""The request for a purge or an erasure: mark, commit wait, lost answers, kills (docs/design/purge-and-erase.md)."""
 
 from __future__ import annotations
 
@@ -16,21 +15,21 @@ from tests.handlers.removal import (
     ANN_ID,
     CONFIRMED,
     ERASE,
-    LOST,
+    LOST_ANSWER,
     PURGE,
     Go,
-    ask,
-    done,
-    few_partitions,
-    first,
-    is_bare,
-    left,
+    finish,
+    intercept_first,
+    is_emptied,
+    ledger_items,
+    limit_partitions,
+    ltv_of,
     meanwhile,
     outcome,
-    worth,
+    request_removal,
 )
-from tests.handlers.rights import SEEN
-from tests.handlers.shop import ACCOUNT, Death, Shop, killed
+from tests.handlers.rights import USED_RIGHTS
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_write
 from tillbook.ledger.activities import ERASED
 from tillbook.records.messages import Queue
 from tillbook.records.outcomes import PURGED
@@ -38,7 +37,7 @@ from tillbook.records.scopes import COMMIT_WAIT_SECONDS
 from tillbook.rules import times
 from tillbook.rules.errors import Unavailable
 
-BOTH = pytest.mark.parametrize("path", [PURGE, ERASE], ids=["purge", "erase"])
+FOR_PURGE_AND_ERASURE = pytest.mark.parametrize("path", [PURGE, ERASE], ids=["purge", "erase"])
 REASONS = {PURGE: PURGED, ERASE: ERASED}
 MARK = f"'{ACCOUNT}/u'"
 
@@ -50,7 +49,7 @@ def cut_of(shop: Shop, path: str) -> str:
     return str(cut)
 
 
-def sent(shop: Shop, order_id: str) -> str:
+def send_event(shop: Shop, order_id: str) -> str:
     """Sends an event of Ann's. Returns its request id."""
     return str(shop.send(event(email=ANN, order_id=order_id)).body["request_id"])
 
@@ -61,44 +60,44 @@ def jobs(shop: Shop) -> list[dict[str, Any]]:
 
 
 def settle(shop: Shop) -> None:
-    """Settles until no message waits. A job may purge again, one source at a time, and then waits again."""
+    """Settles until no message is held. A job that repeats a purge, source by source, waits again each time."""
     shop.settle()
     while shop.faults.held:
         shop.settle()
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """The cut is a second ahead. The answer is sent when it has passed, and another order arrives in this second."""
-    sleep, ids = shop.clock.sleep, [sent(shop, "before")]
+    """The cut is a second ahead, and the answer waits until the cut has passed. A second order arrives meanwhile."""
+    sleep, ids = shop.clock.sleep, [send_event(shop, "before")]
 
-    def meanwhile_sent(seconds: float) -> None:
+    def send_during_the_wait(seconds: float) -> None:
         assert seconds == pytest.approx(COMMIT_WAIT_SECONDS, abs=0.1)
-        with SEEN.others():
-            ids.append(sent(shop, "meanwhile"))
+        with USED_RIGHTS.uncounted():
+            ids.append(send_event(shop, "meanwhile"))
         sleep(seconds)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shop.clock, "sleep", meanwhile_sent)
-        job_id = ask(shop, path)
+        patch.setattr(shop.clock, "sleep", send_during_the_wait)
+        job_id = request_removal(shop, path)
     assert cut_of(shop, path) < times.now() < times.shift(cut_of(shop, path), seconds=0.1)
-    later = sent(shop, "later")
+    later = send_event(shop, "later")
     shop.drain()
     assert [outcome(shop, i) for i in ids] == [("failed", REASONS[path])] * 2
     for _ in range(2):
         assert outcome(shop, later) == ("applied", None)
-        assert worth(shop, ANN) == {"USD": "100.00"}
-        done(shop, job_id)
+        assert ltv_of(shop, ANN) == {"USD": "100.00"}
+        finish(shop, job_id)
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 @pytest.mark.parametrize("how", ["lost", "not written", "refused", "late"])
 def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
     shop: Shop, path: str, how: str
 ) -> None:
-    """A function that read the marks before this one was written may have received an order after its cut."""
+    """Otherwise a function could have read the marks too early for an order that it received after the cut."""
     send(shop, event(email=ANN, order_id="before"))
     ids: list[str] = []
 
@@ -106,67 +105,67 @@ def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_
         if how in ("lost", "late"):
             go()
         shop.clock.sleep(COMMIT_WAIT_SECONDS)
-        ids.append(sent(shop, "meanwhile"))  # after the first cut
+        ids.append(send_event(shop, "meanwhile"))  # after the first cut
         if how == "refused":
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, "UpdateItem")
         if how != "late":
-            raise LOST
+            raise LOST_ANSWER
 
-    with shop.faults.injected(first("UpdateItem", MARK, mark)):
-        job_id = ask(shop, path)
-    ids.append(sent(shop, "later"))
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)):
+        job_id = request_removal(shop, path)
+    ids.append(send_event(shop, "later"))
     shop.drain()
     assert [outcome(shop, i) for i in ids] == [("failed", REASONS[path]), ("applied", None)]
-    done(shop, job_id)
-    assert worth(shop, ANN) == {"USD": "100.00"}
-    assert len([i for i in left(shop) if not is_bare(i)]) == 3  # a head, an event, a person
+    finish(shop, job_id)
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
+    assert len([i for i in ledger_items(shop) if not is_emptied(i)]) == 3  # a head, an event, a person
     shop.settle()
     assert [(j["job_id"], j["status"]) for j in jobs(shop)] == [(job_id, "done")]
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_a_mark_that_takes_effect_late_does_not_move_the_cut_back(shop: Shop, path: str) -> None:
     late: list[Go] = []
 
     def mark(go: Go) -> Any:
         late.append(go)
-        raise LOST
+        raise LOST_ANSWER
 
-    with shop.faults.injected(first("UpdateItem", MARK, mark)):
-        job_id = ask(shop, path)
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)):
+        job_id = request_removal(shop, path)
     cut = cut_of(shop, path)
     send(shop, event(email=ANN))
     with pytest.raises(ClientError, match="ConditionalCheckFailed"):
         late[0]()
     assert cut_of(shop, path) == cut
-    done(shop, job_id)
-    assert worth(shop, ANN) == {"USD": "100.00"}
+    finish(shop, job_id)
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
 
 
 @pytest.mark.parametrize(("path", "text"), [(PURGE, MARK), (PURGE, "answered"), (ERASE, MARK)])
 def test_two_purges_or_erasures_at_the_same_time_both_finish(shop: Shop, path: str, text: str) -> None:
     send(shop, event(email=ANN))
     others: list[str] = []
-    with meanwhile(shop, "UpdateItem", text, lambda: others.append(ask(shop, path))):
-        job_id = ask(shop, path)
-    later = sent(shop, "later")
+    with meanwhile(shop, "UpdateItem", text, lambda: others.append(request_removal(shop, path))):
+        job_id = request_removal(shop, path)
+    later = send_event(shop, "later")
     shop.settle()
     assert {(j["job_id"], j["status"]) for j in jobs(shop)} == {(job_id, "done"), (others[0], "done")}
     assert outcome(shop, later) == ("applied", None)
-    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 @pytest.mark.parametrize("written", [True, False])
 def test_a_request_without_time_for_its_mark_is_503(shop: Shop, path: str, written: bool) -> None:
-    """If the mark was written nevertheless, the job removes the orders. If not, the job fails and removes nothing."""
+    """`written`: the mark was written, so the job removes the orders. Otherwise the job fails and removes nothing."""
     send(shop, event(email=ANN, order_id="before"))
 
     def lost(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         is_mark = operation == "UpdateItem" and MARK in str(arguments)
         answer = go() if written or not is_mark else None
         if is_mark:
-            raise LOST
+            raise LOST_ANSWER
         return answer
 
     with shop.faults.injected(lost):
@@ -174,41 +173,41 @@ def test_a_request_without_time_for_its_mark_is_503(shop: Shop, path: str, writt
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     settle(shop)
     (found,) = jobs(shop)
-    assert worth(shop, ANN) == (None if written else {"USD": "100.00"})
+    assert ltv_of(shop, ANN) == (None if written else {"USD": "100.00"})
     assert found["status"] == ("done" if written else "failed")
     assert found["error"] == (None if written else "the request ended before anything was removed")
-    assert [i for i in left(shop) if not is_bare(i)] == [] or not written
-    done(shop, ask(shop, path))
-    assert worth(shop, ANN) is None
+    assert [i for i in ledger_items(shop) if not is_emptied(i)] == [] or not written
+    finish(shop, request_removal(shop, path))
+    assert ltv_of(shop, ANN) is None
 
 
 def test_a_purge_whose_mark_takes_effect_after_its_request_died_is_repeated(shop: Shop) -> None:
-    """An order received after the cut may have been applied before the mark existed, to a scope that is now purged."""
+    """An order received after the cut may have been applied to the purged scope, before the mark was written."""
     late: list[Go] = []
 
     def mark(go: Go) -> Any:
         late.append(go)
         raise Death
 
-    with shop.faults.injected(first("UpdateItem", MARK, mark)), pytest.raises(Death):
-        ask(shop, PURGE, {"source": "shopper_activity"})
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)), pytest.raises(Death):
+        request_removal(shop, PURGE, {"source": "shopper_activity"})
     shop.clock.sleep(COMMIT_WAIT_SECONDS)
-    after = sent(shop, "after the cut")
+    after = send_event(shop, "after the cut")
     shop.drain()
     late[0]()
     assert outcome(shop, after) == ("applied", None)
-    assert worth(shop, ANN) is None
+    assert ltv_of(shop, ANN) is None
     shop.settle()
     assert outcome(shop, after) == ("failed", PURGED)
-    later = sent(shop, "later")
+    later = send_event(shop, "later")
     shop.settle()
     assert [j["status"] for j in jobs(shop)] == ["done"]
     assert outcome(shop, later) == ("applied", None)
-    assert worth(shop, ANN) == {"USD": "100.00"}
-    assert len(left(shop)) == 3
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
+    assert len(ledger_items(shop)) == 3
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
@@ -216,31 +215,31 @@ def test_a_request_killed_anywhere_is_completed_by_its_job_or_can_be_repeated(
         submit(shop, order("a"))
         send(shop, event(email=ANN))
         if not number:
-            few_partitions(shop, monkeypatch)
+            limit_partitions(shop, monkeypatch)
         before = len(jobs(shop))
-        with killed(shop, moment, number) as died:
-            ask(shop, path)
+        with kill_at_write(shop, moment, number) as died:
+            request_removal(shop, path)
         settle(shop)
         found = [j["status"] for j in jobs(shop)[before:]]
         # A job without a message stays queued for ever, and no answer named its id.
         assert found in ([], ["queued"], ["failed"], ["done"]), (number, moment)
         if found == ["done"]:
-            assert worth(shop, ANN) is None, (number, moment)
+            assert ltv_of(shop, ANN) is None, (number, moment)
         else:  # of two sources, one may have been purged
-            assert worth(shop, ANN) in ({"USD": "200.00"}, *[{"USD": "100.00"}] * (path == PURGE)), (number, moment)
-        done(shop, ask(shop, path))
-        assert [i for i in left(shop) if not is_bare(i)] == [], (number, moment)
+            assert ltv_of(shop, ANN) in ({"USD": "200.00"}, *[{"USD": "100.00"}] * (path == PURGE)), (number, moment)
+        finish(shop, request_removal(shop, path))
+        assert [i for i in ledger_items(shop) if not is_emptied(i)] == [], (number, moment)
         if not died:
             assert found == ["done"]
-            assert number > 1
+            assert number > 1, "the request makes fewer writes than expected"
             return
     pytest.fail("the request makes more than 10 writes")
 
 
-@BOTH
+@FOR_PURGE_AND_ERASURE
 def test_nothing_is_removed_if_the_job_cannot_be_queued(shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     send(shop, event(email=ANN, order_id="a"))
-    queued = sent(shop, "b")
+    queued = send_event(shop, "b")
 
     def full(*_: Any, **__: Any) -> None:
         raise Unavailable("The queue did not answer. Please try again.")
@@ -250,4 +249,4 @@ def test_nothing_is_removed_if_the_job_cannot_be_queued(shop: Shop, monkeypatch:
         assert shop.request("DELETE", path, headers=CONFIRMED).status == 503
     settle(shop)
     assert outcome(shop, queued) == ("applied", None)
-    assert worth(shop, ANN) == {"USD": "200.00"}
+    assert ltv_of(shop, ANN) == {"USD": "200.00"}

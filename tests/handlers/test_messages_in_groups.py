@@ -1,5 +1,5 @@
-"""Orders are applied and their outcomes recorded group by group, and accounts take turns. Messages of an account share
-an SQS message group."""
+"""A message's orders are applied, and their outcomes recorded, in groups of MAX_TOGETHER; accounts take turns. Messages
+of an account share an SQS message group, which is another kind of group."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.handlers.audiences import V1, start
-from tests.handlers.deadletters import poisoned
+from tests.handlers.audiences import V1, start_rebuild
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import EMAIL, event
 from tests.handlers.removal import Go, worker
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Death, Shop
@@ -29,7 +29,7 @@ def slow_worker(shop: Shop) -> tuple[Any, Any]:
     return processor, slow
 
 
-def test_outcomes_of_a_group_are_recorded_before_the_next_group_is_applied(shop: Shop) -> None:
+def test_outcomes_of_a_transaction_are_recorded_before_the_next_transaction(shop: Shop) -> None:
     ids = shop.send_batch([event(order_id=n) for n in range(3 * MAX_TOGETHER)]).body["request_ids"]
     transactions: list[str] = []
 
@@ -52,20 +52,20 @@ def test_outcomes_of_a_group_are_recorded_before_the_next_group_is_applied(shop:
 
 def test_outcomes_that_the_table_did_not_process_are_written_again(shop: Shop) -> None:
     ids = shop.send_batch([event(order_id=n) for n in range(5)]).body["request_ids"]
-    left: list[int] = []
+    unprocessed: list[int] = []
 
-    def part(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if operation != "BatchWriteItem" or len(left) == 2:
+    def process_two(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation != "BatchWriteItem" or len(unprocessed) == 2:
             return go()
         ((table, requests),) = arguments["RequestItems"].items()
         rest = requests[2:]
         del requests[2:]
-        left.append(len(rest))
+        unprocessed.append(len(rest))
         return go() | {"UnprocessedItems": {table: rest}}
 
-    with shop.faults.injected(part):
+    with shop.faults.injected(process_two):
         assert shop.deliver(shop.receive()) == []
-    assert left == [3, 1]
+    assert unprocessed == [3, 1]
     assert [shop.status(request_id)["status"] for request_id in ids] == ["applied"] * 5
 
 
@@ -96,13 +96,13 @@ def test_accounts_are_served_in_turn(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("orders", [1, 2, 2 * MAX_ORDERS + 1])
-def test_each_message_is_in_the_group_of_its_account(shop: Shop, orders: int) -> None:
-    """Groups keep an account's backlog from delaying messages of other accounts."""
+def test_each_message_is_in_the_message_group_of_its_account(shop: Shop, orders: int) -> None:
+    """Message groups keep an account's backlog from delaying messages of other accounts."""
     with shop.faults.recorded() as calls:
         shop.send_batch([event(order_id=n) for n in range(orders)])
-        start(shop, V1)
+        start_rebuild(shop, V1)
         sent = calls.copy()
-    with shop.faults.injected(poisoned("0")):
+    with shop.faults.injected(refuse_writes_of("0")):
         shop.drain(3)
         sent += shop.faults.calls.copy()
     groups = [a.get("MessageGroupId") for name, a in sent if name == "SendMessage"]

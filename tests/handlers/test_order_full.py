@@ -8,7 +8,7 @@ import pytest
 
 from tests.handlers.audiences import order
 from tests.handlers.events import day, event
-from tests.handlers.removal import ANN, BOB, erased, letters, outcome, worth
+from tests.handlers.removal import ANN, BOB, dead_letter_ids, ltv_of, outcome, run_erasure
 from tests.handlers.shop import Shop
 from tillbook.ledger import activities, orders
 from tillbook.ledger.items import LEAST_BYTES_OF_EVENT
@@ -47,8 +47,8 @@ def fill(shop: Shop) -> None:
 def test_an_event_beyond_the_limit_fails_with_order_full(shop: Shop, action: str) -> None:
     fill(shop)
     assert outcome_of(shop, updated(4, action=action)) == FULL
-    assert worth(shop, ANN) == {"USD": "3.00"}
-    assert letters(shop) == []
+    assert ltv_of(shop, ANN) == {"USD": "3.00"}
+    assert dead_letter_ids(shop) == []
     assert shop.receive() == []
     assert outcome_of(shop, updated(5, order_id="another")) == ("applied", None)
 
@@ -58,7 +58,7 @@ def test_events_beyond_the_limit_do_not_affect_other_orders_of_the_message(shop:
     ids = shop.send_batch(bodies).body["request_ids"]
     shop.drain()
     assert [outcome(shop, i) for i in ids] == [("applied", None)] * 3 + [FULL] * 2 + [("applied", None)]
-    assert (worth(shop, ANN), worth(shop, BOB)) == ({"USD": "3.00"}, {"USD": "6.00"})
+    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == ({"USD": "3.00"}, {"USD": "6.00"})
 
 
 @pytest.mark.parametrize("action", ["updated", "placed"])
@@ -74,9 +74,9 @@ def test_a_repeated_event_of_a_full_order_is_a_duplicate(shop: Shop, action: str
 def test_emptied_events_free_no_room(shop: Shop) -> None:
     """Otherwise nothing would bound an order whose people are erased again and again."""
     fill(shop)
-    erased(shop, ANN)
+    run_erasure(shop, ANN)
     assert outcome_of(shop, updated(4, email=BOB)) == FULL
-    assert worth(shop, BOB) is None
+    assert ltv_of(shop, BOB) is None
 
 
 def test_a_large_event_takes_room_by_its_unpacked_size(shop: Shop) -> None:
@@ -96,12 +96,12 @@ def test_a_version_beyond_the_limit_is_refused_and_the_order_can_be_deleted(shop
     answer = shop.edit("o-1", {"total": 4})
     assert (answer.status, answer.body["error"]["message"]) == (409, orders.ORDER_FULL)
     assert shop.get("/v1/order/o-1").body["total"] == "3.0"
-    assert worth(shop, ANN) == {"USD": "3.00"}
+    assert ltv_of(shop, ANN) == {"USD": "3.00"}
     assert shop.submit(order(total=1)).status == 201, "a repeated submission makes no version"
     assert shop.edit("o-1", {"total": 3}).status == 200, "an edit without a change makes no version"
     assert shop.delete("o-1").status == 200
     assert shop.delete("o-1").status == 404
-    assert worth(shop, ANN) == {}
+    assert ltv_of(shop, ANN) == {}
 
 
 def test_a_deletion_frees_no_room(shop: Shop) -> None:
@@ -117,7 +117,7 @@ def test_an_erasure_frees_no_room(shop: Shop) -> None:
     assert shop.submit(order()).status == 201
     for total in (2, 3):
         assert shop.edit("o-1", {"total": total}).status == 200
-    erased(shop, ANN)
+    run_erasure(shop, ANN)
     answer = shop.submit(order(customer_email=BOB))
     assert (answer.status, answer.body["error"]["message"]) == (409, orders.ORDER_FULL)
-    assert worth(shop, BOB) is None
+    assert ltv_of(shop, BOB) is None

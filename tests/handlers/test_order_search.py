@@ -11,8 +11,8 @@ import pytest
 
 from tests.handlers.audiences import order, send, submit
 from tests.handlers.events import event
-from tests.handlers.removal import ANN, BOB, SHIP, done, start_erasure
-from tests.handlers.sales import ITEM, V3_ITEM, listed
+from tests.handlers.removal import ANN, BOB, SHIP, finish, start_erasure
+from tests.handlers.sales import ITEM, V3_ITEM, list_order_ids
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Shop
 from tillbook.rules.identity import email_sha256
 from tillbook.views import order_export, order_list
@@ -48,7 +48,7 @@ def some_orders(shop: Shop) -> None:
 )  # fmt: skip
 def test_an_order_is_found_by_the_beginning_of_either_id(shop: Shop, name: str, expected: list[str]) -> None:
     some_orders(shop)
-    assert listed(shop, name=name) == listed(shop, name=name, limit="1") == expected
+    assert list_order_ids(shop, name=name) == list_order_ids(shop, name=name, limit="1") == expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_an_order_is_found_by_the_beginning_of_either_id(shop: Shop, name: str, 
 )  # fmt: skip
 def test_filters_select_orders(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
     some_orders(shop)
-    assert listed(shop, **query) == listed(shop, **query, limit="1") == expected
+    assert list_order_ids(shop, **query) == list_order_ids(shop, **query, limit="1") == expected
 
 
 def test_a_search_by_name_finds_orders_at_their_current_date(shop: Shop) -> None:
@@ -73,7 +73,7 @@ def test_a_search_by_name_finds_orders_at_their_current_date(shop: Shop) -> None
     shop.edit("web-2", {"order_date": "2019-05-05"})
     shop.delete("WEB-1001")
     shop.keep_book()
-    assert listed(shop, name="web") == ["web-2", "WEB-10010"]
+    assert list_order_ids(shop, name="web") == ["web-2", "WEB-10010"]
     entries = shop.get("/v1/orders", query={"name": "web-2"}).body["orders"]
     assert [entry["date"] for entry in entries] == ["2019-05-05"]
 
@@ -88,7 +88,7 @@ def test_a_search_by_name_reads_a_bounded_number_of_index_entries(shop: Shop, mo
     monkeypatch.setattr(order_list, "MOST_NAMED", 2)
     monkeypatch.setattr(order_list, "_CARDS_AT_ONCE", 1)
     some_orders(shop)
-    assert listed(shop, name="WEB") == ["WEB-10010", "WEB-1001"]
+    assert list_order_ids(shop, name="WEB") == ["WEB-10010", "WEB-1001"]
 
 
 def test_an_order_id_of_any_characters_is_found(shop: Shop) -> None:
@@ -97,7 +97,7 @@ def test_an_order_id_of_any_characters_is_found(shop: Shop) -> None:
     shop.keep_book()
     for order_id in ids:
         if order_id != "#":  # a search for `#` finds all public ids that begin with it
-            assert listed(shop, name=order_id) == [order_id]
+            assert list_order_ids(shop, name=order_id) == [order_id]
 
 
 # ------------------------------------------------------------------- exports
@@ -162,9 +162,9 @@ def test_orders_of_an_erased_person_are_not_exported(shop: Shop) -> None:
     shop.keep_book()
     job_id = start_erasure(shop, ANN)
     assert {entry["order_id"] for entry in exported(shop)} == {"9002", "WEB-10010", "of-bob", "9001"}
-    done(shop, job_id)
+    finish(shop, job_id)
     shop.keep_book()
-    assert "web-2" not in listed(shop, name="web")
+    assert "web-2" not in list_order_ids(shop, name="web")
 
 
 # ------------------------------------------------------- matches with orders

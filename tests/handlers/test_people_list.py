@@ -12,7 +12,7 @@ import pytest
 
 from tests.handlers.audiences import order, send, submit
 from tests.handlers.events import event
-from tests.handlers.removal import ANN, ANN_ID, BOB, SHIP, done, purged, start_erasure
+from tests.handlers.removal import ANN, ANN_ID, BOB, SHIP, finish, run_purge, start_erasure
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 from tillbook.aws.settings import settings
 from tillbook.records import book
@@ -186,7 +186,7 @@ def test_an_erased_person_is_not_listed_at_once_and_may_return(shop: Shop) -> No
     assert listed(shop) == ["bob", "cleo", "dan"]
     submit(shop, order("a3", order_date="2019-07-05", total=1, customer_email=ANN))
     assert "ann" in listed(shop)
-    done(shop, job_id)
+    finish(shop, job_id)
     shop.keep_book()
     assert listed(shop) == ["bob", "cleo", "ann", "dan"]
 
@@ -215,7 +215,7 @@ def test_a_purge_removes_its_source_from_the_list_at_once(
     monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)  # so that the ranking is stored
     customers(shop)
     assert len(listed(shop)) == 4
-    purged(shop, source)
+    run_purge(shop, source)
     shop.keep_book()
     assert listed(shop) == (["cleo"] if source == "orders_api" else ["ann", "bob", "dan"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.events import EMAIL, day, event
-from tests.handlers.reading import PERSON, pages
+from tests.handlers.reading import PERSON, read_all_pages
 from tests.handlers.shop import Shop
 from tillbook.ledger.items import LEAST_BYTES_OF_EVENT
 from tillbook.views import people
@@ -27,10 +27,10 @@ def test_orders_of_one_moment_are_listed_once_each(shop: Shop, limit: int) -> No
     shop.send(event(order_id="older", occurred_at=day(9)))
     shop.send(event(order_id="newer", occurred_at=day(11)))
     shop.drain()
-    ids = [entry["order_id"] for entry in pages(shop, ORDERS, "orders", limit)]
+    ids = [entry["order_id"] for entry in read_all_pages(shop, ORDERS, "orders", limit)]
     assert (ids[0], ids[-1]) == ("newer", "older")
     assert sorted(ids[1:-1]) == [f"s{n}" for n in range(6)] + [f"v{n}" for n in range(6)]
-    assert ids == [entry["order_id"] for entry in pages(shop, ORDERS, "orders", 200)]
+    assert ids == [entry["order_id"] for entry in read_all_pages(shop, ORDERS, "orders", 200)]
 
 
 def test_an_order_that_the_index_lists_at_two_dates_is_shown_at_its_own(shop: Shop) -> None:
@@ -62,7 +62,7 @@ def test_a_page_of_orders_reads_a_bounded_number_of_bytes(shop: Shop, monkeypatc
     shop.drain()
     first = shop.get(ORDERS, query={"limit": "200"}).body["orders"]
     assert [entry["order_id"] for entry in first] == ["0", "1", "2"]
-    assert [entry["order_id"] for entry in pages(shop, ORDERS, "orders", 200)] == [str(n) for n in range(7)]
+    assert [entry["order_id"] for entry in read_all_pages(shop, ORDERS, "orders", 200)] == [str(n) for n in range(7)]
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 200])
@@ -71,5 +71,5 @@ def test_the_timeline_has_activities_of_both_sources(shop: Shop, limit: int) -> 
         shop.send(event(order_id=f"s{number}", occurred_at=day(10 + 2 * number)))
         shop.submit({"order_id": f"v{number}", "order_date": day(11 + 2 * number), "customer_email": EMAIL})
     shop.drain()
-    found = pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
+    found = read_all_pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
     assert [entry["order"]["order_id"] for entry in found] == ["v2", "s2", "v1", "s1", "v0", "s0"]

@@ -16,30 +16,30 @@ from tests.handlers.removal import (
     CONFIRMED,
     PURGE,
     SHIP,
-    dead,
-    done,
-    few_partitions,
-    kept,
-    left,
-    letters,
-    listed,
+    activities_of,
+    dead_letter_ids,
+    deliver_first_held,
+    deliver_slowly,
+    finish,
+    ledger_items,
+    limit_partitions,
+    list_outcomes,
+    lose_first_answer,
+    ltv_of,
+    make_dead_letters,
     meanwhile,
-    named,
     outcome,
-    outcomes_stored,
-    purged,
-    recorded,
-    release,
-    run,
-    slowly,
-    stale,
-    start,
-    taken,
-    unanswered,
+    process,
+    receive_event,
+    record_outcomes,
+    run_purge,
+    stale_worker,
+    start_purge,
+    store_dead_letter,
+    stored_outcome_ids,
     worker,
-    worth,
 )
-from tests.handlers.shop import ACCOUNT, INGEST, OTHER, OTHER_ADMIN, Answer, Shop, killed
+from tests.handlers.shop import ACCOUNT, INGEST, OTHER, OTHER_ADMIN, Answer, Shop, kill_at_write
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import Scope
 from tillbook.records import outcomes
@@ -94,7 +94,7 @@ def test_a_purge_must_be_confirmed_and_valid(shop: Shop, body: Any, field: str |
     answer = shop.request("DELETE", PURGE, body, headers=headers)
     assert (answer.status, answer.fields) == (400, {field})
     shop.settle()
-    assert worth(shop, ANN) == {"USD": "100.00"}
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
 
 
 def test_ingest_keys_and_other_accounts_are_refused(shop: Shop) -> None:
@@ -112,34 +112,34 @@ def test_ingest_keys_and_other_accounts_are_refused(shop: Shop) -> None:
 def test_nothing_of_an_account_is_visible_once_a_purge_is_answered(shop: Shop) -> None:
     nothing = views(shop)
     some_orders(shop)
-    dead(shop, "poison")
+    make_dead_letters(shop, "poison")
     full = views(shop)
     assert [a[0] for a, b in zip(nothing, full, strict=True) if a == b] == ["/v1/order/b"]  # a deleted order
     assert shop.submit(order("theirs"), key=OTHER_ADMIN).status == 201
-    of_the_other = [i for i in shop.ledger_without_tokens() if i["pk"].startswith(f"{OTHER}/")]
-    job_id = start(shop)
+    of_the_other = [i for i in shop.comparable_ledger() if i["pk"].startswith(f"{OTHER}/")]
+    job_id = start_purge(shop)
     assert views(shop) == nothing
-    found = done(shop, job_id)
+    found = finish(shop, job_id)
     assert views(shop) == nothing
     # The job deletes everything, also people and counters. It counts orders: a, the deleted b, c, and o-1 to o-4.
     assert (found["kind"], found["done"], found["total"]) == ("purge", 7, 7)
     assert [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{ACCOUNT}/")] == []
-    assert outcomes_stored(shop) == set()
-    assert [i for i in shop.ledger_without_tokens() if i["pk"].startswith(f"{OTHER}/")] == of_the_other
+    assert stored_outcome_ids(shop) == set()
+    assert [i for i in shop.comparable_ledger() if i["pk"].startswith(f"{OTHER}/")] == of_the_other
 
 
 @pytest.mark.parametrize("source", ["orders_api", "shopper_activity"])
 def test_a_purge_of_one_source_keeps_the_other(shop: Shop, source: Source) -> None:
     some_orders(shop)
-    job_id = start(shop, source)
+    job_id = start_purge(shop, source)
     v1 = source == "shopper_activity"  # whether v1 orders remain
     for _ in range(2):  # first when the purge is answered, then after its job
-        assert worth(shop, ANN) == ({"USD": "50.00"} if v1 else {"USD": "270.00"})
-        assert worth(shop, BOB) == ({"USD": "7.00"} if v1 else {"USD": "9.00"})
+        assert ltv_of(shop, ANN) == ({"USD": "50.00"} if v1 else {"USD": "270.00"})
+        assert ltv_of(shop, BOB) == ({"USD": "7.00"} if v1 else {"USD": "9.00"})
         assert [count(shop, V1), count(shop, V3)] == ([2, 0] if v1 else [0, 4])
-        assert {t["source"] for t in listed(shop)} == {"orders_api" if v1 else "shopper_activity"}
-        done(shop, job_id)
-    assert {Scope.of(i["pk"]).source for i in left(shop)} == {"orders_api" if v1 else "shopper_activity"}
+        assert {t["source"] for t in list_outcomes(shop)} == {"orders_api" if v1 else "shopper_activity"}
+        finish(shop, job_id)
+    assert {Scope.of(i["pk"]).source for i in ledger_items(shop)} == {"orders_api" if v1 else "shopper_activity"}
 
 
 def test_purged_requests_show_as_purged(shop: Shop) -> None:
@@ -147,20 +147,20 @@ def test_purged_requests_show_as_purged(shop: Shop) -> None:
     applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
     shop.drain()
     queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
-    start(shop, key=OTHER_ADMIN)
+    start_purge(shop, key=OTHER_ADMIN)
     assert [outcome(shop, i)[0] for i in (applied, repeat, queued)] == ["applied", "duplicate", "queued"]
-    job_id = start(shop)
+    job_id = start_purge(shop)
     later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
     for _ in range(2):
         for request_id in (applied, repeat, queued):
             assert outcome(shop, request_id) == ("failed", PURGED)
-            assert listed(shop, request_id=request_id) == []
-        done(shop, job_id)
-    assert outcomes_stored(shop) == {later}
+            assert list_outcomes(shop, request_id=request_id) == []
+        finish(shop, job_id)
+    assert stored_outcome_ids(shop) == {later}
     assert outcome(shop, later) == ("applied", None)
     # After a purge of v1 orders, a v3 request without an outcome may still be queued.
     without_outcome = times.uuid7()
-    purged(shop, "orders_api")
+    run_purge(shop, "orders_api")
     assert shop.status(without_outcome)["status"] == "queued"
 
 
@@ -169,7 +169,7 @@ def test_a_request_received_in_the_millisecond_of_the_cut_does_not_show_as_purge
     before = shop.send(event(email=ANN)).body["request_id"]
     clock.nanoseconds += 1_000_000 - clock.nanoseconds % 1_000_000
     clock.step = 1_000
-    start(shop)
+    start_purge(shop)
     within = shop.send(event(email=ANN)).body["request_id"]
     marks = worker().scopes.read(ACCOUNT)
     assert times.stamp(times.uuid7_time(within)) < marks.sources["shopper_activity"].cut
@@ -187,44 +187,44 @@ def test_a_purge_drops_queued_events_and_later_events_count(shop: Shop, headers:
     shop.drain()
     queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
     repeat = shop.send(body, headers=headers).body["request_id"]
-    job_id = start(shop)
+    job_id = start_purge(shop)
     again = shop.send(body, headers=headers).body["request_id"]
     shop.drain()
     for _ in range(2):
-        assert worth(shop, ANN) == {"USD": "100.00"}
+        assert ltv_of(shop, ANN) == {"USD": "100.00"}
         assert [outcome(shop, i) for i in (queued, repeat, again)] == [("failed", PURGED)] * 2 + [("applied", None)]
         assert [m["order_id"] for m in members(shop, V3)] == ["o-1"]
-        done(shop, job_id)
+        finish(shop, job_id)
 
 
 @pytest.mark.parametrize("total", [100, 3], ids=["same total", "other total"])
 def test_a_submission_under_a_purged_order_s_id_is_new(shop: Shop, total: int) -> None:
     first = shop.submit(order()).body["id"]
-    job_id = start(shop)
+    job_id = start_purge(shop)
     assert shop.edit("o-1", {"total": 5}).status == shop.delete("o-1").status == 404
     second = shop.submit(order(total=total))
     assert (second.status, second.body["id"] == first) == (201, False)
     for _ in range(2):
-        assert (worth(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
-        assert named(shop, ANN) == [("Submitted an order", "o-1")]
+        assert (ltv_of(shop, ANN), count(shop, V1)) == ({"USD": f"{total}.00"}, 1)
+        assert activities_of(shop, ANN) == [("Submitted an order", "o-1")]
         assert shop.submit(order(total=total)).body["id"] == second.body["id"]
-        done(shop, job_id)
+        finish(shop, job_id)
 
 
 def test_a_purge_removes_dead_letters(shop: Shop) -> None:
-    """A purged dead letter can no longer be replayed, and its event never counts."""
-    (first,) = dead(shop, "x-1")
-    start(shop, "orders_api")
+    """A run_purge make_dead_letters letter can no longer be replayed, and its event never counts."""
+    (first,) = make_dead_letters(shop, "x-1")
+    start_purge(shop, "orders_api")
     shop.settle()
-    assert letters(shop) == [first]
-    job_id = start(shop, "shopper_activity")
-    (later,) = dead(shop, "x-2")
-    assert letters(shop) == [later]
+    assert dead_letter_ids(shop) == [first]
+    job_id = start_purge(shop, "shopper_activity")
+    (later,) = make_dead_letters(shop, "x-2")
+    assert dead_letter_ids(shop) == [later]
     assert shop.request("POST", f"/v1/deadletters/{first}/replay").status == 404
     shop.drain()
-    assert (worth(shop, ANN), outcome(shop, first)) == (None, ("failed", PURGED))
-    done(shop, job_id)
-    assert letters(shop) == [later]
+    assert (ltv_of(shop, ANN), outcome(shop, first)) == (None, ("failed", PURGED))
+    finish(shop, job_id)
+    assert dead_letter_ids(shop) == [later]
     assert [i["sk"] for i in shop.items("RecordsTable") if i["pk"] == f"{ACCOUNT}/d"] == [later]
     assert outcome(shop, first) == ("failed", PURGED)
 
@@ -244,10 +244,10 @@ def test_a_call_that_sees_a_purge_newer_than_its_receipt_is_503(shop: Shop, call
     """Nobody can say whether the call or the purge was first, so the client must repeat the call."""
     shop.submit(order("a"))
     shop.drain()
-    with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: start(shop)):
+    with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: start_purge(shop)):
         answer = CALLS[call](shop)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
-    assert (worth(shop, ANN), shop.receive()) == (None, [])
+    assert (ltv_of(shop, ANN), shop.receive()) == (None, [])
     assert CALLS[call](shop).status == (201 if call == "submit" else 404)
 
 
@@ -266,10 +266,10 @@ def test_a_call_that_read_the_marks_before_a_purge_does_not_change_the_next_orde
         shop.delete("a")
 
     def others() -> None:
-        jobs.append(start(shop))
+        jobs.append(start_purge(shop))
         new.append(shop.submit(order("a", customer_email=BOB, total=7)))
 
-    lost = shop.faults.injected(unanswered(others))
+    lost = shop.faults.injected(lose_first_answer(others))
     with lost if operation == "lost answer" else meanwhile(shop, operation, text, others):
         answer = CALLS[call](shop)
     assert answer.status == (201 if call == "submit" else 200)
@@ -277,29 +277,29 @@ def test_a_call_that_read_the_marks_before_a_purge_does_not_change_the_next_orde
     assert (answer.body["id"] == first) is not (call == "submit" and writes)
     for _ in range(2):
         assert shop.get("/v1/order/a").body == new[0].body
-        assert (worth(shop, ANN), worth(shop, BOB), count(shop, V1)) == (None, {"USD": "7.00"}, 1)
-        done(shop, jobs[0])
-    assert {Scope.of(item["pk"]).generation for item in left(shop)} == {1}
+        assert (ltv_of(shop, ANN), ltv_of(shop, BOB), count(shop, V1)) == (None, {"USD": "7.00"}, 1)
+        finish(shop, jobs[0])
+    assert {Scope.of(item["pk"]).generation for item in ledger_items(shop)} == {1}
 
 
 @pytest.mark.parametrize("total", [100, 60], ids=["same content", "other content"])
 def test_a_late_write_of_a_worker_that_read_the_marks_before_a_purge_is_purged(shop: Shop, total: int) -> None:
     """The write does not affect the event that was sent again after the purge."""
-    early, record = taken(shop, event(email=ANN, occurred_at=day(1)), headers=KEYED)
-    slow = stale(shop)
-    job_id = start(shop)
+    early, record = receive_event(shop, event(email=ANN, occurred_at=day(1)), headers=KEYED)
+    slow = stale_worker(shop)
+    job_id = start_purge(shop)
     new = shop.send(event(email=ANN, occurred_at=day(1), grand_total=total), headers=KEYED).body["request_id"]
     for late in (False, True):
         if late:
             shop.drain()
-        run(slow, record)
-        assert worth(shop, ANN) == ({"USD": f"{total}.00"} if late else None)
+        process(slow, record)
+        assert ltv_of(shop, ANN) == ({"USD": f"{total}.00"} if late else None)
     assert (outcome(shop, new), outcome(shop, early)) == (("applied", None), ("failed", PURGED))
-    assert len(left(shop)) == 6  # a head, an event and a person in each of two scopes
-    done(shop, job_id)
-    assert (worth(shop, ANN), count(shop, V3)) == ({"USD": f"{total}.00"}, 1)
-    assert {Scope.of(item["pk"]).generation for item in left(shop)} == {1}
-    assert outcomes_stored(shop) == {new}
+    assert len(ledger_items(shop)) == 6  # a head, an event and a person in each of two scopes
+    finish(shop, job_id)
+    assert (ltv_of(shop, ANN), count(shop, V3)) == ({"USD": f"{total}.00"}, 1)
+    assert {Scope.of(item["pk"]).generation for item in ledger_items(shop)} == {1}
+    assert stored_outcome_ids(shop) == {new}
 
 
 # ------------------------------------------------------------------- the job
@@ -308,34 +308,34 @@ def test_a_late_write_of_a_worker_that_read_the_marks_before_a_purge_is_purged(s
 def test_a_job_waits_for_workers_that_read_the_marks_before_a_later_purge(shop: Shop) -> None:
     """Otherwise it would also delete the orders between the two purges, to which workers may still add."""
     send(shop, event(email=ANN, order_id="first"))
-    first = start(shop)
+    first = start_purge(shop)
     shop.clock.sleep(settings().settle_seconds - 20)
     send(shop, event(email=ANN, order_id="second"))
-    _, record = taken(shop, event(email=ANN, order_id="third"))
-    slow = stale(shop)
-    second = start(shop)
+    _, record = receive_event(shop, event(email=ANN, order_id="third"))
+    slow = stale_worker(shop)
+    second = start_purge(shop)
     shop.clock.sleep(30)
-    release(shop)
+    deliver_first_held(shop)
     assert job(shop, first)["status"] == "queued"
-    run(slow, record)
-    assert {Scope.of(item["pk"]).generation for item in left(shop)} == {0, 1}
+    process(slow, record)
+    assert {Scope.of(item["pk"]).generation for item in ledger_items(shop)} == {0, 1}
     for job_id in (first, second):
-        done(shop, job_id)
-    assert left(shop) == []
+        finish(shop, job_id)
+    assert ledger_items(shop) == []
 
 
 def test_a_purge_that_begins_while_another_job_starts_a_page_is_left_to_its_own_job(shop: Shop) -> None:
     send(shop, event(email=ANN, order_id="first"))
-    first, jobs = start(shop, "shopper_activity"), []
-    _, record = taken(shop, event(email=ANN, order_id="second"))
-    slow = stale(shop)
+    first, jobs = start_purge(shop, "shopper_activity"), []
+    _, record = receive_event(shop, event(email=ANN, order_id="second"))
+    slow = stale_worker(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
-    with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: jobs.append(start(shop)), after=True):
-        release(shop)
-    run(slow, record)
+    with meanwhile(shop, "BatchGetItem", f"{ACCOUNT}/u", lambda: jobs.append(start_purge(shop)), after=True):
+        deliver_first_held(shop)
+    process(slow, record)
     for job_id in (first, *jobs):
-        done(shop, job_id)
-    assert left(shop) == []
+        finish(shop, job_id)
+    assert ledger_items(shop) == []
 
 
 def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -343,20 +343,20 @@ def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: 
     monkeypatch.setattr(outcomes, "_PURGED_AT_ONCE", 50)
     submit(shop, *(order(f"a-{n}") for n in range(10)))
     send(shop, event(email=BOB))
-    recorded(300)  # outcomes of requests, which the job deletes in portions of 50
-    few_partitions(shop, monkeypatch)
+    record_outcomes(300)  # outcomes of requests, which the job deletes in portions of 50
+    limit_partitions(shop, monkeypatch)
     assert (count(shop, V1), count(shop, V3)) == (10, 1)
-    job_id = start(shop)
+    job_id = start_purge(shop)
     jobs = [job(shop, job_id)]
     assert (jobs[0]["status"], jobs[0]["done"], jobs[0]["total"]) == ("queued", 0, 11)
     monkeypatch.setattr(shop, "drain", lambda: None)
     shop.settle()
     longest, new = 0.0, 0
-    for seconds in slowly(shop):
+    for seconds in deliver_slowly(shop):
         jobs.append(job(shop, job_id))
         longest = max(longest, seconds)
-        assert worth(shop, ANN) == ({"USD": f"{new}.00"} if new else None)
-        assert worth(shop, BOB) is None
+        assert ltv_of(shop, ANN) == ({"USD": f"{new}.00"} if new else None)
+        assert ltv_of(shop, BOB) is None
         assert (count(shop, V1), len(members(shop, V1)), count(shop, V3)) == (new, new, 0)
         if jobs[-1]["status"] != "done":
             submit(shop, order(f"a-{new}", total=1))
@@ -369,8 +369,8 @@ def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: 
     assert [j["done"] for j in jobs] == sorted(j["done"] for j in jobs)
     assert 0 < jobs[1]["done"] < 10
     assert (jobs[-1]["done"], jobs[-1]["total"], jobs[-1]["error"]) == (11, 11, None)
-    assert {Scope.of(item["pk"]).generation for item in left(shop)} == {1}
-    assert len(listed(shop, source="orders_api")) == len(outcomes_stored(shop)) == new
+    assert {Scope.of(item["pk"]).generation for item in ledger_items(shop)} == {1}
+    assert len(list_outcomes(shop, source="orders_api")) == len(stored_outcome_ids(shop)) == new
 
 
 def test_a_purge_whose_function_is_killed_at_any_write_finishes_later(
@@ -379,16 +379,16 @@ def test_a_purge_whose_function_is_killed_at_any_write_finishes_later(
     for number in range(100):
         submit(shop, order("a"))
         send(shop, *[event(email=ANN, occurred_at=day(1))] * 2)
-        kept(shop)
+        store_dead_letter(shop)
         with monkeypatch.context() as patch:
-            few_partitions(shop, patch)
-            job_id = start(shop)
-            with killed(shop, "after", number) as died:
+            limit_partitions(shop, patch)
+            job_id = start_purge(shop)
+            with kill_at_write(shop, "after", number) as died:
                 shop.settle()
             shop.drain()
         assert job(shop, job_id)["status"] == "done", number
-        assert left(shop) == [], number
-        assert (letters(shop), outcomes_stored(shop)) == ([], set()), number
+        assert ledger_items(shop) == [], number
+        assert (dead_letter_ids(shop), stored_outcome_ids(shop)) == ([], set()), number
         if not died:
             assert number > 15
             return

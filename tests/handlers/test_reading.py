@@ -13,8 +13,8 @@ from urllib.parse import quote
 import pytest
 
 from tests.handlers.events import EMAIL, SHA, day, event
-from tests.handlers.reading import PERSON, pages
-from tests.handlers.rights import SEEN
+from tests.handlers.reading import PERSON, read_all_pages
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 
 # -------------------------------------------------------------------- person
@@ -133,7 +133,7 @@ def test_a_person_without_a_counted_order_has_no_first_order(shop: Shop) -> None
     shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     person = shop.person(EMAIL)
     assert (person["orders_count"], person["first_order_at"], person["last_order_at"]) == (0, None, None)
-    assert len(pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
+    assert len(read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 50)) == 1
 
 
 def test_an_edit_of_the_order_date_changes_first_and_last_order(shop: Shop) -> None:
@@ -165,7 +165,7 @@ def test_the_published_shape_of_an_activity(shop: Shop) -> None:
 def test_activities_are_paged_newest_first(shop: Shop, limit: int) -> None:
     shop.send_batch([event(order_id=n % 3, action="updated", occurred_at=day(1 + n // 2), note=n) for n in range(7)])
     shop.drain()
-    entries = pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
+    entries = read_all_pages(shop, f"{PERSON}/{EMAIL}/activity", "activity", limit)
     assert [entry["properties"]["note"] for entry in entries] == [6, 5, 4, 3, 2, 1, 0]
 
 
@@ -176,7 +176,7 @@ def test_orders_are_paged_newest_first(shop: Shop, limit: int) -> None:
         shop.send(event(order_id=f"s{n}", occurred_at=day(20 - n), action="paid", grand_total=...))
     shop.submit({"order_id": "v1", "order_date": "2019-01-18T00:00:00Z", "customer_email": EMAIL})
     shop.drain()
-    entries = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
+    entries = read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", limit)
     assert [entry["order_id"] for entry in entries] == ["v1", "s4", "s3", "s2", "s1", "s0"]
 
 
@@ -223,7 +223,7 @@ def test_orders_after_one_of_many_events_are_listed_with_few_calls(shop: Shop) -
     by_limit = {}
     for limit in (1, 2, 200):
         with shop.faults.recorded() as calls:
-            by_limit[limit] = pages(shop, path, "orders", limit)
+            by_limit[limit] = read_all_pages(shop, path, "orders", limit)
         assert len(calls) < 40
     assert [order["order_id"] for order in by_limit[200]] == ["new", "long", "old"]
     assert by_limit[1] == by_limit[2] == by_limit[200]
@@ -246,7 +246,7 @@ def test_an_order_that_changes_while_a_list_is_read_is_shown_as_before_or_left_o
         answer = go()
         if operation == "BatchGetItem" and any("/h/" in i["pk"]["S"] for i in next(iter(answer["Responses"].values()))):
             shop.faults.intercept = None
-            with SEEN.others():
+            with USED_RIGHTS.uncounted():
                 assert changes[change]().status in (200, 202)
                 shop.drain()
         return answer
@@ -273,7 +273,7 @@ def test_a_timeline_leaves_out_activities_that_are_erased_while_it_is_read(shop:
         if arguments.get("IndexName") == "timeline":
             shop.faults.intercept = None
             listed.extend(answer["Items"])
-            with SEEN.others():
+            with USED_RIGHTS.uncounted():
                 shop.settle()
         return answer
 
@@ -337,7 +337,7 @@ def test_a_page_stops_at_4_mb(shop: Shop, noun: str, filling: str) -> None:
     answer = shop.get(f"{PERSON}/{EMAIL}/{noun}", query={"limit": "200"})
     assert len(answer.text.encode()) <= 4 * 1024 * 1024 + 300_000  # the last entry may exceed the limit
     assert answer.body["next_cursor"]
-    assert len(pages(shop, f"{PERSON}/{EMAIL}/{noun}", noun, 200)) == 25
+    assert len(read_all_pages(shop, f"{PERSON}/{EMAIL}/{noun}", noun, 200)) == 25
 
 
 # --------------------------------------------------------------------- order
@@ -431,6 +431,6 @@ def test_stored_ltv_equals_the_sum_over_the_orders(shop: Shop) -> None:
     for n in range(4):
         shop.submit({"order_id": str(n), "order_date": "2019-01-01", "customer_email": EMAIL, "total": n})
     shop.drain()
-    orders = pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
+    orders = read_all_pages(shop, f"{PERSON}/{EMAIL}/orders", "orders", 4)
     assert len(orders) == 13
     assert shop.ltv(EMAIL)["USD"] == "42.0036"  # 36.0036 of v3, and 6 of v1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.events import event
-from tests.handlers.removal import dead
+from tests.handlers.removal import make_dead_letters
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Shop
 from tillbook.records import deadletters, outcomes
 from tillbook.rules.identity import email_sha256
@@ -119,7 +119,7 @@ def test_purged_requests_are_not_counted(shop: Shop, days: list[str]) -> None:
 
 
 def test_a_dead_letter_shows_its_event(shop: Shop) -> None:
-    (letter_id,) = dead(shop, "x-1")
+    (letter_id,) = make_dead_letters(shop, "x-1")
     letter = shop.get(f"/v1/deadletters/{letter_id}").body
     assert letter == shop.get("/v1/deadletters").body["deadletters"][0]
     assert (letter["source"], letter["attempts"], letter["amount"]) == ("shopper_activity", 5, "100.00")
@@ -135,7 +135,7 @@ def test_a_dead_letter_shows_its_event(shop: Shop) -> None:
 
 def test_dead_letters_are_counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shop.get("/v1/deadletters/count").body == {"count": 0, "more": False}
-    dead(shop, "x-1", "x-2", "x-3")
+    make_dead_letters(shop, "x-1", "x-2", "x-3")
     assert shop.get("/v1/deadletters/count").body == {"count": 3, "more": False}
     assert shop.get("/v1/deadletters/count", key=OTHER_ADMIN).body == {"count": 0, "more": False}
     monkeypatch.setattr(deadletters, "_MOST_COUNTED", 2)
@@ -144,7 +144,7 @@ def test_dead_letters_are_counted(shop: Shop, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_page_of_large_dead_letters_has_fewer_entries(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadletters, "PAGE_BYTES", 1000)
-    made = dead(shop, "x-1", "x-2", "x-3")
+    made = make_dead_letters(shop, "x-1", "x-2", "x-3")
     seen, cursor = [], None
     for _ in range(9):
         body = shop.get("/v1/deadletters", query={"cursor": cursor} if cursor else None).body

@@ -18,16 +18,16 @@ from tests.handlers.removal import (
     CONFIRMED,
     ERASE,
     PURGE,
-    dead,
-    letters,
-    named,
+    activities_of,
+    dead_letter_ids,
+    ltv_of,
+    make_dead_letters,
     outcome,
-    start,
     start_erasure,
+    start_purge,
     traces,
-    worth,
 )
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, ADMIN, Shop
 from tillbook.aws.settings import settings
 from tillbook.records.keys import Keys
@@ -67,7 +67,7 @@ class Backup:
 def test_erasures_since_the_backup_are_repeated_and_orders_after_them_count(shop: Shop, contents: Contents) -> None:
     submit(shop, order("a"), order("b", customer_email=BOB, total=7))
     send(shop, event(email=ANN), event(email=BOB, order_id="o-2", grand_total=9))
-    dead(shop, "poison")
+    make_dead_letters(shop, "poison")
     backup = Backup(shop)
     send(shop, event(email=ANN, order_id="after the backup", grand_total=1000))
     early = shop.send(event(email=ANN, order_id="before the erasure")).body["request_id"]
@@ -79,10 +79,10 @@ def test_erasures_since_the_backup_are_repeated_and_orders_after_them_count(shop
         assert contents.repeat_removals("RemovalsTable", backup.moment).startswith("1 repeated")
     shop.settle()
     assert (outcome(shop, early)[0], outcome(shop, late)) == ("failed", ("applied", None))
-    assert (worth(shop, ANN), worth(shop, BOB)) == ({"USD": "3.00"}, {"USD": "16.00"})
-    assert named(shop, ANN) == [("Placed an order", "after the erasure")]
+    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == ({"USD": "3.00"}, {"USD": "16.00"})
+    assert activities_of(shop, ANN) == [("Placed an order", "after the erasure")]
     assert shop.get("/v1/order/a").status == 404
-    assert letters(shop) == []
+    assert dead_letter_ids(shop) == []
     assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)] == [1, 2]
 
 
@@ -90,7 +90,7 @@ def test_purges_since_the_backup_are_repeated_once(shop: Shop, contents: Content
     submit(shop, order("a", total=5))
     send(shop, event(email=ANN, grand_total=9))
     backup = Backup(shop)
-    start(shop, "orders_api")
+    start_purge(shop, "orders_api")
     after = shop.submit(order("after", total=2))
     assert after.status == 201
     backup.put_back()
@@ -98,14 +98,14 @@ def test_purges_since_the_backup_are_repeated_once(shop: Shop, contents: Content
         contents.repeat_removals("RemovalsTable", backup.moment)
     assert shop.get("/v1/order/a").status == 404
     shop.settle()
-    assert worth(shop, ANN) == {"USD": "9.00"}
+    assert ltv_of(shop, ANN) == {"USD": "9.00"}
     [mark] = [item for item in shop.items("RecordsTable") if (item["pk"], item["sk"]) == (f"{ACCOUNT}/u", "o")]
     assert (int(mark["generation"]), int(mark["swept"])) == (1, 1)
     assert not [item for item in shop.items("LedgerTable") if item["pk"].startswith(f"{ACCOUNT}/o0/")]
     # A new purge deletes the orders of the restored tables, too.
     submit(shop, order("b", total=1))
-    start(shop, "orders_api")
-    assert worth(shop, ANN) == {"USD": "9.00"}
+    start_purge(shop, "orders_api")
+    assert ltv_of(shop, ANN) == {"USD": "9.00"}
 
 
 def test_removals_before_the_backup_are_not_repeated(shop: Shop, contents: Contents) -> None:
@@ -117,7 +117,7 @@ def test_removals_before_the_backup_are_not_repeated(shop: Shop, contents: Conte
     backup.put_back()
     assert contents.repeat_removals("RemovalsTable", backup.moment).startswith("0 repeated")
     shop.settle()
-    assert worth(shop, ANN) == {"USD": "4.00"}
+    assert ltv_of(shop, ANN) == {"USD": "4.00"}
 
 
 def test_a_rebuild_enters_every_order_in_an_empty_book(shop: Shop, contents: Contents) -> None:
@@ -167,7 +167,7 @@ def test_keys_are_carried_over_in_their_current_state(shop: Shop, contents: Cont
     schema = {name: properties[name] for name in ("AttributeDefinitions", "KeySchema", "BillingMode")}
     shop.dynamodb.create_table(TableName="Restored", **schema)
     try:
-        with SEEN.others():
+        with USED_RIGHTS.uncounted():
             revoked, secret = shop.keys.create(ACCOUNT, "ingest", "revoked after the backup")
         for item in shop.dynamodb.scan(TableName="RecordsTable")["Items"]:
             shop.dynamodb.put_item(TableName="Restored", Item=item)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.rights import SECRETS, SEEN, Right, Seen, Write, allowed, needed
+from tests.handlers.rights import SECRETS, USED_RIGHTS, Right, UsedRights, Write, is_allowed, needed_rights
 from tests.infrastructure import rights
 from tests.infrastructure.deployed import as_deployed
 
@@ -30,7 +30,7 @@ def granted(function: str) -> set[Right]:
     }
 
 
-def unseen(function: str, seen: Seen) -> set[Right]:
+def unseen(function: str, seen: UsedRights) -> set[Right]:
     explained = {right for name, right in UNSEEN if name == function}
     return granted(function) - set(seen.rights.get(function, {})) - explained
 
@@ -49,7 +49,7 @@ def whole_run(request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.parametrize("function", template.functions())
 def test_every_call_is_allowed_by_the_role(function: str) -> None:
-    seen = SEEN.rights.get(function, {})
+    seen = USED_RIGHTS.rights.get(function, {})
     beyond = {right: test for right, test in seen.items() if right not in granted(function)}
     assert beyond == {}
 
@@ -61,7 +61,7 @@ def _statements(function: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("function", template.functions())
 def test_every_write_is_allowed_by_the_conditions_of_the_role(function: str) -> None:
-    refused = [write for write in SEEN.writes.get(function, ()) if not allowed(write, _statements(function))]
+    refused = [write for write in USED_RIGHTS.writes.get(function, ()) if not is_allowed(write, _statements(function))]
     assert refused == []
 
 
@@ -79,24 +79,24 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_reading_functions_may_not_create_keys_or_change_anything(what: str) -> None:
-    assert not allowed(FORBIDDEN[what], _statements("Read"))
+    assert not is_allowed(FORBIDDEN[what], _statements("Read"))
 
 
 def test_the_function_for_settings_may_write_keys_and_no_purge() -> None:
-    assert allowed(NEW_KEY, _statements("Configure"))
-    assert not allowed(FORBIDDEN["a purge"], _statements("Configure"))
+    assert is_allowed(NEW_KEY, _statements("Configure"))
+    assert not is_allowed(FORBIDDEN["a purge"], _statements("Configure"))
 
 
 @pytest.mark.usefixtures("whole_run")
 @pytest.mark.parametrize("function", template.functions())
 def test_every_right_is_used(function: str) -> None:
-    assert unseen(function, SEEN) == set()
+    assert unseen(function, USED_RIGHTS) == set()
 
 
 @pytest.mark.usefixtures("whole_run")
 def test_calls_of_every_function_with_rights_were_recorded() -> None:
     """The fallback function has no rights and makes no calls."""
-    assert set(SEEN.rights) == {name for name in template.functions() if granted(name)}
+    assert set(USED_RIGHTS.rights) == {name for name in template.functions() if granted(name)}
 
 
 def test_each_right_that_tests_cannot_use_is_granted() -> None:
@@ -109,7 +109,7 @@ def test_each_right_that_tests_cannot_use_is_granted() -> None:
 
 
 def test_a_right_that_nothing_uses_is_found() -> None:
-    seen = Seen()
+    seen = UsedRights()
     seen.rights["RecordActivity"] = dict.fromkeys(granted("RecordActivity"), "a test")
     assert unseen("RecordActivity", seen) == set()
     del seen.rights["RecordActivity"][("sqs:SendMessage", "OrdersQueue")]
@@ -117,7 +117,7 @@ def test_a_right_that_nothing_uses_is_found() -> None:
 
 
 def test_calls_count_for_the_innermost_function() -> None:
-    seen = Seen()
+    seen = UsedRights()
     item = {"TableName": "LedgerTable"}
 
     def inner(_event: object, _context: object) -> None:
@@ -142,7 +142,7 @@ def test_calls_count_for_the_innermost_function() -> None:
 
 def test_a_call_needs_rights_on_its_tables_and_queues() -> None:
     queue = {"QueueUrl": "https://sqs/1/OrdersQueue"}
-    assert needed("SendMessageBatch", queue) == {("sqs:SendMessage", "OrdersQueue")}
-    assert needed("DeleteMessage", queue) == {("sqs:DeleteMessage", "OrdersQueue")}
+    assert needed_rights("SendMessageBatch", queue) == {("sqs:SendMessage", "OrdersQueue")}
+    assert needed_rights("DeleteMessage", queue) == {("sqs:DeleteMessage", "OrdersQueue")}
     batch = {"RequestItems": {"RecordsTable": [], "LedgerTable": []}}
-    assert needed("BatchGetItem", batch) == {("dynamodb:BatchGetItem", name) for name in batch["RequestItems"]}
+    assert needed_rights("BatchGetItem", batch) == {("dynamodb:BatchGetItem", name) for name in batch["RequestItems"]}

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.handlers.audiences import V1, V3, job, match, order, send, submit
-from tests.handlers.deadletters import poisoned
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import day, event
 from tests.handlers.ledger import activity, apply, copy, event_item
 from tests.handlers.removal import (
@@ -21,23 +21,23 @@ from tests.handlers.removal import (
     SHIP,
     V3_SCOPE,
     Go,
-    dead,
-    erased,
-    is_bare,
-    left,
-    letters,
+    activities_of,
+    dead_letter_ids,
+    is_emptied,
+    ledger_items,
+    lose_first_answer,
+    ltv_of,
+    make_dead_letters,
     meanwhile,
-    named,
     outcome,
-    refunds,
-    run,
-    stale,
-    start,
+    process,
+    receive_event,
+    run_erasure,
+    send_refunds,
+    stale_worker,
     start_erasure,
-    taken,
-    unanswered,
+    start_purge,
     worker,
-    worth,
 )
 from tests.handlers.shop import ACCOUNT, Answer, Shop
 from tillbook.aws.settings import settings
@@ -57,7 +57,7 @@ from tillbook.views.people import People
 
 def test_many_events_of_one_order_are_written_in_several_transactions(shop: Shop) -> None:
     """Each transaction continues from the head that the previous one wrote."""
-    refunds(shop, 2 * MAX_TOGETHER + 1)
+    send_refunds(shop, 2 * MAX_TOGETHER + 1)
     activities = [order.activity() for record in shop.receive() for order in decode(record["body"]).orders]
     with shop.faults.recorded() as calls:
         results = worker().ledger.apply(V3_SCOPE, activities, math.inf)
@@ -69,14 +69,14 @@ def test_many_events_of_one_order_are_written_in_several_transactions(shop: Shop
 def test_an_event_emptied_while_a_copy_moves_it_stays_empty(shop: Shop) -> None:
     """The head is read after the event was emptied, so only the event's own condition refuses the write."""
     body = event(email=ANN, occurred_at=day(1))
-    _, early = taken(shop, body)
-    slow = stale(shop)
+    _, early = receive_event(shop, body)
+    slow = stale_worker(shop)
     send(shop, body)
     job_id = start_erasure(shop)
     with meanwhile(shop, "GetItem", "/h/", shop.settle):
-        run(slow, early)
+        process(slow, early)
     assert job(shop, job_id)["status"] == "done"
-    assert all(is_bare(item) for item in left(shop))
+    assert all(is_emptied(item) for item in ledger_items(shop))
 
 
 def test_a_copy_that_moves_its_event_reports_its_effect_on_ltv(shop: Shop) -> None:
@@ -105,7 +105,7 @@ def test_a_copy_ends_at_once_if_an_earlier_one_was_applied_meanwhile(shop: Shop)
 
 def test_an_order_is_emptied_as_far_as_time_permits(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "MOST_EVENTS", 2)
-    refunds(shop, 7)
+    send_refunds(shop, 7)
     shop.drain()
     moments = iter([True, True, False])
     ledger, cut = worker().ledger, times.now()
@@ -116,17 +116,17 @@ def test_an_order_is_emptied_as_far_as_time_permits(shop: Shop, monkeypatch: pyt
 def test_an_event_that_arrives_while_its_order_is_emptied_stays(shop: Shop) -> None:
     send(shop, event(email=ANN), event(email=BOB, action="paid", grand_total=70))
     start_erasure(shop)
-    _, record = taken(shop, event(email=BOB, action="updated", grand_total=7))
-    with meanwhile(shop, "GetItem", "/h/", lambda: run(worker(), record)):
+    _, record = receive_event(shop, event(email=BOB, action="updated", grand_total=7))
+    with meanwhile(shop, "GetItem", "/h/", lambda: process(worker(), record)):
         shop.settle()
-    assert worth(shop, BOB) == {"USD": "7.00"}
+    assert ltv_of(shop, BOB) == {"USD": "7.00"}
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["events"] == 2
 
 
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
     """The index may list the event at neither place for a moment."""
     body = event(email=ANN, occurred_at=day(1))
-    _, early = taken(shop, body)
+    _, early = receive_event(shop, body)
     send(shop, body, event(email=BOB, occurred_at=day(2), action="paid"))
     moved: list[bool] = []
 
@@ -134,13 +134,13 @@ def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> No
         if moved or operation != "Query" or "IndexName" not in arguments:
             return go()
         moved.append(True)
-        run(worker(), early)
+        process(worker(), early)
         return {"Items": []}
 
     with shop.faults.injected(move):
         assert not worker().ledger.forget(V3_SCOPE, ANN_ID, math.inf)
     assert moved
-    assert named(shop, ANN) == [("Placed an order", "o-1")]
+    assert activities_of(shop, ANN) == [("Placed an order", "o-1")]
 
 
 @pytest.mark.parametrize(("who", "listed", "gone"), [(BOB, False, False), (ANN, True, True)])
@@ -158,7 +158,7 @@ def test_the_stored_items_decide_who_is_forgotten_not_the_index(shop: Shop, who:
 
 def test_an_order_is_computed_again_without_its_emptied_events(shop: Shop) -> None:
     send(shop, event(email=ANN), event(email=BOB, action="paid", grand_total=7))
-    erased(shop)
+    run_erasure(shop)
     before = shop.items("LedgerTable")
     assert not worker().ledger.rebuild(V3_SCOPE, ORDER_KEY, document_of, math.inf)
     assert shop.items("LedgerTable") == before
@@ -168,7 +168,7 @@ def test_an_order_is_computed_again_without_its_emptied_events(shop: Shop) -> No
 
 
 def head_of_order(shop: Shop) -> dict[str, Any]:
-    (head,) = [item for item in left(shop) if "/h/" in item["pk"]]
+    (head,) = [item for item in ledger_items(shop) if "/h/" in item["pk"]]
     return head
 
 
@@ -176,7 +176,7 @@ def test_the_digest_is_removed_with_the_version_of_the_submission(shop: Shop) ->
     submit(shop, order("a"))
     shop.edit("a", {"customer_email": BOB})
     assert "digest" in head_of_order(shop)
-    erased(shop)
+    run_erasure(shop)
     assert "digest" not in head_of_order(shop)
 
 
@@ -187,7 +187,7 @@ def test_an_edit_that_read_the_head_before_versions_were_emptied_is_made_again(s
     with meanwhile(shop, "TransactWriteItems", "", shop.settle):
         assert shop.edit("a", {"total": 5}).body["total"] == "5.0"
     assert "digest" not in head_of_order(shop)
-    assert worth(shop, BOB) == {"USD": "5.00"}
+    assert ltv_of(shop, BOB) == {"USD": "5.00"}
 
 
 def test_an_edit_that_arrives_while_versions_are_emptied_stays(shop: Shop) -> None:
@@ -198,7 +198,7 @@ def test_an_edit_that_arrives_while_versions_are_emptied_stays(shop: Shop) -> No
     with meanwhile(shop, "TransactWriteItems", "", lambda: shop.edit("a", {"total": 5})):
         shop.settle()
     assert shop.get("/v1/order/a").body["total"] == "5.0"
-    assert worth(shop, BOB) == {"USD": "5.00"}
+    assert ltv_of(shop, BOB) == {"USD": "5.00"}
     assert head_of_order(shop)["version"] == 3
 
 
@@ -209,9 +209,9 @@ def test_a_lost_write_is_found_behind_versions_that_were_emptied(shop: Shop) -> 
     def do() -> None:
         others.append(shop.edit("a", {"customer_email": ANN}))
         others.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
-        erased(shop)
+        run_erasure(shop)
 
-    with shop.faults.injected(unanswered(do)):
+    with shop.faults.injected(lose_first_answer(do)):
         answer = shop.edit("a", {"total": 6})
     assert (answer.status, answer.body["id"], answer.body["total"]) == (200, first, "6.0")
     assert shop.get("/v1/order/a").body == others[1].body
@@ -220,7 +220,7 @@ def test_a_lost_write_is_found_behind_versions_that_were_emptied(shop: Shop) -> 
 def test_a_deletion_keeps_id_currency_total_and_date_of_the_order(shop: Shop) -> None:
     submit(shop, order("a", shipping_address=SHIP))
     shop.delete("a")
-    (deletion,) = [item for item in left(shop) if item.get("action") == "deleted"]
+    (deletion,) = [item for item in ledger_items(shop) if item.get("action") == "deleted"]
     assert unpack(deletion["body"]).keys() == {"order_id", "currency", "total", "order_date"}
 
 
@@ -241,7 +241,7 @@ def throttled(shop: Shop, operation: str, text: str, count: int) -> Any:
 
 
 def test_earlier_deliveries_do_not_count_as_tries_of_a_throttled_order(shop: Shop) -> None:
-    request_id, record = taken(shop, event(email=ANN))
+    request_id, record = receive_event(shop, event(email=ANN))
     record["attributes"]["ApproximateReceiveCount"] = "5"
     processor, now = worker(), [0.0]
 
@@ -251,8 +251,8 @@ def test_earlier_deliveries_do_not_count_as_tries_of_a_throttled_order(shop: Sho
     processor.clock = lambda: now[0]
     processor.ledger.pace = Pace(lambda: now[0], sleep, lambda: 1.0)
     with throttled(shop, "TransactWriteItems", "", 1000):
-        run(processor, record)
-    assert letters(shop) == []
+        process(processor, record)
+    assert dead_letter_ids(shop) == []
     (again,) = shop.receive()
     assert decode(again["body"]).tries == 1
     shop.drain()
@@ -274,17 +274,17 @@ def test_all_orders_without_enough_time_are_queued_again(shop: Shop) -> None:
 
     processor.clock = lambda: now[0]
     with shop.faults.injected(slow):
-        run(processor, record)
+        process(processor, record)
     late = [decode(again["body"]) for again in shop.receive()]
     assert sum(len(message.orders) for message in late) == 80 - MAX_TOGETHER
     assert {message.tries for message in late} == {3}
     shop.drain()
-    assert worth(shop, ANN) == {"USD": "8000.00"}
+    assert ltv_of(shop, ANN) == {"USD": "8000.00"}
 
 
 def test_a_replay_whose_marks_cannot_be_read_still_replaces_the_failure(shop: Shop) -> None:
     """Otherwise the failed outcome would remain beside the new one."""
-    (request_id,) = dead(shop, "poison")
+    (request_id,) = make_dead_letters(shop, "poison")
     shop.request("POST", "/v1/deadletters/all/replay")
     with throttled(shop, "BatchGetItem", f"{ACCOUNT}/u", 1):
         assert shop.deliver(shop.receive()) == []
@@ -294,11 +294,11 @@ def test_a_replay_whose_marks_cannot_be_read_still_replaces_the_failure(shop: Sh
 
 
 def test_a_replay_that_fails_again_is_a_dead_letter_again(shop: Shop) -> None:
-    (request_id,) = dead(shop, "poison")
+    (request_id,) = make_dead_letters(shop, "poison")
     shop.request("POST", "/v1/deadletters/all/replay")
-    with shop.faults.injected(poisoned("poison")):
+    with shop.faults.injected(refuse_writes_of("poison")):
         shop.drain(40)
-    assert letters(shop) == [request_id]
+    assert dead_letter_ids(shop) == [request_id]
     assert shop.status(request_id)["status"] == "failed"
 
 
@@ -313,7 +313,7 @@ def test_everybody_includes_the_current_scopes_of_both_sources(shop: Shop) -> No
     submit(shop, order("a"))
     send(shop, event(email=ANN, grand_total=7), event(email=BOB, order_id="o-2", grand_total=9))
     assert sorted(str(value) for value in everybody().values()) == ["{'USD': '107.00'}", "{'USD': '9.00'}"]
-    start(shop, "shopper_activity")
+    start_purge(shop, "shopper_activity")
     assert list(everybody().values()) == [{"USD": "100.00"}]
 
 
@@ -324,7 +324,7 @@ def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
     asked = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]
     assert match(shop, V1, *asked) == [True, True, True]
     assert match(shop, V3, *asked) == [True, False, True]
-    start(shop)
+    start_purge(shop)
     for audience in (V1, V3):
         assert match(shop, audience, *asked) == [False, False, False]
 

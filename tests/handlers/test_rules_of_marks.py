@@ -16,28 +16,28 @@ from tests.handlers.events import event
 from tests.handlers.removal import (
     ANN,
     ANN_ID,
-    LOST,
+    LOST_ANSWER,
     ORDER_KEY,
     V3_SCOPE,
     Go,
-    dead,
-    done,
-    few_partitions,
-    is_bare,
-    left,
+    deliver_first_held,
+    finish,
+    is_emptied,
+    ledger_items,
+    limit_partitions,
+    ltv_of,
+    make_dead_letters,
     meanwhile,
-    refunds,
-    release,
-    run,
-    stale,
-    start,
+    process,
+    receive_event,
+    send_refunds,
+    stale_worker,
     start_erasure,
-    taken,
+    start_purge,
     worker,
-    worth,
 )
-from tests.handlers.rights import SEEN
-from tests.handlers.shop import ACCOUNT, Death, Shop, die_at
+from tests.handlers.rights import USED_RIGHTS
+from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 from tillbook.aws.settings import settings
 from tillbook.ledger.items import Scope
 from tillbook.records.messages import decode
@@ -53,7 +53,7 @@ def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
     assert [marks.purged("shopper_activity", received) for received in "123"] == [True, True, False]
     assert [marks.erased(ANN_ID, received) for received in "123"] == [True, True, False]
     send(shop, event(email=ANN))
-    (received,) = [received_of(item["stamp"]) for item in left(shop) if "stamp" in item]
+    (received,) = [received_of(item["stamp"]) for item in ledger_items(shop) if "stamp" in item]
     ledger = worker().ledger
     for cut, emptied in ((times.shift(received, microseconds=-1), 0), (received, 1)):
         assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: True, math.inf) == (emptied, True)
@@ -62,14 +62,14 @@ def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
 def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
     """Otherwise the mark would seem late, and its job would purge later orders."""
     jobs: list[str] = []
-    with meanwhile(shop, "UpdateItem", "SET answered", lambda: jobs.append(start(shop))):
-        jobs.append(start(shop))
+    with meanwhile(shop, "UpdateItem", "SET answered", lambda: jobs.append(start_purge(shop))):
+        jobs.append(start_purge(shop))
     for mark in worker().scopes.read(ACCOUNT).sources.values():
         assert (mark.answered, mark.generation) == (mark.cut, 2)
     send(shop, event(email=ANN))
     for job_id in jobs:
-        done(shop, job_id)
-    assert worth(shop, ANN) == {"USD": "100.00"}
+        finish(shop, job_id)
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
 
 
 def test_a_mark_that_arrives_late_does_not_replace_a_newer_one(shop: Shop) -> None:
@@ -79,16 +79,16 @@ def test_a_mark_that_arrives_late_does_not_replace_a_newer_one(shop: Shop) -> No
         if late or operation != "UpdateItem" or "SET cut" not in str(arguments):
             return go()
         late.append(True)
-        with SEEN.others():
-            start(shop, "shopper_activity")
+        with USED_RIGHTS.uncounted():
+            start_purge(shop, "shopper_activity")
         cut = worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut
         with pytest.raises(ClientError, match="ConditionalCheckFailed"):
             go()
         assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut == cut
-        raise LOST
+        raise LOST_ANSWER
 
     with shop.faults.injected(lose):
-        start(shop, "shopper_activity")
+        start_purge(shop, "shopper_activity")
     assert late
 
 
@@ -103,14 +103,14 @@ def test_a_mark_that_was_written_too_late_is_written_again(shop: Shop) -> None:
         return go()
 
     with shop.faults.injected(slow):
-        start(shop, "shopper_activity")
+        start_purge(shop, "shopper_activity")
     mark = worker().scopes.read(ACCOUNT).sources["shopper_activity"]
     assert (mark.generation, mark.answered) == (2, mark.cut)
 
 
 def test_a_purged_dead_letter_is_neither_replayed_nor_discarded(shop: Shop) -> None:
-    (request_id,) = dead(shop, "poison")
-    start(shop)
+    (request_id,) = make_dead_letters(shop, "poison")
+    start_purge(shop)
     assert shop.request("POST", f"/v1/deadletters/{request_id}/replay").status == 404
     assert shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": "x"}).status == 404
     assert shop.receive() == []
@@ -126,16 +126,16 @@ def test_a_job_that_writes_its_mark_again_waits_again(shop: Shop) -> None:
         return go()
 
     with shop.faults.injected(dies), suppress(Death):
-        start(shop, "shopper_activity")
+        start_purge(shop, "shopper_activity")
     (job_id,) = shop.job_ids()
-    _, record = taken(shop, event(email=ANN, order_id="between"))
-    slow = stale(shop)
+    _, record = receive_event(shop, event(email=ANN, order_id="between"))
+    slow = stale_worker(shop)
     shop.settle()
     assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation == 2
     assert job(shop, job_id)["status"] == "queued"
-    run(slow, record)
-    done(shop, job_id)
-    assert left(shop) == []
+    process(slow, record)
+    finish(shop, job_id)
+    assert ledger_items(shop) == []
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -145,19 +145,19 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
     for index in range(40):
         send(shop, event(email=ANN))
         known = set(shop.job_ids())
-        with shop.faults.injected(die_at(index, moment)), suppress(Death):
-            start(shop, "shopper_activity")
+        with shop.faults.injected(kill_at_call(index, moment)), suppress(Death):
+            start_purge(shop, "shopper_activity")
         survived = index >= len(shop.faults.calls)
         with monkeypatch.context() as patch:
-            few_partitions(shop, patch)
+            limit_partitions(shop, patch)
             for _ in range(2):  # the second time for a mark that the job wrote again
                 shop.settle()
         new = set(shop.job_ids()) - known
         generation = worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation
-        assert {Scope.of(item["pk"]).generation for item in left(shop)} <= {generation}, index
+        assert {Scope.of(item["pk"]).generation for item in ledger_items(shop)} <= {generation}, index
         for job_id in new:
             found = job(shop, job_id)
-            if worth(shop, ANN) is None:
+            if ltv_of(shop, ANN) is None:
                 assert found["status"] == "done", index
             elif found["status"] != "queued":  # its function died before the message was sent
                 assert (found["status"], "before anything was removed" in found["error"]) == ("failed", True), index
@@ -168,35 +168,35 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
 
 
 def test_the_job_of_an_erasure_waits_for_workers_that_read_the_marks_before(shop: Shop) -> None:
-    _, record = taken(shop, event(email=ANN))
-    slow = stale(shop)
+    _, record = receive_event(shop, event(email=ANN))
+    slow = stale_worker(shop)
     job_id = start_erasure(shop)
-    release(shop)
+    deliver_first_held(shop)
     assert job(shop, job_id)["status"] == "queued"
-    run(slow, record)
-    assert worth(shop, ANN) == {"USD": "100.00"}
-    done(shop, job_id)
-    assert worth(shop, ANN) is None
-    assert all(is_bare(item) for item in left(shop))
+    process(slow, record)
+    assert ltv_of(shop, ANN) == {"USD": "100.00"}
+    finish(shop, job_id)
+    assert ltv_of(shop, ANN) is None
+    assert all(is_emptied(item) for item in ledger_items(shop))
 
 
 def test_a_partition_without_enough_time_is_continued(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    refunds(shop, 40)
+    send_refunds(shop, 40)
     shop.drain()
-    few_partitions(shop, monkeypatch)
-    job_id = start(shop, "shopper_activity")
+    limit_partitions(shop, monkeypatch)
+    job_id = start_purge(shop, "shopper_activity")
     (step,) = decode(shop.faults.held.pop()[1]).steps
     shop.clock.sleep(settings().settle_seconds + 1)
     moments = itertools.chain([0.0], itertools.repeat(math.inf))  # the time runs out when the first 25 are deleted
     worker().jobs.run(step, 1, 1, lambda: next(moments), 1e12)
-    assert len([item for item in left(shop) if "/e/" in item["pk"]]) == 15
+    assert len([item for item in ledger_items(shop) if "/e/" in item["pk"]]) == 15
     shop.drain()
     assert job(shop, job_id)["status"] == "done"
-    assert left(shop) == []
+    assert ledger_items(shop) == []
 
 
 def test_unprocessed_deletions_of_a_partition_are_made_with_the_next_call(shop: Shop) -> None:
-    refunds(shop, 10)
+    send_refunds(shop, 10)
     shop.drain()
     parts: list[int] = []
 
@@ -213,7 +213,7 @@ def test_unprocessed_deletions_of_a_partition_are_made_with_the_next_call(shop: 
     with shop.faults.injected(part):
         assert worker().ledger.sweep(partition, lambda: True, math.inf) == (10, True)
     assert parts == [10, 6, 2]
-    assert [item for item in left(shop) if item["pk"] == partition] == []
+    assert [item for item in ledger_items(shop) if item["pk"] == partition] == []
 
 
 def test_partitions_lists_every_partition_that_a_scope_writes_to() -> None:

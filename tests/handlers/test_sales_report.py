@@ -10,7 +10,7 @@ import pytest
 
 from tests.handlers.audiences import order, send, submit
 from tests.handlers.events import event
-from tests.handlers.sales import PERIOD, cells, listed, report, some_orders
+from tests.handlers.sales import PERIOD, cells, list_order_ids, report, submit_some_orders
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Shop
 from tillbook.aws.settings import settings
 from tillbook.views import sales
@@ -19,7 +19,7 @@ from tillbook.views import sales
 
 
 def test_revenue_by_month(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     found = report(shop)
     names = ("period", "currency", "orders", "gross", "refunds", "net", "average_order_value", "new_buyers")
     assert cells(found, *names) == [
@@ -40,14 +40,14 @@ def test_revenue_by_month(shop: Shop) -> None:
     ],
 )
 def test_revenue_by_group(shop: Shop, group: str, expected: list[Any]) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     found = report(shop, group_by=group, currency="usd", to="2019-03-31")
     assert cells(found, "group", "orders", "net") == expected
     assert found["group_by"] == group
 
 
 def test_revenue_by_item_and_by_topmost_category(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     for group, name in (("category", "Shoes"), ("item", "SKU-1")):
         found = report(shop, group_by=group)
         assert cells(found, "period", "group", "orders", "quantity", "amount") == [
@@ -70,7 +70,7 @@ def test_groups_beyond_the_limit_are_one_row(shop: Shop) -> None:
     [("previous_period", ("2019-01-01", "2019-03-31")), ("previous_year", ("2018-04-01", "2018-06-30"))],
 )
 def test_a_period_is_compared_with_an_earlier_one(shop: Shop, compare: str, period: tuple[str, str]) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     found = report(shop, **{"from": "2019-04-01", "to": "2019-06-30"}, compare=compare)["compared_with"]
     assert (found["from"], found["to"]) == period
     assert [total["orders"] for total in found["totals"]] == ([3] if compare == "previous_period" else [])
@@ -117,17 +117,17 @@ def test_days_are_those_of_the_accounts_time_zone(shop: Shop) -> None:
     assert cells(report(shop, **days), "period", "orders") == [("2019-03-01", 3)]
     shop.accounts.change(ACCOUNT, {"time_zone": "America/New_York"})
     assert cells(report(shop, **days), "period", "orders") == [("2019-02-28", 1), ("2019-03-01", 2)]
-    assert listed(shop, to="2019-02-28") == ["evening"]
+    assert list_order_ids(shop, to="2019-02-28") == ["evening"]
 
 
 def test_only_sources_that_count_are_reported(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     assert cells(report(shop), "period", "orders") == [("2019-03-01", 1)]
 
 
 def test_changed_days_are_counted_again(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     assert report(shop)["totals"][1]["orders"] == 3
     shop.edit("a", {"order_date": "2019-04-09", "total": 20})
     shop.delete("b")
@@ -139,7 +139,7 @@ def test_changed_days_are_counted_again(shop: Shop) -> None:
 
 
 def test_unchanged_days_are_not_counted_again(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     first = report(shop)
     with shop.faults.recorded() as calls:
         assert report(shop) == first
@@ -154,12 +154,12 @@ def test_reports_reach_both_ends_of_the_calendar(shop: Shop, zone: str) -> None:
     for compare in ("previous_period", "previous_year"):
         found = report(shop, **{"from": "0001-01-01", "to": "9999-12-31"}, interval="week", compare=compare)
         assert cells(found, "period", "orders") == [("0001-01-01", 1), ("9999-12-27", 1)]
-    assert listed(shop) == ["last", "first"]
-    assert listed(shop, **{"from": "9999-12-31", "to": "9999-12-31"}) == ["last"]
+    assert list_order_ids(shop) == ["last", "first"]
+    assert list_order_ids(shop, **{"from": "9999-12-31", "to": "9999-12-31"}) == ["last"]
 
 
 def test_another_account_sees_nothing(shop: Shop) -> None:
-    some_orders(shop)
+    submit_some_orders(shop)
     for path, field in (("/v1/reports/sales", "rows"), ("/v1/orders", "orders")):
         assert shop.get(path, key=OTHER_ADMIN, query={"from": "2019-01-01"}).body[field] == []
 

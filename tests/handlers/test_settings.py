@@ -12,7 +12,7 @@ import pytest
 
 from tests.handlers import template
 from tests.handlers.events import event
-from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Context, Shop, forget_keys
+from tests.handlers.shop import ACCOUNT, ADMIN, INGEST, OTHER_ADMIN, Context, Shop, forget_warm_state
 from tests.handlers.webhooks import shopify, woo
 from tests.platforms.sender import SHOPIFY_SECRET, Sent, signed
 from tillbook.aws import clients
@@ -98,7 +98,7 @@ def test_a_key_is_created_used_and_revoked(shop: Shop, monkeypatch: pytest.Monke
     revoked = shop.request("DELETE", f"/v1/keys/{made.body['id']}")
     assert (revoked.status, revoked.body["revoked"]) == (200, True)
     assert shop.request("DELETE", f"/v1/keys/{made.body['id']}").body == revoked.body
-    forget_keys()
+    forget_warm_state()
     assert shop.send(event(), key=secret).status == 401
 
 
@@ -114,7 +114,7 @@ def test_a_key_revokes_itself_only_if_confirmed(shop: Shop) -> None:
     for options in ({}, {"body": {"confirm": "yes"}}, {"headers": {"X-Confirm": "purge"}}):
         assert shop.request("DELETE", f"/v1/keys/{own}", **options).status == 409  # type: ignore[arg-type]
     assert shop.request("DELETE", f"/v1/keys/{own}", {"confirm": own}).body["revoked"] is True
-    forget_keys()
+    forget_warm_state()
     assert shop.get("/v1/account").status == 403
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.handlers import template
-from tests.handlers.shop import ACCOUNT, Answer, Shop, forget_keys
+from tests.handlers.shop import ACCOUNT, Answer, Shop, forget_warm_state
 from tillbook.aws import clients
 
 ORDER = {"order_id": "v-1", "order_date": "2019-01-01", "customer_email": "ann@example.com", "total": 1}
@@ -97,7 +97,7 @@ def test_slowest_call_seconds_is_the_longest_wait_of_the_clients() -> None:
 
 def test_a_submission_is_answered_in_time(shop: Shop, silence: Silence) -> None:
     """The time-outs are not shortened here."""
-    forget_keys()
+    forget_warm_state()
     with silence.of():
         started = time.monotonic()
         answer = shop.submit(ORDER)
@@ -125,7 +125,7 @@ CALLS: dict[str, Callable[[Shop], Answer]] = {
 def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
     shop: Shop, silence: Silence, name: str, cached: bool
 ) -> None:
-    forget_keys()
+    forget_warm_state()
     if cached:
         assert shop.get("/v1/account").status == 200
     with silence.of():

@@ -16,7 +16,7 @@ import pytest
 
 from tests.handlers import template
 from tests.handlers.clock import Clock
-from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, die_at
+from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Context, Death, Shop, kill_at_call
 from tillbook.aws.settings import settings
 from tillbook.records.outcomes import Outcome, Outcomes
 from tillbook.records.scopes import Mark, Marks
@@ -99,7 +99,7 @@ def test_effects_stay_right_if_the_function_dies_and_the_queue_delivers_again(
     shop.send_batch([order | {"occurred_at": f"2026-01-0{n + 1}T00:00:00Z"} for n, order in enumerate(sent)])
     records = shop.receive()
     # If the function makes fewer calls, it does not die.
-    with shop.faults.injected(die_at(call, moment)), suppress(Death):
+    with shop.faults.injected(kill_at_call(call, moment)), suppress(Death):
         shop.deliver(records)
     shop.drain()
     assert sorted(_effects(shop)) == [[("USD", "30.00", 1)], [("USD", "5.00", 0)]]

@@ -9,9 +9,9 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.handlers.audiences import V3, count
-from tests.handlers.deadletters import dead_letters, poisoned
+from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
 from tests.handlers.events import EMAIL, day, event
-from tests.handlers.rights import SEEN
+from tests.handlers.rights import USED_RIGHTS
 from tests.handlers.shop import ACCOUNT, Shop
 from tillbook.aws.settings import settings
 from tillbook.ledger.activities import MAX_TOGETHER
@@ -189,7 +189,7 @@ def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile
         if operation != "TransactWriteItems" or lost:
             return go()
         lost.append(go)
-        with SEEN.others():
+        with USED_RIGHTS.uncounted():
             assert processing._build(settings()).run([other], 60) == {"batchItemFailures": []}
         raise ReadTimeoutError(endpoint_url="https://dynamodb")
 
@@ -210,11 +210,11 @@ def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile
 
 def test_an_order_that_always_fails_affects_no_other(shop: Shop) -> None:
     ids = [shop.send(event(order_id=f"o-{n}")).body["request_id"] for n in range(4)]
-    with shop.faults.injected(poisoned("o-2")):
+    with shop.faults.injected(refuse_writes_of("o-2")):
         shop.drain(20)
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
     assert statuses(shop, ids) == ["applied", "applied", "failed", "applied"]
-    assert len(dead_letters(shop)) == 1
+    assert len(dead_letter_items(shop)) == 1
 
 
 def test_an_idempotency_key_belongs_to_its_first_event_within_a_batch(shop: Shop) -> None:

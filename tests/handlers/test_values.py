@@ -150,10 +150,10 @@ def _texts(value: Any) -> list[str]:
 
 
 def test_a_reason_that_is_an_email_is_not_kept(shop: Shop) -> None:
-    from tests.handlers.deadletters import poisoned
+    from tests.handlers.deadletters import refuse_writes_of
 
     request_id = shop.send(event()).body["request_id"]
-    with shop.faults.injected(poisoned("o-1")):
+    with shop.faults.injected(refuse_writes_of("o-1")):
         shop.drain()
     shop.request("DELETE", f"/v1/deadletters/{request_id}", {"reason": EMAIL}, key=ADMIN)
     assert shop.status(request_id)["reason"].endswith(f"discarded: {SHA}")

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.handlers.shop import ACCOUNT, OTHER, forget_keys
-from tests.handlers.webhooks import Connected, nothing_kept, shopify, woo
+from tests.handlers.shop import ACCOUNT, OTHER, forget_warm_state
+from tests.handlers.webhooks import Connected, nothing_is_stored, shopify, woo
 from tests.platforms.sender import SHOPIFY_SECRET, Sent, signed
 from tillbook.aws import clients
 from tillbook.aws.settings import settings
@@ -40,7 +40,7 @@ def test_forged_deliveries_get_the_same_401_and_store_nothing(connected: Connect
         connected.post(Sent({"X-Shopify-Hmac-Sha256": ""}, b""), "shopify"),
     ]
     assert {(answer.status, answer.text) for answer in answers} == {(401, answers[0].text)}
-    assert nothing_kept(connected.shop)
+    assert nothing_is_stored(connected.shop)
     assert connected.post(good, "shopify").status == 200
 
 
@@ -73,7 +73,7 @@ def test_a_ping_is_answered_200_and_does_nothing(connected: Connected) -> None:
         assert connected.post(ping, path).status == 200
         answer = connected.shop.request("POST", f"/connect/{ACCOUNT}/{path}", key=None, raw=encoded)
         assert answer.status == 200
-    assert nothing_kept(connected.shop)
+    assert nothing_is_stored(connected.shop)
 
 
 def test_a_signature_is_over_the_bytes_as_they_were_sent(connected: Connected) -> None:
@@ -92,7 +92,7 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
     entered = "" if platform == "woocommerce" else "shpss_new"
     _, after = connected.connections.rotate(connected.connections.get(ACCOUNT, platform), entered, 24)
     assert after != before
-    forget_keys()  # as after the minute for which a warm function caches a connection
+    forget_warm_state()  # as after the minute for which a warm function caches a connection
 
     def status(secret: str) -> int:
         body, topic = (woo(), "order.updated") if platform == "woocommerce" else (shopify(), "orders/updated")
@@ -100,10 +100,10 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
 
     assert (status(before), status(after)) == (200, 200)
     shop.clock.sleep(24 * 3600)
-    forget_keys()
+    forget_warm_state()
     assert (status(before), status(after)) == (401, 200)
     removed = connected.connections.remove(ACCOUNT, platform)
-    forget_keys()
+    forget_warm_state()
     assert (removed.platform, status(after)) == (platform, 401)
     names = [found["Name"] for found in clients.ssm().describe_parameters()["Parameters"]]
     assert not any(f"/{platform}/" in name for name in names)
@@ -189,7 +189,7 @@ def test_a_delivery_whose_connection_cannot_be_read_is_503(connected: Connected,
 def test_a_delivery_that_cannot_be_queued_is_503(connected: Connected, good: Sent) -> None:
     with connected.shop.faults.injected(_fails("SendMessage")):
         assert connected.post(good, "shopify").status == 503
-    assert nothing_kept(connected.shop)
+    assert nothing_is_stored(connected.shop)
 
 
 def test_connections_of_one_name_in_two_accounts_have_different_ids(connected: Connected) -> None:

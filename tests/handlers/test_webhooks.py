@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.shop import ACCOUNT
-from tests.handlers.webhooks import Connected, nothing_kept, shopify, woo
+from tests.handlers.webhooks import Connected, nothing_is_stored, shopify, woo
 from tests.platforms.sender import SHOPIFY_SECRET, signed
 
 # ---------------------------------------------------------------- samples
@@ -188,7 +188,7 @@ def test_a_delivery_about_no_order_of_this_shop_is_ignored(
     answer = connected.deliver(platform, topic, body)
     assert answer.status == 200
     assert answer.body["ignored"]
-    assert nothing_kept(connected.shop)
+    assert nothing_is_stored(connected.shop)
 
 
 def test_invalid_fields_that_carry_no_money_are_left_out(connected: Connected) -> None:
@@ -228,7 +228,7 @@ def test_an_event_too_large_is_sent_without_its_items(connected: Connected) -> N
 def test_a_body_over_the_limit_is_413(connected: Connected) -> None:
     body = json.dumps(shopify(note="n" * 5 * 1024 * 1024)).encode()
     assert connected.post(signed("shopify", SHOPIFY_SECRET, "orders/create", body), "shopify").status == 413
-    assert nothing_kept(connected.shop)
+    assert nothing_is_stored(connected.shop)
 
 
 def test_a_time_of_change_far_ahead_is_ignored(connected: Connected) -> None:

@@ -30,7 +30,7 @@ class Connected:
         self.secrets = {"woocommerce": woocommerce, "shopify": SHOPIFY_SECRET}
 
     def post(self, sent: Sent, connection: str, account: str = ACCOUNT) -> Answer:
-        """Posts a webhook as API Gateway passes it on: a body that is no UTF-8 is in base64."""
+        """Posts a webhook as API Gateway passes it on, which encodes a body that is not UTF-8 in base64."""
         raw = {"body": sent.body.decode("latin-1")}
         try:
             raw = {"body": sent.body.decode()}
@@ -95,7 +95,7 @@ def shopify(order_id: int = 5001, paid: str = "paid", total: str = "100.00", **m
     } | more  # fmt: skip
 
 
-def nothing_kept(shop: Shop) -> bool:
+def nothing_is_stored(shop: Shop) -> bool:
     """Whether no message, ledger item, outcome or count of rejections is stored."""
     records = [item["pk"] for item in shop.items(settings().records_table)]
     noted = [pk for pk in records if "/t/" in pk or "/x/" in pk or pk.endswith("/l")]

@@ -17,7 +17,7 @@ from local import front_door
 from local import template as templates
 from tests.audience_run.costs import INDEXES
 from tests.handlers import template
-from tests.handlers.shop import Context, forget_clients, forget_keys
+from tests.handlers.shop import Context, forget_clients, forget_warm_state
 from tests.hostile.answers import complaint
 from tests.hostile.payloads import EXISTING_ORDER, MARKER
 from tests.hostile.targets import Attack, Shop
@@ -65,7 +65,7 @@ class Handlers:
         self.dynamodb.add_table(RECORDS)
         self.sqs = SQS(lambda: 0.0, url=QUEUE)
         forget_clients()
-        forget_keys()
+        forget_warm_state()
         rejections._paused_until.clear()
         keys = Keys(self.dynamodb, RECORDS)
         for account in (ACCOUNT, OTHER):
@@ -154,5 +154,5 @@ def handlers() -> Iterator[Handlers]:
         made.open()
         yield made
     forget_clients()
-    forget_keys()
+    forget_warm_state()
     endpoint._keys.cache_clear()
