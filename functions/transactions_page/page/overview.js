@@ -8,6 +8,7 @@ import {
   currencyName,
   date,
   daysBetween,
+  moment,
   money,
   month,
   shortMoney,
@@ -234,7 +235,7 @@ function chartOf({ found, points, currency, interval, compared }, [field, name, 
           (() => [change(point.current[field], point.old[field], { good, than: compared }), ` against ${compared}`]),
       })),
     }),
-    found.as_of && h("p", { class: "hint" }, `Days with very many orders are added up once an hour: as of ${date(found.as_of)}.`),
+    found.as_of && h("p", { class: "hint" }, `Days with very many orders are added up once an hour: as of ${moment(found.as_of)}.`),
   );
 }
 
