@@ -1,4 +1,4 @@
-"""The bounded cost of every read and every page of a job, however large an order, a person or an account is.
+"""The cost of reads and of pages of jobs, which is bounded however large an order, a person or an account is.
 
     python -m tests.size --orders 100000
 

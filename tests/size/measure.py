@@ -1,4 +1,4 @@
-"""Measures every read of the API, and a page of every job, on a large account."""
+"""Measures reads of people, orders, requests and audiences, and a page of each kind of job, on a large account."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ class Cost:
 
 
 def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
-    """Makes the account: a person with many orders, other orders, and one each with the most events and bytes."""
+    """Makes the account: a person with many orders, an order with the most events, one with the most bytes, others."""
     made = Fill()
     made.account()
     made.person(MANY, of_one_person)
     for person in (FULL, LARGE):
         made.person(person, 1)
     made.order("full", FULL, 1, EVENTS)
-    large = bytes(200_000)
-    made.order("large", LARGE, 2, MOST_BYTES_OF_ORDER // len(large), _packed(len(large)))
+    large = _packed(200_000)
+    made.order("large", LARGE, 2, MOST_BYTES_OF_ORDER // len(large), large)
     for _ in made.orders(of_one_person, [MANY], "m-"):
         progress(1)
     for _ in made.orders(orders - of_one_person, [FULL, LARGE], "o-"):
@@ -63,12 +63,13 @@ def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fi
 
 
 def _packed(length: int) -> bytes:
-    """A body that has about `length` bytes when it is packed."""
+    """A body that packs to about `length` bytes."""
     from random import Random
 
     from tillbook.rules.packing import pack
 
-    return pack({"provider": PROVIDER, "note": Random(1).randbytes(length * 2 // 3).hex()[: length * 4 // 3]})
+    # Random hexadecimal text packs to about 4/7 of its length.
+    return pack({"provider": PROVIDER, "note": Random(1).randbytes(length * 7 // 8).hex()})
 
 
 @contextmanager
@@ -127,13 +128,13 @@ def _answer(route: str, path: dict[str, str], query: dict[str, str], body: Any) 
 
 
 def pages(made: Fill, call_seconds: float) -> list[Cost]:
-    """Measures a page of each kind of job; a call takes `call_seconds`. The purge is last, because it deletes."""
+    """Measures a page of each kind of job; a call takes `call_seconds`. The purge is last: it deletes all orders."""
     source: Source = "shopper_activity"
     meter = Meter(made.store, call_seconds)
     with _on(meter):
         processor = processing._build(settings())
         processor.ledger.pace = processor.ledger.pace._replace(clock=lambda: meter.seconds)
-        parts = 16  # of the job, which run at once; a page belongs to one of them
+        parts = 16  # chains of a job, which run at the same time; a page belongs to one of them
         rebuild = Job("rebuild", "running", times.now(), source, parts)
         costs = [_page(meter, "a rebuild", processor.rebuilds, rebuild)]
         person = MANY.id_in(ACCOUNT)
@@ -144,7 +145,7 @@ def pages(made: Fill, call_seconds: float) -> list[Cost]:
         full = FULL.id_in(ACCOUNT)
         _mark(made, f"p{full}", {"cut": times.shift(asked, seconds=1)})
         erase = Job("erase", "running", asked, source, person=full)
-        costs.append(_page(meter, "the erasure of a person with the fullest order", processor.erasures, erase))
+        costs.append(_page(meter, "the erasure of a person whose order has the most events", processor.erasures, erase))
         cut = times.shift(asked, seconds=1)
         _mark(made, "s", {"generation": 1, "cut": cut, "answered": cut})
         costs.append(_page(meter, "a purge", processor.purges, Job("purge", "running", asked, source, parts)))
@@ -168,6 +169,6 @@ def _page(meter: Meter, name: str, worker: work_jobs.Worker, job: Job) -> Cost:
 
 
 def shown(costs: Sequence[Cost]) -> str:
-    lines = [f"{'':48} {'calls':>7} {'read units':>11} {'write units':>12}"]
-    lines += [f"{c.name:48} {c.calls:>7,} {c.reads:>11,.1f} {c.writes:>12,.0f}  {c.did}" for c in costs]
+    lines = [f"{'':56} {'calls':>7} {'read units':>11} {'write units':>12}"]
+    lines += [f"{c.name:56} {c.calls:>7,} {c.reads:>11,.1f} {c.writes:>12,.0f}  {c.did}" for c in costs]
     return "\n".join(lines)

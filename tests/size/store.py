@@ -11,14 +11,7 @@ from typing import Any
 from tests.audience_run.costs import BOOK_INDEXES, INDEXES, read_units, size, write_units
 from tests.simulation.store import DynamoDB
 from tillbook.aws.items import Item, raw, raw_value
-from tillbook.ledger.items import (
-    LEAST_BYTES_OF_EVENT,
-    MOST_BYTES_OF_ORDER,
-    ActivityHead,
-    EventItem,
-    Scope,
-    event_name,
-)
+from tillbook.ledger.items import LEAST_BYTES_OF_EVENT, MOST_BYTES_OF_ORDER, ActivityHead, EventItem, Scope
 from tillbook.rules import times
 from tillbook.rules.addresses import match_key
 from tillbook.rules.identity import Person, order_key
@@ -28,6 +21,7 @@ from tillbook.rules.packing import pack
 ACCOUNT, LEDGER, RECORDS, BOOK, REMOVALS = "1234567", "ledger", "records", "book", "removals"
 SCOPE = Scope(ACCOUNT, "shopper_activity")
 PROVIDER = "my_shop"
+# FULL: of the order with the most events. LARGE: of the order with the most bytes.
 MANY, FULL, LARGE = (Person("person", name) for name in ("many-orders", "a-full-order", "a-large-order"))
 ADDRESS = {"address_1": "1 Main Street", "city": "Springfield", "state": "IL", "postal_code": "62701"}
 _PAGE_BYTES = 1_048_576  # the most that a page of a query reads
@@ -77,6 +71,7 @@ class Meter:
         def watch(name: str, _key: Any, old: Any, new: Any) -> None:
             self.writes += factor * write_units(old, new)
             for index in self.store.tables[name].indexes.values():
+                # An entry that moves is deleted and written, counted as one unit each, in a transaction too.
                 was, now = index.place(old), index.place(new)
                 self.writes += ((was is not None) + (now is not None)) if was != now else 0
 
@@ -153,8 +148,8 @@ class Fill:
             self._put(item.item(SCOPE, key, event_id))
         stored_bytes = min(events * max(LEAST_BYTES_OF_EVENT, len(body)), MOST_BYTES_OF_ORDER)
         self._put(ActivityHead(PROVIDER, order_id, events, stored_bytes, state).item(SCOPE, key))
-        assert event_name(key, "")
 
     def _put(self, item: Item) -> None:
         self.ledger.put((item["pk"], item["sk"]), _raw({k: v for k, v in item.items() if v is not None}))
+        # No read returns the state before the fill, as a read that lags would.
         self.ledger.before.clear()
