@@ -47,6 +47,7 @@ from tillbook.records import messages
 from tillbook.records.messages import Message, QueuedOrder, Step
 
 HERE = Path(__file__).resolve().parent
+_FROM_THE_FIRST = " "  # sorts before every account id and every open job
 
 
 def events() -> dict[str, Event]:
@@ -88,8 +89,8 @@ def _of_queues() -> dict[str, Event]:
         "process_orders/order.json": sqs([Message([queued(1, json_of(ORDER_ACTIVITY))])]),
         "process_orders/packed.json": sqs([Message(_ann()), Message(_many())]),
         "process_orders/rebuild.json": sqs([Message(steps=[_step()])]),
-        "process_orders/nightly.json": sqs([Message(nightly=[" "])]),
-        "process_orders/watch.json": sqs([Message(watch=[" "])]),
+        "process_orders/nightly.json": sqs([Message(nightly=[_FROM_THE_FIRST])]),
+        "process_orders/watch.json": sqs([Message(watch=[_FROM_THE_FIRST])]),
         "keep_book/order.json": stream([queued(1, json_of(ORDER_ACTIVITY))]),
         "announce_changes/person.json": person_changed(queued(1, json_of(ORDER_ACTIVITY))),
         "keep_book/version.json": {"Records": [version_inserted(json_of(json.dumps(ORDER)))]},

@@ -1,4 +1,4 @@
-"""Finds the stack of a command: on AWS, the local stack, or at another endpoint with AWS's interface."""
+"""Finds the stack that a command works on: on AWS, on this machine, or at another endpoint with AWS's interface."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 
 # While it runs, `make run` keeps the URLs of its AWS emulator and of its API in this file.
 LOCAL_FILE = Path(".local", "stack.json")
-# The admin key of the local stack, which exists nowhere else (local/seed.py).
+# The admin key that local/seed.py gives the local stack; it opens no other stack.
 LOCAL_KEY = "local-admin-key"
-# The error codes with which AWS's services refuse a request whose time is wrong.
+# The error codes with which AWS's services refuse a request whose time, or whose signing key, is wrong.
 CLOCK_CODES = {"InvalidSignatureException", "RequestExpired", "RequestTimeTooSkewed", "SignatureDoesNotMatch"}
 # The timeouts are short, since a person waits for the command.
 CONFIG = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})

@@ -16,6 +16,7 @@ import click
 
 from tillbook.rules.json_text import Json, dumps
 
+# Exit codes. FOUND: `doctor` found a problem, or `audit` a difference.
 REFUSED, UNREACHABLE, FOUND, INTERRUPTED = 1, 3, 4, 130
 
 

@@ -1,4 +1,4 @@
-"""Starts the functions that `sam build` made with AWS's own runtime client, as Lambda does.
+"""Starts the functions that `sam build` made as Lambda does: with AWS's own runtime client.
 
 A function's PYTHONPATH has its own folder, its layer, and the packages of Lambda's Python runtime: boto3 and the
 runtime client. Python runs without site-packages, so an import that the artifact lacks fails here too.

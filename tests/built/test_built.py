@@ -56,7 +56,7 @@ def test_the_layer_is_small_and_has_no_boto3(built: Built) -> None:
 
 
 def test_each_module_of_the_layer_is_compiled(built: Built) -> None:
-    """Lambda cannot write bytecode: it would compile other modules at every cold start."""
+    """Lambda cannot write bytecode, so it would compile a module without it at every cold start."""
     for path in built.layer().rglob("*.py"):
         compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")

@@ -59,7 +59,7 @@ def test_a_failed_erasure_fails_the_smoke_test(stack: Stack, monkeypatch: pytest
 
 
 class BrokenGateway(BaseHTTPRequestHandler):
-    """A gateway that answers 400 to every request, as one that damages gzip bodies would."""
+    """A gateway that answers 400 to every request."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"] or 0))

@@ -1,4 +1,4 @@
-"""The workflow: tested before it is built, built once, staging before production, no long-lived secret, all pinned."""
+"""The deploy workflow: it tests, builds once, deploys to staging before production, pins actions, stores no AWS key."""
 
 from __future__ import annotations
 

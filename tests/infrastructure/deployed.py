@@ -33,7 +33,7 @@ class Deployed:
     resources: dict[str, dict[str, Any]]
 
     def of(self, kind: str) -> Iterator[tuple[str, Properties]]:
-        """Logical id and properties of each resource of a type, as `DynamoDB::Table`."""
+        """Logical id and properties of each resource of a type, such as `DynamoDB::Table`."""
         for name, resource in self.resources.items():
             if resource["Type"] == f"AWS::{kind}":
                 yield name, resource.get("Properties", {})

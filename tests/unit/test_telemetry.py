@@ -104,7 +104,7 @@ def test_the_service_is_the_stack_s_name() -> None:
     assert "AWS::StackName" in str(variables["POWERTOOLS_SERVICE_NAME"])
 
 
-def test_text_shaped_like_an_address_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_shaped_like_an_email_address_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     logger.info("request", order_id=SECRET, notes=[SECRET], account="a")
     logger.warning("failed", exc_info=ValueError(SECRET), order_id=SECRET)
     first, second = lines(capsys)

@@ -31,8 +31,8 @@ from tillbook.views.book_audit import BookAuditor, Difference
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
 _HEADS = 99  # a transaction reads at most 100 items, one of which is the person
-# A difference counts only if it persists through two pauses (seconds) in which nobody writes the person, since the
-# index is slightly behind the table. A write starts the comparison again.
+# Seconds before each comparison. A difference counts only if it is the same after two more pauses without a write to
+# the person, since the index is slightly behind the table. A write starts the count again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
 _SEEN_AGAIN = 2
 _TRIES = 8  # of a transaction that reads a person and their orders
@@ -42,7 +42,7 @@ _MARGIN_SECONDS = 5.0  # between the deadline and the time-out, for the call tha
 _CELL = re.compile(r"(#?)([A-Z]{3}|\*)")
 _KINDS = {"": "amount", "#": "orders"}
 
-Cells = dict[tuple[str, str, str], Fraction]  # (source, currency or `*`, `#` for the number of orders)
+Cells = dict[tuple[str, str, str], Fraction]  # (source, currency or `*`, a key of _KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Audited:
 
 
 class _Moved(Exception):
-    """Raised if a write happened between two reads that must be consistent."""
+    """Raised if a person could not be read as of one moment: because of writes, failed reads, or too little time."""
 
 
 @dataclass(frozen=True)
