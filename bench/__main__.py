@@ -76,7 +76,7 @@ def _print(result: dict[str, Any]) -> None:
         print("\nThe same for the functions that sam build made, started by AWS's runtime client")
         _table(result["built"], _COLD)
     if "packages" in result:
-        print(f"\nImports, in addition to boto3 with a client of DynamoDB, as a ratio to bare boto3's submit ({UNIT})")
+        print(f"\nCost of imports in a process with a DynamoDB client, as a ratio to bare boto3's submit ({UNIT})")
         _table(result["packages"], {"ratio": 2, "cost": 1})
     if "warm" in result:
         print("\nWarm: CPU of one invocation, and of the same AWS calls by bare boto3 clients (medians in ms)")

@@ -1,7 +1,8 @@
 """The ceilings that `make bench` checks. They are close to the measured values. Raise one only with a reason.
 
 Ratios of cold starts are checked only if instructions are counted, and under the functions' own Python, because CPU
-times of a shared machine vary. Ratios of warm functions compare CPU times taken in turns, so their ceilings are higher.
+times of a shared machine vary. Ratios of warm functions compare CPU times, which vary even if taken in turns, so their
+ceilings are higher.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Any
 
 from bench.meter import UNIT
 
-# Of a cold start, as a multiple of bare boto3's. submit and edit import the rules for values; process imports the jobs,
-# and the book that a purge sweeps.
+# Cold starts, as multiples of bare boto3's. submit and edit import the rules that check values; process imports the
+# jobs, and the book, from which a purge deletes.
 STARTS = {"submit": 1.36, "edit": 1.36, "delete": 0.98, "activity": 1.35, "process": 1.12, "read": 1.05}
 WARM = {"submit": 1.5, "edit": 1.5, "delete": 1.5, "activity": 2.0, "process 10, same calls": 1.35}
 LAYER_BYTES = 6_500_000

@@ -20,8 +20,8 @@ settings.load_profile("any machine")
 # Powertools reads the name of the service when it is imported.
 os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tillbook")
 SETTLE_SECONDS = "15"
-# Folders whose tests share one local stack, and so run in one process. Each other folder also runs in one process:
-# tests/handlers compares, after its last test, the permissions that all of its tests used.
+# Folders whose tests share one local stack, and so run in one process. The tests of any other folder stay together in
+# one process, too: tests/handlers compares, after its last test, the permissions that all of its tests used.
 _ON_THE_STACK = frozenset(
     {"audience_run", "cli", "clients", "deploy", "docs", "end_to_end", "events", "import_run", "load"}
 )

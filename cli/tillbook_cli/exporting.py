@@ -73,8 +73,8 @@ def export_orders(book: Tillbook, account_id: str, sources: tuple[Source, ...], 
 
     \b
     Columns: source, provider (v3), order_id, status (v3: the latest action), person (Tillbook's own id), currency,
-    grand_total, refund_amount, lifetime_value (grand_total less refunds), first_occurred_at (v1: order_date),
-    last_occurred_at (v3), events (v1: number of versions), flags.
+    grand_total, refund_amount, lifetime_value (grand_total less refund_amount; 0 if voided or without a grand_total),
+    first_occurred_at (v1: order_date), last_occurred_at (v3), events (v1: number of versions), flags.
     """
     account = book.accounts.get(account_id)
     found = (row for source in sources or SOURCES for row in _orders(book, account, source))
@@ -170,7 +170,8 @@ def _named(row: Row, columns: tuple[str, ...]) -> Row:
 
 def _line(cells: Iterable[Any]) -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\r\n").writerow(cells)  # Python 3.11 quotes only line breaks that occur here
+    # Python 3.11 quotes a cell with \r or \n only if `lineterminator` contains that character.
+    csv.writer(out, lineterminator="\r\n").writerow(cells)
     return out.getvalue().removesuffix("\r\n").encode() + b"\n"
 
 

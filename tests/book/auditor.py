@@ -9,7 +9,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-# An order's total is that of the latest event with one of these actions. Without any, it is that of another event.
+# An order's total is that of its latest event with a total and one of these actions. If there is no such event, it is
+# that of its latest event with a total.
 SETS_TOTAL = ("placed", "updated", "paid", "fulfilled")
 Key = tuple[Any, ...]
 
@@ -79,7 +80,7 @@ class Expected:
         self._member(order, [event.body for event in events])
         with_total = [e for e in events if "grand_total" in e.body]
         setting_total = [e for e in with_total if e.action in SETS_TOTAL]
-        # An order is voided unless an event after the latest `voided` set its total.
+        # An order with a `voided` event counts only in `sizes`, unless a later event set its total.
         voided = max(
             (e for e in order.events if e.action == "voided"), key=lambda e: (e.occurred, e.received), default=None
         )
@@ -90,7 +91,8 @@ class Expected:
             return
         totals = setting_total or with_total
         total = totals[-1].body["grand_total"] if totals else Decimal(0)
-        # Refunds of an order whose total is unknown do not count yet.
+        # Refunds do not count while no event has a total or an action that sets it. With such an action, but without a
+        # total, the total is 0.
         refunds_count = bool(totals) or any(e.action in SETS_TOTAL for e in events)
         amounts = [e.body.get("refund_amount", Decimal(0)) for e in events if e.action not in SETS_TOTAL]
         refunds = sum(amounts, Decimal(0))

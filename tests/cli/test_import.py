@@ -51,7 +51,8 @@ def test_transient_errors_are_retried(api: FakeApi, tmp_path: Path) -> None:
     ran = run(api, plain(tmp_path / "orders.csv", 60), "--provider", "my_shop", "--concurrency", "3")
     assert ran.exit_code == 0, ran.output
     assert len(api.identities) == 60
-    assert api.tries > 20  # six batches, and one try in five is accepted
+    # Six batches, and only one try in five is answered with success (None: accepted, but the answer is lost).
+    assert api.tries > 20
     assert api.most_at_once <= 3
 
 
@@ -105,7 +106,7 @@ def test_ctrl_c_saves_the_progress_of_requests_in_flight(
     def fault(number: int) -> str:
         if number == 4:
             os.kill(os.getpid(), signal.SIGINT)
-            # The answer waits for the signal's handler. Until then the other connection may send one more unit.
+            # The answer waits for the signal's handler. Until then the other connection may send one more batch.
             assert senders[0].stop.wait(120)
         return "accept"
 
@@ -180,7 +181,7 @@ def test_an_import_through_v1_reports_refused_orders(api: FakeApi, tmp_path: Pat
     assert run(api, file, "--api", "v1", "--state", str(tmp_path / "new")).exit_code == 0
 
 
-def test_json_lines_are_sent_as_orders_of_the_api(api: FakeApi, tmp_path: Path) -> None:
+def test_json_lines_are_sent_unchanged(api: FakeApi, tmp_path: Path) -> None:
     event = {
         "provider": "my_shop", "email": f"a@{MARKER}", "action": "placed", "order_id": 1, "occurred_at": "2024-01-01",
     }  # fmt: skip

@@ -61,7 +61,10 @@ class Shop:
     def send(
         self, method: str, path: str, body: Any = None, *, key: str | None = None, headers: dict[str, str] | None = None
     ) -> Reply:
-        """Sends the path unchanged: the test quotes it. A `key` of None is the admin key, "" is no key."""
+        """Sends the path unchanged: the caller percent-encodes it (`segment`).
+
+        A `key` of None is the admin key, "" is no key.
+        """
         sent = {"content-type": "application/json", "user-agent": "end-to-end"}
         key = self.admin_key if key is None else key
         if key:

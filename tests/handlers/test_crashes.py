@@ -17,18 +17,27 @@ from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
-# At least the number of calls of each flow, so that no kill happens at this index, which `run_until_killed` checks.
-LAST_CALL = 8
-KILLS = [(index, moment) for index in range(LAST_CALL + 1) for moment in MOMENTS]
+# No flow makes more calls, as `run_until_killed` checks with a kill at the index of the next call.
+MOST_CALLS = 8
+MOST_CALLS_OF_BATCH = 3  # requests of a v3 batch
+MOST_CALLS_OF_PROCESSING = 16
 
 
-def run_until_killed(shop: Shop, index: int, moment: str, flow: Callable[[], Any], last: int = LAST_CALL) -> bool:
+def kills(most: int) -> list[tuple[int, str]]:
+    """(index of the call, moment of the kill) for a flow that makes at most `most` calls."""
+    return [(index, moment) for index in range(most + 1) for moment in MOMENTS]
+
+
+KILLS = kills(MOST_CALLS)
+
+
+def run_until_killed(shop: Shop, index: int, moment: str, flow: Callable[[], Any], most: int = MOST_CALLS) -> bool:
     """Runs a flow that is killed at call number `index`. Returns whether it died."""
     with shop.faults.injected(kill_at_call(index, moment)):
         try:
             flow()
         except Death:
-            assert index < last, f"the flow makes more than {last} calls"
+            assert index < most, f"the flow makes more than {most} calls"
             return True
     return False
 
@@ -97,21 +106,18 @@ def test_a_delete_that_is_killed_counts_once(shop: Shop, index: int, moment: str
     assert recorded_outcomes(shop).count(("deleted", "applied")) == 1
 
 
-@pytest.mark.parametrize(("index", "moment"), KILLS[:8])
+@pytest.mark.parametrize(("index", "moment"), kills(MOST_CALLS_OF_BATCH))
 def test_a_v3_batch_that_is_killed_before_its_answer_counts_once(shop: Shop, index: int, moment: str) -> None:
     """Clients can safely send events with an occurred_at again."""
     orders = [event(order_id=n, occurred_at=day(1)) for n in range(3)]
-    run_until_killed(shop, index, moment, lambda: shop.send_batch(orders))
+    run_until_killed(shop, index, moment, lambda: shop.send_batch(orders), MOST_CALLS_OF_BATCH)
     assert shop.send_batch(orders).status == 202
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 
-LAST_CALL_OF_PROCESSING = 16
-
-
 @pytest.mark.parametrize("keyed", [False, True])
-@pytest.mark.parametrize(("index", "moment"), [(i, m) for i in range(LAST_CALL_OF_PROCESSING + 1) for m in MOMENTS])
+@pytest.mark.parametrize(("index", "moment"), kills(MOST_CALLS_OF_PROCESSING))
 def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: int, moment: str, keyed: bool) -> None:
     """The messages have new orders, changes of one order, a duplicate, and an order that moves to another person."""
     headers = {"Idempotency-Key": "k"} if keyed else {}
@@ -126,7 +132,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     )
     shop.send_batch([event(order_id="2", occurred_at=day(1), grand_total=7)])
     records = shop.receive()
-    run_until_killed(shop, index, moment, lambda: shop.deliver(records), LAST_CALL_OF_PROCESSING)
+    run_until_killed(shop, index, moment, lambda: shop.deliver(records), MOST_CALLS_OF_PROCESSING)
     shop.drain()
     assert shop.ltv("bob@b.co") == {"USD": "100.00"}
     assert shop.ltv(EMAIL) == {"USD": "7.00"}
@@ -142,6 +148,7 @@ def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: S
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
     poison, death = refuse_writes_of("o-1"), kill_at_call(index, moment)
+    # Refuses the writes of o-1, and kills the function at call `index`.
     with shop.faults.injected(lambda *call: death(*call[:3], lambda: poison(*call))), suppress(Death):
         shop.deliver(shop.receive())
     with shop.faults.injected(poison):

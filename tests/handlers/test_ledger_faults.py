@@ -39,6 +39,9 @@ from tillbook.ledger.ledger import Ledger
 from tillbook.rules.errors import NotFound, Unavailable
 from tillbook.rules.order import fold
 
+# Names of stored sums in this file: `s` is v3, `o` is v1; `s.USD` is an amount in USD, `s#USD` a number of orders; `*`
+# is used instead of USD by orders without a currency.
+
 
 @pytest.mark.parametrize("name", CONFLICTS)
 @pytest.mark.parametrize("times", [1, 4])
@@ -78,6 +81,7 @@ def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
         outcome = apply(ledger, copy(1, "early"), waits.now + 60)
     assert (outcome.status, outcome.original) == ("duplicate", "late")
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
+    # The event was written by the request `late`, so `late` is no duplicate when it is delivered again.
     assert apply(ledger, copy(3, "late"), waits.now + 60).status == "applied"
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
 
@@ -126,7 +130,7 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_and_a_dele
 
 
 @pytest.mark.parametrize("how", ["another write is first", "conflict"])
-def test_an_order_with_constant_writes_of_others_does_not_block_the_rest(
+def test_an_order_that_rivals_keep_writing_does_not_block_the_rest(
     shop: Shop, ledger: Ledger, waits: Waits, how: str
 ) -> None:
     """The other orders share a transaction with this order at first; after a few tries each is written alone."""

@@ -72,7 +72,7 @@ def run(stack: Stack, check: Checks) -> None:
     busy, quiet = Shop.open(stack), Shop.open(stack)
     ids = _send(busy, [_event(busy, "one", number) for number in range(_EVENTS)])
     outcomes = Counter(busy.outcomes(ids))
-    check(f"of {_EVENTS:,} events of one order {outcomes['applied']:,} fit, {outcomes['failed']:,} are order_full",
+    check(f"of {_EVENTS:,} events of one order {outcomes['applied']:,} fit, {outcomes['failed']:,} failed",
           outcomes == {"applied": _EVENTS_THAT_FIT, "failed": _EVENTS - _EVENTS_THAT_FIT})  # fmt: skip
     person = busy.person_path(busy.email("ann"))
     order = f"/v3/{busy.account}/orders/my_shop/one"
@@ -93,7 +93,7 @@ def run(stack: Stack, check: Checks) -> None:
     request_ids += _send(quiet, [_event(quiet, f"n-{number}", number) for number in range(1, _QUIET_EVENTS)])
     answer = busy.send("DELETE", "/v1/transactions", {"confirm": "purge"})
     assert answer.status == 202, answer.text
-    check("nothing of the purged account is visible", busy.send("GET", person).status == 404)
+    check("the person of the purged account is not visible", busy.send("GET", person).status == 404)
     job = _job(busy, answer.json["job_id"])
     check(f"the job of the purge is {job['status']}: {job['done']:,} orders", job["status"] == "done")
     check(f"{_QUIET_EVENTS} orders of the other account are applied", set(quiet.outcomes(request_ids)) == {"applied"})

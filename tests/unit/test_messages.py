@@ -1,4 +1,4 @@
-"""Messages of the queue: bounded, versioned, and readable by other versions."""
+"""Messages of the queue: bounded in size, with the version of their format, and readable by other releases."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tillbook.records.messages import Message, Queue, QueuedOrder, Step, decode,
 from tillbook.rules.errors import Unavailable
 
 SQS_LIMIT = 1_048_576
-# Characters that SQS accepts: https://www.w3.org/TR/REC-xml/#charsets
+# Matches a character that SQS refuses: https://www.w3.org/TR/REC-xml/#charsets
 REFUSED = re.compile("[^\u0009\u000a\u000d\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# A message as version 1 wrote it. A function also receives messages that the version before it wrote.
+# A message in format version 1. A function also receives messages that the previous release wrote.
 VERSION_1 = (
     '{"v":1,"orders":[{"account":"1234567","request_id":"r","received":"20190117205000000000","position":3,"event_id":"e",'
     '"occurred":"20190117205000000000","person":["email","ab"],"body":{"provider":"p","order_id":"1","action":"placed",'
@@ -77,7 +77,7 @@ def noise(size: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=size))
 
 
-def test_a_message_of_version_1_stays_readable() -> None:
+def test_a_message_in_format_version_1_stays_readable() -> None:
     message = decode(VERSION_1)
     assert message.tries == 2
     assert message.orders[0].body["grand_total"] == Decimal("22.99")
@@ -85,7 +85,7 @@ def test_a_message_of_version_1_stays_readable() -> None:
     assert message.orders[0].notes == ["n"]
 
 
-def test_another_version_is_refused() -> None:
+def test_a_message_in_an_unknown_format_version_is_refused() -> None:
     with pytest.raises(ValueError, match="version"):
         decode('{"v":99,"orders":[]}')
 
@@ -170,11 +170,11 @@ def test_a_message_that_the_queue_never_accepts_is_an_error() -> None:
         Queue(Sqs(failing={0}, for_ever=True), "url").send_orders([order(n) for n in range(500)])
 
 
-def test_a_message_is_json_with_its_version() -> None:
+def test_a_message_is_json_with_its_format_version() -> None:
     assert json.loads(encode(Message([order()])))["v"] == 1
 
 
-def test_fields_of_a_newer_version_are_left_out() -> None:
+def test_fields_of_a_newer_release_are_left_out() -> None:
     order = '{"account":"acme","request_id":"r","received":"2","position":0,"event_id":"e","occurred":"1",'
     message = decode(
         '{"v":1,"new":1,"orders":[' + order + '"person":["person","p"],"body":{},"new":[1]}],'

@@ -1,5 +1,5 @@
-// Orders of both APIs: what was sold, to whom, and which amount counts. Newest first; a number search shows exact matches
-// first.
+// Orders of both APIs: what was sold, to whom, and which amount counts. The API lists the newest orders first. If the user
+// searches for an order number, it lists exact matches before longer numbers.
 
 import { h } from "/page/dom.js";
 import { count, isZero, money, plural, sum } from "/page/format.js";
@@ -32,7 +32,7 @@ const DEFAULTS = {
   min_total: "",
   max_total: "",
   text: "",
-  name: "",
+  name: "", // the beginning of the order number
 };
 
 export const COLUMNS = [

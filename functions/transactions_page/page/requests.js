@@ -124,8 +124,8 @@ class Live {
     this.errorBox = h("div", {});
   }
 
-  // Reads the first page again. Older rows stay if it overlaps the shown rows; otherwise, rows between may be missing.
-  // Without a cursor, the page has all rows.
+  // Reads the first page again. Older rows stay if it overlaps the shown rows; otherwise they are dropped, since rows
+  // between the page and them could be missing. A page without a next cursor has all rows.
   async refresh() {
     const page = await look(this.path({ limit: PAGE }));
     if (!this.alive() || page === this.last) return;
@@ -269,6 +269,7 @@ function filterBar(view, dates) {
       chip(
         "Action",
         ACTIONS[view.action] ?? "",
+        // The menu leaves out `voided`, which only connectors send.
         choiceField(Object.fromEntries(Object.entries(ACTIONS).filter(([action]) => action !== "voided")), view.action, (action) =>
           view.go({ action }),
         ),

@@ -51,7 +51,7 @@ class Change(NamedTuple):
         seen, head: the order's head as it was read, and as it is written.
         events: the writes of its events.
         people: persons, by our own id, whose items are written even if their LTV does not change. A person without an
-            item gets one; the item of any other person gets a new token.
+            item gets one; an existing item gets a new token.
     """
 
     scope: Scope

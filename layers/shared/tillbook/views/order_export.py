@@ -48,7 +48,7 @@ class OrderExport:
     people: Callable[[set[str]], People]  # returns a reader that knows the erasures of these people
 
     def page(self, filters: Filters, limit: int, after: str | None) -> Page:
-        """A page of orders. An order that changes during the read is shown as it was read."""
+        """A page of orders. If an order changes during the read, values from its card and its body may not match."""
         cards, cursor = self.listing.cards(filters, limit, after)
         people = self.people({card.person for _, card in cards if card.person})
         known = people.known([card.person for _, card in cards if card.person])
@@ -74,7 +74,7 @@ class OrderExport:
                         | named
                         | _details(place.source, head.order_id, body)
                     )
-                    size += len(dumps(dumps(whole)).encode())
+                    size += len(dumps(dumps(whole)).encode())  # the answer encodes JSON inside a JSON string
                     entries.append(whole)
                     if size > PAGE_BYTES or read > _MOST_BYTES or not self.listing.may_go_on():
                         is_last = (place, card) == cards[-1]

@@ -46,8 +46,8 @@ _BACK_OFF_SECONDS = (2, 10, 30, 60)
 
 
 class Waits(Unavailable):
-    """Raised for an order that could not be applied, and whose person is erased or may be. The order is retried without
-    limit, since a dead letter would name the erased person."""
+    """The result for an order that could not be applied, and whose person is erased or may be. The order is retried
+    without limit, since a dead letter would name the erased person."""
 
 
 @dataclass
@@ -156,7 +156,7 @@ class Processor:
     def _marks(self, account: str, orders: Sequence[QueuedOrder]) -> Marks | None:
         """The marks of purges and erasures; None if they cannot be read.
 
-        Purges rely on this: marks are read after the messages were received, and are never cached.
+        Purges rely on this: marks are read after the messages were received, and are kept for this invocation only.
         """
         try:
             return self.scopes.read(account, {order.person_id() for order in orders} - {""}, ["shopper_activity"])
@@ -206,6 +206,8 @@ class Processor:
 
         scope = marks.scope("shopper_activity")
         results: list[Result | Exception] = self.ledger.apply(scope, activities, deadline, erased) if activities else []
+        # An erased event is written without its content. Its person's item is deleted if no orders and no activities of
+        # the person are left. An error of `apply` or `forget` must not lead to a dead letter: it would name the person.
         for number, activity in enumerate(activities):
             if erased(activity):
                 try:
@@ -220,8 +222,8 @@ class Processor:
     def _ended(self, delivery: Delivery, order: QueuedOrder, result: Result | Exception) -> Outcome | None:
         """The outcome of an order; None if it is tried again."""
         if isinstance(result, Exception):
-            # A temporary failure counts as one try, without earlier deliveries in which the function was cut off. Waits
-            # does not count at all.
+            # Waits does not count as a try. Any other Unavailable counts as one try, even if the message was delivered
+            # several times. After any other error, each delivery counts.
             tries = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
             tries = tries if isinstance(result, Unavailable) else delivery.tries
             again = Message(orders=[order], tries=tries, replayed=delivery.message.replayed)
