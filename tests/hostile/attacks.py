@@ -416,7 +416,7 @@ def methods(shop: Shop, rng: Random) -> Attack:
     odd = ["PUT", "PATCH", "OPTIONS", "TRACE", "HEAD", "PROPFIND", "BREW", "get", "M-SEARCH", "DELETE", "POST", "GET"]
     if rng.random() < 0.5:
         route = rng.choice(routes())
-        known = {r.method for r in routes() if r.pattern == route.pattern}
+        known = {r.method for r in routes() if r.matches(route)}
         if route.pattern == "/v1/order/{order_id}/history":  # also the path of an order whose id ends in /history
             known = {"POST", "DELETE", "GET"}
         method = rng.choice([m for m in odd if m not in known])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import zip_longest
 from urllib.parse import quote
 
 from tests.handlers import template
@@ -67,6 +68,11 @@ class Route:
     @property
     def ingest(self) -> bool:
         return self.key in _INGEST
+
+    def matches(self, other: Route) -> bool:
+        """Whether the pattern matches the paths of `other`, as /v1/deadletters/{id} matches /v1/deadletters/count."""
+        pairs = list(zip_longest(self.pattern.split("/"), other.pattern.split("/")))
+        return all(mine == theirs or bool(theirs and mine and mine.startswith("{")) for mine, theirs in pairs)
 
     def path(self, shop: Shop, **parameters: str) -> str:
         """The path with percent-encoded parameters; by default those of existing items."""
