@@ -1,4 +1,4 @@
-"""Generates requests of shops from a seed: a hot account with 90 orders, in it one hot order, and other accounts.
+"""Generates requests of shops from a seed: a hot account with 90 orders, one of them hot at a time, and other accounts.
 
 The people and orders of an account are known beforehand, and an order moves only between the people of its account. So
 one transactional read of at most 100 items contains all people of an account with all their orders.
@@ -23,6 +23,7 @@ PROVIDER = "shop"
 HOT_ORDERS, HOT_V1_ORDERS = 66, 24
 _ORDERS, _V1_ORDERS = 14, 6
 _ACCOUNTS = 8
+_HOT_FOR_EVENTS = 5_000  # of the account; then another order is hot, before this one reaches the limit of 1,000 events
 _EPOCH = "20260102000000000000"
 # Milliseconds between two receipts, no fewer than processing takes: otherwise a writer would seem to run longer than a
 # function can.
@@ -179,9 +180,10 @@ class Workload:
         random = self._random
         request_id, received = self._receipt()
         action = random.choice(_ACTIONS)
+        hot = account.orders[len(account.sent) // _HOT_FOR_EVENTS % len(account.orders)]
         payload: dict[str, Any] = {
             "provider": PROVIDER, "action": action, "number": self._count,
-            "order_id": account.orders[0] if random.random() < 0.06 else random.choice(account.orders),
+            "order_id": hot if random.random() < 0.06 else random.choice(account.orders),
             **(account.people[0] if random.random() < 0.75 else random.choice(account.people)),
         }  # fmt: skip
         if random.random() < (0.7 if action in ("placed", "updated", "paid", "fulfilled") else 0.25):
