@@ -52,7 +52,8 @@ _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "d
 class Round:
     """The result of a round. `faults` is empty if nothing is wrong.
 
-    `kills` of ProcessOrders and KeepBook, of which `cut` in the middle of a batch of messages; `deaths` of v1 handlers.
+    `kills` counts kills of ProcessOrders and KeepBook; `cut` counts those in the middle of a batch; `deaths` counts
+    killed v1 handlers.
     """
 
     seed: int

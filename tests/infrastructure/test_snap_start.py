@@ -110,9 +110,11 @@ CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
 
 
 def compare(before: Deployed, after: Deployed) -> set[str]:
-    """The functions of which a version is published. Fails unless they are the changed ones: without a new version, the
-    routes of a changed function would call its old code; of an unchanged one Lambda makes none, and the deployment
-    fails."""
+    """The functions that get a new version. Fails unless exactly the changed functions get one.
+
+    Without a new version, routes would call the old code of a changed function. For an unchanged function Lambda
+    creates no version, so the deployment would fail.
+    """
     versions = published(before), published(after)
     changed = {name for name in CHECKING if before.functions()[name] != after.functions()[name]}
     new = {name for name in CHECKING if versions[0][name] != versions[1][name]}

@@ -122,7 +122,7 @@ def _ids(events: list[Event]) -> str:
 
 
 def v3_order(everything: list[Group]) -> Order:
-    """The order that these events, of which at least one names a person, add up to."""
+    """The order that results from these events. At least one of them names a person."""
     everything.sort(key=lambda g: g.place)
     groups = [group for group in everything if group.event.payload["action"] != VOIDED]
     # An order is voided by a voided event until a later event sets the total.

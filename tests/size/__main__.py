@@ -20,7 +20,7 @@ def main() -> None:
     progress.clear()
     print(f"An account with {options.orders:,} orders, {of_one:,} of them of one person\n")
     print(shown(reads(made)))
-    print(f"\nA page of a job, each call of which takes {options.call_seconds * 1000:g} ms\n")
+    print(f"\nPages of jobs, if each call takes {options.call_seconds * 1000:g} ms\n")
     print(shown(pages(made, options.call_seconds)))
 
 

@@ -147,7 +147,7 @@ COUNTRY_NAMES: dict[str, str] = {
     "zimbabwe": "ZWE",
 }
 
-# Countries by other common English names, none of which two countries share. Frozen like the rules in addresses.py.
+# Other common English names of countries. No two countries share a name. Frozen like the rules in addresses.py.
 COMMON_COUNTRY_NAMES: dict[str, str] = {
     "aland": "ALA", "america": "USA", "bolivarianrepublicofvenezuela": "VEN", "bolivia": "BOL", "bonaire": "BES",
     "britain": "GBR", "britishvirginislands": "VGB", "brunei": "BRN", "burma": "MMR", "capeverde": "CPV",

@@ -30,7 +30,7 @@ from tillbook.views.book_audit import BookAuditor, Difference
 
 EXACT, DRIFT, UNSETTLED = "exact", "drift", "unsettled"
 
-_HEADS = 99  # a transaction reads at most 100 items, one of which is the person
+_HEADS = 99  # a transaction reads at most 100 items: the person and 99 orders
 # Seconds before each comparison. A difference counts only if it is the same after two more pauses without a write to
 # the person, since the index is slightly behind the table. A write starts the count again.
 _PAUSES = (0.0, 1.0, 4.0, 1.0, 4.0, 1.0, 4.0)
