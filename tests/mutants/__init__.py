@@ -1,4 +1,4 @@
-"""Deliberate faults in the code, each of which the tests must find.
+"""Deliberate faults in the code. The tests must find each of them.
 
     python -m tests.mutants
 

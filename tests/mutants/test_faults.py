@@ -1,4 +1,4 @@
-"""Checks that the deliberate faults fit the code. `python -m tests.mutants` checks whether the tests find each of them."""
+"""Checks that the deliberate faults fit the code. `python -m tests.mutants` checks whether tests find each of them."""
 
 from __future__ import annotations
 
