@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.evidence.runs import PROOFS, run, store
+from tests.evidence.runs import PROOFS, current_commit, run, store
 
 
 def main() -> int:
@@ -23,7 +23,7 @@ def main() -> int:
         if names and proof.name not in names:
             continue
         print(f"{proof.name}: {proof.command}", flush=True)
-        ran = run(proof)
+        ran = run(proof, current_commit())
         store(ran)
         print(f"{'passed' if ran.passed else 'FAILED'} after {ran.minutes:g} minutes: {ran.result}", flush=True)
         passed = passed and ran.passed

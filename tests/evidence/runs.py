@@ -99,15 +99,17 @@ PROOFS = (
 )  # fmt: skip
 
 
-def run(proof: Proof) -> Ran:
-    """Runs a proof and shows its output on standard error. It passes if it exits with 0 and prints its result.
+def run(proof: Proof, commit: str) -> Ran:
+    """Runs a proof on `commit` and shows its output on standard error.
+
+    It passes if it exits with 0 and prints its result.
 
     Raises KeyError without a variable that it needs.
     """
     missing = [name for name in proof.environment.split() if name not in os.environ]
     if missing:
         raise KeyError(f"{proof.name} needs {', '.join(missing)}")
-    commit, start = _commit(), time.monotonic()
+    start = time.monotonic()
     words = proof.command.split()
     environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1"}
     lines = []
@@ -123,7 +125,12 @@ def run(proof: Proof) -> Ran:
     )  # fmt: skip
 
 
-def _commit() -> str:
+def current_commit() -> str:
+    """The short hash of the checked out commit, with `+` if there are uncommitted changes.
+
+    Raises subprocess.CalledProcessError outside a git checkout.
+    """
+
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 

@@ -28,16 +28,16 @@ def test_the_command_of_each_proof_exists(proof: Proof) -> None:
 def test_a_run_has_the_printed_result_and_fails_if_its_command_fails(tmp_path: Path, code: int, passed: bool) -> None:
     script = tmp_path / "proof.py"
     script.write_text(f"print('noise')\nprint('3 histories, 0 wrong')\nraise SystemExit({code})\n")
-    ran = runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*"))
-    assert (ran.passed, ran.result) == (passed, "3 histories, 0 wrong")
+    ran = runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*"), "abc")
+    assert (ran.passed, ran.result, ran.commit) == (passed, "3 histories, 0 wrong", "abc")
 
 
 def test_a_run_that_does_not_print_its_result_has_failed(tmp_path: Path) -> None:
     script = tmp_path / "proof.py"
     script.write_text("print('noise')\n")
-    assert not runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*")).passed
+    assert not runs.run(Proof("one", "", f"python {script}", r"\d+ histories.*"), "abc").passed
 
 
 def test_a_proof_without_its_environment_variable_is_refused() -> None:
     with pytest.raises(KeyError, match="NO_SUCH_ENGINE"):
-        runs.run(Proof("one", "", "python -m tests.proofs", "", "NO_SUCH_ENGINE"))
+        runs.run(Proof("one", "", "python -m tests.proofs", "", "NO_SUCH_ENGINE"), "abc")
