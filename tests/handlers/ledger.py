@@ -39,7 +39,7 @@ class Waits:
 
 
 def activity(n: int = 1, action: str = "placed", total: str | None = "100", **more: Any) -> Activity:
-    """Event number `n` of Alice's order `o`, which occurred on day `n` of January 2019, with changes."""
+    """Event number `n` of Alice's order `o`, which occurred on day `n` of January 2019. `more` replaces its fields."""
     values: dict[str, Any] = {
         "account": ACCOUNT, "provider": "shopify", "order_id": "o", "event_id": f"e{n}", "request_id": f"r{n}",
         "occurred": f"2019010{n}000000000000", "received": "20190201000000000000", "position": 0, "action": action,

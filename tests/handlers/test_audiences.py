@@ -232,8 +232,8 @@ def test_pages_list_each_member_once(shop: Shop, limit: int) -> None:
     assert count(shop, V1) == len(expected)
 
 
-def test_pages_while_orders_are_added_and_deleted(shop: Shop) -> None:
-    """An order that exists all the time is listed once, whatever changes between the pages."""
+def test_pages_list_a_lasting_order_once_while_others_are_added_and_deleted(shop: Shop) -> None:
+    """An order is lasting if it exists from the first page to the last."""
     submit(shop, *(order(f"o-{n}") for n in range(20)))
     seen: list[str] = []
     query = {"limit": "3"}
@@ -279,7 +279,7 @@ def test_csv_pages_list_the_same_members_as_json_pages(shop: Shop) -> None:
 
 
 def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
-    """Requests a page of the v1 audience without parsing it. The answer has only `text`."""
+    """Requests a page of the v1 audience without parsing it: the answer has no `body`."""
     event_ = shop.event("GET", f"/v1/audience/{V1}", query=query, **options)
     answer = importlib.import_module(template.module("Read")).handler(event_, Context())
     assert answer["statusCode"] == 200, answer["body"]

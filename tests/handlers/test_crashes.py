@@ -17,9 +17,9 @@ from tests.handlers.shop import ACCOUNT, Death, Shop, kill_at_call
 
 ORDER = {"order_id": "o-1", "order_date": "2019-09-05", "customer_email": EMAIL, "total": 100}
 MOMENTS = ("before", "after")
-# No flow makes more calls, as `run_until_killed` checks with a kill at the index of the next call.
+# No flow of `run_until_killed` makes more calls: it checks this with a kill at the index of the next call.
 MOST_CALLS = 8
-MOST_CALLS_OF_BATCH = 3  # requests of a v3 batch
+MOST_CALLS_OF_BATCH = 3  # of a request with a v3 batch
 MOST_CALLS_OF_PROCESSING = 16
 
 
@@ -143,7 +143,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
 
 @pytest.mark.parametrize(("index", "moment"), KILLS)
 def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
-    """The other orders of the batch are applied, whatever call the function dies at."""
+    """The other orders of the batch are applied, at whichever of these calls the function dies."""
     from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]

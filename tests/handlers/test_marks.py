@@ -67,7 +67,7 @@ def settle(shop: Shop) -> None:
 
 
 @FOR_PURGE_AND_ERASURE
-def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
+def test_orders_received_before_the_answer_are_removed_and_later_ones_stay(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """The cut is a second ahead, and the answer waits until the cut has passed. A second order arrives meanwhile."""
@@ -97,7 +97,7 @@ def test_orders_received_before_the_answer_are_purged_and_later_ones_stay(
 def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
     shop: Shop, path: str, how: str
 ) -> None:
-    """Otherwise a function could have read the marks too early for an order that it received after the cut."""
+    """Otherwise a function could receive an order after the cut, and read the marks before this one was written."""
     send(shop, event(email=ANN, order_id="before"))
     ids: list[str] = []
 

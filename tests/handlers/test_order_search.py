@@ -148,7 +148,7 @@ def test_csv_has_the_same_fields(shop: Shop) -> None:
     assert "example.com" not in answer.text
 
 
-def test_a_page_of_an_export_is_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_in_smaller_pages_is_the_same(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     some_orders(shop)
     whole = exported(shop)
     for name, most in (("_MOST_BYTES", 1), ("PAGE_BYTES", 1500), ("_AT_ONCE", 2)):

@@ -212,7 +212,7 @@ def test_a_submission_under_a_purged_order_s_id_is_new(shop: Shop, total: int) -
 
 
 def test_a_purge_removes_dead_letters(shop: Shop) -> None:
-    """A run_purge make_dead_letters letter can no longer be replayed, and its event never counts."""
+    """A purged dead letter can no longer be replayed, and its event never counts."""
     (first,) = make_dead_letters(shop, "x-1")
     start_purge(shop, "orders_api")
     shop.settle()

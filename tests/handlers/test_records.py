@@ -213,7 +213,7 @@ def test_rejections_name_fields_and_never_values(shop: Shop) -> None:
     for send_it in sent:
         assert send_it().status >= 400
     found = list_outcomes(shop, status="rejected")
-    assert len(found) == 5  # the edit of an unknown order is a 404, which is not record_outcomes
+    assert len(found) == 5  # the edit of an unknown order is a 404, which is not recorded
     assert {f for t in found for f in t["fields"]} >= {
         "customer_email",
         "total",

@@ -318,7 +318,7 @@ def test_everybody_includes_the_current_scopes_of_both_sources(shop: Shop) -> No
 
 
 def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
-    """No key of a purged order matches once the purge is answered."""
+    """No address, customer_id or e-mail of a purged order matches once the purge is answered."""
     submit(shop, order("a", shipping_address=SHIP, customer_id="c-1"), order("b", billing_address=SHIP))
     send(shop, event(email=ANN, shipping_address=SHIP), event(email=BOB, order_id="o-2", billing_address=SHIP))
     asked = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]

@@ -286,7 +286,7 @@ def test_custom_attributes_keep_their_json_types(shop: Shop) -> None:
         "v",
     ],
 )
-def test_a_custom_attribute_of_any_name(shop: Shop, name: str) -> None:
+def test_a_custom_attribute_may_have_any_name(shop: Shop, name: str) -> None:
     answer = shop.send(event(**{name: "mine"}))
     assert answer.status == 202
     shop.drain()

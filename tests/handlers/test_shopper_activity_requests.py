@@ -35,19 +35,19 @@ def test_bodies_and_events_over_their_limits_are_413(shop: Shop) -> None:
 # ---------------------------------------------------------------------- gzip
 
 
-def gzipped(shop: Shop, data: bytes, **options: Any) -> Any:
-    """Sends `data` as the gateway passes on a binary body: as base64."""
+def send_as_gzip(shop: Shop, data: bytes, **options: Any) -> Any:
+    """Sends `data`, compressed or not, with a gzip header, in base64 as the gateway passes on a binary body."""
     raw = {"body": base64.b64encode(data).decode(), "isBase64Encoded": True}
     return shop.send(None, raw=raw, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"} | options)
 
 
 def test_a_gzip_body_is_accepted(shop: Shop) -> None:
-    assert gzipped(shop, gzip.compress(json.dumps(event()).encode(), mtime=0)).status == 202
+    assert send_as_gzip(shop, gzip.compress(json.dumps(event()).encode(), mtime=0)).status == 202
 
 
 def test_a_body_that_is_not_compressed_is_accepted_with_a_gzip_header(shop: Shop) -> None:
     assert shop.send(event(), headers={"Content-Encoding": "gzip"}).status == 202
-    assert gzipped(shop, json.dumps(event()).encode()).status == 202
+    assert send_as_gzip(shop, json.dumps(event()).encode()).status == 202
 
 
 def test_plain_json_in_base64_is_accepted(shop: Shop) -> None:
@@ -57,7 +57,7 @@ def test_plain_json_in_base64_is_accepted(shop: Shop) -> None:
 
 def test_gzip_of_several_members_is_accepted(shop: Shop) -> None:
     text = json.dumps(event()).encode()
-    assert gzipped(shop, gzip.compress(text[:20], mtime=0) + gzip.compress(text[20:], mtime=0)).status == 202
+    assert send_as_gzip(shop, gzip.compress(text[:20], mtime=0) + gzip.compress(text[20:], mtime=0)).status == 202
 
 
 @pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
@@ -76,7 +76,7 @@ def test_an_event_that_hashed_emails_make_too_large_is_413(shop: Shop, count: in
 
 
 def test_a_gzip_bomb_is_413(shop: Shop) -> None:
-    assert gzipped(shop, gzip.compress(b" " * 200_000_000, 1, mtime=0)).status == 413
+    assert send_as_gzip(shop, gzip.compress(b" " * 200_000_000, 1, mtime=0)).status == 413
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_gzip_bomb_is_413(shop: Shop) -> None:
      b"\x1f\x8b" + b"\x00" * 50, gzip.compress(b"{}", mtime=0)[:-4] + b"abcd", b""],
 )  # fmt: skip
 def test_invalid_or_truncated_gzip_is_400(shop: Shop, data: bytes) -> None:
-    answer = gzipped(shop, data)
+    answer = send_as_gzip(shop, data)
     assert answer.status == 400
     assert answer.body["errors"][0]["message"]
 
@@ -100,7 +100,7 @@ def test_gzip_of_100_000_empty_members_is_refused_after_a_few(shop: Shop, monkey
         return make(*arguments)
 
     monkeypatch.setattr(zlib, "decompressobj", counted)
-    assert 400 <= gzipped(shop, gzip.compress(b"", mtime=0) * 100_000).status < 500
+    assert 400 <= send_as_gzip(shop, gzip.compress(b"", mtime=0) * 100_000).status < 500
     assert 0 < len(inflated) < 100
 
 

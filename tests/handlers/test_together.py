@@ -116,7 +116,7 @@ def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
     late: dict[str, Any] = {"email": other, "occurred_at": day(1)}
     shop.send(event(order_id=1, action="refunded", grand_total=None, refund_amount=5, **late))
     shop.send(event(order_id=2, action="updated", grand_total=5, **late))
-    # Two heads, two events, two people. One order raises the LTV of its new person by 5, the other lowers it by 5.
+    # Two heads, two events, two people. One order lowers the LTV of EMAIL by 5, the other raises it by 5.
     assert transactions(deliver_batch(shop)) == [6]
     assert [shop.ltv(email) for email in (EMAIL, other)] == [{"USD": "100.00"}, {}]
     assert tokens
@@ -140,7 +140,7 @@ def test_stored_events_are_left_out_of_the_transaction(shop: Shop) -> None:
             *[event(order_id=n, occurred_at=day(1)) for n in range(3, 8)],
         )
     ]
-    # The first transaction is refused. The second leaves out the stored event, and uses the head of the refusal.
+    # The first transaction is refused. The second leaves out the stored event, and uses the head in the refusal.
     calls = deliver_batch(shop)
     assert transactions(calls) == [15, 13]
     assert "GetItem" not in [operation for operation, _ in calls]

@@ -88,7 +88,8 @@ def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> l
 def _counted(
     copies: list[Event], cuts: Cuts, seen: Seen, in_timelines: set[tuple[str, str, int]], faults: list[str]
 ) -> Event | None:
-    """The copy that counts: the earliest with the content that was applied. None if it was erased or is missing."""
+    """The copy that counts: the earliest with the content that was applied. None if no copy or more than one is in the
+    ledger, or if it was erased; an erased copy still counts while an unfinished job leaves it in a timeline."""
     account = copies[0].account
     status = {e.request_id: seen.statuses.get((account, V3, e.request_id), "none") for e in copies}
     writers = [e for e in copies if (account, e.request_id) in seen.written]

@@ -108,7 +108,7 @@ def audit(
     events: list[Event], calls: list[Call], purges: list[Purge], seen: Seen,
     read: Callable[[Books], list[str]] = lambda books: [],
 ) -> list[str]:  # fmt: skip
-    """Describes every difference from the expected books. `read` compares the books with the API."""
+    """Describes every difference from the expected books; if there is none, those that `read` finds in the API."""
     books, faults = expected(events, calls, seen, purges)
     known = {(e.account, V3, e.request_id) for e in events} | {(c.account, V1, c.request_id) for c in calls}
     faults += [f"there is an outcome without a request: {request}" for request in seen.statuses.keys() - known]

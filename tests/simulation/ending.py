@@ -41,7 +41,10 @@ class Ending:
         self.world, self.functions, self.network = world, functions, network
 
     def lost(self) -> list[str]:
-        """Describes accepted events without an outcome that are not dead letters. Call it before the replay."""
+        """Describes accepted events that have no outcome, were not purged and are no dead letters.
+
+        Call it before the replay of the dead letters.
+        """
         letters = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
         letters |= {
             order.request_id for message in self.world.sqs.dead_letters for order in decode(message.body).orders

@@ -47,8 +47,8 @@ from tillbook.web.request import Request
 from tillbook.work import book, processing
 from tillbook.work.book import Keeper
 
-# Multiply the probability of a fault. A page of a job makes about fifty calls, an order three: with as many faults per
-# call, no page would complete. A follower is an invocation of KeepBook.
+# These factors multiply the probability of a fault. A page of a job makes about fifty calls, an order three: with as
+# many faults per call, no page would complete. A follower is an invocation of KeepBook.
 _JOBS_FAULT_FACTOR, _FOLLOWERS_FAULT_FACTOR = 0.1, 0.3
 _ROUTES = {
     "activity": "POST /v3/{account_id}/shopper_activity/order",
@@ -234,7 +234,7 @@ class Functions:
         if queue is self.world.jobs_sqs:
             task.fault_factor = _JOBS_FAULT_FACTOR
         if self.world.faults_on and random.random() < self.world.plan.short_lives:
-            # The process is killed up to the margin before the time-out that the function knows.
+            # The function expects to run for `seconds`. It is killed earlier, by at most its margin.
             margin = processing._MARGIN_SECONDS
             seconds = margin + random.random() * random.choice((0.02, 0.2, 2.0))
             task.kill_at = scheduler.now + seconds - margin * random.random()
