@@ -219,7 +219,7 @@ def test_an_edit_without_an_answer_is_not_repeated_after_its_version_was_emptied
 
 
 def test_a_submission_without_an_answer_that_was_not_written_conflicts_with_a_later_one(shop: Shop) -> None:
-    """So the first try of the write is also refused if it arrives late."""
+    """The first try of the write is also refused if it arrives late."""
     others: list[Answer] = []
     with shop.faults.injected(
         lose_first_answer(lambda: others.append(shop.submit(order("a", total=7))), written=False)
