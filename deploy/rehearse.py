@@ -1,11 +1,11 @@
 """`python -m deploy.rehearse`: deploys a clone to MiniStack with the commands of docs/deploy.md, and tests it.
 
-1. Deploys deploy/oidc-role.yaml, as an administrator does.
-2. Runs `sam build`, and deploy/deploy.sh as the workflow does, with the role, bucket and boundary of step 1. The target
-   is a bare MiniStack, which AWS_ENDPOINT_URL names.
-3. Creates the account and its keys with the `tillbook` command.
-4. Runs the smoke test through the front door, since MiniStack's own API Gateway corrupts gzip.
-5. Runs `sam delete`.
+1. Runs `sam build`.
+2. Deploys deploy/oidc-role.yaml, as an administrator does. AWS_ENDPOINT_URL names the target, a bare MiniStack.
+3. Runs deploy/deploy.sh as the workflow does, with the role, bucket and boundary of step 2.
+4. Creates the account and its keys with the `tillbook` command.
+5. Runs the smoke test through the front door, since MiniStack's own API Gateway corrupts gzip; then `tillbook audit`.
+6. Runs `sam delete`, after which no table may remain.
 
 docs/deploy.md says what a rehearsal cannot show.
 """

@@ -47,6 +47,8 @@ class Reply:
 
 @dataclass
 class Smoke:
+    """The smoke test of a deployment. `ingest` and `admin` are keys; `run` is in the ids of its orders."""
+
     url: str
     account: str
     ingest: str

@@ -133,7 +133,7 @@ def _of_readers() -> dict[str, Event]:
 
 
 def _of_operators() -> dict[str, Event]:
-    """Requests that change settings or data with an admin key, and requests that need no key."""
+    """Requests to `configure` and `manage`, with an admin key, and requests to functions that need no key."""
     return {
         "configure/settings.json": v1_request(
             "PATCH", "/v1/account", {"name": "Harbor & Pine", "time_zone": "UTC"}, key=ADMIN_KEY

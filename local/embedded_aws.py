@@ -174,7 +174,7 @@ def _serve(snapshots: Path | None) -> None:
     from ministack.services import dynamodb, lambda_svc
     from ministack.services.cloudformation import provisioners
 
-    # MiniStack reads a worker's log after each answer until no line follows. By default that takes at least 50 ms.
+    # After each answer MiniStack reads the worker's log. By default it waits 50 ms for the first line; here 5 ms.
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
 
     lambda_svc._execute_function = with_stream_failures(lambda_svc._execute_function)

@@ -85,7 +85,7 @@ def _installed(stamp: Path, python: Path) -> dict | None:  # type: ignore[type-a
 
 
 def _create(venv: Path) -> None:
-    # The base interpreter: this process may run on the Python of the environment that was just removed.
+    # The message names the base interpreter: this process may run on the Python of an environment that was removed.
     python = getattr(sys, "_base_executable", sys.executable)
     result = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False, capture_output=True, text=True)
     if result.returncode:

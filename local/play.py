@@ -1,4 +1,4 @@
-"""Sends the examples in events/ through the front door, and prints the results."""
+"""Sends an example of each API (from events/) through the front door, and prints the results."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 
 
 def seed(stack: Stack) -> None:
-    """Creates what does not exist yet, so that it can be repeated on a stack that loaded a snapshot."""
+    """Can be repeated on a stack that loaded a snapshot: keys are written again, the rest only if missing."""
     client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
     with suppress(Conflict):
         Accounts(client, table).create(Account(ACCOUNT))

@@ -56,7 +56,7 @@ class Matcher:
         return [list(own.values()) for own in found]
 
     def _matched(self, audience: str, people: Sequence[dict[str, Json]]) -> list[list[Any]]:
-        """The orders of each person as JSON. People whose orders did not fit into the answer are requested again."""
+        """The orders of each person as JSON. People whose orders did not fit are requested again, in two halves."""
         question: dict[str, Any] = {
             "people": people, "orders": True, "from": self.first.isoformat(), "limit": _ORDERS_OF_ONE,
         }  # fmt: skip
@@ -155,7 +155,7 @@ def attribute_mailing(
 
 
 def _read(mailings: Mailings, campaign: str, skip_bad: bool, quiet: bool) -> list[Piece]:
-    """The pieces in a file. Raises Refused, which lists the rows that cannot be read, unless `skip_bad` is given."""
+    """The pieces in a file. Raises Refused if there are none, or if rows cannot be read and `skip_bad` is false."""
     pieces: list[Piece] = []
     faults: list[Fault] = []
     size = mailings.source.bytes

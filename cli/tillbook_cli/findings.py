@@ -1,7 +1,7 @@
 """Problems of a file as a whole, which would make sums wrong although every row is valid.
 
 A check collects them while it reads the file. `Findings.refusals` returns each with its remedy; if there is any, the
-file is not sent. Of the file's values, only status words, sums and hashes are stored. Repeats are found by the hashes,
+file is not sent. Only status words, sums and hashes of the file's values are stored. Repeats are found by the hashes,
 in a SQLite database which moves to disk when it grows large.
 """
 
@@ -37,7 +37,8 @@ _STATUS = re.compile(r"status|state$")
 # Status words of orders that count nothing. A check searches for them in columns that no field reads.
 _ENDED = {word for word, meaning in words_in_common().items() if meaning in ("skip", "unpaid", "refunded")}
 _NOT_FILLED = frozenset({"", "0", "no", "false", "none", "null", "n/a", "-", "not refunded", "n"})
-_MOST = 20  # a message lists at most this many words or columns; kinds of notes and pairs of lines are stored
+# The most words or columns that a message lists, and the most kinds of notes and pairs of lines that are stored.
+_MOST = 20
 _MOST_WORDS = 1000  # different status words that are counted
 _MOST_CACHED = 1000  # the tests of at most this many columns are cached
 
@@ -140,7 +141,7 @@ class Findings:
         return column in used or parts or self.mapping.ignores(column)
 
     def note_record(self, record: Record) -> None:
-        """Notes the status and time of a record, if the file has a mapping."""
+        """Counts unknown and skipped status words, and times without an offset, if the file has a mapping."""
         if self.mapping is None or histories.is_event(record):
             return
         means = histories.meaning(record, self.mapping)

@@ -34,7 +34,7 @@ _QUOTA = "aws service-quotas request-service-quota-increase --service-code lambd
 
 @dataclass(frozen=True)
 class Finding:
-    """`what` is wrong, and what to `do`. `level` is PROBLEM, ADVICE or UNCHECKED; `check` is the name of the check."""
+    """A problem (`what`) and its remedy (`do`). `level`: PROBLEM, ADVICE or UNCHECKED. `check`: the check's name."""
 
     level: str
     check: str

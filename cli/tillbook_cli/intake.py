@@ -1,4 +1,4 @@
-"""Pauses the writes of a stack, so that nothing is written to tables that are about to be replaced."""
+"""Pauses the intake of a stack, so that no order, removal or setting is written to tables that will be replaced."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from .waiting import wait
 
-# Functions that write to the tables before they answer: orders, removals, keys and settings. Webhooks and shopper
-# activity are queued instead.
+# Functions that write orders, removals, keys or settings before they answer. Webhooks and shopper activity are queued
+# instead.
 WRITERS = ("SubmitOrder", "EditOrder", "DeleteOrder", "Manage", "Configure")
 
 
@@ -23,7 +23,7 @@ class Intake:
     say: Callable[[str], None]
 
     def pause(self) -> None:
-        """Pauses intake, and returns when all writes have ended. Queues hold orders; requests to WRITERS get a 503."""
+        """Pauses intake, and waits until writes in progress have ended. Queues hold orders; WRITERS answer 503."""
         if self._is_paused():
             self.say("Intake is paused already.")
             return

@@ -80,8 +80,10 @@ class Mailings:
 
     @classmethod
     def of(cls, source: Source, given: dict[str, str], date_format: str = "", cost: Decimal | None = None) -> Mailings:
-        """The mailings of a file. `given` are columns by field. Raises BadMapping if a needed or given column is
-        missing, Unreadable."""
+        """The mailings of a file. `given` are columns by field.
+
+        Raises Unreadable; BadMapping if a needed or given column is missing, or a given field is unknown.
+        """
         names = source.columns or [name for row in source.rows() for name in row.values][:200]
         known = {same_name(name): name for name in names}
         found: dict[str, str] = {}

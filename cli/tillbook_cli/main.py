@@ -53,8 +53,8 @@ def tillbook() -> None:
     """Manage Tillbook: accounts and keys, import and export of orders, customers, requests and reports.
 
     account, keys, connect, audit, doctor, restore, export orders and export people use AWS: they work on the stack that
-    --stack-name names, with your AWS permissions. The others use the API: give --url and --key, or set TILLBOOK_URL and
-    TILLBOOK_KEY. With --local, every command uses the stack that make run runs. --json prints JSON.
+    --stack-name names, with your AWS permissions. The others, except cost, use the API: give --url and --key, or set
+    TILLBOOK_URL and TILLBOOK_KEY. With --local, they all use the stack that make run runs. --json prints JSON.
 
     \b
     Examples:
