@@ -9,7 +9,7 @@
 # make mutants                                  deliberate faults, each of which a test must detect
 # make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one DynamoDB engine (DYNAMODB_ENDPOINT=... for another)
 # make test-crash ROUNDS=20 SEED=1              functions that are killed while they work
-# make load SECONDS=120 TIMES=3 SEED=1          TIMES as many requests as the local stack can process, and the results
+# make load SECONDS=120 TIMES=3 SEED=1          TIMES times as many requests as the local stack can process
 # make bench                                    start and run times and AWS calls, compared with bare boto3
 # make cost ORDERS=1000000                      dollars for a number of orders, computed from counted AWS calls
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.

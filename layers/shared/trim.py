@@ -1,4 +1,4 @@
-"""Removes from a layer what no function ever imports. `python trim.py FOLDER`; licences stay."""
+"""`python trim.py FOLDER` removes the files that no function imports from a layer's folder. Licences are kept."""
 
 from __future__ import annotations
 

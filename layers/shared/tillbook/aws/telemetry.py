@@ -1,5 +1,6 @@
-"""Logs and metrics, written by Powertools as JSON lines on stdout, without persons, bodies and e-mail addresses.
+"""Logs and metrics, written by Powertools as JSON lines on stdout.
 
+They name no person, and contain no bodies of requests and no e-mail addresses.
 Metrics use CloudWatch's embedded metric format: CloudWatch reads them from the log, so publishing them needs no call.
 Their dimension `service` is the stack's name (POWERTOOLS_SERVICE_NAME in template.yaml), by which alarms and the
 dashboard select them.

@@ -109,7 +109,7 @@ class Result(NamedTuple):
     """The result of an event: `applied`, `duplicate` or `failed` with a reason.
 
     `original` is the request that wrote the event, if the event was in the ledger already. `state` is the order's state
-    after the event was applied or moved, otherwise None. `effects` are the changes of LTV; `flags` as in
+    if this call applied or moved the event, otherwise None. `effects` are the changes of LTV; `flags` as in
     rules.order.flags_of.
     """
 

@@ -1,4 +1,4 @@
-"""The loop that makes all changes of the ledger: an operation reads and plans, the loop writes and retries."""
+"""The loop that writes every transaction of the ledger: an operation reads and plans, the loop writes and retries."""
 
 from __future__ import annotations
 

@@ -295,8 +295,8 @@ class PersonItem(NamedTuple):
     Attributes:
         kind, value: as in rules.identity.Person.
         token: new with each write; contains the cause of the write (token_of).
-        `USD`: sum of the contributions of their orders in USD. `#USD`: number of those orders. `*` and `#*`: the same
-            for orders without a currency, which are in the account's currency.
+        cells: the sums and counts by name. `USD` is the sum of the contributions of their orders in USD, `#USD` the
+            number of those orders; `*` and `#*` are for orders without a currency, which are in the account's currency.
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """The only writer of orders, their events and LTV.
 
-Every call may be repeated. Deadlines are in seconds of the pace's clock. If there is not enough time, a call raises
-Unavailable; `apply` returns it for the events that are left. Modules that v1 requests do not need are imported on use,
-so that the functions of v1 start sooner.
+Every call may be repeated. Deadlines are in seconds of `pace.clock`, usually time.monotonic. If there is not enough
+time, a call raises Unavailable; `apply` returns it for the events that are left. Modules that v1 requests do not need
+are imported on use, so that the functions of v1 start sooner.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Ledger(Store):
     ) -> tuple[int, bool]:
         """Empties those events of an order that name a person and were received up to `cut`.
 
-        Returns the number of emptied events, and whether no such event is left. `may_go_on` returns whether to
-        continue after a transaction.
+        Returns the number of emptied events, and whether no such event is left. `may_go_on` is called before each
+        transaction, and returns whether to continue.
         """
         from tillbook.ledger.upkeep import Empty
 

@@ -36,7 +36,7 @@ DocumentOf = Callable[[dict[str, Json]], Document]
 class Empty(Operation):
     """Empties those events of an order that name a person and were received up to `cut` (a stamp).
 
-    The order is read once, and again after a conflict with another writer. `may_go_on` is called before each
+    The order is read once, and again after a transaction that was not written. `may_go_on` is called before each
     transaction. `through` is True if no such event is left.
     """
 

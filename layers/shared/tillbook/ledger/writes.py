@@ -1,4 +1,4 @@
-"""Every write of the ledger with its condition, and the race that the condition prevents.
+"""The writes of the ledger's transactions: each write with its condition, and the race that the condition prevents.
 
 A change of an order is written in one TransactWriteItems: the order's head, its events, and the LTV of each person
 concerned. Either all of them are written or none, so LTV equals the sum over orders in every snapshot.

@@ -1,9 +1,9 @@
 """The book, which reports read: a card for each order, marks of the days that changed, and summaries of days.
 
-Everything in the book is derived from the ledger. A card is put into its place, which depends on the order's date,
-unless a newer card is there; then the mark of the day, a counter, is increased. A summary counts all cards of a day,
-and is valid until the mark of the day changes. No sum is updated by a difference, so changes of orders may arrive late,
-repeatedly and in any order.
+Everything in the book is derived from the ledger. A card is put into its place, which depends on the order's date; a
+newer card in that place is kept. Afterwards the mark of the day, a counter, is increased. A summary counts all cards of
+a day, and is valid until the mark of the day changes. No sum is updated by a difference, so changes of orders may
+arrive late, repeatedly and in any order.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ class CardItem(NamedTuple):
         writes: `writes` of the order's head from which the card was made.
         provider, order_id, public_id: as the shop sent them.
         status: the latest action: `submitted` or `edited` in v1; `voided` if the order is voided (rules.order).
-        person: our own id. received: stamp of receipt of the latest event that names a person, or of a v1 order.
+        person: our own id. received: stamp of receipt of the latest event that names a person, or of a v1 order's
+            newest version.
         currency: empty if no event carried one. total, refunds, net: in currency units; net is the LTV contribution.
         new_buyer, promo_code: as in rules.sales.Details.
         records: number of the order's records in its audience.

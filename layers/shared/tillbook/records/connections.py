@@ -52,7 +52,7 @@ class Connection(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The id that logs and counters use where an API key's id is used otherwise. It is unique across accounts."""
+        """The connection's id in logs and counters, in place of an API key's id. It is unique across accounts."""
         return f"connection-{self.account}-{self.name}"
 
     @property

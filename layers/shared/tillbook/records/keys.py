@@ -154,7 +154,7 @@ class Keys:
         return record_of(ApiKey, plain_item(answer["Item"]))
 
     def _note_use(self, digest: str, key: ApiKey) -> None:
-        """Notes the day of last use. Each function instance writes about once a day."""
+        """Notes the day of last use. Each key is written about once a day, by the first instance that reads it."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         today = times.iso(times.now())[:10]

@@ -1,7 +1,8 @@
 """Rejected requests of a valid key or connection: route, reasons and names of fields, but no values that were sent.
 
 At most 1,000 rejections of a key or connection are recorded each day, so that a client that repeats a bad request
-causes no large bill. A function instance that reaches this limit records nothing for it in the next ten minutes.
+causes no large bill. A function instance that reaches this limit records nothing more for that key or connection in the
+next ten minutes.
 """
 
 from __future__ import annotations

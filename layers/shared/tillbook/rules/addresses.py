@@ -61,6 +61,7 @@ def match_key(address: dict[str, Any] | None) -> str | None:
     else:
         street, units = _words(" ".join(lines)).split(), []
         is_specific = _is_specific_abroad(" ".join(street))
+    # With a ZIP code and a number in front of the street, city and state are not compared.
     if zip5 and (street[:1] and (street[0] in _BOXES or any(map(str.isdigit, street[0])))):
         where = zip5
     else:

@@ -148,7 +148,7 @@ class OrderState(NamedTuple):
 
     @property
     def voided(self) -> bool:
-        """Whether the order's contribution is 0 because of a voided event. A later event with a total ends this."""
+        """Whether the order's contribution is 0 because of a voided event, until a later event sets the total."""
         return self.voided_at > self.total_at
 
     @property

@@ -126,9 +126,10 @@ class Announcer:
         return named
 
     def _put(self, events: Sequence[tuple[int, Json]], deadline: float) -> int:
-        """Sends events, at most AT_ONCE in a call. Returns how many of the first events the bus has all accepted.
+        """Sends events, at most AT_ONCE in a call, until a call fails. Returns the number of events before that call.
 
-        If the bus refuses events of a call, only these are sent again, after the others of that call.
+        If the bus refuses events of a call, only these are sent again, after the others of that call. The call fails if
+        the bus still refuses one after several tries, or if the deadline has passed.
         """
         for start in range(0, len(events), AT_ONCE):
             left = [event for _, event in events[start : start + AT_ONCE]]

@@ -69,7 +69,7 @@ class JobRunner:
     max_tries: int
 
     def start(self, account: str, job_id: str, job: Job, delay_seconds: int = 0) -> None:
-        """Stores a job and sends the first page of each chain. Does nothing if a job with the id exists."""
+        """Stores a job and sends the first page of each chain but the last. Does nothing if the job exists already."""
         if self.jobs.start(account, job_id, job):
             for chain in range(job.chains):
                 self._send(Step(account, job_id, chain), delay_seconds=delay_seconds)

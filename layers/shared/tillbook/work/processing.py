@@ -52,7 +52,7 @@ class Waits(Unavailable):
 
 @dataclass
 class Delivery:
-    """A received message. `orders` are not yet processed. If `error` is set, SQS must deliver the message again."""
+    """A received message. `orders` are those not yet processed. If `error` is set, SQS must deliver it again."""
 
     id: str
     message: Message

@@ -1,8 +1,8 @@
 """Purges and erasures. The request writes a mark (records/scopes.py), and is answered when the mark's cut has passed; a
 job deletes the data.
 
-The job begins SettleSeconds (template.yaml) later, when all functions that may have read the marks before this one have
-ended. So one pass over the data is enough.
+The job begins SettleSeconds (template.yaml) later. By then, every function that may have read the marks before the new
+mark was written has ended, so one pass over the data is enough.
 """
 
 from __future__ import annotations
