@@ -123,7 +123,7 @@ def _one_door(text: str) -> str:
 
 
 def _framed(address: Address, key_of: Callable[[list[str], str], str | None]) -> str | None:
-    """The key of the street lines by `key_of`, in the USA. Elsewhere, or if `key_of` has none, one of the words."""
+    """A key that `key_of` makes in the USA. Elsewhere, or if `key_of` returns None, the words of the lines are used."""
     lines = [address["address_1"], address["address_2"]]
     country, state = addresses._country(address["country"]), address["state"]
     if country in addresses._USPS_COUNTRIES:
@@ -170,7 +170,7 @@ def installed_bytes(distribution: str, seen: set[str]) -> int:
 
 
 def import_seconds(module: str) -> float:
-    """The import time in a fresh process that has the imports of every function. The minimum of seven runs."""
+    """The minimum of seven imports, each in a fresh process that already has json, re and tillbook.rules."""
     code = (
         f"import json, re, tillbook.rules; from time import perf_counter as t; s = t(); import {module}; print(t() - s)"
     )

@@ -85,7 +85,7 @@ def warmed(orders: int = 0, tick: Callable[[int], None] = lambda _: None) -> Sta
 
 
 def measured(stage: Stage) -> dict[str, Bill]:
-    """Bills by kind of request. Each kind uses other orders."""
+    """Bills by kind of request. Changes and repeats use the order of an earlier kind, others a new one."""
     found: dict[str, Bill] = {}
 
     def one(name: str, function: str, event: dict[str, Any]) -> None:

@@ -233,8 +233,8 @@ def dollars(flow: Flow, orders: int) -> dict[str, float]:
 
 
 def traces(flow: Flow, orders: int) -> float:
-    """Dollars of X-Ray, if the orders are spread evenly over a month. Of each function Lambda traces the first request
-    of a second and 5 % of the others, which cannot be changed (docs.aws.amazon.com/lambda: services-xray)."""
+    """Dollars of X-Ray, if the orders are spread evenly over a month. For each function, Lambda traces the first
+    request of a second and 5 % of the others, which cannot be changed (docs.aws.amazon.com/lambda: services-xray)."""
     active = load()["Globals"]["Function"].get("Tracing") == "Active"
     a_second = orders / (30 * 24 * 3600)
     traced = 0.0

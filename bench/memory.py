@@ -45,7 +45,8 @@ class Call:
     reply: dict[str, Any]
     reads: float = 0
     writes: float = 0
-    # The units of `writes` by kind of item: orders, events, people, indexes, records, cancelled.
+    # The units of `writes` by part: orders, events and people of the ledger, another table by its name, indexes of all
+    # tables, and cancelled (a transaction whose condition failed).
     parts: dict[str, float] = field(default_factory=dict)
 
 

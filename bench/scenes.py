@@ -56,7 +56,7 @@ class Played:
 
 
 class Stage:
-    """The functions over one memory."""
+    """Invokes the functions in this process, with an account and its keys in an AWS in memory (bench/memory.py)."""
 
     def __init__(self) -> None:
         os.environ.update(ENVIRONMENT)

@@ -1,6 +1,7 @@
 """Harbor & Pine, a made-up shop with two months of orders of both APIs, for pictures and measurements of the page.
 
-The orders are the same in every run except for their dates: the newest are of today, where reports and lists begin.
+The seed is fixed, but dates are relative to now: the newest orders are of today, since the page shows the last 30 days
+by default.
 """
 
 from __future__ import annotations

@@ -32,7 +32,10 @@ def wait_for_book(shop: Shop, browser: Browser, orders: int) -> None:
 
 @pytest.fixture
 def home(stack: Stack, shop: Shop, an_event: Any) -> Iterator[Browser]:
-    """Overview of a shop with orders of two months, a refunded one, a dead letter and a leaked key."""
+    """Overview of a shop with orders of two months, a refunded one, a dead letter and a leaked key.
+
+    After the test it checks that there were at most three clicks, and no error in the console.
+    """
     for day, total in ((LAST_MONTH, "300.00"), (MONTH_BEFORE, "200.00")):
         shop.applied(
             an_event(f"M-{day.month}", occurred_at=day.isoformat(), grand_total=total, email=shop.email("best"))

@@ -66,7 +66,7 @@ def test_a_dead_letter_is_discarded_with_its_reason(page: Browser, shop: Shop, a
 # --------------------------------------------------------------- audiences
 
 
-def test_an_audience_is_rebuilt_with_progress(page: Browser, shop: Shop, an_event: Any) -> None:
+def test_a_rebuild_shows_its_result_and_the_members_of_the_audience(page: Browser, shop: Shop, an_event: Any) -> None:
     shop.applied(an_event("B-1", shipping_address={"address_1": "1 Main St", "postal_code": "10001"}))
     open_section(page, "Audiences")
     page.click("[aria-label='Customers (Shopper Activity)'] button", "Rebuild")

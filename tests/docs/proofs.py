@@ -293,7 +293,7 @@ def cli(words: Words) -> None:
 KINDS: dict[str, Callable[[Words], None]] = {
     "make": make, "ci": ci, "python": python, "sam": sam, "aws": aws, "git": git, "pip": pip, "cli": cli,
 }  # fmt: skip
-# The kind of proof for a command in a code span, by program.
+# The kind of proof by program, for commands in code spans and for the programs that substitute.py replaces.
 BY_PROGRAM = {
     "make": "make", "sam": "sam", "aws": "aws", "git": "git", "pip": "pip", "tillbook": "cli", "npm": "ci",
     "python": "python", "python3": "python",

@@ -179,7 +179,7 @@ class Page:
 
 
 def commands(block: Block) -> list[tuple[str, str | None]]:
-    """The parts of a block that run as one script, each with its expected output if the page shows one."""
+    """The scripts of a block, each with its expected output if the page shows one. Only a console block has several."""
     if block.language != "console":
         return [(block.text, block.output.text if block.output else None)]
     found: list[tuple[str, list[str]]] = []

@@ -1,4 +1,4 @@
-"""The cost of two reads of transactions. `python -m tests.first_page` measures it for more transactions."""
+"""The cost of two reads of stored requests (costs.py). `python -m tests.first_page` measures it for more requests."""
 
 from __future__ import annotations
 
