@@ -112,7 +112,8 @@ def generated(seed: int, email_of: Callable[[str], str]) -> Mailing:
     return mailing
 
 
-# January has 12 people, two of them with a second order of 10 less 4, and the 5 in both mailings; March has 5 and 3.
+# January: 12 people, two of them with a second order of 10 less 4, and 5 people who are in both mailings. March: the
+# same 5 people, and 3 others.
 _EXPECTED: dict[str, dict[str, Any]] = {
     "January": {
         "mailed": 70, "people": 12 + 5, "orders": 12 + 2 + 5, "response_rate": "0.2429", "new_buyers": 5,

@@ -101,7 +101,6 @@ def test_an_audit_finds_planted_drift(run: Terminal, plant: Plant) -> None:
 
 
 def test_an_id_of_the_shop_may_look_like_our_own_id(run: Terminal, plant: Plant, ledger: tuple[Any, str]) -> None:
-    client, table = ledger
     address = {"address_1": "1 Main St", "postal_code": "12345"}
     order = {"order_id": "m-1", "order_date": "2026-01-20", "total": "5", "customer_id": MD5}
     submit(ledger, order | {"shipping_address": address})
@@ -112,7 +111,9 @@ def test_an_id_of_the_shop_may_look_like_our_own_id(run: Terminal, plant: Plant,
     assert (ran.code, ran.out) == (2, "")
     assert "No customer found for this identifier" in ran.err
 
-    # Ben's orders exist, but his item does not.
+
+def test_a_missing_item_of_a_person_with_orders_is_drift(run: Terminal, plant: Plant, ledger: tuple[Any, str]) -> None:
+    client, table = ledger
     client.delete_item(TableName=table, Key=raw(SCOPE.person_key(id_of(BEN))))
     ran = run("audit", "acme", "--person", id_of(BEN))
     assert ran.code == 4

@@ -163,7 +163,7 @@ def test_an_export_is_recognised_and_the_sum_of_its_orders_is_printed(tmp_path: 
     assert f"Sum of all orders, net of refunds: {total:,.2f}" in ran.stderr
 
 
-def test_an_export_of_woocommerce_with_a_row_for_each_item(tmp_path: Path) -> None:
+def test_an_export_of_woocommerce_with_a_row_for_each_item_is_converted(tmp_path: Path) -> None:
     events = sent(tmp_path, WOOCOMMERCE, time_zone="Europe/Berlin")
     assert events[0] == {
         "action": "placed", "provider": "woocommerce", "order_id": "71", "order_public_id": "1071",

@@ -33,7 +33,7 @@ def _shopify_row(number: int, email: str, status: str, total: str, **more: str) 
     return row | {name.replace("_", " "): value for name, value in more.items()}
 
 
-def _more_lines(first: dict[str, str], name: str, price: str, quantity: str = "1") -> dict[str, str]:
+def _another_line(first: dict[str, str], name: str, price: str, quantity: str = "1") -> dict[str, str]:
     line = {name: first[name] for name in ("Name", "Email", "Created at")}
     return line | {
         "Lineitem quantity": quantity, "Lineitem name": name, "Lineitem price": price,
@@ -49,7 +49,7 @@ def shopify(email: Any) -> tuple[str, Worth]:
     """
     first = _shopify_row(1, email("sh1"), "paid", "35.00", Note_Attributes='gift: yes\nmessage: "Hi, Ann"')
     rows = [
-        first, _more_lines(first, "Tea; loose, 50 g", "5.00", "2"), _more_lines(first, "Gift wrap", "2.50"),
+        first, _another_line(first, "Tea; loose, 50 g", "5.00", "2"), _another_line(first, "Gift wrap", "2.50"),
         _shopify_row(2, email("sh2"), "partially_refunded", "100.00", Refunded_Amount="30.00"),
         _shopify_row(3, email("sh3"), "refunded", "20.00", Refunded_Amount="20.00"),
         _shopify_row(4, email("sh4"), "voided", "50.00", Cancelled_at="2026-01-18 09:00:00 -0500"),

@@ -256,7 +256,7 @@ def crash_with_data(stack: Stack, shop: Shop, email: Callable[[str], str]) -> li
 
 
 def poison(stack: Stack, shop: Shop, tries: int) -> str:
-    """Queues an event that cannot be applied, as after this number of tries. Returns its request id."""
+    """Queues an event that cannot be applied, whose message counts `tries` earlier tries. Returns its request id."""
     order = queued_order(shop, f"poison-{tries}")
     order["body"]["grand_total"] = "not a number"
     stack.boto3_client("sqs").send_message(

@@ -121,7 +121,7 @@ def test_four_events_of_an_order_change_the_lifetime_value_in_turn(shop: Shop) -
     assert order["flags"] == []
 
 
-def test_four_events_sent_twice_have_the_same_result_in_each_of_24_orders(shop: Shop) -> None:
+def test_four_events_sent_twice_have_the_same_result_in_each_of_24_sequences(shop: Shop) -> None:
     names = [f"p{number}" for number in range(24)]
     steps: list[dict[str, Any]] = []
     for name, order in zip(names, itertools.permutations(range(4)), strict=True):

@@ -283,7 +283,9 @@ def test_bytes_that_the_scan_cannot_read_are_an_error(data: bytes) -> None:
         ('{"error":"$context.integrationErrorMessage"}', True),
     ],
 )
-def test_the_scan_finds_an_address_in_the_access_log(log_format: str, found: bool) -> None:
+def test_the_scan_finds_an_address_in_the_access_log_if_the_log_format_contains_it(
+    log_format: str, found: bool
+) -> None:
     scope = {
         "method": "GET",
         "raw_path": f"/v3/1/people/{ADDRESS}".encode(),

@@ -182,7 +182,7 @@ def test_an_email_with_an_invisible_character_is_the_same_person(seller: Seller)
 
 
 def test_a_total_with_eight_decimals_is_rounded_to_four(seller: Seller) -> None:
-    """mc-woocommerce#1291: a real payload, of tax that was taken out of a gross price."""
+    """mc-woocommerce#1291: the total is a gross price without its tax, which has eight decimals."""
     reply = seller.activity("tax", email=seller.email("ann"), grand_total=4766.11570248, currency="CZK")
     assert seller.worth("ann") == ({"CZK": "4766.1157"}, 1)
     assert "rounded" in str(seller.shop.outcome(reply.json["request_id"])["notes"])

@@ -20,15 +20,16 @@ LOGGED = {
 }  # fmt: skip
 # Routes that anybody may call.
 WITHOUT_A_KEY = {*PAGES, *(key for key, route in ROUTES.items() if not route.role), "$default"}
-# Types that cost nothing while they are idle, except for what they store. A Lambda version costs if it has a snapshot.
-FREE_WHEN_IDLE = {
+# Types that are not paid by the hour, except a Lambda version with a snapshot. Without requests, the others cost their
+# storage, and some have a small monthly price: alarms, the dashboard, queues that are polled (docs/cost.md).
+NOT_PAID_BY_THE_HOUR = {
     "ApiGatewayV2::Api", "ApiGatewayV2::Stage", "Budgets::Budget", "CloudWatch::Alarm", "CloudWatch::Dashboard",
     "DynamoDB::Table", "Events::EventBus",
     "IAM::ManagedPolicy", "IAM::Role", "Lambda::Alias", "Lambda::EventSourceMapping", "Lambda::Function",
     "Lambda::LayerVersion", "Lambda::Permission", "Lambda::Version", "Logs::LogGroup", "Logs::MetricFilter",
     "SNS::Subscription", "SNS::Topic", "SNS::TopicPolicy", "SQS::Queue", "SQS::QueuePolicy", "Scheduler::Schedule",
 }  # fmt: skip
-# Types with a monthly price, which exist only if a parameter asks for them: docs/cost.md.
+# Types that exist only if a parameter asks for them, because of their price: docs/cost.md.
 ASKED_FOR = {"CloudWatch::InsightRule"}
 
 Rule = Callable[[Deployed], Iterator[str]]
@@ -205,7 +206,7 @@ def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
         for limit in ("ThrottlingBurstLimit", "ThrottlingRateLimit"):
             for route in sorted(WITHOUT_A_KEY):
                 if 5 * int(own.get(route, usual).get(limit, 0)) > int(usual.get(limit, 0)):
-                    yield f"{name}: {route} needs no key, and its {limit} is more than a fifth of all others'"
+                    yield f"{name}: {route} needs no key, and its {limit} is more than a fifth of the default"
         for route in own.keys() - WITHOUT_A_KEY:
             yield f"{name}: a limit for {route}, which needs a key or does not exist"
         log = stage.get("AccessLogSettings", {})
@@ -281,10 +282,10 @@ def alarms_return_to_ok(stack: Deployed) -> Iterator[str]:
                 yield f"{name}: missing data of {part['Id']} is not filled"
 
 
-def an_idle_stack_costs_only_its_storage(stack: Deployed) -> Iterator[str]:
+def nothing_is_paid_by_the_hour(stack: Deployed) -> Iterator[str]:
     for name, resource in stack.resources.items():
-        if resource["Type"].removeprefix("AWS::") not in FREE_WHEN_IDLE | ASKED_FOR:
-            yield f"{name}: FREE_WHEN_IDLE lacks {resource['Type']}"
+        if resource["Type"].removeprefix("AWS::") not in NOT_PAID_BY_THE_HOUR | ASKED_FOR:
+            yield f"{name}: NOT_PAID_BY_THE_HOUR lacks {resource['Type']}"
     for name in sorted(with_snap_start(stack)):
         yield f"{name}: a snapshot is paid by the second"
 
@@ -301,5 +302,5 @@ RULES: tuple[Rule, ...] = (
     triggers_of_streams_lose_nothing,
     alarms_have_an_action,
     alarms_return_to_ok,
-    an_idle_stack_costs_only_its_storage,
+    nothing_is_paid_by_the_hour,
 )

@@ -1,4 +1,4 @@
-"""Packages of the functions are pinned with hashes, and are the ones that the tests run on."""
+"""The functions' packages are pinned with hashes and used by the tests; .ci/audit.py looks up their vulnerabilities."""
 
 from __future__ import annotations
 

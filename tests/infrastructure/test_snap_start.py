@@ -14,7 +14,7 @@ from tests.infrastructure.deployed import Deployed, deployed, source
 from tests.infrastructure.rules import called, with_snap_start
 
 ON = "PublishedVersions"
-# The functions that validate bodies.
+# The functions that receive orders and webhooks, and validate their bodies.
 CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity", "ReceiveWebhook"}
 
 Template = dict[str, Any]
@@ -24,7 +24,7 @@ def test_snap_start_is_off_by_default() -> None:
     assert with_snap_start(deployed(source())) == set()
 
 
-def test_the_parameter_switches_snap_start_on_for_functions_that_validate_bodies() -> None:
+def test_the_parameter_switches_snap_start_on_for_functions_that_validate_orders_and_webhooks() -> None:
     stack = deployed(source(), SnapStart=ON)
     assert with_snap_start(stack) == CHECKING
     # Lambda's conditions: Python from 3.12, files of 512 MB at most, no file system, no provisioned concurrency.
@@ -75,14 +75,14 @@ def published(stack: Deployed) -> dict[str, tuple[Any, ...]]:
     return {v["FunctionName"][2:-1]: (name, sorted(v.items())) for name, v in stack.of("Lambda::Version")}
 
 
-def property_of(resource: str, name: str, value: Any) -> Callable[[Template], None]:
+def set_property(resource: str, name: str, value: Any) -> Callable[[Template], None]:
     def change(template: Template) -> None:
         template["Resources"][resource]["Properties"][name] = value
 
     return change
 
 
-def of_all(name: str, value: Any) -> Callable[[Template], None]:
+def set_for_all_functions(name: str, value: Any) -> Callable[[Template], None]:
     def change(template: Template) -> None:
         template["Globals"]["Function"][name] = value
 
@@ -91,12 +91,12 @@ def of_all(name: str, value: Any) -> Callable[[Template], None]:
 
 # A change, and the functions that must be published for it.
 CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
-    "code": (property_of("SubmitOrder", "CodeUri", "functions/other"), {"SubmitOrder"}),
-    "the layer's content": (property_of("LayerArm64", "ContentUri", "layers/other"), CHECKING),
-    "a layer that is not deployed": (property_of("LayerX8664", "ContentUri", "layers/other"), set()),
-    "another function": (property_of("Read", "CodeUri", "functions/other"), set()),
-    "a time-out": (of_all("Timeout", 9), CHECKING),
-    "the runtime": (of_all("Runtime", "python3.14"), CHECKING),
+    "code": (set_property("SubmitOrder", "CodeUri", "functions/other"), {"SubmitOrder"}),
+    "the layer's content": (set_property("LayerArm64", "ContentUri", "layers/other"), CHECKING),
+    "a layer that is not deployed": (set_property("LayerX8664", "ContentUri", "layers/other"), set()),
+    "another function": (set_property("Read", "CodeUri", "functions/other"), set()),
+    "a time-out": (set_for_all_functions("Timeout", 9), CHECKING),
+    "the runtime": (set_for_all_functions("Runtime", "python3.14"), CHECKING),
     "a log level": (
         lambda t: t["Globals"]["Function"]["LoggingConfig"].update(SystemLogLevel="INFO"),
         CHECKING,

@@ -239,7 +239,7 @@ USUAL_NAMES = {
 
 
 @pytest.mark.parametrize("code", USUAL_NAMES)
-def test_countries_by_their_usual_names(code: str) -> None:
+def test_a_usual_name_of_a_country_gives_the_same_key_as_its_code(code: str) -> None:
     for name in USUAL_NAMES[code]:
         for spelling in (name, name.title(), name.upper()):
             assert match_key(at(spelling, "5 High St")) == match_key(at(code, "5 High St")), spelling

@@ -79,7 +79,7 @@ def test_white_space_around_an_email_is_removed_in_linear_time() -> None:
     assert time.process_time() - started < 1, "the time is not quadratic in the length"
 
 
-def test_the_form_of_a_sha256_and_of_an_account_id() -> None:
+def test_the_form_of_a_sha256_and_of_an_account_id_is_checked() -> None:
     assert is_sha256("aB" * 32)
     assert not is_sha256("g" * 64)
     assert not is_sha256("a" * 63)

@@ -29,7 +29,7 @@ def total_and_contribution(*events: Event) -> tuple[Decimal | None, Decimal]:
     return state.known_total, state.contribution
 
 
-def test_the_names_of_the_published_timeline() -> None:
+def test_activities_have_the_published_names() -> None:
     assert {action: ACTIVITY_NAMES[action] for action in ACTIONS} == {
         "placed": "Placed an order",
         "updated": "Updated an order",

@@ -20,7 +20,7 @@ BODY = {
     "currency": "USD",
     "items": [{"product_id": "B01J4SWO1G", "name": "Bottle 😀", "price": Decimal("11.16"), "tags": [1, True, None]}],
 }
-# The bytes that version 1 wrote for BODY. They must never be made again: tables contain such bytes.
+# The bytes that version 1 wrote for BODY. Do not replace them with newer bytes: tables contain bytes of version 1.
 VERSION_1 = bytes.fromhex(
     "01ab460e75ace18b194f4829c2c4d4ccc4c4d4dcc40c3d411919e9595aea60a63a1c91e16460e865121cee6fe88e0875"
     "a7fc92929c54850ff3673428c103d6d050cfd00c1454e920530c7540f5890ea8c488ad8dad0500"

@@ -34,7 +34,9 @@ def line(item: dict[str, Any]) -> Line:
         ({"quantity": -1}, -1, "-20.5"),
     ],
 )  # fmt: skip
-def test_quantity_and_amount_of_a_shopper_activity_item(changes: dict[str, Any], quantity: int, amount: str) -> None:
+def test_quantity_and_amount_of_a_shopper_activity_item_are_computed(
+    changes: dict[str, Any], quantity: int, amount: str
+) -> None:
     assert line(ITEM | changes) == Line("s", "", Decimal(quantity), Decimal(amount))
 
 
@@ -60,12 +62,14 @@ def test_the_topmost_category_counts() -> None:
         ({"new_buyer": ["true"], "promo_code": {"code": "a"}}, "", ""), ({"promo_code": "x" * 999}, "", "x" * 255),
     ],
 )  # fmt: skip
-def test_custom_attributes_of_shopper_activity(properties: dict[str, Any], new_buyer: str, promo_code: str) -> None:
+def test_custom_attributes_of_shopper_activity_give_new_buyer_and_promo_code(
+    properties: dict[str, Any], new_buyer: str, promo_code: str
+) -> None:
     found = details_of_activity({"properties": properties, "order_public_id": "#5"})
     assert found == Details("#5", new_buyer, promo_code)
 
 
-def test_metadata_of_the_orders_api() -> None:
+def test_metadata_of_the_orders_api_gives_new_buyer_and_promo_code() -> None:
     found = details_of_order({"metadata": {"new_buyer": "1", "promo_code": "Spring "}})
     assert (found.new_buyer, found.promo_code) == ("true", "Spring")
 

@@ -55,8 +55,8 @@ def test_there_is_one_writer_of_the_ledger() -> None:
         "ledger/commit.py",
         "records/keys.py",
     }
-    # No module that writes without a transaction names the ledger's table. In ledger/, only the sweep of purged
-    # scopes does so.
+    # No module that writes without a transaction names the ledger's table. In ledger/, only the sweep of purged scopes
+    # writes without a transaction.
     without_transaction = re.compile(r"\.(put_item|update_item|delete_item|batch_write_item)\b")
     for name, text in source.items():
         assert not (without_transaction.search(text) and "ledger_table" in text), name

@@ -154,7 +154,7 @@ def _uuid7(seconds_ago: float) -> str:
     return str(uuid.UUID(digits))
 
 
-def test_the_age_of_a_uuid7(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_age_of_a_uuid7_is_the_time_since_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now)
     assert times.uuid7_age(_uuid7(0)) == pytest.approx(0, abs=0.001)
