@@ -189,7 +189,8 @@ def order(n: int) -> QueuedOrder:
         "items": [item],
     }  # fmt: skip
     body |= {f"{kind}_address": address(a) for kind, a in addresses.items()}
-    # Stamps, ids and hashes have a fixed length, so that the size of an order depends only on its addresses.
+    # Ids and hashes have a fixed length, and stamps do not end in zeros, which their ISO texts omit. So the size of an
+    # order depends only on its addresses.
     received = times.shift("20261122000000000001", milliseconds=n)
     return QueuedOrder(
         ACCOUNT, f"019a0000-0000-7000-8000-{n:012d}", received, 0, f"{n:022d}", received,

@@ -16,7 +16,7 @@ AUDIENCE = "customers-orders-api"
 
 @dataclass(frozen=True)
 class Shop:
-    """The target of the requests: an account with its keys, an existing order, and a key of another account."""
+    """The target of the requests: an account with its keys, a key of another account, and an existing order."""
 
     account: str
     ingest: str
@@ -75,8 +75,8 @@ class Route:
         return all(mine == theirs or bool(theirs and mine and mine.startswith("{")) for mine, theirs in pairs)
 
     def path(self, shop: Shop, **parameters: str) -> str:
-        """The path with these percent-encoded parameters. By default its order and audience exist, and all other ids are
-        unknown."""
+        """The path with these percent-encoded parameters. By default, its order and audience exist; its other ids do
+        not."""
         known = {
             "account_id": shop.account, "order_id": quote(shop.order_id, safe=""), "audience_id": AUDIENCE,
             "job_id": UNKNOWN_ID, "deadletter_id": UNKNOWN_ID, "request_id": UNKNOWN_ID, "id_or_email": "nobody",
