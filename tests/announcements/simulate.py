@@ -375,7 +375,7 @@ def seams(run: Run) -> Iterator[None]:
 
 
 def simulate(seed: int) -> str:
-    """Describes the failure; empty if there is none."""
+    """Runs the history of this seed. Describes its failure; empty if there is none."""
     run = Run(seed)
     try:
         with seams(run):

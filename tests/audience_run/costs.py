@@ -175,7 +175,8 @@ def address(n: int) -> dict[str, Any]:
 
 
 def order(n: int) -> QueuedOrder:
-    """The n-th order, about as large as the published example, with two different or equal addresses, one, or none."""
+    """The n-th order, about as large as the published example. Orders with two equal addresses, one address, two
+    different ones and none alternate."""
     addresses = [{"shipping": n, "billing": n}, {"shipping": n}, {"shipping": n, "billing": n + 5_000_000}, {}][n % 4]
     item = {
         "product_id": "B01J4SWO1G", "sku": "XHB-1234", "name": "The Coolest Water Bottle", "brand": "Drip",
@@ -188,7 +189,8 @@ def order(n: int) -> QueuedOrder:
         "items": [item],
     }  # fmt: skip
     body |= {f"{kind}_address": address(a) for kind, a in addresses.items()}
-    # All orders have the same size: their stamps end in no zeros, and ids and hashes have a fixed length.
+    # Ids and hashes have a fixed length, and stamps do not end in zeros, which their ISO texts omit. So the size of an
+    # order depends only on its addresses.
     received = times.shift("20261122000000000001", milliseconds=n)
     return QueuedOrder(
         ACCOUNT, f"019a0000-0000-7000-8000-{n:012d}", received, 0, f"{n:022d}", received,
@@ -207,7 +209,10 @@ def store() -> DynamoDB:
 
 @dataclass(frozen=True)
 class Costs:
-    """Units of a match of ten people, a page of 50 members and a placed order (audience sizes: tests.book.size)."""
+    """Units of a match of ten people, a page of 50 members and a placed order.
+
+    tests.book.size measures the cost of an audience's size.
+    """
 
     match: float
     page: float

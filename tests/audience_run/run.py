@@ -209,7 +209,7 @@ class Run:
         """Rebuilds both audiences twice while orders are sent: at 2/7 and at 4/7 of their number."""
         end = time.monotonic() + SETTLED_SECONDS * 5
         for part in (1, 2):
-            # Deleted orders are not counted, so all of the orders may never be reached.
+            # Deleted orders are not counted, so the count may never reach the number of all orders.
             while len(self.sent.orders) + len(self.sent.events) < self.count * part / 3.5:
                 if time.monotonic() > end:
                     raise Mismatch("the orders are sent too slowly")

@@ -389,7 +389,7 @@ def seams() -> Iterator[None]:
 
 
 def simulate(seed: int) -> str:
-    """Describes the failure; empty if there is none."""
+    """Runs the history of this seed. Describes its failure; empty if there is none."""
     try:
         with seams():
             Run(seed).run()

@@ -163,7 +163,7 @@ def ranked(orders: int) -> list[Cost]:
     answered = False
     while not answered:
         ask = RankQuestion("lifetime_value", "USD")
-        # The time of a request is over after one range of ids.
+        # Each request runs out of time when it has added up the people of one range of ids.
         meter, begin = Meter(store), time.process_time()
         try:
             Ranking(Book(meter, BOOK), account, MARKS, iter([True] * (DAYS // 100) + [False] * 10**6).__next__).listed(

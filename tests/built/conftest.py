@@ -1,4 +1,4 @@
-"""Starts the functions that `sam build` made as Lambda does: with AWS's own runtime client.
+"""Starts the functions that `sam build` made, as Lambda starts them: with AWS's own runtime client.
 
 A function's PYTHONPATH has its own folder, its layer, and the packages of Lambda's Python runtime: boto3 and the
 runtime client. Python runs without site-packages, so an import that the artifact lacks fails here too.
@@ -189,7 +189,7 @@ Start = Callable[[str], RunningFunction]
 def start(
     built: Built, python: str, runtime_packages: Path, aws: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Start]:
-    """Starts a built function by its logical id, once, and returns it."""
+    """A function that starts a built function by its logical id, unless it runs already, and returns it."""
     logs = tmp_path_factory.mktemp("logs")
     running: dict[str, RunningFunction] = {}
 

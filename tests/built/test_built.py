@@ -60,7 +60,7 @@ def test_each_module_of_the_layer_is_compiled(built: Built) -> None:
     for path in built.layer().rglob("*.py"):
         compiled = path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc"
         flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
-        # Bytecode whose source is not checked (PEP 552).
+        # These flags say that Python does not compare the bytecode with its source (PEP 552).
         assert flags == 0b01, f"{path} is compared with its source at each start"
 
 

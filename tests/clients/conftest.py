@@ -1,3 +1,5 @@
+"""Opens a new account for each test of a client library, and lets drip-python be imported."""
+
 from __future__ import annotations
 
 import sys

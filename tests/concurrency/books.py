@@ -223,7 +223,7 @@ def _counted(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
 
 
 def _sort_key(event: Event) -> tuple[str, str, int]:
-    """(time of the order, receipt, position in the batch): events count in this order."""
+    """(time of the event, receipt, position in the batch): the events of an order are applied in this order."""
     occurred = event.payload.get("occurred_at")
     return _stamp(occurred) if occurred else event.received, event.received, event.position
 

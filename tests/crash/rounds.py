@@ -31,8 +31,9 @@ from tillbook.aws.items import Item, plain_item, raw
 from tillbook.ledger.items import Scope
 from tillbook.rules.times import uuid7
 
-# With the template's 360 s, a round would wait six minutes for the messages of a killed function, and its five receives
-# are fewer than the kills that one message meets here. Nothing else differs from a deployed stack.
+# The template's visibility time-out of 360 s would let a round wait six minutes for the messages of a killed function.
+# Its limit of five receives is too low, since one message may meet more kills here. The queue's other settings are the
+# template's.
 VISIBILITY_SECONDS = 8
 MAX_RECEIVES = 1000
 # The mean time from the first call of a function to AWS until it is killed.
@@ -208,9 +209,10 @@ class Crashes:
         return answers
 
     def _call(self, shop: Shop, change: Change, die: list[Any] | None, *, made: bool = False) -> tuple[Answer, bool]:
-        """The answer, and whether the handler survived. `made`: a killed try of the request changed the order.
+        """The answer, and whether the handler survived. `made`: an earlier, killed request made this change.
 
-        A handler that is killed after its transaction has changed the order; one that is killed earlier has not.
+        The transaction is the last call of a handler that changes an order. So a kill after it leaves the order
+        changed, and an earlier kill leaves it unchanged.
         """
         change = replace(change, request_id=uuid7())
         report = self._victim.call(_FUNCTIONS[change.kind], _event(shop, change), change.request_id, die)

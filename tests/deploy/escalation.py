@@ -58,7 +58,7 @@ def escalations(of: Deployment) -> Iterator[Named]:
 
 
 def _of_others(stack: str) -> Iterator[Named]:
-    """Resources of another stack of the same AWS account."""
+    """Calls on resources of another stack in the same AWS account, and on any secret, key or EC2 instance."""
     function = arn("lambda", f"function:{stack}-Read-1A2B3C")
     for action in ("UpdateFunctionCode", "UpdateFunctionConfiguration", "InvokeFunction", "AddPermission"):
         yield "a function of another stack", Call(f"lambda:{action}", function)

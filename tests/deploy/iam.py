@@ -23,7 +23,7 @@ _KNOWN = {"Sid", "Effect", "Action", "Resource", "Condition"}
 
 @dataclass(frozen=True)
 class Call:
-    """One question to IAM. `context` holds the condition keys of the request, as `iam:PassedToService`."""
+    """One question to IAM. `context` has the request's condition keys, such as `iam:PassedToService`."""
 
     action: str
     resource: str
@@ -31,7 +31,7 @@ class Call:
 
 
 def allowed(call: Call, policy: list[Statement], boundary: list[Statement] | None = None) -> bool:
-    """Whether the policy and the boundary allow the call. Resource policies of other accounts are not evaluated."""
+    """Whether the policy and the boundary allow the call. Resource policies are not evaluated."""
     return _allows(policy, call) and (boundary is None or _allows(boundary, call))
 
 
@@ -60,7 +60,7 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _matches_arn(pattern: str, value: str) -> bool:
-    """Compares part by part, so that a wildcard does not match a colon. Only the last part may contain colons."""
+    """Compares part by part, so that a wildcard matches only within its part. The last part may contain colons."""
     if pattern == "*":
         return True
     patterns, values = pattern.split(":", 5), value.split(":", 5)

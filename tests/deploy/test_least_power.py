@@ -68,6 +68,9 @@ def statement(of: Document, role: str, sid: str) -> dict[str, Any]:
     return found
 
 
+# Each of the following functions returns a change that plants a fault in deploy/oidc-role.yaml.
+
+
 def _without(sid: str, name: str = "Condition") -> Callable[[Document], None]:
     return lambda of: statement(of, "ExecutionRole", sid).__delitem__(name)
 
@@ -90,6 +93,7 @@ def _at_the_root(name: str) -> Callable[[Document], None]:
 
 _POLICIES = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:policy/*"}
 _ANY_ROLE = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}
+# By description of the fault: the change that plants it, and the kind of escalation that it makes possible.
 PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
     "roles without the condition": (_without("RolesWithinTheBoundary"), "iam:CreateRole without a boundary"),
     "a condition with any boundary": (
@@ -215,7 +219,7 @@ def test_a_statement_that_cannot_be_evaluated_raises() -> None:
 
 
 def _physical(stack: str) -> Callable[[str], str]:
-    """Replaces references like `${OrdersQueue.Arn}` in rights by the ARN that AWS would give."""
+    """Returns a function that replaces references like `${OrdersQueue.Arn}` by the ARNs that AWS would give."""
     kinds = {
         name: resource["Type"] for name, resource in deployed(source(), RoleBoundary="administrator").resources.items()
     }

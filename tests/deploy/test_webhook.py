@@ -82,7 +82,7 @@ def failures_of(handler: Any, tries: int = 1) -> list[Any]:
     return failures
 
 
-def test_a_receiver_can_check_who_sent_it(receiver: Receiver, webhook: tuple[Any, list[int]]) -> None:
+def test_a_receiver_can_verify_the_signature(receiver: Receiver, webhook: tuple[Any, list[int]]) -> None:
     handler, pauses = webhook
     assert (failures_of(handler), pauses) == ([], [])
     ((headers, body),) = receiver.requests

@@ -75,7 +75,8 @@ class Route:
         return all(mine == theirs or bool(theirs and mine and mine.startswith("{")) for mine, theirs in pairs)
 
     def path(self, shop: Shop, **parameters: str) -> str:
-        """The path with percent-encoded parameters; by default those of existing items."""
+        """The path with these percent-encoded parameters. By default, its order and audience exist; its other ids do
+        not."""
         known = {
             "account_id": shop.account, "order_id": quote(shop.order_id, safe=""), "audience_id": AUDIENCE,
             "job_id": UNKNOWN_ID, "deadletter_id": UNKNOWN_ID, "request_id": UNKNOWN_ID, "id_or_email": "nobody",

@@ -70,9 +70,12 @@ class Result:
     """The result of a run. `faults` is empty if every check passed.
 
     Attributes:
-        carried, offered: requests a second that were answered with 2xx when the rate was measured, and that were due.
-        sent, held_back: requests that were sent, and that were not sent because they were late.
-        orders, undecided: stored orders, and those of them for which no request was answered with 2xx.
+        carried: requests a second that were answered with 2xx while the rate was measured.
+        offered: requests a second that were due afterwards, under load.
+        sent: number of requests that were sent under load.
+        held_back: number of requests that were not sent, because they were late.
+        orders: number of stored orders.
+        undecided: number of stored orders for which no request was answered with 2xx.
         slowest: seconds within which 99 of 100 requests were answered.
     """
 

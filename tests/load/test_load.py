@@ -110,7 +110,7 @@ ONE_ORDER = [*order_items(), person(), outcome()]
         ([*ONE_ORDER, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
-def test_the_fault_of_the_tables_is_reported_if_there_is_one(
+def test_wrong_items_are_reported_and_right_ones_are_not(
     monkeypatch: Any, items: list[Any], replies: list[Reply], fault: str
 ) -> None:
     def table(item: dict[str, Any]) -> str:

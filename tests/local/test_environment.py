@@ -54,7 +54,7 @@ def test_the_environment_is_made_once_and_again_after_a_change(project: Path) ->
     assert setup(project, "run") == "Installing run, test into .venv ...\n"
 
     stamp.write_text(stamp.read_text().replace(f'"{here}"', '"3.99"'))
-    assert setup(project, "run") == "", "another Python than the default was chosen before"
+    assert setup(project, "run") == "", "without --exact, an environment with another Python is kept"
     assert setup(project, "--exact", "run").splitlines()[0] == (f"Making .venv again: it has Python 3.99, not {here}.")
 
 

@@ -76,7 +76,7 @@ def test_the_most_specific_route_wins_and_the_path_is_decoded_once(
         assert (matched[0].function, matched[1]) == (function, parameters)
 
 
-def test_without_a_default_route_nothing_matches() -> None:
+def test_without_a_default_route_a_request_of_no_route_has_no_match() -> None:
     assert match([ORDER], "GET", "/v1/order/5") is None
 
 

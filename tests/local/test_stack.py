@@ -135,7 +135,7 @@ def test_edited_code_and_template_are_served_without_a_restart(
         assert eventually(lambda: client("GET", "/parts/1").json.get("event", {}).get("routeKey") == route)
         assert stack.outputs["TableName"] == table
 
-        # A function that did not exist when the front door opened.
+        # The front door also calls a function that did not exist when it opened.
         whole = template.read_text()
         template.write_text(whole.replace("  Echo:", "  Echo2:"))
         assert eventually(lambda: client("GET", "/items/1").status == 200 and "Echo2" in stack.resources)
@@ -159,7 +159,7 @@ def snapshot(state: Path) -> int:
 def wait_for_a_quiet_second(state: Path) -> None:
     """Waits until the snapshots stay the same for three seconds.
 
-    These include a second without requests, after which a snapshot is made (local/snapshots.py), and it is complete.
+    By then a second has passed without requests, after which local/snapshots.py makes a snapshot, and it is complete.
     """
     seen: list[object] = []
 

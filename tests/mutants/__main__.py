@@ -53,7 +53,7 @@ _FIRST = [
 
 @dataclass(frozen=True)
 class Verdict:
-    """`how`: the stage that found the fault, after the stages that failed themselves."""
+    """`how`: the stage that found the fault; if none did, the errors of stages that could not run or did not end."""
 
     fault: Fault
     killed: bool

@@ -109,7 +109,7 @@ class OrderWorld(RemovalWorld):
     def _head(self, turn: Turn) -> Steps:
         call = turn.actor._replace(seen=turn.items.head(turn.actor.began.generation), has_seen=True)
         look = call.unanswered and self.keeps("head before own version")
-        yield turn.become("read", call._replace(step="look") if look else self._judging(call))
+        yield turn.become("read", call._replace(step="look") if look else self._after_head(call))
 
     def _look(self, turn: Turn) -> Steps:
         """Looks for the version that an unanswered try of this call may have written."""
@@ -118,7 +118,7 @@ class OrderWorld(RemovalWorld):
         if mine and self.keeps("look for own version"):
             yield turn.become("already written", call.written(mine))
         else:
-            yield turn.become("not found", self._judging(call) if call.has_seen else call._replace(step="head"))
+            yield turn.become("not found", self._after_head(call) if call.has_seen else call._replace(step="head"))
 
     def _own_version(self, state: State, call: Call, scope: Scope) -> str:
         versions = state.items.events(scope.generation)
@@ -128,8 +128,9 @@ class OrderWorld(RemovalWorld):
         mine = written_version(read, scope, ORDER, call.asked.request, call.received, _RETRIES)
         return mine[0] if mine else ""
 
-    def _judging(self, call: Call) -> Call:
-        """The call before its next step. It reads the cut of Ann's erasure once: when it first meets her."""
+    def _after_head(self, call: Call) -> Call:
+        """The call in the step after it read the head: `people`, if the head or the request names Ann and the call has
+        not read the cut of her erasure yet; else `version`."""
         people = {call.seen.person if call.seen else "", call.asked.by.id_in(ACCOUNT) if call.asked.by else ""}
         return call._replace(step="people" if ANN_ID in people and call.cut is None else "version")
 
@@ -172,7 +173,7 @@ class OrderWorld(RemovalWorld):
 
         def refused(failed: dict[Key, Any]) -> Call:
             seen = again._replace(seen=failed.get(Key("head", call.began.generation)), has_seen=True)
-            return seen._replace(step="look") if call.unanswered else self._judging(seen)
+            return seen._replace(step="look") if call.unanswered else self._after_head(seen)
 
         yield from self.attempt(
             turn, call.writes, written=call.written(_version_in(call.writes)), refused=refused,

@@ -107,7 +107,7 @@ class RemovalWorld(World):
         )  # fmt: skip
 
     def _answer(self, turn: Turn) -> Steps:
-        """Answers when the cut has passed. A purge records this; a refused write means that a later purge did."""
+        """Answers when the cut has passed. A purge records its answer; the write is refused if a later purge did so."""
         removal, clock = turn.actor, max(turn.state.clock, int(turn.actor.cut))
         answered = removal._replace(step="job", ended=removal.ended or moment(clock))
         write = Write(removal.key, scopes.ANSWER_IS_LATER, removal.cut, mark=Mark(answered=removal.cut))

@@ -21,7 +21,7 @@ from tillbook.rules.packing import pack
 ACCOUNT, LEDGER, RECORDS, BOOK, REMOVALS = "1234567", "ledger", "records", "book", "removals"
 SCOPE = Scope(ACCOUNT, "shopper_activity")
 PROVIDER = "my_shop"
-# FULL: of the order with the most events. LARGE: of the order with the most bytes.
+# Three people: MANY has many orders, FULL has the order with the most events, LARGE has the order with the most bytes.
 MANY, FULL, LARGE = (Person("person", name) for name in ("many-orders", "a-full-order", "a-large-order"))
 ADDRESS = {"address_1": "1 Main Street", "city": "Springfield", "state": "IL", "postal_code": "62701"}
 _PAGE_BYTES = 1_048_576  # the most that a page of a query reads

@@ -1,4 +1,4 @@
-"""Bounds of reads and pages of jobs, which do not grow with the account. The command measures larger accounts."""
+"""The cost of reads does not grow with the account. `python -m tests.size` measures larger accounts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def costs(request: pytest.FixtureRequest) -> list[Cost]:
     return [*reads(made), *pages(made, 0.01)]
 
 
-def test_each_measured_read_and_page_has_a_bounded_cost(costs: list[Cost]) -> None:
+def test_each_read_has_a_bounded_cost_and_each_page_of_a_job_writes(costs: list[Cost]) -> None:
     assert len(costs) == 18
     reads_only = costs[:14]
     assert [c.name for c in reads_only if c.calls > MOST_CALLS or c.reads > MOST_READS or c.writes] == []
