@@ -85,9 +85,9 @@ def _installed(stamp: Path, python: Path) -> dict | None:  # type: ignore[type-a
 
 
 def _create(venv: Path) -> None:
-    # The message names the base interpreter: this process may run on the Python of an environment that was removed.
+    # The base interpreter: this process may run on the Python of an environment that was removed just now.
     python = getattr(sys, "_base_executable", sys.executable)
-    result = subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False, capture_output=True, text=True)
+    result = subprocess.run([python, "-m", "venv", str(venv)], check=False, capture_output=True, text=True)
     if result.returncode:
         shutil.rmtree(venv, ignore_errors=True)
         why = (result.stdout + result.stderr).strip().splitlines()

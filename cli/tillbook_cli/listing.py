@@ -20,7 +20,7 @@ Command = Callable[..., None]
 
 def _options(command: Command) -> Command:
     for option in (
-        click.option("--output", default="", help="Write to a file; - or --format alone: to standard output."),
+        click.option("--output", default="", help="Write to this file. - is standard output, as is --format alone."),
         click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Write this instead of a table."),
         click.option("--limit", type=click.IntRange(1), help="Most entries.  [50 in a table, otherwise all]"),
     ):

@@ -21,6 +21,7 @@ from tests.simulation.network import Network
 from tests.simulation.scheduler import FOREVER
 from tests.simulation.snapshot import read
 from tests.simulation.world import World
+from tillbook.aws.items import plain_item
 from tillbook.records.deadletters import DeadLetters
 from tillbook.records.keys import ApiKey
 from tillbook.records.messages import Queue, decode
@@ -50,16 +51,17 @@ class Ending:
             order.request_id for message in self.world.sqs.dead_letters for order in decode(message.body).orders
         }
         statuses = self.seen().statuses
-        cuts = {}
-        for mark in self.world.marks:
-            cuts[mark.account, mark.name] = max(mark.cut, cuts.get((mark.account, mark.name), ""))
         return [
             f"{event.request_id} was accepted, but has no outcome and is no dead letter"
             for event in self.events()
             if (event.account, V3, event.request_id) not in statuses
             and event.request_id not in letters
-            and event.received > cuts.get((event.account, "s"), "")
+            and event.received > self._purged_up_to(event.account)
         ]
+
+    def _purged_up_to(self, account: str) -> str:
+        """The stamp up to which the account's v3 orders are purged; empty if they were never purged."""
+        return max((mark.cut for mark in self.world.marks if (mark.account, mark.name) == (account, "s")), default="")
 
     def replay_dead_letters(self) -> None:
         """Lists dead letters and replays them, as an admin does."""
@@ -73,14 +75,17 @@ class Ending:
             while after:
                 page, after = letters.listed(marks, 2, after)
                 listed += page
-            stored = [sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk == f"{account}/d"]
             # A purge hides dead letters before its job discards them.
-            hidden = set(stored) - {letter["id"] for letter in listed}
-            if [letter["id"] for letter in listed] != sorted(set(stored) - hidden, reverse=True) or (
-                hidden and not any(mark.account == account and mark.name != "p" for mark in self.world.marks)
-            ):
-                raise Broken(f"the listed dead letters are {listed}, the stored ones {stored}")
-            for request_id in sorted(set(letters.ids(account)) - hidden):
+            purged_up_to = self._purged_up_to(account)
+            shown = [
+                sk
+                for (pk, sk), item in self.world.dynamodb.tables[RECORDS].items.items()
+                if pk == f"{account}/d"
+                and all(order.received > purged_up_to for order in decode(plain_item(item)["message"]).orders)
+            ]
+            if [letter["id"] for letter in listed] != sorted(shown, reverse=True):
+                raise Broken(f"the listed dead letters are {listed}, not {shown}")
+            for request_id in sorted(shown):
                 letters.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
         self.world.sqs.redrive()
 
