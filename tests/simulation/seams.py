@@ -44,7 +44,7 @@ class OneByOne:
 
 
 class Seams:
-    """Replaces the package's clock, random numbers and clients by those of a history, and silences its logs and metrics.
+    """Replaces the package's clock, random numbers and clients by those of a history, and silences logs and metrics.
 
     Restores all of them, and the limits, at exit.
     """
