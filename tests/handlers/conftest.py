@@ -1,6 +1,6 @@
 """Provides the tables and queues of template.yaml on moto, empty for each test.
 
-KeepBook uses one thread here, because moto is not exact with several.
+KeepBook uses one thread here, because moto is not thread-safe.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def _aws() -> Iterator[None]:
-    """Creates the tables, the queues and the event bus once for all tests, and counts the calls of each function."""
+    """Creates tables, queues and the event bus once for all tests, and records the rights that functions use."""
     patch = pytest.MonkeyPatch()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
         patch.setenv(name, "testing")

@@ -36,7 +36,8 @@ class Streams:
             for item in self.shop.dynamodb.scan(TableName=table)["Items"]:
                 key = item["pk"]["S"], item["sk"]["S"]
                 before, self.seen[key] = self.seen.get(key), item
-                # As the FilterCriteria of AnnounceChanges in template.yaml: a person has a token, a purge a generation.
+                # This is the filter of AnnounceChanges in template.yaml. Only items of people have a `token`, and only
+                # marks of purges have a `generation`.
                 outcome = "action" in item and item.get("status", {}).get("S") in ("applied", "failed")
                 if before != item and ("token" in item or "generation" in item or outcome):
                     self.number += 1

@@ -73,7 +73,8 @@ def auditor(shop: Shop, client: Any = None) -> Auditor:
 
 
 def plant(shop: Shop, name: str, value: str, person: str = ANN) -> None:
-    """Adds `value` to one sum of a person without changing the token. `name` is as in `Shop.stored_ltv`: `s.USD`."""
+    """Adds `value` to one sum of a person without changing the token. `name`: `s.USD` is the amount of v3 orders in
+    USD, `o#USD` the number of v1 orders in USD; `*` means orders without a currency."""
     shop.dynamodb.update_item(
         TableName=LEDGER, Key=raw(SCOPES[name[0]].person_key(person)), UpdateExpression="ADD #n :v",
         ExpressionAttributeNames={"#n": name[1:].removeprefix(".")},
@@ -186,7 +187,8 @@ def test_orders_of_several_transactions_are_audited(shop: Shop, monkeypatch: pyt
     plant(shop, "o.USD", "-0.01")
     found = auditor(shop).audit(ACCOUNT, ANN)
     assert found.findings == (Finding("orders_api", "USD", "amount", "13.19", "13.2"),)
-    # An order is written between the two transactions: they are no snapshot, though the sums that they read agree.
+    # An order is written between the two transactions, so they are no snapshot, though the sums that the second
+    # one reads are those of the 12 orders.
     plant(shop, "o.USD", "-1.09")
     plant(shop, "o#USD", "-1")
     body = {"order_id": "n", "order_date": "2026-01-20", "total": "1.1", "customer_email": EMAIL}

@@ -207,7 +207,7 @@ def test_writes_of_a_worker_that_read_the_marks_before_the_erasure_are_erased_by
     assert activities_of(shop, ANN) == [("Paid an order", "other")]
 
 
-def many_events(shop: Shop) -> None:
+def send_many_events(shop: Shop) -> None:
     """Sends 210 events of one order, 105 of them Ann's: one placed event of each person, and refunds."""
     bodies = [event(email=who, occurred_at=day(1), grand_total=total) for who, total in ((BOB, 900), (ANN, 1000))]
     for n in range(208):
@@ -217,7 +217,7 @@ def many_events(shop: Shop) -> None:
     shop.drain()
 
 
-def remaining(shop: Shop) -> Decimal:
+def remaining_contribution(shop: Shop) -> Decimal:
     """The contribution of all v3 orders, computed from their remaining events."""
     events = [i for i in ledger_items(shop) if "!" in i["sk"] and "stamp" in i and Scope.of(i["pk"]) == V3_SCOPE]
     totals = {i["sk"].partition("!")[0]: i["total"] for i in sorted(events, key=lambda i: i["stamp"]) if "total" in i}
@@ -225,8 +225,8 @@ def remaining(shop: Shop) -> Decimal:
 
 
 def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after_each(shop: Shop) -> None:
-    many_events(shop)
-    assert remaining(shop) == 688
+    send_many_events(shop)
+    assert remaining_contribution(shop) == 688
     sums: list[Decimal] = []
 
     def check(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
@@ -235,7 +235,7 @@ def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after
             shop.faults.intercept = None
             with USED_RIGHTS.uncounted():
                 stored = [value for name, value in shop.stored_ltv().items() if name.endswith(".*")]
-                assert stored == [remaining(shop)]
+                assert stored == [remaining_contribution(shop)]
                 assert (count(shop, V3), len(members(shop, V3))) == (1, 1)
             sums.append(stored[0])
             shop.faults.intercept = check
@@ -271,7 +271,7 @@ def test_a_page_ends_in_time_and_the_next_one_continues(shop: Shop, monkeypatch:
         longest = max(longest, seconds)
         jobs.append(job(shop, job_id))
         stored = shop.stored_ltv()
-        assert stored.get(f"{ANN_ID}/s.*", 0) == remaining(shop)
+        assert stored.get(f"{ANN_ID}/s.*", 0) == remaining_contribution(shop)
         assert stored.get(f"{ANN_ID}/o.USD", 0) == (19 if shop.get("/v1/order/a").status == 200 else 0)
         assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)]
     assert 20 < longest < 60

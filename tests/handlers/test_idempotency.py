@@ -216,7 +216,7 @@ def test_the_first_receipt_of_a_repeated_event_decides_its_place(shop: Shop, whe
 
 
 def test_an_order_changes_its_person_when_its_latest_event_moves_to_its_first_receipt(shop: Shop) -> None:
-    """Delivered are Alice's copy that was received last, Bob's event, and Alice's copy that was received first."""
+    """Alice's event has two copies. The copy that was received first is delivered last, and moves it before Bob's."""
     early = send(shop, event(email="alice@b.co", grand_total=1), "k")
     middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
     late = send(shop, event(email="alice@b.co", grand_total=1), "k")

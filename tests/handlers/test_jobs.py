@@ -1,4 +1,7 @@
-"""Jobs: chains of pages, a page that fails, and the watch, which sends pages again that made no progress."""
+"""Jobs: chains of pages, a page that fails, and the watch, which sends pages again that made no progress.
+
+records/jobs.py explains chains and pages.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch:
     monkeypatch.setattr(jobs_at_work, "_PAGE_SECONDS", 0)
     submit(shop, *(order(f"o-{n}") for n in range(3)))
     shop.drain()
-    jobs, sent = worker().jobs.jobs, list[tuple[int, int, int]]()
+    jobs, sent = worker().jobs.jobs, list[tuple[int, int, int]]()  # (chain, page, current page of the chain)
 
     def look(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation == "SendMessage":

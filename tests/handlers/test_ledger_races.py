@@ -122,7 +122,7 @@ def test_an_event_that_is_delivered_twice_at_the_same_time_counts_once(
 def test_two_copies_that_move_an_event_at_the_same_time_keep_the_first_receipt(
     shop: Shop, ledger: Ledger, waits: Waits
 ) -> None:
-    """The copy of March reads the event, the copy of January moves the event, and the copy of March reads the head."""
+    """`third` (received in March) reads the event, `first` (January) moves it, and then `third` reads the head."""
     apply(ledger, copy(4, "fourth"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
     with before_the_first(shop, "GetItem", lambda: apply(ledger, copy(1, "first")), which="/h/"):
@@ -160,7 +160,7 @@ def test_an_event_is_erased_if_any_of_its_copies_is(
     assert shop.stored_ltv().keys() == {f"{BOB.id_in(ACCOUNT)}/s{name}" for name in (".*", "#*")}
 
 
-def test_a_new_event_and_an_erasure_of_its_order_at_the_same_time(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_a_new_event_stays_if_its_order_is_erased_at_the_same_time(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     """The new event stays and the erased one is emptied, in either order."""
     apply(ledger, activity(1))
     key = activity(1).order_key
@@ -176,7 +176,7 @@ def test_a_new_event_and_an_erasure_of_its_order_at_the_same_time(shop: Shop, le
 
 
 @pytest.mark.parametrize("between", ["the erasure", "the submission"])
-def test_a_submission_under_an_erased_order_id_and_the_erasure_at_the_same_time(
+def test_a_submission_under_an_erased_order_id_counts_if_the_erasure_runs_at_the_same_time(
     shop: Shop, ledger: Ledger, waits: Waits, between: str
 ) -> None:
     """A request that sees the erasure's mark treats the order as deleted, though its versions are emptied later."""

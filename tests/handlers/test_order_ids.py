@@ -67,8 +67,8 @@ def test_an_order_id_survives_submit_edit_get_delete(shop: Shop, order_id: str, 
 
 
 def test_an_order_id_may_end_in_history(shop: Shop) -> None:
-    """Such an order can be edited and deleted. It can be read if the path is routed before it is decoded, or if no
-    order has the id before `/history`."""
+    """Such an order can be edited and deleted. If the path is decoded before it is routed, GET of `a/history` asks for
+    the history of the order `a`. An id with another `/` before `/history` can be read."""
     shop.submit(order(order_id="a/history", total=1))
     assert shop.edit("a%2Fhistory", {"total": 2}).body["total"] == "2.0"
     assert shop.get("/v1/order/a%2Fhistory").status == 404

@@ -88,7 +88,7 @@ def test_a_default_value_is_the_same_submission_as_an_absent_field(shop: Shop, p
         assert shop.edit("o-1", {part: given(value)[part]} if part else {name: value}).body == first.body, value
     shop.drain()
     assert shop.timeline(EMAIL) == ["Submitted an order"], "an edit to a default value changes nothing"
-    # Also if the first submission has the default value.
+    # The two are the same, too, if the first submission has the default value.
     assert shop.submit(given(DEFAULTS[path][0]) | {"order_id": "o-2"}).status == 201
     assert shop.submit(least | {"order_id": "o-2"}).status == 201
 

@@ -44,7 +44,7 @@ def listed(shop: Shop, **query: str) -> list[str]:
         cursor = {"cursor": answer.body["next_cursor"]}
 
 
-def customers(shop: Shop) -> None:
+def add_customers(shop: Shop) -> None:
     """ann: 500 USD in 2 orders, the last in May. bob: 300 USD in 3, the last in April. cleo: 130 USD (v3) less a refund
     of 40, in June. dan: 1,000 EUR."""
     submit(
@@ -65,7 +65,7 @@ def customers(shop: Shop) -> None:
 
 
 def test_people_are_sorted_by_each_criterion(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     for limit in ("1", "2", "200"):
         assert listed(shop, limit=limit) == ["ann", "bob", "cleo", "dan"]
         assert listed(shop, limit=limit, direction="asc") == ["dan", "cleo", "bob", "ann"]
@@ -93,7 +93,7 @@ def test_people_are_sorted_by_each_criterion(shop: Shop) -> None:
     ],
 )  # fmt: skip
 def test_filters_select_people(shop: Shop, query: dict[str, str], expected: list[str]) -> None:
-    customers(shop)
+    add_customers(shop)
     segments = (
         Segment("VIP", min_lifetime_value=Decimal(500)),
         Segment("Euros", "EUR", min_lifetime_value=Decimal(1)),
@@ -121,7 +121,7 @@ def test_an_invalid_query_is_refused(shop: Shop, query: dict[str, str], attribut
 
 
 def test_segments_are_counted(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     assert shop.get(SEGMENTS).body == {"segments": [], "people": 4, "as_of": None}
     segments = (
         Segment("VIP", min_lifetime_value=Decimal(300)), Segment("Euros", "EUR", min_lifetime_value=Decimal("0.01")),
@@ -140,7 +140,7 @@ def test_segments_are_counted(shop: Shop) -> None:
 
 
 def test_changes_count_at_once(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     assert listed(shop)[0] == "ann"
     shop.edit("a1", {"total": 1})
     shop.delete("b3")
@@ -153,13 +153,13 @@ def test_changes_count_at_once(shop: Shop) -> None:
 
 
 def test_only_sources_that_count_are_ranked(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     shop.accounts.change(ACCOUNT, {"sources": ["shopper_activity"]})
     assert listed(shop) == ["cleo"]
 
 
 def test_the_list_is_available_as_csv(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     answer = shop.get(LIST, query={"format": "csv", "limit": "3"})
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
@@ -171,7 +171,7 @@ def test_the_list_is_available_as_csv(shop: Shop) -> None:
 
 
 def test_another_account_sees_nobody(shop: Shop) -> None:
-    customers(shop)
+    add_customers(shop)
     assert shop.get(f"/v3/{OTHER}/people", key=OTHER_ADMIN).body["people"] == []
     assert shop.get(LIST, key=OTHER_ADMIN).status == 403
 
@@ -179,8 +179,8 @@ def test_another_account_sees_nobody(shop: Shop) -> None:
 # ------------------------------------------------------------ purge and erasure
 
 
-def test_an_erased_person_is_not_listed_at_once_and_may_return(shop: Shop) -> None:
-    customers(shop)
+def test_an_erased_person_leaves_the_list_at_once_and_may_return(shop: Shop) -> None:
+    add_customers(shop)
     assert listed(shop)[0] == "ann"
     job_id = start_erasure(shop, ANN)
     assert listed(shop) == ["bob", "cleo", "dan"]
@@ -192,7 +192,7 @@ def test_an_erased_person_is_not_listed_at_once_and_may_return(shop: Shop) -> No
 
 
 def test_items_that_name_people_are_kept_for_a_month(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    customers(shop)
+    add_customers(shop)
     listed(shop)
     kept = [item for item in book_items(shop) if "/people/" in item["sk"]]
     assert len(kept) == 6  # one for each day with orders
@@ -213,7 +213,7 @@ def test_a_purge_removes_its_source_from_the_list_at_once(
     shop: Shop, source: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)  # so that the ranking is stored
-    customers(shop)
+    add_customers(shop)
     assert len(listed(shop)) == 4
     run_purge(shop, source)
     shop.keep_book()
@@ -224,7 +224,7 @@ def test_a_purge_removes_its_source_from_the_list_at_once(
 
 
 def test_many_people_are_ranked_in_parts_once_an_hour(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    customers(shop)
+    add_customers(shop)
     shop.accounts.change(ACCOUNT, {"segments": (Segment("VIP", min_lifetime_value=Decimal(300)),)})
     expected, segments = listed(shop), shop.get(SEGMENTS).body
     monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)
@@ -248,7 +248,7 @@ def test_a_list_without_enough_time_is_continued_by_the_next_request(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ranking, "MOST_PEOPLE", 2)
-    customers(shop)
+    add_customers(shop)
     statuses = []
     for _ in range(9):
         answer = shop.get(LIST, milliseconds=0)

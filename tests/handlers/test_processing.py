@@ -146,7 +146,7 @@ def test_a_write_that_timed_out_counts_once_whenever_it_arrives(
 def test_a_timed_out_read_of_marks_is_made_once_for_the_whole_message(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The marks of purges and erasures (records/scopes.py)."""
+    """Marks of purges and erasures (records/scopes.py) are read once, not for each order: a time-out takes seconds."""
     from tillbook.work import processing
 
     ids = shop.send_batch([event(order_id=n) for n in range(20)]).body["request_ids"]
@@ -184,6 +184,7 @@ def test_a_message_that_cannot_be_read_fails_alone(shop: Shop, body: str) -> Non
 def test_when_time_runs_out_the_untried_messages_are_delivered_again(shop: Shop) -> None:
     for n in range(3):
         shop.send(event(order_id=n))
+    # Nine seconds are too few to apply an order, and enough to queue the orders again.
     assert shop.deliver(shop.receive(), milliseconds=9_000) == []
     assert shop.items("LedgerTable") == []
     assert len(shop.deliver(records := shop.receive(), milliseconds=2_000)) == len(records) == 3

@@ -213,7 +213,7 @@ def test_v1_changes_are_on_the_timeline(shop: Shop) -> None:
     assert shop.get(f"{PERSON}/{EMAIL}/orders").body == {"orders": [], "next_cursor": None}
 
 
-def test_orders_after_one_of_many_events_are_listed_with_few_calls(shop: Shop) -> None:
+def test_orders_after_an_order_of_many_events_are_listed_with_few_calls(shop: Shop) -> None:
     """Events are read in whole pages, also if few orders are requested."""
     shop.send(event(order_id="old", occurred_at=day(1)))
     shop.send_batch([event(order_id="long", action="updated", occurred_at=day(2), note=n) for n in range(250)])

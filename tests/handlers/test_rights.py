@@ -23,7 +23,7 @@ UNSEEN: dict[tuple[str, Right], str] = {
 
 
 def granted(function: str) -> set[Right]:
-    """Resources by their logical ids: `LedgerTable/index/timeline`."""
+    """The rights of the function's role. A resource is named by its logical id, as in `LedgerTable/index/timeline`."""
     return {
         (action, SECRETS if ":parameter/" in resource else resource.replace(".Arn}", "").replace("${", ""))
         for action, resource in rights.of_function(as_deployed(), function)
@@ -31,6 +31,7 @@ def granted(function: str) -> set[Right]:
 
 
 def unseen(function: str, seen: UsedRights) -> set[Right]:
+    """The granted rights that were not used, without those that no test can use."""
     explained = {right for name, right in UNSEEN if name == function}
     return granted(function) - set(seen.rights.get(function, {})) - explained
 

@@ -60,7 +60,7 @@ def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
 
 
 def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
-    """Otherwise the mark would seem late, and its job would purge later orders."""
+    """Otherwise the later mark would seem late, and its job would purge again, with the orders received since."""
     jobs: list[str] = []
     with meanwhile(shop, "UpdateItem", "SET answered", lambda: jobs.append(start_purge(shop))):
         jobs.append(start_purge(shop))

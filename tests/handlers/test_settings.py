@@ -142,7 +142,7 @@ def test_an_account_has_a_bounded_number_of_keys(shop: Shop, monkeypatch: pytest
 # ---------------------------------------------------------- connections
 
 
-def connected(shop: Shop, **asked: Any) -> Any:
+def connect(shop: Shop, **asked: Any) -> Any:
     answer = shop.request("POST", "/v1/connections", {"platform": "woocommerce"} | asked, headers={"Host": "a.example"})
     assert answer.status == 201, answer.body
     return answer.body
@@ -163,7 +163,7 @@ def connection(shop: Shop, name: str = "woocommerce") -> Any:
 
 
 def test_a_connection_shows_its_last_delivery_and_the_outcome(shop: Shop) -> None:
-    made = connected(shop)
+    made = connect(shop)
     secret = made["secret"]
     assert (made["url"], len(secret)) == (f"https://a.example/connect/{ACCOUNT}/woocommerce", 43)
     assert "WooCommerce" in made["setup"]
@@ -185,7 +185,7 @@ def test_a_connection_shows_its_last_delivery_and_the_outcome(shop: Shop) -> Non
 
 
 def test_a_connection_shows_why_its_deliveries_fail(shop: Shop) -> None:
-    secret = connected(shop)["secret"]
+    secret = connect(shop)["secret"]
     assert deliver(shop, "another").status == 401
     found = connection(shop)
     assert (found["check"]["code"], found["last_delivery"]) == ("wrong_signature", None)
@@ -205,7 +205,7 @@ def test_a_connection_shows_why_its_deliveries_fail(shop: Shop) -> None:
 
 
 def test_deliveries_with_the_same_result_are_noted_once_a_minute(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = connected(shop)["secret"]
+    secret = connect(shop)["secret"]
     moment = 1000.0
     monkeypatch.setattr(last_deliveries.time, "monotonic", lambda: moment)
     with shop.faults.recorded() as calls:
@@ -222,7 +222,7 @@ def test_deliveries_with_the_same_result_are_noted_once_a_minute(shop: Shop, mon
 def test_a_delivery_that_cannot_be_noted_is_accepted(shop: Shop) -> None:
     from botocore.exceptions import ConnectTimeoutError
 
-    secret = connected(shop)["secret"]
+    secret = connect(shop)["secret"]
 
     def silent(_index: int, operation: str, _arguments: dict[str, Any], go: Any) -> Any:
         if operation == "UpdateItem":
@@ -235,7 +235,7 @@ def test_a_delivery_that_cannot_be_noted_is_accepted(shop: Shop) -> None:
 
 
 def test_a_secret_is_rotated_and_a_connection_removed(shop: Shop) -> None:
-    before = connected(shop)["secret"]
+    before = connect(shop)["secret"]
     rotated = shop.request("POST", "/v1/connections/woocommerce/rotate", {"overlap_hours": 2})
     after = rotated.body["secret"]
     assert (rotated.status, before != after, rotated.body["both_valid_until"] is not None) == (200, True, True)
@@ -247,11 +247,11 @@ def test_a_secret_is_rotated_and_a_connection_removed(shop: Shop) -> None:
     removed = shop.request("DELETE", "/v1/connections/woocommerce")
     assert (removed.status, removed.body["name"]) == (200, "woocommerce")
     assert shop.request("DELETE", "/v1/connections/woocommerce").status == 404
-    assert connected(shop)["last_delivery"] is None
+    assert connect(shop)["last_delivery"] is None
 
 
 def test_shopify_s_secret_is_given_by_the_admin_and_never_shown(shop: Shop) -> None:
-    made = connected(shop, platform="shopify", name="us", provider="shopify_us", secret=SHOPIFY_SECRET)
+    made = connect(shop, platform="shopify", name="us", provider="shopify_us", secret=SHOPIFY_SECRET)
     assert (made["secret"], made["provider"]) == (None, "shopify_us")
     assert post(shop, "us", signed("shopify", SHOPIFY_SECRET, "orders/create", shopify())).status == 200
     assert shop.request("POST", "/v1/connections/us/rotate", {}).fields == {"secret"}
@@ -264,7 +264,7 @@ def test_shopify_s_secret_is_given_by_the_admin_and_never_shown(shop: Shop) -> N
 
 
 def test_invalid_connections_are_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    connected(shop)
+    connect(shop)
     wrong: list[tuple[Any, set[str]]] = [
         ({}, {"platform"}), ({"platform": "x", "name": "A"}, {"platform", "name"}),
         ({"platform": "shopify"}, {"secret"}),

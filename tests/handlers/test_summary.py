@@ -352,7 +352,7 @@ def test_requests_are_found_by_order_id_alone_for_every_provider(shop: Shop) -> 
 
 
 @pytest.mark.parametrize("limit", [1, 2, 200])
-def test_requests_of_an_order_id_at_one_provider(shop: Shop, limit: int) -> None:
+def test_requests_of_an_order_id_can_be_filtered_by_provider(shop: Shop, limit: int) -> None:
     """Duplicates of other providers are left out, too. v1 orders and rejections have no provider: they are listed."""
     shop.submit(_order("A-1", "3"))
     day = "2026-01-01T01:00:00Z"

@@ -17,7 +17,10 @@ CHUNK = 50
 
 
 def prepare_worker(cpus: multiprocessing.queues.SimpleQueue[int] | None = None) -> None:
-    """Binds this worker to one processor: only one of its threads runs at a time, and moving them costs time."""
+    """Turns automatic garbage collection off. Binds this process to the next processor of `cpus`, if they are given.
+
+    Only one thread of the process runs at a time, and moving threads between processors costs time.
+    """
     gc.disable()  # a history leaves little garbage, and `_run` collects it
     if cpus is not None and hasattr(os, "sched_setaffinity"):
         available = sorted(os.sched_getaffinity(0))
@@ -48,7 +51,7 @@ def _chunks(seed: int, histories: int) -> Iterator[tuple[int, int]]:
 
 
 def run(seed: int, histories: int, *, workers: int, stop: bool = False, quiet: bool = False) -> list[Failure]:
-    """Runs the histories and returns their failures. With `stop`, no more are started after the first failure."""
+    """Runs the histories and returns their failures. With `stop`, no more chunks are scheduled after a failure."""
     progress = Progress(histories, "histories", quiet=quiet)
     failures: list[Failure] = []
     if workers == 1:

@@ -45,12 +45,12 @@ class SQS:
 
     def send_message(self, **arguments: Any) -> dict[str, Any]:
         refuse_unknown(arguments, "QueueUrl", "MessageBody", "DelaySeconds", "MessageGroupId")
-        self._queue(arguments)
+        self._check_url(arguments)
         return {"MessageId": str(self._take("SendMessage", arguments).id)}
 
     def send_message_batch(self, **arguments: Any) -> dict[str, Any]:
         refuse_unknown(arguments, "QueueUrl", "Entries")
-        self._queue(arguments)
+        self._check_url(arguments)
         entries = arguments["Entries"]
         if not 1 <= len(entries) <= 10:
             raise client_error("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "SendMessageBatch")
@@ -64,7 +64,7 @@ class SQS:
             successful.append({"Id": entry["Id"], "MessageId": str(self._take("SendMessageBatch", entry).id)})
         return {"Successful": successful}
 
-    def _queue(self, arguments: dict[str, Any]) -> None:
+    def _check_url(self, arguments: dict[str, Any]) -> None:
         if arguments["QueueUrl"] != self.url:
             raise client_error("QueueDoesNotExist", "SendMessage")
 

@@ -104,7 +104,7 @@ class Scheduler:
             raise Killed
 
     def run(self) -> None:
-        """Runs until nothing is left to do. Raises the first exception of a task, other than Killed."""
+        """Runs until nothing is left to do. Raises the first exception of a task or function, other than Killed."""
         following = self._next()
         if following is not None:
             self._hand_to(following)

@@ -44,7 +44,10 @@ class OneByOne:
 
 
 class Seams:
-    """Replaces clock, random numbers, clients and logs of the package by those of a history; restores them at exit."""
+    """Replaces the package's clock, random numbers and clients by those of a history, and silences logs and metrics.
+
+    Restores all of them, and the limits, at exit.
+    """
 
     def __init__(self) -> None:
         self.world: World | None = None

@@ -138,7 +138,7 @@ def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], s
     seen.statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
     for at, (status, key) in second.items():
         if status not in outcomes.get(at, ()) and (at in outcomes or key not in late):
-            seen.faults.append(f"{at} is {status} in the outcomes of its order, but {outcomes.get(at)} in its own")
+            seen.faults.append(f"{at} is {status} in the outcomes of its order, but {outcomes.get(at)} by status")
     for at, kinds in outcomes.items():
         # The outcome of a repeated v1 submission is best effort: its answer does not depend on the outcome.
         if "applied" not in kinds and at not in second and at[1] == V3:

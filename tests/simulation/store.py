@@ -177,7 +177,7 @@ class DynamoDB:
         wanted = key_condition(arguments["KeyConditionExpression"])
         shown = projection(arguments["ProjectionExpression"]) if "ProjectionExpression" in arguments else None
         attributes = arguments.get("ExpressionAttributeNames", _NONE)
-        _all_used("Query", wanted.used | (shown.used if shown else frozenset()), attributes, values)
+        _check_placeholders("Query", wanted.used | (shown.used if shown else frozenset()), attributes, values)
         consistent = bool(arguments.get("ConsistentRead"))
         index: Index | None = None
         if "IndexName" in arguments:
@@ -320,9 +320,9 @@ class DynamoDB:
         wanted = condition(arguments["ConditionExpression"]) if "ConditionExpression" in arguments else None
         change = update(arguments["UpdateExpression"]) if kind == "Update" else None
         if wanted is not None and change is not None:
-            _all_used(operation, wanted.used | change.used, names, values)
+            _check_placeholders(operation, wanted.used | change.used, names, values)
         elif wanted is not None or change is not None or names or values:
-            _all_used(operation, (wanted or change or _NOTHING).used, names, values)
+            _check_placeholders(operation, (wanted or change or _NOTHING).used, names, values)
         if wanted is None or wanted.holds(current or {}, names, values):
             new = put
             if change is not None:
@@ -447,16 +447,16 @@ def _exact_size(item: Item) -> int:
     return size
 
 
-def _defined(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
+def _check_defined(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
     for token in used:
         if token not in (names if token[0] == "#" else values):
             raise validation_error(operation, f"An expression attribute used in expression is not defined: {token}")
 
 
-def _all_used(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
+def _check_placeholders(operation: str, used: frozenset[str], names: Names, values: Values) -> None:
     if len(names) + len(values) == len(used) and used == names.keys() | values.keys():
         return
     for token in (*names, *values):
         if token not in used:
             raise validation_error(operation, f"Value provided in ExpressionAttribute unused in expressions: {token}")
-    _defined(operation, used, names, values)
+    _check_defined(operation, used, names, values)

@@ -107,8 +107,9 @@ def test_random_calls_are_answered_as_by_a_real_engine(real: Engine, store: Dyna
 
 
 def _unordered(answer: Any) -> Any:
-    """The sorted items of an answer. Of a page that is not the last, only the stamps: engines may end it elsewhere,
-    among entries of one stamp.
+    """(whether more pages follow, sorted stamps, sorted keys) of an answer; an error is not changed.
+
+    A page that is not the last has no keys: engines may choose different ones among the entries of its last stamp.
     """
     if not isinstance(answer, dict):
         return answer

@@ -149,7 +149,6 @@ class World:
                 int(number),
                 new["body"]["B"],
             )
-            # A transaction writes the version with its head, and this function may get the version first.
             versions.append(made)
         elif kind == "e" and "stamp" not in new and old is not None and "stamp" in old:
             version = next(v for v in versions if v.request_id == new["request"]["S"])
