@@ -1,6 +1,6 @@
 """Provides the tables and queues of template.yaml on moto, empty for each test.
 
-KeepBook uses one thread here, because moto is not thread-safe.
+KeepBook uses one thread here, because concurrent calls to moto can lose updates.
 """
 
 from __future__ import annotations
