@@ -1,4 +1,5 @@
-"""Runs daily: computes the lifetime value of random people again from their orders. Any difference raises an alarm."""
+"""Runs daily: compares the lifetime values of random people, and cards of the book, with the orders. A difference that
+lasts raises an alarm."""
 
 from typing import Any
 

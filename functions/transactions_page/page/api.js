@@ -141,7 +141,8 @@ export async function orNothing(promise) {
 
 export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
-// Polls a job each second until it is done or failed; null if `alive` ended it. Calls `onState` with each state.
+// Polls a job each second, and calls `onState` with each state. Returns the job when it is done or failed, or null once
+// `alive()` is false.
 export async function followJob(id, onState, alive) {
   for (let failures = 0; alive();) {
     try {

@@ -111,6 +111,7 @@ export function addDays(day, days) {
 }
 export const daysBetween = (from, to) => Math.round((Date.parse(to) - Date.parse(from)) / 86_400_000);
 
+// The first day of the month that is `months` after the month of `day`.
 export function addMonths(day, months) {
   const moment = new Date(`${day.slice(0, 7)}-01T00:00:00Z`);
   moment.setUTCMonth(moment.getUTCMonth() + months);

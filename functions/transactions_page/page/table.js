@@ -4,8 +4,9 @@ import { h, hidden, icon } from "/page/dom.js";
 import { button, toast } from "/page/ui.js";
 import { count, plural } from "/page/format.js";
 
-// A column is {key, name, number, kind, sort, cell(row), csv(row)}: `sort` is the sort key of the API or the view; a
-// column without `csv` is not exported. The roles are explicit, because a browser drops a row's role if the style sheet
+// A column is {key, name, label, number, kind, sort, cell(row), csv(row), file}. `label` names a column whose heading is
+// empty. `sort` is the sort key of the API or the view. A column without `csv` is not exported; `file` is its heading in
+// the file if that is not `name`. The roles are explicit, because a browser drops a row's role if the style sheet
 // displays the row as a block, as on a phone.
 export function table({ caption, columns, rows, layout = "", sort, onsort, href, onrow, attributes = () => ({}), sticky = false }) {
   const body = h("tbody", { role: "rowgroup" });

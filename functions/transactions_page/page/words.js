@@ -64,7 +64,7 @@ export function statusOf({ status, refunds = "0", net = "0", total = null }) {
 const NOTES = [
   [
     /^(.*) is not a known field$/,
-    (found) => `The field ${found[1]} has no meaning here; it was kept, but nothing uses it. Is it a typing mistake?`,
+    (found) => `The field ${found[1]} has no meaning here, so it was not kept. Is it a typing mistake?`,
   ],
   [/^voided$/, () => "The shop says that this order does not count: it was trashed or deleted, or its payment is pending or failed."],
   [/refunded_more_than_total/, () => "More was refunded than the order's total, so it lowers the customer's lifetime value."],
@@ -103,7 +103,7 @@ function duplicate(t) {
   const lines =
     t.source === "orders_api"
       ? [
-          "The same order was submitted before with the same content, so nothing changed. This is normal when a shop retries.",
+          "It repeats a submission, or is an edit to values that the order already has, so nothing changed. This is normal when a shop retries.",
           "To change the order, edit it: POST /v1/order/{order_id}. To count a second order, send it with its own order_id.",
         ]
       : [
@@ -168,7 +168,7 @@ function failed(t) {
       kind: "bad",
       icon: "deadletters",
       lines: [
-        "An order takes up to 1,000 events. Later ones are not applied.",
+        "An order takes up to 1,000 events or 4 MB. Further events are not applied.",
         "Check whether the shop sends the same order again and again.",
       ],
     };

@@ -48,7 +48,7 @@ def customer_match_key(customer_id: str) -> str:
 
 
 def digest(body: dict[str, Json]) -> str:
-    """The hash by which a repeated submission is recognised. Its form must never change, like rules/identity.py."""
+    """The hash by which a repeated submission is recognised. Like those of rules/identity.py, it must never change."""
     return hashlib.sha256(f"submission-1\n{dumps(body, canonical=True)}".encode()).hexdigest()[:32]
 
 

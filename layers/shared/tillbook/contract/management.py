@@ -24,6 +24,8 @@ OVERLAP_HOURS, MAX_OVERLAP_HOURS = 24, 24 * 365
 
 
 class Settings(Model):
+    """The base of all bodies in this module. It refuses unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

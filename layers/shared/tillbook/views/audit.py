@@ -176,8 +176,8 @@ class Auditor:
         """(account, person) from `pages` random places of the ledger, without repeats; only of `account` if given.
 
         Each scan begins after a random key, which need not exist. If a scope is known, the key has the form of a
-        person's in this scope, so that the scan begins among people. The search ends after 40 places in a row without a
-        new person.
+        person's key in this scope, so that the scan begins among people. The search ends after 40 places in a row
+        without a new person.
         """
         scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
         seen, empty = set[tuple[str, str]](), 0

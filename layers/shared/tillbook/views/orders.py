@@ -206,7 +206,7 @@ class OrderReader:
         return {key: head for key, head in heads.items() if head.standing is not None}
 
     def _events(self, scope: Scope, key: str, without: Sequence[str] = ()) -> list[Item]:
-        """An order's events, unsorted, at most MOST_BYTES_OF_ORDER. Attributes in `without` are not read."""
+        """An order's events, unsorted. Their attributes in `without` are not read. Writes limit their size."""
         arguments: dict[str, Any] = {}
         if without:
             names = {f"#{n}": name for n, name in enumerate(("sk", *EventItem._fields)) if name not in without}

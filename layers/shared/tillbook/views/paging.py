@@ -15,7 +15,7 @@ PLACE = re.compile(r"\d{20}[os][\w-]{22}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list. `cursor` is the place of its last entry, None on the last page."""
+    """A page of a list. `cursor` is the place after which the next page begins, None on the last page."""
 
     entries: list[Json]
     cursor: str | None

@@ -155,8 +155,8 @@ class Members(NamedTuple):
 class _State(NamedTuple):
     """The result for people with ids up to `until` (empty: for all people).
 
-    `tops` has the first people for each question, `members` their number and sum; `as_of` is the stamp of the oldest
-    numbers, `passes` the number of passes that were made.
+    For each question, `tops` has the first people, and `members` the number and sum of all who match. `as_of` is the
+    stamp of the oldest numbers, `passes` the number of passes that were made.
     """
 
     until: str

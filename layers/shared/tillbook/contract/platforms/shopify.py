@@ -105,8 +105,8 @@ class Transaction(Part):
     amount_set: MoneySet | None = None
 
     def given_back(self, currency: str | None) -> Decimal:
-        """The refunded amount in the shop's currency. 0 if it is known in the buyer's currency only: in that case the
-        order's current total includes the refund."""
+        """The refunded amount in the shop's currency. It is 0 if the amount is known only in the buyer's currency: then
+        only the order's current total can show the refund (_total_and_refunded)."""
         if self.kind != "refund" or self.status != "success":
             return ZERO
         if self.amount_set and self.amount_set.shop_money.amount is not None:

@@ -71,7 +71,7 @@ def words_of(status: str) -> str:
 
 @cache
 def words_in_common() -> dict[str, Meaning]:
-    """Status words for orders without a known platform: words with one meaning everywhere, except `open`."""
+    """Status words for orders without a known platform: those with one meaning in all tables, if it is not `open`."""
     found: dict[str, set[Meaning]] = {}
     for words in STATUSES.values():
         for word, meaning in words.items():

@@ -94,7 +94,7 @@ class Line(Part):
 
 
 class Amount(Part):
-    """A fee or a refund, whose total is negative."""
+    """A fee or a refund. The total of a refund is negative."""
 
     total: fields.RequiredAmount
 
