@@ -22,6 +22,7 @@ os.environ.setdefault("POWERTOOLS_SERVICE_NAME", "tillbook")
 SETTLE_SECONDS = "15"
 # Folders whose tests share one local stack, and so run in one process. The tests of any other folder stay together in
 # one process, too: tests/handlers compares, after its last test, the permissions that all of its tests used.
+# tests/events uses no stack, but cannot share a process with tests/handlers.
 _ON_THE_STACK = frozenset(
     {"audience_run", "cli", "clients", "deploy", "docs", "end_to_end", "events", "import_run", "load"}
 )

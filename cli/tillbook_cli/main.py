@@ -26,7 +26,7 @@ from .deleting import erase, jobs, purge
 from .doctor import doctor
 from .exporting import export
 from .importing import import_orders
-from .listing import orders, people, segments
+from .listing import Command, orders, people, segments
 from .look import deadletters, order, person, requests
 from .on_a_stack import Tillbook, on_a_stack
 from .output import FOUND, INTERRUPTED, table, unwritable
@@ -77,41 +77,46 @@ def account() -> None:
     """Manage accounts. An account is a shop, whose data no other account can see."""
 
 
-currency_option = click.option(
-    "--currency", type=str.upper, help="ISO 4217 code of orders that name no currency.  [USD for a new account]"
-)
-source_option = click.option(
-    "--source",
-    "sources",
-    multiple=True,
-    type=click.Choice(SOURCES),
-    help="A source whose orders count in lifetime value; repeat it for more.  [all for a new account]",
-)
-
-
-name_option = click.option("--name", help="Display name of the account.")
-time_zone_option = click.option(
-    "--time-zone",
-    metavar="ZONE",
-    help="Time zone of the days in reports: an IANA name, as America/New_York.  [UTC for a new account]",
-)
-segment_option = click.option(
-    "--segment",
-    "segments",
-    multiple=True,
-    metavar="NAME:BOUNDS",
-    help="A segment of customers, as VIP:min_lifetime_value=500 or Lapsed:min_orders=2,min_days=365; repeat it for "
-    "more. Bounds are min_ or max_ followed by lifetime_value, orders or days (since the last order), and currency.",
-)
+def settings_options(command: Command) -> Command:
+    """Adds the options for an account's settings."""
+    for option in reversed(
+        [
+            click.option("--name", help="Display name of the account."),
+            click.option(
+                "--currency",
+                type=str.upper,
+                help="ISO 4217 code of orders that name no currency.  [USD for a new account]",
+            ),
+            click.option(
+                "--source",
+                "sources",
+                multiple=True,
+                type=click.Choice(SOURCES),
+                help="A source whose orders count in lifetime value; repeat it for more.  [all for a new account]",
+            ),
+            click.option(
+                "--time-zone",
+                metavar="ZONE",
+                help="Time zone of the days in reports: an IANA name, as America/New_York.  [UTC for a new account]",
+            ),
+            click.option(
+                "--segment",
+                "segments",
+                multiple=True,
+                metavar="NAME:BOUNDS",
+                help="A segment of customers, as VIP:min_lifetime_value=500 or Lapsed:min_orders=2,min_days=365; "
+                "repeat it for more. Bounds are min_ or max_ followed by lifetime_value, orders or days (since the "
+                "last order), and currency.",
+            ),
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 @account.command("create")
 @click.argument("account_id")
-@name_option
-@currency_option
-@source_option
-@time_zone_option
-@segment_option
+@settings_options
 @on_a_stack
 def create_account(
     book: Tillbook,
@@ -130,11 +135,7 @@ def create_account(
 
 @account.command("set")
 @click.argument("account_id")
-@name_option
-@currency_option
-@source_option
-@time_zone_option
-@segment_option
+@settings_options
 @click.option("--no-segment", "removed", multiple=True, metavar="NAME", help="Remove a segment.")
 @on_a_stack
 def set_account(

@@ -10,82 +10,18 @@ from typing import Any
 
 import pytest
 
+from events.bodies import ORDER_ACTIVITY
 from tests.handlers.events import EMAIL, PATH, SHA, day, event
 from tests.handlers.shop import ACCOUNT, INGEST, Shop
 from tillbook.records import messages
 from tillbook.records.messages import decode
 from tillbook.rules import times
 
-PUBLISHED = """{
-  "provider": "my_custom_platform",
-  "email": "user@gmail.com",
-  "action": "placed",
-  "occurred_at": "2019-01-17T20:50:00Z",
-  "order_id": "456445746",
-  "order_public_id": "#5",
-  "grand_total": 22.99,
-  "total_discounts": 5.34,
-  "total_taxes": 1.00,
-  "total_fees": 2.00,
-  "total_shipping": 5.00,
-  "currency": "USD",
-  "order_url": "https://mysuperstore.com/order/456445746",
-  "items": [
-    {
-      "product_id": "B01J4SWO1G",
-      "product_variant_id": "B01J4SWO1G-CW-BOTT",
-      "sku": "XHB-1234",
-      "name": "The Coolest Water Bottle",
-      "brand": "Drip",
-      "categories": [
-        "Accessories"
-      ],
-      "price": 11.16,
-      "sale_price": 10.16,
-      "quantity": 2,
-      "discounts": 5.34,
-      "taxes": 1.00,
-      "fees": 0.50,
-      "shipping": 5.00,
-      "total": 23.99,
-      "product_url": "https://mysuperstore.com/dp/B01J4SWO1G",
-      "image_url": "https://www.getdrip.com/images/example_products/water_bottle.png",
-      "product_tag": "Best Seller"
-    }
-  ],
-  "billing_address": {
-    "label": "Primary Billing",
-    "first_name": "Bill",
-    "last_name": "Billington",
-    "company": "Bills R US",
-    "address_1": "123 Bill St.",
-    "address_2": "Apt. B",
-    "city": "Billtown",
-    "state": "CA",
-    "postal_code": "01234",
-    "country": "United States",
-    "phone": "555-555-5555"
-  },
-  "shipping_address": {
-    "label": "Downtown Office",
-    "first_name": "Ship",
-    "last_name": "Shipington",
-    "company": "Shipping 4 Less",
-    "address_1": "123 Ship St.",
-    "city": "Shipville",
-    "state": "CA",
-    "postal_code": "01234",
-    "country": "United States",
-    "phone": "555-555-5555"
-  }
-}"""
-
-
 # ----------------------------------------------------------------- accepted
 
 
 def test_the_published_example_is_accepted_and_shown(shop: Shop) -> None:
-    answer = shop.send(PUBLISHED, key=INGEST)
+    answer = shop.send(ORDER_ACTIVITY, key=INGEST)
     assert answer.status == 202
     assert list(answer.body) == ["request_id"]
     assert uuid.UUID(answer.body["request_id"]).version == 7
@@ -95,7 +31,7 @@ def test_the_published_example_is_accepted_and_shown(shop: Shop) -> None:
     assert activity["name"] == "Placed an order"
     assert activity["occurred_at"] == "2019-01-17T20:50:00Z"
     assert activity["request_id"] == answer.body["request_id"]
-    shown, sent = activity["order"], json.loads(PUBLISHED)
+    shown, sent = activity["order"], json.loads(ORDER_ACTIVITY)
     assert shown["billing_address"] == sent["billing_address"]
     assert shown["shipping_address"] == sent["shipping_address"]
     for name in ("grand_total", "total_discounts", "total_taxes", "total_fees", "total_shipping"):

@@ -197,7 +197,7 @@ const sentence = (text) =>
 // The reason in one line, for the list.
 export function shortReason(t) {
   if (t.status === "applied") return t.notes.map(explainNote).join(" ");
-  if (t.status === "duplicate") return "Already applied, ignored";
+  if (t.status === "duplicate") return "Nothing new, so nothing changed";
   if (t.status === "failed" && isDeadLetter(t)) return `${explainLetter(t).title}. Kept under Dead letters.`;
   return sentence(t.reason ?? explain(t).lines[0]);
 }

@@ -98,7 +98,8 @@ def _count_order(status: int, refused: Problem | None, *, known: bool) -> None:
     """Counts requests of the order routes, so that an alarm can watch the share of rejections.
 
     A rejection is also counted by its reason, a type of rules.errors, so there are few metrics. Requests without a
-    valid key are not from a shop, and are counted separately. Answers 5xx are faults of the API, not rejections.
+    valid key of the account may be from anybody, and are counted separately. Answers 5xx are faults of the API, not
+    rejections.
     """
     if status < 400:
         count("Accepted")
