@@ -16,7 +16,7 @@ from tillbook.aws.items import raw
 from tillbook.contract import orders_api, shopper_activity
 from tillbook.contract.platforms.signatures import signature_of
 from tillbook.ledger.activities import Activity
-from tillbook.ledger.items import ActivityHead, OrderHead, Scope
+from tillbook.ledger.items import LEAST_BYTES_OF_EVENT, ActivityHead, OrderHead, Scope
 from tillbook.ledger.orders import V1Request, head_for, plan_version
 from tillbook.records import messages
 from tillbook.records.messages import Message, QueuedOrder
@@ -34,6 +34,7 @@ STREAM_ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/tillbook-LedgerTable
 RECEIVED = "20190209100001000000"
 
 Event = dict[str, Any]
+Record = dict[str, Any]  # one of the Records of an event
 
 
 def json_of(text: str) -> dict[str, Any]:
@@ -77,6 +78,10 @@ def webhook_request(body: str, signing_key: str = SHOPIFY_SIGNING_KEY) -> Event:
         "x-shopify-webhook-id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
     }
     return http("POST", f"/connect/{ACCOUNT}/shopify", headers, body)
+
+
+def page_request(path: str) -> Event:
+    return http("GET", path, {"accept-encoding": "gzip, deflate, br"})
 
 
 def http(
@@ -153,7 +158,7 @@ def sqs(sent: list[Message]) -> Event:
     return {"Records": [sqs_record(number, messages.encode(message)) for number, message in enumerate(sent, 1)]}
 
 
-def sqs_record(number: int, body: str) -> Event:
+def sqs_record(number: int, body: str) -> Record:
     received = str(_milliseconds(RECEIVED) + 200)
     return {
         "messageId": f"059f36b4-87a3-44ab-83d2-66197{number:07d}",
@@ -172,6 +177,25 @@ def sqs_record(number: int, body: str) -> Event:
     }
 
 
+def queued(number: int, payload: dict[str, Any], position: int = 0) -> QueuedOrder:
+    """The order that intake queues for an accepted payload."""
+    envelope, body = shopper_activity.parse(payload, RECEIVED)
+    return QueuedOrder(
+        account=ACCOUNT,
+        request_id=request_id(number),
+        received=RECEIVED,
+        position=position,
+        event_id=envelope["hash"],
+        occurred=envelope["occurred"],
+        person=envelope["person"],
+        body=body,
+        notes=envelope["notes"],
+    )
+
+
+# ------------------------------------------------------- DynamoDB streams ---
+
+
 def stream(orders: list[QueuedOrder]) -> Event:
     """The event of a batch of changes in the ledger: the new head of each order after the order's first event."""
     return {"Records": [_head(number, order.activity()) for number, order in enumerate(orders, 1)]}
@@ -180,6 +204,7 @@ def stream(orders: list[QueuedOrder]) -> Event:
 def person_changed(order: QueuedOrder) -> Event:
     """The event of a change in the ledger: a new person after their first order."""
     activity, scope = order.activity(), Scope(ACCOUNT, "shopper_activity")
+    # As `token_of`, with zeros instead of random bits, so that the event is always the same.
     token = f"{activity.order_key}!{activity.event_id}!{0:012x}"
     image = raw(
         scope.person_key(order.person_id())
@@ -188,12 +213,13 @@ def person_changed(order: QueuedOrder) -> Event:
     return {"Records": [_change(1, image)]}
 
 
-def _head(number: int, activity: Activity) -> Event:
-    head = ActivityHead(activity.provider, activity.order_id, 1, 4096, fold([activity.event]))
+def _head(number: int, activity: Activity) -> Record:
+    state = fold([activity.event])
+    head = ActivityHead(activity.provider, activity.order_id, writes=1, bytes=LEAST_BYTES_OF_EVENT, state=state)
     return _change(number, raw(head.item(Scope(ACCOUNT, "shopper_activity"), activity.order_key)))
 
 
-def version_inserted(payload: dict[str, Any]) -> Event:
+def version_inserted(payload: dict[str, Any]) -> Record:
     """The stream record of the version that a submission inserts."""
     document, _ = orders_api.document(payload)
     scope, key = Scope(ACCOUNT, "orders_api"), order_key("orders_api", "", document.order_id)
@@ -217,7 +243,7 @@ def version_inserted(payload: dict[str, Any]) -> Event:
     return _change(1, image | {"body": {"B": b64encode(image["body"]["B"]).decode()}})
 
 
-def _change(number: int, image: dict[str, Any]) -> Event:
+def _change(number: int, image: dict[str, Any]) -> Record:
     return {
         "eventID": f"{number:032x}",
         "eventName": "INSERT",
@@ -236,20 +262,7 @@ def _change(number: int, image: dict[str, Any]) -> Event:
     }
 
 
-def queued(number: int, payload: dict[str, Any], position: int = 0) -> QueuedOrder:
-    """The order that intake queues for an accepted payload."""
-    envelope, body = shopper_activity.parse(payload, RECEIVED)
-    return QueuedOrder(
-        account=ACCOUNT,
-        request_id=request_id(number),
-        received=RECEIVED,
-        position=position,
-        event_id=envelope["hash"],
-        occurred=envelope["occurred"],
-        person=envelope["person"],
-        body=body,
-        notes=envelope["notes"],
-    )
+# ----------------------------------------------------------- times and ids ---
 
 
 def _milliseconds(stamp: str) -> int:
@@ -260,7 +273,3 @@ def request_id(number: int) -> str:
     """A UUIDv7 whose time is the time of receipt."""
     digits = f"{_milliseconds(RECEIVED):012x}7e0080{number:014x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-
-
-def page_request(path: str) -> Event:
-    return http("GET", path, {"accept-encoding": "gzip, deflate, br"})

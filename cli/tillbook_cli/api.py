@@ -23,7 +23,7 @@ from .connection import LOCAL_KEY, Unreachable, local_stack
 from .output import REFUSED, UNREACHABLE, fail
 
 _READ_SECONDS = 40.0  # API Gateway answers within 30 s
-_PAGE = 200
+_PAGE = 200  # the most entries that one request asks for
 _KEY = re.compile(r"[\x21-\x7e]+")  # the characters that a header may contain
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses after which a retry may succeed
 _PAUSES = (0.5, 1.0, 2.0, 4.0)  # seconds between the tries of a request that only reads
@@ -47,6 +47,7 @@ class Answer:
     def json(self) -> Any:
         """The body's JSON; None if the body is not JSON, which means that a gateway or a proxy answered."""
         try:
+            # `ours`: an answer that contains an order may be nested deeper than the order, whose depth is limited.
             return loads(self.body, ours=True)
         except (Malformed, RecursionError):
             return None
@@ -200,7 +201,7 @@ _options = (
 
 
 def api_options(command: Command) -> Command:
-    """Adds the options that say where the API is."""
+    """Adds the options of every command that uses the API."""
     for option in reversed(_options):
         command = option(command)
     return command

@@ -33,9 +33,10 @@ def prepare(stack: Stack) -> tuple[Shop, dict[str, str]]:
     shop = Shop(stack, "1234567", "local-ingest-key", ADMIN_KEY)
     assert shop.send("PATCH", "/v1/account", _SETTINGS).status == 200
     play(shop)
+    # Waits for the fully refunded order of showcase.py: orders reach the book a moment later.
     end = time.monotonic() + 120
     while len(_get(shop, "/v1/orders?name=5001001")["orders"]) == 0 and time.monotonic() < end:
-        time.sleep(1)  # orders reach the book a moment later
+        time.sleep(1)
     event = {"provider": "shopify", "email": "ava.whitfield.0@example.com", "currency": "USD", "action": "placed",
              "occurred_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}  # fmt: skip
     item = {"product_id": "HP-JKT-101", "name": "Ridgeline Down Jacket, Moss / M", "price": "198.00", "quantity": 1}
@@ -47,8 +48,8 @@ def prepare(stack: Stack) -> tuple[Shop, dict[str, str]]:
     order = urlencode({"provider": partly_refunded["provider"], "id": partly_refunded["order_id"]})
     person = _get(shop, f"/v3/{shop.account}/people?limit=1")["people"][0]["id"]
     return shop, {
-        "overview": "/#/", "orders": "/#/orders", "order": f"/#/order?{order}",
-        "order-refunded": "/#/order?provider=shopify&id=5001001", "customers": "/#/customers",
+        "overview": "/#/", "orders": "/#/orders", "order-partly-refunded": f"/#/order?{order}",
+        "order-fully-refunded": "/#/order?provider=shopify&id=5001001", "customers": "/#/customers",
         "customer": f"/#/customer?id={person}", "requests": "/#/requests", "deadletters": "/#/deadletters",
         "audiences": "/#/audiences", "connections": "/#/connections", "settings": "/#/settings",
     }  # fmt: skip
@@ -63,19 +64,21 @@ def main(pictures: Path, every_view: Path | None) -> None:
     with Stack() as stack:
         shop, views = prepare(stack)
         for name, (view, size, dark) in {
-            "overview": ("overview", DESKTOP, False), "order": ("order", DESKTOP, False),
+            "overview": ("overview", DESKTOP, False), "order": ("order-partly-refunded", DESKTOP, False),
             "customers": ("customers", DESKTOP, False), "phone": ("overview", PHONE, True),
         }.items():  # fmt: skip
             with Browser.open(stack.url, size, dark=dark) as browser:
                 browser.sign_in(shop.admin_key)
                 _save(browser, pictures / f"{name}.png", views[view], whole=False)
-        for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)) if every_view else ():
+        if every_view is None:
+            return
+        for width, size in (("390", PHONE), ("820", TABLET), ("1440", DESKTOP)):
             for dark in (False, True):
                 with Browser.open(stack.url, size, dark=dark) as browser:
                     browser.sign_in(shop.admin_key)
                     for view, path in views.items():
                         name = f"{width}-{'dark' if dark else 'light'}-{view}.png"
-                        _save(browser, (every_view or pictures) / name, path, whole=True)
+                        _save(browser, every_view / name, path, whole=True)
 
 
 def _save(browser: Browser, path: Path, address: str, *, whole: bool) -> None:

@@ -1,6 +1,6 @@
 """`tillbook import` refuses files whose amounts would be wrong although each row is valid, and names a remedy.
 
-The last tests check which rows belong to one order.
+Later tests check which rows belong to one order, and what the messages contain.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def test_a_row_without_an_amount_is_refused(file: Path, version: str) -> None:
 @pytest.mark.parametrize("version", ["v1", "v3"])
 def test_json_lines_without_amounts_are_refused(lines: Path, version: str) -> None:
     order = {"provider": "s", "order_id": "1", "customer_email": "a@x.example", "email": "a@x.example"}
-    order |= {"occurred_at": "2026-01-17", "order_date": "2026-01-17", "amount": 5}
+    order |= {"occurred_at": "2026-01-17", "order_date": "2026-01-17", "amount": 5}  # no field has this name
     ran = run(lines, json.dumps(order), "--api", version)
     assert ran.exit_code == 1
     assert "orders without amounts need --no-amounts" in ran.stderr
     assert run(lines, json.dumps(order), "--api", version, "--no-amounts").exit_code == 0
+    # A line with an action is an event, which may lack an amount; a file in which no event has one is refused.
     refused(lines, json.dumps(order | {"action": "placed"}), "None of the orders has an amount", "--api", "v3")
 
 
@@ -144,9 +145,10 @@ def test_an_unread_status_in_json_of_an_order_that_counts_nothing_is_refused(lin
     assert len(imported(lines, json.dumps(order | {"status": "completed"}))) == 1
 
 
-def test_the_check_shows_notes_of_the_api(file: Path) -> None:
+def test_a_check_shows_the_notes_that_the_api_would_return(file: Path) -> None:
     rows = "1,a@x.example,2026-01-17,placed,10.123456,5\n1,a@x.example,2026-01-18,refunded,,\n"
     said = run(file, f"order_id,email,occurred_at,action,grand_total,refund_amount\n{rows}", "--provider", "s").stderr
+    # Notes that differ in their numbers only are counted together: the message has … for each number.
     for note in ("1 × grand_total was rounded to …", "1 × refund_amount on placed was ignored"):
         assert note in said
     assert "1 × refunded without refund_amount: LTV is unchanged" in said
@@ -176,8 +178,8 @@ def test_column_names_that_suggest_refunds_or_cancellations_are_recognised() -> 
         "Referrer",
         "credit_card",
         "Total",
-        "Restored",
-        "Havoir faire",
+        "Restored",  # contains stor, but not storn as in Storno, German for a cancellation
+        "Savoir faire",  # contains avoir, French for a credit note
     ):
         assert not findings.sounds_like_loss(name), name
 
@@ -192,7 +194,12 @@ def test_several_rows_of_an_order_are_refused_without_group_by(file: Path) -> No
     same = text.replace("17,12,", "17,30.00,")
     assert [e["grand_total"] for e in imported(file, same, "--group-by", "Order ID")] == ["30.00", "5.00"]
     # A row of another order separates the two rows.
-    apart = "\n".join(["order_id,email,date,total", "1,a@x.example,2026-01-17,30", rows[2][:-4], rows[1][:-4]])
+    apart = (
+        "order_id,email,date,total\n"
+        "1,a@x.example,2026-01-17,30\n"
+        "2,a@x.example,2026-01-18,5\n"
+        "1,a@x.example,2026-01-17,12"
+    )
     refused(file, apart, "Sort the file so that the rows of one order_id follow each other", "--group-by", "order_id")
 
 

@@ -113,7 +113,8 @@ def test_refused_requests_and_writes_are_not_retried(api: FakeApi, pauses: list[
 
     def answer(path: str, _key: str, _body: bytes) -> Reply:
         paths.append(path)
-        return 503 if path.endswith("/replay") else 404, {}, {"error": {"message": "No."}}
+        status = 503 if path.endswith("/replay") else 404
+        return status, {}, {"error": {"message": "No."}}
 
     api.answer = answer  # type: ignore[method-assign]
     assert run(api, "requests") == Ran(1, "", "Error: No.\n")
@@ -155,8 +156,9 @@ def test_an_export_to_standard_output_writes_to_the_open_file(api: FakeApi, tmp_
     with out.open("ab") as file:
         ended = in_a_process(api, file, "audience", "export", AUDIENCE, "--output", output)
     assert ended.returncode == 0, ended.stderr
-    # /dev/stdout is opened again, so writing begins at the start of the file, which must still be the same file.
+    # /dev/stdout is opened again, which empties the file.
     assert out.read_bytes() == (b"first\n" if output == "-" else b"") + WHOLE
+    # There is no all.csv.new: only other outputs are written to a new file, which then replaces the old one.
     assert list(tmp_path.iterdir()) == [out]
 
 

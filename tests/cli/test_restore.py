@@ -417,6 +417,7 @@ def test_a_refused_import_is_reported_with_the_reason_and_can_be_repeated(fake: 
 
 
 def test_existing_tables_are_taken_over_without_a_restore(fake: Fake) -> None:
+    """A deleted stack of prod leaves its four tables. A new stack takes them over."""
     existing = {name: f"{STACK}-{name}-0OLD" for name in (*TABLES, "RemovalsTable")}
     for table in existing.values():
         fake._create(table)

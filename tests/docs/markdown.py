@@ -27,7 +27,7 @@ class Block:
     Attributes:
         line: the number of its first line on the page.
         options: the words after the language. `proof=make` is {"proof": "make"}; a word without `=` has the value "".
-        output: the block directly below a shell block that contains its expected output.
+        output: of a shell block: the block below that has the option `output`; only empty lines may be between them.
     """
 
     page: Path

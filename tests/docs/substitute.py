@@ -46,7 +46,7 @@ def answer(words: list[str], stack: Stack) -> str:
     else:
         return ""
     value = jmespath.search(options.get("--query", "@"), found)
-    while isinstance(value, list) and value:
+    while isinstance(value, list) and value:  # --output text prints a list of one entry as the entry
         value = value[0]
     if not isinstance(value, str):
         raise proofs.Unproven(f"`{shlex.join(words)}` finds nothing")

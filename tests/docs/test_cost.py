@@ -14,6 +14,7 @@ from local.stack import ROOT
 
 PICTURE = ROOT / "docs" / "pictures" / "cost.svg"
 ORDERS = 1_000_000
+PER_BAR = 8  # amounts that a bar shows: seven services and their sum
 # Lambda is billed by time, which depends on the machine and its load.
 _TIMED = ("Lambda", "in all")
 
@@ -37,36 +38,37 @@ def flows() -> list[cost.Flow]:
 def test_the_picture_is_up_to_date(flows: list[cost.Flow]) -> None:
     fresh = list(bars(cost.drawn({flow.name: cost.dollars(flow, ORDERS) for flow in flows}, ORDERS)))
     shown = list(bars(PICTURE.read_text()))
-    assert len(shown) == len(flows) * 8
+    assert len(shown) == len(flows) * PER_BAR
     assert [name for name, _ in shown] == [name for name, _ in fresh]
     for (name, drawn), (_, now) in zip(shown, fresh, strict=True):
         assert name in _TIMED or drawn == pytest.approx(now, rel=0.1, abs=0.02), (
             f"{name}: run python -m bench.cost --svg docs/pictures/cost.svg"
         )
-    for start in range(0, len(shown), 8):
-        *parts, (_, whole) = shown[start : start + 8]
+    for start in range(0, len(shown), PER_BAR):
+        *parts, (_, whole) = shown[start : start + PER_BAR]
         assert whole == pytest.approx(sum(amount for _, amount in parts), abs=0.05)
 
 
 def test_the_statements_of_the_page_are_true(flows: list[cost.Flow]) -> None:
-    alone, _, packed = flows
-    bill, shared = cost.dollars(alone, ORDERS), cost.dollars(packed, ORDERS)
-    assert bill["DynamoDB writes"] > sum(bill.values()) / 2
+    alone, _, batches = flows
+    of_alone, of_batches = cost.dollars(alone, ORDERS), cost.dollars(batches, ORDERS)
+    # Most of the cost is DynamoDB writes.
+    assert of_alone["DynamoDB writes"] > sum(of_alone.values()) / 2
     # Four index entries and one outcome are billed once; the three writes in a transaction are billed twice.
     assert (alone.parts["indexes"], alone.parts["records"]) == (4, 1)
     assert {alone.parts[name] for name in ("orders", "events", "people")} == {2}
     # Orders of different people share no write in a transaction.
-    assert packed.writes == alone.writes
-    assert sum(shared[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(shared.values())
-    # The floor is below nine dollars a million for orders that arrive alone, with audiences, and lower for batches.
-    floors = [
-        sum((cost.floor(flow, ORDERS) | cost.floor_of_audiences(flow, ORDERS)).values()) * 1_000_000 / ORDERS
-        for flow in flows
-    ]
+    assert batches.writes == alone.writes
+    # In batches, almost nothing remains of the costs that are paid by the request.
+    assert sum(of_batches[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(of_batches.values())
+    # The floor (the least that orders can cost) with audiences is below nine dollars a million for orders that arrive
+    # alone, and lower for batches.
+    floors = [sum((cost.floor(flow, ORDERS) | cost.floor_of_audiences(flow, ORDERS)).values()) for flow in flows]
     assert 9 > floors[0] > floors[1] > floors[2]
     # Tracing costs nearly as much as all the rest at low rates, and little at high rates.
     assert 0.5 < cost.traces(alone, 100_000) / sum(cost.dollars(alone, 100_000).values()) < 1
     assert cost.traces(alone, 1000 * ORDERS) < 0.1 * sum(cost.dollars(alone, 1000 * ORDERS).values())
+    # Below a few hundred thousand orders, the larger part is paid by the month: alarms, dashboard, polling, metrics.
     monthly = sum(cost.fixed().values()) + sum(cost.counted(alone).values())
     assert sum(cost.dollars(alone, 200_000).values()) < monthly < sum(cost.dollars(alone, ORDERS).values())
 

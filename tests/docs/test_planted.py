@@ -39,6 +39,7 @@ def run(found: list[Block], stack: Stack, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        # curl ends with 22 after an answer of 400 or more (shell.py).
         ([block("curl -s -u local-ingest-key: http://127.0.0.1:8000/v1/account")], "page.md:1: ended with 22"),
         ([block("curl -s http://127.0.0.1:8000/v1/accounts | cat")], "ended with 22"),
         ([block(f"{GOOD} >/dev/null\ntillbok account show 1234567")], "line 2: tillbok"),
@@ -81,7 +82,8 @@ def test_a_page_with_right_commands_passes(stack: Stack, tmp_path: Path) -> None
         block("curl -s $url/v1/nothing", "status=404"),
         block('echo \'{"job_id": "a b"}\'', "keep=job_id"),
         block('$ echo "$job_id" $(ten)\na b 10\n$ seq 9\n1\n…\n9', language="console"),
-        block("sleep 600 &"),
+        block("sleep 600 &"),  # Page.close ends the processes that a page leaves
+        # describe-stacks describes the local stack, whose name is tillbook, for any --stack-name (substitute.py).
         block(
             "aws cloudformation describe-stacks --stack-name tillbook-prod --query Stacks[0].StackName --output text"
         ),
@@ -156,6 +158,7 @@ def test_a_page_cannot_change_checkout_or_environments(stack: Stack, tmp_path: P
     assert (ROOT / "template.yaml").read_text() == before
     work = tmp_path / "work"
     assert not any(path.is_symlink() for path in work.rglob("*"))
+    # Nothing was installed: the only file is the substitute for Python.
     assert [path.relative_to(work) for path in work.glob(".venv*/**/*") if path.is_file()] == [Path(".venv/bin/python")]
 
 

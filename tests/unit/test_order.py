@@ -92,7 +92,7 @@ def test_refunds_add_up() -> None:
     assert total_and_contribution(*events) == (100, Decimal("49.5"))
 
 
-def test_a_cancelation_without_a_refund_leaves_the_contribution() -> None:
+def test_a_cancellation_without_a_refund_leaves_the_contribution() -> None:
     assert total_and_contribution(event(1, "placed", "100"), event(2, "canceled")) == (100, 100)
 
 

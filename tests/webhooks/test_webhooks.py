@@ -1,4 +1,7 @@
-"""Some histories and hostile bodies; `python -m tests.webhooks --histories 10000 --hostile 20000` plays more."""
+"""Plays random histories of shops, whose webhooks must give the shop's own net, and hostile bodies.
+
+`python -m tests.webhooks --histories 10000 --hostile 20000` plays more.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def test_a_seed_always_makes_the_same_history(platform: str) -> None:
     assert SHOPS[platform](7) == SHOPS[platform](7)
 
 
-def test_planted_faults_of_the_connectors_are_found(receiver: Receiver) -> None:
+def test_planted_faults_are_found(receiver: Receiver) -> None:
     """The two faults: voided orders still count, and all changes have the same time."""
     with patch.object(OrderState, "voided", False):
         assert any(play(receiver, "woocommerce", seed) for seed in range(SEED, SEED + 30))

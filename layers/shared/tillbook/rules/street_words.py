@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-# The first word of each group is the normal form, which replaces the others.
+# Groups end at a | or a line end. The first word of a group is the normal form, which replaces the others.
 _SUFFIXES = """
 aly alley ally allee|anx annex annx anex|arc arcade|ave avenue av aven avenu avn avnue|bch beach|bg burg|bgs burgs
 blf bluff bluf|blfs bluffs|blvd boulevard boul boulv|bnd bend|br branch brnch|brg bridge brdge|brk brook|brks brooks
@@ -103,7 +103,8 @@ def street_words(parts: list[str]) -> tuple[list[str], list[str]]:
 def _first_unit(words: list[str]) -> int:
     """Returns the index of the first designator (Apt) that names a unit, or the number of words if there is none.
 
-    A designator before a suffix is a street's name (Unit Dr), and the box of a military unit is part of the street.
+    A designator before a suffix is a street's name (Unit Dr). Words with a box have no unit: in a military address
+    (Unit 2050 Box 4190), Unit is part of the street.
     """
     if "box" in words:
         return len(words)
@@ -115,6 +116,7 @@ def _unit(words: list[str]) -> str:
     """Returns the text of a unit. `4 b` and `4b` give the same text; `1 1` and `11` do not."""
     number = words[1]
     for word in words[2:]:
+        # Digits and letters side by side are one number (4 B); a longer word is not part of a number.
         is_border = word[0].isalpha() != number[-1].isalpha() and len(word) <= 4
         number += word if is_border or word in "-/." or number[-1] in "-/." else f" {word}"
     return f"{words[0]} {number}"
@@ -141,7 +143,7 @@ def _canonical(part: str, *, first: bool) -> list[str]:
         words[0] = _HOUSE_NUMBER.get(words[0], words[0])
     if len(words) > 1 and words[-1] == "fl" and (ordinal := _ORDINAL.fullmatch(words[-2])):
         words[-2:] = ["fl", ordinal[1]]
-    if "us" in words[:-1]:
+    if "us" in words[:-1]:  # US 40 is US Hwy 40
         place = words.index("us") + 1
         if words[place].isdecimal():
             words.insert(place, "hwy")
