@@ -139,7 +139,7 @@ def test_an_unread_column_that_suggests_canceled_or_failed_orders_is_refused(
     assert len(imported(file, text.replace(value, harmless))) == 2
 
 
-def test_an_unread_status_in_json_of_an_order_that_counts_nothing_is_refused(lines: Path) -> None:
+def test_an_unread_status_in_json_that_suggests_a_failed_order_is_refused(lines: Path) -> None:
     order = {"provider": "s", "order_id": "1", "email": "a@x.example", "occurred_at": "2026-01-17", "grand_total": 10}
     refused(lines, json.dumps(order | {"status": "failed"}), "refunds or canceled orders: status (line 1)")
     assert len(imported(lines, json.dumps(order | {"status": "completed"}))) == 1

@@ -1,4 +1,4 @@
-"""Tests that the targets of links on pages exist, and that docs/README.md links every page."""
+"""Tests that the targets of links on pages exist, and that docs/README.md links every page of docs/."""
 
 from __future__ import annotations
 

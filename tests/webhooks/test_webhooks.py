@@ -1,4 +1,4 @@
-"""Plays random histories of shops, whose webhooks must give the shop's own net, and hostile bodies.
+"""Webhooks of random shops must give the net revenue that the shop has. Hostile bodies must get the right answer.
 
 `python -m tests.webhooks --histories 10000 --hostile 20000` plays more.
 """

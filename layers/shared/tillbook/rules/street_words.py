@@ -116,7 +116,8 @@ def _unit(words: list[str]) -> str:
     """Returns the text of a unit. `4 b` and `4b` give the same text; `1 1` and `11` do not."""
     number = words[1]
     for word in words[2:]:
-        # Digits and letters side by side are one number (4 B); a longer word is not part of a number.
+        # Digits and letters side by side are one number (4 B), and so is what a sign joins (4 - B). A word of more than
+        # four letters is not part of a number.
         is_border = word[0].isalpha() != number[-1].isalpha() and len(word) <= 4
         number += word if is_border or word in "-/." or number[-1] in "-/." else f" {word}"
     return f"{words[0]} {number}"
