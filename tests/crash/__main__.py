@@ -27,9 +27,10 @@ def main() -> int:
             print(f"{len(rounds)}/{given.rounds}  {rounds[-1]}", flush=True)
     failed = [found.seed for found in rounds if found.faults]
     print(
-        f"{len(rounds)} rounds, {sum(r.events for r in rounds):,} events, {sum(r.kills for r in rounds)} kills "
-        f"of which {sum(r.cut for r in rounds)} in a batch, {sum(r.deaths for r in rounds)} v1 handlers killed: "
-        + ("all applied exactly once" if not failed else f"NOT EXACT, seeds {failed}")
+        f"{len(rounds)} rounds with {sum(r.events for r in rounds):,} events: {sum(r.kills for r in rounds)} kills of "
+        f"ProcessOrders and KeepBook ({sum(r.kills_in_a_batch for r in rounds)} while they worked on a batch) and "
+        f"{sum(r.kills_of_v1 for r in rounds)} of v1 handlers; "
+        + ("every event and request was applied exactly once" if not failed else f"NOT EXACT, seeds {failed}")
     )
     for seed in failed:
         print(f"to repeat the round: python -m tests.crash --rounds 1 --events {given.events} --seed {seed}")

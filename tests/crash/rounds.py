@@ -53,16 +53,15 @@ _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "d
 class Round:
     """The result of a round. `faults` is empty if nothing is wrong.
 
-    `kills` counts kills of ProcessOrders and KeepBook; `cut` counts those in the middle of a batch; `deaths` counts
-    killed v1 handlers.
+    `kills` counts kills of ProcessOrders and KeepBook, `kills_in_a_batch` those of them while a batch was processed.
     """
 
     seed: int
     account: str = ""
     events: int = 0
     kills: int = 0
-    cut: int = 0
-    deaths: int = 0
+    kills_in_a_batch: int = 0
+    kills_of_v1: int = 0
     snapshots: int = 0
     seconds: float = 0.0
     statuses: Counter[str] = field(default_factory=Counter)
@@ -71,8 +70,8 @@ class Round:
     def __str__(self) -> str:
         ended = ", ".join(f"{status} {n:,}" for status, n in sorted(self.statuses.items()))
         text = (
-            f"seed {self.seed}: {self.events:,} events ({ended}), {self.kills} kills of which {self.cut} in a batch, "
-            f"{self.deaths} v1 handlers killed, {self.snapshots} snapshots, {self.seconds:.0f} s"
+            f"seed {self.seed}: {self.events:,} events ({ended}), {self.kills} kills ({self.kills_in_a_batch} in a "
+            f"batch), {self.kills_of_v1} kills of v1 handlers, {self.snapshots} snapshots, {self.seconds:.0f} s"
         )
         return "\n".join([text, *(f"NOT EXACT: {fault}" for fault in self.faults[:10])])
 
@@ -134,7 +133,7 @@ class Crashes:
         self._set(VisibilityTimeout=60)
         if not self._wait(_is_empty, SETTLE_SECONDS):
             found.faults.append(f"the queue does not empty: {self._left()}")
-        found.cut = self._killed_batches() - batches_before
+        found.kills_in_a_batch = self._killed_batches() - batches_before
         found.faults += sender.faults
         if not found.faults:
             found.faults += self._check(found, account, sender.sent, answers)
@@ -197,7 +196,7 @@ class Crashes:
                     answers.append(first)
                     if alive:
                         break  # the handler makes fewer calls
-                    found.deaths += 1
+                    found.kills_of_v1 += 1
                     found.faults += snapshot(self._engine, account)
                     again = replace(change, request_id=uuid7())
                     second, _ = self._call(shop, again, None, made=first.changed)

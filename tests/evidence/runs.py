@@ -64,8 +64,8 @@ PROOFS = (
         "DYNAMODB_ENDPOINT",
     ),
     Proof(
-        "crashes", "functions killed by SIGKILL", "python -m tests.crash --rounds 20 --seed 20261130",
-        r"\d+ rounds.*",
+        "crashes", "functions that are killed at random moments (SIGKILL)",
+        "python -m tests.crash --rounds 20 --seed 20261130", r"\d+ rounds.*",
     ),
     Proof(
         "load", "three times what the stack carries", "python -m tests.load --seconds 120 --times 3 --seed 20261130",

@@ -20,7 +20,8 @@ MOMENTS = ("before", "after")
 MOST_CALLS = 8
 MOST_CALLS_OF_BATCH = 3  # of a request with a v3 batch
 MOST_CALLS_OF_PROCESSING = 16
-MOST_CALLS_OF_A_DEAD_LETTER = 11  # of the delivery of three orders, one of which cannot be written
+# For one message with three orders. One of them cannot be written, and becomes a dead letter.
+MOST_CALLS_WITH_A_DEAD_LETTER = 11
 
 
 def kills(most: int) -> list[tuple[int, str]]:
@@ -141,7 +142,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/1").body["events"] == 3
 
 
-@pytest.mark.parametrize(("index", "moment"), kills(MOST_CALLS_OF_A_DEAD_LETTER))
+@pytest.mark.parametrize(("index", "moment"), kills(MOST_CALLS_WITH_A_DEAD_LETTER))
 def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
     """The other orders of the batch are applied, at whichever of these calls the function dies."""
     from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
@@ -153,7 +154,7 @@ def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: S
         try:
             shop.deliver(shop.receive())
         except Death:
-            assert index < MOST_CALLS_OF_A_DEAD_LETTER, "the delivery makes more calls than are killed"
+            assert index < MOST_CALLS_WITH_A_DEAD_LETTER, "the delivery makes more calls than are killed"
     with shop.faults.injected(poison):
         shop.drain(40)
     assert shop.ltv(EMAIL) == {"USD": "200.00"}
