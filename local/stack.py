@@ -117,7 +117,7 @@ class Stack:
         """Sets the limits of the front door. None means no limit.
 
         `limits` and `routes`: requests a second and burst, for all routes and by route key, as in the template.
-        `capacity`: requests that functions may work on at once, like the concurrency limit of a region.
+        `capacity`: the maximum of open requests, including those that wait for a function. Further requests get 503.
         """
         self._door.throttle = Throttle(*limits) if limits else None
         self._door.throttles = {key: Throttle(*own) for key, own in (routes or {}).items()}

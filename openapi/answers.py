@@ -281,7 +281,7 @@ SCHEMAS: dict[str, Schema] = {
         segments=array(ANYTHING) | {"description": "Segments of customers. Each has a name and bounds."},
         key=closed("The key.", id=STRING, label=TEXT, role={"enum": ["ingest", "admin"]}),
     ),
-    "Happening": closed(
+    "HistoryEntry": closed(
         "An event of an order, with the order's contribution to lifetime value after it.",
         name=STRING, action=STRING, occurred_at=TIME, received_at=TIME, request_id=UUID,
         late={"type": "boolean", "description": "Whether an event with a later time was received before this one."},
@@ -290,7 +290,7 @@ SCHEMAS: dict[str, Schema] = {
         before={"anyOf": [_VALUE, {"type": "null"}]},
         lifetime_value=_VALUE,
     ),
-    "HistoryPage": page("history", "Happening"),
+    "HistoryPage": page("history", "HistoryEntry"),
     "Summary": closed(
         "The number of requests by day of receipt (UTC).",
         **{"from": DATE, "to": DATE},

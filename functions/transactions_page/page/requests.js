@@ -269,10 +269,7 @@ function filterBar(view, dates) {
       chip(
         "Action",
         ACTIONS[view.action] ?? "",
-        // The menu leaves out `voided`, which only connectors send.
-        choiceField(Object.fromEntries(Object.entries(ACTIONS).filter(([action]) => action !== "voided")), view.action, (action) =>
-          view.go({ action }),
-        ),
+        choiceField(ACTIONS, view.action, (action) => view.go({ action })),
         () => view.go({ action: "" }),
       ),
     chip(
