@@ -1,24 +1,33 @@
-"""The cost of reads does not grow with the account. `python -m tests.size` measures larger accounts."""
+"""The cost of reads and of pages of jobs does not grow with the account. `python -m tests.size` measures larger ones."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.size.measure import Cost, fill, pages, reads
+from tests.size.measure import fill, pages, reads
+from tests.size.store import Fill
+from tillbook.work.jobs import _PAGE_SECONDS
 
 # A query reads at most 1 MB, which is 128 units if it is eventually consistent; some answers need several queries.
 # A match with 1,000 addresses needs two queries for each address.
 MOST_CALLS, MOST_READS = 2_100, 1_100
+CALL_SECONDS = 0.1  # slow enough that a page of most jobs ends by time
+CALLS_AFTER_TIME = 10  # a page ends after the step during which its time ran out
 
 
-@pytest.fixture(scope="module", params=[600, 3_000], ids=["600 orders", "3,000 orders"])
-def costs(request: pytest.FixtureRequest) -> list[Cost]:
-    made = fill(request.param, request.param // 2, lambda _count: None)
-    return [*reads(made), *pages(made, 0.01)]
+@pytest.fixture(params=[600, 3_000], ids=["600 orders", "3,000 orders"])
+def account(request: pytest.FixtureRequest) -> Fill:
+    return fill(request.param, request.param // 2, lambda _count: None)
 
 
-def test_each_read_has_a_bounded_cost_and_each_page_of_a_job_writes(costs: list[Cost]) -> None:
-    assert len(costs) == 18
-    reads_only = costs[:14]
-    assert [c.name for c in reads_only if c.calls > MOST_CALLS or c.reads > MOST_READS or c.writes] == []
-    assert [c.name for c in costs[14:] if not c.writes] == []
+def test_each_read_has_a_bounded_cost_and_writes_nothing(account: Fill) -> None:
+    costs = reads(account)
+    assert len(costs) == 14
+    assert [c.name for c in costs if c.calls > MOST_CALLS or c.reads > MOST_READS or c.writes] == []
+
+
+def test_each_page_of_a_job_writes_and_ends_in_time(account: Fill) -> None:
+    costs = pages(account, CALL_SECONDS)
+    assert len(costs) == 4
+    assert [c.name for c in costs if not c.writes] == []
+    assert [c.name for c in costs if c.calls > _PAGE_SECONDS / CALL_SECONDS + CALLS_AFTER_TIME] == []
