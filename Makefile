@@ -70,7 +70,7 @@ screenshots: setup
 lint: setup
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
-	$(python) -m mypy local functions layers/shared/tillbook cli events openapi deploy bench
+	$(python) -m mypy local functions layers/shared/tillbook cli events openapi deploy bench tests
 
 format: setup
 	$(python) -m ruff check --fix .

@@ -22,7 +22,7 @@ from tests.simulation.deployment import LEDGER_INDEXES
 from tests.simulation.errors import client_error
 from tests.simulation.store import DynamoDB
 from tillbook.aws.event_bus import EventBus
-from tillbook.aws.items import plain_item, raw
+from tillbook.aws.items import Item, plain_item, raw
 from tillbook.contract.document import digest, document_of
 from tillbook.ledger.activities import Activity
 from tillbook.ledger.commit import Pace
@@ -199,7 +199,7 @@ class Run:
         self.generations[account, source] += 1
         generation = self.generations[account, source]
         self.purges.add((account, source, generation))
-        mark = {"pk": f"{account}/u", "sk": SOURCE_LETTER[source], "generation": generation, "cut": times.now()}
+        mark: Item = {"pk": f"{account}/u", "sk": SOURCE_LETTER[source], "generation": generation, "cut": times.now()}
         self.store.put_item(TableName=RECORDS, Item=raw(mark))
 
     # ------------------------------------------------------------ announcers

@@ -22,7 +22,7 @@ from tests.simulation.scheduler import Scheduler, Task
 from tests.simulation.seams import OneByOne
 from tests.simulation.store import DynamoDB
 from tests.stream import Record, Stream
-from tillbook.aws.items import raw
+from tillbook.aws.items import Item, raw
 from tillbook.contract.document import digest, document_of
 from tillbook.ledger.activities import Activity
 from tillbook.ledger.commit import Pace, Store
@@ -155,8 +155,10 @@ class Run:
         else:
             source = self.random.choice(SOURCES)
             self.generations[source] += 1
-            key = {"pk": f"{ACCOUNT}/u", "sk": SOURCE_LETTER[source]}
-            mark = key | {"generation": self.generations[source], "cut": self._now()}
+            mark: Item = {
+                "pk": f"{ACCOUNT}/u", "sk": SOURCE_LETTER[source],
+                "generation": self.generations[source], "cut": self._now(),
+            }  # fmt: skip
             self.store.put_item(TableName=RECORDS, Item=raw(mark))
             self.orders = {key: order for key, order in self.orders.items() if key[0] != source}
 
@@ -294,7 +296,7 @@ class Run:
         self.faults = False
         while rest := self.stream.left():
             batch = self.random.sample(rest, min(len(rest), 5))
-            self.scheduler.at(self.scheduler.now, Task("keeper", lambda b=batch: self.keep(b, faults=False)))
+            self.scheduler.at(self.scheduler.now, Task("keeper", lambda b=batch: self.keep(b, faults=False)))  # type: ignore[misc]
             self.scheduler.at(self.scheduler.now, Task("report", lambda: self.report(faults=False)))
             self.scheduler.run()
         self.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from tests.book.simulate import Run, seams, simulate
 from tests.book.size import costs, ranked, requests_needed
@@ -37,7 +38,7 @@ def test_histories_reach_all_special_cases() -> None:
 
 
 def test_a_seed_always_gives_the_same_history() -> None:
-    def book() -> list[object]:
+    def book() -> list[Any]:
         with seams():
             run = Run(7)
             run.run()

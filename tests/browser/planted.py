@@ -35,7 +35,7 @@ def outcomes(shop: Shop, order_ids: list[str], status: str) -> None:
     now, records = times.now(), shop.stack.outputs["RecordsTableName"]
     Outcomes(shop.stack.boto3_client("dynamodb"), records).record(
         [
-            Outcome(shop.account, "shopper_activity", times.uuid7(), status, now, "placed", "my_shop", order_id)  # type: ignore[arg-type]
+            Outcome(shop.account, "shopper_activity", times.uuid7(), status, now, "placed", "my_shop", order_id)
             for order_id in order_ids
         ]
     )

@@ -156,9 +156,11 @@ def _wholesale(shop: Shop, chance: random.Random, people: list[_Person], days: i
     for number in range(max(2, days // 3)):
         person = people[number % 9]
         day = (now - timedelta(days=chance.randint(0, days))).date().isoformat()
+        products = chance.sample(_PRODUCTS, 3)
         items = [{"identifier": sku, "description": name, "quantity": 6, "total": price * 3, "category": [category]}
-                 for name, category, sku, price, _ in chance.sample(_PRODUCTS, 3)]  # fmt: skip
-        order = {"order_id": f"W-{4801 + number}", "order_date": day, "total": sum(item["total"] for item in items),
+                 for name, category, sku, price, _ in products]  # fmt: skip
+        total = sum(price * 3 for _, _, _, price, _ in products)
+        order = {"order_id": f"W-{4801 + number}", "order_date": day, "total": total,
                  "customer_email": person.email, "order_items": items, "metadata": {"new_buyer": number < 4},
                  "shipping_address": {"name": person.name, "address_1": person.street, "city": person.city,
                                       "state": person.state, "postal_code": person.zip}}  # fmt: skip

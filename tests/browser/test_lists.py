@@ -26,7 +26,7 @@ def full_page(page: Browser, shop: Shop, an_event: Any) -> Browser:
     for start in range(0, ORDERS, 30):
         assert shop.batch(events[start : start + 30]).status == 202
     for path, name in ((f"/v3/{shop.account}/people?limit=200", "people"), ("/v1/orders?limit=200", "orders")):
-        page.until(lambda path=path, name=name: len(shop.send("GET", path).json[name]) == ORDERS, f"too few {name}")
+        page.until(lambda path=path, name=name: len(shop.send("GET", path).json[name]) == ORDERS, f"too few {name}")  # type: ignore[misc]
     return page
 
 

@@ -93,7 +93,7 @@ def test_no_request_is_missing_when_many_arrive_at_once(log: Browser, shop: Shop
     assert len(log.all(ROW)) == 50
     for shown in (100, 121):
         log.click("button", "Show more")
-        log.until(lambda shown=shown: len(log.all(ROW)) == shown, f"the list does not show {shown} requests")
+        log.until(lambda shown=shown: len(log.all(ROW)) == shown, f"the list does not show {shown} requests")  # type: ignore[misc]
     log.lacks("Show more")
     orders = [link.text for link in log.all(f"{ROW} td.c-order a")]
     assert sorted(orders) == sorted(["oldest", *(f"I-{n}" for n in range(120))])

@@ -88,7 +88,7 @@ def test_pasted_lines_and_files_are_matched_with_customers(
     people = tmp_path / "people.csv"
     people.write_text(f"email\n{shop.email('ann')}\n")
     page.driver.find_element("css selector", "#who-file").send_keys(str(people))
-    page.until(lambda: "nobody" not in page.find("#who").get_property("value"), "the file is not read")
+    page.until(lambda: "nobody" not in str(page.find("#who").get_property("value")), "the file is not read")
     page.click(".matchgrid button", "Check")
     page.shows("1 of 1 line")
     assert not any(shop.email("ann") in url for url in page.requested_urls())

@@ -17,6 +17,8 @@ KEY = "tb_test"
 ACCOUNT = "1234567"
 # A failure: a status with headers, or None, which accepts the orders but drops the connection without an answer.
 Fault = tuple[int, dict[str, str]] | None
+# A status, headers and a body; or None, which drops the connection without an answer.
+Reply = tuple[int, dict[str, str], Any] | None
 
 
 @dataclass
@@ -47,7 +49,7 @@ class FakeApi:
         """The identities of the received events. The API counts events with the same identity once."""
         return {payload_hash(event) for event in self.events}
 
-    def answer(self, path: str, key: str, body: bytes) -> tuple[int, dict[str, str], Any] | None:
+    def answer(self, path: str, key: str, body: bytes) -> Reply:
         if key != f"Bearer {KEY}":
             return 403, {}, {"error": "Unauthorized"}
         if path == "/v1/account":

@@ -18,7 +18,7 @@ from cli.tillbook_cli import sending
 from cli.tillbook_cli.api import Api, retry_after
 from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY, Unreachable
 from cli.tillbook_cli.main import tillbook
-from tests.cli.fake_api import KEY, FakeApi
+from tests.cli.fake_api import KEY, FakeApi, Reply
 from tests.cli.importing import MARKER, PLAIN, plain, run
 
 
@@ -250,7 +250,12 @@ def test_a_key_in_the_environment_is_not_sent_to_the_local_stack(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys: list[str] = []
-    monkeypatch.setattr(api, "answer", lambda _path, key, _body: keys.append(key) or (200, {}, {}))
+
+    def answer(_path: str, key: str, _body: bytes) -> Reply:
+        keys.append(key)
+        return 200, {}, {}
+
+    monkeypatch.setattr(api, "answer", answer)
     (tmp_path / LOCAL_FILE).parent.mkdir()
     (tmp_path / LOCAL_FILE).write_text(json.dumps({"url": api.url}))
     monkeypatch.chdir(tmp_path)

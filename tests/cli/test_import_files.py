@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_row_without_an_amount_is_refused(file: Path, version: str) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v3"])
 def test_json_lines_without_amounts_are_refused(lines: Path, version: str) -> None:
-    order = {"provider": "s", "order_id": "1", "customer_email": "a@x.example", "email": "a@x.example"}
+    order: dict[str, Any] = {"provider": "s", "order_id": "1", "customer_email": "a@x.example", "email": "a@x.example"}
     order |= {"occurred_at": "2026-01-17", "order_date": "2026-01-17", "amount": 5}  # no field has this name
     ran = run(lines, json.dumps(order), "--api", version)
     assert ran.exit_code == 1

@@ -18,10 +18,9 @@ from cli.tillbook_cli.exporting import _write
 from cli.tillbook_cli.main import tillbook
 from local.stack import ROOT
 from tests.cli.conftest import Ran
-from tests.cli.fake_api import KEY, FakeApi, serving
+from tests.cli.fake_api import KEY, FakeApi, Reply, serving
 
 AUDIENCE = "customers-orders-api"
-Reply = tuple[int, dict[str, str], Any] | None
 
 
 @pytest.fixture
@@ -88,7 +87,7 @@ WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
 def test_an_export_continues_after_a_transient_error(
     api: FakeApi, tmp_path: Path, pauses: list[float], fault: Reply, waited: list[float]
 ) -> None:
-    api.answer = members(lambda number: fault if number == 2 else "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda number: fault if number == 2 else "accept")  # type: ignore[assignment]
     out = tmp_path / "members.csv"
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(out))
     assert ran.code == 0, ran.err
@@ -116,7 +115,7 @@ def test_refused_requests_and_writes_are_not_retried(api: FakeApi, pauses: list[
         status = 503 if path.endswith("/replay") else 404
         return status, {}, {"error": {"message": "No."}}
 
-    api.answer = answer  # type: ignore[method-assign]
+    api.answer = answer  # type: ignore[assignment]
     assert run(api, "requests") == Ran(1, "", "Error: No.\n")
     assert run(api, "deadletters", "replay", "x") == Ran(1, "", "Error: No.\n")
     assert (len(paths), pauses) == (2, [])
@@ -132,7 +131,7 @@ def fails_after_the_first_page(number: int) -> Reply | str:
 def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> None:
     out = tmp_path / "members.csv"
     words = ("audience", "export", AUDIENCE, "--output", str(out))
-    api.answer = members(fails_after_the_first_page)  # type: ignore[method-assign]
+    api.answer = members(fails_after_the_first_page)  # type: ignore[assignment]
     assert run(api, *words).code == 3
     assert list(tmp_path.iterdir()) == []
     out.write_text("yesterday's")
@@ -141,7 +140,7 @@ def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> 
     link.symlink_to(out)
     assert run(api, *words).code == 3
     assert out.read_text() == "yesterday's"
-    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
     assert run(api, *words[:-1], str(link)).code == 0
     assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
     assert sorted(tmp_path.iterdir()) == [link, out]
@@ -150,7 +149,7 @@ def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
 def test_an_export_to_standard_output_writes_to_the_open_file(api: FakeApi, tmp_path: Path, output: str) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
     out = tmp_path / "all.csv"
     out.write_text("first\n")
     with out.open("ab") as file:
@@ -177,7 +176,7 @@ def in_a_process(api: FakeApi, stdout: Any, *words: str) -> subprocess.Completed
     ],
 )
 def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
     with Path("/dev/full").open("wb") as full:
         ended = in_a_process(api, full, *words)
     *_, last = ended.stderr.decode().splitlines()
@@ -187,14 +186,14 @@ def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
 
 
 def test_a_missing_folder_is_reported(api: FakeApi, tmp_path: Path) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.endswith("members.csv.new: No such file or directory.\n")
 
 
 def test_a_reader_that_closes_the_pipe_ends_the_command_silently(api: FakeApi) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[method-assign]
+    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
@@ -219,7 +218,7 @@ def one_order(path: str, _key: str, _body: bytes) -> Reply:
 
 
 def test_numbers_of_an_order_are_printed_exactly(api: FakeApi) -> None:
-    api.answer = one_order  # type: ignore[method-assign]
+    api.answer = one_order  # type: ignore[assignment]
     ran = run(api, "order", "W-1", "--json")
     assert (
         ran.out
@@ -266,7 +265,7 @@ def test_control_characters_are_shown_escaped(api: FakeApi) -> None:
             return 200, {}, {"history": [step]}
         return (200, {}, shape) if path.startswith("/v1/order/") else one_order(path, "", b"")
 
-    api.answer = answer  # type: ignore[method-assign]
+    api.answer = answer  # type: ignore[assignment]
     shown = run(api, "order", "W-1").out
     # In two ids, a tag, the name of a field, and the name of the step.
     assert shown.count(ESCAPED) == 5
@@ -302,6 +301,6 @@ def test_special_characters_in_an_order_id_are_percent_encoded(api: FakeApi) -> 
         paths.append(path)
         return 200, {}, {"transactions": [], "next_cursor": None}
 
-    api.answer = answer  # type: ignore[method-assign]
+    api.answer = answer  # type: ignore[assignment]
     assert run(api, "requests", "--order-id", "W 1+2/é").code == 0
     assert paths == ["/v1/transactions?limit=20&order_id=W%201%2B2%2F%C3%A9"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -279,8 +280,8 @@ class _Client:
 def fake(template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Fake:
     aws = Fake(template)
     clock = iter(range(0, 10**9, 30))  # each reading is 30 s later, so that no test waits
-    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Lambda::Function":
             resource["Properties"]["Code"] = {"S3Bucket": BUCKET, "S3Key": "code"}
@@ -464,7 +465,7 @@ def test_the_url_of_a_template_is_in_the_stack_s_region(fake: Fake) -> None:
 
 def test_a_wait_is_given_up_after_six_hours(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10**6, 3600))
-    monkeypatch.setattr(waiting.time, "sleep", lambda _: None)
-    monkeypatch.setattr(waiting.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     with pytest.raises(Stuck, match="After 6 hours"):
         waiting.wait("it is being made", lambda: False, lambda _: None)

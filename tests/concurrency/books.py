@@ -12,11 +12,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from tests.concurrency.workload import PROVIDER, Change, Event
 
-V1, V3 = "orders_api", "shopper_activity"
+V1: Final = "orders_api"
+V3: Final = "shopper_activity"
 Item = dict[str, Any]
 Person = tuple[str, str]  # kind, value
 _SOURCES = {"o": V1, "s": V3}

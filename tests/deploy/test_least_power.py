@@ -91,6 +91,14 @@ def _at_the_root(name: str) -> Callable[[Document], None]:
     return lambda of: of["Resources"][name]["Properties"].update(Path="/")
 
 
+def _both(first: Callable[[Document], None], second: Callable[[Document], None]) -> Callable[[Document], None]:
+    def change(of: Document) -> None:
+        first(of)
+        second(of)
+
+    return change
+
+
 _POLICIES = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:policy/*"}
 _ANY_ROLE = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}
 # By description of the fault: the change that plants it, and the kind of escalation that it makes possible.
@@ -109,10 +117,7 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         "iam:UpdateAssumeRolePolicy without a boundary",
     ),
     "the execution role among the stack's roles": (
-        lambda of: (
-            _at_the_root("ExecutionRole")(of),
-            _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePolicy")(of),
-        ),
+        _both(_at_the_root("ExecutionRole"), _also("ExecutionRole", "RolesOfTheStack", "iam:PutRolePolicy")),
         "iam:PutRolePolicy of ExecutionRole",
     ),
     "the execution role may be passed": (_at_the_root("ExecutionRole"), "another role is passed"),

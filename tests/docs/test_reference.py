@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from openapi import reference
-from openapi.make import ROUTES
+from tillbook.web.routes import ROUTES
 
 
 def test_the_reference_is_up_to_date() -> None:

@@ -39,9 +39,9 @@ def v3_accepted(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:
     yield shop.order(event(shop, email=email("keyed-other"), order_id="10"), **keyed)
     yield shop.order(event(shop, email=email("no-time"), order_id="11", occurred_at=None))
     # E-mail fields that real clients send in addition to those of the contract.
-    others = {"new_email": email("new"), "customer_email": f" {email('customer')} "}
-    addresses = {"billing_address": {"email": email("billing")}, "shipping_address": {"email": email("shipping")}}
-    yield shop.order(event(shop, email=email("others"), order_id="12", **others, **addresses))
+    others: dict[str, Any] = {"new_email": email("new"), "customer_email": f" {email('customer')} "}
+    others |= {"billing_address": {"email": email("billing")}, "shipping_address": {"email": email("shipping")}}
+    yield shop.order(event(shop, email=email("others"), order_id="12", **others))
     # Large enough to be packed and compressed on its way through the queue.
     yield shop.batch([event(shop, email=email(f"b{n}"), order_id=f"b{n}", note="x" * 500) for n in range(120)])
 
@@ -154,14 +154,15 @@ def crash(stack: Stack, shop: Shop, email: Callable[[str], str]) -> None:
             {"body": json.dumps(body), "isBase64Encoded": True},
         ):
             invoke(name, whole | broken)
-    for broken in (
+    messages: tuple[dict[str, Any], ...] = (
         {"body": json.dumps(v3)},
         {"Records": [{"messageId": "1", "body": json.dumps(v3), "attributes": {}}]},
         # Causes an error whose text quotes the event.
         {"Records": [{"messageId": "1", "body": '{"v":1}', "attributes": {COUNT: email("crash-count")}}]},
         {"Records": email("crash-records")},
-    ):
-        invoke("ProcessOrders", broken)
+    )
+    for message in messages:
+        invoke("ProcessOrders", message)
 
 
 def manage(shop: Shop, email: Callable[[str], str]) -> Iterator[Reply]:

@@ -137,7 +137,7 @@ def test_four_events_sent_twice_have_the_same_result_in_each_of_24_sequences(sho
         ["applied"] * 4 + ["duplicate"] * 4
     ] * 24
 
-    shown = []
+    shown: list[tuple[dict[str, Any], dict[str, Any], list[tuple[str, str, str | None]]]] = []
     for name in names:
         person, order = shop.person(shop.email(name)), shop.order_v3("my_shop", name).json
         activity = [
@@ -153,11 +153,11 @@ def test_four_events_sent_twice_have_the_same_result_in_each_of_24_sequences(sho
             )
         )
     assert all(entry == shown[0] for entry in shown)
-    person, order, activity = shown[0]
-    assert person["lifetime_value"] == {"USD": "0.00"}
-    assert person["orders_count"] == 1
-    assert [entry[0] for entry in activity] == FOUR_NAMES
-    assert (order["grand_total"], order["refund_amount"], order["events"]) == ("105.00", "105.00", 4)
+    shown_person, shown_order, shown_activity = shown[0]
+    assert shown_person["lifetime_value"] == {"USD": "0.00"}
+    assert shown_person["orders_count"] == 1
+    assert [entry[0] for entry in shown_activity] == FOUR_NAMES
+    assert (shown_order["grand_total"], shown_order["refund_amount"], shown_order["events"]) == ("105.00", "105.00", 4)
 
 
 # ---------------------------------------------------------------------- order ids

@@ -140,7 +140,7 @@ def test_an_erasure_leaves_only_its_own_record_and_a_purge_only_later_events(sta
 
     email, word = shop.email("erased"), "Zyxomma"  # a word that no other test sends
     address = {"address_1": f"1 {word} St", "postal_code": "12345", "name": f"Ann {word}", "first_name": word}
-    personal = {"billing_address": address, "shipping_address": address, "nick_name": f"the {word}"}
+    personal: dict[str, Any] = {"billing_address": address, "shipping_address": address, "nick_name": f"the {word}"}
     personal["items"] = [{"product_id": "1", "name": f"For {word}", "price": 1, "quantity": 1}]
     shop.applied(event(shop, email=email, grand_total=5, **personal))
     shop.applied(event(shop, "refunded", email=email, refund_amount=1, occurred_at="2026-02-01T00:00:00Z", **personal))

@@ -92,7 +92,7 @@ def empty() -> None:
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """Passes each call to the mocked AWS through a new Faults, which records it and may make it fail."""
-    made, original = Faults(), BaseClient._make_api_call
+    made, original = Faults(), BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def call(client: BaseClient, operation: str, arguments: dict[str, object]) -> object:
         return made.call(lambda *a: original(client, *a), operation, arguments)

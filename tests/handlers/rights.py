@@ -102,7 +102,11 @@ def is_allowed(write: Write, statements: list[dict[str, Any]]) -> bool:
 
 def _holds(write: Write, operator: str, keys: dict[str, list[str]]) -> bool:
     asked = {"dynamodb:LeadingKeys": {write.leading_key}, "dynamodb:Attributes": write.attributes}
-    matches = {"ForAllValues:StringLike": fnmatchcase, "ForAllValues:StringEquals": str.__eq__}[operator]
+    operators: dict[str, Callable[[str, str], bool]] = {
+        "ForAllValues:StringLike": fnmatchcase,
+        "ForAllValues:StringEquals": lambda value, wanted: value == wanted,
+    }
+    matches = operators[operator]
     return all(
         any(matches(value, pattern) for pattern in patterns) for key, patterns in keys.items() for value in asked[key]
     )

@@ -122,7 +122,8 @@ def _answer(
     handler.body = handler.params
     status, headers, body = BaseResponse.call_action(handler)
     response = {"status_code": status, "headers": headers, "body": body.encode()}
-    parsed = _PARSER.parse(response, model.output_shape)
+    output: Any = model.output_shape  # None if an operation returns nothing
+    parsed = _PARSER.parse(response, output)
     if status >= 300:
         shape = model.service_model.shape_for_error_code(parsed["Error"]["Code"])
         if shape is not None:

@@ -21,6 +21,7 @@ from tillbook.contract import orders_api
 from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
 from tillbook.ledger.orders import V1Request
+from tillbook.records.book import Place
 from tillbook.rules import times
 from tillbook.rules.identity import SOURCE_LETTER, SOURCES, Person, email_sha256
 from tillbook.views import audit, book_audit
@@ -388,7 +389,11 @@ def test_a_card_that_differs_from_its_order_is_reported(
     else:
         shop.dynamodb.put_item(TableName="BookTable", Item=card | {"net": {"N": "6"}})
     day = book_audit.BookAuditor.places_of_day
-    monkeypatch.setattr(book_audit.BookAuditor, "places_of_day", lambda *of: day(*of) + day(*of[:2], of[2] + 1))
+
+    def two_days(auditor: book_audit.BookAuditor, scope: Scope, choice: int) -> list[Place]:
+        return day(auditor, scope, choice) + day(auditor, scope, choice + 1)
+
+    monkeypatch.setattr(book_audit.BookAuditor, "places_of_day", two_days)
     run()
     assert metrics["BookSkipped"] == 1
     (line,) = [line for line in lines if line["message"] == "change skipped"]

@@ -149,8 +149,12 @@ def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: S
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
     poison, death = refuse_writes_of("o-1"), kill_at_call(index, moment)
+
     # Refuses the writes of o-1, and kills the function at call `index`.
-    with shop.faults.injected(lambda *call: death(*call[:3], lambda: poison(*call))):
+    def refuse_and_kill(position: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+        return death(position, operation, arguments, lambda: poison(position, operation, arguments, go))
+
+    with shop.faults.injected(refuse_and_kill):
         try:
             shop.deliver(shop.receive())
         except Death:

@@ -146,7 +146,7 @@ def state_after(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None]
     for n, body in enumerate(bodies):
         send(shop, body, keys[n] if keys else None)
     shop.drain()
-    people = []
+    people: list[Any] = []
     for who in ("alice@b.co", "bob@b.co", EMAIL):
         answer = shop.get(f"/v3/{ACCOUNT}/people/{who}")
         if answer.status == 404:

@@ -62,7 +62,7 @@ from tillbook.records.jobs import Chain, Job, Progress
 from tillbook.records.messages import Message, Queue, Step, decode
 from tillbook.rules import times
 from tillbook.work import jobs as jobs_at_work
-from tillbook.work.jobs import Page
+from tillbook.work.jobs import Page, Worker
 from tillbook.work.purge import ERASE, PURGE
 
 Go = Callable[[], Any]
@@ -335,7 +335,7 @@ def test_dead_letters_are_removed_page_by_page(shop: Shop, kind: str) -> None:
     (start_purge if kind == PURGE else start_erasure)(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
     processor, chains = worker(), {number: Chain(cursor="1", ended=True) for number in range(2)}
-    workers_by_kind = {PURGE: processor.purges, ERASE: processor.erasures}
+    workers_by_kind: dict[str, Worker] = {PURGE: processor.purges, ERASE: processor.erasures}
     closing = Job(kind, "running", times.shift(times.now(), minutes=-30), "orders_api shopper_activity", person=ANN_ID)
     progress, remain = Progress(), [3]
     while not progress.ended:

@@ -184,7 +184,7 @@ def ids(result: Any) -> list[str]:
 
 def test_a_match_lists_the_orders(shop: Shop) -> None:
     some_orders(shop)
-    people = [
+    people: list[dict[str, Any]] = [
         {"email": ANN},
         {"address": SHIP},
         {"customer_id": "c-7"},

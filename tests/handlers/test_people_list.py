@@ -15,7 +15,6 @@ from tests.handlers.events import event
 from tests.handlers.removal import ANN, ANN_ID, BOB, SHIP, finish, run_purge, start_erasure
 from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 from tillbook.aws.settings import settings
-from tillbook.records import book
 from tillbook.rules.identity import Person, email_sha256
 from tillbook.rules.segments import Segment
 from tillbook.views import ranking, sales
@@ -198,7 +197,7 @@ def test_items_that_name_people_are_kept_for_a_month(shop: Shop, monkeypatch: py
     assert len(kept) == 6  # one for each day with orders
     now = time.time()
     assert all(30 * 24 * 3600 - 60 < int(item["ttl"]) - now <= 30 * 24 * 3600 for item in kept)
-    monkeypatch.setattr(book.time, "time", lambda: now + 31 * 24 * 3600)
+    monkeypatch.setattr(time, "time", lambda: now + 31 * 24 * 3600)
     with shop.faults.recorded() as calls:
         listed(shop)
     assert sum(name == "PutItem" for name, _ in calls) == 6

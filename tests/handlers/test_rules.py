@@ -321,7 +321,7 @@ def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
     """No address, customer_id or e-mail of a purged order matches once the purge is answered."""
     submit(shop, order("a", shipping_address=SHIP, customer_id="c-1"), order("b", billing_address=SHIP))
     send(shop, event(email=ANN, shipping_address=SHIP), event(email=BOB, order_id="o-2", billing_address=SHIP))
-    asked = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]
+    asked: list[dict[str, Any]] = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]
     assert match(shop, V1, *asked) == [True, True, True]
     assert match(shop, V3, *asked) == [True, False, True]
     start_purge(shop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import json
+import time
 from base64 import b64decode
 from typing import Any
 
@@ -19,7 +20,6 @@ from tillbook.aws import clients
 from tillbook.aws.settings import settings
 from tillbook.records import connections as connections_module
 from tillbook.records import keys as keys_module
-from tillbook.records import last_deliveries
 
 # -------------------------------------------------------------- account
 
@@ -207,7 +207,7 @@ def test_a_connection_shows_why_its_deliveries_fail(shop: Shop) -> None:
 def test_deliveries_with_the_same_result_are_noted_once_a_minute(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = connect(shop)["secret"]
     moment = 1000.0
-    monkeypatch.setattr(last_deliveries.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
     with shop.faults.recorded() as calls:
         for _ in range(5):
             deliver(shop, secret)

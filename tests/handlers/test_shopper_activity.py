@@ -60,8 +60,12 @@ def test_the_published_example_is_accepted_and_shown(shop: Shop) -> None:
 
 def test_the_published_rules_of_ltv(shop: Shop) -> None:
     """placed 100 → updated 105 → paid without a total → refunded 105: LTV 100, 105, 105, 0; four timeline entries."""
-    steps = [("placed", {"grand_total": 100}), ("updated", {"grand_total": 105}), ("paid", {"grand_total": ...}),
-             ("refunded", {"grand_total": ..., "refund_amount": 105})]  # fmt: skip
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("placed", {"grand_total": 100}),
+        ("updated", {"grand_total": 105}),
+        ("paid", {"grand_total": ...}),
+        ("refunded", {"grand_total": ..., "refund_amount": 105}),
+    ]
     worth = []
     for n, (action, changes) in enumerate(steps, start=1):
         shop.send(event(action=action, occurred_at=day(n), **changes))

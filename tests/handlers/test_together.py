@@ -236,10 +236,8 @@ def test_under_constant_writes_of_others_each_event_is_written_alone(shop: Shop)
         if operation == "TransactWriteItems" and len(arguments["TransactItems"]) > 4:
             tried.append(len(arguments["TransactItems"]))
             reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (tried[-1] - 1)
-            raise ClientError(
-                {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons},  # type: ignore[typeddict-unknown-key]
-                operation,
-            )
+            refusal: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
+            raise ClientError(refusal, operation)
         return go()
 
     with shop.faults.injected(intercept):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -113,10 +114,9 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
 
 
 def test_a_connection_is_cached_for_a_minute(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tillbook.records import connections as module
 
     moment = 1000.0
-    monkeypatch.setattr(module.time, "monotonic", lambda: moment)
+    monkeypatch.setattr(time, "monotonic", lambda: moment)
     with connected.shop.faults.recorded() as calls:
         connected.deliver("shopify", "orders/create", shopify())
         connected.deliver("shopify", "orders/create", shopify())

@@ -31,7 +31,7 @@ class Connected:
 
     def post(self, sent: Sent, connection: str, account: str = ACCOUNT) -> Answer:
         """Posts a webhook as API Gateway passes it on, which encodes a body that is not UTF-8 in base64."""
-        raw = {"body": sent.body.decode("latin-1")}
+        raw: dict[str, Any]
         try:
             raw = {"body": sent.body.decode()}
         except UnicodeDecodeError:

@@ -85,7 +85,9 @@ def _valid_body(route: Route, rng: Random) -> dict[str, Any]:
 def fields(shop: Shop, rng: Random) -> Attack:
     """Wrong values in fields."""
     route = rng.choice(_routes_with_body())
-    statuses, body, faults = 400 if route.v1 else 422, {}, []
+    statuses = 400 if route.v1 else 422
+    body: Any = {}
+    faults: list[Fault] = []
     if route.key == "POST /v1/order":
         body, faults = payloads.bad_order(rng)
     elif route.key == "POST /v1/order/{order_id}":

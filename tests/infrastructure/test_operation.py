@@ -183,12 +183,14 @@ def test_the_shell_commands_of_the_runbook_have_valid_syntax() -> None:
 
 def _logged() -> tuple[set[str], set[str]]:
     """The messages that the package logs, and the names of their fields."""
-    messages, fields = set(), {"level", "message", "timestamp"}
+    messages: set[str] = set()
+    fields = {"level", "message", "timestamp"}
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 if ast.unparse(node.func) in ("logger.info", "logger.warning"):
-                    messages |= {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+                    constants = [one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
+                    messages |= {str(constant) for constant in constants}
                     fields |= {keyword.arg for keyword in node.keywords if keyword.arg}
                 elif node.func.attr == "append_keys":
                     fields |= {keyword.arg for keyword in node.keywords if keyword.arg}

@@ -11,9 +11,10 @@ import pytest
 
 from local.front_door import Throttle
 from tests.concurrency import books
+from tests.concurrency.books import V1, V3
 from tests.end_to_end.privacy import BOOK, LEDGER, RECORDS
 from tests.load import run as load
-from tests.load.run import V1, V3, Order, Reply, Request, Result, wrong_answer
+from tests.load.run import Order, Reply, Request, Result, wrong_answer
 from tillbook.ledger.items import Scope
 from tillbook.rules.identity import Person, email_sha256, order_key
 

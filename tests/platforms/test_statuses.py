@@ -45,8 +45,8 @@ def test_a_time_of_cancellation_changes_the_meaning_of_a_status() -> None:
 def test_the_remaining_amount_depends_on_the_meaning_of_the_status() -> None:
     total, refunded = Decimal("100.00"), Decimal("30.00")
     for meaning in ("open", "paid", "fulfilled", "canceled", "unknown"):
-        assert left_of(meaning, total, refunded) == Decimal("70.00")  # type: ignore[arg-type]
-        assert left_of(meaning, refunded, total) == 0  # type: ignore[arg-type]
+        assert left_of(meaning, total, refunded) == Decimal("70.00")
+        assert left_of(meaning, refunded, total) == 0
     for meaning in ("skip", "unpaid", "refunded"):
         assert left_of(meaning, total, Decimal(0)) == 0  # type: ignore[arg-type]
 

@@ -91,8 +91,8 @@ def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> N
             source = purge.payload.get("source")
             if purge.sources != ((source,) if source else (V1, V3)):
                 faults.append(f"{purge} purges other sources than its request asked for")
-            names = [("o" if s == V1 else "s") for s in purge.sources]
-            own = [[m for m in marks if m.account == purge.account and m.name == name] for name in names]
+            letters = [("o" if s == V1 else "s") for s in purge.sources]
+            own = [[m for m in marks if m.account == purge.account and m.name == letter] for letter in letters]
         # An answered purge has a mark, whose cut is between request and answer.
         if purge.answered != NEVER and not all(
             any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in marks_of_name)

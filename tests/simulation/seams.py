@@ -83,7 +83,7 @@ class Seams:
         self._set(work_jobs, _PAGE_SECONDS=work_jobs._PAGE_SECONDS)
         self._set(jobs, _ORDERS_A_CHAIN=jobs._ORDERS_A_CHAIN)
         self._set(activities, MAX_TOGETHER=activities.MAX_TOGETHER)
-        self._set(processing, MAX_TOGETHER=processing.MAX_TOGETHER)
+        self._set(processing, MAX_TOGETHER=activities.MAX_TOGETHER)
         self._set(upkeep, MOST_EVENTS=upkeep.MOST_EVENTS)
         self._set(messages, MAX_ORDERS=messages.MAX_ORDERS, _COMPRESS_FROM=messages._COMPRESS_FROM)
         return self
@@ -103,9 +103,9 @@ class Seams:
         """Sets the limits of the package to those of a history."""
         messages.MAX_ORDERS = plan.max_orders
         messages._COMPRESS_FROM = plan.compress_from
-        work_jobs._PAGE_SECONDS = plan.page_seconds
+        work_jobs._PAGE_SECONDS = plan.page_seconds  # type: ignore[assignment]
         jobs._ORDERS_A_CHAIN = plan.orders_a_chain
-        activities.MAX_TOGETHER = processing.MAX_TOGETHER = plan.together
+        activities.MAX_TOGETHER = processing.MAX_TOGETHER = plan.together  # type: ignore[attr-defined]
         upkeep.MOST_EVENTS = plan.emptied_together
 
     def _now(self) -> World:

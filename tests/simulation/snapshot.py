@@ -13,9 +13,8 @@ from tests.simulation.facts import NAMES as NAMES_OF_ACTIVITIES
 from tests.simulation.facts import V1, V3, Activity, Books, Mark, Order, Person, Seen, Version
 from tests.simulation.histories import ADDRESSES, CUSTOMER_IDS
 from tests.simulation.store import DynamoDB, Key
-from tillbook.aws.items import plain_item
+from tillbook.aws.items import plain_item, record_of
 from tillbook.contract.document import customer_match_key
-from tillbook.ledger.items import record_of
 from tillbook.records.messages import decode
 from tillbook.records.outcomes import STATUSES
 from tillbook.rules.addresses import match_key

@@ -23,8 +23,7 @@ from tests.simulation.queues import SQS
 from tests.simulation.scheduler import Scheduler, Task
 from tests.simulation.store import DynamoDB, Key, Table
 from tests.stream import Stream
-from tillbook.aws.items import plain_item, raw
-from tillbook.ledger.items import record_of
+from tillbook.aws.items import plain_item, raw, record_of
 from tillbook.records import jobs
 from tillbook.rules import times
 

@@ -1,4 +1,4 @@
-"""The cost of reads and of pages of jobs does not grow with the account. `python -m tests.size` measures larger ones."""
+"""The cost of reads and of pages of jobs is bounded. `python -m tests.size` measures larger accounts."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def test_an_id_that_is_an_email_counts_as_the_email() -> None:
 
 
 def test_equal_customer_ids_and_person_ids_are_different_people() -> None:
-    ids = {Person(kind, "7").id_in("1234567") for kind in ("email", "person", "customer")}  # type: ignore[arg-type]
+    ids = {Person(kind, "7").id_in("1234567") for kind in ("email", "person", "customer")}
     assert len(ids) == 3
     assert Person("person", "7").id_in("another") not in ids
 

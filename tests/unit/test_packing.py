@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tillbook.rules.packing import pack, unpack
 
-BODY = {
+BODY: dict[str, Any] = {
     "provider": "my_custom_platform",
     "action": "placed",
     "order_id": "456445746",

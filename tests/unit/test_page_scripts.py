@@ -181,7 +181,7 @@ def test_the_kind_of_a_line_to_match_is_recognised(scripts: Path) -> None:
 
 def test_every_request_is_explained(scripts: Path) -> None:
     base = {"notes": [], "effects": [], "fields": [], "source": "shopper_activity"}
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"status": "applied"}, "changed no amount"),
         ({"status": "duplicate"}, "its own occurred_at"),
         ({"status": "duplicate", "source": "orders_api"}, "edit it"),

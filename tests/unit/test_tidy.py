@@ -92,7 +92,7 @@ def test_only_tables_are_formatted_by_hand() -> None:
     assert not found, "\n".join(found)
 
 
-def _statements(tree: ast.Module) -> Iterator[ast.AST]:
+def _statements(tree: ast.Module) -> Iterator[ast.stmt | ast.expr]:
     """Simple statements and decorators."""
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt) and not hasattr(node, "body"):
