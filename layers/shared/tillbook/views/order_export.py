@@ -19,7 +19,7 @@ from tillbook.views.audiences import address_of
 from tillbook.views.csv_pages import csv_of
 from tillbook.views.order_list import Filters, OrderList, summary_of
 from tillbook.views.orders import OrderReader
-from tillbook.views.paging import Page
+from tillbook.views.paging import Page, answer_bytes
 from tillbook.views.people import People
 
 _THREADS = 16
@@ -74,7 +74,7 @@ class OrderExport:
                         | named
                         | _details(place.source, head.order_id, body)
                     )
-                    size += len(dumps(dumps(whole)).encode())  # the answer encodes JSON inside a JSON string
+                    size += answer_bytes(whole)
                     entries.append(whole)
                     if size > PAGE_BYTES or read > _MOST_BYTES or not self.listing.may_go_on():
                         is_last = (place, card) == cards[-1]
