@@ -1,4 +1,5 @@
-"""Computes an audience again from the orders: each head is computed from its events, and corrected if it differs.
+"""Computes an audience again: each order's head (its current state, from which audiences are read) is computed from the
+order's events, and corrected if it differs.
 
 A rebuild that an admin requests also puts every order's card into the book again, in case the book missed changes.
 The nightly rebuilds do not.
