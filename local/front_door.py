@@ -203,6 +203,7 @@ def match(routes: Iterable[Route], method: str, raw_path: str) -> tuple[Route, d
 
 
 def _bind(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    """The parameters' values in a path that matches the pattern; None if it does not match."""
     parameters: dict[str, str] = {}
     for index, expected in enumerate(pattern):
         if expected.startswith("{") and expected.endswith("+}"):

@@ -38,7 +38,7 @@ _WRITES = frozenset(
 
 
 def newest(directory: Path) -> Path | None:
-    """The last complete snapshot."""
+    """The last complete snapshot; None if there is none."""
     return max((path for path in directory.glob("*") if path.name.isdigit()), key=lambda p: int(p.name), default=None)
 
 
@@ -177,6 +177,7 @@ class Snapshots:
             os._exit(0)
 
     def _end(self) -> None:
+        """Writes a last snapshot, if anything changed since the last complete one was begun."""
         if self._writer:
             os.kill(self._writer, signal.SIGKILL)
             os.waitpid(self._writer, 0)

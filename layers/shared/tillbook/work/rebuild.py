@@ -59,6 +59,7 @@ class Rebuilds:
         return job_id
 
     def page(self, page: Page) -> Progress:
+        """Rebuilds orders of a chain while time is left, but at least one. Counts those that cannot be computed."""
         audiences = self._audiences(page.account)
         source, part = page.job.part(page.chain)
         scope, buckets = audiences.marks.scope(source), range(part, BUCKETS, page.job.parts)
@@ -86,6 +87,10 @@ class Rebuilds:
         return Progress(cursor, ended, done, failed, reason)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
+        """Empties cards that their orders have left (not nightly), and counts the audience's records.
+
+        Raises Failed if orders could not be computed.
+        """
         from tillbook.views.sales import size_of  # imported here, since applying orders does not need it
 
         source, _ = page.job.part(0)
