@@ -53,7 +53,8 @@ def _run(port: int, state: Path | None) -> None:
     started = time.monotonic()
     print("Starting the stack of template.yaml on an embedded AWS ...", flush=True)
     with Stack(port, state=state, failed=_failed) as stack, announced(stack):
-        # Imported here, so that a mistake in the package does not prevent the stack from starting.
+        # Imported here, since these modules import the tillbook package: errors of the port, the template or the
+        # deployment are reported even if the package cannot be imported.
         from local.play import play
         from local.reload import Reloader
         from local.seed import seed
@@ -82,8 +83,8 @@ _state = SimpleNamespace(serving=False, stop=False)
 def _leave(_number: int, _frame: object) -> None:
     """Handles a signal to stop. Later signals are ignored, so that nothing interrupts the cleanup, which is quick.
 
-    While the stack starts, the handler raises SystemExit. While it serves, the handler sets `stop`, which the loop
-    checks: Python would print and drop an exception that a signal handler raises while a finalizer runs.
+    While the stack starts, the handler raises SystemExit. While it serves, the handler only sets `stop`, which the loop
+    checks: if a finalizer were running, Python would print and drop an exception that the handler raises.
     """
     _state.stop = True
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -15,7 +15,7 @@ FILE = ROOT / ".local" / "stack.json"
 
 @contextlib.contextmanager
 def announced(stack: Stack) -> Iterator[None]:
-    """Writes the file on entry, and deletes it on exit. If several stacks run, it names the one that started last."""
+    """Writes the file on entry. Deletes it on exit, unless a stack that started later has written it since."""
     FILE.parent.mkdir(exist_ok=True)
     content = json.dumps(
         {"endpoint_url": stack.endpoint_url, "stack_name": STACK, "url": stack.url, "process": os.getpid()}

@@ -1,4 +1,4 @@
-"""The embedded AWS: MiniStack in a child process, on loopback, which ends when its parent ends.
+"""The embedded AWS: MiniStack in a child process, which listens on loopback and ends when its parent ends.
 
 This file is also the program of the child process. The child reads from a pipe that only the parent can write to. If
 the parent ends for any reason, the pipe closes, and MiniStack and its function workers end, too. With a directory for
@@ -71,7 +71,7 @@ class EmbeddedAws:
     def wait_until_saved(self) -> None:
         """Waits until the deployment is in a snapshot: a journal can be replayed only if the tables exist.
 
-        Raises RuntimeError after START_SECONDS.
+        Without a directory for state, returns at once. Raises RuntimeError after START_SECONDS.
         """
         if self._snapshots is None:
             return
@@ -124,11 +124,11 @@ def _port(state: Path | None) -> int:
 
     Raises RuntimeError if that port is taken.
     """
-    kept = state / "port" if state else None
+    port_file = state / "port" if state else None
     with socket.socket() as probe:
         # Servers set this option, too; without it a port that was closed a moment ago looks taken.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        wanted = int(kept.read_text()) if kept and kept.exists() else 0
+        wanted = int(port_file.read_text()) if port_file and port_file.exists() else 0
         try:
             probe.bind(("127.0.0.1", wanted))
         except OSError:
@@ -136,9 +136,9 @@ def _port(state: Path | None) -> int:
                 f"The state in {state} belongs to port {wanted}, which is taken. Is another stack running on it?"
             ) from None
         port: int = probe.getsockname()[1]
-    if kept:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(str(port))
+    if port_file:
+        port_file.parent.mkdir(parents=True, exist_ok=True)
+        port_file.write_text(str(port))
     return port
 
 

@@ -1,10 +1,13 @@
 """Makes the virtual environment of `make`: `python3 local/environment.py [--exact] [--ci|--audit] GROUP...`
 
+A GROUP is a dependency group of pyproject.toml. `--ci` and `--audit` choose the environment .venv-ci or .venv-audit and
+its lock. `--exact` makes an environment again that has another Python than the one that runs this module.
+
 The module runs on the machine's own Python, which may be old and has no packages installed. So it imports only the
 standard library, and checks the version before it imports a module that an older Python does not have.
 
-A stamp in the environment names its contents (groups, versions, lock, Python). It is removed before pip runs and
-written after it: an environment without a stamp is incomplete, and is made again.
+A stamp in the environment names its contents (groups with their requirements, lock, Python). It is removed before pip
+runs and written after it: an environment without a stamp is incomplete, and is made again.
 """
 
 import sys

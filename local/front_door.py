@@ -28,7 +28,7 @@ from local.template import Route
 MAX_BODY_BYTES = 10 * 1024 * 1024
 # The largest event and answer that Lambda accepts.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
-# Content types that are passed on as text, besides text/*.
+# Endings of the content types that are passed on as text, besides text/*.
 TEXTUAL = ("/json", "+json", "/xml", "+xml", "/javascript", "/x-www-form-urlencoded")
 ACCOUNT_ID = "000000000000"
 API_ID = "local"
@@ -54,7 +54,7 @@ class Answer:
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
-    # The text of the function's error, for the access log.
+    # The error of the call of the function, for the access log; empty if there was none.
     error: str = ""
 
 
@@ -76,7 +76,10 @@ class Throttle:
 
 
 class FrontDoor:
-    """An ASGI application. `log` takes a line of the access log for each answer, in the format `log_format`."""
+    """An ASGI application, which calls at most `concurrency` functions at once.
+
+    `log` takes a line of the access log for each answer, in the format `log_format`; if that is empty, there is none.
+    """
 
     def __init__(
         self,
@@ -200,6 +203,7 @@ def match(routes: Iterable[Route], method: str, raw_path: str) -> tuple[Route, d
 
 
 def _bind(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    """The parameters' values in a path that matches the pattern; None if it does not match."""
     parameters: dict[str, str] = {}
     for index, expected in enumerate(pattern):
         if expected.startswith("{") and expected.endswith("+}"):
@@ -314,7 +318,7 @@ def access_line(log_format: str, scope: Scope, answer: Answer, request_id: str, 
         "status": answer.status,
         "responseLatency": round((time.monotonic() - started) * 1000),
         "responseLength": len(answer.body),
-        # Contains the text of the error that a function raised, whatever it is.
+        # If a function raised an error, this is its text, which may contain anything.
         "integrationErrorMessage": answer.error or "-",
         "httpMethod": scope["method"],
         "path": unquote(scope["raw_path"].decode("latin-1")),

@@ -23,7 +23,11 @@ _SIGNS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 class KeyCondition(NamedTuple):
-    """A condition on a partition and a range of sort keys. `holds` takes a sort key and the values of the request."""
+    """A condition on a partition and a range of sort keys.
+
+    `hash_value` is the placeholder of the partition's key, such as `:pk`. `holds` takes a sort key and the request's
+    values by placeholder.
+    """
 
     hash_key: str
     hash_value: str
@@ -52,7 +56,8 @@ def parsed(text: str) -> KeyCondition | None:
 def narrowed(query: Callable[[Any], Any], tables: Mapping[str, Any]) -> Callable[[Any], Any]:
     """Wraps MiniStack's `query` so that it sees only the items of the table that meet the key condition.
 
-    Queries of indexes, and conditions on keys that are not strings, are passed to `query` unchanged.
+    Queries of indexes, and those with a condition that is not supported or is on keys that are not strings, are passed
+    to `query` unchanged.
     """
 
     def narrow(request: dict[str, Any]) -> Any:

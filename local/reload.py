@@ -21,7 +21,7 @@ class Reloader:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._stop = threading.Event()
-        self._loaded: tuple[int, templates.Template] = 0, {}
+        self._loaded: tuple[int, templates.Template] = 0, {}  # (modification time, template)
         self._seen = self._snapshot()
         self._thread = threading.Thread(target=self._watch, name="reload", daemon=True)
 

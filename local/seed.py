@@ -24,7 +24,10 @@ SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 
 
 def seed(stack: Stack) -> None:
-    """Can be repeated on a stack that loaded a snapshot: keys are written again, the rest only if missing."""
+    """Creates account, keys and connection, also on a stack that loaded a snapshot.
+
+    Keys are written again; the account and the connection are written only if they are missing.
+    """
     client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
     with suppress(Conflict):
         Accounts(client, table).create(Account(ACCOUNT))

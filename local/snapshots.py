@@ -29,7 +29,7 @@ from typing import Any, BinaryIO
 QUIET_SECONDS = 1.0
 BUSY_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
-# Seconds. A writer that takes longer is ended: it waits for a lock that another thread held at the time of the fork.
+# A writer that takes longer is killed: it probably waits for a lock that another thread held at the time of the fork.
 _WRITE_SECONDS = 120
 _SERVICES = ("dynamodb", "sqs")
 _WRITES = frozenset(
@@ -38,7 +38,7 @@ _WRITES = frozenset(
 
 
 def newest(directory: Path) -> Path | None:
-    """The last complete snapshot."""
+    """The last complete snapshot; None if there is none."""
     return max((path for path in directory.glob("*") if path.name.isdigit()), key=lambda p: int(p.name), default=None)
 
 
@@ -120,7 +120,7 @@ class Snapshots:
                 request = json.loads(line)
                 headers = {"x-amz-target": request["target"]}
                 answering = self._handlers[request["service"]]("POST", "/", headers, request["body"].encode(), {})
-                with suppress(StopIteration):
+                with suppress(StopIteration):  # the coroutine has ended: handlers of writes never wait
                     answering.send(None)
                 self._changed = True
 
@@ -154,7 +154,7 @@ class Snapshots:
         process, status = os.waitpid(self._writer, os.WNOHANG)
         if process:
             self._writer, self._written_at = 0, now
-            if status:  # the writer failed; it has logged the reason
+            if status:  # the writer failed and has logged the reason, or was killed
                 self._changed, self._busy_at = True, now
 
     def _begin(self) -> None:
@@ -164,7 +164,7 @@ class Snapshots:
         self._journal, self._is_flushed = self._next_journal(), True
         parent = os.getpid()
         with warnings.catch_warnings():
-            # Python warns that other threads may hold locks. The writer needs none of them, and has a time limit.
+            # Python warns that other threads may hold locks. If the writer needs one, _WRITE_SECONDS ends it.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._writer = os.fork()
         if self._writer == 0:
@@ -177,6 +177,7 @@ class Snapshots:
             os._exit(0)
 
     def _end(self) -> None:
+        """Writes a last snapshot, if anything changed since the last complete one was begun."""
         if self._writer:
             os.kill(self._writer, signal.SIGKILL)
             os.waitpid(self._writer, 0)

@@ -60,7 +60,7 @@ _CHANGE: Schema = {
     "type": "integer",
     "description": "The change in the number of orders; negative if orders were removed.",
 }
-_SUM = {"currency": STRING, "orders": _CHANGE, "amount": DECIMAL}
+_EFFECT = {"currency": STRING, "orders": _CHANGE, "amount": DECIMAL}
 _VALUE = closed("An amount in a currency.", currency=STRING, amount=DECIMAL)
 _REQUEST = {
     "request_id": UUID,
@@ -69,14 +69,14 @@ _REQUEST = {
     "received_at": TIME,
 }
 
-_OF_ORDERS = {
+_ORDER_SUMS = {
     "gross": DECIMAL | {"description": "Sum of the orders' totals."},
     "refunds": DECIMAL,
     "net": DECIMAL | {"description": "Gross minus refunds."},
     "average_order_value": DECIMAL | {"description": "Gross divided by orders."},
     "new_buyers": COUNT | {"description": "Orders with new_buyer true."},
 }
-_OF_ITEMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Sum of the items' totals."}}
+_ITEM_SUMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Sum of the items' totals."}}
 _ROW = {
     "period": DATE | {"description": "The period's first date, not before that of the report."},
     "currency": STRING,
@@ -141,10 +141,11 @@ def _cloud_event(kind: str, description: str, data: Schema, **more: Schema) -> S
     )
 
 
-_OF_ORDER = closed("The order.", provider=TEXT, order_id=STRING)
+_ORDER_IDS = closed("The order.", provider=TEXT, order_id=STRING)
 _REQUEST_DATA = {
     "account_id": STRING, "source": _SOURCE, "request_id": UUID, "received_at": TIME, "action": STRING,
-    "order": _OF_ORDER, "reason": TEXT, "effects": array(closed("A change of lifetime value in one currency.", **_SUM)),
+    "order": _ORDER_IDS, "reason": TEXT,
+    "effects": array(closed("A change of lifetime value in one currency.", **_EFFECT)),
 }  # fmt: skip
 # Type of an event -> (summary, schema).
 WEBHOOKS: dict[str, tuple[str, str]] = {
@@ -312,9 +313,9 @@ SCHEMAS: dict[str, Schema] = {
     },
     "SalesRow": {
         **closed("The sums of a period and group. By category or item, they are quantity and amount.", **_ROW),
-        "properties": _ROW | _OF_ORDERS | _OF_ITEMS,
+        "properties": _ROW | _ORDER_SUMS | _ITEM_SUMS,
     },
-    "SalesTotal": closed("Sums of the whole period, in one currency.", currency=STRING, orders=COUNT, **_OF_ORDERS),
+    "SalesTotal": closed("Sums of the whole period, in one currency.", currency=STRING, orders=COUNT, **_ORDER_SUMS),
     "ListedOrder": closed(
         "An order in a list.",
         order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT,
@@ -324,7 +325,7 @@ SCHEMAS: dict[str, Schema] = {
         net=DECIMAL | {"description": "The order's contribution to lifetime value."},
         new_buyer={"type": ["boolean", "null"]}, promo_code=TEXT,
         person=TEXT | {"description": "Our own id of the person."},
-        items=array(closed("Items with one identifier and category.", identifier=TEXT, category=TEXT, **_OF_ITEMS)),
+        items=array(closed("Items with one identifier and category.", identifier=TEXT, category=TEXT, **_ITEM_SUMS)),
     ),
     "OrderList": page("orders", "ListedOrder"),
     "ShopperOrder": {
@@ -379,7 +380,7 @@ SCHEMAS: dict[str, Schema] = {
             "A request with its outcome.",
             **_REQUEST, source={"enum": ["orders_api", "shopper_activity"]}, action=STRING, provider=TEXT,
             order_id=TEXT, route=TEXT, key_label=TEXT, fields=STRINGS, notes=STRINGS,
-            effects=array(closed("A change of lifetime value in one currency.", **_SUM)),
+            effects=array(closed("A change of lifetime value in one currency.", **_EFFECT)),
         ),
         "additionalProperties": {"type": "string"},
     },
@@ -420,7 +421,7 @@ SCHEMAS: dict[str, Schema] = {
             person=closed("The person.", id=STRING, email_sha256=HASH, person_id=TEXT, customer_id=TEXT),
             currency=STRING, before=DECIMAL, after=DECIMAL,
             orders_count=COUNT | {"description": "The number of the person's orders in the source, in all currencies."},
-            order={"anyOf": [_OF_ORDER, {"type": "null"}], "description": "The order that caused the change, "
+            order={"anyOf": [_ORDER_IDS, {"type": "null"}], "description": "The order that caused the change, "
                    "or the last of several in one transaction. null if it no longer exists."},
             cause={"anyOf": [closed("The event.", action=TEXT, request_id=STRING), {"type": "null"}],
                    "description": "The event that caused it. null for a correction without an event."},

@@ -34,10 +34,10 @@ _TABLES = {
     "RemovalsTable": (removals,),
 }  # fmt: skip
 _KEY = re.compile(r"Key: (`[^`]+`(?: and `[^`]+`)?), (`[^`]+`)\.")
-# Attributes that items have besides the fields of their class.
 _INDEXED = ("records", *items.MATCH_INDEXES.values())
+# Attributes that items have besides the fields of their class. Only v1 orders have the last of _INDEXED, customer_key.
 _ADDED = {
-    items.ActivityHead: (*OrderState._fields, "contribution", *_INDEXED[:3]),
+    items.ActivityHead: (*OrderState._fields, "contribution", *_INDEXED[:-1]),
     items.OrderHead: _INDEXED,
     items.PersonItem: ("USD", "#USD"),
 }

@@ -43,6 +43,7 @@ _HEADERS: dict[str, tuple[str, Schema]] = {
         {"type": "string", "minLength": 1, "maxLength": 255, "pattern": fields.NOT_BLANK},
     ),
 }
+# Name of a link -> (the operation that it leads to, where in the request or answer that operation's parameters are).
 _LINKS: dict[str, tuple[str, dict[str, str]]] = {
     "editOrder": ("editOrder", {"order_id": "$response.body#/order_id"}),
     "deleteOrder": ("deleteOrder", {"order_id": "$response.body#/order_id"}),
@@ -113,7 +114,7 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/", "description": "The host that serves this document."}],
         "tags": [{"name": name} for name in (V1, V3, CONNECT, READ, REPORTS, AUDIENCES, OPERATE, SETTINGS, EVENTS)],
         "paths": paths,
-        "webhooks": {name: _webhook(name, *one) for name, one in WEBHOOKS.items()},
+        "webhooks": {name: _webhook(name, *summary_and_schema) for name, summary_and_schema in WEBHOOKS.items()},
         "components": {
             "schemas": dict(sorted((_requests() | SCHEMAS | {"OpenApi": {"type": "object"}}).items())),
             "securitySchemes": {
@@ -239,9 +240,9 @@ def _requests() -> dict[str, Schema]:
     return schemas
 
 
-def _given(name: str, **more: Any) -> Schema:
-    """The condition that a field is sent, with the schema `more`; by default, any text that is not empty."""
-    return {"required": [name], "properties": {name: more or {"type": "string", "minLength": 1}}}
+def _given(name: str, **schema: Any) -> Schema:
+    """The condition that a field is sent and meets `schema`; by default, any text that is not empty."""
+    return {"required": [name], "properties": {name: schema or {"type": "string", "minLength": 1}}}
 
 
 def _not_blank(name: str) -> Schema:
@@ -289,10 +290,10 @@ def _add_rules_across_fields(schemas: dict[str, Schema]) -> None:
     ]
     schemas["ActivityItem"]["not"] = {"required": ["discount", "discounts"]}
     lines = [_not_blank(name) for name in schemas["MatchAddress"]["properties"]]
-    derived = {"properties": {"platform": {"const": "woocommerce"}, "secret": {"type": "null"}}}
-    entered = _given("secret") | {"required": ["platform", "secret"]}
-    entered["properties"]["platform"] = {"const": "shopify"}
-    schemas["NewConnection"]["anyOf"] = [derived | {"required": ["platform"]}, entered]
+    without_secret = {"properties": {"platform": {"const": "woocommerce"}, "secret": {"type": "null"}}}
+    with_secret = _given("secret") | {"required": ["platform", "secret"]}
+    with_secret["properties"]["platform"] = {"const": "shopify"}
+    schemas["NewConnection"]["anyOf"] = [without_secret | {"required": ["platform"]}, with_secret]
     schemas["MatchPerson"]["anyOf"] = [
         _given("address", type="object", anyOf=lines), _given("email"), _given("email_sha256"),
         _somebody("customer_id"),

@@ -229,12 +229,12 @@ def _shape(name: str, schema: Schema) -> Iterator[str]:
 def _fields(schema: Schema) -> Iterator[str]:
     if not schema.get("properties"):
         return
-    # `shown`: whether there is a column Required. Most closed shapes are answers, which always have all fields.
+    # A closed shape whose fields are all required needs no column Required. Most of these shapes are answers.
     closed = schema.get("additionalProperties") is False
-    shown = not closed or set(schema["properties"]) != set(schema.get("required", []))
-    yield f"\n| Field | Type | {'Required | ' if shown else ''}|\n|---|---|{'---|' if shown else ''}---|\n"
+    has_column = not closed or set(schema["properties"]) != set(schema.get("required", []))
+    yield f"\n| Field | Type | {'Required | ' if has_column else ''}|\n|---|---|{'---|' if has_column else ''}---|\n"
     for name, one in schema["properties"].items():
-        required = f"{'yes' if name in schema.get('required', []) else ''} | " if shown else ""
+        required = f"{'yes' if name in schema.get('required', []) else ''} | " if has_column else ""
         yield f"| `{name}` | {_type(one)} | {required}{_cell(one.get('description', ''))} |\n"
 
 

@@ -1,4 +1,4 @@
-"""`python trim.py FOLDER` removes the files that no function imports from a layer's folder. Licences are kept."""
+"""`python trim.py FOLDER`: removes the files of a layer that no function needs, except licences."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import shutil
 import sys
 from pathlib import Path
 
-# Scripts; parts of Powertools that nothing here uses; pydantic's first version and its plug-ins for checkers.
 _POWERTOOLS = ("event_handler", *(f"utilities/{part}" for part in (
     "auth_alpha", "batch", "circuit_breaker", "data_masking", "feature_flags", "idempotency", "kafka", "metadata",
     "parameters", "parser", "serialization.py", "streaming", "validation",
 )))  # fmt: skip
+# Scripts; parts of Powertools; pydantic's version 1, and its plug-ins for mypy and Hypothesis.
 UNUSED = (
     "bin", *(f"aws_lambda_powertools/{part}" for part in _POWERTOOLS), "pydantic/v1", "pydantic/mypy.py",
     "pydantic/_hypothesis_plugin.py",

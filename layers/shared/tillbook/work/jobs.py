@@ -12,7 +12,8 @@ from tillbook.records.messages import Message, Queue, Step
 from tillbook.rules import times
 from tillbook.rules.errors import Problem
 
-_PAGE_SECONDS = 20  # longest work of a page: progress is visible, and little is lost if a page is cut off
+# A page begins no more work after this time, so that progress is visible, and little is lost if it is cut off.
+_PAGE_SECONDS = 20
 _BACK_OFF_SECONDS = (2, 10, 30, 60)
 _STALLED_SECONDS = 3600
 _MOST_RESENDS = 5
@@ -30,7 +31,7 @@ class Page(NamedTuple):
     """The input of a page.
 
     Attributes:
-        account, job_id, job, chain: of the page. cursor: where the page begins; empty at the start of the chain.
+        account, job_id, job, chain: those of the page. cursor: where the page begins; empty at the start of the chain.
         may_go_on: whether there is time for another unit of work. A page does at least one unit.
         deadline: of calls to AWS, in seconds of time.monotonic().
     """
@@ -114,8 +115,10 @@ class JobRunner:
                 pause = _BACK_OFF_SECONDS[min(tries, len(_BACK_OFF_SECONDS)) - 1]
                 self._send(step, tries=tries, delay_seconds=pause)
             else:
-                unknown = f"page {step.page} failed: {type(error).__name__}"
-                self._fail(step, error.message if isinstance(error, Problem) else unknown)
+                reason = (
+                    error.message if isinstance(error, Problem) else f"page {step.page} failed: {type(error).__name__}"
+                )
+                self._fail(step, reason)
         else:
             if job.status == "queued":
                 self.jobs.running(step.account, step.job)
@@ -124,13 +127,18 @@ class JobRunner:
                 self._send_next(step, moved, job, {**chains, step.chain: moved})
 
     def _send_next(self, step: Step, chain: Chain, job: Job, chains: Mapping[int, Chain]) -> None:
-        """Sends the chain's next page. At its end, sends the page that closes the job if all other chains ended."""
+        """Sends the chain's next page, if there is one.
+
+        If the last chain has ended, ends the job. If another has, sends the page that closes the job once no chain
+        before the last is open.
+        """
         if not chain.ended:
             self._send(step._replace(page=chain.page))
         elif step.chain == job.chains:
             self.jobs.end(step.account, step.job)
         else:
-            # The chains are read again: if two chains end at the same time, at least one of them sees that both ended.
+            # `chains` was read before the page's work. It is read again, so that if two chains end at the same time, at
+            # least one of them sees that both ended.
             _, chains = self.jobs.read(step.account, step.job)
             if all(chains[number].ended for number in range(job.chains)):
                 self._send(Step(step.account, step.job, job.chains, chains[job.chains].page))
@@ -171,7 +179,7 @@ class JobRunner:
 
 
 def _due(account: str, job_id: str, job: Job, chains: Mapping[int, Chain]) -> list[tuple[Step, Chain]]:
-    """The pages that are expected to be in the queue or running."""
+    """The pages that must be in the queue or running: one of each open chain, or the page that closes the job."""
     due = [number for number in range(job.chains) if not chains[number].ended] or [job.chains]
     return [(Step(account, job_id, number, chains[number].page), chains[number]) for number in due]
 

@@ -66,7 +66,7 @@ class Delivery:
         return self.message.tries + self.receives
 
 
-Delivered = tuple[Delivery, QueuedOrder]
+Delivered = tuple[Delivery, QueuedOrder]  # a received message, and one of its orders
 
 
 @dataclass
@@ -182,6 +182,7 @@ class Processor:
                 self.outcomes.replaces_failure(outcome)
 
     def _apply(self, marks: Marks, orders: Sequence[QueuedOrder], deadline: float) -> list[Result | Exception]:
+        """One result for each order. The ledger gets those that are not purged and can be parsed, in one call."""
         found: list[Result | Exception | None] = [None] * len(orders)
         readable: list[tuple[int, Activity]] = []
         for number, order in enumerate(orders):
@@ -191,8 +192,8 @@ class Processor:
             try:
                 readable.append((number, order.activity()))
             except Exception as error:  # an erased event must not become a dead letter
-                gone = marks.erased(order.person_id(), order.received)
-                found[number] = Result("failed", ERASED) if gone else error
+                erased = marks.erased(order.person_id(), order.received)
+                found[number] = Result("failed", ERASED) if erased else error
         applied = self._apply_readable(marks, [activity for _, activity in readable], deadline)
         for (number, _), result in zip(readable, applied, strict=True):
             found[number] = result
@@ -226,15 +227,15 @@ class Processor:
             # several times. After any other error, each delivery counts.
             tries = delivery.message.tries if isinstance(result, Waits) else delivery.message.tries + 1
             tries = tries if isinstance(result, Unavailable) else delivery.tries
-            again = Message(orders=[order], tries=tries, replayed=delivery.message.replayed)
-            reason = self._again(again, order, result)
+            retry = Message(orders=[order], tries=tries, replayed=delivery.message.replayed)
+            reason = self._retry_or_give_up(retry, order, result)
             return _outcome(order, Result("failed", reason)) if reason else None
         _measure(order, result)
         if result.status == "applied":
             self.providers.note(order.account, order.body["provider"])
         return _outcome(order, result)
 
-    def _again(self, message: Message, order: QueuedOrder, error: Exception) -> str:
+    def _retry_or_give_up(self, message: Message, order: QueuedOrder, error: Exception) -> str:
         """Queues an order again in a message of its own, so that it delays no other order; returns "".
 
         After the last try, the order becomes a dead letter instead; returns its reason.
@@ -259,7 +260,10 @@ class Processor:
     # ------------------------------------------------------------------ jobs
 
     def _job(self, delivery: Delivery, deadline: float) -> None:
-        """Runs the job pages of a message. Jobs have a queue of their own, which delivers one message in a batch."""
+        """Runs pages of jobs, starts the nightly rebuilds, or looks for jobs without progress, as the message says.
+
+        Such messages have a queue of their own, which delivers one message in a batch; they contain no orders.
+        """
         message = delivery.message
         for step in message.steps:
             self.jobs.run(step, delivery.tries, delivery.receives, self.clock, deadline)
@@ -320,11 +324,11 @@ def _build(env: Settings) -> Processor:
     queue, scopes = Queue(clients.sqs(), env.orders_queue_url), Scopes(client, records)
     dead_letters, outcomes = DeadLetters(client, records), Outcomes(client, records)
     book, removals = Book(client, env.book_table), Removals(client, env.removals_table)
-    removal = ledger, scopes, removals, dead_letters, outcomes, queue, book, env.settle_seconds
+    common = ledger, scopes, removals, dead_letters, outcomes, queue, book, env.settle_seconds
     rebuilds, purges, erasures = (
         Rebuilds(ledger, scopes, Keeper(ledger, book, scopes, outcomes)),
-        Purges(*removal),
-        Erasures(*removal),
+        Purges(*common),
+        Erasures(*common),
     )
     workers: dict[str, Worker] = {rebuild.KIND: rebuilds, PURGE: purges, ERASE: erasures}
     jobs = JobRunner(Jobs(client, records), Queue(clients.sqs(), env.jobs_queue_url), workers, env.max_tries)

@@ -1,8 +1,8 @@
-"""Purges and erasures. The request writes a mark (records/scopes.py), and is answered when the mark's cut has passed; a
-job deletes the data.
+"""Purges and erasures. The request writes a mark (records/scopes.py) with a cut, a time in the near future: everything
+received up to the cut is removed. The request is answered when the cut has passed; a job deletes the data.
 
-The job begins SettleSeconds (template.yaml) later. By then, every function that may have read the marks before the new
-mark was written has ended, so one pass over the data is enough.
+The job begins SettleSeconds (template.yaml) after the cut. By then, every function that may have read the marks before
+the new mark was written has ended, so one pass over the data is enough.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tillbook.work.jobs import JobRunner, NotYet, Page, wait_for
 
 PURGE, ERASE = "purge", "erase"
 _TIMELINE_PAGE = 200  # entries of a timeline that a query reads
-_MOST_COUNT_QUERIES = 10  # they bound the time of a request for an erasure
+_MOST_COUNT_QUERIES = 10  # in a scope; bounds the time of a request for an erasure
 
 
 class NotBegun(Unavailable):
@@ -70,7 +70,8 @@ class RemovalWorker:
 class Purges(RemovalWorker):
     """The worker of purge jobs. The chains of a source divide the partitions of its purged scopes and of its outcomes.
 
-    A chain's cursor holds the generation that was current when the chain began, and the partition to continue with.
+    A chain's cursor holds the generation that was current when the chain began, and the partition to continue with. At
+    the chain's end it holds only the generation.
     """
 
     def start(self, runner: JobRunner, account: str, sources: list[Source], asked: str, deadline: float) -> str:
@@ -92,8 +93,8 @@ class Purges(RemovalWorker):
         mark, done = self._settled_mark(page, source), 0
         begun_with, _, current = page.cursor.partition(" ")
         generation = int(begun_with) if begun_with else mark.generation
-        dead = [Scope(page.account, source, earlier) for earlier in range(mark.swept, generation)]
-        ledger = [partition for scope in dead for partition in scope.partitions(part, page.job.parts)]
+        purged_scopes = [Scope(page.account, source, earlier) for earlier in range(mark.swept, generation)]
+        ledger = [partition for scope in purged_scopes for partition in scope.partitions(part, page.job.parts)]
         outcomes = self.outcomes.partitions(page.account, [source])[part :: page.job.parts]
         partitions = [*ledger, *outcomes]
         start = partitions.index(current) if current in partitions else 0
@@ -120,6 +121,8 @@ class Purges(RemovalWorker):
             cursor = self.dead_letters.purge(marks, page.cursor, page.may_go_on)
             if cursor is not None:
                 return Progress(cursor)
+        # A chain deleted the generations before the one that was current when it began. The chains of a source may have
+        # begun with different ones, so only those before the smallest are deleted completely.
         swept: dict[Source, int] = {}
         for number in range(page.job.chains):
             source, _ = page.job.part(number)
@@ -180,7 +183,7 @@ class Erasures(RemovalWorker):
         """
         marks, (source, _), person = self._settled(page), page.job.part(page.chain), page.job.person
         cut, scope, done, cursor = marks.people[person], marks.scope(source), 0, page.cursor
-        emptied: set[str] = set()
+        emptied: set[str] = set()  # keys of orders whose events no longer name the person
         for listed in self._timeline(scope, person, page.cursor or " ", page.deadline):
             key = order_key_of(listed["sk"])
             if received_of(listed["stamp"]) <= cut and key not in emptied:
@@ -196,7 +199,7 @@ class Erasures(RemovalWorker):
         return Progress(ended=True, done=done)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
-        """Queues again every dead letter that names the person; processing then records it as erased."""
+        """Queues again the dead letters that the erasure removes; processing then records their events as erased."""
         marks, person = self._settled(page), page.job.person
         cut = marks.people[person]
         cursor = self.dead_letters.erase(page.account, person, cut, self.queue, page.cursor, page.may_go_on)

@@ -1,4 +1,5 @@
-"""Computes an audience again from the orders: each head is computed from its events, and corrected if it differs.
+"""Computes an audience again: each order's head (its current state, from which audiences are read) is computed from the
+order's events, and corrected if it differs.
 
 A rebuild that an admin requests also puts every order's card into the book again, in case the book missed changes.
 The nightly rebuilds do not.
@@ -58,6 +59,7 @@ class Rebuilds:
         return job_id
 
     def page(self, page: Page) -> Progress:
+        """Rebuilds orders of a chain while time is left, but at least one. Counts those that cannot be computed."""
         audiences = self._audiences(page.account)
         source, part = page.job.part(page.chain)
         scope, buckets = audiences.marks.scope(source), range(part, BUCKETS, page.job.parts)
@@ -85,6 +87,10 @@ class Rebuilds:
         return Progress(cursor, ended, done, failed, reason)
 
     def close(self, page: Page, chains: Mapping[int, Chain]) -> Progress:
+        """Empties cards that their orders have left (not nightly), and counts the audience's records.
+
+        Raises Failed if orders could not be computed.
+        """
         from tillbook.views.sales import size_of  # imported here, since applying orders does not need it
 
         source, _ = page.job.part(0)
