@@ -65,15 +65,15 @@ _PHRASES = [
 ]
 
 
-def _classes(text: str) -> dict[str, str]:
+def _normal_forms(text: str) -> dict[str, str]:
     """Returns the normal form of each word of a table."""
     groups = [group.split() for line in text.split("\n") for group in line.split("|") if group]
     return {word: group[0] for group in groups for word in group}
 
 
-_SUFFIX, _UNIT, _DIRECTION = _classes(_SUFFIXES), _classes(_UNITS), _classes(_DIRECTIONS)
-_WORDS = _SUFFIX | _UNIT | _classes(_PLACES) | _classes(_ORDINALS)
-_HOUSE_NUMBER = _classes(_HOUSE_NUMBERS)
+_SUFFIX, _UNIT, _DIRECTION = _normal_forms(_SUFFIXES), _normal_forms(_UNITS), _normal_forms(_DIRECTIONS)
+_WORDS = _SUFFIX | _UNIT | _normal_forms(_PLACES) | _normal_forms(_ORDINALS)
+_HOUSE_NUMBER = _normal_forms(_HOUSE_NUMBERS)
 _DESIGNATORS = frozenset(_UNIT.values())
 _NUMBERED = _DESIGNATORS | {"box", "rr", "hc", "psc", "cmr"}  # words after which a number sign is redundant
 _ORDINAL = re.compile(r"(\d+)(st|nd|rd|th)", re.ASCII)
@@ -89,7 +89,7 @@ def street_words(parts: list[str]) -> tuple[list[str], list[str]]:
     units: list[str] = []
     for index, part in enumerate(parts):
         words = _canonical(part, first=not index)
-        if index and len(words) == 1 and _UNIT_NUMBER.fullmatch(words[0]):
+        if index and len(words) == 1 and _UNIT_NUMBER.fullmatch(words[0]):  # 1 Main St, 4B is 1 Main St, Apt 4B
             words = ["apt", *words]
         place = _first_unit(words)
         street += words[:place]
@@ -116,10 +116,10 @@ def _unit(words: list[str]) -> str:
     """Returns the text of a unit. `4 b` and `4b` give the same text; `1 1` and `11` do not."""
     number = words[1]
     for word in words[2:]:
-        # Digits and letters side by side are one number (4 B), and so is what a sign joins (4 - B). A word of more than
-        # four letters is not part of a number.
-        is_border = word[0].isalpha() != number[-1].isalpha() and len(word) <= 4
-        number += word if is_border or word in "-/." or number[-1] in "-/." else f" {word}"
+        # Digits beside letters are one number (4 B), and so is what a sign joins (4 - B). A word of more than four
+        # characters is not part of a number, except after a sign.
+        joins_digits_and_letters = word[0].isalpha() != number[-1].isalpha() and len(word) <= 4
+        number += word if joins_digits_and_letters or word in "-/." or number[-1] in "-/." else f" {word}"
     return f"{words[0]} {number}"
 
 
@@ -139,10 +139,10 @@ def _canonical(part: str, *, first: bool) -> list[str]:
         is_sign = normal == "#" or (normal in ("no", "number") and index + 1 < len(sent))
         if is_sign and words and words[-1] in _NUMBERED:
             continue
-        words.append("apt" if normal == "#" else normal)
+        words.append("apt" if normal == "#" else normal)  # without a designator before it, # 4 is Apt 4
     if first and len(words) > 1:
         words[0] = _HOUSE_NUMBER.get(words[0], words[0])
-    if len(words) > 1 and words[-1] == "fl" and (ordinal := _ORDINAL.fullmatch(words[-2])):
+    if len(words) > 1 and words[-1] == "fl" and (ordinal := _ORDINAL.fullmatch(words[-2])):  # 2nd Floor is Floor 2
         words[-2:] = ["fl", ordinal[1]]
     if "us" in words[:-1]:  # US 40 is US Hwy 40
         place = words.index("us") + 1
@@ -152,8 +152,11 @@ def _canonical(part: str, *, first: bool) -> list[str]:
 
 
 def _is_name(words: list[str], index: int) -> bool:
-    """Returns whether a direction is the street's name: North St is not N St, but North Main St is N Main St."""
-    behind = words[index + 1 : index + 3]
-    if not behind or behind[0] not in _SUFFIX:
+    """Returns whether a direction is the street's name: North St is not N St, but North Main St is N Main St.
+
+    It is the name if the next word is a suffix, and the street ends there: nothing, a direction or a unit follows.
+    """
+    following = words[index + 1 : index + 3]
+    if not following or following[0] not in _SUFFIX:
         return False
-    return len(behind) == 1 or behind[1] in _DIRECTION or behind[1] in _UNIT or behind[1] == "#"
+    return len(following) == 1 or following[1] in _DIRECTION or following[1] in _UNIT or following[1] == "#"

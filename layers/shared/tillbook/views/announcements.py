@@ -1,7 +1,7 @@
 """Events for other systems in the form of CloudEvents 1.0, made from the changes in the tables' streams.
 
-An event has the same id however often its change is delivered. A change that moves several currencies has one event
-for each, with the same subject and `sequence`. Of the events of a person in one source and currency, the one with the
+An event has the same id however often its change is delivered. A change of several currencies has one event for
+each, with the same subject and `sequence`. Of the events of a person in one source and currency, the one with the
 largest `sequence`, compared as text, has the stored lifetime value.
 """
 
@@ -139,6 +139,7 @@ class Announcements:
             )
 
     def of_outcome(self, image: Image, account: Account) -> Json:
+        """The event of an outcome. The trigger's filter passes applied and failed requests only."""
         outcome: Outcome = outcome_of(image.item)
         kind = ORDER_APPLIED if outcome.status == "applied" else ORDER_FAILED
         return self._event(
@@ -152,6 +153,7 @@ class Announcements:
         )  # fmt: skip
 
     def of_purge(self, image: Image) -> Json:
+        """The event of a purge, made from the mark of the purged source."""
         source = _SOURCE_OF_LETTER[str(image.item["sk"])]
         mark = Mark(int(image.item["generation"]), str(image.item["cut"]))
         return self._event(

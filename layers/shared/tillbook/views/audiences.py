@@ -114,10 +114,10 @@ class Audiences:
         """(order key, head) of each order after the key `after`, including deleted orders, sorted by bucket and key."""
         scope, first = self.marks.scope(source), bucket_of(after) if after else 0
         for bucket in (bucket for bucket in buckets if bucket >= first):
-            behind = after if after and bucket == first else " "
+            begin = after if after and bucket == first else " "
             arguments: dict[str, Any] = {
                 "TableName": self.table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk AND sk > :after",
-                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": behind}), "Limit": page,
+                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": begin}), "Limit": page,
             }  # fmt: skip
             while True:
                 answer = self.client.query(**arguments)
@@ -147,7 +147,7 @@ class Audiences:
         }
 
     def _with_people(self, source: Source, records: list[Json]) -> list[Json]:
-        """Adds e-mail hashes and person ids to records of v3 orders, whose heads have only our own id of the person."""
+        """Removes `person` (our own id) from records. Those of v3 orders get the e-mail hash or person_id instead."""
         ids = sorted({r["person"] for r in records if r["person"] and not r["email_sha256"] and not r["customer_id"]})
         keys = [raw(self.marks.scope(source).person_key(i)) for i in ids]
         people = {str(item["sk"]): person_of(item) for item in batch_get(self.client, self.table, keys)}

@@ -175,9 +175,9 @@ class Auditor:
     def people(self, pages: int, account: str = "") -> Iterator[tuple[str, str]]:
         """(account, person) from `pages` random places of the ledger, without repeats; only of `account` if given.
 
-        Each scan begins after a random key, which need not exist. If a scope is known, the key has the form of a
-        person's key in this scope, so that the scan begins among people. The search ends after 40 places in a row
-        without a new person.
+        Each scan begins after a random key, which need not exist. If a scope is known (of `account`, or from the scan
+        before), the key has the form of a person's key in this scope, so that the scan begins among people. The search
+        ends after 40 places in a row without a new person.
         """
         scopes = [scope.name for scope in self._marks(account).scopes()] if account else [""]
         seen, empty = set[tuple[str, str]](), 0
@@ -269,7 +269,9 @@ _KEEPER_SECONDS = 60.0  # longest time that keep_book takes for a batch
 
 @observed
 def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Audits random people and a day of the book, as far as time allows. Logs findings, and publishes metrics.
+    """Audits random people, the cards of the first of them, and the cards of one day, as far as time allows.
+
+    Logs findings, publishes metrics, and returns the number of people by status.
 
     `event` has `people`, the number of people to audit, and `window`, how long (in seconds) a change may wait before it
     is put in the book.
@@ -294,6 +296,7 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if scopes:
             choice = int(auditor.place(), 16)
             first = choice % len(scopes)
+            # The scopes are tried from a random one on, until one has a day with cards.
             days = (book.places_of_day(scope, choice) for scope in scopes[first:] + scopes[:first])
             suspects |= book.differences(next(filter(None, days), []))
         _count_skipped(auditor, book, suspects, float(event["window"]) + _KEEPER_SECONDS, deadline)
@@ -309,7 +312,10 @@ def scheduled(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _count_skipped(
     auditor: Auditor, book: BookAuditor, suspects: set[Difference], seconds: float, deadline: float
 ) -> None:
-    """Waits as long as the book may be behind, and counts the differences that remain, which raises an alarm."""
+    """Waits `seconds`, as long as the book may be behind, and counts the differences that remain, which rings an alarm.
+
+    Does nothing if there is not enough time to wait.
+    """
     if suspects and auditor.clock() + seconds < deadline:
         auditor.sleep(seconds)
         lasting = suspects & book.differences(suspect.place for suspect in suspects)

@@ -36,6 +36,7 @@ def _persons(entry: dict[str, Json]) -> list[Person]:
 
 
 def _match_keys(entry: dict[str, Json]) -> list[tuple[str, str]]:
+    """(index, key) pairs that find the orders with the entry's address or customer id."""
     keys: list[tuple[str, str]] = []
     key = match_key(entry.get("address"))
     if key:
@@ -66,7 +67,7 @@ def match(client: Any, ledger_table: str, scope: Scope, payload: Json, orders: O
         ]
         listed = orders(scope, keys_of, asked.first, asked.last, asked.limit)
         results = [result or found.any for result, found in zip(results, listed, strict=True)]
-    if not listed or asked.last is not None:  # otherwise `orders` has searched all of their orders
+    if not listed or asked.last is not None:  # `orders` finds no orders after `last`, but they make a customer, too
         _look_up(client, ledger_table, scope, people, results)
     answer: dict[str, Json] = {"results": [{"customer": result} for result in results]}
     for result, found in zip(answer["results"], listed, strict=False):

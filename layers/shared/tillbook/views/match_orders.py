@@ -1,4 +1,4 @@
-"""The orders of people who match, within a period. The indexes over persons and addresses find them."""
+"""The orders of people who match, within a period. The indexes by person, address and customer id find them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class MatchOrders:
         lookups = list({key: None for keys in keys_of for key in keys})
         with ThreadPoolExecutor(_THREADS) as pool:
             placed = pool.map(lambda key: self._places(scope, key, (first, last), limit + 1), lookups)
-            found = dict(zip(lookups, placed, strict=True))
+            found = dict(zip(lookups, placed, strict=True))  # by key: (places in the period, whether any was found)
             listed = [sorted({place for key in keys for place in found[key][0]}, reverse=True) for keys in keys_of]
             within = list(islice(dict.fromkeys(place for places in listed for place in places[:limit]), MOST_ORDERS))
             heads = self.people.reader.heads((scope, place.order_key) for place in within)
@@ -128,7 +128,7 @@ class MatchOrders:
         return {name: whole[name] for name in _SHOWN} | {"metadata": metadata or {}}
 
 
-_NOT_READ: Json = {}
+_NOT_READ: Json = {}  # compared by identity; empty, and so not listed
 
 
 def _received(head: Head) -> str:

@@ -61,7 +61,7 @@ class OrderExport:
                 heads = people.reader.heads(orders)
                 bodies = pool.map(_body, repeat(people.reader), orders, map(heads.get, orders))
                 for (place, card), order, body in zip(page, orders, bodies, strict=True):
-                    last, head = place, heads.get(order)
+                    head = heads.get(order)
                     read += head.bytes if isinstance(head, ActivityHead) else 0
                     if head is None or body is None:
                         continue
@@ -78,7 +78,7 @@ class OrderExport:
                     entries.append(whole)
                     if size > PAGE_BYTES or read > _MOST_BYTES or not self.listing.may_go_on():
                         is_last = (place, card) == cards[-1]
-                        return Page(entries, cursor if is_last else last.text)
+                        return Page(entries, cursor if is_last else place.text)
         return Page(entries, cursor)
 
 

@@ -24,7 +24,7 @@ from tillbook.views.paging import Page
 from tillbook.views.people import Place
 
 _MOST_READ = 5000  # cards that are read for a page; filters may exclude most of them
-MOST_NAMED = 1000  # matches that are read from each index by name
+MOST_NAMED = 1000  # cards that one lookup by name finds at most
 _CARDS_AT_ONCE = 100
 
 
@@ -48,7 +48,7 @@ class Filters(NamedTuple):
     name: str | None = None
 
     def meet(self, card: CardItem, account: Account) -> bool:
-        """Whether a card passes the filters, apart from the dates."""
+        """Whether a card passes the filters, apart from source, dates and name, which `cards` applies."""
         return (
             self.status in (None, card.status)
             and self.provider in (None, card.provider)
@@ -86,48 +86,52 @@ class OrderList:
 
     def cards(self, filters: Filters, limit: int, after: str | None) -> tuple[list[Card], str | None]:
         """The cards of a page, and the place after which the next page begins (None at the end)."""
-        marks, behind = self.scopes.read(self.account.id), Place.of(after) if after else None
+        marks, after_place = self.scopes.read(self.account.id), Place.of(after) if after else None
         scopes = [scope for scope in marks.scopes() if filters.source in (None, scope.source)]
         found: list[Card] = []
         read, size, last = 0, 0, None
-        by_date = (self._by_date(scope, filters, behind) for scope in scopes)
+        by_date = (self._by_date(scope, filters, after_place) for scope in scopes)
         cards = (
             heapq.merge(*by_date, key=_sort_key, reverse=True)
             if filters.name is None
-            else self._named(scopes, filters.name, behind)
+            else self._named(scopes, filters.name, after_place)
         )
         for place, card in cards:
             last, read = place, read + 1
             if card.shows and self._is_within(filters, place) and filters.meet(card, self.account):
                 found.append((place, card))
-                size += len(card.lines)
+                size += len(card.lines)  # packed: each byte is estimated to become 16 bytes of the answer
             if len(found) == limit or read == _MOST_READ or size > PAGE_BYTES // 16 or not self.may_go_on():
                 break
         else:
             last = None
-        people = self.scopes.read(self.account.id, {card.person for _, card in found if card.person}, ())
-        known = [(place, card) for place, card in found if not people.erased(card.person, card.received)]
+        erasures = self.scopes.read(self.account.id, {card.person for _, card in found if card.person}, ())
+        known = [(place, card) for place, card in found if not erasures.erased(card.person, card.received)]
         return known, last.text if last else None
 
-    def _by_date(self, scope: Scope, filters: Filters, behind: Place | None) -> Iterator[Card]:
-        """The cards of one source after a place, newest first."""
+    def _by_date(self, scope: Scope, filters: Filters, after_place: Place | None) -> Iterator[Card]:
+        """The cards of one source, newest first; with `after_place`, only those after this place."""
         first = digits_of(shifted(filters.first, -1)) if filters.first else ""
         last = f"{digits_of(shifted(filters.last, 1))}~" if filters.last else "~"
-        if behind:
+        if after_place:
             # Orders of the same moment are sorted by the letter of their source, in descending order.
-            letter, theirs = SOURCE_LETTER[scope.source], SOURCE_LETTER[behind.source]
-            key = f"{behind.ordered_at}#{behind.order_key}" if letter == theirs else behind.ordered_at
+            letter, theirs = SOURCE_LETTER[scope.source], SOURCE_LETTER[after_place.source]
+            key = f"{after_place.ordered_at}#{after_place.order_key}" if letter == theirs else after_place.ordered_at
             last = min(last, f"{key}~" if letter < theirs else key)
         for month in reversed(self.book.months(scope)):
+            # Months outside the dates are skipped.
             ends = max(first, month), min(last, f"{month}~")
             if ends[0] <= ends[1] and ends[0][:6] == month:
                 for place, card in self.book.cards(scope, *ends, newest_first=True, page=200):
                     here = Place(place.ordered_at, scope.source, place.order_key)
-                    if here != behind:
+                    if here != after_place:
                         yield here, card
 
-    def _named(self, scopes: list[Scope], text: str, behind: Place | None) -> Iterator[Card]:
-        """Cards with exactly this name, then cards whose name begins with it; each group newest first."""
+    def _named(self, scopes: list[Scope], text: str, after_place: Place | None) -> Iterator[Card]:
+        """Cards with exactly this name, then cards whose name begins with it; each group newest first.
+
+        With `after_place`, only those after the order at this place.
+        """
         begin = name_of(text)
         plain = bare(begin)
         exact: dict[Place, bool] = {}
@@ -139,11 +143,14 @@ class OrderList:
                         place = Place(at.ordered_at, scope.source, at.order_key)
                         exact[place], places[place] = exact.get(place, False) or bare(name) == plain, at
         ordered = sorted(exact, key=lambda place: (exact[place], *_sort_key((place, None))), reverse=True)
-        if behind in exact:
-            ordered = ordered[ordered.index(behind) + 1 :]
-        elif behind is not None:  # the order of the cursor was deleted, or has another name by now
+        if after_place in exact:
+            ordered = ordered[ordered.index(after_place) + 1 :]
+        elif after_place is not None:
+            # The cursor's order was deleted, or has another name by now. The second group is assumed to have had it.
             ordered = [
-                place for place in ordered if not exact[place] and _sort_key((place, None)) < _sort_key((behind, None))
+                place
+                for place in ordered
+                if not exact[place] and _sort_key((place, None)) < _sort_key((after_place, None))
             ]
         for begin_at in range(0, len(ordered), _CARDS_AT_ONCE):
             page = ordered[begin_at : begin_at + _CARDS_AT_ONCE]

@@ -45,7 +45,7 @@ from tillbook.rules.order import (
 from tillbook.rules.packing import unpack
 from tillbook.views.paging import Page
 
-_NOTED_VERSIONS = 10  # the latest versions of a v1 order, whose notes its answer shows
+_NOTED_VERSIONS = 10  # number of a v1 order's latest versions whose notes are shown with the order
 
 # (person, currency, contribution) after an event.
 _Step = tuple[str, str, Decimal]
@@ -65,23 +65,25 @@ class OrderReader:
     def history(self, source: Source, provider: str, order_id: str, limit: int, before: str | None) -> Page:
         """The events of an order, each with the order's contribution to LTV after it. Raises NotFound.
 
-        A page has the latest `limit` events, or those before the stamp `before`, sorted by the events' own time,
-        oldest first. `late` marks an event that was received after an event with a later time. All versions of a v1
-        order are shown, including those before a deletion. Erased events are not shown.
+        A page has the latest `limit` events, or those before the stamp `before`, oldest first: v3 events are
+        sorted by their own time, versions of a v1 order by number. `late` marks an event that was received after one
+        that follows it. All versions of a v1 order are shown, including those before a deletion. Erased events are not
+        shown.
         """
         v1 = source == "orders_api"
         without = ("effects",) if v1 else ("body", "effects")
         items = self._events(self.marks.scope(source), order_key(source, provider, order_id), without)
-        place = event_id_of if v1 else str  # v1 sorts by version, since an edit may change the date
-        events = sorted((event for event in map(event_of, items) if event.stamp), key=lambda e: place(e.stamp))
+        sort_key = event_id_of if v1 else str  # v1 sorts by version, since an edit may change the date
+        events = sorted((event for event in map(event_of, items) if event.stamp), key=lambda e: sort_key(e.stamp))
         if all(event.action == VOIDED for event in events):
             raise NotFound("There is no such order.")
         steps = self._versions(events) if v1 else self._states(events)
         entries: list[Json] = []
-        first = [received_of(event.stamp) for event in events]  # the earliest receipt of an event or of any later one
+        # For each event: the earliest receipt of it and of the events that follow it.
+        first_receipts = [received_of(event.stamp) for event in events]
         for index in reversed(range(len(events) - 1)):
-            first[index] = min(first[index], first[index + 1])
-        for event, earliest, (person, currency, amount) in zip(events, first, steps, strict=True):
+            first_receipts[index] = min(first_receipts[index], first_receipts[index + 1])
+        for event, first_receipt, (person, currency, amount) in zip(events, first_receipts, steps, strict=True):
             received = received_of(event.stamp)
             entries.append(
                 {
@@ -90,14 +92,14 @@ class OrderReader:
                     "occurred_at": times.iso(occurred_of(event.stamp)),
                     "received_at": times.iso(received),
                     "request_id": event.request,
-                    "late": earliest < received,
+                    "late": first_receipt < received,
                     "notes": _notes(event),
                     "person": person or None,
                     "before": entries[-1]["lifetime_value"] if entries else None,
                     "lifetime_value": {"currency": currency or self.account.currency, "amount": amount_text(amount)},
                 }
             )
-        end = bisect_left(events, place(before), key=lambda e: place(e.stamp)) if before else len(events)
+        end = bisect_left(events, sort_key(before), key=lambda e: sort_key(e.stamp)) if before else len(events)
         start = max(end - limit, 0)
         return Page(entries[start:end], events[start].stamp if start else None)
 
@@ -118,7 +120,10 @@ class OrderReader:
         return steps
 
     def applied(self, order_id: str, providers: list[str], before: str | None) -> list[Outcome]:
-        """The applied requests of all orders with this id: of the v1 order, and of each provider's order."""
+        """The applied requests of all orders with this id: of the v1 order, and of each provider's order.
+
+        With `before`, only requests with a smaller id.
+        """
         places: list[tuple[Source, str]] = [("orders_api", ""), *(("shopper_activity", name) for name in providers)]
         found: list[Outcome] = []
         for source, name in places:
@@ -206,7 +211,7 @@ class OrderReader:
         return {key: head for key, head in heads.items() if head.standing is not None}
 
     def _events(self, scope: Scope, key: str, without: Sequence[str] = ()) -> list[Item]:
-        """An order's events, unsorted. Their attributes in `without` are not read. Writes limit their size."""
+        """All events of an order (writes limit its size), unsorted. Their attributes in `without` are not read."""
         arguments: dict[str, Any] = {}
         if without:
             names = {f"#{n}": name for n, name in enumerate(("sk", *EventItem._fields)) if name not in without}
@@ -226,7 +231,6 @@ def _notes(event: EventItem) -> list[str]:
 
 
 def _notes_within(state: OrderState, event: EventItem) -> list[str]:
-    """The notes of an event, given the current state of its order. A total that became known after a refund changes
-    whether the total of that refund is ignored."""
+    """The notes of an event. The current state of its order decides whether a refund's own total is ignored."""
     flags = ["grand_total_ignored"] if ignores_total(state, event.event) else []
     return activity.notes_of(event.action, event.noted, flags)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from tillbook.rules.errors import Malformed
 from tillbook.rules.json_text import Json, dumps
 
+# The forms of places in cursors: the stamp of an event (rules.order.stamp_of), and the text of a views.people.Place.
 STAMP = re.compile(r"\d{44}[\w-]{1,64}", re.ASCII)
 PLACE = re.compile(r"\d{20}[os][\w-]{22}", re.ASCII)
 

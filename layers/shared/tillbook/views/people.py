@@ -127,7 +127,7 @@ class People:
         return {person: Known(person, items) for person, items in found.items()}
 
     def _ordered_since(self, person: Known, cut: str) -> bool:
-        """Whether one of their newest orders has an event that was received after `cut`, the stamp of their erasure."""
+        """Whether the latest event of one of their newest orders was received after `cut`, their erasure (a stamp)."""
         places = [
             (scope, place.order_key)
             for scope in self._scopes(person)
@@ -252,10 +252,10 @@ class People:
 
     def orders(self, person: Known, limit: int, after: str | None) -> Page:
         """The person's orders, newest first by their date."""
-        behind = Place.of(after) if after else None
+        after_place = Place.of(after) if after else None
         places: list[Place] = []
         for scope in self._scopes(person):
-            places += self._listed_orders(scope, person, limit, behind)
+            places += self._listed_orders(scope, person, limit, after_place)
         # The sort is stable: orders of one source and moment keep the index's order, which the next page continues.
         places = sorted(places, key=lambda place: (place.ordered_at, place.source), reverse=True)[:limit]
         heads = self.reader.heads((self.marks.scope(place.source), place.order_key) for place in places)
@@ -277,27 +277,34 @@ class People:
             entries.append(entry)
         return Page(entries, places[-1].text if len(places) == limit else None)
 
+    # ------------------------------------------------------- reads of indexes
+
     def _listed_orders(
-        self, scope: Scope, person: Known, limit: int, behind: Place | None = None, *, newest_first: bool | int = True
+        self,
+        scope: Scope,
+        person: Known,
+        limit: int,
+        after_place: Place | None = None,
+        *,
+        newest_first: bool | int = True,
     ) -> list[Place]:
-        """Places of a person's orders in one scope, sorted by date."""
+        """Places of a person's orders in one scope, sorted by date; with `after_place`, only those after this place."""
         values = {":person": scope.timeline(person.id)}
         arguments: dict[str, Any] = {
             "TableName": self.table, "IndexName": PERSON, "KeyConditionExpression": "person_key = :person",
             "ScanIndexForward": not newest_first, "Limit": limit,
         }  # fmt: skip
-        if behind is not None and behind.source == scope.source:
-            key = scope.head_key(behind.order_key) | {"person_key": values[":person"], "ordered_at": behind.ordered_at}
+        if after_place is not None and after_place.source == scope.source:
+            index_key = {"person_key": values[":person"], "ordered_at": after_place.ordered_at}
+            key = scope.head_key(after_place.order_key) | index_key
             arguments["ExclusiveStartKey"] = raw(key)
-        elif behind is not None:
+        elif after_place is not None:
             # Orders of the same moment are sorted by the name of their source, in descending order.
-            sign = "<=" if scope.source < behind.source else "<"
-            arguments["KeyConditionExpression"] += f" AND ordered_at {sign} :behind"
-            values[":behind"] = behind.ordered_at
+            sign = "<=" if scope.source < after_place.source else "<"
+            arguments["KeyConditionExpression"] += f" AND ordered_at {sign} :after"
+            values[":after"] = after_place.ordered_at
         answer = self.client.query(ExpressionAttributeValues=raw(values), **arguments)
         return [Place(item["ordered_at"], scope.source, item["sk"]) for item in map(plain_item, answer["Items"])]
-
-    # ----------------------------------------------------------------- calls
 
     def _timeline(self, person: Known, limit: int, after: str | None) -> list[Listed]:
         """The timeline's entries of both sources, newest first; with `after`, only entries before that stamp."""

@@ -36,7 +36,7 @@ from tillbook.views.sales import LARGE_DAY_SECONDS, Days
 
 PEOPLE, _LIST = "people", "people-list"  # kinds of summaries
 MOST_PEOPLE, MOST_LISTED = 50_000, 10_000
-RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,4})?/[0-9a-f]{32}", re.ASCII)  # a cursor
+RANK = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,4})?/[0-9a-f]{32}", re.ASCII)  # Rank.text, which a cursor encodes
 _DAYS_AT_ONCE = 100
 _MONTH_SECONDS = 30 * 24 * 3600  # the marks of erasures are kept as long
 _COLUMNS = (
@@ -110,7 +110,11 @@ class Question(NamedTuple):
 
 
 class Rank(NamedTuple):
-    """A place in a list, which is sorted by `value`, then by id. `first` and `last` are ordinals of dates."""
+    """A place in a list, which is sorted by `value`, then by id.
+
+    `value` is negated if the largest is first. `first` and `last` are the dates of the person's first and last order
+    (ordinals of dates).
+    """
 
     value: Decimal
     person: str
@@ -134,7 +138,7 @@ class Rank(NamedTuple):
 
 class Listed(NamedTuple):
     """A page of a list. `total`: number of people who match. `late`: stamp of the state that it shows, empty if
-    that is current. `next`: cursor of the next page."""
+    that is current. `next`: Rank.text after which the next page begins; None at the end."""
 
     ranks: list[Rank]
     total: int
@@ -210,6 +214,11 @@ class Ranking:
     # ------------------------------------------------------------- adding up
 
     def _found(self, questions: tuple[Question, ...], most: int, after: Rank | None) -> _State:
+        """The result for all people, stored or computed. Raises Unavailable if there is not enough time.
+
+        If one pass takes all people, `tops` has up to `most` people after the place `after`. Otherwise it has the first
+        MOST_LISTED people of the list, or none if `most` is 0.
+        """
         scopes = [self.marks.scope(source) for source in self.account.sources]
         name = hashlib.sha256(repr((questions, [scope.name for scope in scopes])).encode()).hexdigest()[:32]
         state = self._kept(scopes[0], name, len(questions))
@@ -237,9 +246,9 @@ class Ranking:
         return state
 
     def _people(
-        self, scopes: Iterable[Scope], questions: Sequence[Question], behind: str
+        self, scopes: Iterable[Scope], questions: Sequence[Question], after_id: str
     ) -> tuple[dict[str, Buyer], str, str]:
-        """(people with ids after `behind`, last id or empty if these are all, stamp of the oldest state or empty)."""
+        """(people with ids after `after_id`, last id or empty if these are all, stamp of the oldest state or empty)."""
         people: dict[str, Buyer] = {}
         until, lates = "", set[str]()
         wanted: dict[str, list[int]] = {}
@@ -249,7 +258,7 @@ class Ranking:
         for scope in scopes:
             for day, currency, ids, counts, amounts in self._days(scope, lates):
                 numbers = wanted.get(currency or self.account.currency, ())
-                begin, end = bisect_right(ids, behind), bisect_right(ids, until) if until else len(ids)
+                begin, end = bisect_right(ids, after_id), bisect_right(ids, until) if until else len(ids)
                 for person, orders, amount in zip(ids[begin:end], counts[begin:end], amounts[begin:end], strict=True):
                     buyer = people.get(person)
                     if buyer is None:
@@ -264,6 +273,7 @@ class Ranking:
                         for number in numbers:
                             buyer.values[number] = value
                 if len(people) > MOST_PEOPLE:
+                    # Only the first half of the ids is kept; a later pass takes the others.
                     until = sorted(people)[len(people) // 2 - 1]
                     people = {person: buyer for person, buyer in people.items() if person <= until}
         return people, until, min(lates, default="")
@@ -286,6 +296,7 @@ class Ranking:
     # --------------------------------------- results that are kept for an hour
 
     def _kept(self, scope: Scope, name: str, width: int) -> _State | None:
+        # A list is kept as a summary with its name instead of a time zone, and 0 instead of a date.
         kept = self.book.kept(scope, name, _LIST, "0", "0").get("0")
         if kept is None or kept.as_of <= times.shift(times.now(), seconds=-LARGE_DAY_SECONDS):
             return None
@@ -341,8 +352,8 @@ def _matching(
                 members = members.add(value)
                 if most:
                     ranks.append(question.rank(person, buyer))
-        behind = ranks if after is None else [rank for rank in ranks if rank.place > after.place]
-        tops.append(nsmallest(most, behind))
+        following = ranks if after is None else [rank for rank in ranks if rank.place > after.place]
+        tops.append(nsmallest(most, following))
         sums.append(members)
     return tops, sums
 

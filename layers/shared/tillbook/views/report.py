@@ -181,6 +181,7 @@ def _largest(question: Question, entries: list[_Entry]) -> list[tuple[str, str]]
     amounts: dict[tuple[str, str], Decimal] = {}
     for entry in entries:
         key = entry.currency, entry.group
+        # The last number is net or, of items, the amount.
         amounts[key] = EXACT.add(amounts.get(key, ZERO), entry.cell.numbers[-1])
     found: list[tuple[str, str]] = []
     for currency in sorted({currency for currency, _ in amounts}):
@@ -207,4 +208,4 @@ def as_csv(report: dict[str, Json]) -> str:
     columns = _COLUMNS_OF_ITEMS if of_items else _COLUMNS
     rows = [row | {"series": "asked"} for row in report["rows"]]
     rows += [row | {"series": "compared"} for row in (report["compared_with"] or {"rows": []})["rows"]]
-    return csv_of(columns, rows, numbers=columns[5:])
+    return csv_of(columns, rows, numbers=columns[5:])  # all columns after `rest`

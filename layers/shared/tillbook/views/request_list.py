@@ -29,7 +29,7 @@ _JSON = ("fields", "notes", "effects")
 class Filters(NamedTuple):
     """Filters of a list; None is no filter.
 
-    `first` and `beyond` are bounds of request ids, which sort by time; `beyond` is excluded.
+    `first` and `beyond` are bounds of request ids, which sort by time, and empty for no bound; `beyond` is excluded.
     """
 
     status: str | None = None
@@ -91,7 +91,7 @@ class RequestList:
             return self._one(filters, filters.request_id), None
         # A filter for a rare action matches few rows, so several reads are allowed.
         rounds = _ROUNDS if filters.action else 1
-        before = min(cursor or filters.beyond, filters.beyond or "~") or None
+        before = min(cursor or filters.beyond, filters.beyond or "~") or None  # the smaller one, if any
         rows: list[Json] = []
         size = 0
         for _ in range(rounds):
@@ -135,6 +135,7 @@ class RequestList:
             count, more = 0, False
             for source in filters.sources:
                 cut = self.marks.sources[source].cut
+                # Ids have milliseconds only, so those of the cut's own millisecond are not counted.
                 purged = times.uuid7_floor(times.to_datetime(times.shift(cut, milliseconds=1))) if cut else ""
                 since = max(filters.first, purged)
                 counted = self.outcomes.count(self.account.id, status, source, since, filters.beyond or "~")
@@ -145,5 +146,5 @@ class RequestList:
 
 def as_csv(rows: list[Json]) -> str:
     """Rows as CSV; lists are JSON in one cell."""
-    whole: Json = dict.fromkeys(_COLUMNS)
-    return csv_of(_COLUMNS, [whole | row | {name: dumps(row[name]) for name in _JSON} for row in rows])
+    empty: Json = dict.fromkeys(_COLUMNS)
+    return csv_of(_COLUMNS, [empty | row | {name: dumps(row[name]) for name in _JSON} for row in rows])

@@ -105,6 +105,7 @@ class Sums:
 
 
 def cells_of(kind: str, rows: Json) -> Cells:
+    """Parses the rows of `Sums.rows`: the names of the key, the number of orders, the sums."""
     names = 4 if kind == SALES else 3
     return {tuple(row[:names]): Cell(row[names], [Decimal(number) for number in row[names + 1 :]]) for row in rows}
 
@@ -192,7 +193,7 @@ class Days:
             # The earlier `counted` is kept: later changes of cards that were already counted may not be included.
             sums, after, begin = counter.of(earlier.sums), earlier.sums["after"], earlier
         for span in spans_by_month(spans):
-            if span.last + "~" < after:
+            if span.last + "~" < after:  # counted by an earlier request
                 continue
             for place, card in self.book.cards(scope, max(span.first, after), f"{span.last}~"):
                 at = str(place.key["sk"])

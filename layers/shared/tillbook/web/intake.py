@@ -60,6 +60,7 @@ def _orders(payload: Json) -> list[Json]:
 
 def _queued(request: Request, key: str | None, payload: Json, position: int, prefix: str) -> QueuedOrder:
     envelope, body = parse(payload, request.received, prefix=prefix)
+    # A single event is the whole body, whose size was checked when it was read.
     if prefix and len(dumps(payload).encode()) > MAX_ORDER_BYTES:
         raise TooLarge(f"{prefix} must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON.")
     # E-mail addresses are replaced by hashes, which are longer.

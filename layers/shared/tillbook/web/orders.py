@@ -39,6 +39,7 @@ def _to_write(request: Request, notes: list[str]) -> V1Request:
     known: dict[str, str] = {}
 
     def cuts(people: set[str]) -> dict[str, str]:
+        """The cuts of these people's erasures (V1Request.cuts), each read once."""
         if unknown := people - known.keys():
             known.update(dict.fromkeys(unknown, "") | dict(scopes.read(request.account, unknown, ()).people))
         return known
@@ -86,7 +87,7 @@ def edit(request: Request) -> Response:
     def revise(body: dict[str, Json]) -> Document:
         document, found = orders_api.edited(body, payload)
         _check_size(document.body)
-        if not notes:
+        if not notes:  # a conflict calls `revise` again
             notes.extend(found)
         return document
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tillbook.views.ranking import Ranking
 
 # Seconds between the deadline for counting requests and the answer's own deadline, for calls that have begun.
-_ADD_UP_SECONDS = 2.0
+_LAST_CALLS_SECONDS = 2.0
 _DAYS_OF_A_REPORT = 30
 
 
@@ -327,10 +327,10 @@ def _request_list(request: Request) -> RequestList:
 
 
 def _transactions(request: Request) -> Json | Response:
-    """Requests, newest first. Filters by status, source, order, request and date read by key, without a scan."""
+    """Requests, newest first. They are read by key; filters that are no part of the key are applied after the read."""
     query, found = request.query, _request_list(request)
-    first, beyond = _receipts(found.account, query)
-    provider = query.provider if query.order_id is not None else None
+    first, beyond = _id_bounds(found.account, query)
+    provider = query.provider if query.order_id is not None else None  # as contract/queries.py describes it
     filters = request_list.Filters(
         query.status, query.source, query.request_id, query.order_id, provider, query.action, first, beyond
     )
@@ -340,7 +340,7 @@ def _transactions(request: Request) -> Json | Response:
     return {"transactions": rows, "next_cursor": cursor}
 
 
-def _receipts(account: Account, query: Any) -> tuple[str, str]:
+def _id_bounds(account: Account, query: Any) -> tuple[str, str]:
     """The bounds of request ids for `from` and `to`. Raises Malformed."""
     if not query.first and not query.last:
         return "", ""
@@ -372,7 +372,7 @@ def _summary(request: Request) -> Json:
 
     start, end = summary.days_asked(request.query.first, request.query.last, times.day(request.received))
     outcomes = Outcomes(clients.dynamodb(), settings().records_table)
-    return summary.Summary(outcomes, _marks(request)).of(start, end, request.deadline - _ADD_UP_SECONDS)
+    return summary.Summary(outcomes, _marks(request)).of(start, end, request.deadline - _LAST_CALLS_SECONDS)
 
 
 def _dead_letters(request: Request) -> Json:

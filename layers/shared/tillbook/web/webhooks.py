@@ -39,7 +39,7 @@ from tillbook.web.answers import Response, answer, refusal
 _Noted = tuple[Connection, Result, str, str]  # the arguments of LastDeliveries.note
 
 _EVENTS = {"woocommerce": woocommerce.events, "shopify": shopify.events}
-# Fields without which an event cannot count. If another field is wrong, it is left out.
+# Fields without which an event cannot count ("": the whole event). If another field is wrong, it is left out.
 _ESSENTIAL = frozenset({"provider", "order_id", "email", "action", "occurred_at", "grand_total", "currency", ""})
 # WooCommerce posts this, without a signature, when a webhook is saved; it shows an error unless the answer is 200.
 _PING = re.compile(rb"webhook_id=[0-9]{1,20}")
@@ -130,7 +130,10 @@ def translated(connection: Connection, headers: Any, body: bytes, received: str)
 
 
 def queued(account: str, events: list[dict[str, Json]], notes: list[str], received: str) -> list[QueuedOrder]:
-    """The events in the form for the queue. Raises Invalid, TooLarge."""
+    """The events in the form for the queue. Raises Invalid, TooLarge.
+
+    `notes` are about amounts, so they are added to the event that has the total.
+    """
     return [
         _voided(account, event, position, received)
         if event["action"] == VOIDED
