@@ -5,8 +5,8 @@ import { customerAddress, orderAddress } from "/page/links.js";
 
 const REQUEST_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
-// Returns {address}, a URL of the page, or {message}. An e-mail address is sent to the API only: in the page's URL it would
-// remain in the browser's history.
+// Returns {address}, a URL of the page, or {message}. An e-mail address is sent to the API only: in the page's URL
+// it would remain in the browser's history.
 export async function search(text) {
   if (REQUEST_ID.test(text)) return { address: query("#/requests", { request: text.toLowerCase() }) };
   const findPerson = () => orNothing(get(v3(`/people/${encode(text)}`)));

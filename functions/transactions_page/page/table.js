@@ -7,9 +7,10 @@ import { count, plural } from "/page/format.js";
 // A column is {key, name, label, number, kind, sort, cell(row), csv(row), file}. `label` names a column whose heading is
 // empty. `kind` is a class of the style sheet. `sort` is the sort key of the API or the view. A column without `csv` is
 // not exported; `file` is its heading in the file if that is not `name`.
-// The table's own `sort` is {key, down}; `onsort(key, down)` is called to change it. A click on a row opens `href(row)`, or
-// calls `onrow(row)`. The roles are explicit, because a browser drops a row's role if the style sheet displays the row as a
-// block, as on a phone. The returned element also has `add(rows)`, `makeRow(row)` and `body`.
+// The table's own `sort` is {key, down}; `onsort(key, down)` is called to change it. A click on a row opens
+// `href(row)`, or calls `onrow(row)`. The returned element also has `add(rows)`, `makeRow(row)` and `body`.
+// The roles are explicit, because a browser drops a row's role if the style sheet displays the row as a block, as on a
+// phone.
 export function table({ caption, columns, rows, layout = "", sort, onsort, href, onrow, attributes = () => ({}), sticky = false }) {
   const body = h("tbody", { role: "rowgroup" });
   const makeRow = (row) =>

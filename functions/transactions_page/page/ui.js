@@ -219,8 +219,9 @@ export const options = (close, choices) =>
     ),
   );
 
-// A dialog. `run` is called with the field's text and the dialog; meanwhile the button is disabled. Then the dialog closes
-// or, if `run` throws, shows the error's message. `word`: must be typed to confirm; `field`: {label, hint, placeholder}.
+// A dialog. `run` is called with the field's text and the dialog; meanwhile the button is disabled. Then the dialog
+// closes or, if `run` throws, shows the error's message. `word`: must be typed to confirm. `field`: {label, hint,
+// placeholder}.
 export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel", kind = "primary", word, field, run, wide = false }) {
   const input =
     (word || field) &&
