@@ -10,7 +10,8 @@ import { orderLink } from "/page/links.js";
 
 export const ACTIVITY = 100; // events on a page
 
-// The events, newest first. `onRead` is called with all events read so far, and whether no more exist.
+// The card of a customer's events, newest first. `path` is the customer's in the API, `first` the first page of events.
+// `onRead` is called with all events read so far, and whether no more exist.
 export function timeline(path, first, alive, onRead) {
   const list = h("ol", { class: "steps plain" }),
     errorBox = h("div", {});
@@ -79,11 +80,12 @@ function entryOf(entry) {
 
 // Growth --------------------------------------------------
 
+// A chart for each currency. `entries`: the newest events; `complete`: whether these are all events of the customer.
 export const growthCards = (entries, person, complete) =>
   Object.entries(person.lifetime_value).map(([currency, amount]) => growthCard(entries, currency, amount, complete));
 
-// Points are computed backwards from the current value, so that the last one is exact. An event's effect is the one that
-// it had when it was applied. Events of a source that is turned off are left out.
+// Points are computed backwards from the current value, so that the last one is exact. An event's effect is the change
+// that it made when it was applied, even if it arrived late. Events of a source that is turned off are left out.
 function growthCard(entries, currency, amount, complete) {
   const title = `Lifetime value in ${currency}`,
     options = { id: `ltv-${currency}`, note: `After each order and refund, ${zoneName()}` };
@@ -138,6 +140,7 @@ function growthCard(entries, currency, amount, complete) {
   );
 }
 
+// The marks of the time axis, as [position, text]: each month, or both ends if fewer than two months begin in between.
 function months(from, position) {
   const found = [],
     end = new Date().toISOString();

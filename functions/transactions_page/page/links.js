@@ -13,7 +13,8 @@ export const orderName = (order) => order.order_public_id || order.order_id;
 export const orderLink = (order, kind = "strong") =>
   h("a", { href: orderAddress(order), class: `ordername ${kind}`, title: orderName(order) }, orderName(order));
 
-// The name if it is known, else the shop's id of the customer, else the beginning of Tillbook's id.
+// The name if it is known, else the shop's id of the customer, else the beginning of Tillbook's id. For names.js, a
+// link without a name has the attribute data-person.
 export const customerName = (person) => person.name || person.person_id || person.customer_id || `Customer ${person.id.slice(0, 8)}`;
 export const customerLink = (person, kind = "quiet") =>
   h("a", { href: customerAddress(person.id), class: kind, "data-person": person.name ? null : person.id }, customerName(person));

@@ -5,7 +5,7 @@ import { encode, get, query, session, v3 } from "/page/api.js";
 import { nameOf, placeOf } from "/page/links.js";
 
 const AT_ONCE = 4; // requests
-const waiting = new Set(); // links in view whose customer's name is not known
+const waiting = new Set(); // links in view that do not show a name yet
 let running = 0;
 
 const seen = new IntersectionObserver((entries) => {
@@ -17,7 +17,7 @@ const seen = new IntersectionObserver((entries) => {
   while (running < AT_ONCE && waiting.size) readWaiting();
 });
 
-// Reads the missing names of a table's links to customers, once the links are in view.
+// Reads and shows the missing names of a table's links to customers (links.js), once the links are in view.
 export function showNames(table) {
   for (const link of table.querySelectorAll("a[data-person]")) if (!link.dataset.named) seen.observe(link);
 }

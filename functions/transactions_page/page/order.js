@@ -23,7 +23,7 @@ import {
 import { csvButton, table } from "/page/table.js";
 import { EVENTS, SOURCES, explainNote, providerName, statusOf } from "/page/words.js";
 import { nameOf, orderName } from "/page/links.js";
-import { addressesOf, customerOf, detailsOf, refusedOf } from "/page/orderside.js";
+import { addressesOf, detailsOf, drawCustomer, drawUnapplied } from "/page/orderside.js";
 
 const pathOf = (provider, id) => (provider ? v3(`/orders/${encode(provider)}/${encode(id)}`) : `/v1/order/${encode(id)}`);
 
@@ -52,11 +52,11 @@ export async function order(main, parameters, { alive }) {
   const view = viewOf(found, history.history, provider, id);
   const side = h("div", {}),
     customer = h("div", {}),
-    refused = h("div", {});
+    unapplied = h("div", {});
   main.replaceChildren(
     headOf(view),
     verdict(view),
-    h("div", { class: "columns" }, h("div", {}, found && itemsOf(view), stepsOf(view, history, path, alive), refused), side),
+    h("div", { class: "columns" }, h("div", {}, found && itemsOf(view), stepsOf(view, history, path, alive), unapplied), side),
   );
   side.append(
     customer,
@@ -71,7 +71,7 @@ export async function order(main, parameters, { alive }) {
       ),
     ].filter(Boolean),
   );
-  await Promise.all([customerOf(customer, view, alive), refusedOf(refused, id, provider, alive)]);
+  await Promise.all([drawCustomer(customer, view, alive), drawUnapplied(unapplied, id, provider, alive)]);
 }
 
 // The fields of an order of either API, in one form. A deleted order (`found` is null) has only its events.
@@ -123,18 +123,19 @@ function viewOf(found, steps, provider, id) {
   };
 }
 
+// price × quantity. Both factors are in ten-thousandths (units), so the product is divided by 10,000.
 const times = (price, quantity) => decimal((units(price) * units(String(quantity))) / 10_000n);
 
 function headOf(view) {
   const [text, kind] = statusOf({ status: view.status, refunds: view.refunds, net: view.net, total: view.total });
   const link = view.found?.order_url,
-    open = /^https?:\/\//.test(link ?? "");
+    isWebLink = /^https?:\/\//.test(link ?? "");
   return heading(`Order ${orderName(view.order)}`, {
     back: ["#/orders", "Orders"],
     mark: badge(text, kind),
     sub: [when(view.at, { dated: true }), ` · ${providerName(view.provider)}`],
     actions: [
-      open &&
+      isWebLink &&
         h(
           "a",
           { class: "btn", href: link, target: "_blank", rel: "noopener noreferrer" },
@@ -152,7 +153,8 @@ function verdict({ found, status, flags, total, refunds, net, currency, person, 
     worth = money(net, currency),
     format = (amount) => money(amount, currency);
   const source = v1 ? "orders_api" : "shopper_activity";
-  const extra = notes.map(explainNote);
+  const extra = notes.map(explainNote),
+    others = extra.filter((text) => !/LTV is unchanged/.test(text)); // two verdicts below say the same as this note
   if (!found)
     return notice(
       "quiet",
@@ -199,14 +201,14 @@ function verdict({ found, status, flags, total, refunds, net, currency, person, 
     return notice("warn", "info", `Canceled, but ${worth} still counts`, [
       `The cancellation carried no refund amount, so ${whose} lifetime value did not change.`,
       "If the money was returned, have the shop send refund_amount with the cancellation, or a refund.",
-      ...extra.filter((text) => !/LTV is unchanged/.test(text)),
+      ...others,
     ]);
   }
   if (status === "refunded" && isZero(refunds)) {
     return notice("warn", "info", `Refunded, but ${worth} still counts`, [
       `The refund carried no amount, so ${whose} lifetime value did not change.`,
       "Have the shop send refund_amount.",
-      ...extra.filter((text) => !/LTV is unchanged/.test(text)),
+      ...others,
     ]);
   }
   if (!isZero(refunds))

@@ -154,7 +154,8 @@ export async function orders(main, parameters, { alive, watch }) {
 
   await next();
   if (!alive()) return;
-  // A button announces new orders, so that the list does not move while somebody reads it.
+  // If the newest order is another one or has changed, a button offers to read the list again: the list does not move
+  // while somebody reads it.
   const first = () => JSON.stringify(shown[0] ?? null);
   watch(async () => {
     const page = await look(path({ limit: 1 }));

@@ -8,7 +8,7 @@ import { csvButton, table } from "/page/table.js";
 import { RESULTS, SOURCES, providerName, shortReason } from "/page/words.js";
 import { customerLink, nameOf, placeOf } from "/page/links.js";
 
-export async function customerOf(box, view, alive) {
+export async function drawCustomer(box, view, alive) {
   if (!view.person) return;
   box.append(card("Customer", { id: "customer" }, skeleton("the customer", 3)));
   const person = await orNothing(get(v3(`/people/${encode(view.person)}`)));
@@ -102,7 +102,7 @@ export function detailsOf(view) {
   );
 }
 
-export async function refusedOf(box, id, provider, alive) {
+export async function drawUnapplied(box, id, provider, alive) {
   const page = await get(query("/v1/transactions", { order_id: id, provider, limit: 100 }));
   if (!alive()) return;
   const rows = page.transactions.filter((t) => t.status !== "applied");

@@ -1,4 +1,5 @@
-// The first view: sales of a period compared with another, and whether all requests of today were applied.
+// The first view: sales of a period compared with another, and whether an event waits as a dead letter, or a request of
+// today was rejected.
 
 import { h, icon } from "/page/dom.js";
 import {
@@ -146,6 +147,7 @@ export async function overview(main, parameters, { alive, watch }) {
 // One point for each day, week or month, even one without orders, with the figures of the compared period (`old`).
 function pointsOf(found, currency, interval) {
   const rows = (part) => new Map(part.rows.filter((row) => row.currency === currency).map((row) => [row.period, row]));
+  // The first date of each day, week (from Monday) or month; that of the first one is the first date of the period.
   const starts = (part) => {
     const all = [];
     for (let day = part.from; day <= part.to;) {

@@ -1,4 +1,4 @@
-// The request log: the outcome of every request, explained. `t` is a request as the API lists it.
+// The request log: the outcome of each recorded request, explained. `t` is a request as the API lists it.
 
 import { h } from "/page/dom.js";
 import { count, moment, money, plural, pretty } from "/page/format.js";
@@ -25,16 +25,16 @@ import { ACTIONS, RESULTS, SOURCES, explain, providerName, shortReason } from "/
 import { orderAddress } from "/page/links.js";
 
 const PAGE = 50,
-  MOST_DAYS = 31; // 30 days touch 31 dates
+  MOST_DAYS = 31; // the log has the last 30 days, which touch 31 dates
 const DEFAULTS = { dates: "7d", status: "", source: "", action: "", order: "", request: "" };
-const REQUEST = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+const REQUEST_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
 export const effectsOf = (t) =>
   t.effects.map((effect) => h("div", {}, h("strong", {}, money(effect.amount, effect.currency, { sign: true }))));
 const sourceOf = (t) => (t.provider ? providerName(t.provider) : SOURCES[t.source]);
 const actionOf = (t) => ACTIONS[t.action] ?? "";
 // The order of a rejected request may not exist, so its link leads to all requests about that order.
-const orderOf = (t) => h("a", { href: t.status === "rejected" ? query("#/requests", { order: t.order_id }) : orderAddress(t) }, t.order_id);
+const orderLinkOf = (t) => h("a", { href: t.status === "rejected" ? query("#/requests", { order: t.order_id }) : orderAddress(t) }, t.order_id);
 const keyOf = (t) => `${t.request_id}/${t.status}`;
 
 export async function requests(main, parameters, { alive, watch }) {
@@ -135,6 +135,7 @@ class Live {
     this.fresh = new Set([...read].filter((one) => !known.has(one)));
     const keepsOlder = page.next_cursor !== null && page.transactions.some((t) => known.has(keyOf(t)));
     const oldest = page.transactions.at(-1)?.request_id ?? "";
+    // Ids of requests sort by time.
     const older = keepsOlder ? this.shown.filter((t) => t.request_id < oldest && !read.has(keyOf(t))) : [];
     if (!older.length) this.cursor = page.next_cursor;
     this.shown = [...page.transactions, ...older];
@@ -203,7 +204,7 @@ const COLUMNS = [
     name: "Result",
     cell: (t) => [badge(...RESULTS[t.status]), t.status === "applied" && t.notes.length > 0 && [" ", badge("Note", "warn")]],
   },
-  { key: "order", name: "Order", cell: (t) => (t.order_id ? orderOf(t) : soft("Unknown")) },
+  { key: "order", name: "Order", cell: (t) => (t.order_id ? orderLinkOf(t) : soft("Unknown")) },
   { key: "action", name: "Action", cell: actionOf },
   { key: "source", name: "Source", cell: sourceOf },
   { key: "key", name: "API key", kind: "soft", cell: (t) => t.key_label ?? "" },
@@ -224,7 +225,7 @@ function open(t) {
     notice(kind, icon, title, lines),
     t.status === "failed" && h("p", {}, h("a", { class: "btn", href: query("#/deadletters", { id: t.request_id }) }, "Open Dead letters")),
     facts([
-      ["Order", t.order_id && orderOf(t)],
+      ["Order", t.order_id && orderLinkOf(t)],
       ["Action", actionOf(t)],
       ["Source", t.source && (t.provider ? `${providerName(t.provider)}, ${SOURCES[t.source]}` : SOURCES[t.source])],
       ["Fields", t.fields?.join(", ")],
@@ -244,7 +245,7 @@ function open(t) {
   );
 }
 
-// Opens the request that the URL names. A queued request is not in the log yet, so its state is read.
+// Opens the request that the URL names. A queued request is not in the log yet; the API has its state on another route.
 async function openNamed(found, view, alive) {
   if (found.length) return open(found[0]);
   const request = await orNothing(get(v3(`/requests/${encode(view.request)}`)));
@@ -253,7 +254,7 @@ async function openNamed(found, view, alive) {
 }
 
 function filterBar(view, dates) {
-  const find = (text) => view.go(REQUEST.test(text) ? { request: text.toLowerCase(), order: "" } : { order: text, request: "" });
+  const find = (text) => view.go(REQUEST_ID.test(text) ? { request: text.toLowerCase(), order: "" } : { order: text, request: "" });
   const searched = view.order || view.request;
   return h(
     "div",

@@ -91,7 +91,7 @@ async function saveAccount(changes) {
 
 function accountForm(account) {
   const zones = Intl.supportedValuesOf("timeZone"),
-    moment = new Date();
+    now = new Date();
   const known = zones.includes("UTC") ? zones : ["UTC", ...zones];
   const name = h("input", { id: "s-name", maxlength: "100", autocomplete: "off", value: account.name ?? "" });
   const zone = h(
@@ -99,9 +99,9 @@ function accountForm(account) {
     { id: "s-zone" },
     [...new Set([account.time_zone, ...known])].sort().map((value) => h("option", { value, selected: value === account.time_zone }, value)),
   );
-  const note = h("p", { class: "hint" }, `Now ${zoneNote(moment, account.time_zone)}. Used for every date, chart and daily total.`);
+  const note = h("p", { class: "hint" }, `Now ${zoneNote(now, account.time_zone)}. Used for every date, chart and daily total.`);
   zone.addEventListener("change", () => {
-    note.textContent = `Now ${zoneNote(moment, zone.value)}. Used for every date, chart and daily total.`;
+    note.textContent = `Now ${zoneNote(now, zone.value)}. Used for every date, chart and daily total.`;
   });
   const codes = [...new Set([account.currency, ...Intl.supportedValuesOf("currency")])].sort();
   const currency = h(
@@ -167,7 +167,7 @@ function sourcesOf(account) {
 function flip(source, input) {
   const on = input.checked,
     sources = Object.keys(SOURCES).filter((name) => (name === source ? on : session.account.sources.includes(name)));
-  input.checked = !on;
+  input.checked = !on; // until the change is confirmed and saved
   if (!sources.length) {
     toast("At least one source has to count.");
     return;
@@ -308,6 +308,7 @@ function create(reload) {
         ...(name.value.trim() && { label: name.value.trim() }),
       });
       await reload();
+      // Once this dialog has closed, another one shows the secret.
       setTimeout(() =>
         ask({
           title: `Key created: ${created.label ?? created.id}`,

@@ -1,13 +1,16 @@
-// Tables, whose rows are cards on a phone, with arrow keys to move between rows, and exports as CSV.
+// Tables and their exports as CSV. On a phone rows are cards; arrow keys move between rows.
 
 import { h, hidden, icon } from "/page/dom.js";
 import { button, toast } from "/page/ui.js";
 import { count, plural } from "/page/format.js";
 
 // A column is {key, name, label, number, kind, sort, cell(row), csv(row), file}. `label` names a column whose heading is
-// empty. `sort` is the sort key of the API or the view. A column without `csv` is not exported; `file` is its heading in
-// the file if that is not `name`. The roles are explicit, because a browser drops a row's role if the style sheet
-// displays the row as a block, as on a phone.
+// empty. `kind` is a class of the style sheet. `sort` is the sort key of the API or the view. A column without `csv` is
+// not exported; `file` is its heading in the file if that is not `name`.
+// The table's own `sort` is {key, down}; `onsort(key, down)` is called to change it. A click on a row opens
+// `href(row)`, or calls `onrow(row)`. The returned element also has `add(rows)`, `makeRow(row)` and `body`.
+// The roles are explicit, because a browser drops a row's role if the style sheet displays the row as a block, as on a
+// phone.
 export function table({ caption, columns, rows, layout = "", sort, onsort, href, onrow, attributes = () => ({}), sticky = false }) {
   const body = h("tbody", { role: "rowgroup" });
   const makeRow = (row) =>
@@ -74,12 +77,13 @@ function moveBetweenRows(event) {
 // CSV -----------------------------------------------------
 
 // A text that a spreadsheet would take as a formula gets an apostrophe before it.
-function cell(value) {
+function csvField(value) {
   const text = String(value ?? ""),
     safe = /^[=+\-@\t\r]/.test(text) && !/^-?\d+(\.\d+)?$/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
+// Saves a file. If `rows`, their number, is given, a toast names it.
 export function save(name, text, rows, type = "text/csv") {
   const link = h("a", { href: URL.createObjectURL(new Blob([text], { type })), download: name });
   link.click();
@@ -90,9 +94,10 @@ export function save(name, text, rows, type = "text/csv") {
 export function saveRows(name, columns, rows) {
   const known = columns.filter((column) => column.csv);
   const lines = [known.map((column) => column.file ?? column.name), ...rows.map((row) => known.map((column) => column.csv(row)))];
-  save(name, lines.map((line) => `${line.map(cell).join(",")}\r\n`).join(""), rows.length);
+  save(name, lines.map((line) => `${line.map(csvField).join(",")}\r\n`).join(""), rows.length);
 }
 
+// Saves rows, or those that the function `rows` returns. Without a text, the button is only an icon.
 export const csvButton = (name, columns, rows, text = "Export CSV") =>
   button(text, {
     kind: text ? "" : "icon-only tiny",
@@ -115,7 +120,7 @@ export function csvOfPages(name, page) {
         for (let cursor = ""; cursor !== null;) {
           const found = await page(cursor);
           texts.push(texts.length ? found.text.slice(found.text.indexOf("\n") + 1) : found.text);
-          rows += found.text.split("\n").length - 2;
+          rows += found.text.split("\n").length - 2; // without the heading and the empty text after the last line
           cursor = found.cursor || null;
           if (cursor) label.textContent = `${count(rows)} rows…`;
           if (!element.isConnected) return;

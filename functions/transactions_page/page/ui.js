@@ -46,7 +46,8 @@ export function heading(title, { back, sub, actions, mark } = {}) {
   );
 }
 
-// A date and time; the tooltip names the account's time zone. `dated`: an order's, which may be a date without a time.
+// A date and time; the tooltip names the account's time zone. `dated`: for an order's moment, which may be a date
+// without a time.
 export function when(iso, { seconds = false, dated = false } = {}) {
   if (dated && isDate(iso)) return h("time", { datetime: dayOf(iso), title: "A date without a time" }, date(iso));
   const title = `${iso}, shown in ${zoneNote(new Date(iso))}`;
@@ -98,11 +99,12 @@ export const failed = (error, retry) =>
     retry && button("Try again", { kind: "small", onclick: retry }),
   );
 
-export function notice(kind, name, title, text, action) {
+// A message with an icon, a title and one or more lines of text.
+export function notice(kind, iconName, title, text, action) {
   return h(
     "div",
     { class: `verdict ${kind}` },
-    icon(name),
+    icon(iconName),
     h(
       "div",
       {},
@@ -118,7 +120,7 @@ export function notice(kind, name, title, text, action) {
 
 export const disclose = (title, ...children) => h("details", { class: "disclose" }, h("summary", {}, icon("right"), title), children);
 
-// Copying -------------------------------------------------
+// Toasts and copying --------------------------------------
 
 export function toast(text) {
   const box = h("div", { class: "toast" }, text);
@@ -144,9 +146,10 @@ export const snippet = (text, what) =>
 
 // Panels --------------------------------------------------
 
-let panels = 0;
+let panels = 0; // made so far, for their ids
 
-// A button with a panel under it; on a phone the panel is a sheet at the bottom. `content` gets a function that closes it.
+// A button with a panel under it; on a phone the panel is a sheet at the bottom. `content(close)` returns the panel's
+// children; `close()` closes it.
 export function menu(trigger, content, { kind = "", label } = {}) {
   const panel = h("div", {
     id: `panel-${(panels += 1)}`,
@@ -166,7 +169,7 @@ export function menu(trigger, content, { kind = "", label } = {}) {
     const open = event.newState === "open";
     trigger.setAttribute("aria-expanded", String(open));
     if (!open) return;
-    if (innerWidth > 760) putBeside(panel, trigger.getBoundingClientRect());
+    if (innerWidth > 760) putAt(panel, trigger.getBoundingClientRect()); // wider than a phone (style.css)
     panel.querySelector("[autofocus], input, button, a")?.focus();
   });
   panel.addEventListener("keydown", (event) => {
@@ -180,12 +183,13 @@ export function menu(trigger, content, { kind = "", label } = {}) {
   return h("span", { class: "menu" }, trigger, panel);
 }
 
-function putBeside(panel, box) {
-  const wide = panel.offsetWidth,
-    tall = panel.offsetHeight,
+// Puts the panel under the box, or above it if there is no room below.
+function putAt(panel, box) {
+  const width = panel.offsetWidth,
+    height = panel.offsetHeight,
     below = box.bottom + 6;
-  panel.style.left = `${Math.max(8, Math.min(box.left, innerWidth - wide - 8))}px`;
-  panel.style.top = `${below + tall > innerHeight ? Math.max(8, box.top - tall - 6) : below}px`;
+  panel.style.left = `${Math.max(8, Math.min(box.left, innerWidth - width - 8))}px`;
+  panel.style.top = `${below + height > innerHeight ? Math.max(8, box.top - height - 6) : below}px`;
 }
 
 // The list of a menu, [[text, action, text beside it, whether it is chosen, class], ...].
@@ -215,8 +219,9 @@ export const options = (close, choices) =>
     ),
   );
 
-// A dialog. `run` is called with the field's value; meanwhile the button is disabled. If it throws, the message is
-// shown. `word`: must be typed to confirm; `field`: {label, hint, placeholder}.
+// A dialog. `run` is called with the field's text and the dialog; meanwhile the button is disabled. Then the dialog
+// closes or, if `run` throws, shows the error's message. `word`: must be typed to confirm. `field`: {label, hint,
+// placeholder}.
 export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel", kind = "primary", word, field, run, wide = false }) {
   const input =
     (word || field) &&
@@ -267,12 +272,12 @@ export function ask({ title, text, body, confirm = "Confirm", cancel = "Cancel",
     h("div", { class: "actions end" }, cancel && button(cancel, { onclick: () => dialog.close() }), go),
   );
   const dialog = h("dialog", { class: `ask ${wide ? "wide" : ""}`, "aria-labelledby": "ask-title" }, form);
-  opened(dialog);
+  openModal(dialog);
   (input ?? dialog.querySelector("input, select, textarea") ?? go).focus();
   return dialog;
 }
 
-// A panel beside the view. `closed` is called when it closes.
+// A dialog at the right edge of the window. `closed` is called when it closes.
 export function drawer(title, closed, ...children) {
   const close = button("", { kind: "icon-only ghost", icon: "close", label: "Close", onclick: () => dialog.close() });
   const dialog = h(
@@ -285,12 +290,13 @@ export function drawer(title, closed, ...children) {
     if (event.target === dialog) dialog.close();
   });
   dialog.addEventListener("close", () => closed?.());
-  opened(dialog);
+  openModal(dialog);
   close.focus();
   return dialog;
 }
 
-function opened(dialog) {
+// Opens a dialog, which closes when the view changes. When it closes, the focus returns to the element that had it.
+function openModal(dialog) {
   const before = document.activeElement,
     leave = () => dialog.close();
   dialog.addEventListener("close", () => {

@@ -2,7 +2,7 @@
 
 export const SOURCES = { orders_api: "Orders API", shopper_activity: "Shopper Activity" };
 
-// The name and colour of each state of an order, by its latest event.
+// The name and colour of each state of an order, by the action of its latest event.
 export const STATUSES = {
   submitted: ["Submitted", "good"],
   edited: ["Edited", "good"],
@@ -15,6 +15,7 @@ export const STATUSES = {
   voided: ["Voided", "quiet"],
   deleted: ["Deleted", "quiet"],
 };
+// The name and colour of each outcome of a request.
 export const RESULTS = {
   applied: ["Applied", "good"],
   duplicate: ["Duplicate", "quiet"],
@@ -22,6 +23,7 @@ export const RESULTS = {
   failed: ["Failed", "bad"],
   queued: ["Queued", "info"],
 };
+// The action of a request or an event, in lists.
 export const ACTIONS = {
   placed: "Placed",
   updated: "Updated",
@@ -34,6 +36,7 @@ export const ACTIONS = {
   deleted: "Deleted",
   voided: "Voided",
 };
+// The same on the page of an order.
 export const EVENTS = {
   placed: "Order placed",
   updated: "Order updated",
@@ -47,7 +50,7 @@ export const EVENTS = {
   voided: "Voided",
 };
 
-// "square_pos" as "Square pos", "shopify" as "Shopify"; an order without a provider came through the Orders API.
+// "my_shop" as "My shop", "woocommerce" as "WooCommerce"; an order without a provider is of the Orders API.
 const NAMES = { woocommerce: "WooCommerce", square_pos: "Square POS", shopify: "Shopify", amazon: "Amazon", bigcommerce: "BigCommerce" };
 export function providerName(provider) {
   if (!provider) return SOURCES.orders_api;
@@ -61,6 +64,7 @@ export function statusOf({ status, refunds = "0", net = "0", total = null }) {
   return part ? ["Partly refunded", "warn"] : (STATUSES[status] ?? [status ?? "Unknown", "quiet"]);
 }
 
+// [pattern of a note, its explanation]. Other notes are shown as sentences.
 const NOTES = [
   [
     /^(.*) is not a known field$/,
@@ -190,7 +194,7 @@ function failed(t) {
 // Whether a failed request may be a dead letter. One that failed for these reasons never is.
 const isDeadLetter = (t) => !/^(idempotency_key_reused|purged|erased|order_full)|discarded:/.test(t.reason ?? "");
 
-// A text as a sentence. A field's name at its beginning keeps its lower case.
+// A text as a sentence. If it begins with a name that has an underscore (order_id), that keeps its lower case.
 const sentence = (text) =>
   text ? `${/^\S*_/.test(text) ? text[0] : text[0].toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}` : "";
 

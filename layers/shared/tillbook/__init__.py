@@ -2,4 +2,4 @@
 
 from tillbook.aws import start
 
-start.begin()
+start.begin()  # before the other modules are imported

@@ -1,1 +1,1 @@
-"""Access to AWS: clients, items, reads, writes, retries, settings, logging and metrics."""
+"""Access to AWS: clients, items, reads, writes, retries, events, secrets, settings, cold starts, logs and metrics."""

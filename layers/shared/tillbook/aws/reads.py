@@ -10,7 +10,10 @@ from tillbook.rules.errors import Unavailable
 
 
 def batch_get(client: Any, table: str, keys: list[Raw]) -> list[Item]:
-    """Returns those items of `keys` that exist, in any order, read consistently. Raises Unavailable."""
+    """Returns those items of `keys` that exist, in any order, read consistently.
+
+    Raises Unavailable if some were not returned after 20 calls for 100 keys.
+    """
     items: list[Item] = []
     for start in range(0, len(keys), 100):
         request: dict[str, Any] = {table: {"Keys": keys[start : start + 100], "ConsistentRead": True}}

@@ -19,8 +19,8 @@ class Settings(NamedTuple):
     orders_queue_url: str
     jobs_queue_url: str
     queue_retention_seconds: int
-    max_tries: int
-    settle_seconds: int
+    max_tries: int  # of a queued event, or of a page of a job
+    settle_seconds: int  # between the request of a purge or an erasure and the begin of its job
     stack_name: str
 
 

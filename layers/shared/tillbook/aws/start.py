@@ -1,4 +1,4 @@
-"""Shortens cold starts, by unusual techniques. `make bench` compares their effect with plain boto3.
+"""Shortens cold starts, by unusual techniques. `make bench` compares cold starts with those of plain boto3.
 
 `PLAIN_START=1` in the environment switches all of them off.
 """
@@ -16,7 +16,7 @@ _ON_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME" in os.environ  # set by Lambda itself
 # The services that are used. Without this list botocore would search its 400 folders for each client.
 _SERVICES = ["dynamodb", "events", "sqs", "ssm"]
 # The part of botocore's endpoints.json that is needed. Host names are derived from each service's endpoint rules, so
-# the other 1.2 MB of that file change nothing for these services.
+# the other 1.2 MB of that file change nothing for these services. `_COMMERCIAL` matches the regions of its partition.
 _COMMERCIAL = r"^(us|eu|ap|sa|ca|me|af|il|mx)\-\w+\-\d+$"
 _ENDPOINTS: dict[str, Any] = {
     "version": 3,
@@ -34,13 +34,13 @@ _ENDPOINTS: dict[str, Any] = {
 
 
 def begin() -> None:
-    """Stops garbage collection until the first answer, since imports create almost no garbage."""
+    """Stops garbage collection on Lambda until the first answer, since imports create almost no garbage."""
     if _ON_LAMBDA and not PLAIN:
         gc.disable()
 
 
 def done() -> None:
-    """Starts garbage collection after the first answer, without the objects that exist by then, which are permanent."""
+    """Starts garbage collection after the first answer. Objects that exist by then are permanent, so it skips them."""
     if not gc.isenabled():
         gc.freeze()
         gc.enable()

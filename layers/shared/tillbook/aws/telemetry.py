@@ -54,7 +54,7 @@ def _described(error: BaseException) -> dict[str, str]:
 _to_json: Any = partial(json.dumps, default=str, separators=(",", ":"))
 logger = Logger(logger_formatter=PrivateFormatter(json_serializer=_to_json, utc=True, use_rfc3339=True))
 metrics = Metrics(namespace="Tillbook")
-# Functions that serve files publish no metrics except cold starts.
+# Powertools would warn about functions that serve files, which publish no metrics except cold starts.
 warnings.filterwarnings("ignore", "No application metrics to publish")
 
 

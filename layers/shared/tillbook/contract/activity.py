@@ -1,8 +1,8 @@
 """The stored body of a v3 event: the values that the ledger takes from it, and the form in which answers show it.
 
-The body has the published fields; `properties` has the custom attributes of the event and of each item. The fields that
-a shop may send are defined in shopper_activity.py. That module needs pydantic, so processing and reading import only
-this one.
+The body has the published fields. The event and each of its items keep their custom attributes under `properties`. The
+fields that a shop may send are defined in shopper_activity.py. That module needs pydantic, so processing and reading
+import only this one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def properties_of(body: dict[str, Json]) -> dict[str, Json]:
 
 
 def amounts_of(body: dict[str, Json]) -> tuple[Decimal | None, Decimal, str]:
-    """(total or None, refund, currency) of a body. Amounts are in currency units; the currency may be empty."""
+    """(total or None, refund, currency) of a body. Amounts are in currency units; the currency may be empty.
+
+    The refund is 0 if the action sets the total: a `refund_amount` is then ignored.
+    """
     total = body.get("grand_total")
     refund = body.get("refund_amount") if body["action"] not in SETS_TOTAL else None
     return (

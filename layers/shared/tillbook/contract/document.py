@@ -67,7 +67,7 @@ def shown(order: str, body: dict[str, Json]) -> dict[str, Json]:
         "order_items": [_shown_item(item) for item in body.get("order_items", [])],
         "shipping_address": _shown_address(body["shipping_address"]) if body.get("shipping_address") else None,
         "billing_address": _shown_address(body["billing_address"]) if body.get("billing_address") else None,
-        "order_date": times.iso(body["order_date"][:14] + "000000"),
+        "order_date": times.iso(body["order_date"][:14] + "000000"),  # without fractions of a second
     }
 
 

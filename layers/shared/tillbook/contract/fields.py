@@ -27,7 +27,10 @@ Info = ValidationInfo[Context]
 
 
 def digits(value: Any) -> Any:
-    """Returns an integer as text, since text fields accept integers too. As in JSON Schema, 5.0 is an integer."""
+    """Returns an integer as text, since text fields accept integers too; as in JSON Schema, 5.0 is one.
+
+    Returns other values unchanged.
+    """
     if isinstance(value, Decimal) and value.adjusted() < 255 and value == value.to_integral_value():
         value = int(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -187,6 +190,7 @@ def _moment(value: Any, _: Info) -> str | None:
 
 def _past_moment(value: Any, info: Info) -> str | None:
     moment, received = _moment(value, info), info.context.received
+    # Without a time of receipt, `received` is later than every moment, and cannot be shifted.
     if moment and moment > received and moment > times.shift(received, hours=AHEAD_HOURS):
         raise fault("time_error", f"must not be more than {AHEAD_HOURS} hours ahead")
     return moment
@@ -208,8 +212,8 @@ _INVISIBLE = BLANK + (
     r"\ufeff\ufff9-\ufffb"
 )
 # The code accepts quotes and brackets around an e-mail address, and removes these; the schema does not accept them.
-_MAIL = rf"[^@{_INVISIBLE}\u0000-\u001f\u007f-\u009f<>()\[\]\u0022'`\\,;:.“”„‘’‚«»‹›]"
-_EMAIL = rf"^$|^{_MAIL}([.'`]?{_MAIL})*@{_MAIL}+(\.{_MAIL}+)+$"
+_MAIL_CHARACTER = rf"[^@{_INVISIBLE}\u0000-\u001f\u007f-\u009f<>()\[\]\u0022'`\\,;:.“”„‘’‚«»‹›]"
+_EMAIL = rf"^$|^{_MAIL_CHARACTER}([.'`]?{_MAIL_CHARACTER})*@{_MAIL_CHARACTER}+(\.{_MAIL_CHARACTER}+)+$"
 _COUNTRIES = sorted(ALPHA2_TO_ALPHA3 | WITHDRAWN_COUNTRIES) + sorted(ALPHA3.union(WITHDRAWN_COUNTRIES.values()))
 
 
@@ -219,6 +223,7 @@ def schema(*types: str, **more: Any) -> WithJsonSchema:
 
 
 def schema_or_false(*types: str, **more: Any) -> WithJsonSchema:
+    """Describes a field that also accepts false, but not true."""
     return schema(*types, "boolean", **more, **{"not": {"const": True}})
 
 

@@ -11,5 +11,6 @@ MAX_LIMIT = 200  # entries of a page
 PAGE_BYTES = 4 * 1024 * 1024  # size of a page as it is sent, in bytes
 MAX_ERRORS = 1000  # errors in one answer; Lambda limits its size
 MAX_NOTES = 50  # notes of one request; they bound the size of a list of requests
-MAX_METADATA_KEYS, MAX_METADATA_KEY, MAX_METADATA_VALUE = 10, 40, 200
+MAX_METADATA_KEYS = 10
+MAX_METADATA_KEY, MAX_METADATA_VALUE = 40, 200  # characters of a key, and of a value
 AHEAD_HOURS = 24  # most hours that the time of an event may be in the future

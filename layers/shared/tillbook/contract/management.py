@@ -56,7 +56,14 @@ def _segments(value: Any) -> tuple[Segment, ...]:
 
 
 def _in_order(value: list[Source]) -> list[Source]:
+    """The sources in the order of SOURCES, each once."""
     return [source for source in SOURCES if source in value]
+
+
+def _known_platform(value: str) -> str:
+    if value not in PLATFORMS:
+        raise fault("format_error", f"must be one of {', '.join(PLATFORMS)}")
+    return value
 
 
 # A name for people to read. Surrounding white space is removed.
@@ -77,9 +84,7 @@ Segments = Annotated[
     fields.schema("array", "null", items={"type": "object"}, maxItems=MOST_SEGMENTS),
 ]  # fmt: skip
 Role = Annotated[Literal["ingest", "admin"], one_fault("format_error", "must be one of ingest, admin")]
-PlatformName = Annotated[
-    str, AfterValidator(lambda value: _known_platform(value)), fields.schema("string", enum=list(PLATFORMS))
-]
+PlatformName = Annotated[str, AfterValidator(_known_platform), fields.schema("string", enum=list(PLATFORMS))]
 _NAME, _PROVIDER = "^[a-z0-9][a-z0-9_-]{0,63}$", "^[a-z0-9][a-z0-9_]{0,254}$"
 ConnectionName = Annotated[
     Annotated[
@@ -112,12 +117,6 @@ Overlap = Annotated[
 _OF_THE_PLATFORM = "The secret that the platform shows, for platforms that generate it (Shopify)."
 
 
-def _known_platform(value: str) -> str:
-    if value not in PLATFORMS:
-        raise fault("format_error", f"must be one of {', '.join(PLATFORMS)}")
-    return value
-
-
 # --------------------------------------------------------------- bodies
 
 
@@ -128,7 +127,6 @@ class AccountChange(Settings):
     currency: fields.Currency = Field(None, description="Currency of orders that have none. USD by default.")
     time_zone: Zone = Field(None, description="Time zone of the days in reports, as an IANA name. UTC by default.")
     sources: Sources = Field(None, description="Sources whose orders count in lifetime value. Both by default.")
-
     segments: Segments = Field(None, description="Segments of customers; each has a name and bounds. None by default.")
 
     def given(self) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def _metadata(value: Any) -> dict[str, str] | None:
 
 
 def _order_metadata(value: Any, info: fields.Info) -> dict[str, str] | None:
-    """Adds a note if reports cannot count `new_buyer` (it is not a boolean) or `promo_code` (it is not a code).
+    """Checks an order's metadata. Adds a note if reports cannot count `new_buyer` (it is not a boolean) or `promo_code`
+    (it is not a code).
 
     Metadata that an edit leaves unchanged gets no further notes.
     """
@@ -207,8 +208,8 @@ def edited(body: dict[str, Json], payload: Json) -> tuple[Document, list[str]]:
         isinstance(customer_id, str) and is_email(customer_id) and "customer_id" not in body
     ):
         whole.pop("customer_email_sha256", None)
-    changed, found = document(whole | given, body.get("metadata"))
-    return changed, bounded(notes + found)
+    changed, more_notes = document(whole | given, body.get("metadata"))
+    return changed, bounded(notes + more_notes)
 
 
 def _counts_as_absent(name: str, entry: Json, notes: list[str]) -> bool:
@@ -250,7 +251,7 @@ def _unknown(order: Order) -> list[str]:
 def _normalised(order: Order) -> dict[str, Json]:
     """The order's known fields with defaults for currency, country and quantity, and e-mails hashed.
 
-    Submissions are compared by this form. An absent amount and an amount of 0 must be equal, so neither is kept.
+    Submissions are compared by this form. An absent total or price must equal one of 0, so neither is kept.
     """
     body: dict[str, Json] = {"currency": "USD"} | order.kept()
     email, sha256 = body.pop("customer_email", None), body.pop("customer_email_sha256", None)
@@ -288,8 +289,10 @@ def least_sent_size(body: dict[str, Json]) -> int:
 
 def _shortest(value: Json) -> int:
     if isinstance(value, dict):
+        # Two braces, and for each entry a colon and a comma; the last entry has no comma.
         return 1 + sum(len(dumps(name).encode()) + _shortest(entry) + 2 for name, entry in value.items())
     if isinstance(value, list):
+        # A list of one category may have been sent as the text alone.
         return _shortest(value[0]) if len(value) == 1 else 1 + sum(_shortest(entry) + 1 for entry in value)
     if not isinstance(value, str):
         return min(len(dumps(value)), len(dumps(value, canonical=True)))

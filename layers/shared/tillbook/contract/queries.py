@@ -22,6 +22,7 @@ def _request_id(text: str) -> str:
     return text
 
 
+# The schemas of dates and cursors only describe them: they are parsed where they are used.
 Day = Annotated[str | None, fields.schema("string", format="date")]
 _CURSOR = "The next_cursor of the previous page."
 Cursor = Annotated[str | None, fields.schema("string", pattern="^[0-9A-Za-z_-]{22,150}$")]

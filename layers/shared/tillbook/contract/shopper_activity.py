@@ -148,7 +148,7 @@ def parse(payload: Json, received: str, *, prefix: str = "") -> tuple[dict[str, 
     """One event as (envelope, body), ready for the queue: e-mails hashed, amounts exact, nulls left out.
 
     The envelope has `person` [kind, value], `occurred` (a stamp), `identified` (whether occurred_at was sent), `hash`
-    (of the payload as sent) and `notes`. Raises Invalid with every fault; fields are like `{prefix}.items[0].price`.
+    (of the payload as sent) and `notes`. Raises Invalid with every fault; paths are like `{prefix}.items[0].price`.
     """
     notes: list[str] = []
     event = validated(OrderActivity, payload, Context(notes, received), prefix)

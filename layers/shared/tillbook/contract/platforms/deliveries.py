@@ -2,10 +2,10 @@
 
 A delivery carries the state of an order. It becomes one event with the order's total less refunds, at the time of the
 order's last change. The latest state counts, even if deliveries are lost, repeated or out of order. Further events
-without amounts (markers) show on the timeline when the order was placed, refunded and canceled; every delivery repeats
-the same markers. An order that must not count (payment pending or failed, trashed, deleted) becomes a `voided` event
-(rules.order). The person is identified by e-mail address, since a customer id would separate the orders that somebody
-placed as a guest from the others.
+that change no amount (markers) show on the timeline when the order was placed, refunded and canceled; every delivery
+repeats the same markers. An order that must not count (payment pending or failed, trashed, deleted) becomes a `voided`
+event (rules.order). The person is identified by e-mail address, since a customer id would separate the orders that
+somebody placed as a guest from the others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tillbook.rules.errors import FieldError, Invalid
 from tillbook.rules.json_text import Json
 from tillbook.rules.order import VOIDED
 
-_MAX_LINE = 1000  # most characters of a name (fields.Line)
+_MAX_LINE = 1000  # most characters of a text (fields.Line)
 _ADDRESS = (
     "first_name", "last_name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
 )  # fmt: skip
@@ -77,7 +77,7 @@ class Checked(NamedTuple, Generic[T]):
 def tolerant(check: Callable[[Json, list[str]], T], value: Json, essential: frozenset[str]) -> Checked[T]:
     """Checks `value`, and leaves out wrong fields that are not `essential`, so that no order is lost for a wrong item.
 
-    Raises Invalid if an essential field is wrong.
+    `essential` has "" for the value itself. Raises Invalid if an essential field is wrong.
     """
     left_out: list[str] = []
     while True:
@@ -110,6 +110,7 @@ def address(values: Sequence[str]) -> dict[str, Json] | None:
 
 
 def no_email(field: str, why: str) -> Invalid:
+    """Returns the error of an order without an e-mail address. `why` is added to its message."""
     return Invalid([FieldError(field, "presence_error", f"is required to identify the customer{why}")])
 
 

@@ -105,8 +105,11 @@ class Transaction(Part):
     amount_set: MoneySet | None = None
 
     def given_back(self, currency: str | None) -> Decimal:
-        """The refunded amount in the shop's currency. It is 0 if the amount is known only in the buyer's currency: then
-        only the order's current total can show the refund (_total_and_refunded)."""
+        """The refunded amount in the shop's currency; 0 if this is not a successful refund.
+
+        It is also 0 if the amount is known only in the buyer's currency: then only the order's current total can show
+        the refund (_total_and_refunded).
+        """
         if self.kind != "refund" or self.status != "success":
             return ZERO
         if self.amount_set and self.amount_set.shop_money.amount is not None:
@@ -160,7 +163,7 @@ class Deleted(Part):
 
 
 def events(delivery: Delivery) -> tuple[list[dict[str, Json]], list[str]]:
-    """(the v3 events of a delivery, notes). Raises Ignored, and Invalid if the payload is no order."""
+    """(the v3 events of a delivery, notes). Raises Ignored, and Invalid if the payload is no order or has no e-mail."""
     payload = delivery.payload
     if delivery.topic == "orders/delete":
         if not isinstance(payload, dict) or payload.keys() != {"id"}:

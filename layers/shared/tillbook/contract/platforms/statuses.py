@@ -1,6 +1,7 @@
 """Meanings of an order's status by platform: one table for connectors (webhooks) and import presets (files).
 
-- `skip`: not an order yet; no event is made, and nobody becomes a customer.
+- `skip`: not an order yet; nobody becomes a customer. An import leaves it out. A webhook with a draft is ignored, and
+  one with another such status becomes a `voided` event, which names no person.
 - `open`: not paid yet; the order counts.
 - `paid`, `fulfilled`: the order counts.
 - `canceled`: ended; the total less refunds counts.
@@ -71,7 +72,7 @@ def words_of(status: str) -> str:
 
 @cache
 def words_in_common() -> dict[str, Meaning]:
-    """Status words for orders without a known platform: those with one meaning in all tables, if it is not `open`."""
+    """Status words for orders without a known platform: those with one meaning in all tables, other than `open`."""
     found: dict[str, set[Meaning]] = {}
     for words in STATUSES.values():
         for word, meaning in words.items():
@@ -93,6 +94,6 @@ def meaning_of(platform: str, status: str, *, canceled: bool = False, own: Mappi
 
 
 def left_of(meaning: Meaning, total: Decimal, refunded: Decimal) -> Decimal:
-    """The amount that an order counts: its total less refunds, in currency units, never below 0."""
+    """The amount that counts, in currency units: 0 for some meanings, else the total less refunds, at least 0."""
     counts_nothing = meaning in ("skip", "unpaid", "refunded")
     return ZERO if counts_nothing else max(EXACT.subtract(total, refunded), ZERO)

@@ -113,7 +113,7 @@ class Order(Part):
     shipping_total: fields.Amount = None
     discount_total: fields.Amount = None
     date_created_gmt: fields.RequiredMoment
-    date_modified_gmt: fields.Moment  # older API versions do not send it
+    date_modified_gmt: fields.Moment  # may be null; older API versions lack it, and are refused
     billing: Billing
     shipping: Address = Address()
     line_items: Many[Line] = ()
@@ -127,7 +127,7 @@ class Deleted(Part):
 
 
 def events(delivery: Delivery) -> tuple[list[dict[str, Json]], list[str]]:
-    """(the v3 events of a delivery, notes). Raises Ignored, and Invalid if the payload is no order."""
+    """(the v3 events of a delivery, notes). Raises Ignored, and Invalid if the payload is no order or has no e-mail."""
     payload = delivery.payload
     if delivery.topic == "order.deleted":
         if not isinstance(payload, dict) or payload.keys() != {"id"}:
