@@ -104,7 +104,7 @@ export async function overview(main, parameters, { alive, watch }) {
     tiles.replaceChildren(
       ...METRICS.map((one) =>
         tile(figures, one, () => {
-          metric = one[0];
+          [metric] = one;
           history.replaceState(null, "", view.urlWith({ metric }));
           draw();
         }),

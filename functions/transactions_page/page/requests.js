@@ -35,6 +35,7 @@ const sourceOf = (t) => (t.provider ? providerName(t.provider) : SOURCES[t.sourc
 const actionOf = (t) => ACTIONS[t.action] ?? "";
 // The order of a rejected request may not exist, so its link leads to all requests about that order.
 const orderLinkOf = (t) => h("a", { href: t.status === "rejected" ? query("#/requests", { order: t.order_id }) : orderAddress(t) }, t.order_id);
+// The status is a part of it, since a replayed request has two outcomes until the failed one is deleted.
 const keyOf = (t) => `${t.request_id}/${t.status}`;
 
 export async function requests(main, parameters, { alive, watch }) {
@@ -103,7 +104,8 @@ export async function requests(main, parameters, { alive, watch }) {
   }
 }
 
-// The list. New requests are added at the top; other rows are not replaced or moved, so that they keep the focus.
+// The list, and the polling that keeps it current. New requests are added at the top; other rows are not replaced or
+// moved, so that they keep the focus.
 class Live {
   constructor(box, page, view, path, alive) {
     Object.assign(this, { box, view, path, alive, shown: page.transactions, cursor: page.next_cursor });

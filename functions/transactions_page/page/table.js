@@ -61,7 +61,7 @@ export function table({ caption, columns, rows, layout = "", sort, onsort, href,
 
 const classOf = (column) => `c-${column.key} ${column.number ? "number" : ""} ${column.kind ?? ""}`;
 
-// Up, down, Home and End move between the rows' links, within a column if its cells have links.
+// Up, down, Home and End move the focus to the link in the same column of another row, or else to its first link.
 function moveBetweenRows(event) {
   const row = event.target.closest("tbody tr");
   if (!row || event.altKey || event.ctrlKey || event.metaKey || event.target.matches("input, select, textarea")) return;

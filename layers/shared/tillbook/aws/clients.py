@@ -58,7 +58,7 @@ def _client(service: str) -> Any:
             retries={"mode": "standard", "total_max_attempts": TRIES},
             max_pool_connections=16,
             tcp_keepalive=True,
-            parameter_validation=False,  # saves a tenth of the time of each call; only our own code makes calls
+            parameter_validation=False,  # saves a tenth of the time of each call; our own code makes all calls
             user_agent="tillbook",  # a constant, since botocore would otherwise build a text for each call
         ),
     )

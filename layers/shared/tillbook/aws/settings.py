@@ -20,7 +20,7 @@ class Settings(NamedTuple):
     jobs_queue_url: str
     queue_retention_seconds: int
     max_tries: int  # of a queued event, or of a page of a job
-    settle_seconds: int  # between the request of a purge or an erasure and the begin of its job
+    settle_seconds: int  # between the request of a purge or an erasure and the start of its job
     stack_name: str
 
 
