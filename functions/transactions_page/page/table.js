@@ -120,7 +120,8 @@ export function csvOfPages(name, page) {
         for (let cursor = ""; cursor !== null;) {
           const found = await page(cursor);
           texts.push(texts.length ? found.text.slice(found.text.indexOf("\n") + 1) : found.text);
-          rows += found.text.split("\n").length - 2; // without the heading and the empty text after the last line
+          const unquoted = found.text.replace(/"[^"]*"/g, ""); // a quoted value may have line breaks
+          rows += unquoted.split("\n").length - 2; // without the heading and the empty text after the last line
           cursor = found.cursor || null;
           if (cursor) label.textContent = `${count(rows)} rows…`;
           if (!element.isConnected) return;

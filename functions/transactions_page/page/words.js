@@ -211,7 +211,7 @@ export function explainLetter(letter) {
   const reason = letter.reason ?? "";
   if (/Throttl|Throughput|RequestLimit|busy/i.test(reason))
     return { title: "The database was too busy", advice: "The rush has passed. Replay it: it counts once." };
-  if (/AccessDenied|permission|right/i.test(reason))
+  if (/AccessDenied|permission/i.test(reason))
     return { title: "A permission is missing", advice: "Ask whoever runs Tillbook to look at the function's permissions, then replay it." };
   if (/timed? ?out|Timeout|EndpointConnection|crash/i.test(reason))
     return {

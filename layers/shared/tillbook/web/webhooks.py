@@ -155,10 +155,11 @@ def _voided(account: str, event: dict[str, Json], position: int, received: str) 
 def _queued(account: str, event: dict[str, Json], notes: list[str], position: int, received: str) -> QueuedOrder:
     event, ahead = _timely(event, received)
     (envelope, body), left_out, _ = tolerant(lambda value, _: parse(value, received), event, _ESSENTIAL)
-    if not left_out and _is_too_large(event, body):
-        left_out = ["items"]
     if left_out:
         event = without(event, left_out)
+        envelope, body = parse(event, received)
+    if _is_too_large(event, body):
+        event = without(event, ["items"])
         envelope, body = parse(event, received)
         if _is_too_large(event, body):
             raise TooLarge(f"The order must be at most {MAX_ORDER_BYTES // 1024} KiB of JSON without its items.")
