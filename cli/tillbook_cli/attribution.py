@@ -123,7 +123,10 @@ class Campaign:
         return Lift(self.mailed, len(self.touched[False]), self.held_out, len(self.touched[True]))
 
     def shown(self, currency: str) -> dict[str, Any]:
-        """The campaign as JSON. `currency` is the currency of the costs. Shares have 4 decimals."""
+        """The campaign as JSON. `currency` is that of the costs.
+
+        `people` counts the pieces to which an order is attributed. Shares are texts with 4 decimals.
+        """
         revenue = self.revenue.get(currency, ZERO)
         cost = self.cost if self.has_cost else None
         return {
