@@ -23,7 +23,6 @@ from bench.scenes import ROOT, Context, Stage
 from tests import stream
 from tests.audience_run.costs import size
 from tests.handlers import template
-from tests.handlers.template import load
 
 PRICES: dict[str, Any] = json.loads((ROOT / "bench" / "prices.json").read_text())
 _GB = 1e9
@@ -239,10 +238,10 @@ def dollars(flow: Flow, orders: int) -> dict[str, float]:
 def traces(flow: Flow, orders: int) -> float:
     """Dollars of X-Ray, if the orders are spread evenly over a month. For each function, Lambda traces the first
     request of a second and 5 % of the others, which cannot be changed (docs.aws.amazon.com/lambda: services-xray)."""
-    active = load()["Globals"]["Function"].get("Tracing") == "Active"
+    active = template.load()["Globals"]["Function"].get("Tracing") == "Active"
     a_second = orders / (30 * 24 * 3600)
     traced = 0.0
-    for invocations in (flow.requests, flow.invocations - flow.requests):
+    for invocations in (flow.requests, flow.invocations - flow.requests):  # of record_activity, of process_orders
         rate = invocations * a_second
         traced += min(rate, 1) + 0.05 * max(rate - 1, 0)
     return float(active * traced * 30 * 24 * 3600 * PRICES["dollars"]["trace"])
