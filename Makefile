@@ -5,13 +5,13 @@
 # make setup  the environment for run, test and lint
 # make lock   the lock files, after a change of pyproject.toml
 # make clean  removes environments and caches
-# make simulate HISTORIES=100000 SEED=1         random histories with faults, against an independent auditor
-# make mutants                                  deliberate faults, each of which a test must detect
-# make test-concurrency OPERATIONS=50000 SEED=1 32 workers on one DynamoDB engine (DYNAMODB_ENDPOINT=... for another)
-# make test-crash ROUNDS=20 SEED=1              functions that are killed while they work
-# make load SECONDS=120 TIMES=3 SEED=1          TIMES times as many requests as the local stack can process
-# make bench                                    start and run times and AWS calls, compared with bare boto3
-# make cost ORDERS=1000000                      dollars for a number of orders, computed from counted AWS calls
+# make simulate HISTORIES=100000 SEED=1           random histories with faults, against an independent auditor
+# make mutants                                    deliberate faults, each of which a test must detect
+# make test-concurrency OPERATIONS=50000 SEED=1   32 workers on one DynamoDB engine (DYNAMODB_ENDPOINT=... for another)
+# make test-crash ROUNDS=20 SEED=1                functions that are killed while they work
+# make load SECONDS=120 TIMES=3 SEED=1            TIMES times as many requests as the local stack can process
+# make bench                                      start times, run times and AWS calls, compared with bare boto3
+# make cost ORDERS=1000000                        dollars for a number of orders, computed from counted AWS calls
 # PYTHON=python3.13 chooses the Python, 3.11 or newer.
 
 PORT ?= 8000
@@ -26,8 +26,8 @@ SEED ?= 1
 ORDERS ?= 1000000
 
 # Without PYTHON, the Python that created .venv is used.
-made = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
-environment = $(or $(PYTHON),$(made),python3) local/environment.py $(if $(PYTHON),--exact)
+existing = $(and $(wildcard .venv/stamp.json),$(wildcard .venv/bin/python))
+environment = $(or $(PYTHON),$(existing),python3) local/environment.py $(if $(PYTHON),--exact)
 python = .venv/bin/python
 
 .PHONY: run test screenshots simulate mutants test-concurrency test-crash load bench cost lint format setup setup-ci setup-audit lock clean
@@ -37,8 +37,8 @@ run:
 	$(environment) run
 	exec $(python) -m local --port="$(PORT)" $(if $(STATE),--state "$(STATE)")
 
-# Two processes share the folders (tests/conftest.py): one waits for the local stack while the other computes. The order
-# of the folders puts the longest group first and a short one last.
+# Two processes share the folders (tests/conftest.py): one waits for the local stack while the other computes. The
+# folders begin in alphabetical order: the longest group, that of the local stack, early, and a short one last.
 test: setup
 	exec $(python) -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 

@@ -27,7 +27,7 @@ _COLD = {"ratio": 2, "ours": 1, "bare": 1}  # columns of cold starts, with their
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n\n")[0])
     parser.add_argument(
-        "--rounds", type=int, default=15, help="rounds of the parts without valgrind; `warm` makes 20 times as many"
+        "--rounds", type=int, default=15, help="rounds of what valgrind does not count; `warm` makes 20 times as many"
     )
     parser.add_argument("--most", type=int, default=10_000, help="orders of the largest account of `growth`")
     parser.add_argument("--only", nargs="*", choices=PARTS, default=list(PARTS))

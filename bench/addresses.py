@@ -1,7 +1,8 @@
-"""Compares rules that find equal addresses: `python -m bench.addresses`, over tests/unit/address_pairs.txt.
+"""Compares rules that find equal addresses, by the pairs of tests/unit/address_pairs.txt: `python -m bench.addresses`.
 
 Countries, ZIP codes and territories are treated by rules/addresses.py for all candidates; each makes the key of the
-street lines. All treat "apartment", "unit" and "#" as equal. Candidates that are not installed are left out:
+street lines. All but `words` treat "apartment", "unit" and "#" as equal. To compare also the candidates that are not
+installed:
 
     python3 -m venv /tmp/addresses && /tmp/addresses/bin/pip install doorplate usaddress-scourgify rigour
     PYTHONPATH=layers/shared /tmp/addresses/bin/python -m bench.addresses
@@ -33,7 +34,7 @@ Key = Callable[[Address], "str | None"]
 
 
 class Pair(NamedTuple):
-    """Two addresses. `same`: whether they are equal. `kind`: the heading in the file."""
+    """Two addresses. `same`: whether they are labelled as equal. `kind`: the heading in the file."""
 
     kind: str
     same: bool
@@ -149,14 +150,14 @@ CANDIDATES: dict[str, tuple[Key, str, str]] = {  # function for keys, distributi
 # ------------------------------------------------------------------ figures
 
 
-def found(key: Key, pair: Pair) -> bool:
+def finds_equal(key: Key, pair: Pair) -> bool:
     """Whether a candidate finds that the two addresses of a pair are equal."""
     one, other = key(pair.one), key(pair.other)
     return bool(one) and one == other
 
 
 def installed_bytes(distribution: str, seen: set[str]) -> int:
-    """The size of a distribution with all its requirements."""
+    """Bytes of a distribution and its requirements, without those in `seen`, to which it adds them."""
     if not distribution or distribution in seen:
         return 0
     seen.add(distribution)
@@ -184,15 +185,15 @@ def main() -> None:
     labelled = list(pairs())
     same = sum(pair.same for pair in labelled)
     print(f"{len(labelled)} pairs: {same} of equal addresses, {len(labelled) - same} of different ones\n")
-    print(f"{'':10} {'misses':>7} {'false':>6} {'us/address':>11} {'import ms':>10} {'MB':>6}")
+    print(f"{'':10} {'misses':>7} {'false':>6} {'µs/address':>11} {'import ms':>10} {'MB':>6}")
     for name, (key, distribution, module) in CANDIDATES.items():
         try:
-            found(key, labelled[0])
+            finds_equal(key, labelled[0])
         except ImportError:
             print(f"{name:10} is not installed")
             continue
         started = time.perf_counter()
-        results = [(pair, found(key, pair)) for pair in labelled]
+        results = [(pair, finds_equal(key, pair)) for pair in labelled]
         micros = (time.perf_counter() - started) / len(labelled) / 2 * 1e6
         misses = [pair for pair, is_same in results if pair.same and not is_same]
         wrong = [pair for pair, is_same in results if is_same and not pair.same]

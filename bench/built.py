@@ -1,7 +1,7 @@
 """Plays a scene like `bench.fresh`, with a built function: `python -s -S -m bench.built MODULE`.
 
-AWS's own runtime client imports the handler from the path, as Lambda does: a function and the layer as `sam build`
-made them, or `bench.bare`. The two requests to the Runtime API are left out in both cases.
+MODULE is as in `bench.fresh`. AWS's own runtime client imports the handler from the path, as Lambda does. A function's
+`app` and the layer are those that `sam build` made. The two requests to the Runtime API are left out.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class _Runtime(LambdaRuntimeClient):  # type: ignore[misc]
 
     def wait_next_invocation(self) -> Any:
         self._replies.install()
-        names = ("x_amzn_trace_id", "client_context", "cognito_identity", "tenant_id", "invocation_id")
+        unused = ("x_amzn_trace_id", "client_context", "cognito_identity", "tenant_id", "invocation_id")
         return InvocationRequest(
             invoke_id="0",
             invoked_function_arn=_ARN,
             deadline_time_in_ms=int(time.time() * 1000) + 30_000,
             content_type="application/json",
             event_body=self._event,
-            **dict.fromkeys(names),
+            **dict.fromkeys(unused),
         )
 
     def post_invocation_result(self, _id: str, result: str | bytes, *_: Any) -> None:

@@ -1,6 +1,7 @@
 """AWS calls of a warm function for each kind of request: calls, read and write units, bytes in the queue.
 
-Counted at botocore's own hooks; units from the bytes of every item, as DynamoDB counts them (bench/memory.py).
+Calls are counted at botocore's own hooks; units follow from the bytes of every item, as DynamoDB counts them
+(bench/memory.py).
 """
 
 from __future__ import annotations
@@ -65,7 +66,10 @@ def _billed(call: Any) -> int:
 
 
 def warmed(orders: int = 0, tick: Callable[[int], None] = lambda _: None) -> Stage:
-    """A stage with warm functions, in an account with `orders` orders, half of them of each API."""
+    """A stage with warm functions, in an account with `orders` orders, half of them of each API, and one more of each.
+
+    `tick` is called with the number of orders that were added.
+    """
     stage = Stage()
     numbers = list(range(10_000_000, 10_000_000 + orders))
     random.Random(1).shuffle(numbers)  # noqa: S311 - no secret

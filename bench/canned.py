@@ -24,7 +24,7 @@ class _Raw:
 class Replies:
     """Each HTTP request gets the next reply for its operation.
 
-    After the last one, the replies of `again` for this operation are repeated; without any, the last reply is.
+    After the last one, the replies of `again` for this operation are repeated; if there are none, the last reply is.
     """
 
     def __init__(self, replies: Sequence[tuple[str, bytes]], again: Sequence[tuple[str, bytes]] = ()) -> None:
@@ -50,7 +50,7 @@ class Replies:
         httpsession.URLLib3Session.send = send  # type: ignore[method-assign, assignment]
 
     def check(self, answer: dict[str, Any]) -> None:
-        """Ends the process with an error if the function failed, or sent other requests than the replies are for."""
+        """Ends the process with an error if the function failed, or did not send exactly the requests of `replies`."""
         if answer.get("batchItemFailures") or answer.get("statusCode", 200) >= 300 or self._sent != self._expected:
             raise SystemExit(f"answered {answer}, sent {self._sent}")
 

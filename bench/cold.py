@@ -25,8 +25,8 @@ from bench.sizes import BUILT
 SHARED = ROOT / "layers" / "shared"
 # The packages of Lambda's runtime, which tests/built installs.
 RUNTIME = ROOT / ".venv-ci" / "python3.13-runtime"
-# Python 3.13, which the functions run on: this Python, or PYTHON_RUNTIME as in tests/built.
-_BUILT_BY = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
+# Python 3.13, which runs the built functions: this Python, or PYTHON_RUNTIME as in tests/built; empty without either.
+_PYTHON_3_13 = sys.executable if sys.version_info[:2] == (3, 13) else os.environ.get("PYTHON_RUNTIME", "")
 LAYER = BUILT / ("LayerArm64" if platform.machine() in ("aarch64", "arm64") else "LayerX8664") / "python"
 
 
@@ -50,7 +50,7 @@ def played() -> dict[str, Played]:
 
 
 def measured(meter: Meter) -> dict[str, dict[str, Any]]:
-    """Results by scene: `ours` and `bare` in the meter's unit, their `ratio`, and the `calls` that both make."""
+    """Results by scene: `ours` and `bare` in the meter's unit, their `ratio`, and the names of the `calls` of both."""
     return _compared(meter, source)
 
 
@@ -60,7 +60,7 @@ def source(scene: Path, module: str, function: str = "") -> Process:
 
 
 def can_be_built() -> bool:
-    return bool(_BUILT_BY) and LAYER.is_dir() and (RUNTIME / "complete").exists()
+    return bool(_PYTHON_3_13) and LAYER.is_dir() and (RUNTIME / "complete").exists()
 
 
 def built(meter: Meter) -> dict[str, dict[str, Any]]:
@@ -71,7 +71,7 @@ def built(meter: Meter) -> dict[str, dict[str, Any]]:
 def _build(scene: Path, module: str, function: str = "") -> Process:
     path = (BUILT / function.title().replace("_", ""), LAYER) if function else ()
     # -S leaves out site-packages, -s the user's, so that only packages of Lambda can be imported.
-    return Process((_BUILT_BY, "-s", "-S", "-m", "bench.built", module), (*path, RUNTIME), scene, built=True)
+    return Process((_PYTHON_3_13, "-s", "-S", "-m", "bench.built", module), (*path, RUNTIME), scene, built=True)
 
 
 def _compared(meter: Meter, process: Callable[..., Process]) -> dict[str, dict[str, Any]]:

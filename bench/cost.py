@@ -23,7 +23,6 @@ from bench.scenes import ROOT, Context, Stage
 from tests import stream
 from tests.audience_run.costs import size
 from tests.handlers import template
-from tests.handlers.template import load
 
 PRICES: dict[str, Any] = json.loads((ROOT / "bench" / "prices.json").read_text())
 _GB = 1e9
@@ -51,32 +50,33 @@ def flows() -> list[Flow]:
     many = int(assumed["messages_in_a_batch"])
     stage = warmed()
     bytes_before = _bytes(stage)
-    accept = _timed(stage, "record_activity", scenes.activity_event(scenes.activity(100)))
+    accept_one = _timed(stage, "record_activity", scenes.activity_event(scenes.activity(100)))
     bodies = stage.accepted([scenes.activity(n) for n in range(200, 200 + many)])
-    full = _timed(stage, "process_orders", scenes.sqs_event(bodies))
-    alone = _timed(stage, "process_orders", scenes.sqs_event(stage.accepted([scenes.activity(300)])))
+    process_many = _timed(stage, "process_orders", scenes.sqs_event(bodies))
+    process_one = _timed(stage, "process_orders", scenes.sqs_event(stage.accepted([scenes.activity(300)])))
     stored_each = (_bytes(stage) - bytes_before) / (many + 1)
-    packed = scenes.batch_event([scenes.activity(n) for n in range(400, 500)])
+    hundred = scenes.batch_event([scenes.activity(n) for n in range(400, 500)])
     stage.memory.messages.clear()
-    whole = _timed(stage, "record_activity", packed, orders=100)
-    batch = _timed(stage, "process_orders", scenes.sqs_event(stage.memory.messages), orders=100)
+    accept_hundred = _timed(stage, "record_activity", hundred, orders=100)
+    process_hundred = _timed(stage, "process_orders", scenes.sqs_event(stage.memory.messages), orders=100)
     return [
-        _flow("one by one", accept, alone, 1, 1, stored_each),
-        _flow(f"busy: {many} messages at once", accept, full, 1, many, stored_each),
-        _flow("batches of 100", whole, batch, 100, 100, stored_each),
+        _flow("one by one", accept_one, process_one, 1, 1, stored_each),
+        _flow(f"busy: {many} messages at once", accept_one, process_many, 1, many, stored_each),
+        _flow("batches of 100", accept_hundred, process_hundred, 100, 100, stored_each),
     ]
 
 
 def of_the_book(together: int) -> dict[str, float]:
     """Units and seconds of the function per order, if `together` orders are entered in the book in one batch.
 
-    `names`: the write units of the index of orders by their ids.
+    `written` and `read` are units. `indexes`: the part of `written` for the indexes of orders by their ids.
     """
     stage = warmed()
     before = stage.ledger()
     stage.process(stage.accepted([scenes.activity(n) for n in range(500, 500 + together)]))
     ran = _timed(stage, "keep_book", scenes.stream_event(before, stage.ledger()), orders=together)
-    # The function makes 16 calls at a time, apart from those that begin and end a batch.
+    # The function makes up to 16 calls at a time. This is assumed of all calls, although those that begin and end a
+    # batch are made one by one.
     cpu = ran.cpu / PRICES["assumed"]["vcpus"]
     waits = (_seconds(ran) - cpu) / min(16, together)
     used = ran.bill.per_order()
@@ -84,7 +84,7 @@ def of_the_book(together: int) -> dict[str, float]:
         "written": used["write_units"],
         "read": used["read_units"],
         "seconds": (cpu + waits) / together,
-        "names": used["write_parts"].get("indexes", 0.0),
+        "indexes": used["write_parts"].get("indexes", 0.0),
     }
 
 
@@ -136,7 +136,7 @@ def _book_window() -> int:
 
 
 def by_kind() -> dict[str, dict[str, Any]]:
-    """AWS calls and units of an order by kind of request, including those of the queue (bench/calls.py)."""
+    """AWS calls and units of an order by kind of request (bench/calls.py). The v1 kinds include those of KeepBook."""
     bills = measured(warmed())
     kinds = [name for name in bills if f"{name}, with KeepBook" not in bills]
     return {name: bills[name].per_order() for name in kinds} | {"purge of 500 orders": purged(500).per_order()}
@@ -168,6 +168,7 @@ def _timed(stage: Stage, function: str, event: dict[str, Any], orders: int = 1) 
 
 
 def _flow(name: str, accept: Ran, process: Ran, accepted: int, processed: int, stored: float) -> Flow:
+    """`accepted` and `processed` are the numbers of orders of the invocations `accept` and `process`."""
     received_and_deleted = 2 / processed  # requests: one receives all messages of a batch, one deletes them
     return Flow(
         name,
@@ -194,6 +195,7 @@ def _seconds(ran: Ran) -> float:
 
 
 def _bytes(stage: Stage) -> float:
+    """Bytes of the ledger, the records and their indexes, as DynamoDB bills their storage."""
     overhead = PRICES["assumed"]["dynamodb_item_overhead_bytes"]
     total = 0
     for name in (LEDGER, RECORDS):
@@ -207,8 +209,9 @@ def _bytes(stage: Stage) -> float:
 
 
 def _access_log() -> int:
-    """Bytes of a line of the API's access log, with values of their usual length."""
+    """The bytes of a line of the API's access log: an estimate that is rather too high."""
     logged: str = template.resources("AWS::Serverless::HttpApi")["Api"]["AccessLogSettings"]["Format"]
+    # Less 12 bytes for the name of each variable, plus the values of four: request id, route, status and latency.
     return len(logged) - logged.count("$context.") * 12 + 16 + 50 + 3 + 2
 
 
@@ -235,10 +238,10 @@ def dollars(flow: Flow, orders: int) -> dict[str, float]:
 def traces(flow: Flow, orders: int) -> float:
     """Dollars of X-Ray, if the orders are spread evenly over a month. For each function, Lambda traces the first
     request of a second and 5 % of the others, which cannot be changed (docs.aws.amazon.com/lambda: services-xray)."""
-    active = load()["Globals"]["Function"].get("Tracing") == "Active"
+    active = template.load()["Globals"]["Function"].get("Tracing") == "Active"
     a_second = orders / (30 * 24 * 3600)
     traced = 0.0
-    for invocations in (flow.requests, flow.invocations - flow.requests):
+    for invocations in (flow.requests, flow.invocations - flow.requests):  # of record_activity, of process_orders
         rate = invocations * a_second
         traced += min(rate, 1) + 0.05 * max(rate - 1, 0)
     return float(active * traced * 30 * 24 * 3600 * PRICES["dollars"]["trace"])
@@ -259,7 +262,10 @@ def fixed() -> dict[str, float]:
 
 
 def switched_on() -> dict[str, float]:
-    """Dollars a month of resources that exist only if a parameter asks for them, without their events or log lines."""
+    """Dollars a month of resources that exist only if a parameter is set.
+
+    What SurgeOfRequests costs by use is given for a million requests. The events of Announcements are not included.
+    """
     price = PRICES["dollars"]
     found = template.load()["Resources"]
     alarms = {n: r["Condition"] for n, r in found.items() if r["Type"] == "AWS::CloudWatch::Alarm" and "Condition" in r}
@@ -315,7 +321,7 @@ def main() -> int:
     floors = {flow.name: floor(flow, orders) for flow in found}
     audiences = {flow.name: floor_of_audiences(flow, orders) for flow in found}
     _print_orders(orders, found, table)
-    _print_besides(orders, found)
+    _print_additions(orders, found)
     _print_floors(floors, audiences)
     _print_fixed()
     shape = {
@@ -353,8 +359,8 @@ def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, flo
     print("\nIn addition the book, which reports read, by the number of changes in one batching window")
     for together in (1, 10, 100):
         print(f"  {together:<50}{dollars_of_the_book(together, orders):>10.2f}")
-    names = of_the_book(1)["names"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
-    print(f"  {'of this, the index of orders by their ids':<50}{names:>10.2f}")
+    indexes = of_the_book(1)["indexes"] * orders * PRICES["dollars"]["dynamodb_write_unit"]
+    print(f"  {'of this, the index of orders by their ids':<50}{indexes:>10.2f}")
     in_window = max(1, round(orders * _book_window() / (30 * 24 * 3600)))
     book = dollars_of_the_book(in_window, orders)
     print(f"\nIn all, with the book, if orders are spread evenly over a month: {in_window} in a batching window")
@@ -362,7 +368,7 @@ def _print_orders(orders: int, found: list[Flow], table: dict[str, dict[str, flo
         print(f"  {name:<50}{sum(costs.values()) + book:>10.2f}")
 
 
-def _print_besides(orders: int, found: list[Flow]) -> None:
+def _print_additions(orders: int, found: list[Flow]) -> None:
     """Prints the price of announcements, traces and custom metrics."""
     print("\nIn addition announcements, if they are switched on, by the number of changes in a batch")
     for together in (1, 10, 100):

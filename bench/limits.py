@@ -22,7 +22,7 @@ LAYER_BYTES = 6_500_000
 
 def exceeded(result: dict[str, Any]) -> Iterator[str]:
     """A line for each ceiling that the result exceeds."""
-    # Built functions always run under Python 3.13.
+    # Sources run under this Python, built functions always under Python 3.13.
     parts = ["built", *(["cold"] if sys.version_info[:2] == (3, 13) else [])] if "instructions" in UNIT else []
     for part in parts:
         for name, most in STARTS.items() if part in result else ():

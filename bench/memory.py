@@ -32,7 +32,7 @@ ENVIRONMENT = {
     "PYDANTIC_DISABLE_PLUGINS": "1", "AWS_LAMBDA_FUNCTION_NAME": "bench",
     "AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO",
 }  # fmt: skip
-_WATCHED = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
+_WRITES = ("put_item", "update_item", "delete_item", "batch_write_item", "transact_write_items")
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass
 class Memory:
-    """The tables of the template, the messages in the queue, and the calls that were made."""
+    """The tables of the template, the messages of both queues, and the calls that were made."""
 
     store: DynamoDB = field(default_factory=DynamoDB)
     messages: list[str] = field(default_factory=list)
@@ -106,11 +106,11 @@ class Memory:
     def _dynamodb(self, call: Call) -> dict[str, Any]:
         name = "".join(f"_{c.lower()}" if c.isupper() else c for c in call.operation).lstrip("_")
         arguments = call.parameters
-        if name in _WATCHED:
-            doubled = 2.0 if name == "transact_write_items" else 1.0
+        if name in _WRITES:
+            factor = 2.0 if name == "transact_write_items" else 1.0
 
             def watch(table_name: str, key: Any, old: Any, new: Any) -> None:
-                _add(call, _kind(table_name, key), doubled * write_units(old, new))
+                _add(call, _kind(table_name, key), factor * write_units(old, new))
                 for index in self.store.tables[table_name].indexes.values():
                     was, now = index.place(old), index.place(new)
                     if was != now:
@@ -123,18 +123,20 @@ class Memory:
                 # Nothing is written, and each of the writes is billed by the item that exists, one unit at least.
                 for action in arguments.get("TransactItems", ()) if "CancellationReasons" in error.response else ():
                     (change,) = action.values()
-                    _add(call, "cancelled", doubled * write_units(self._existing(change)))
+                    _add(call, "cancelled", factor * write_units(self._existing(change)))
                 raise
             finally:
                 self.store.watch = lambda *_: None
             return answer
-        full = {n: v for n, v in arguments.items() if n not in ("ProjectionExpression", "ExpressionAttributeNames")}
+        # DynamoDB bills whole items, also if the answer has only some of their attributes.
+        projection = ("ProjectionExpression", "ExpressionAttributeNames")
+        unprojected = {n: v for n, v in arguments.items() if n not in projection}
         consistent = bool(arguments.get("ConsistentRead"))
         answer = getattr(self.store, name)(**arguments)
         if name == "get_item":
             call.reads += read_units(size(answer.get("Item", {})), consistent=consistent)
         elif name == "query":
-            evaluated = answer["Items"] if arguments == full else self.store.query(**full)["Items"]
+            evaluated = answer["Items"] if arguments == unprojected else self.store.query(**unprojected)["Items"]
             call.reads += read_units(sum(map(size, evaluated)), consistent=consistent)
         elif name == "batch_get_item":
             for table_name, request in arguments["RequestItems"].items():
@@ -150,7 +152,7 @@ class Memory:
 
     @contextmanager
     def noted(self) -> Iterator[list[Call]]:
-        """Collects the calls that are made inside the context."""
+        """Yields a list. When the context ends, the calls that were made inside it are added."""
         start = len(self.calls)
         found: list[Call] = []
         yield found

@@ -49,7 +49,7 @@ class Meter:
         self._costs: dict[Process, float] = {}
 
     def costs(self, processes: Iterable[Process]) -> dict[Process, float]:
-        """Cost in UNIT, including the start of Python. Raises RuntimeError if a process fails."""
+        """Costs in UNIT of these and all earlier processes, with Python's start. Raises RuntimeError if one fails."""
         waiting = [process for process in dict.fromkeys(processes) if process not in self._costs]
         progress = Progress(len(waiting) * self._rounds, "fresh processes")
         with ThreadPoolExecutor(self._workers) as pool:

@@ -1,4 +1,4 @@
-"""Measures the cost of imports in a fresh process that has made one boto3 client, as a ratio to bare boto3's submit.
+"""Measures the cost of imports in a fresh process that makes one DynamoDB client, as a ratio to bare boto3's submit.
 
 Rows do not add up: each part of Powertools is imported alone, so each row includes what the parts share. The garbage
 collector is off, because a collection would add to a random row.

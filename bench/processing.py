@@ -1,4 +1,4 @@
-"""Times a batch of ten orders of ten people, if each call to AWS takes ENGINE_MS milliseconds."""
+"""Compares one batch of ten orders of ten people with ten single orders, if each AWS call takes ENGINE_MS ms."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from tillbook.work import announcing, book, processing
 
 ROOT = Path(__file__).resolve().parents[1]
 Items = dict[tuple[str, str], dict[str, Any]]
-# The published example of each API. All orders here are as large.
+# The published example of each API. All orders of the scenes have about its size.
 ACTIVITY: dict[str, Any] = json.loads(bodies.ORDER_ACTIVITY)
 ORDER: dict[str, Any] = bodies.ORDER
 
@@ -118,7 +118,7 @@ class Stage:
         return found
 
     def accepted(self, payloads: list[dict[str, Any]], key: str = "") -> list[str]:
-        """The messages that single requests leave in the queue; with an idempotency key if one is given."""
+        """The messages that these orders queue, each sent alone, with `key` as idempotency key. Empties the queue."""
         self.memory.messages.clear()
         for payload in payloads:
             self.play("record_activity", activity_event(payload, key))
@@ -201,7 +201,7 @@ def sqs_event(bodies: list[str]) -> dict[str, Any]:
 
 
 def stream_event(before: Items, after: Items) -> dict[str, Any]:
-    """The records of changes that the filter of the trigger passes."""
+    """The stream's records of the changes that the filter of KeepBook's trigger passes."""
     changed = [key for key in sorted(after) if after[key] != before.get(key)]
     records = [stream.change(n, before.get(key), after[key]) for n, key in enumerate(changed)]
     return {"Records": [record for record in records if stream.passes(record)]}

@@ -20,8 +20,8 @@ from typing import Any
 from bench import scenes
 from bench.scenes import Context, Played, Stage
 
-# Both of "process 10" process ten orders: the first is compared with the calls for ten single orders, the second with
-# its own calls.
+# Each "process 10" is one batch of ten orders. The first is compared with the calls for ten single orders, the second
+# with the calls that the batch makes itself.
 NAMES = ("submit", "edit", "delete", "activity", "process 10", "process 10, same calls")
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 

@@ -125,7 +125,7 @@ class Api:
         return answer
 
     def _read(self, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
-        """Repeats a request until its answer is not temporary. Raises Unreachable after the last try."""
+        """Repeats a request while it has no answer or a TEMPORARY status. Raises Unreachable after the last try."""
         for pause in (*_PAUSES, None):
             wait = 0.0
             try:

@@ -127,9 +127,9 @@ def attribute_mailing(
       tillbook attribute mailings.csv --window 90 --matches matches.csv --local
     """
     try:
-        each = parse_amount(cost)[0] if cost is not None else None
+        piece_cost = parse_amount(cost)[0] if cost is not None else None
         with Source(file, encoding) as source:
-            mailings = Mailings.of(source, columns, date_format, each)
+            mailings = Mailings.of(source, columns, date_format, piece_cost)
             pieces = _read(mailings, campaign or file.name.partition(".")[0], skip_bad, api.as_json)
     except (Unreadable, BadMapping) as error:
         fail(str(error), REFUSED, api.as_json)

@@ -76,11 +76,9 @@ class Lift(NamedTuple):
         methods, Statistics in Medicine 17 (1998) 873-890, method 10.
         """
         p, q = self.mailed_ordered / self.mailed, self.held_out_ordered / self.held_out
-        (low, high), (low_q, high_q) = (
-            wilson(self.mailed_ordered, self.mailed),
-            wilson(self.held_out_ordered, self.held_out),
-        )
-        below, above = math.hypot(p - low, high_q - q), math.hypot(high - p, q - low_q)
+        low_p, high_p = wilson(self.mailed_ordered, self.mailed)
+        low_q, high_q = wilson(self.held_out_ordered, self.held_out)
+        below, above = math.hypot(p - low_p, high_q - q), math.hypot(high_p - p, q - low_q)
         return max(p - q - below, -1.0), min(p - q + above, 1.0)
 
     @property
@@ -123,7 +121,10 @@ class Campaign:
         return Lift(self.mailed, len(self.touched[False]), self.held_out, len(self.touched[True]))
 
     def shown(self, currency: str) -> dict[str, Any]:
-        """The campaign as JSON. `currency` is the currency of the costs. Shares have 4 decimals."""
+        """The campaign as JSON. `currency` is that of the costs.
+
+        `people` counts the pieces to which an order is attributed. Shares are texts with 4 decimals.
+        """
         revenue = self.revenue.get(currency, ZERO)
         cost = self.cost if self.has_cost else None
         return {
@@ -145,6 +146,7 @@ def attribute(pieces: Sequence[Piece], orders_of: Sequence[Sequence[Order]], day
     """
     window = timedelta(days=days)
     found: list[tuple[int, Order]] = []
+    # (day of the mailing, -number of the piece): of two pieces on one day, the first in the file has the greater pair.
     last: dict[Key, tuple[date, int]] = {}
     for number, (piece, orders) in enumerate(zip(pieces, orders_of, strict=True)):
         for order in orders:

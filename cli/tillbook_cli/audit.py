@@ -24,22 +24,24 @@ from .connection import Connection
 Report = dict[str, Any]
 
 _OWN_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_PLACES = 400  # a sample reads at most this many places of the table, with 100 items each
+_PLACES = 400  # a sample reads at most this many places of the table, with at most 100 items each
 
 
 def chosen(
     connection: Connection, account: Account | None, person: str | None, sample: int | None
 ) -> Iterator[tuple[str, str]]:
-    """(account, our own id) of the people to audit: one person, `sample` random people, or everybody.
+    """(account, our own id) of the people to audit: one person, `sample` random people at most, or everybody.
+
+    Without `account`, people of all accounts.
 
     Raises NotFound for an unknown person, click.UsageError if an identifier that looks like our own id has no orders.
     """
-    auditor, of = auditor_of(connection), account.id if account else ""
+    auditor, account_id = auditor_of(connection), account.id if account else ""
     if person and account:
         return iter([(account.id, _own_id(connection, account, person))])
     if sample is None:
-        return auditor.everybody(of)
-    return islice(auditor.people(_PLACES, of), sample)
+        return auditor.everybody(account_id)
+    return islice(auditor.people(_PLACES, account_id), sample)
 
 
 def auditor_of(connection: Connection) -> Auditor:
@@ -76,7 +78,7 @@ def _own_id(connection: Connection, account: Account, person: str) -> str:
 
 
 def report(connection: Connection, people: Iterable[tuple[str, str]], length: int | None) -> Report:
-    """Audits people, with a progress bar on standard error. `length`: at most so many people; None if unknown."""
+    """Audits people, with a progress bar on standard error. `length`: the most people to audit; None if unknown."""
     auditor = auditor_of(connection)
     found: Report = {"people": 0, "orders": 0, "drift": [], "unsettled": []}
     with click.progressbar(people, length, label="People", file=sys.stderr, show_pos=True) as bar:

@@ -151,9 +151,9 @@ def _reject(line: int, error: FieldError, mapping: Mapping | None) -> Reject:
 
 @dataclass
 class Rejects:
-    """The file of bad rows: CSV, or JSON lines if its name says so. It is created when the first bad row is added.
+    """The file of bad rows: CSV, or JSON lines if its name says so. It is opened when the first bad row is added.
 
-    Rows are also counted by reason, for at most MOST_REASONS reasons.
+    `append`: rows are added to a file that exists. Errors are also counted by reason, for at most MOST_REASONS reasons.
     """
 
     path: Path
@@ -195,6 +195,6 @@ class Rejects:
             self._file = None
 
     def worst(self, most: int = 5) -> list[dict[str, Any]]:
-        """The most frequent reasons as JSON, with the number of rows of each."""
+        """The most frequent reasons as JSON. `rows` is the number of errors with that reason."""
         counted = sorted(self.reasons.items(), key=lambda entry: -entry[1])[:most]
         return [{"field": name or None, "message": message, "rows": count} for (name, message), count in counted]

@@ -43,11 +43,12 @@ def create_connection(
     """Connect a shop of ACCOUNT_ID. Prints the URL for its webhooks, and the secret if Tillbook generates it."""
     book.accounts.get(account_id)
     entered = _entered(platform, secret_file)
-    asked = new_connection({"platform": platform, "name": name, "provider": provider or None, "secret": entered})
-    made, secret = _connections(book).create(
-        account_id, asked.name or platform, platform, asked.provider or "", asked.secret or ""
+    wanted = new_connection({"platform": platform, "name": name, "provider": provider or None, "secret": entered})
+    created, secret = _connections(book).create(
+        account_id, wanted.name or platform, platform, wanted.provider or "", wanted.secret or ""
     )
-    book.show(_connection(book, made) | _generated(made, secret), note=("" if entered else _ONCE) + SETUP[platform])
+    note = SETUP[platform] if entered else f"{_ONCE}{SETUP[platform]}"
+    book.show(_connection(book, created) | _generated(created, secret), note=note)
 
 
 @connect.command("list")
@@ -83,10 +84,10 @@ def rotate_secret(
     """Give the connection NAME of ACCOUNT_ID a new secret. The old one is valid until the overlap ends."""
     known = _connections(book).get(account_id, name)
     entered = _entered(known.platform, secret_file)
-    asked = new_secret(known.platform, {"secret": entered, "overlap_hours": overlap_hours})
-    made, secret = _connections(book).rotate(known, asked.secret or "", asked.overlap_hours)
+    wanted = new_secret(known.platform, {"secret": entered, "overlap_hours": overlap_hours})
+    rotated, secret = _connections(book).rotate(known, wanted.secret or "", wanted.overlap_hours)
     note = "The new secret applies within a minute." if entered else f"{_ONCE}Enter it in each webhook of the shop."
-    book.show(_connection(book, made) | _generated(made, secret), note=note)
+    book.show(_connection(book, rotated) | _generated(rotated, secret), note=note)
 
 
 @connect.command("remove")
@@ -100,8 +101,8 @@ def remove_connection(book: Tillbook, account_id: str, name: str) -> None:
 
 
 def _connections(book: Tillbook) -> Connections:
-    found = book.connection
-    return Connections(found.dynamodb, found.records_table, Secrets(found.client("ssm"), found.stack_name))
+    stack = book.connection
+    return Connections(stack.dynamodb, stack.records_table, Secrets(stack.client("ssm"), stack.stack_name))
 
 
 def _entered(platform: str, file: IO[str] | None) -> str:
@@ -115,7 +116,7 @@ def _entered(platform: str, file: IO[str] | None) -> str:
 
 
 def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
-    """A connection to a shop, as JSON. `both_valid_until`: until then the old secret is valid, besides the new one."""
+    """A connection to a shop, as JSON. `both_valid_until`: the end of the old secret's validity, or None."""
     return {
         "connection": shown.name,
         "account": shown.account,
@@ -127,6 +128,6 @@ def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
     }
 
 
-def _generated(made: Connection, secret: str) -> dict[str, Any]:
-    """The secret, if Tillbook generated it."""
-    return {"secret": secret} if PLATFORMS[made.platform].derived else {}
+def _generated(connection: Connection, secret: str) -> dict[str, Any]:
+    """The secret as JSON, if Tillbook generated it; otherwise nothing."""
+    return {"secret": secret} if PLATFORMS[connection.platform].derived else {}

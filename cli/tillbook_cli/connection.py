@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-# While it runs, `make run` keeps the URLs of its AWS emulator and of its API in this file.
+# While it runs, `make run` keeps the stack's name and the URLs of its AWS emulator and of its API in this file.
 LOCAL_FILE = Path(".local", "stack.json")
 # The admin key that local/seed.py gives the local stack; it opens no other stack.
 LOCAL_KEY = "local-admin-key"

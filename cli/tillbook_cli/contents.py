@@ -71,15 +71,15 @@ class Contents:
         )
         return [item for page in pages for item in page["Items"]]
 
-    def repeat_removals(self, noted: str, moment: str) -> str:
-        """Repeats the removals in the table `noted` that are later than `moment` (a stamp).
+    def repeat_removals(self, removals_table: str, moment: str) -> str:
+        """Repeats the purges and erasures in `removals_table` that are later than `moment` (a stamp).
 
-        A repeated removal keeps its cut, the moment until which events are removed. Events that were received later are
-        kept; they may still be queued.
+        A repeated removal has the cut of the first: it removes the events that were received until then. Events that
+        were received later are kept; they may still be queued.
         """
         sources: dict[str, Source] = {letter: source for source, letter in SOURCE_LETTER.items()}  # type: ignore[misc]
         scopes, repeated = Scopes(self.client, self.records), 0
-        for account, name, cut in Removals(self.client, noted).since(moment):
+        for account, name, cut in Removals(self.client, removals_table).since(moment):
             if name in sources:
                 job = Job(PURGE, "queued", cut, sources[name], MOST_CHAINS)
             else:

@@ -286,7 +286,7 @@ def _is_filled(value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, (dict, list)):
-        return isinstance(value, list) and bool(value)
+        return isinstance(value, list) and bool(value)  # each value in a dict has a path of its own (_paths)
     try:
         return parse_amount(value)[0] != 0
     except AmountError:

@@ -98,11 +98,11 @@ def clock(environment: Environment) -> Iterator[Finding]:
             raise
         yield Finding(PROBLEM, "clock", f"AWS refuses this machine's time: {error}", do)
         return
-    theirs = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    if not theirs:
+    aws_date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+    if not aws_date:
         yield Finding(UNCHECKED, "clock", "AWS's answer had no date.", "Compare the clock with another one.")
         return
-    seconds = time.time() - parsedate_to_datetime(theirs).timestamp()
+    seconds = time.time() - parsedate_to_datetime(aws_date).timestamp()
     if abs(seconds) > CLOCK_SECONDS:
         off = f"{abs(seconds):.0f} seconds {'ahead of' if seconds > 0 else 'behind'} AWS"
         yield Finding(
@@ -126,12 +126,12 @@ def region(environment: Environment) -> Iterator[Finding]:
             f"The region {mine} does not have these services: {', '.join(missing)}.",
             "Choose another region with --region, and deploy there (sam deploy --region).",
         )
-    theirs = [os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")]
-    if all(theirs) and len(set(theirs)) > 1:
+    variables = [os.environ.get(name) for name in ("AWS_REGION", "AWS_DEFAULT_REGION")]
+    if all(variables) and len(set(variables)) > 1:
         yield Finding(
             ADVICE,
             "region",
-            f"AWS_REGION is {theirs[0]}, but AWS_DEFAULT_REGION is {theirs[1]}; tools differ in which they read.",
+            f"AWS_REGION is {variables[0]}, but AWS_DEFAULT_REGION is {variables[1]}; tools differ in which they read.",
             "Set both to the same region, or unset one.",
         )
 

@@ -3,7 +3,7 @@
 A record without an action is an order in its current state. It becomes one event, `placed` at the time of the order,
 with the total net of refunds: later webhooks of the same order override it, and a later export corrects it. If the time
 of the export is known, the record becomes the events of a connector: a `placed` event without amounts, and the order's
-state at that time, which overrides earlier webhooks. A record with an action is an event, and is sent unchanged.
+state at that time, which overrides earlier webhooks. A record with an action is an event, and is sent as that event.
 
 The conversion must not change: its result identifies the event, so that a repeated run, even by a later version, counts
 nothing twice.
@@ -75,7 +75,10 @@ def events(record: Record, mapping: Mapping) -> list[dict[str, Json]]:
 
 
 def _left(record: Record, means: Meaning, name: str) -> dict[str, Json]:
-    """The total net of refunds, as the field `name`. A wrong total is kept, so that the model reports it."""
+    """The amount that the order counts, as the field `name`: its total net of refunds, or 0 if the meaning says so.
+
+    A wrong total is kept, so that the model reports it.
+    """
     given = record.get("grand_total")
     if given is None:
         return {}

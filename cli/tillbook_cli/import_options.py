@@ -110,7 +110,7 @@ def _exported_at(given: Given, mapping: Mapping) -> str:
         raise BadMapping(
             "--as-of is for whole orders that are sent to v3: an order of v1, or an event, has its own time."
         )
-    mapping = replace(mapping, dates=[])
+    mapping = replace(mapping, dates=[])  # only ISO 8601, not the formats of the file's dates
     at = str(histories.moment(given.as_of, mapping))
     if not histories.is_time(given.as_of, mapping) or times.parse_iso(at) > times.now():
         raise BadMapping(f"--as-of {given.as_of} is not a time in the past. Example: 2026-01-31T12:00Z.")

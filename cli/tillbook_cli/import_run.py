@@ -171,7 +171,7 @@ def say_mapping(run: Import) -> None:
     if mapping.name in _WITHOUT_ID and mapping.fields.get("order_id") == [_WITHOUT_ID[mapping.name]]:
         run.say(
             f"The file has no ids, only {_WITHOUT_ID[mapping.name]}. Webhooks identify orders by id: if they differ, "
-            "an order of both counts twice. Export the id, too, if the shop sends webhooks."
+            "an order in the file and in a webhook counts twice. Export the id, too, if the shop sends webhooks."
         )
 
 
@@ -240,7 +240,7 @@ def _identity(run: Import, url: str, account: str) -> Identity:
 
 
 def _summary(run: Import, state: State, start: int, seconds: float) -> dict[str, Any]:
-    sent = state.orders - start
+    """The result as JSON. `start`: the orders that earlier runs sent. `sent` includes them; the rate does not."""
     return {
         "file": str(run.given.file),
         "api": run.given.api,
@@ -255,6 +255,6 @@ def _summary(run: Import, state: State, start: int, seconds: float) -> dict[str,
         "refused": state.refused,
         "resumed_at": start,
         "seconds": round(seconds, 2),
-        "orders_per_second": round(sent / seconds, 1) if seconds else None,
+        "orders_per_second": round((state.orders - start) / seconds, 1) if seconds else None,
         "finished": state.finished or None,
     }
