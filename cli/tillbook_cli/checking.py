@@ -74,13 +74,17 @@ def checked(
             if findings:
                 findings.note_record(entry.record)
             payloads = _payloads(entry, api, mapping, provider)
+            notes: list[str] = []
             for payload in payloads:
-                faults, notes = _faults(payload, api)
+                faults, noted = _faults(payload, api)
                 if payload is payloads[-1]:
                     faults += _losses(entry, payload, api, mapping, no_amounts)
                 rejects += [_reject(entry.line, error, mapping) for error in faults]
-                if findings and not faults:
-                    findings.note(notes)
+                notes += noted
+            # The two events of a row with --as-of have the same errors and notes.
+            rejects = list(dict.fromkeys(rejects))
+            if findings and not rejects:
+                findings.note(list(dict.fromkeys(notes)))
         bodies = [] if rejects else [dumps(payload).encode() for payload in payloads]
         if any(len(body) > MAX_ORDER_BYTES for body in bodies):
             rejects, bodies = [Reject(entry.line, "", "", f"is more than {MAX_ORDER_BYTES // 1024} KiB of JSON")], []

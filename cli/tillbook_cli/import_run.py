@@ -194,7 +194,8 @@ def run_import(run: Import, api: Api) -> dict[str, Any]:
         return _summary(run, state, state.orders, 0.0)
     if state and state.finished:
         state = state.changed(finished="", offset=0, line=0, orders=0, events=0, refused=0)
-    if state:
+        run.say(f"Sending all {state.total:,} orders again.")
+    elif state:
         run.say(f"Resuming after line {state.line:,}: {state.orders:,} of {state.total:,} orders are sent.")
     else:
         counts = run.check()

@@ -41,7 +41,8 @@ def test_a_second_run_sends_nothing_unless_again_is_given(api: FakeApi, tmp_path
     ran = run(api, file, "--provider", "my_shop")
     assert (ran.exit_code, len(api.events)) == (0, 30)
     assert "Give --again" in ran.stderr
-    assert run(api, file, "--provider", "my_shop", "--again").exit_code == 0
+    ran = run(api, file, "--provider", "my_shop", "--again")
+    assert (ran.exit_code, "Sending all 30 orders again." in ran.stderr) == (0, True), ran.stderr
     assert (len(api.events), len(api.identities)) == (60, 30)
 
 

@@ -222,6 +222,17 @@ def test_an_export_with_as_of_overrides_earlier_webhooks(tmp_path: Path) -> None
     assert len(api.identities) == len(api.events) == 2 * len(contributions(api.events))
 
 
+def test_a_bad_row_of_an_export_with_as_of_is_reported_once(tmp_path: Path) -> None:
+    """Each row makes two events, which have the same errors."""
+    file = tmp_path / "export.csv"
+    file.write_text(exports.customer_order_export().replace("bo@x.example", "bo at x"))
+    words = ["import", str(file), "--check", "--as-of", "2026-07-10T12:00Z", "--json"]
+    ran = CliRunner().invoke(tillbook, words)
+    found = json.loads(ran.stdout)
+    lines = Path(found["rejects"]).read_text().splitlines()[1:]
+    assert len(lines) == found["rejected"] > 0
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
