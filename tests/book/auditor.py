@@ -29,7 +29,7 @@ class Sent(NamedTuple):
 class Order:
     """An order: a v3 order has `events`, a v1 order has `body` and `date`.
 
-    A deleted or erased v1 order has no body. A v3 order has no events of an erased person.
+    A v1 order that is deleted or erased loses its body. A v3 order loses the events of a person who is erased.
     """
 
     source: str
