@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> None:
         print(f"Making {venv.name} again: it has Python {installed['python']}, not {_version()}.", flush=True)
         installed = None
     elif installed is None and venv.exists():
-        print(f"Making {venv.name} again, since the last attempt did not finish.", flush=True)
+        print(f"Making {venv.name} again, since it is incomplete.", flush=True)
 
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()
     if installed is None:

@@ -41,7 +41,8 @@ from tillbook.work import announcing
 from tillbook.work.announcing import Announcer
 
 ACCOUNTS, LEDGER, RECORDS = ("1234567", "other"), "ledger", "records"
-STEPS, LIFE_SECONDS, SHARDS = 40, 60.0, 3
+STEPS, LIFE_SECONDS, SHARDS = 40, 60.0, 3  # SHARDS: of each of the two streams
+NO_DEADLINE = 1e9  # seconds of the run's clock, long after its end
 PEOPLE = ("ann", "bob", "cid")
 
 
@@ -68,7 +69,14 @@ class Client:
 
 
 class Run:
-    """One history. `faults`: whether calls may meet faults. `positions`: the next record of each shard."""
+    """One history.
+
+    Attributes:
+        faults: whether calls may meet faults.
+        shards: the records of each shard, first those of the ledger's stream, then those of the records table's.
+        positions: the number of acknowledged records of each shard. busy: whether an announcer works on the shard.
+        written: the number of changes in all shards.
+    """
 
     def __init__(self, seed: int) -> None:
         self.random, self.seed, self.faults, self.now = random.Random(seed), seed, True, 0.0
@@ -83,7 +91,7 @@ class Run:
         self.generations = {(account, source): 0 for account in ACCOUNTS for source in SOURCES}
         self.requests: dict[str, str] = {}  # order ids by request id
         self.outcomes: set[tuple[str, str]] = set()  # (request id, status)
-        self.purges: set[tuple[str, str, int]] = set()
+        self.purges: set[tuple[str, str, int]] = set()  # (account, source, new generation)
         self.received: list[Any] = []  # events that the receiver got, repeated and out of order
         self.store.watch = self._watch
         pace = Pace(lambda: self.now, lambda _: None, self.random.random)
@@ -120,7 +128,8 @@ class Run:
         elif chance < 0.96:
             self._purge(account)
         else:
-            self._outcome(account, self._request("nothing"), self.random.choice(SOURCES), "failed", "nothing")
+            # A request that was accepted and could not be applied: only its outcome is stored.
+            self._outcome(account, self._request("failed"), self.random.choice(SOURCES), "failed", "failed")
 
     def _request(self, order_id: str) -> str:
         request = times.uuid7()
@@ -153,7 +162,7 @@ class Run:
                 )
             )  # fmt: skip
         for activity, result in zip(
-            sent, self.ledger.apply(self._scope(account, "shopper_activity"), sent, 1e9), strict=True
+            sent, self.ledger.apply(self._scope(account, "shopper_activity"), sent, NO_DEADLINE), strict=True
         ):
             assert not isinstance(result, Exception), result
             self._outcome(account, activity.request_id, "shopper_activity", result.status, activity.order_id)
@@ -168,11 +177,11 @@ class Run:
         }  # fmt: skip
         try:
             if self.random.random() < 0.25:
-                self.ledger.delete(request, order_id, 1e9)
+                self.ledger.delete(request, order_id, NO_DEADLINE)
             elif self.random.random() < 0.5:
-                self.ledger.edit(request, order_id, lambda _: document_of(body), 1e9)
+                self.ledger.edit(request, order_id, lambda _: document_of(body), NO_DEADLINE)
             else:
-                self.ledger.submit(request, document_of(body), new_id="id", digest=digest(body), deadline=1e9)
+                self.ledger.submit(request, document_of(body), new_id="id", digest=digest(body), deadline=NO_DEADLINE)
         except (NotFound, Conflict):
             return
         self._outcome(account, request_id, "orders_api", "applied", order_id)
@@ -185,14 +194,15 @@ class Run:
             self.outcomes.add((request, status))
 
     def _erase(self, account: str) -> None:
+        """Empties the orders of a random person and forgets the person, as the job of an erasure does."""
         source, name = self.random.choice(SOURCES), self.random.choice(PEOPLE)
         person = Person("customer" if source == "orders_api" else "person", name).id_in(account)
         provider = "" if source == "orders_api" else "shop"
         for number in range(4):
             key = order_key(source, provider, str(number))
             with suppress(NotFound):
-                self.ledger.empty(self._scope(account, source), key, person, times.now(), lambda: True, 1e9)
-        self.ledger.forget(self._scope(account, source), person, 1e9)
+                self.ledger.empty(self._scope(account, source), key, person, times.now(), lambda: True, NO_DEADLINE)
+        self.ledger.forget(self._scope(account, source), person, NO_DEADLINE)
 
     def _purge(self, account: str) -> None:
         source = self.random.choice(SOURCES)
@@ -248,6 +258,7 @@ class Run:
             return
         self.busy[shard] = True
         try:
+            # Either the usual time, or only two seconds until the announcer's deadline.
             answer = self.announcer().run(batch, self.random.choice([LIFE_SECONDS, announcing._LAST_SECONDS + 2]))
             numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
             failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
@@ -288,6 +299,7 @@ class Run:
     # -------------------------------------------------------------- receiver
 
     def check(self) -> None:
+        """Compares the received events with the stored values, outcomes and purges. Raises Failure."""
         events: dict[str, Any] = {}
         for one in self.received:
             before = events.setdefault(one["id"], one)
@@ -318,12 +330,12 @@ class Run:
                 self._fail(f"the cause is no request of a shop: {data}")
             if cause and data["order"] and self.requests[cause["request_id"]] != data["order"]["order_id"]:
                 self._fail(f"the order is not that of the causing request: {data}")
-        # Purged orders are not announced, so events that the bus refused just before a purge never arrive.
+        # Changes of purged generations are not announced: one that the bus refused before the purge never arrives.
         chains = {key: chain for key, chain in chains.items() if self._is_current(key[0])}
         for key, chain in chains.items():
-            for before, after in zip([{"after": "0.00"}, *chain], chain, strict=False):
-                if before["after"] != after["before"]:
-                    self._fail(f"an event is missing or out of order: {key}: {before}, {after}")
+            for previous, change in zip([{"after": "0.00"}, *chain], chain, strict=False):
+                if previous["after"] != change["before"]:
+                    self._fail(f"an event is missing or out of order: {key}: {previous}, {change}")
         stored = self._stored()
         announced = {key: chain[-1]["after"] for key, chain in chains.items()}
         for key in {*stored, *announced}:
@@ -338,7 +350,7 @@ class Run:
         found: dict[tuple[Any, ...], Decimal] = {}
         for (pk, sk), item in self.store.tables[LEDGER].items.items():
             if "/p/" in pk and self._is_current(Scope.of(pk)):
-                # Cells named `#…` count orders. `*` is the sum in the account's currency.
+                # Cells named `#…` count orders. `*` is the sum of orders without a currency.
                 for name, amount in person_of(plain_item(item)).cells.items():
                     if name[0] != "#":
                         key = Scope.of(pk), sk, "USD" if name == "*" else name
@@ -375,7 +387,7 @@ def seams(run: Run) -> Iterator[None]:
 
 
 def simulate(seed: int) -> str:
-    """Runs the history of this seed. Describes its failure; empty if there is none."""
+    """Runs the history of this seed. Returns a description of its failure, empty if there is none."""
     run = Run(seed)
     try:
         with seams(run):

@@ -19,6 +19,7 @@ HISTORIES, SEED = int(os.environ.get("ANNOUNCEMENTS_HISTORIES", "100")), int(os.
 
 
 def failures(histories: int = HISTORIES) -> Iterator[str]:
+    """Yields the descriptions of the histories that fail."""
     return filter(None, map(simulate, range(SEED, SEED + histories)))
 
 
@@ -82,18 +83,19 @@ def _every_record_acknowledged(original: Callable[..., Any]) -> Callable[..., An
 
 # By description: the object and its attribute that the fault replaces, the fault, and a part of the failure's message.
 FAULTS: dict[str, tuple[Any, str, Callable[[Any], Any], str]] = {
-    "an event that the bus refuses is not sent again": (EventBus, "put", _refusals_ignored, "missing"),
+    "an event that the bus refuses is not sent again": (EventBus, "put", _refusals_ignored, "missing or out of order"),
     "every batch is acknowledged": (Announcer, "run", _every_record_acknowledged, "announced"),
     "an event that is sent again has a new id": (
-        announcements, "short_hash", lambda _: lambda _text: times.uuid7(), "out of order",
+        announcements, "short_hash", lambda _: lambda _text: times.uuid7(), "missing or out of order",
     ),
+    # The first three lines of the hashed text are the kind of event and the person's key.
     "all changes of a person have one id": (
         announcements, "short_hash", lambda original: lambda text: original("\n".join(text.split("\n")[:3])), "one id",
     ),
     "sequences do not follow the order of the changes": (
         announcements.Image, "of",
         lambda original: lambda change: original(change)._replace(sequence=change["SequenceNumber"][::-1]),
-        "out of order",
+        "missing or out of order",
     ),
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""python -m tests.audience_run --orders 2000 --runs 5 --seed 1: compares audiences with the requests, by record."""
+"""python -m tests.audience_run --orders 2000 --runs 5 --seed 1: compares audiences with requests, record by record."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=2_000)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1, help="of the first run; each later one has the next number")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the first run; each later run has the next number")
     options = parser.parse_args()
     failed = 0
     with Stack() as stack:

@@ -64,7 +64,7 @@ Raw = dict[str, Any]
 
 
 def size(item: Raw) -> int:
-    """The size of an item in bytes, as DynamoDB counts it: a number has a byte for two digits, and one more."""
+    """The size of an item in bytes, as DynamoDB counts it: its names and values. Values are no lists and no maps."""
     return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
 
 
@@ -125,10 +125,11 @@ class Meter:
     def transact_write_items(self, **arguments: Any) -> Any:
         with self.lock:
             written: list[float] = []
-            indexes = self.store.tables[TABLE].indexes
+            indexes = self.store.tables[TABLE].indexes  # the only table that is written here
 
             def watch(_name: str, _key: Any, old: Raw | None, new: Raw | None) -> None:
                 written.append(2.0 * write_units(old, new))
+                # An entry that moves is deleted and written, counted as one unit each, in a transaction too.
                 for index in indexes.values():
                     was, now = index.place(old), index.place(new)
                     if was != now:
@@ -144,8 +145,8 @@ class Meter:
 
 
 @dataclass
-class Engine:
-    """A client of an engine that returns the consumed capacity itself."""
+class LocalMeter:
+    """Adds up the consumed capacity that DynamoDB Local returns with each answer of `client`. Thread-safe."""
 
     client: Any
     units: float = 0
@@ -230,6 +231,7 @@ class Costs:
             return float(client.units) / len(samples)
 
         def people() -> dict[str, Any]:
+            # Ten people: two addresses and two e-mail addresses of orders, and six of people without an order.
             known = [chance.randrange(orders) // 4 * 4 for _ in range(4)]  # orders with equal addresses
             entries: list[dict[str, Any]] = [{"address": address(n)} for n in known[:2]]
             entries += [{"address": address(n + 7_000_000)} for n in known[:3]]
@@ -237,23 +239,26 @@ class Costs:
             entries += [{"email_sha256": f"{n + 10**9:064x}"} for n in known[:2]]
             return {"people": [*entries, {"customer_id": "c-1"}]}
 
-        cursors: list[str | None] = [None]
-        for _ in range(SAMPLES):
-            if len(page := audiences.members(SOURCE, 50, cursors[-1]).records) < 50:
-                cursors.pop()  # the last page is smaller
-                break
-            assert len(page) <= 51
-            cursor = audiences.members(SOURCE, 50, cursors[-1]).cursor
-            if cursor is None:
-                break
-            cursors.append(cursor)
-        else:
-            cursors.pop()
         return cls(
             mean([lambda: match(client, TABLE, SCOPE, people()) for _ in range(SAMPLES)]),
-            mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in cursors]),  # type: ignore[misc]
+            mean([lambda c=c: audiences.members(SOURCE, 50, c) for c in _cursors(audiences)]),  # type: ignore[misc]
             mean([lambda n=n: _apply(ledger, n) for n in range(orders, orders + SAMPLES)]),  # type: ignore[misc]
         )
+
+
+def _cursors(audiences: Audiences) -> list[str | None]:
+    """The cursors of the first pages with 50 members, at most SAMPLES. The last page of the audience may be smaller."""
+    found: list[str | None] = []
+    cursor = None
+    while len(found) < SAMPLES:
+        page = audiences.members(SOURCE, 50, cursor)
+        if len(page.records) < 50:
+            break
+        assert len(page.records) <= 51  # the two records of an order are on one page
+        found.append(cursor)
+        if (cursor := page.cursor) is None:
+            break
+    return found
 
 
 def _apply(ledger: Ledger, n: int) -> None:
@@ -284,7 +289,7 @@ def grown(
         if look:
             look(wanted, memory)
         found[wanted] = Costs.measured(meter, wanted, random.Random(1))
-        number += SAMPLES
+        number += SAMPLES  # the orders that `measured` added
     progress.clear()
     return found
 
@@ -305,8 +310,8 @@ def show(found: dict[int, Costs]) -> None:
 # --------------------------------------------------------- DynamoDB Local
 
 
-def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
-    """Costs as an engine counts them, with the items of `memory` in a new table."""
+def on_dynamodb_local(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
+    """Costs as DynamoDB Local counts them, with the items of `memory` in a new table."""
     import boto3
 
     client = boto3.client(
@@ -321,7 +326,7 @@ def on_engine(endpoint: str, memory: DynamoDB, orders: int) -> Costs:
         requests = [{"PutRequest": {"Item": item}} for item in items[start : start + 25]]
         assert not client.batch_write_item(RequestItems={TABLE: requests})["UnprocessedItems"]
     try:
-        return Costs.measured(Engine(client), orders, random.Random(1))
+        return Costs.measured(LocalMeter(client), orders, random.Random(1))
     finally:
         client.delete_table(TableName=TABLE)
 
@@ -335,7 +340,7 @@ def main() -> int:
 
     def look(orders: int, memory: DynamoDB) -> None:
         if options.endpoint and orders in (100, 10_000):
-            on_local[orders] = on_engine(options.endpoint, memory, orders)
+            on_local[orders] = on_dynamodb_local(options.endpoint, memory, orders)
 
     found = grown(tuple(s for s in SIZES if s <= options.most), quiet=False, look=look)
     show(found)

@@ -34,6 +34,7 @@ class Sent:
         self.events: dict[str, list[Body]] = {}
 
     def expected(self) -> dict[str, list[Record]]:
+        """The expected records of each audience, sorted by their text."""
         v1 = [r for n, body in self.orders.items() for r in _records(n, body, body.get("customer_id"))]
         v3 = []
         for number, events in self.events.items():
@@ -48,6 +49,7 @@ class Sent:
 
 
 def _records(number: str, body: Body, customer_id: str | None) -> list[Record]:
+    """A record for each address of an order; for an order without an address, one record of the kind `person`."""
     email, person_id = body.get("customer_email"), body.get("person_id")
     who = {
         "order_id": number,
@@ -82,7 +84,7 @@ class Run:
         self._lock = threading.Lock()
 
     def run(self) -> dict[str, int]:
-        """Raises Mismatch, naming the first records that differ."""
+        """Returns the number of v3 events, and of members of each audience. Raises Mismatch at the first difference."""
         lanes = range(LANES)
         with ThreadPoolExecutor(LANES + 1) as threads:
             work = [threads.submit(self._lane, lane) for lane in lanes]
@@ -121,14 +123,15 @@ class Run:
             self._batch(waiting)
 
     def _v1(self, number: str, chance: random.Random) -> None:
+        """Submits an order, sometimes twice. May edit an order of the lane, delete one, and submit that one again."""
         body = self._body(number, chance)
         self._ok(self.shop.submit(body), 201)
         self._expect(number, body)
         if chance.random() < 0.1:
             self._ok(self.shop.submit(body), 201)  # a repeat
-        earlier = sorted(n for n in list(self.sent.orders) if n.split("-")[0] == number.split("-")[0])
+        of_lane = sorted(n for n in list(self.sent.orders) if n.split("-")[0] == number.split("-")[0])
         if chance.random() < 0.35:
-            which = chance.choice(earlier)
+            which = chance.choice(of_lane)
             change: Body = {}
             for kind in ("shipping_address", "billing_address"):
                 if chance.random() < 0.5:
@@ -138,7 +141,7 @@ class Run:
             self._ok(self.shop.edit(which, change), 200)
             self._expect(which, self.sent.orders[which] | change)
         if chance.random() < 0.15:
-            which = chance.choice(earlier)
+            which = chance.choice(of_lane)
             self._ok(self.shop.delete(which), 200)
             with self._lock:
                 del self.sent.orders[which]
@@ -157,7 +160,10 @@ class Run:
         return body | self._addresses(chance, v1=True)
 
     def _v3(self, number: str, chance: random.Random) -> list[Body]:
-        """The events of an order, each a second after the previous one; some have addresses."""
+        """The events to send for a new order, each a second after the previous one; one of them may be repeated.
+
+        The first event and some later ones may have addresses.
+        """
         start, events = chance.randrange(80_000), []
         for place in range(chance.choice((1, 1, 2, 3))):
             action = "placed" if not place else chance.choice(ACTIONS)
@@ -276,10 +282,10 @@ class Run:
             doors = {(r["address_1"], r["address_2"], r["postal_code"]) for r in map(dict, expected) if r["address_1"]}
             hashes = {r["email_sha256"] for r in map(dict, expected)}
             people: list[tuple[Body, bool]] = []
-            for one, two, code in chance.sample(sorted(doors, key=str), min(40, len(doors))):
-                line = f"{one} {two or ''}".upper().replace("APT", "unit").replace(" ST", " street")
+            for address_1, address_2, code in chance.sample(sorted(doors, key=str), min(40, len(doors))):
+                line = f"{address_1} {address_2 or ''}".upper().replace("APT", "unit").replace(" ST", " street")
                 people.append(({"address": {"address_1": line, "postal_code": f"{code}-0001"}}, True))
-                other = (one, f"Apt {chance.randrange(1, 40)}", code)
+                other = (address_1, f"Apt {chance.randrange(1, 40)}", code)
                 people.append(
                     (
                         {"address": dict(zip(("address_1", "address_2", "postal_code"), other, strict=True))},

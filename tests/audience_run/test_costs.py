@@ -13,9 +13,9 @@ def test_costs_do_not_grow_with_the_account() -> None:
 
 
 def test_sizes_and_units_are_counted_as_by_dynamodb() -> None:
-    assert costs.size({"pk": {"S": "é"}}) == 4
-    assert costs.size({"n": {"N": "27"}, "m": {"N": "-27"}}) == 3 + 4
-    assert costs.size({"b": {"BOOL": True}, "z": {"B": b"abc"}}) == 6
+    assert costs.size({"pk": {"S": "é"}}) == 2 + 2
+    assert costs.size({"n": {"N": "27"}, "m": {"N": "-27"}}) == (1 + 2) + (1 + 3)  # the minus is a byte
+    assert costs.size({"b": {"BOOL": True}, "z": {"B": b"abc"}}) == (1 + 1) + (1 + 3)
     assert costs.read_units(4097, consistent=True) == 2
     assert costs.read_units(0, consistent=False) == 0.5
     assert costs.write_units({"b": {"B": b"x" * 1024}}, None) == 2

@@ -16,7 +16,7 @@ Key = tuple[Any, ...]
 
 
 class Sent(NamedTuple):
-    """An event of a v3 order. `body`: the queued payload, with amounts as Decimal."""
+    """An event of a v3 order. `received`: the number of the request. `body`: the payload, with amounts as Decimal."""
 
     occurred: datetime
     received: int
@@ -27,7 +27,10 @@ class Sent(NamedTuple):
 
 @dataclass
 class Order:
-    """An order: a v3 order has `events`, a v1 order has `body` and `date`. A deleted or erased order has neither."""
+    """An order: a v3 order has `events`, a v1 order has `body` and `date`.
+
+    A v1 order that is deleted or erased loses its body. A v3 order loses the events of a person who is erased.
+    """
 
     source: str
     provider: str = ""
@@ -138,7 +141,7 @@ class Expected:
 
 
 def _day(moment: datetime, zone: ZoneInfo) -> date:
-    """The day of an order in `zone`. Midnight UTC is the date of an order without a time, and is not converted."""
+    """The day of an order in `zone`. Midnight UTC means that the shop sent a date without a time: that is the day."""
     moment = moment.astimezone(UTC)
     midnight = (moment.hour, moment.minute, moment.second, moment.microsecond) == (0, 0, 0, 0)
     return moment.date() if midnight else moment.astimezone(zone).date()

@@ -34,7 +34,7 @@ from events import bodies, envelopes
 from tests import stream
 
 PACKAGE, FILE = "lifetimes==0.11.3", "lifetimes/datasets/CDNOW_master.txt"
-TOP, BATCH = 100, 500
+TOP, BATCH = 100, 500  # customers that are compared, and orders in a batch of the book
 _PANDAS = f"""
 import json, sys
 import pandas
@@ -131,6 +131,7 @@ _FUNCTIONS = {"POST": "record_activity", "GET": "read"}
 
 
 def ask(stage: Stage, method: str, path: str, body: str | None = None, authorization: str = "") -> dict[str, Any]:
+    """Invokes the function for a request, by default with the admin key. Returns its answer."""
     parts = urlsplit(path)
     query = dict(parse_qsl(parts.query))
     headers = {"authorization": authorization or f"Bearer {bodies.ADMIN_KEY}"}
@@ -139,7 +140,7 @@ def ask(stage: Stage, method: str, path: str, body: str | None = None, authoriza
 
 
 def reports(stage: Stage) -> dict[str, Any]:
-    """Revenue by month and the top customers, read through the API, in the form of _PANDAS."""
+    """Revenue by month and the top customers, read through the API, in the form that _PANDAS prints."""
     sales = json.loads(ask(stage, "GET", "/v1/reports/sales?from=1997-01-01&to=1998-12-31&interval=month")["body"])
     people = json.loads(ask(stage, "GET", f"/v3/{bodies.ACCOUNT}/people?limit={TOP}")["body"])
     return {

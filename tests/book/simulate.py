@@ -49,6 +49,7 @@ FIRST = datetime(2026, 10, 30, tzinfo=UTC)  # clocks go back in New York two day
 DAYS, STEPS = 4, 40
 # A write whose answer is lost takes effect within LATE_SECONDS. LIFE_SECONDS: the usual time-out of a function.
 LATE_SECONDS, LIFE_SECONDS = 30.0, 60.0
+NO_DEADLINE = 1e9  # seconds of the run's clock, long after its end
 _WRITES = ("put_item", "update_item", "delete_item")
 # All reports are of this period, which contains every order.
 PERIOD = date(2026, 10, 1), date(2026, 11, 30)
@@ -107,7 +108,7 @@ class Run:
         # Writes of shops meet no faults here: tests/simulation injects them.
         pace = Pace(lambda: self.scheduler.now, lambda _: None, self.random.random)
         self.ledger = Ledger(self.store, LEDGER, pace)
-        self.received = 0
+        self.received = 0  # the number of requests so far
         self.summaries: set[str] = set()  # sort keys of all summaries that were ever written
 
     def _watch(self, table: str, key: Any, old: Any, new: Any) -> None:
@@ -187,7 +188,7 @@ class Run:
             body.get("refund_amount", Decimal(0)), body.get("currency", ""),
             *match_keys(body.get("shipping_address"), body.get("billing_address")),
         )  # fmt: skip
-        (result,) = self.ledger.apply(self.scope("shopper_activity"), [activity], 1e9)
+        (result,) = self.ledger.apply(self.scope("shopper_activity"), [activity], NO_DEADLINE)
         assert not isinstance(result, Exception), result
         order.events.append(Sent(occurred, self.received, action, person, body))
 
@@ -212,7 +213,7 @@ class Run:
         order = self.orders.setdefault(("orders_api", order_id), Order("orders_api"))
         request = V1Request(self.scope("orders_api"), times.uuid7(), self._now(), lambda people: {})
         if order.body is not None and self.random.random() < 0.25:
-            self.ledger.delete(request, order_id, 1e9)
+            self.ledger.delete(request, order_id, NO_DEADLINE)
             order.body = None
             return
         moment = self.moment()
@@ -224,9 +225,9 @@ class Run:
             "order_items": self._items("identifier", "category", "total"),
         } | self._addresses()  # fmt: skip
         if order.body is None:
-            self.ledger.submit(request, document_of(body), new_id="id", digest=digest(body), deadline=1e9)
+            self.ledger.submit(request, document_of(body), new_id="id", digest=digest(body), deadline=NO_DEADLINE)
         else:
-            self.ledger.edit(request, order_id, lambda _: document_of(body), 1e9)
+            self.ledger.edit(request, order_id, lambda _: document_of(body), NO_DEADLINE)
         labels = {name: text.strip() for name, text in body["metadata"].items()}
         order.body, order.date = body | {"metadata": labels}, moment
 
@@ -238,7 +239,7 @@ class Run:
             return
         person = Person("customer" if source == "orders_api" else "person", name).id_in(ACCOUNT)
         key = order_key(source, order.provider, order_id)
-        self.ledger.empty(self.scope(source), key, person, self._now(), lambda: True, 1e9)
+        self.ledger.empty(self.scope(source), key, person, self._now(), lambda: True, NO_DEADLINE)
         if source == "shopper_activity":
             order.events = [event for event in order.events if event.person != name]
         elif order.body is not None and order.body["customer_id"] == name:
@@ -257,6 +258,7 @@ class Run:
         self.stream.keep(self.keeper(faults=faults), batch, seconds)
 
     def report(self, *, faults: bool = True) -> None:
+        """Reads every report and the size of each audience. Some of these run out of time."""
         for source in SOURCES:
             for kind in KINDS:
                 with suppress(Unavailable):
@@ -353,13 +355,13 @@ class Run:
                 raise Failure(f"seed {self.seed}: found by id {found}, not {listed}")
 
     def _compare_purged(self) -> None:
-        """Checks that marks of days name the month of every card of a purged scope: a purge finds cards by them."""
+        """Checks that each month with cards of a purged scope has a mark: a purge finds cards by the marks of days."""
         for pk, _ in self.store.tables[BOOK].items:
-            name, _, place = pk.partition("/cards/")
+            name, _, month = pk.partition("/cards/")
             scope = Scope.of(pk)
-            if place and scope != self.scope(scope.source):
-                months = {sk[:6] for other, sk in self.store.tables[BOOK].items if other == f"{name}/marks"}
-                if place not in months:
+            if month and scope != self.scope(scope.source):
+                marked = {day[:6] for other_pk, day in self.store.tables[BOOK].items if other_pk == f"{name}/marks"}
+                if month not in marked:
                     raise Failure(f"seed {self.seed}: no mark shows the cards of {pk}")
 
 
@@ -368,6 +370,7 @@ def _id_of(source: str, name: str) -> str:
 
 
 def _cells(kind: str, rows: Any) -> list[tuple[Any, list[Decimal]]]:
+    """(key, numbers) of each cell of a day's rows, as in the dictionaries of `Expected`."""
     if kind != ranking.PEOPLE:
         return [(key, [Decimal(cell.orders), *cell.numbers]) for key, cell in sales.cells_of(kind, rows).items()]
     found = ranking.Buyers.of({kind: rows}).found
@@ -376,7 +379,7 @@ def _cells(kind: str, rows: Any) -> list[tuple[Any, list[Decimal]]]:
 
 @contextmanager
 def seams() -> Iterator[None]:
-    """Replaces limits by small ones and the clock by a fixed one, and discards logs and metrics."""
+    """Replaces limits by small ones, the clock by a fixed one and threads by a loop, and discards logs and metrics."""
     silent = SimpleNamespace(warning=lambda *_, **__: None)
     with (
         patch.object(book, "ThreadPoolExecutor", OneByOne),
@@ -391,7 +394,7 @@ def seams() -> Iterator[None]:
 
 
 def simulate(seed: int) -> str:
-    """Runs the history of this seed. Describes its failure; empty if there is none."""
+    """Runs the history of this seed. Returns a description of its failure, empty if there is none."""
     try:
         with seams():
             Run(seed).run()

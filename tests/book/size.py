@@ -163,12 +163,12 @@ def ranked(orders: int) -> list[Cost]:
     answered = False
     while not answered:
         ask = RankQuestion("lifetime_value", "USD")
-        # Each request runs out of time when it has added up the people of one range of ids.
+        # Each request runs out of time when it has added up the people of one range of ids: it looks at the clock
+        # between groups of 100 days, when there is time, and then after the range, when there is none.
+        may_go_on = iter([True] * (DAYS // 100) + [False] * 10**6).__next__
         meter, begin = Meter(store), time.process_time()
         try:
-            Ranking(Book(meter, BOOK), account, MARKS, iter([True] * (DAYS // 100) + [False] * 10**6).__next__).listed(
-                ask, 50, None
-            )
+            Ranking(Book(meter, BOOK), account, MARKS, may_go_on).listed(ask, 50, None)
             answered = True
         except Unavailable:
             pass
@@ -183,13 +183,14 @@ def _until_answered(ask: Callable[[], Any]) -> None:
         with suppress(Unavailable):
             ask()
             return
+    raise AssertionError("the request is not answered after 1,000 tries")
 
 
 def requests_needed(orders: int) -> int:
-    """The number of requests until the first report of a flood is answered, if each has time for 5,000 cards."""
+    """The number of requests until the first report of a flood is answered, if each has time for 5,500 cards."""
     store, account = filled(0, orders), Account(ACCOUNT)
     for number in range(1, 1000):
-        looks = iter(range(10))  # the report looks at its clock after every 500 cards
+        looks = iter(range(10))  # the report looks at its clock after every 500 cards, and ends at the eleventh look
         report = Report(Book(store, BOOK), account, MARKS, lambda looks=looks: next(looks, None) is not None)  # type: ignore[misc]
         try:
             report.of(Question(FLOOD, FLOOD))
@@ -219,7 +220,7 @@ def main() -> int:
     for cost in ranked(options.people):
         print(_line(cost))
     needed = requests_needed(options.flood)
-    print(f"\nThe first report of the day of the flood, with time for 5,000 cards in each request: {needed} requests")
+    print(f"\nThe first report of the day of the flood, with time for 5,500 cards in each request: {needed} requests")
     return 0
 
 

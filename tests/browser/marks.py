@@ -55,7 +55,7 @@ def first_load(url: str, key: str, size: tuple[int, int] = DESKTOP) -> Load:
         cdp("Network.clearBrowserCache", {})
         line = {"offline": False, "latency": ROUND_TRIP_MILLISECONDS, "downloadThroughput": -1, "uploadThroughput": -1}
         cdp("Network.emulateNetworkConditions", line)
-        browser.traffic()
+        browser.traffic()  # drops the events of signing in
         browser.go("/?again")
         browser.until(lambda: browser.driver.execute_script("return marks.figures"), "no figures are shown")
         browser.wait_until_loaded()
@@ -76,30 +76,26 @@ def bytes_of_a_minute(shop: Shop, view: str, *, events: int) -> int:
         browser.go(f"/#/{view}")
         browser.wait_until_loaded()
         browser.poll_fast()
-        polls = _polls(browser, 1)[1]  # not counted, since the first poll has no ETag
+        _bytes_of_a_poll(browser)  # not counted, since the first poll has no ETag
         total = 0
         for number in range(POLLS_A_MINUTE):
             if number < events:
                 outcomes(shop, [f"N-{number}"], "rejected")
-            size, polls = _polls(browser, 1)
-            total += size
-        return total if polls else 0
+            total += _bytes_of_a_poll(browser)
+        return total
 
 
-def _polls(browser: Browser, count: int) -> tuple[int, int]:
-    """(bytes, polls) of `count` polls, or of fewer after 120 seconds.
-
-    Each poll ends with the request for the number of dead letters.
-    """
-    total = seen = 0
+def _bytes_of_a_poll(browser: Browser) -> int:
+    """The bytes transferred until a poll ends, which is with the request for the number of dead letters."""
+    total, ended = 0, False
     end = time.monotonic() + 120
-    while seen < count and time.monotonic() < end:
+    while not ended:
+        assert time.monotonic() < end, "the page does not poll"
         for name, size in _sizes(browser):
             total += size
-            seen += name.endswith("/v1/deadletters/count")
+            ended = ended or name.endswith("/v1/deadletters/count")
         time.sleep(0.05)
-    assert seen, "the page does not poll"
-    return total, seen
+    return total
 
 
 def _sizes(browser: Browser) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Stores records without the API: dead letters, which no request causes, and outcomes of many requests at once."""
+"""Stores records without the API: dead letters, which a test cannot cause by requests, and many outcomes at once."""
 
 from __future__ import annotations
 

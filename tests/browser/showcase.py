@@ -107,7 +107,10 @@ def _text(moment: datetime) -> str:
 
 
 def play(shop: Shop, *, days: int = DAYS, a_day: int = 7, until: datetime | None = None) -> None:
-    """Sends all orders and waits for the outcome of the last event. Order #1001 is of the first day, fully refunded."""
+    """Sends about `a_day` orders for each of `days` days up to `until` (default: now), and waits for the last outcome.
+
+    Order #1001 is of the first day and fully refunded.
+    """
     chance = random.Random(SEED)
     now = until or datetime.now(UTC)
     people = [_Person(chance, number) for number in range(max(12, days * a_day // 3))]
@@ -123,6 +126,7 @@ def play(shop: Shop, *, days: int = DAYS, a_day: int = 7, until: datetime | None
                     chance, number, people[min(int(chance.expovariate(3) * len(people)), len(people) - 1)], at
                 )
                 number += 1
+    # Replaces the random order #1001.
     events = [event for event in events if event["order_public_id"] != "#1001"]
     events += _fully_refunded(people[0], now - timedelta(days=days))
     for start_at in range(0, len(events), _BATCH):
@@ -133,7 +137,7 @@ def play(shop: Shop, *, days: int = DAYS, a_day: int = 7, until: datetime | None
 
 
 def _fully_refunded(person: _Person, at: datetime) -> list[dict[str, Any]]:
-    """The events of order #1001. The payment is the last one, so that it arrives late."""
+    """The events of order #1001. The payment is sent after the refund, so the page marks it as late."""
     base = {
         "provider": "shopify",
         "order_id": "5001001",
@@ -157,6 +161,7 @@ def _wholesale(shop: Shop, chance: random.Random, people: list[_Person], days: i
         person = people[number % 9]
         day = (now - timedelta(days=chance.randint(0, days))).date().isoformat()
         products = chance.sample(_PRODUCTS, 3)
+        # Six of each item, at half the price.
         items = [{"identifier": sku, "description": name, "quantity": 6, "total": price * 3, "category": [category]}
                  for name, category, sku, price, _ in products]  # fmt: skip
         total = sum(price * 3 for _, _, _, price, _ in products)

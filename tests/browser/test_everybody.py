@@ -18,7 +18,8 @@ from tests.browser.chromium import DESKTOP, NEEDED, PHONE, TABLET, Browser
 
 pytestmark = NEEDED
 
-WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1440, 1920)  # pixels, on both sides of each breakpoint of style.css
+# Pixels: below, between and above the breakpoints of style.css (760, 900, 1000, 1180, 1300 and 1380).
+WIDTHS = (390, 600, 740, 820, 1000, 1080, 1200, 1340, 1440, 1920)
 
 
 @pytest.fixture

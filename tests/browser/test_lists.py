@@ -21,7 +21,7 @@ ORDERS = 55  # more than one page of 50
 
 @pytest.fixture
 def full_page(page: Browser, shop: Shop, an_event: Any) -> Browser:
-    """The page of a shop with `ORDERS` orders, each of another customer; order L-7 has a total of $7."""
+    """The page of a shop with `ORDERS` orders, each of another customer; order L-7 has a total of $7, and so on."""
     events = [an_event(f"L-{n}", email=shop.email(f"c{n}"), grand_total=n) for n in range(1, ORDERS + 1)]
     for start in range(0, ORDERS, 30):
         assert shop.batch(events[start : start + 30]).status == 202
@@ -46,38 +46,39 @@ def bars(browser: Browser) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    ("path", "url", "summaries"),
+    ("path", "url", "first_page", "whole_list"),
     [
-        ("/#/orders?dates=all&name=L", "*/v1/orders*", ("50 orders shown so far", "55 orders")),
-        ("/#/customers", "*/people?*", ("50 of 55 customers", "55 of 55 customers")),
-        ("/#/requests", "*/v1/transactions?*", ("The newest 50 are shown", "55 requests")),
+        ("/#/orders?dates=all&name=L", "*/v1/orders*", "50 orders shown so far", "55 orders"),
+        ("/#/customers", "*/people?*", "50 of 55 customers", "55 of 55 customers"),
+        ("/#/requests", "*/v1/transactions?*", "The newest 50 are shown", "55 requests"),
     ],
 )
 def test_an_error_of_show_more_is_shown_once_until_a_retry_succeeds(
-    full_page: Browser, path: str, url: str, summaries: tuple[str, str]
+    full_page: Browser, path: str, url: str, first_page: str, whole_list: str
 ) -> None:
     full_page.go(path)
-    full_page.shows(summaries[0])
+    full_page.shows(first_page)
     block(full_page, url)
     for _ in range(2):
         full_page.click(".pager button", "Show more")
         full_page.shows("Tillbook cannot be reached.")
         full_page.until(lambda: full_page.find(".pager button").is_enabled(), "the button stays disabled")
         assert len(full_page.all("#main .notice.bad")) == 1
-        assert summaries[0] in full_page.text
+        assert first_page in full_page.text
     block(full_page)
     full_page.click(".pager button", "Show more")
-    full_page.shows(summaries[1])
+    full_page.shows(whole_list)
     assert not full_page.all("#main .notice.bad")
 
 
-def test_a_failed_first_load_can_be_retried(page: Browser, shop: Shop, an_event: Any) -> None:
-    """A filter may leave few orders on a page. Then the next page is read at once, which may fail."""
+def test_a_list_whose_second_page_fails_while_loading_can_be_retried(page: Browser, shop: Shop, an_event: Any) -> None:
+    """If a filter leaves few orders of the first page of answers, the list reads the second one at once."""
     shop.applied(an_event("S-1"))
     page.until(lambda: shop.send("GET", "/v1/orders").json["orders"], "S-1 is not in the book")
     page.driver.execute_script(
         """
         const plain = window.fetch;
+        // The first page claims that there is a second one, which fails, and is empty at the next try.
         const answers = [
           async (path, options) => {
             const page = await (await plain(path, options)).json();
@@ -146,7 +147,7 @@ def test_every_filter_field_has_a_unique_id(page: Browser) -> None:
     assert sorted(set(ids)) == sorted(ids)
 
 
-def test_a_range_of_counts_is_whole_and_one_of_amounts_may_be_negative(page: Browser) -> None:
+def test_a_range_of_counts_takes_only_whole_numbers_and_one_of_amounts_negative_ones_too(page: Browser) -> None:
     page.go("/#/customers")
     page.shows("No customers yet")
     page.click(".chip", "Orders")

@@ -100,6 +100,7 @@ def test_the_answer_to_an_earlier_search_is_dropped(page: Browser, shop: Shop, a
 
 @pytest.mark.parametrize(
     ("events", "title", "line"),
+    # Each event has the fields in which it differs from a placed order of $105.
     [
         ([{}], "$105.00 counts", "The full total counts toward the customer’s lifetime value."),
         ([{}, {"action": "canceled", "grand_total": None}], "Canceled, but $105.00 still counts",
@@ -165,7 +166,7 @@ def test_items_addresses_and_other_fields_of_an_order_are_shown(page: Browser, s
                  promo_code="HELLO", order_url="https://shop.example/orders/1")
     )  # fmt: skip
     page.go(order_path("I-1"))
-    shown = page.shows("Mug")
+    page.shows("Mug")
     page.wait_until_loaded()
     shown = page.text
     for text in ("MUG", "Cups", "$12.50", "× 3", "$37.50", "$4.50", "$42.00", "1 Main St", "Austin, TX", "Ann Lee’s",
@@ -187,7 +188,7 @@ def test_an_order_date_without_a_time_is_the_same_date_west_of_utc(stack: Stack,
         assert "Jan 15" in browser.find(".heading .sub").text
 
 
-def test_the_first_100_requests_that_changed_nothing_are_listed(page: Browser, shop: Shop, an_event: Any) -> None:
+def test_at_most_100_requests_that_changed_nothing_are_listed(page: Browser, shop: Shop, an_event: Any) -> None:
     shop.applied(an_event("M-1"))
     outcomes(shop, ["M-1"] * 230, "duplicate")
     page.go(order_path("M-1"))
@@ -268,7 +269,7 @@ def test_arrow_keys_move_between_rows(page: Browser, shop: Shop, an_event: Any) 
     page.go("/#/orders?dates=all")
     page.shows("K-0")
     page.driver.execute_script("document.querySelector('td.c-order a').focus()")
-    texts = []
+    texts = []  # of the focused rows. The newest order is in the first row.
     for key in (Keys.ARROW_DOWN, Keys.END, Keys.ARROW_UP, Keys.HOME):
         page.press(key)
         texts.append(page.driver.switch_to.active_element.text)
@@ -290,7 +291,7 @@ def test_a_list_is_saved_as_csv(page: Browser, shop: Shop, an_event: Any) -> Non
     page.shows("Saved 1 row")
     text = page.until(lambda: page.driver.execute_script("return window.saved"), "no file is saved")
     assert text.splitlines()[0].startswith("order_id,")
-    assert "'=2+2" in text
+    assert "'=2+2" in text  # with the apostrophe, a spreadsheet does not compute the text
 
 
 def test_an_api_that_does_not_answer_is_reported_and_can_be_retried(page: Browser, shop: Shop, an_event: Any) -> None:
@@ -341,7 +342,7 @@ def test_older_activity_is_shown_once(page: Browser, shop: Shop, an_event: Any) 
     page.release()
     page.lacks("Show older events")
     assert len(page.all(".steps.plain li")) == 105
-    page.shows("$11,025.00")
+    page.shows("$11,025.00")  # 105 orders of $105
 
 
 def test_the_growth_chart_has_only_orders_of_sources_that_count(stack: Stack, shop: Shop, an_event: Any) -> None:

@@ -56,7 +56,7 @@ def test_a_rejected_request_shows_its_reason_and_what_to_do(log: Browser, shop: 
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "advice"),
+    ("first", "second", "advice"),  # `key` is sent as the idempotency key, the other fields in the event
     [
         ({"occurred_at": "2026-01-01T00:00:00Z"}, {"occurred_at": "2026-01-01T00:00:00Z"}, "its own occurred_at"),
         ({"key": "k"}, {"key": "k", "grand_total": 7}, "a key of its own"),
@@ -91,7 +91,7 @@ def test_no_request_is_missing_when_many_arrive_at_once(log: Browser, shop: Shop
     log.release()
     log.lacks("oldest")
     assert len(log.all(ROW)) == 50
-    for shown in (100, 121):
+    for shown in (100, 121):  # 120 that arrived at once, and the oldest
         log.click("button", "Show more")
         log.until(lambda shown=shown: len(log.all(ROW)) == shown, f"the list does not show {shown} requests")  # type: ignore[misc]
     log.lacks("Show more")

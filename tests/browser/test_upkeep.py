@@ -82,7 +82,7 @@ def test_pasted_lines_and_files_are_matched_with_customers(
     shop.applied(an_event("P-1", shipping_address={"address_1": "1 Main St Apt 2", "postal_code": "02139"}))
     open_section(page, "Audiences")
     page.type("#who", f"{shop.email('ann')}\n{shop.email('nobody')}\n1 Main Street, Apt 2, 2139")
-    page.click("#match ~ form button, .matchgrid button", "Check")
+    page.click(".matchgrid button", "Check")
     page.shows("2 of 3 lines")
     assert [badge.text for badge in page.all(".match-list .badge")] == ["Customer", "Not a customer", "Customer"]
     people = tmp_path / "people.csv"

@@ -38,6 +38,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        # (request id, event, seconds until the deadline). None ends the connection.
         self.events: queue.Queue[tuple[str, bytes, float] | None] = queue.Queue()
         self.replies: queue.Queue[_Reply] = queue.Queue()
         self.arn = ""

@@ -13,7 +13,7 @@ from bench.limits import LAYER_BYTES
 from local import template as templates
 from local.stack import ROOT
 from tests.built.conftest import Built, Start
-from tests.built.runtime_api import FunctionFailed
+from tests.built.runtime_api import FunctionFailed, RunningFunction
 from tests.examples import ANSWERS, event, outcome
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -78,7 +78,7 @@ def test_a_function_without_its_layer_fails(start: Start) -> None:
     environment = dict(function.environment)
     task, *_layers, packages = environment["PYTHONPATH"].split(":")
     environment["PYTHONPATH"] = f"{task}:{packages}"
-    bare = type(function)("Bare", function.command, environment, function.log.with_name("Bare.log"), 10)
+    bare = RunningFunction("Bare", function.command, environment, function.log.with_name("Bare.log"), 10)
     with bare, pytest.raises(FunctionFailed, match="No module named 'tillbook'"):
         bare.invoke(event("fallback/unknown"))
 

@@ -1,3 +1,5 @@
+"""Fixtures: the command `tillbook` on a stack of an embedded AWS, and a fake API for imports."""
+
 from __future__ import annotations
 
 import json
@@ -77,7 +79,7 @@ def on_aws(no_aws: None, aws: EmbeddedAws, monkeypatch: pytest.MonkeyPatch) -> A
 
 @pytest.fixture
 def stack_name(on_aws: Any) -> str:
-    """Deploys a stack with the tables and their outputs of template.yaml. Returns its name."""
+    """Deploys a stack with the tables of template.yaml and the outputs that name them. Returns the stack's name."""
     name = f"tillbook-{uuid.uuid4()}"
     whole = template.load()
     body = {
@@ -100,7 +102,7 @@ def run(stack_name: str) -> Terminal:
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
-    """A fake API, to which imports send at most 10 events at once, and retry after a few milliseconds."""
+    """A fake API, to which imports send at most 10 events at once, and retry after 10 to 20 milliseconds."""
     monkeypatch.setattr(sending, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(sending, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(sending, "UNIT_EVENTS", 10)

@@ -81,6 +81,7 @@ def text(columns: list[str], *rows: dict[str, str]) -> str:
 
 
 def _shopify(number: int, status: str, total: str, refunded: str = "0.00", **more: str) -> dict[str, str]:
+    """A row of an order. `more` has other columns, with `_` for each space of their names."""
     return {
         "Name": f"#{number}", "Id": f"5550{number}", "Email": "bob@x.example", "Financial Status": status,
         "Currency": "USD", "Subtotal": total, "Taxes": "0.00", "Total": total, "Discount Amount": "0.00",
@@ -97,13 +98,13 @@ def shopify() -> str:
         Billing_Name="Ann Lee", Billing_Address1="1 Main St", Billing_Zip="'01234", Billing_Country="US",
         Note_Attributes='gift: yes\nmessage: "Hi"',
     )  # fmt: skip
-    line = {
+    second_line = {
         "Name": "#1", "Email": "ann@x.example", "Lineitem quantity": "2", "Lineitem name": "Plate",
         "Lineitem price": "20.00",
     }  # fmt: skip
     canceled = "2024-01-09 10:00:00 -0500"
     return text(
-        SHOPIFY, first, line,
+        SHOPIFY, first, second_line,
         _shopify(2, "partially_refunded", "50.00", "20.00"),
         _shopify(3, "voided", "50.00"),
         _shopify(4, "refunded", "50.00", "50.00", Cancelled_at=canceled),

@@ -28,7 +28,7 @@ class FakeApi:
     url: str = ""
     batches: list[list[dict[str, Any]]] = field(default_factory=list)
     orders: dict[str, Any] = field(default_factory=dict)
-    # Called for each request with its number, from 1. "accept" means no failure.
+    # Called for each request with events or orders, with its number from 1. Returns a failure, or "accept".
     fault: Callable[[int], Fault | str] = lambda _number: "accept"
     # If false, accepted events are not stored, so that an import may be larger than memory.
     keep: bool = True
@@ -112,8 +112,8 @@ def serving(port: int = 0) -> Iterator[FakeApi]:
             if answer is None:
                 self.close_connection = True
                 return
-            status, headers, shape = answer
-            content = shape if isinstance(shape, bytes) else json.dumps(shape).encode()
+            status, headers, answered = answer
+            content = answered if isinstance(answered, bytes) else json.dumps(answered).encode()
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)

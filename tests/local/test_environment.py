@@ -43,7 +43,7 @@ def test_the_environment_is_made_once_and_again_after_a_change(project: Path) ->
     # The state that an interrupted setup leaves.
     (project / ".venv" / "lib").mkdir(parents=True)
     assert setup(project, "run").splitlines() == [
-        "Making .venv again, since the last attempt did not finish.",
+        "Making .venv again, since it is incomplete.",
         "Installing run into .venv ...",
     ]
     assert setup(project, "run") == ""
@@ -60,7 +60,7 @@ def test_the_environment_is_made_once_and_again_after_a_change(project: Path) ->
     # The setup runs on the Python of the environment that it makes again, as in an activated environment.
     stamp.unlink()
     assert setup(project, "run", python=project / ".venv" / "bin" / "python").splitlines() == [
-        "Making .venv again, since the last attempt did not finish.",
+        "Making .venv again, since it is incomplete.",
         "Installing run into .venv ...",
     ]
 
