@@ -85,7 +85,7 @@ def crashing_stack() -> Iterator[Crashes]:
 
 
 class Crashes:
-    """Runs rounds on a stack, and has the checks that follow each."""
+    """Runs rounds on a stack and checks the result of each."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -172,7 +172,7 @@ class Crashes:
                         yield int(entry.name)
 
     def _killed_batches(self) -> int:
-        """The number of kills of ProcessOrders during a batch of its queue, by the log of the embedded AWS."""
+        """The number of kills of ProcessOrders during a batch of a queue, by the log of the embedded AWS."""
         return len(re.findall(r"failed processing SQS batch.*Worker process died", self.stack.aws.log.read_text()))
 
     def _check_snapshots(self, found: Round, account: Account, done: threading.Event) -> None:

@@ -266,7 +266,7 @@ def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: 
 
 
 def test_the_boundary_allows_the_actions_of_the_stack_s_own_boundary_and_to_invoke_functions() -> None:
-    """Only roles of functions have the stack's own boundary. The audit's schedule, which invokes one, has this, too."""
+    """The stack's own boundary is only for roles of functions, this one also for the role that starts the audit."""
     stage = deployment(oidc_role())
     own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]
     actions = {action for s in own for action in rights.as_list(s["Action"])}

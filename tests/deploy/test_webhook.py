@@ -98,7 +98,7 @@ def test_a_refused_delivery_is_tried_again(receiver: Receiver, webhook: tuple[An
     handler, pauses = webhook
     receiver.status = status
     assert failures_of(handler, tries=3) == [{"itemIdentifier": "m"}]
-    assert pauses == [240]  # 60 s, doubled after the first and the second try
+    assert pauses == [240]  # 60 s after the first try, doubled by each further one
 
 
 def test_a_delivery_to_an_unreachable_receiver_is_tried_again(

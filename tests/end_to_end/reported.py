@@ -64,6 +64,7 @@ def shopify(email: Any) -> tuple[str, Worth]:
 
 
 def shopify_phone_only() -> str:
+    """A Shopify export of an order without an e-mail address."""
     row = {
         "Name": "#1050", "Financial Status": "pending", "Currency": "BDT", "Subtotal": "1400.00", "Shipping": "100.00",
         "Taxes": "0.00", "Total": "1500.00", "Created at": "2026-04-05 21:06:21 +0400", "Lineitem quantity": "1",
@@ -115,6 +116,7 @@ def advanced_order_export(email: Any) -> str:
 
 
 def shopify_webhook(email: str) -> dict[str, Any]:
+    """The body of a webhook. Its order id depends on the address."""
     number = 820982911946154000 + int(hashlib.sha256(email.encode()).hexdigest()[:3], 16)
     street = {"first_name": "Ann", "last_name": "Lee", "address1": "12 Main St", "city": "Ghent", "zip": "12075"}
     place = {"province_code": "NY", "country": "United States", "country_code": "US", "company": None}
