@@ -1,4 +1,4 @@
-"""Starts the local stack once for all tests that need it, and assigns tests to processes if there are several."""
+"""Starts the local stack once for all tests of a process, and assigns tests to processes if there are several."""
 
 from __future__ import annotations
 

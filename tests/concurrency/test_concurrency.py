@@ -1,6 +1,6 @@
 """32 workers apply 2,500 operations to one ledger, whose amounts are checked; `make test-concurrency` applies 50,000.
 
-DYNAMODB_ENDPOINT is the URL of another engine than MiniStack. The other tests test the checks themselves.
+DYNAMODB_ENDPOINT is the URL of another engine than MiniStack. The other tests test the workload's size and the checks.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def test_concurrent_workers_leave_every_amount_exact() -> None:
     assert not result.faults, result
     assert result.operations == 2_500
     assert result.snapshots >= 30
-    # Each kind of result and of injected fault occurred. "as before": the call changed nothing.
+    # These results and injected faults occurred. "as before": the call changed nothing.
     seen = {status for status, count in result.statuses.items() if count}
     assert seen >= {"applied", "duplicate", "failed", "submitted 201", "submitted 201 as before", "edited 200"}
     assert seen >= {"submitted 409 as before", "deleted 200", "applied together"}
@@ -77,6 +77,7 @@ def test_a_consistent_snapshot_has_no_faults() -> None:
     assert check_cards(CARDS, HEADS) == []
 
 
+# "USD": the sum of the orders in dollars; "#USD": their number; "*": the account's currency.
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -84,10 +85,10 @@ def test_a_consistent_snapshot_has_no_faults() -> None:
         {"*": Decimal(1)}, {"#JPY": 1}, {"#USD": 0}, {"pk": "a/s1/p/an"}, {"sk": "ben"}, {"unknown": 1},
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("number", [0, 1])
-def test_a_wrong_sum_of_a_person_is_found(number: int, wrong: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changed", [0, 1], ids=["v3", "v1"])
+def test_a_wrong_item_of_a_person_is_found(changed: int, wrong: dict[str, Any]) -> None:
     people = [ANN_V3, ANN_V1]
-    people[number] = people[number] | wrong
+    people[changed] = people[changed] | wrong
     assert check_people(people, HEADS)
 
 

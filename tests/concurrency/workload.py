@@ -1,7 +1,8 @@
-"""Generates requests of shops from a seed: a hot account with 90 orders, one of them hot at a time, and other accounts.
+"""Generates requests of shops from a seed. Most are for a hot account with 90 orders; there are eight others.
 
-The people and orders of an account are known beforehand, and an order moves only between the people of its account. So
-one transactional read of at most 100 items contains all people of an account with all their orders.
+In each account, one v1 order and one v3 order at a time are hot: they get more requests than the others. The people and
+orders of an account are known beforehand, and an order moves only between the people of its account. So one
+transactional read of at most 100 items contains all people of an account with all their orders.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ PROVIDER = "shop"
 HOT_ORDERS, HOT_V1_ORDERS = 66, 24
 _ORDERS, _V1_ORDERS = 14, 6
 _ACCOUNTS = 8
-_HOT_FOR_EVENTS = 5_000  # of the account; then another order is hot, before this one reaches the limit of 1,000 events
+# After so many events of an account, another v3 order is hot. The hot one gets about 370 of them; its limit is 1,000.
+_HOT_FOR_EVENTS = 5_000
 _EPOCH = "20260102000000000000"
-# Milliseconds between two receipts, no fewer than processing takes: otherwise a writer would seem to run longer than a
-# function can.
+# Milliseconds between two receipts. With fewer, a request would seem to be processed for longer than functions run.
 _MILLIS = 5
 _MOMENTS = [f"2026-01-01T10:{minute:02d}:00Z" for minute in range(0, 60, 4)]
 _ACTIONS = ("placed", "placed", "updated", "paid", "fulfilled", "refunded", "refunded", "canceled")
@@ -42,7 +43,7 @@ _ADDRESSES = tuple(
 class Event:
     """One delivery of a v3 event. Deliveries with the same `identity` count once, at their earliest receipt.
 
-    `content` distinguishes contents under one idempotency key. `received` is a stamp.
+    `content` distinguishes contents under one idempotency key (`key`). `received` is a stamp.
     """
 
     account: str
@@ -132,6 +133,7 @@ class Workload:
         self._count = 0
 
     def operations(self, count: int, workers: int) -> Iterator[Operation]:
+        """Yields `count` operations, of which at most `workers` are simultaneous."""
         while count > 0:
             group = self._next()[: min(count, workers)]
             count -= len(group)
@@ -146,14 +148,17 @@ class Workload:
         if kind < 0.22:
             return self._changes(account)
         if kind < 0.27 and account.sent:
-            return [random.choice(account.sent)]  # an earlier event is delivered again, late
+            return [random.choice(account.sent)]  # the queue delivers an earlier event again
         if kind < 0.34:
             return self._copies(account)
         event = self.event(account)
         return [event]
 
     def _copies(self, account: Account) -> list[Event]:
-        """Simultaneous deliveries of one event: redelivered by the queue, or sent again by the shop."""
+        """Simultaneous deliveries of one event: redelivered by the queue, or sent again by the shop.
+
+        Sent again under an idempotency key, the event sometimes has other content.
+        """
         random = self._random
         first = self.event(account, alone=False)
         copies = [first]
@@ -176,7 +181,7 @@ class Workload:
         return f"r-{self._count:07d}", times.shift(_EPOCH, milliseconds=_MILLIS * self._count)
 
     def event(self, account: Account, *, alone: bool = True) -> Event:
-        """A new event. `alone`: no copy of it will be sent, so it needs neither an idempotency key nor a time."""
+        """A new event. `alone`: the shop will not send it again, so it needs neither an idempotency key nor a time."""
         random = self._random
         request_id, received = self._receipt()
         action = random.choice(_ACTIONS)

@@ -1,4 +1,4 @@
-"""python -m tests.crash --rounds 20 --seed 1: kills functions at random; exit code 1 if a round is not exact."""
+"""python -m tests.crash --rounds 20 --seed 1: kills functions while they work; exit code 1 if a round is not exact."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def main() -> int:
     failed = [found.seed for found in rounds if found.faults]
     print(
         f"{len(rounds)} rounds with {sum(r.events for r in rounds):,} events: {sum(r.kills for r in rounds)} kills of "
-        f"ProcessOrders and KeepBook ({sum(r.kills_in_a_batch for r in rounds)} while they worked on a batch) and "
-        f"{sum(r.kills_of_v1 for r in rounds)} of v1 handlers; "
+        f"ProcessOrders and KeepBook ({sum(r.kills_in_a_batch for r in rounds)} while ProcessOrders worked on a batch) "
+        f"and {sum(r.kills_of_v1 for r in rounds)} of v1 handlers; "
         + ("every event and request was applied exactly once" if not failed else f"NOT EXACT, seeds {failed}")
     )
     for seed in failed:

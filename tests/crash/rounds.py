@@ -53,7 +53,7 @@ _FUNCTIONS = {"submitted": "submit_order", "edited": "edit_order", "deleted": "d
 class Round:
     """The result of a round. `faults` is empty if nothing is wrong.
 
-    `kills` counts kills of ProcessOrders and KeepBook, `kills_in_a_batch` those of them while a batch was processed.
+    `kills` counts kills of ProcessOrders and KeepBook, `kills_in_a_batch` those while ProcessOrders worked on a batch.
     """
 
     seed: int
@@ -85,6 +85,8 @@ def crashing_stack() -> Iterator[Crashes]:
 
 
 class Crashes:
+    """Runs rounds on a stack and checks the result of each."""
+
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self._dynamodb, self._sqs = stack.boto3_client("dynamodb"), stack.boto3_client("sqs")
@@ -143,14 +145,17 @@ class Crashes:
     # ------------------------------------------------------------- the kills
 
     def _kill(self, found: Round, done: threading.Event) -> None:
-        """Kills each function at a random time after its first call to AWS, until the round has enough kills."""
+        """Kills each process of ProcessOrders and KeepBook at a random time after its first call to AWS.
+
+        Stops when the round has enough kills.
+        """
         random = Random(found.seed)
-        until: dict[int, float] = {}
+        ends: dict[int, float] = {}
         while not done.wait(0.02) and found.kills < max(8, found.events // EVENTS_A_KILL):
             for pid in filter(_has_called, self._workers()):
-                end = until.setdefault(pid, time.monotonic() + random.expovariate(1 / LIFE_SECONDS))
+                end = ends.setdefault(pid, time.monotonic() + random.expovariate(1 / LIFE_SECONDS))
                 if time.monotonic() >= end:
-                    until[pid] = float("inf")
+                    ends[pid] = float("inf")
                     with suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                         found.kills += 1
@@ -167,7 +172,7 @@ class Crashes:
                         yield int(entry.name)
 
     def _killed_batches(self) -> int:
-        """The number of batches whose function was killed, by the log of the embedded AWS."""
+        """The number of kills of ProcessOrders during a batch of a queue, by the log of the embedded AWS."""
         return len(re.findall(r"failed processing SQS batch.*Worker process died", self.stack.aws.log.read_text()))
 
     def _check_snapshots(self, found: Round, account: Account, done: threading.Event) -> None:
@@ -228,6 +233,7 @@ class Crashes:
     def _check(
         self, found: Round, account: Account, sent: list[tuple[str, int, Event]], answers: list[Answer]
     ) -> list[str]:
+        """Compares outcomes, ledger, book and answers of people with the requests. `sent`: as in _Sender."""
         faults: list[str] = []
         statuses = self._records(account.id, "s")
         events: list[tuple[Event, str]] = []
@@ -242,13 +248,13 @@ class Crashes:
         faults += [f"request {request_id} has an outcome, but was in no answer" for request_id in statuses]
         items = list(self._items(account))
         faults += audit(items, events, answers)
-        made = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
+        written = {item["request"] for item in parts(items)["events"] if source_of(item) == V1}
         # KeepBook, which is killed as well, records v1 outcomes.
         end = time.monotonic() + RECORDED_SECONDS
-        while (applied := self._applied(account.id)) != made and time.monotonic() < end:
+        while (applied := self._applied(account.id)) != written and time.monotonic() < end:
             time.sleep(0.5)
-        if made != applied:
-            faults.append(f"v1 writes without outcome {made - applied}, outcomes without write {applied - made}")
+        if written != applied:
+            faults.append(f"v1 writes without outcome {written - applied}, outcomes without write {applied - written}")
         letters = list(self._query(self.stack.outputs["RecordsTableName"], f"{account.id}/d"))
         faults += [f"there is a dead letter: {letter['reason']}" for letter in letters]
         own = f"{account.id}/"
@@ -298,7 +304,7 @@ class Crashes:
         return {request_id for request_id, ended in self._records(account, "o").items() if "applied" in ended}
 
     def _records(self, account: str, letter: str) -> dict[str, dict[str, str]]:
-        """Outcomes by request id: the time of receipt by status."""
+        """Outcomes by request id: the time of receipt by status. `letter`: of the source, o (v1) or s (v3)."""
         found: dict[str, dict[str, str]] = {}
         for status in ("applied", "duplicate", "failed"):
             for shard in range(4):
@@ -358,7 +364,10 @@ def _has_called(pid: int) -> bool:
 
 
 class _Sender:
-    """Sends events in batches and one by one, some two or three times. `sent`: (request id, position, event)."""
+    """Sends events in batches and one by one, some two or three times.
+
+    `sent`: (request id, position in the batch, event) of each accepted event.
+    """
 
     def __init__(self, shop: Shop, account: Account, seed: int, events: int) -> None:
         self.sent: list[tuple[str, int, Event]] = []
@@ -392,13 +401,10 @@ class _Sender:
                     self.faults.append(f"answered {reply.status} {reply.text}")
                     return
                 ids = reply.json["request_ids"] if len(events) > 1 else [reply.json["request_id"]]
-                self.sent += [(*identity, event) for event, identity in zip(events, _numbered(ids), strict=True)]
+                accepted = enumerate(zip(ids, events, strict=True))
+                self.sent += [(request_id, position, event) for position, (request_id, event) in accepted]
         except Exception:
             self.faults.append(traceback.format_exc())
-
-
-def _numbered(ids: list[str]) -> list[tuple[str, int]]:
-    return [(request_id, position) for position, request_id in enumerate(ids)]
 
 
 def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
@@ -412,7 +418,7 @@ def _requests(account: Account, seed: int, count: int) -> Iterator[list[Event]]:
             again = random.random() < 0.3
             size = 1 if random.random() < 0.7 else random.randint(2, 25)
             request = [workload.event(account, alone=not again) for _ in range(size)]
-            if size > 1:  # these batches have no idempotency key, so events with one are left out
+            if size > 1:  # the shop sends batches without an idempotency key, so events with one are left out
                 request = [event for event in request if event.key is None] or request[:1]
             if again:
                 later.append(request)

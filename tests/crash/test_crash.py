@@ -27,7 +27,7 @@ def crashes() -> Iterator[Crashes]:
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])
-def test_accepted_events_are_applied_exactly_once(crashes: Crashes, seed: int) -> None:
+def test_accepted_requests_are_applied_exactly_once(crashes: Crashes, seed: int) -> None:
     found = crashes.round(seed, EVENTS)
     print(found)
     assert not found.faults, found

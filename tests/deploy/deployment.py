@@ -40,7 +40,10 @@ def policy_arn(name: str) -> str:
 
 @dataclass(frozen=True)
 class Deployment:
-    """`roles` and `arns` by logical id."""
+    """`roles`: statements of the policies by role; `arns` of all resources. Both by logical id.
+
+    `boundary`: statements of the permissions boundary, empty if the file has none.
+    """
 
     stack: str
     roles: dict[str, list[Statement]]
@@ -77,4 +80,5 @@ def _arn(name: str, resource: dict[str, Any]) -> str:
         return policy_arn(path + properties.get("ManagedPolicyName", name))
     if resource["Type"] == "AWS::S3::Bucket":
         return f"arn:aws:s3:::{name.lower()}"
+    # The provider is the only other resource.
     return f"arn:aws:iam::{AWS_ACCOUNT}:oidc-provider/token.actions.githubusercontent.com"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tests.deploy.deployment import AWS_ACCOUNT, Deployment, arn, policy_arn, role_arn
 from tests.deploy.iam import Call, allowed
 
-OTHER = "tillbook-prod"
+OTHER = "tillbook-prod"  # the stack of another stage
 ADMINISTRATOR = role_arn("Administrator")
 _ADMIN_POLICY = "arn:aws:iam::aws:policy/AdministratorAccess"
 _SAMS_BUCKET = "arn:aws:s3:::aws-sam-cli-managed-default-samclisourcebucket-1a2b3c"
@@ -17,33 +17,34 @@ GRANTS = ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:Up
 Named = tuple[str, Call]
 
 
-def escalations(of: Deployment) -> Iterator[Named]:
+def escalations(stage: Deployment) -> Iterator[Named]:
     """(kind, call): calls by which a deployment of this stage would reach beyond the stage."""
-    mine = role_arn(f"{of.stack}-ReadRole-1A2B3C")
-    boundary = of.arns.get("Boundary", policy_arn(f"{of.stack}-FunctionBoundary-1A2B3C"))
+    mine = role_arn(f"{stage.stack}-ReadRole-1A2B3C")
+    boundary = stage.arns.get("Boundary", policy_arn(f"{stage.stack}-FunctionBoundary-1A2B3C"))
+    everything = policy_arn(f"{stage.stack}-Everything-1A2B3C")
+    others = (ADMINISTRATOR, stage.arns["DeployRole"], stage.arns["ExecutionRole"], role_arn(f"{OTHER}-ReadRole-1A"))
     for action in GRANTS:
         yield f"{action} without a boundary", Call(action, mine)
-        own = policy_arn(f"{of.stack}-Everything-1A2B3C")
-        yield f"{action} within a boundary of its own", Call(action, mine, {"iam:PermissionsBoundary": own})
-        for role in (ADMINISTRATOR, of.arns["DeployRole"], of.arns["ExecutionRole"], role_arn(f"{OTHER}-ReadRole-1A")):
-            name = role.rpartition("/")[2].removeprefix(f"{of.stack}-deployment-").partition("-1A")[0]
+        yield f"{action} within a boundary of its own", Call(action, mine, {"iam:PermissionsBoundary": everything})
+        for role in others:
+            name = role.rpartition("/")[2].removeprefix(f"{stage.stack}-deployment-").partition("-1A")[0]
             yield f"{action} of {name}", Call(action, role)
     yield (
         "a boundary is removed",
         Call("iam:DeleteRolePermissionsBoundary", mine, {"iam:PermissionsBoundary": boundary}),
     )
-    for policy in (_ADMIN_POLICY, policy_arn(f"{of.stack}-Everything-1A2B3C")):
+    for policy in (_ADMIN_POLICY, everything):
         yield (
             "a boundary is replaced",
             Call("iam:PutRolePermissionsBoundary", mine, {"iam:PermissionsBoundary": policy}),
         )
     for action in ("CreatePolicyVersion", "SetDefaultPolicyVersion", "DeletePolicyVersion", "DeletePolicy"):
         yield "the boundary is changed", Call(f"iam:{action}", boundary)
-    yield "a policy is created", Call("iam:CreatePolicy", policy_arn(f"{of.stack}-Everything-1A2B3C"))
+    yield "a policy is created", Call("iam:CreatePolicy", everything)
     for service in ("ec2", "cloudformation", "apigateway", "glue", "ecs-tasks", "codebuild", "states"):
         passed = {"iam:PassedToService": f"{service}.amazonaws.com"}
         yield "a role is passed to another service", Call("iam:PassRole", mine, passed)
-    for role in (ADMINISTRATOR, of.arns["DeployRole"], of.arns["ExecutionRole"], role_arn(f"{OTHER}-ReadRole-1A")):
+    for role in others:
         for service in ("lambda", "scheduler"):
             passed = {"iam:PassedToService": f"{service}.amazonaws.com"}
             yield "another role is passed", Call("iam:PassRole", role, passed)
@@ -51,7 +52,7 @@ def escalations(of: Deployment) -> Iterator[Named]:
     for action in ("CreateUser", "CreateAccessKey", "CreateLoginProfile", "AttachUserPolicy", "PutUserPolicy"):
         yield "a user is made or changed", Call(f"iam:{action}", user)
     for action in ("UpdateOpenIDConnectProviderThumbprint", "AddClientIDToOpenIDConnectProvider"):
-        yield "GitHub's provider is changed", Call(f"iam:{action}", of.arns["Provider"])
+        yield "GitHub's provider is changed", Call(f"iam:{action}", stage.arns["Provider"])
     yield "another role is assumed", Call("sts:AssumeRole", ADMINISTRATOR)
     yield from _of_others(OTHER)
     yield from _of_others("billing")
@@ -88,21 +89,24 @@ def _of_others(stack: str) -> Iterator[Named]:
     yield "an EC2 instance is started", Call("ec2:RunInstances", arn("ec2", "instance/*"))
 
 
-def possible_escalations(of: Deployment) -> set[str]:
-    """Kinds of escalation that one of the roles can make, or a new role that has every right within the boundary."""
-    kinds = {name for name, call in escalations(of) for role in of.roles.values() if allowed(call, role)}
+def possible_escalations(stage: Deployment) -> set[str]:
+    """Kinds of escalation that are possible for one of the roles.
+
+    Kinds that begin with "within the boundary: " are possible for a new role with every right within the boundary.
+    """
+    kinds = {name for name, call in escalations(stage) for role in stage.roles.values() if allowed(call, role)}
     everything = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
-    # A boundary that the deployment could change would limit nothing.
-    within = of.boundary or everything
-    for name, call in escalations(of):
+    # The earlier file has no boundary of its own. The deployment can change that of the stack, so it limits nothing.
+    within = stage.boundary or everything
+    for name, call in escalations(stage):
         if allowed(call, everything, within):
             kinds.add(f"within the boundary: {name}")
     return kinds
 
 
-def needed(of: Deployment) -> Iterator[tuple[str, Call]]:
+def needed(stage: Deployment) -> Iterator[tuple[str, Call]]:
     """(role, call): calls of a first deployment, a change and a deletion, as far as template.yaml implies them."""
-    bucket, stack = of.arns["ArtifactsBucket"], arn("cloudformation", f"stack/{of.stack}/0a1b")
+    bucket, stack = stage.arns["ArtifactsBucket"], arn("cloudformation", f"stack/{stage.stack}/0a1b")
     for action in ("CreateChangeSet", "DescribeChangeSet", "ExecuteChangeSet", "DescribeStacks", "DescribeStackEvents"):
         yield "DeployRole", Call(f"cloudformation:{action}", stack)
     transform = f"arn:aws:cloudformation:{arn('', '').split(':')[3]}:aws:transform/Serverless-2016-10-31"
@@ -110,19 +114,19 @@ def needed(of: Deployment) -> Iterator[tuple[str, Call]]:
     for action, resource in (("PutObject", f"{bucket}/0a1b"), ("GetObject", f"{bucket}/0a1b"), ("ListBucket", bucket)):
         yield "DeployRole", Call(f"s3:{action}", resource)
     to_cloudformation = {"iam:PassedToService": "cloudformation.amazonaws.com"}
-    yield "DeployRole", Call("iam:PassRole", of.arns["ExecutionRole"], to_cloudformation)
+    yield "DeployRole", Call("iam:PassRole", stage.arns["ExecutionRole"], to_cloudformation)
     yield "ExecutionRole", Call("s3:GetObject", f"{bucket}/0a1b")
 
     for role in ("ReadRole", "JobsScheduleRole"):
-        mine = role_arn(f"{of.stack}-{role}-1A2B3C")
-        bounded = {"iam:PermissionsBoundary": of.arns["Boundary"]}
+        mine = role_arn(f"{stage.stack}-{role}-1A2B3C")
+        bounded = {"iam:PermissionsBoundary": stage.arns["Boundary"]}
         for action in (*GRANTS, "iam:DeleteRolePolicy", "iam:DetachRolePolicy", "iam:PutRolePermissionsBoundary"):
             yield "ExecutionRole", Call(action, mine, bounded)
         for action in ("GetRole", "GetRolePolicy", "TagRole", "DeleteRole", "ListAttachedRolePolicies"):
             yield "ExecutionRole", Call(f"iam:{action}", mine)
         for service in ("lambda", "scheduler"):
             yield "ExecutionRole", Call("iam:PassRole", mine, {"iam:PassedToService": f"{service}.amazonaws.com"})
-    function = arn("lambda", f"function:{of.stack}-Read-1A2B3C")
+    function = arn("lambda", f"function:{stage.stack}-Read-1A2B3C")
     for action in (
         "CreateFunction",
         "UpdateFunctionCode",
@@ -133,26 +137,26 @@ def needed(of: Deployment) -> Iterator[tuple[str, Call]]:
     ):
         yield "ExecutionRole", Call(f"lambda:{action}", function)
     for action in ("PublishLayerVersion", "GetLayerVersion", "DeleteLayerVersion"):
-        yield "ExecutionRole", Call(f"lambda:{action}", arn("lambda", f"layer:{of.stack}-arm64:3"))
+        yield "ExecutionRole", Call(f"lambda:{action}", arn("lambda", f"layer:{stage.stack}-arm64:3"))
     mapping = arn("lambda", "event-source-mapping:0a1b")
     yield "ExecutionRole", Call("lambda:CreateEventSourceMapping", "*", {"lambda:FunctionArn": function})
     yield "ExecutionRole", Call("lambda:GetEventSourceMapping", mapping)
     for service, action, rest in (
-        ("dynamodb", "CreateTable", f"table/{of.stack}-LedgerTable-1A"),
-        ("dynamodb", "UpdateContinuousBackups", f"table/{of.stack}-LedgerTable-1A"),
-        ("sqs", "CreateQueue", f"{of.stack}-OrdersQueue-1A"),
-        ("sns", "CreateTopic", f"{of.stack}-AlarmTopic-1A"),
-        ("logs", "CreateLogGroup", f"log-group:{of.stack}-ReadLogs-1A"),
-        ("logs", "PutRetentionPolicy", f"log-group:{of.stack}-ReadLogs-1A:log-stream:"),
-        ("scheduler", "CreateSchedule", f"schedule/default/{of.stack}-DailyAudit-1A"),
-        ("cloudwatch", "PutMetricAlarm", f"alarm:{of.stack}-LatencyAlarm-1A"),
-        ("cloudwatch", "PutInsightRule", f"insight-rule/{of.stack}-requests-by-key"),
-        ("events", "CreateEventBus", f"event-bus/{of.stack}"),
+        ("dynamodb", "CreateTable", f"table/{stage.stack}-LedgerTable-1A"),
+        ("dynamodb", "UpdateContinuousBackups", f"table/{stage.stack}-LedgerTable-1A"),
+        ("sqs", "CreateQueue", f"{stage.stack}-OrdersQueue-1A"),
+        ("sns", "CreateTopic", f"{stage.stack}-AlarmTopic-1A"),
+        ("logs", "CreateLogGroup", f"log-group:{stage.stack}-ReadLogs-1A"),
+        ("logs", "PutRetentionPolicy", f"log-group:{stage.stack}-ReadLogs-1A:log-stream:"),
+        ("scheduler", "CreateSchedule", f"schedule/default/{stage.stack}-DailyAudit-1A"),
+        ("cloudwatch", "PutMetricAlarm", f"alarm:{stage.stack}-LatencyAlarm-1A"),
+        ("cloudwatch", "PutInsightRule", f"insight-rule/{stage.stack}-requests-by-key"),
+        ("events", "CreateEventBus", f"event-bus/{stage.stack}"),
     ):
         yield "ExecutionRole", Call(f"{service}:{action}", arn(service, rest))
     for path in ("/apis", "/apis/a1b2c3/stages/$default", "/tags/arn%3Aaws"):
         region = arn("", "").split(":")[3]
         yield "ExecutionRole", Call("apigateway:POST", f"arn:aws:apigateway:{region}::{path}")
-    yield "ExecutionRole", Call("budgets:ModifyBudget", f"arn:aws:budgets::{AWS_ACCOUNT}:budget/{of.stack}")
-    dashboard = f"arn:aws:cloudwatch::{AWS_ACCOUNT}:dashboard/{of.stack}-eu-west-1"
+    yield "ExecutionRole", Call("budgets:ModifyBudget", f"arn:aws:budgets::{AWS_ACCOUNT}:budget/{stage.stack}")
+    dashboard = f"arn:aws:cloudwatch::{AWS_ACCOUNT}:dashboard/{stage.stack}-eu-west-1"
     yield "ExecutionRole", Call("cloudwatch:PutDashboard", dashboard)

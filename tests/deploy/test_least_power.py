@@ -19,18 +19,18 @@ STACKS = ("tillbook-staging", "tillbook-prod")
 Document = dict[str, Any]
 
 
-def document() -> Document:
+def oidc_role() -> Document:
     return template(FILE.read_text())
 
 
 def test_no_role_reaches_beyond_its_stage() -> None:
-    assert possible_escalations(deployment(document())) == set()
+    assert possible_escalations(deployment(oidc_role())) == set()
 
 
 def test_a_deployment_may_make_the_calls_that_it_needs() -> None:
     for stack in STACKS:
-        of = deployment(document(), stack)
-        assert [(role, call) for role, call in needed(of) if not allowed(call, of.roles[role])] == []
+        stage = deployment(oidc_role(), stack)
+        assert [(role, call) for role, call in needed(stage) if not allowed(call, stage.roles[role])] == []
 
 
 def test_the_earlier_roles_are_found_to_be_administrators() -> None:
@@ -51,15 +51,15 @@ def test_the_earlier_roles_are_found_to_be_administrators() -> None:
         "a layer of another stack",
         "artifacts of another stack",
     } <= before
-    # A role that a deployment of the earlier file creates may do everything.
-    assert {f"within the boundary: {name}" for name, _ in escalations(deployment(document()))} <= before
+    # A role that a deployment of the earlier file creates can make every escalation.
+    assert {f"within the boundary: {name}" for name, _ in escalations(deployment(oidc_role()))} <= before
 
 
-# ------------------------------------------------------- each kind is found
+# ------------------------------------------------------- planted faults are found
 
 
-def statement(of: Document, role: str, sid: str) -> dict[str, Any]:
-    properties = of["Resources"][role]["Properties"]
+def statement(document: Document, role: str, sid: str) -> dict[str, Any]:
+    properties = document["Resources"][role]["Properties"]
     policy = (
         properties["PolicyDocument"] if "PolicyDocument" in properties else properties["Policies"][0]["PolicyDocument"]
     )
@@ -71,30 +71,31 @@ def statement(of: Document, role: str, sid: str) -> dict[str, Any]:
 # Each of the following functions returns a change that plants a fault in deploy/oidc-role.yaml.
 
 
-def _without(sid: str, name: str = "Condition") -> Callable[[Document], None]:
-    return lambda of: statement(of, "ExecutionRole", sid).__delitem__(name)
+def _without_condition(sid: str) -> Callable[[Document], None]:
+    return lambda document: statement(document, "ExecutionRole", sid).__delitem__("Condition")
 
 
 def _also(role: str, sid: str, *actions: str) -> Callable[[Document], None]:
-    return lambda of: statement(of, role, sid)["Action"].extend(actions)
+    return lambda document: statement(document, role, sid)["Action"].extend(actions)
 
 
 def _on(role: str, sid: str, *resources: Any) -> Callable[[Document], None]:
-    return lambda of: statement(of, role, sid).update(Resource=list(resources))
+    return lambda document: statement(document, role, sid).update(Resource=list(resources))
 
 
 def _condition(sid: str, condition: Any) -> Callable[[Document], None]:
-    return lambda of: statement(of, "ExecutionRole", sid).update(Condition=condition)
+    return lambda document: statement(document, "ExecutionRole", sid).update(Condition=condition)
 
 
 def _at_the_root(name: str) -> Callable[[Document], None]:
-    return lambda of: of["Resources"][name]["Properties"].update(Path="/")
+    """Removes the path of a role, so that its name begins with the stack's name, as those of the stack's roles do."""
+    return lambda document: document["Resources"][name]["Properties"].update(Path="/")
 
 
 def _both(first: Callable[[Document], None], second: Callable[[Document], None]) -> Callable[[Document], None]:
-    def change(of: Document) -> None:
-        first(of)
-        second(of)
+    def change(document: Document) -> None:
+        first(document)
+        second(document)
 
     return change
 
@@ -103,7 +104,7 @@ _POLICIES = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:policy/*"}
 _ANY_ROLE = {"Fn::Sub": "arn:aws:iam::${AWS::AccountId}:role/*"}
 # By description of the fault: the change that plants it, and the kind of escalation that it makes possible.
 PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
-    "roles without the condition": (_without("RolesWithinTheBoundary"), "iam:CreateRole without a boundary"),
+    "roles without the condition": (_without_condition("RolesWithinTheBoundary"), "iam:CreateRole without a boundary"),
     "a condition with any boundary": (
         _condition("RolesWithinTheBoundary", {"StringLike": {"iam:PermissionsBoundary": "*"}}),
         "iam:PutRolePolicy within a boundary of its own",
@@ -126,7 +127,7 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         "another role is passed",
     ),
     "a role may be passed to any service": (
-        _without("RolesForFunctionsAndSchedules"),
+        _without_condition("RolesForFunctionsAndSchedules"),
         "a role is passed to another service",
     ),
     "services by a wildcard": (
@@ -142,23 +143,26 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         "a boundary is replaced",
     ),
     "the right to change policies": (
-        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
+        lambda document: statement(document, "ExecutionRole", "RolesOfTheStack").update(
             Action=["iam:CreatePolicyVersion"], Resource=_POLICIES
         ),
         "the boundary is changed",
     ),
     "the right to create policies": (
-        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(
+        lambda document: statement(document, "ExecutionRole", "RolesOfTheStack").update(
             Action=["iam:CreatePolicy"], Resource=_POLICIES
         ),
         "a policy is created",
     ),
     "the right to change users": (
-        lambda of: statement(of, "ExecutionRole", "RolesOfTheStack").update(Action="iam:*", Resource="*"),
+        lambda document: statement(document, "ExecutionRole", "RolesOfTheStack").update(Action="iam:*", Resource="*"),
         "a user is made or changed",
     ),
-    "queues of others' functions": (_without("QueuesThatCallFunctions"), "a queue of another stack's function"),
-    "layers by logical id": (
+    "queues of others' functions": (
+        _without_condition("QueuesThatCallFunctions"),
+        "a queue of another stack's function",
+    ),
+    "layers of any name": (
         _on(
             "ExecutionRole",
             "NamedAfterTheStack",
@@ -166,11 +170,11 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         ),
         "a layer of another stack",
     ),
-    "everything named tillbook": (
+    "tables of every Tillbook stack": (
         _on("ExecutionRole", "NamedAfterTheStack", "arn:aws:dynamodb:*:*:table/tillbook-*"),
         "a table of another stack",
     ),
-    "one bucket for all": (
+    "a bucket that all stacks share": (
         _on("DeployRole", "UploadTheBuild", "arn:aws:s3:::aws-sam-cli-managed-default-*/*"),
         "artifacts of another stack",
     ),
@@ -188,7 +192,7 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
         "within the boundary: a table of another stack",
     ),
     "a boundary for all keys": (
-        lambda of: statement(of, "Boundary", "EncryptAndDecryptThem").__delitem__("Condition"),
+        lambda document: statement(document, "Boundary", "EncryptAndDecryptThem").__delitem__("Condition"),
         "within the boundary: any key",
     ),
 }
@@ -197,7 +201,7 @@ PLANTED: dict[str, tuple[Callable[[Document], None], str]] = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(name: str) -> None:
     plant, kind = PLANTED[name]
-    faulty = document()
+    faulty = oidc_role()
     plant(faulty)
     assert kind in possible_escalations(deployment(faulty))
 
@@ -249,23 +253,23 @@ def _physical(stack: str) -> Callable[[str], str]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_role_of_the_template_has_the_boundary_and_works_within_it(stack: str) -> None:
-    of, physical = deployment(document(), stack), _physical(stack)
+    stage, physical = deployment(oidc_role(), stack), _physical(stack)
     template = deployed(source(), RoleBoundary="administrator")
     assert "FunctionBoundary" not in template.resources
     via = {"kms:ViaService": f"ssm.{PSEUDO['AWS::Region']}.amazonaws.com"}
     roles = dict(template.of("IAM::Role"))
     assert len(roles) > 10
     for name, role in roles.items():
-        assert physical(role["PermissionsBoundary"]) == of.arns["Boundary"], name
+        assert physical(role["PermissionsBoundary"]) == stage.arns["Boundary"], name
         for action, resource in rights.inline(role):
-            assert allowed(Call(action, physical(resource), via), of.boundary), (name, action, resource)
+            assert allowed(Call(action, physical(resource), via), stage.boundary), (name, action, resource)
 
 
-def test_the_boundary_allows_what_the_stack_s_own_boundary_allows_and_to_invoke_functions() -> None:
-    """The schedule of the audit invokes a function, and its role has this boundary, too."""
-    of = deployment(document())
+def test_the_boundary_allows_the_actions_of_the_stack_s_own_boundary_and_to_invoke_functions() -> None:
+    """The stack's own boundary is only for roles of functions, this one also for the role that starts the audit."""
+    stage = deployment(oidc_role())
     own = deployed(source()).resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"]
     actions = {action for s in own for action in rights.as_list(s["Action"])}
-    assert {action for s in of.boundary for action in rights.as_list(s["Action"])} == actions | {
+    assert {action for s in stage.boundary for action in rights.as_list(s["Action"])} == actions | {
         "lambda:InvokeFunction"
     }

@@ -17,7 +17,7 @@ from local.seed import ACCOUNT, ADMIN_KEY, INGEST_KEY
 from local.stack import ROOT, Stack
 
 
-def command(url: str, ingest: str = INGEST_KEY) -> subprocess.CompletedProcess[str]:
+def run_smoke_test(url: str, ingest: str = INGEST_KEY) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "deploy.smoke", "--url", url, "--account", ACCOUNT],
         cwd=ROOT,
@@ -29,14 +29,15 @@ def command(url: str, ingest: str = INGEST_KEY) -> subprocess.CompletedProcess[s
 
 
 def test_the_smoke_test_passes_against_the_local_stack(stack: Stack) -> None:
-    ran = command(stack.url)
+    ran = run_smoke_test(stack.url)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     checks = Smoke(stack.url, ACCOUNT, INGEST_KEY, ADMIN_KEY).checks()
+    # The first line names the deployment; the others begin with the result of a check.
     assert [line.split("  ")[0] for line in ran.stdout.splitlines()[1:]] == ["ok"] * len(checks)
 
 
-def test_a_wrong_key_fails_the_smoke_test(stack: Stack) -> None:
-    ran = command(stack.url, "wrong")
+def test_a_wrong_key_fails_the_smoke_test_and_is_not_printed(stack: Stack) -> None:
+    ran = run_smoke_test(stack.url, "wrong")
     assert ran.returncode == 1
     assert "FAILED" in ran.stdout
     assert "wrong" not in ran.stdout + ran.stderr

@@ -24,7 +24,7 @@ EVENT = json.dumps({"specversion": "1.0", "id": "a1b2", "data": {"after": "105.0
 
 
 class Receiver:
-    """A server on loopback that answers `status`."""
+    """A server on loopback that answers `status`, and keeps the headers and body of each request."""
 
     def __init__(self) -> None:
         self.status, self.requests = 204, list[tuple[dict[str, str], str]]()
@@ -98,7 +98,7 @@ def test_a_refused_delivery_is_tried_again(receiver: Receiver, webhook: tuple[An
     handler, pauses = webhook
     receiver.status = status
     assert failures_of(handler, tries=3) == [{"itemIdentifier": "m"}]
-    assert pauses == [240]
+    assert pauses == [240]  # 60 s after the first try, doubled by each further one
 
 
 def test_a_delivery_to_an_unreachable_receiver_is_tried_again(
@@ -116,7 +116,7 @@ def test_a_delivery_is_tried_for_three_days(receiver: Receiver, webhook: tuple[A
     queue, most = TEMPLATE["Queue"]["Properties"], TEMPLATE["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
     for tries in range(1, most + 1):
         failures_of(handler, tries)
-    assert 72 * 3600 <= sum(pauses[:-1]) <= 80 * 3600
+    assert 72 * 3600 <= sum(pauses[:-1]) <= 80 * 3600  # the last pause is followed by no try
     assert sum(pauses) < queue["MessageRetentionPeriod"]
     assert max(pauses) <= 12 * 3600  # the limit of SQS
 

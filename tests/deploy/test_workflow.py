@@ -19,7 +19,7 @@ TEXT = FILE.read_text()
 # The base loader keeps `on` as text. In YAML 1.1 it is a boolean.
 WORKFLOW: dict[str, Any] = yaml.load(TEXT, yaml.BaseLoader)  # noqa: S506 - strings only
 JOBS: dict[str, Any] = WORKFLOW["jobs"]
-DEPLOYING = {"staging": "staging", "production": "prod"}
+DEPLOYING = {"staging": "staging", "production": "prod"}  # job: the argument of deploy/deploy.sh
 
 
 def steps(job: str) -> list[dict[str, Any]]:
@@ -35,7 +35,7 @@ def used(job: str) -> list[str]:
     return [step["uses"].partition("@")[0] for step in steps(job) if "uses" in step]
 
 
-def test_jobs_run_one_after_the_other() -> None:
+def test_jobs_run_one_after_the_other_and_only_pushes_to_main_are_deployed() -> None:
     assert {name: job.get("needs") for name, job in JOBS.items()} == {
         "test": None, "build": "test", "staging": "build", "production": "staging",
     }  # fmt: skip
@@ -50,13 +50,14 @@ def test_jobs_run_one_after_the_other() -> None:
 def test_the_stack_is_built_once_and_deployed_twice() -> None:
     built = [job for job in JOBS for command in commands(job) if "sam build" in command]
     assert built == ["build"]
-    (put,) = [s["with"] for s in steps("build") if s.get("uses", "").startswith("actions/upload-artifact@")]
+    (upload,) = [s["with"] for s in steps("build") if s.get("uses", "").startswith("actions/upload-artifact@")]
     for job, stage in DEPLOYING.items():
-        (got,) = [s["with"] for s in steps(job) if s.get("uses", "").startswith("actions/download-artifact@")]
-        assert (got["name"], got["path"]) == (put["name"], put["path"])
+        (download,) = [s["with"] for s in steps(job) if s.get("uses", "").startswith("actions/download-artifact@")]
+        assert (download["name"], download["path"]) == (upload["name"], upload["path"])
         options = '--role-arn "$EXECUTION_ROLE" --no-resolve-s3 --s3-bucket "$ARTIFACTS_BUCKET"'
-        assert commands(job)[1] == f"bash deploy/deploy.sh {stage} {options}"
-        assert commands(job)[2].startswith("python -m deploy.smoke ")
+        deploy, smoke_test = commands(job)[1:3]
+        assert deploy == f"bash deploy/deploy.sh {stage} {options}"
+        assert smoke_test.startswith("python -m deploy.smoke ")
         assert JOBS[job]["environment"]["name"] == job
 
 
@@ -75,6 +76,7 @@ def test_only_deployments_assume_a_role_and_no_aws_key_is_stored() -> None:
         assert ("aws-actions/configure-aws-credentials" in used(name)) == (name in DEPLOYING)
     assert set(re.findall(r"secrets\.(\w+)", TEXT)) == {"SMOKE_INGEST_KEY", "SMOKE_ADMIN_KEY"}
     assert "aws-access-key-id" not in TEXT
+    # The first step of each job is the checkout, which otherwise leaves GitHub's token on the runner's disk.
     assert all(step["with"]["persist-credentials"] == "false" for job in JOBS for step in steps(job)[:1])
 
 

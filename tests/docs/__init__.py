@@ -1,10 +1,10 @@
 """Tests every command on the Markdown pages (README.md, docs/ and others).
 
-Fenced blocks of `sh`, `bash` or `console` run on the local stack. All blocks of a page run in one shell, from top to
-bottom. Each command must exit with 0, and curl fails on an answer of 400 or more. The pages run one after another,
-README.md first, with one account: `http://127.0.0.1:8000`, account 1234567 and its keys are replaced by the local
-stack's URL and a new account. So each page uses its own order ids and people, or creates an account. If a `text` or
-`json` block with the word `output` follows, the command must print its text; `…` matches any text.
+Fenced blocks of `sh`, `bash`, `shell` or `console` run on the local stack. All blocks of a page run in one shell, from
+top to bottom. Each command must exit with 0, and curl fails on an answer of 400 or more. The pages run one after
+another, README.md first, with one account: `http://127.0.0.1:8000`, account 1234567 and its keys are replaced by the
+local stack's URL and a new account. So each page uses its own order ids and people, or creates an account. If a `text`
+or `json` block with the word `output` follows, the command must print its text; `…` matches any text.
 
 Options after the language:
 
@@ -14,7 +14,7 @@ Options after the language:
     proof=KIND     the block cannot run here, and is checked in another way: proofs.py lists the kinds
 
 `aws`, `sam`, `make`, `pip`, `npm`, `git` and `.venv/bin/python` never run: substitute.py replaces them. A page works on
-copies of files. In the commands `TILLBOOK_KEY=…` gets an admin key, and `=tillbook-prod` the name of the local stack.
+copies of files. `TILLBOOK_KEY=…` and `=tillbook-prod` are replaced by an admin key and the name of the local stack.
 
 Commands in code spans of the text, `like this`, are checked, too: their targets, modules and options must exist.
 """

@@ -58,7 +58,7 @@ def in_reading_order() -> list[Path]:
 def blocks(page: Path) -> list[Block]:
     """All fenced blocks of a page. Raises ValueError for a block that is never closed."""
     found: list[Block] = []
-    ends: list[int] = []
+    ends: list[int] = []  # of each block found, with its output: the index of the line after it
     lines = page.read_text().splitlines()
     number = 0
     while number < len(lines):

@@ -6,7 +6,7 @@ python  `python -m module`: the module exists and has each option
 sam     the SAM CLI of .venv-ci has the command and each option
 aws     botocore's model of the service has the operation and each parameter
 git     git has the command and each option
-pip     the lock files contain the package, with this version; for `.`, the modules that its scripts name exist
+pip     the lock files contain the package, in the version after `==`; for `.`, the modules of its scripts exist
 cli     the tillbook command has the subcommand and each option (used for code spans, and blocks that must not run)
 """
 
@@ -79,6 +79,7 @@ def _check(condition: object, message: str) -> None:
 
 
 def _program(words: Words, *names: str) -> Words:
+    """The words after the program. Raises Unproven if the program has none of the names."""
     _check(Path(words[0]).name in names, f"`{shlex.join(words)}` is no command of {' or '.join(names)}")
     return words[1:]
 
@@ -130,7 +131,7 @@ def python(words: Words) -> None:
     if source is None:
         raise Unproven(f"there is no module {rest[1]}")
     known = {"--help", "-h"} | _declared_options(source)
-    # Modules that run random histories import a module that declares their options.
+    # Some modules import another one that declares options for them, so the imported modules are searched, too.
     for node in ast.walk(source):
         shared = _source(node.module or "") if isinstance(node, ast.ImportFrom) else None
         known |= _declared_options(shared) if shared else set()
@@ -325,5 +326,6 @@ def mentioned(span: str) -> list[tuple[str, Words]]:
             continue
         # Placeholders are not checked.
         checked = [word for word in words if "…" not in word and word != "..."]
+        # .ci/run and the workflows write `cd folder && npm ci` as `npm ci --prefix folder`.
         found.append((kind, [*checked, "--prefix", folder] if kind == "ci" and folder else checked))
     return found

@@ -1,4 +1,4 @@
-"""Runs the blocks of a page. Each block has the shell variables and functions of the block before."""
+"""Runs the blocks of a page. Each block has the shell variables and functions of the blocks before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.docs import substitute
 from tests.docs.markdown import Block
 from tests.end_to_end.shop import Shop
 
-SECONDS = 120  # limit of each run of a block
+SECONDS = 120  # limit of each run of a script
 WAIT_SECONDS = 120  # how long a block with the option `wait` is repeated
 CURL = shutil.which("curl")
 # Files and folders that pages may name by path.
@@ -35,7 +35,7 @@ exec 3>&1
 code=$({curl} --fail-with-body --max-time 30 -w '%{{stderr}}%{{http_code}}' "$@" 2>&1 >&3)
 [ "${{code: -3}}" = "$ANSWER_STATUS" ] || {{ echo "answered ${{code: -3}}, not $ANSWER_STATUS" >&2; exit 22; }}
 """
-# Saves all variables and functions for the next block, except the shell's own.
+# Runs a block, then saves all variables and functions for the next one, except the shell's own.
 _RUN = """set -euo pipefail
 [ ! -e {state} ] || . {state}
 trap 'echo "line $LINENO: $BASH_COMMAND" >&2' ERR
@@ -56,8 +56,8 @@ class Page:
 
     def __init__(self, shop: Shop, folder: Path, replaced: Mapping[str, str] | None = None) -> None:
         """`replaced`: texts of the page, and the text that replaces each in the test."""
-        self.folder, self._groups = folder, list[int]()
-        self._exit, self._refused = ExitStack(), list[str]()
+        self.folder, self._groups = folder, list[int]()  # ids of the process groups of scripts
+        self._exit, self._refused = ExitStack(), list[str]()  # errors of substitute.py
         self._replaced = {
             "http://127.0.0.1:8000": shop.stack.url,
             f"https://{HOST}": shop.stack.url,
@@ -91,10 +91,10 @@ class Page:
         url = self._exit.enter_context(substitute.listening(shop.stack, self._refused))
         shims = {name: substitute.SHIM.format(program=name, curl=CURL, url=url) for name in substitute.PROGRAMS}
         # The virtual environment that pages name has one program, a substitute for Python.
-        environment = self._work / ".venv" / "bin"
-        environment.mkdir(parents=True)
-        (environment / "python").write_text(substitute.SHIM.format(program="python", curl=CURL, url=url))
-        (environment / "python").chmod(0o755)
+        python_of_pages = self._work / ".venv" / "bin" / "python"
+        python_of_pages.parent.mkdir(parents=True)
+        python_of_pages.write_text(substitute.SHIM.format(program="python", curl=CURL, url=url))
+        python_of_pages.chmod(0o755)
         for name, text in {
             **shims,
             "curl": _CURL.format(curl=CURL),
@@ -110,8 +110,8 @@ class Page:
         }  # fmt: skip
 
     def substituted(self, text: str) -> str:
-        for page, here in self._replaced.items():
-            text = text.replace(page, here)
+        for on_page, in_test in self._replaced.items():
+            text = text.replace(on_page, in_test)
         return text
 
     def run(self, block: Block) -> None:
@@ -204,6 +204,7 @@ def mismatch(expected: str, printed: str, block: Block) -> str:
             return f"not JSON: {error}"
         return _different("", wanted, got)
     lines = [re.escape(line.strip()).replace("…", ".*") for line in expected.strip().splitlines()]
+    # A line that is only `…` matches one or several lines.
     pattern = "\n".join("(?:.*\n)*?.*" if line == ".*" else line for line in lines)
     got = "\n".join(line.strip() for line in printed.strip().splitlines())
     return "" if re.fullmatch(pattern, got) else f"the output is not the expected one:\n{expected}"

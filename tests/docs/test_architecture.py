@@ -1,4 +1,4 @@
-"""Tests that docs/architecture.md names the template's resources, and that its picture loads no other file."""
+"""Tests docs/architecture.md and its picture against template.yaml, and a limit that docs/correctness.md states."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_schedule_topic_and_dashboard_is_on_the_page() -> None:
     assert [name for name in found if f"`{name}`" not in PAGE] == []
 
 
-def test_the_picture_has_a_dark_theme_and_loads_nothing() -> None:
+def test_the_picture_has_a_dark_theme_and_loads_no_other_file() -> None:
     root = ElementTree.fromstring(PICTURE)  # noqa: S314 - our own file
     assert root.get("viewBox")
     assert "prefers-color-scheme: dark" in PICTURE

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from events.envelopes import HOST
-from local.stack import ROOT
+from local.stack import ROOT, Stack
 from tests.clients.test_drip_nodejs import FOLDER, INSTALLED
 from tests.docs.markdown import blocks
 from tests.end_to_end.shop import Shop
@@ -45,7 +45,7 @@ def _check_an_order_counts(shop: Shop, script: str, command: list[str], lines: s
 
 
 @pytest.fixture
-def shop(stack) -> Shop:  # type: ignore[no-untyped-def]
+def shop(stack: Stack) -> Shop:
     return Shop.open(stack)
 
 

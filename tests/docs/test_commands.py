@@ -19,7 +19,7 @@ SHELL_BLOCKS = {page: [block for block in blocks(page) if block.language in SHEL
 RUN_BLOCKS = {page: [block for block in found if "proof" not in block.options] for page, found in SHELL_BLOCKS.items()}
 CHECKED_BLOCKS = [block for found in SHELL_BLOCKS.values() for block in found if "proof" in block.options]
 OPTIONS = frozenset({"proof", "status", "wait", "keep"})
-# Languages of blocks that do not run. A block with the option `output` has the expected output of a command.
+# Languages of blocks that do not run. Those with the option `output` have the expected output of a command.
 OTHERS = frozenset({"text", "json", "python", "js", "ruby", "php", "csv", "yaml", "toml", "diff", "ini", "sql"})
 
 
@@ -29,7 +29,7 @@ def _name(page: Path) -> str:
 
 @pytest.fixture(scope="module")
 def account(stack: Stack) -> Shop:
-    """The one account of all pages, so a page fails if it uses the order ids or people of another page."""
+    """The one account of all pages, which therefore must not use each other's order ids and people."""
     return Shop.open(stack)
 
 

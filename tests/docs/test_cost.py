@@ -50,7 +50,7 @@ def test_the_picture_is_up_to_date(flows: list[cost.Flow]) -> None:
 
 
 def test_the_statements_of_the_page_are_true(flows: list[cost.Flow]) -> None:
-    alone, _, batches = flows
+    alone, _ten_messages_at_once, batches = flows
     of_alone, of_batches = cost.dollars(alone, ORDERS), cost.dollars(batches, ORDERS)
     # Most of the cost is DynamoDB writes.
     assert of_alone["DynamoDB writes"] > sum(of_alone.values()) / 2
@@ -62,10 +62,10 @@ def test_the_statements_of_the_page_are_true(flows: list[cost.Flow]) -> None:
     # In batches, almost nothing remains of the costs that are paid by the request.
     assert sum(of_batches[name] for name in ("API Gateway", "SQS", "Logs")) < 0.02 * sum(of_batches.values())
     # The floor (the least that orders can cost) with audiences is below nine dollars a million for orders that arrive
-    # alone, and lower for batches.
+    # alone, lower for ten messages at once, and lowest for batches.
     floors = [sum((cost.floor(flow, ORDERS) | cost.floor_of_audiences(flow, ORDERS)).values()) for flow in flows]
     assert 9 > floors[0] > floors[1] > floors[2]
-    # Tracing costs nearly as much as all the rest at low rates, and little at high rates.
+    # Tracing costs more than half as much as all the rest at low rates, and less than a tenth of it at high rates.
     assert 0.5 < cost.traces(alone, 100_000) / sum(cost.dollars(alone, 100_000).values()) < 1
     assert cost.traces(alone, 1000 * ORDERS) < 0.1 * sum(cost.dollars(alone, 1000 * ORDERS).values())
     # Below a few hundred thousand orders, the larger part is paid by the month: alarms, dashboard, polling, metrics.
@@ -96,4 +96,5 @@ def test_the_figures_of_tillbook_cost_are_up_to_date(flows: list[cost.Flow]) -> 
         for service, now in cost.dollars(flow, ORDERS).items():
             assert service in _TIMED or shown["dollars"][flow.name][service] == pytest.approx(now, rel=0.1, abs=0.02)
     assert shown["fixed"] == {name: round(amount, 2) for name, amount in cost.fixed().items()}
+    # The command computes the cost of any number of orders in proportion.
     assert command.of(2 * ORDERS)["dollars"][flows[0].name]["SQS"] == 2 * shown["dollars"][flows[0].name]["SQS"]

@@ -1,23 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import pytest
 
 from local.stack import Stack
 from tests.end_to_end.shop import Shop
 
-
-class Output:
-    """Captured stdout, stderr and log of all tests, and so of the front door, which runs in this process."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.texts += [text for title, text in report.sections if title.startswith("Captured")]
+# Captured stdout, stderr and log of this folder's tests, and so of the front door, which runs in this process.
+_OUTPUT = pytest.StashKey[list[str]]()
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(Output(), "end-to-end-output")
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keeps the output of each test. `trylast`: before tests/conftest.py deletes that of passed tests."""
+    report = yield
+    if report.when == "teardown":  # this report has the output of set-up and call, too
+        found = item.config.stash.setdefault(_OUTPUT, [])
+        found += [text for title, text in report.sections if title.startswith("Captured")]
+    return report
 
 
 @pytest.hookimpl(trylast=True)
@@ -33,6 +34,5 @@ def shop(stack: Stack) -> Shop:
 
 @pytest.fixture
 def output(pytestconfig: pytest.Config) -> list[str]:
-    plugin = pytestconfig.pluginmanager.get_plugin("end-to-end-output")
-    assert isinstance(plugin, Output)
-    return plugin.texts
+    """The output of the tests of this folder that have ended."""
+    return pytestconfig.stash.get(_OUTPUT, [])

@@ -25,6 +25,7 @@ def event(shop: Shop, action: str = "placed", **fields: Any) -> dict[str, Any]:
 def queued_order(shop: Shop, name: str) -> dict[str, Any]:
     """An order as the API queues it in a message. `name`: its order id, and the name of its person."""
     now = time.time_ns()
+    # A UUID of version 7, as the API gives to requests.
     request_id = uuid.UUID(int=(now // 10**6 << 80) | (7 << 76) | (2 << 62) | uuid.uuid4().int >> 66)
     return {
         "account": shop.account,

@@ -147,8 +147,8 @@ def processing_paused(stack: Stack) -> Iterator[None]:
 def queued_bodies(stack: Stack, wanted: list[str]) -> list[str]:
     """The bodies of all queued messages, once they contain all of `wanted`, or after the third read.
 
-    A message that failed is invisible for two seconds, then for ten. Each read counts as a delivery; after a few, SQS
-    moves the message to the dead-letter queue.
+    An event that failed is delayed for two seconds, then for ten. Each read counts as a delivery, and after five SQS
+    moves a message to the dead-letter queue; so there are only three reads.
     """
     bodies: list[str] = []
     for seconds in (1.5, 3, 15):

@@ -1,7 +1,4 @@
-"""Files and orders with the columns and fields of real platforms, and with made-up values.
-
-Many reproduce public bug reports about other software, which the docstrings of test_reported.py name.
-"""
+"""Files and orders with the columns and fields of real platforms, and with made-up values."""
 
 from __future__ import annotations
 
@@ -59,6 +56,7 @@ def shopify(email: Any) -> tuple[str, Worth]:
         _shopify_row(8, email("sh8"), "partially_paid", "80.00", Outstanding_Balance="60.00"),
         _shopify_row(9, email("sh1").upper(), "paid", "10.00"),
     ]  # fmt: skip
+    # sh1 is 35 + 10, sh2 is 100 - 30.
     return exports.text(exports.SHOPIFY, *rows), {
         "sh1": ("USD", "45.00", 2), "sh2": ("USD", "70.00", 1), "sh3": ("USD", "0.00", 1), "sh4": ("USD", "0.00", 1),
         "sh5": ("USD", "0.00", 1), "sh6": ("JPY", "1200.00", 1), "sh7": ("USD", "15.00", 1), "sh8": ("USD", "80.00", 1),
@@ -66,6 +64,7 @@ def shopify(email: Any) -> tuple[str, Worth]:
 
 
 def shopify_phone_only() -> str:
+    """A Shopify export of an order without an e-mail address."""
     row = {
         "Name": "#1050", "Financial Status": "pending", "Currency": "BDT", "Subtotal": "1400.00", "Shipping": "100.00",
         "Taxes": "0.00", "Total": "1500.00", "Created at": "2026-04-05 21:06:21 +0400", "Lineitem quantity": "1",
@@ -100,8 +99,8 @@ def import_export_suite(email: Any) -> str:
     return exports.text(exports.IMPORT_EXPORT_SUITE, *rows)
 
 
-def advanced_order_export(email: Any) -> tuple[str, dict[str, str]]:
-    """An export, and the expected LTV by name of a person."""
+def advanced_order_export(email: Any) -> str:
+    """An export of a completed order of "ao0", 105 less a refund of 25, and a failed order of "ao1"."""
     rows = [
         {
             "Order Number": str(160 + n), "Order Status": status, "Order Date": "2026-01-17 15:50",
@@ -113,10 +112,11 @@ def advanced_order_export(email: Any) -> tuple[str, dict[str, str]]:
         }
         for n, (status, total, refund) in enumerate((("Completed", "105", "25"), ("Failed", "40", "0")))
     ]  # fmt: skip
-    return exports.text(exports.ADVANCED_ORDER_EXPORT, *rows), {"ao0": "80.00", "ao1": "0"}
+    return exports.text(exports.ADVANCED_ORDER_EXPORT, *rows)
 
 
 def shopify_webhook(email: str) -> dict[str, Any]:
+    """The body of a webhook. Its order id depends on the address."""
     number = 820982911946154000 + int(hashlib.sha256(email.encode()).hexdigest()[:3], 16)
     street = {"first_name": "Ann", "last_name": "Lee", "address1": "12 Main St", "city": "Ghent", "zip": "12075"}
     place = {"province_code": "NY", "country": "United States", "country_code": "US", "company": None}

@@ -217,7 +217,10 @@ def handler(event, context):
 
 @contextmanager
 def temporary_function(stack: Stack, code: str) -> Iterator[Callable[[Any], str]]:
-    """Deploys a function with this code and with the role, layers and environment of SubmitOrder. Yields its caller."""
+    """Deploys a function with this code and with the role, layers and environment of SubmitOrder.
+
+    Yields a function that invokes it with an event and returns its answer as text.
+    """
     functions = stack.boto3_client("lambda")
     model = functions.get_function(FunctionName=stack.resources["SubmitOrder"])["Configuration"]
     archive = io.BytesIO()

@@ -20,7 +20,7 @@ from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 
 SETTLED_SECONDS = 180
-_numbers = itertools.count(9_000_001)
+_account_numbers = itertools.count(9_000_001)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Shop:
 
     @classmethod
     def open(cls, stack: Stack, **settings: Any) -> Shop:
-        number = str(next(_numbers))
+        number = str(next(_account_numbers))
         client, table = stack.boto3_client("dynamodb"), stack.outputs["RecordsTableName"]
         Accounts(client, table).create(Account(number, **settings))
         shop = cls(stack, number, f"ingest-{number}", f"admin-{number}")

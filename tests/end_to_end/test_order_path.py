@@ -106,6 +106,7 @@ def four_events(shop: Shop, name: str) -> list[dict[str, Any]]:
     ]
 
 
+# The entries of the timeline for these events, latest first.
 FOUR_NAMES = ["Refunded an order", "Paid an order", "Updated an order", "Placed an order"]
 
 
@@ -128,8 +129,8 @@ def test_four_events_sent_twice_have_the_same_result_in_each_of_24_sequences(sho
         events = four_events(shop, name)
         # A message is processed from front to back, so each person's events are applied in this order.
         steps += [events[i] for i in order] + [events[i] for i in reversed(order)]
-    # A message holds 100 events. With 96, the 8 events of a person are in one message: one message could
-    # overtake another.
+    # A message holds up to 100 events. In batches of 96 the 8 events of each person are in one message: of two
+    # messages, the later one could be processed first.
     replies = [shop.batch(steps[start : start + 96]) for start in (0, 96)]
     assert [reply.status for reply in replies] == [202, 202]
     outcomes = shop.outcomes([i for reply in replies for i in reply.json["request_ids"]])
@@ -162,6 +163,7 @@ def test_four_events_sent_twice_have_the_same_result_in_each_of_24_sequences(sho
 
 # ---------------------------------------------------------------------- order ids
 
+ADDRESS = {"shipping_address": {"address_1": "1 Main St", "postal_code": "12345"}}
 ORDER_IDS = [
     "#5", "a/b", "100%", "%2F", "%252F", "a b", " x ", "🧾", "💥 café/ü+ö & more=%41#;:@,$!*'()[]", "+", "//", "a\\b",
     "..a", "日本語", "\N{LATIN SMALL LETTER E}\N{COMBINING ACUTE ACCENT}", "🧾" * 255,
@@ -183,9 +185,6 @@ def test_order_ids_survive_submit_edit_get_delete(shop: Shop) -> None:
         assert (deleted.status, deleted.json["order_id"]) == (200, order_id)
         assert shop.order_v1(order_id).status == shop.delete(order_id).status == 404, order_id
     assert shop.person("c")["orders_count"] == 0
-
-
-ADDRESS = {"shipping_address": {"address_1": "1 Main St", "postal_code": "12345"}}
 
 
 def test_order_ids_survive_order_activity_and_get(shop: Shop) -> None:
@@ -225,16 +224,16 @@ def test_a_batch_of_a_thousand_events_is_applied(shop: Shop) -> None:
     wanted = dict.fromkeys(people, Decimal(0))
     events = []
     for number in range(1000):
-        cents, email = Decimal(number * 37 % 9973) / 100, people[number % len(people)]
-        wanted[email] += cents
+        amount, email = Decimal(number * 37 % 9973) / 100, people[number % len(people)]
+        wanted[email] += amount
         # Shops send both numbers and numeric strings.
-        total = str(cents) if number % 2 else float(cents)
+        total = str(amount) if number % 2 else float(amount)
         events.append(event(shop, email=email, order_id=f"T-{number}", grand_total=total, note="x" * 300))
     reply = shop.batch(events)
     assert reply.status == 202
     ids = reply.json["request_ids"]
     assert len(set(ids)) == 1000
-    # Asks for each: an order of a person whom other messages change at the same time may be queued again, alone.
+    # Each outcome is awaited: an event is queued again, alone, if other messages change its person too often meanwhile.
     assert set(shop.outcomes(ids)) == {"applied"}
     shown = {email: shop.person(email) for email in people}
     assert sum(person["orders_count"] for person in shown.values()) == 1000
@@ -267,7 +266,7 @@ def test_an_email_is_the_same_person_in_both_apis(shop: Shop) -> None:
     shop.applied(event(shop, email=email.title(), grand_total="0.0001"))
     shop.applied(event(shop, order_id="A-2", email=None, person_id=email, grand_total=2))
     person = shop.person(email)
-    assert person["lifetime_value"] == {"USD": "12.0001"}
+    assert person["lifetime_value"] == {"USD": "12.0001"}  # 10 + 0.0001 + 2
     assert person["lifetime_value_by_source"] == {
         "orders_api": {"USD": "10.00"},
         "shopper_activity": {"USD": "2.0001"},
@@ -277,7 +276,7 @@ def test_an_email_is_the_same_person_in_both_apis(shop: Shop) -> None:
     assert shop.ltv(email) == {"USD": "2.0001"}
 
 
-def test_both_apis_accept_gzip(shop: Shop) -> None:
+def test_both_apis_accept_gzip_and_a_body_that_inflates_too_far_gets_413(shop: Shop) -> None:
     order = {"order_id": "gz", "order_date": "2026-02-03", "total": 3, "customer_id": "gz"}
     packed = gzip.compress(json.dumps(order | ADDRESS).encode(), mtime=0)
     assert shop.submit(packed, headers={"content-encoding": "gzip"}).status == 201
@@ -345,6 +344,7 @@ def test_every_form_of_a_key_that_clients_send_is_accepted(shop: Shop) -> None:
     ]
     for form in forms:
         assert shop.order(event(shop), key="", headers={"authorization": form}).status == 202, form
+    # v1: the key is accepted, the empty order is not.
     assert shop.submit({}, key="", headers={"authorization": f"bearer {shop.ingest_key}"}).status == 400
 
 
@@ -432,7 +432,8 @@ def test_all_invalid_fields_are_reported_at_once(shop: Shop) -> None:
         "order_date",
         "shipping_address.postal_code",
     }
-    assert shop.order(b"{", headers={}).status == shop.submit(b"{").status == 400
+    # A body that is not JSON has no fields to report.
+    assert shop.order(b"{").status == shop.submit(b"{").status == 400
 
 
 def test_an_event_that_cannot_be_applied_becomes_a_dead_letter_and_delays_no_other(stack: Stack, shop: Shop) -> None:

