@@ -64,7 +64,8 @@ PROOFS = (
         "DYNAMODB_ENDPOINT",
     ),
     Proof(
-        "crashes", "functions that are killed by SIGKILL: those of queues at random moments, v1 handlers at each AWS call",
+        "crashes",
+        "functions that are killed by SIGKILL: those of queues at random moments, v1 handlers at each AWS call",
         "python -m tests.crash --rounds 20 --seed 20261130", r"\d+ rounds.*",
     ),
     Proof(
