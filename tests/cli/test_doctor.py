@@ -41,6 +41,8 @@ class FakeStack:
         skew: seconds by which this machine's clock is ahead of AWS.
         refused: the error code of refused calls; empty if none is refused.
         states: states of functions by physical name, Active for others.
+        parameters: the parameters of the stack.
+        region: the region in which `doctor` looks for the stack.
         planned: the parameters of a planned deployment; the stack is then not deployed.
     """
 
@@ -213,6 +215,7 @@ def _change_function(name: str, **changes: Any) -> Callable[[FakeStack], Any]:
 
 
 def _set(**changes: Any) -> Callable[[FakeStack], None]:
+    """Returns a function that changes attributes of the fake stack."""
     return lambda fake: fake.__dict__.update(changes)
 
 
@@ -228,7 +231,7 @@ def _change_trigger(**changes: Any) -> Callable[[FakeStack], None]:
 
 def _add_dead_letter(fake: FakeStack) -> None:
     letters = DeadLetters(fake.client("dynamodb"), fake.outputs["RecordsTableName"])
-    letters.keep("acme", times.uuid7(), "it cannot be", Message())
+    letters.keep("acme", times.uuid7(), "it cannot be applied", Message())
 
 
 def _revoke(role: str) -> Callable[[FakeStack], None]:
@@ -411,7 +414,7 @@ def test_the_command_prints_findings_and_exits_with_4_for_problems(
     ran = run("doctor")
     assert ran.code == 4
     assert "PROBLEM    Lambda runs at most 10 functions" in ran.out
-    assert ran.out.endswith(f"Checked {checks}: 1 problem, 2 advice.\n")
+    assert ran.out.endswith(f"Checked {checks}: 1 problem, 2 advice.\n")  # advice for each of the two keys
     found = run("doctor", "--json")
     assert found.code == 4
     assert {finding["level"] for finding in found.json["findings"]} == {"problem", "advice"}

@@ -81,8 +81,8 @@ def contributions(batches: list[Events]) -> dict[str, Decimal]:
 
 @pytest.mark.parametrize("platform", SHOPS)
 def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platform: str) -> None:
-    orders = 0
-    for seed in range(60):
+    seeds, orders = 60, 0
+    for seed in range(seeds):
         history, random = SHOPS[platform](seed), Random(seed)
         genuine = [a for a in sorted(history.arrivals) if a.genuine]
         batches = [converted(platform, a.topic, a.body) for a in genuine]
@@ -101,11 +101,11 @@ def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platf
             expected = contributions_of_webhooks(received, batches)
             assert {order_id: found[order_id] for order_id in order_ids} == expected, f"seed {seed}"
         orders += len(order_ids)
-    assert orders > 60
+    assert orders > seeds
 
 
 def contributions_of_webhooks(received: list[Events], batches: list[Events]) -> dict[str, Decimal]:
-    """The contributions of the webhooks' batches alone, in the order in which `received` has them."""
+    """The contributions of the webhooks' `batches` alone, in their order in `received`, which also has imports."""
     own = {id(batch) for batch in batches}
     return contributions([batch for batch in received if id(batch) in own])
 

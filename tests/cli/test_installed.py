@@ -50,6 +50,8 @@ def test_every_preset_imports_through_both_apis(command: str, tmp_path: Path, na
     ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_environment())
     assert ran.returncode == 0, ran.stderr
     summary = json.loads(ran.stdout)
+    # One order of the file has only the hash of an e-mail address, which v3 does not accept.
     has_only_hash = name == "poplar" and version == "v3"
-    assert (summary["orders"] > 0, summary["rejected"]) == (True, int(has_only_hash))
+    assert summary["orders"] > 0
+    assert summary["rejected"] == (1 if has_only_hash else 0)
     assert summary["mapping"] in (*IMPORTABLE, "plain")

@@ -21,6 +21,7 @@ class Faulty:
         self._client, self._random, self._fault_rate, self._counts = client, random, fault_rate, counts
 
     def transact_write_items(self, **arguments: Any) -> Any:
+        # Conflicts and lost answers are twice as likely as the other faults.
         match self._fault(("conflict", "conflict", "throttled item", "throttled", "server", "lost", "lost")):
             case "conflict":
                 raise _canceled(self._some(len(arguments["TransactItems"]), "TransactionConflict"))

@@ -32,8 +32,8 @@ from tillbook.rules.times import uuid7
 _DEADLINE_SECONDS = 20.0
 _GATE_SECONDS = 120.0  # the most that a worker waits for the others of a simultaneous operation
 _BATCH = 10
-# Deliveries of an event before the run gives up. Many may be needed: a write to the hot order reads thousands of
-# events, and starts again after each write of another worker.
+# Deliveries of an event before a worker gives it up. Many may be needed: if a copy was received before the one that was
+# applied, the ledger reads all events of the order, and starts again after each write of another worker to the order.
 _DELIVERIES = 50
 
 
@@ -41,8 +41,9 @@ _DELIVERIES = 50
 class Result:
     """The result of a run. `faults` is empty if every amount was exact.
 
-    `injected`: numbers of injected faults by kind. `statuses`: numbers of results of deliveries and calls; "as before":
-    a v1 call that changed nothing.
+    `calls`: calls to the engine. `injected`: numbers of injected faults by kind. `statuses`: numbers of results of
+    events and v1 calls; "as before": a v1 call that changed nothing; "delivered again": a delivery that was repeated;
+    "applied together": a result of a call with several events, which is also counted under its own status.
     """
 
     seed: int
@@ -60,7 +61,7 @@ class Result:
         rate = self.operations / self.seconds if self.seconds else 0
         lines = [
             f"{self.operations:,} operations in {self.seconds:.1f} s ({rate:.0f}/s) on {self.engine}, seed {self.seed}",
-            f"{self.calls:,} calls, {self.snapshots:,} snapshots, {self.orders} orders in the end",
+            f"{self.calls:,} calls to the engine, {self.snapshots:,} snapshots, {self.orders} orders in the end",
             "ended as: " + ", ".join(f"{status} {n:,}" for status, n in sorted(self.statuses.items())),
             "injected: " + ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.injected.items())),
         ]
