@@ -43,7 +43,8 @@ def mailed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mailed:
         assert shop.submit(body).status == 201
     statuses = shop.outcomes(shop.batch(mailing.v3).json["request_ids"])
     assert set(statuses) == {"applied"}
-    count, end = len(mailing.v1) + len({event["order_id"] for event in mailing.v3}), time.monotonic() + 120
+    count = len(mailing.v1) + len({event["order_id"] for event in mailing.v3})
+    end = time.monotonic() + 120
     # The book, from which orders are listed, is updated a moment later.
     while len(shop.send("GET", "/v1/orders?limit=200").json["orders"]) < count:
         assert time.monotonic() < end

@@ -109,7 +109,9 @@ def an_order(order_id: str, day: int, net: int = 10) -> Order:
 def test_an_order_counts_for_the_latest_mailing_on_its_day_or_before() -> None:
     pieces = [piece(2, "A", 0), piece(3, "B", 5), piece(4, "B", 5), piece(5, "C", 5, held_out=True)]
     orders = [an_order("1", 4), an_order("2", 5), an_order("3", 36)]  # the last one is 31 days after the last mailing
-    counts = [(m.piece.line, m.order.key[2]) for m in attribute(pieces, [orders] * 4, 30) if m.counts]
+    orders_of_pieces = [orders] * len(pieces)  # all pieces are of the person who placed these orders
+    matches = attribute(pieces, orders_of_pieces, 30)
+    counts = [(match.piece.line, match.order.key[2]) for match in matches if match.counts]
     # Of two pieces of the same day, the order counts for the first one in the file; for held-out people, none counts.
     assert counts == [(2, "1"), (3, "2")]
 

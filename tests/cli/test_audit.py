@@ -46,7 +46,7 @@ def ledger(tables: tuple[str, str]) -> tuple[Any, str]:
 
 
 def submit(ledger: tuple[Any, str], body: dict[str, Any]) -> None:
-    request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {})
+    request = V1Request(SCOPE, times.uuid7(), times.now(), lambda _people: {})  # no erasures
     document, _ = orders_api.document(body)
     Ledger(*ledger).submit(request, document, new_id=times.uuid7(), digest="", deadline=float("inf"))
 

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -280,7 +280,17 @@ def _delete_account(fake: FakeStack) -> None:
     fake.client("dynamodb").delete_item(TableName="RecordsTable", Key={"pk": {"S": "#accounts"}, "sk": {"S": "acme"}})
 
 
-# Faults by name: a function that plants the fault, and the level, check and words of the finding's `what` and `do`.
+class Planted(NamedTuple):
+    """A function that plants a fault, and the finding: its level and check, and words of its texts `what` and `do`."""
+
+    plant: Callable[[FakeStack], Any]
+    level: str
+    check: str
+    what: str
+    do: str
+
+
+# By the name of the fault: the fields of Planted.
 PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
     "a new AWS account's low limit": (_set(limit=10), PROBLEM, "concurrency", "runs at most 10 ", "Concurrency=3 and"),
     "processing may use over half": (_set(limit=59), PROBLEM, "concurrency", "may use 30", "--desired-value 1000"),
@@ -350,13 +360,14 @@ PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(fake: FakeStack, name: str) -> None:
-    plant, level, check, what, do = PLANTED[name]
-    plant(fake)
+    planted = Planted(*PLANTED[name])
+    planted.plant(fake)
     found = fake.found()
-    matching = [f for f in found if (f.level, f.check) == (level, check) and what in f.what and do in f.do]
+    of_check = [f for f in found if (f.level, f.check) == (planted.level, planted.check)]
+    matching = [f for f in of_check if planted.what in f.what and planted.do in f.do]
     assert matching, found
     # No other check finds anything, except that refused calls may fail two checks.
-    assert {f.check for f in found} <= {check} | ({"clock", "concurrency"} if fake.refused else set()), found
+    assert {f.check for f in found} <= {planted.check} | ({"clock", "concurrency"} if fake.refused else set()), found
 
 
 def test_an_alias_of_an_old_layer_is_found(fake: FakeStack) -> None:

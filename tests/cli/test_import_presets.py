@@ -248,8 +248,9 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
 
 
 def test_orders_next_to_an_unreadable_row_are_not_sent(tmp_path: Path) -> None:
-    """The unreadable row may belong to either order. If an order were sent without it,
-    v1 would answer 409 once the row is corrected, since the order then has other content."""
+    """The unreadable row may belong to either order. If an order were sent without it, v1 would
+    answer 409 once the row is corrected, since the order then has other content.
+    """
     header, *rows = WOOCOMMERCE.splitlines()
     order_71, order_75 = rows[0], rows[-1]
     bad = order_75.replace(",Plate,", ',"Pl"ate,')

@@ -89,6 +89,7 @@ def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platf
         # A delivery for an order that was trashed or deleted has no time, and an export does not contain the order.
         dateless = {str(e["order_id"]) for batch in batches for e in batch if "occurred_at" not in e}
         batches = [[e for e in batch if str(e["order_id"]) not in dateless] for batch in batches]
+        # Exports of up to three states of orders, each as one webhook with a total showed it.
         shown = [a.body for a, batch in zip(genuine, batches, strict=True) if any("grand_total" in e for e in batch)]
         imports = exported(tmp_path, platform, random.sample(shown, min(3, len(shown))))
         order_ids = contributions(batches).keys()

@@ -21,7 +21,7 @@ from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operati
 from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.contract import orders_api
 from tillbook.contract.document import digest
-from tillbook.ledger.activities import Result as Applied
+from tillbook.ledger.activities import Result as EventResult
 from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
 from tillbook.ledger.orders import V1Order, V1Request
@@ -39,11 +39,11 @@ _DELIVERIES = 50
 
 @dataclass
 class Result:
-    """The result of a run. `faults` is empty if every amount was exact.
+    """The result of a run. `faults` is empty if every amount was exact and no worker failed.
 
-    `calls`: calls to the engine. `injected`: numbers of injected faults by kind. `statuses`: numbers of results of
-    events and v1 calls; "as before": a v1 call that changed nothing; "delivered again": a delivery that was repeated;
-    "applied together": a result of a call with several events, which is also counted under its own status.
+    `calls`: the workers' calls to the engine. `injected`: numbers of injected faults by kind. `statuses`: numbers of
+    results of events and v1 calls; "as before": a v1 call that changed nothing; "delivered again": a delivery that was
+    repeated; "applied together": a result of a call with several events, also counted under its own status.
     """
 
     seed: int
@@ -220,7 +220,7 @@ class _Workers:
         result.faults += audit(items, self._events, self._answers, all_answered=all_answered)
 
 
-def _apply(ledger: Ledger, events: list[Event]) -> list[Applied | Exception]:
+def _apply(ledger: Ledger, events: list[Event]) -> list[EventResult | Exception]:
     scope = Scope(events[0].account, "shopper_activity")
     return ledger.apply(scope, [event.activity() for event in events], time.monotonic() + _DEADLINE_SECONDS)
 
