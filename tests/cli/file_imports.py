@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from cli.tillbook_cli.main import tillbook
 from tests.cli.fake_api import KEY, FakeApi, serving
 
+# The header of a file that needs no mapping, without its line break.
 PLAIN = "order_id,email,occurred_at,grand_total,currency"
 
 
@@ -38,7 +39,7 @@ def imported(file: Path, text: str | bytes, *options: str) -> list[dict[str, Any
 
 
 def refused(file: Path, text: str, said: str, *options: str) -> None:
-    """Asserts that nothing is sent, even with --skip-bad, and that the message contains `said`."""
+    """Asserts that an import of this content exits with 1, sends nothing, also with --skip-bad, and prints `said`."""
     with serving() as api:
         for more in ((), ("--skip-bad",)):
             ran = run(file, text, "--provider", "s", *options, *more, api=api)

@@ -43,7 +43,8 @@ def mailed(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Mailed:
         assert shop.submit(body).status == 201
     statuses = shop.outcomes(shop.batch(mailing.v3).json["request_ids"])
     assert set(statuses) == {"applied"}
-    count, end = len(mailing.v1) + len({event["order_id"] for event in mailing.v3}), time.monotonic() + 120
+    count = len(mailing.v1) + len({event["order_id"] for event in mailing.v3})
+    end = time.monotonic() + 120
     # The book, from which orders are listed, is updated a moment later.
     while len(shop.send("GET", "/v1/orders?limit=200").json["orders"]) < count:
         assert time.monotonic() < end
@@ -66,7 +67,7 @@ def test_attribute_reports_the_known_result_of_a_mailing(mailed: Mailed, tmp_pat
         mailed_ordered, held_out_ordered = ORDERED[name]
         low, high = Lift(expected["mailed"], mailed_ordered, lift["held_out"], held_out_ordered).interval
         assert lift["interval"] == [f"{low:.4f}", f"{high:.4f}"]
-        assert lift["more_than_chance"] is (low > 0)
+        assert lift["more_than_chance"] is (low > 0 or high < 0)
     assert (campaigns["January"]["lift"]["held_out"], campaigns["March"]["lift"]["held_out"]) == (30, 20)
     rows = list(csv.DictReader(matches.open(newline="", encoding="utf-8")))
     assert sum(row["counts"] == "true" for row in rows) == 19 + 8  # the orders of both campaigns
@@ -91,6 +92,7 @@ def test_unreadable_rows_stop_attribute_unless_skip_bad_is_given(mailed: Mailed,
     assert "example.com" not in found.err
     found = mailed("attribute", str(bad), "--skip-bad", "--json")
     assert found.code == 0
+    # Without a column for the campaign, the name of the file is its name.
     assert [(entry["campaign"], entry["mailed"]) for entry in found.json["campaigns"]] == [("bad", 1)]
     assert found.json["campaigns"][0]["cost"] is None
 
@@ -99,6 +101,7 @@ def test_orders_are_found_and_exported(mailed: Mailed, tmp_path: Path) -> None:
     assert mailed("orders", "M-0").out.splitlines()[1].startswith("m-0")
     assert mailed("orders", "nothing").err == "There are none.\n"
     found = mailed("orders", "--from", "2026-03-01", "--min-total", "60", "--json").json
+    # Orders after the window of January, of held-out people, and of people in no mailing.
     assert {entry["total"] for entry in found} == {"500.00", "60.00", "999.00"}
     whole, page = (
         mailed("orders", "--format", "jsonl").out.splitlines(),

@@ -8,6 +8,7 @@ import json
 import urllib.request
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from cli.tillbook_cli import audience
@@ -20,7 +21,9 @@ from tillbook.records.keys import Keys
 ORDERS = 7
 
 
-def test_an_audience_export_joins_all_pages(stack: Stack, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+@pytest.fixture(scope="module")
+def where(stack: Stack) -> list[str]:
+    """The options that select an account with ORDERS orders of the Orders API, each to another address."""
     account, records = f"{ACCOUNT}-export", stack.outputs["RecordsTableName"]
     Accounts(stack.boto3_client("dynamodb"), records).create(Account(account))
     key = Keys(stack.boto3_client("dynamodb"), records).create(account, "admin")[1]
@@ -34,17 +37,26 @@ def test_an_audience_export_joins_all_pages(stack: Stack, tmp_path: Path, monkey
         )
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 201
+    return ["--url", stack.url, "--key", key]
+
+
+def test_an_audience_export_joins_all_pages(where: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audience, "PAGE", 2)
     out = tmp_path / "members.csv"
-    where = ["--url", stack.url, "--key", key]
     ran = CliRunner().invoke(tillbook, ["audience", "export", "customers-orders-api", "--output", str(out), *where])
     assert ran.exit_code == 0, ran.output
     rows = list(csv.DictReader(io.StringIO(out.read_text(), newline="")))
     assert sorted(row["order_id"] for row in rows) == [f"E-{number}" for number in range(ORDERS)]
     # A cell that a spreadsheet would run as a formula begins with an apostrophe.
     assert {row["name"] for row in rows} == {'\'=Ann, "A"'}
+
+
+def test_audiences_are_listed_with_their_sizes(where: list[str]) -> None:
     listed = CliRunner().invoke(tillbook, ["audience", "list", *where])
-    assert [entry["member_count"] for entry in json.loads(listed.stdout)] == [ORDERS, 0]
-    wrong = CliRunner().invoke(tillbook, ["audience", "export", "customers", *where])
-    assert wrong.exit_code == 1
-    assert "There is no audience customers" in wrong.output
+    assert [entry["member_count"] for entry in json.loads(listed.stdout)] == [ORDERS, 0]  # no v3 orders
+
+
+def test_an_export_of_an_unknown_audience_is_refused(where: list[str]) -> None:
+    ran = CliRunner().invoke(tillbook, ["audience", "export", "customers", *where])
+    assert ran.exit_code == 1
+    assert "There is no audience customers" in ran.output

@@ -60,15 +60,16 @@ def test_accounts_are_listed(run: Terminal) -> None:
     assert run("account", "list").out == listed
     assert [one["account"] for one in run("account", "list", "--json").json["accounts"]] == ["acme", "bolt"]
     assert run("account", "set", "bolt", "--name", "Bolt & Nut").out.splitlines()[-1] == "name       Bolt & Nut"
+    # With a name, there is one more column. Its last words:
     assert [line.split()[-1] for line in run("account", "list").out.splitlines()] == ["NAME", "-", "Nut"]
 
 
 def test_settings_that_are_not_given_are_kept(run: Terminal) -> None:
     _create_account(run, "--currency", "EUR")
-    sources = ["--source", "shopper_activity", "--source", "orders_api"]
-    assert run("account", "set", "acme", *sources[:2], "--json").json["currency"] == "EUR"
+    assert run("account", "set", "acme", "--source", "shopper_activity", "--json").json["currency"] == "EUR"
     assert run("account", "set", "acme", "--currency", "GBP", "--json").json["sources"] == ["shopper_activity"]
-    assert run("account", "set", "acme", *sources, "--json").json == {
+    both_sources = ["--source", "shopper_activity", "--source", "orders_api"]
+    assert run("account", "set", "acme", *both_sources, "--json").json == {
         "account": "acme",
         "currency": "GBP",
         "sources": ["orders_api", "shopper_activity"],
@@ -172,8 +173,8 @@ def test_a_key_of_another_account_cannot_be_revoked(run: Terminal) -> None:
 
 
 def test_a_missing_stack_is_reported(on_aws: Any) -> None:
-    elsewhere = Terminal(("--stack-name", "nothing", "--region", REGION))
-    assert elsewhere("account", "show", "acme") == Ran(
+    ran = Terminal(("--stack-name", "nothing", "--region", REGION))("account", "show", "acme")
+    assert ran == Ran(
         3, "", f"Error: There is no stack nothing in {REGION}. Choose another with --stack-name and --region.\n"
     )
 
@@ -290,6 +291,7 @@ def test_the_doctor_checks_all_of_a_deployed_stack(local: Terminal, stack: Stack
     assert not [
         f for f in found if f["level"] == "unchecked" or f["check"] in ("clock", "region", "concurrency", "layers")
     ]
+    # Nobody is notified of the local stack's alarms, but each alarm exists and publishes to the topic.
     assert {"check": "notices", "level": "advice"}.items() <= next(f for f in found if f["check"] == "notices").items()
     assert not [f for f in found if "was deleted" in f["what"] or "notifies nobody" in f["what"]]
 
@@ -319,7 +321,6 @@ def test_segments_are_added_replaced_and_removed(run: Terminal) -> None:
     assert run("account", "set", "acme", "--no-segment", "VIP", "--json").json["segments"] == [
         "Lapsed:min_orders=2,min_days=365"
     ]
-    assert run("account", "list").code == 0
 
 
 @pytest.mark.parametrize(

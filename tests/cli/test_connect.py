@@ -36,12 +36,13 @@ def test_a_secret_for_woocommerce_is_generated_and_shown_once(shop: Terminal, st
 
 
 def _accepts(stack_name: str, name: str, header: str, secret: str) -> bool:
+    """True if a webhook that is signed with this secret passes the signature check of the connection `name`."""
     outputs = boto3.client("cloudformation", region_name=REGION).describe_stacks(StackName=stack_name)["Stacks"][0]
     (table,) = [o["OutputValue"] for o in outputs["Outputs"] if o["OutputKey"] == "RecordsTableName"]
     secrets = Secrets(boto3.client("ssm", region_name=REGION), stack_name)
-    found = Connections(boto3.client("dynamodb", region_name=REGION), table, secrets)
+    connections = Connections(boto3.client("dynamodb", region_name=REGION), table, secrets)
     try:
-        return found.authenticate("acme", name, {header.lower(): signature_of(secret, b"{}")}, b"{}").name == name
+        return connections.authenticate("acme", name, {header.lower(): signature_of(secret, b"{}")}, b"{}").name == name
     except Unauthenticated:
         return False
 
@@ -61,6 +62,7 @@ def test_a_secret_of_shopify_is_read_from_a_file_and_rotated(shop: Terminal, sta
     assert _accepts(stack_name, "us", header, "shpss_second")
     shop("connect", "rotate", "acme", "us", "--secret-file", str(tmp_path / "first"), "--overlap-hours", "0")
     assert not _accepts(stack_name, "us", header, "shpss_second")
+    assert _accepts(stack_name, "us", header, "shpss_first")
     assert shop("connect", "remove", "acme", "us").code == 0
     assert not _accepts(stack_name, "us", header, "shpss_first")
     assert shop("connect", "list", "acme").err == "Account acme has no connections.\n"

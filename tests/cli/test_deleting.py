@@ -20,10 +20,10 @@ PERSON = {"id": "a1b2", "orders_count": 3, "lifetime_value": {"EUR": "5.00", "US
 
 @dataclass
 class Server:
-    """A fake API. `job` has the states of the job that successive reads return."""
+    """A fake API. Each read of the job takes the first of `job_states`. `person` None: no person is known."""
 
     person: dict[str, Any] | None = field(default_factory=lambda: dict(PERSON))
-    job: list[dict[str, Any]] = field(default_factory=list)
+    job_states: list[dict[str, Any]] = field(default_factory=list)
     requests: list[tuple[str, str, Any]] = field(default_factory=list)
 
     def send(self, _api: Api, method: str, path: str, body: bytes | None = None) -> Answer:
@@ -33,7 +33,7 @@ class Server:
         if method == "DELETE":
             return _answer(202, {"job_id": "0199"})
         if path == "/v1/jobs/0199":
-            return _answer(200, self.job.pop(0))
+            return _answer(200, self.job_states.pop(0))
         if path == "/v1/jobs/none":
             return _answer(404, {"error": {"name": "NotFound", "message": "There is no such job."}})
         return _answer(200, self.person) if self.person else _answer(404, {"errors": [{"message": "Nobody."}]})
@@ -96,20 +96,20 @@ def test_an_unknown_person_can_be_erased(server: Server) -> None:
 
 
 def test_wait_polls_a_job_until_its_end(server: Server) -> None:
-    server.job = [JOB, JOB | {"status": "running", "done": 3}, JOB | {"status": "done", "done": 7}]
+    server.job_states = [JOB, JOB | {"status": "running", "done": 3}, JOB | {"status": "done", "done": 7}]
     ran = run("erase", "a1b2", "--yes", "--wait", "--json")
-    assert (ran.code, ran.json["status"], server.job) == (0, "done", [])
+    assert (ran.code, ran.json["status"], server.job_states) == (0, "done", [])
 
 
 def test_a_failed_job_exits_with_1(server: Server) -> None:
-    server.job = [JOB | {"status": "failed", "error": "a page failed"}]
+    server.job_states = [JOB | {"status": "failed", "error": "a page failed"}]
     ran = run("purge", "--yes", "--wait")
     assert ran.code == 1
     assert ran.err == "Error: The job failed: a page failed. It is safe to start the job again.\n"
 
 
 def test_jobs_shows_the_current_state_of_a_job(server: Server) -> None:
-    server.job = [JOB | {"status": "running"}]
+    server.job_states = [JOB | {"status": "running"}]
     ran = run("jobs", "0199", "--json")
     assert (ran.code, ran.json["status"]) == (0, "running")
     assert run("jobs", "none") == Ran(1, "", "Error: There is no such job.\n")

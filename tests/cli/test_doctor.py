@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -41,6 +41,8 @@ class FakeStack:
         skew: seconds by which this machine's clock is ahead of AWS.
         refused: the error code of refused calls; empty if none is refused.
         states: states of functions by physical name, Active for others.
+        parameters: the parameters of the stack.
+        region: the region in which `doctor` looks for the stack.
         planned: the parameters of a planned deployment; the stack is then not deployed.
     """
 
@@ -213,6 +215,7 @@ def _change_function(name: str, **changes: Any) -> Callable[[FakeStack], Any]:
 
 
 def _set(**changes: Any) -> Callable[[FakeStack], None]:
+    """Returns a function that changes attributes of the fake stack."""
     return lambda fake: fake.__dict__.update(changes)
 
 
@@ -228,7 +231,7 @@ def _change_trigger(**changes: Any) -> Callable[[FakeStack], None]:
 
 def _add_dead_letter(fake: FakeStack) -> None:
     letters = DeadLetters(fake.client("dynamodb"), fake.outputs["RecordsTableName"])
-    letters.keep("acme", times.uuid7(), "it cannot be", Message())
+    letters.keep("acme", times.uuid7(), "it cannot be applied", Message())
 
 
 def _revoke(role: str) -> Callable[[FakeStack], None]:
@@ -277,7 +280,17 @@ def _delete_account(fake: FakeStack) -> None:
     fake.client("dynamodb").delete_item(TableName="RecordsTable", Key={"pk": {"S": "#accounts"}, "sk": {"S": "acme"}})
 
 
-# Faults by name: a function that plants the fault, and the level, check and words of the finding's `what` and `do`.
+class Planted(NamedTuple):
+    """A function that plants a fault, and the finding: its level and check, and words of its texts `what` and `do`."""
+
+    plant: Callable[[FakeStack], Any]
+    level: str
+    check: str
+    what: str
+    do: str
+
+
+# By the name of the fault: the fields of Planted.
 PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
     "a new AWS account's low limit": (_set(limit=10), PROBLEM, "concurrency", "runs at most 10 ", "Concurrency=3 and"),
     "processing may use over half": (_set(limit=59), PROBLEM, "concurrency", "may use 30", "--desired-value 1000"),
@@ -347,13 +360,14 @@ PLANTED: dict[str, tuple[Callable[[FakeStack], Any], str, str, str, str]] = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(fake: FakeStack, name: str) -> None:
-    plant, level, check, what, do = PLANTED[name]
-    plant(fake)
+    planted = Planted(*PLANTED[name])
+    planted.plant(fake)
     found = fake.found()
-    matching = [f for f in found if (f.level, f.check) == (level, check) and what in f.what and do in f.do]
+    of_check = [f for f in found if (f.level, f.check) == (planted.level, planted.check)]
+    matching = [f for f in of_check if planted.what in f.what and planted.do in f.do]
     assert matching, found
     # No other check finds anything, except that refused calls may fail two checks.
-    assert {f.check for f in found} <= {check} | ({"clock", "concurrency"} if fake.refused else set()), found
+    assert {f.check for f in found} <= {planted.check} | ({"clock", "concurrency"} if fake.refused else set()), found
 
 
 def test_an_alias_of_an_old_layer_is_found(fake: FakeStack) -> None:
@@ -411,7 +425,7 @@ def test_the_command_prints_findings_and_exits_with_4_for_problems(
     ran = run("doctor")
     assert ran.code == 4
     assert "PROBLEM    Lambda runs at most 10 functions" in ran.out
-    assert ran.out.endswith(f"Checked {checks}: 1 problem, 2 advice.\n")
+    assert ran.out.endswith(f"Checked {checks}: 1 problem, 2 advice.\n")  # advice for each of the two keys
     found = run("doctor", "--json")
     assert found.code == 4
     assert {finding["level"] for finding in found.json["findings"]} == {"problem", "advice"}

@@ -19,7 +19,7 @@ from cli.tillbook_cli.api import Api, retry_after
 from cli.tillbook_cli.connection import LOCAL_FILE, LOCAL_KEY, Unreachable
 from cli.tillbook_cli.main import tillbook
 from tests.cli.fake_api import KEY, FakeApi, Reply
-from tests.cli.importing import MARKER, PLAIN, plain, run
+from tests.cli.importing import HEADER_LINE, MARKER, plain, run
 
 
 def test_a_whole_file_is_sent_once(api: FakeApi, tmp_path: Path) -> None:
@@ -28,8 +28,9 @@ def test_a_whole_file_is_sent_once(api: FakeApi, tmp_path: Path) -> None:
     summary = json.loads(ran.stdout)
     assert (summary["orders"], summary["sent"], summary["rejected"], summary["mapping"]) == (95, 95, 0, "plain")
     assert len(api.events) == len(api.identities) == 95
-    assert {len(batch) for batch in api.batches} == {10, 5}
-    assert sum(Decimal(event["grand_total"]) for event in api.events) == sum(range(95)) + Decimal("47.5")
+    assert {len(batch) for batch in api.batches} == {10, 5}  # nine batches of 10, one of 5
+    # Order n has the total n.50.
+    assert sum(Decimal(event["grand_total"]) for event in api.events) == sum(range(95)) + 95 * Decimal("0.50")
     assert api.events[0].keys() == {
         "action", "order_id", "email", "occurred_at", "grand_total", "currency", "provider",
     }  # fmt: skip
@@ -59,13 +60,13 @@ def test_transient_errors_are_retried(api: FakeApi, tmp_path: Path) -> None:
 
 def test_retry_after_is_respected(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    waits = threading.Event.wait
+    real_wait = threading.Event.wait
 
     def wait(event: threading.Event, seconds: float | None = None) -> bool:
-        if seconds and seconds >= 7:
+        if seconds and seconds >= 7:  # the pause that the API asked for; other waits are shorter
             pauses.append(seconds)
             return False
-        return waits(event, seconds)
+        return real_wait(event, seconds)
 
     monkeypatch.setattr(threading.Event, "wait", wait)
     api.fault = lambda number: (429, {"retry-after": "7"}) if number == 1 else "accept"
@@ -156,7 +157,7 @@ def test_a_changed_file_or_mapping_is_refused(api: FakeApi, tmp_path: Path) -> N
 def test_orders_in_withdrawn_currencies_are_imported(api: FakeApi, tmp_path: Path, options: list[str]) -> None:
     file = tmp_path / "orders.csv"
     rows = [f"{n},p{n}@{MARKER},2022-01-01T00:00:00Z,5,{code}\n" for n, code in enumerate(["BGN", "hrk", "ANG"])]
-    file.write_text(PLAIN + "".join(rows))
+    file.write_text(HEADER_LINE + "".join(rows))
     ran = run(api, file, *options)
     assert ran.exit_code == 0, ran.output
     assert len(api.orders if "v1" in options else api.identities) == 3
@@ -174,6 +175,7 @@ def test_an_import_through_v1_reports_refused_orders(api: FakeApi, tmp_path: Pat
     }  # fmt: skip
     summary = json.loads(ran.stdout)
     assert (summary["sent"], summary["refused"]) == (39, 1)
+    # Order 3 is in line 5, after the header and orders 0 to 2.
     assert "5,,,refused by the API: order_id exists" in (tmp_path / "orders.csv.rejects.csv").read_text()
     # A repeated run exits with 1, too.
     assert run(api, file, "--api", "v1").exit_code == 1
@@ -225,7 +227,7 @@ def test_an_order_that_the_api_refuses_is_reported_with_its_line(api: FakeApi, t
     file = plain(tmp_path / "orders.csv", 40)
     ran = run(api, file, "--provider", "my_shop", "--concurrency", "1")
     assert ran.exit_code == 1
-    assert "(line 15)" in ran.stderr
+    assert "(line 15)" in ran.stderr  # order 13 follows the header and orders 0 to 12
     ran = run(api, file, "--provider", "my_shop", "--skip-bad", "--json")
     assert (ran.exit_code, json.loads(ran.stdout)["refused"]) == (0, 1)
     assert {event["order_id"] for event in api.events} == {str(n) for n in range(40)} - {"13"}
@@ -284,6 +286,7 @@ def test_a_url_of_another_service_is_reported(
     monkeypatch.setattr(api, "answer", lambda *_: (202 if "--account" in words else 200, {}, shape))
     ran = CliRunner().invoke(tillbook, [*words, *more, "--url", api.url, "--key", KEY])
     assert ran.exit_code == 1, ran.exception
+    # An empty array is a valid list of audiences.
     said = "There is no audience x" if (words[0], shape) == ("audience", []) else "does not answer like Tillbook."
     assert said in ran.stderr
 

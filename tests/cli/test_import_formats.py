@@ -144,6 +144,7 @@ def test_negative_and_excessive_refunds_are_subtracted(file: Path) -> None:
 
 def test_ids_and_amounts_are_read_from_one_column_only(file: Path) -> None:
     rows = "1,7,a@x.example,2026-01-17,10,3\n2,1,a@x.example,2026-01-17,,5\n"
+    # The amount of the second row is only in `total`, which is not read beside `order_total`.
     ran = run(file, f"order_id,order_number,email,date,order_total,total\n{rows}", "--provider", "s")
     assert ran.exit_code == 1
     assert "order_total: is required in an import" in ran.stderr
@@ -167,9 +168,10 @@ def test_a_mapping_reads_lists_in_json(lines: Path) -> None:
         "billing_address.postal_code": "billing.zip",
     }  # fmt: skip
     given = [word for name, column in columns.items() for word in ("--column", f"{name}={column}")]
-    for options in ((), ("--mapping", str(lines.with_name("saved.json")))):
-        more = options or (*given, "--save-mapping", str(lines.with_name("saved.json")))
-        (event,) = imported(lines, json.dumps(order), *more)
+    saved = str(lines.with_name("saved.json"))
+    for options in ((*given, "--save-mapping", saved), ("--mapping", saved)):
+        (event,) = imported(lines, json.dumps(order), *options)
+        # 100.00 less the refunds of 20.00, 5.00 and 1.50.
         assert (event["order_id"], event["email"], event["grand_total"], event["refunded"]) == (
             7, "a@x.example", "73.50", "26.50",
         )  # fmt: skip
@@ -199,7 +201,7 @@ EVENT_FIELDS = {"action": ["a"], "order_id": ["o"], "occurred_at": ["d"], "grand
         ({"fields": EVENT_FIELDS, "group_by": ["o"]}, "group_by cannot be used"),
     ],
 )
-def test_mappings_with_unknown_names_are_refused(file: Path, shape: dict[str, Any], said: str) -> None:
+def test_mappings_with_unknown_names_or_wrong_values_are_refused(file: Path, shape: dict[str, Any], said: str) -> None:
     file.with_name("mapping.json").write_text(json.dumps(shape))
     ran = run(file, "o,a,d,t\n1,placed,2026-01-17,5\n", "--mapping", str(file.with_name("mapping.json")))
     assert ran.exit_code == 1
@@ -225,8 +227,8 @@ def test_options_with_unknown_fields_or_columns_are_refused(file: Path, options:
 def test_the_columns_of_important_fields_are_printed(file: Path) -> None:
     said = run(file, exports.shopify()).stderr
     assert "order_id is Id; email is Email; occurred_at is Created at; grand_total is Total" in said
-    without = run(file, exports.advanced_order_export()).stderr
-    assert "The file has no ids, only Order Number." in without
+    said = run(file, exports.advanced_order_export()).stderr
+    assert "The file has no ids, only Order Number." in said
 
 
 def test_an_import_through_the_other_api_is_refused_with_a_warning(file: Path) -> None:
@@ -239,8 +241,7 @@ def test_an_import_through_the_other_api_is_refused_with_a_warning(file: Path) -
     assert "sent to the other API or another provider, it counts a second time" in ran.stderr
 
 
-def test_the_help_names_all_presets_meanings_and_remedies() -> None:
-    """The help names every preset, every meaning, the needs of a file, and the remedy of each refusal."""
+def test_the_help_names_all_presets_meanings_required_fields_and_remedies() -> None:
     said = " ".join(CliRunner().invoke(tillbook, ["import", "--help"]).stdout.split())
     words = [*mappings.IMPORTABLE, *mappings.MEANINGS, "order_id", "email", "occurred_at", "grand_total"]
     words += ["refunded_amount", "customer_email_sha256", "new_buyer", "--no-amounts", "--status", "--ignore"]

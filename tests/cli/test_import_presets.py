@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,6 @@ Billing First Name,Billing Last Name,Billing Address 1,Billing Postcode,Item Nam
 
 def contributions(events: list[dict[str, Any]]) -> dict[str, str]:
     """The contribution of each order to lifetime value, computed by the ledger's `fold`."""
-    from decimal import Decimal
-
     by_order: dict[str, list[Event]] = {}
     for number, event in enumerate(events):
         total, refund = event.get("grand_total"), event.get("refund_amount", "0")
@@ -186,6 +185,7 @@ def test_the_identities_of_imported_events_do_not_change(tmp_path: Path) -> None
 
 def test_a_later_export_and_webhooks_of_the_same_order_count_once(tmp_path: Path) -> None:
     """The newer export is received after the older one, and the webhook before, between or after them."""
+    # The order of 85.00 has refunds of 20.00 in the older export, of 45.00 in the newer one.
     older = sent(tmp_path, exports.customer_order_export())[0]
     newer = sent(tmp_path, exports.customer_order_export().replace("85.00,20.00", "85.00,45.00"))[0]
     webhook = older | {"action": "updated", "occurred_at": "2026-07-20T00:00:00Z", "grand_total": "30.00"}
@@ -210,11 +210,12 @@ def test_an_export_with_as_of_overrides_earlier_webhooks(tmp_path: Path) -> None
         "occurred_at": "2026-07-01T10:15:00Z",
     }  # fmt: skip
     assert (state["action"], state["occurred_at"], state["grand_total"]) == ("updated", "2026-07-10T12:00:00Z", "65.00")
+    # Webhooks before the lost one, and after the export.
     before = state | {"occurred_at": "2026-07-02T00:00:00Z", "grand_total": "85.00"}
     after = state | {"occurred_at": "2026-07-11T00:00:00Z", "grand_total": "0.00"}
-    first = sent(tmp_path, exports.customer_order_export())[0]
+    without_as_of = sent(tmp_path, exports.customer_order_export())[0]
     for events, contribution in (
-        ([before, first], "85.00"),
+        ([before, without_as_of], "85.00"),
         ([before, marker, state], "65.00"),
         ([after, marker, state], "0.00"),
     ):
@@ -258,17 +259,19 @@ def test_a_second_total_within_an_order_is_refused(tmp_path: Path) -> None:
 
 
 def test_orders_next_to_an_unreadable_row_are_not_sent(tmp_path: Path) -> None:
-    """The unreadable row may belong to either order. v1 would answer 409 to an order that was first sent without it."""
+    """The unreadable row may belong to either order. If an order were sent without it, v1 would
+    answer 409 once the row is corrected, since the order then has other content.
+    """
     header, *rows = WOOCOMMERCE.splitlines()
-    one, last = rows[0], rows[-1]
-    bad = last.replace(",Plate,", ',"Pl"ate,')
+    order_71, order_75 = rows[0], rows[-1]
+    bad = order_75.replace(",Plate,", ',"Pl"ate,')
     file = tmp_path / "export.csv"
     for lines, rejected, good in (
-        ([last, bad, last, one], {2, 3, 4}, ["71"]),  # within an order
-        ([one, last, last, bad], {3, 5}, ["71"]),  # at the end of an order
-        ([one, bad, last, last], {2, 3, 4}, []),  # between two orders
-        ([bad, bad, last, last, one], {2, 3, 4}, ["71"]),
-        ([one, last, bad, "75,1075", bad], {3, 4, 5, 6}, ["71"]),
+        ([order_75, bad, order_75, order_71], {2, 3, 4}, ["71"]),  # within an order
+        ([order_71, order_75, order_75, bad], {3, 5}, ["71"]),  # at the end of an order
+        ([order_71, bad, order_75, order_75], {2, 3, 4}, []),  # between two orders
+        ([bad, bad, order_75, order_75, order_71], {2, 3, 4}, ["71"]),  # before an order
+        ([order_71, order_75, bad, "75,1075", bad], {3, 4, 5, 6}, ["71"]),  # also with a row of two cells only
     ):
         file.write_text("\n".join([header, *lines]) + "\n")
         for version in ("v1", "v3"):

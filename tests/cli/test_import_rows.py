@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from cli.tillbook_cli.main import tillbook
 from cli.tillbook_cli.rows import MAX_LINE_BYTES, Place, Source, Unreadable
 from cli.tillbook_cli.sending import units
 from tests.cli.fake_api import FakeApi
-from tests.cli.importing import MARKER, PLAIN, payloads, plain, run
+from tests.cli.importing import HEADER_LINE, MARKER, payloads, plain, run
 from tests.import_run.history import write
 from tillbook.rules.identity import payload_hash
 
@@ -34,12 +35,13 @@ def test_bad_rows_are_written_to_a_file_with_line_numbers(api: FakeApi, tmp_path
         "5,a@x.example,,5,USD",
         f"6,b@{MARKER},2024-01-01,5",
         ",a@x.example,2024-01-01,5,USD",
+        # This row takes two lines, and has two faults.
         f'"7\n7",a@x.example,2024-01-01,5,Dollars of c@{MARKER}',
         "8,a@x.example,2999-01-01,5,USD",
         '9,"a@x.example"b,2024-01-01,5,USD',
         "10,a@x.example,2024-01-01,0.1,USD",
     ]
-    file.write_text(PLAIN + "\n".join(rows) + "\n")
+    file.write_text(HEADER_LINE + "\n".join(rows) + "\n")
     ran = run(api, file, "--provider", "my_shop", "--json")
     assert (ran.exit_code, api.events) == (1, [])
     summary = json.loads(ran.stdout)
@@ -65,14 +67,16 @@ def test_bad_rows_are_written_to_a_file_with_line_numbers(api: FakeApi, tmp_path
 @pytest.mark.parametrize("version", ["v1", "v3"])
 def test_a_refund_that_would_count_nothing_is_refused(tmp_path: Path, version: str) -> None:
     file = tmp_path / "orders.csv"
-    rows = ["1,10,10,", "2,10,0.00,", "3,10,,", "4,10,2.5,2.50", "5,10,2.5,2", "6,10,,10", "7,10,ten,"]
-    rows = [f"{number},a@x.example,2024-01-01,{rest}" for number, rest in (row.split(",", 1) for row in rows)]
+    # grand_total, refund_amount (which counts only in rows with an action), refunded_amount (which is subtracted)
+    amounts = ["10,10,", "10,0.00,", "10,,", "10,2.5,2.50", "10,2.5,2", "10,,10", "10,ten,"]
+    rows = [f"{number},a@x.example,2024-01-01,{cells}" for number, cells in enumerate(amounts, 1)]
     file.write_text("order_id,email,occurred_at,grand_total,Refund amount,refunded\n" + "\n".join(rows))
     assert run(None, file, "--provider", "s", "--api", version).exit_code == 1
     with (tmp_path / "orders.csv.rejects.csv").open(newline="") as bad:
         found = [
             (int(r["line"]), r["field"], r["column"]) for r in csv.DictReader(bad) if "needs an action" in r["message"]
         ]
+    # Orders 1, 5 and 7: their refund is neither zero nor the amount in `refunded`.
     assert found == [(line, "refund_amount", "Refund amount") for line in (2, 6, 8)]
 
 
@@ -120,7 +124,7 @@ def test_a_state_that_cannot_be_written_is_reported(api: FakeApi, tmp_path: Path
 
 def test_rejects_of_an_earlier_check_are_deleted(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")
+    file.write_text(HEADER_LINE + "1,a@x.example,2024-01-01,five,USD\n")
     assert run(None, file, "--provider", "my_shop").exit_code == 1
     assert (tmp_path / "orders.csv.rejects.csv").exists()
     assert run(None, plain(file, 1), "--provider", "my_shop").exit_code == 0
@@ -132,7 +136,8 @@ def test_time_formats_of_shops_are_parsed() -> None:
     for text, expected in {
         "2024-01-05 10:22:33 -0500": "2024-01-05T15:22:33Z", "2024-07-05 10:22": "2024-07-05T08:22:00Z",
         "2024-01-05 10:22:33 UTC": "2024-01-05T10:22:33Z", "2024-01-05": "2024-01-05T00:00:00Z",
-        "2024-01-05T10:22:33.5+01:00": "2024-01-05T09:22:33.5Z", "01/05/2024": "01/05/2024",
+        "2024-01-05T10:22:33.5+01:00": "2024-01-05T09:22:33.5Z",
+        "01/05/2024": "01/05/2024",  # not parsed without --date-format
     }.items():  # fmt: skip
         assert histories.moment(text, berlin) == expected
     new_york = mappings.in_zone(mappings.preset("plain"), "America/New_York")
@@ -148,7 +153,7 @@ def test_time_formats_of_shops_are_parsed() -> None:
 
 def test_rejects_can_be_written_as_json_lines(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
-    file.write_text(PLAIN + "1,a@x.example,2024-01-01,five,USD\n")
+    file.write_text(HEADER_LINE + "1,a@x.example,2024-01-01,five,USD\n")
     ran = run(None, file, "--provider", "my_shop", "--rejects", str(tmp_path / "bad.jsonl"))
     assert ran.exit_code == 1
     assert json.loads((tmp_path / "bad.jsonl").read_text()) == {
@@ -180,7 +185,7 @@ def test_too_long_and_undecodable_lines_are_reported(tmp_path: Path) -> None:
     file = tmp_path / "orders.csv"
     line = "2024-01-01,5,USD\n"
     file.write_bytes(
-        (PLAIN + f"1,{'x' * 3 * MAX_LINE_BYTES},{line}2,a@b.example,{line}").encode()
+        (HEADER_LINE + f"1,{'x' * 3 * MAX_LINE_BYTES},{line}2,a@b.example,{line}").encode()
         + b"3,\xff@b.example,2024-01-01,5,USD\n"
         + f'4,\u00e4@b.example,{line}5,"a@b.example,{line}'.encode()
     )
@@ -220,8 +225,6 @@ def test_an_import_resumed_after_any_unit_sends_each_order_once(
     seed: int, size: int, gzipped: bool, data: st.DataObject
 ) -> None:
     """An import that is killed after any unit and resumed there sends the same events, each once."""
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "orders.csv"
         write(file, 25, seed, 5, "x.example")

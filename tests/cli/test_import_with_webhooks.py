@@ -81,14 +81,15 @@ def contributions(batches: list[Events]) -> dict[str, Decimal]:
 
 @pytest.mark.parametrize("platform", SHOPS)
 def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platform: str) -> None:
-    orders = 0
-    for seed in range(60):
+    seeds, orders = 60, 0
+    for seed in range(seeds):
         history, random = SHOPS[platform](seed), Random(seed)
         genuine = [a for a in sorted(history.arrivals) if a.genuine]
         batches = [converted(platform, a.topic, a.body) for a in genuine]
         # A delivery for an order that was trashed or deleted has no time, and an export does not contain the order.
         dateless = {str(e["order_id"]) for batch in batches for e in batch if "occurred_at" not in e}
         batches = [[e for e in batch if str(e["order_id"]) not in dateless] for batch in batches]
+        # Exports of up to three states of orders, each as one webhook with a total showed it.
         shown = [a.body for a, batch in zip(genuine, batches, strict=True) if any("grand_total" in e for e in batch)]
         imports = exported(tmp_path, platform, random.sample(shown, min(3, len(shown))))
         order_ids = contributions(batches).keys()
@@ -101,11 +102,11 @@ def test_webhooks_override_exports_in_any_order_of_arrival(tmp_path: Path, platf
             expected = contributions_of_webhooks(received, batches)
             assert {order_id: found[order_id] for order_id in order_ids} == expected, f"seed {seed}"
         orders += len(order_ids)
-    assert orders > 60
+    assert orders > seeds
 
 
 def contributions_of_webhooks(received: list[Events], batches: list[Events]) -> dict[str, Decimal]:
-    """The contributions of the webhooks' batches alone, in the order in which `received` has them."""
+    """The contributions of the webhooks' `batches` alone, in their order in `received`, which also has imports."""
     own = {id(batch) for batch in batches}
     return contributions([batch for batch in received if id(batch) in own])
 

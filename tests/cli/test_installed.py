@@ -15,12 +15,17 @@ from local.stack import ROOT
 from tests.cli import exports
 
 pytestmark = pytest.mark.slow
+PLAIN = "order_id,email,date,total,billing_address_1,billing_zip\n1,a@x.example,2026-01-17,5,1 Main St,02139\n"
+# By the name of the export: the mapping that reads it, and the file. Three plugins export orders of WooCommerce.
 FILES = {
-    "shopify": exports.shopify(), "advanced_order_export": exports.advanced_order_export(),
-    "customer_order_export": exports.customer_order_export(), "import_export_suite": exports.import_export_suite(),
-    "magento": exports.magento(), "poplar": exports.poplar(),
-    "plain": "order_id,email,date,total,billing_address_1,billing_zip\n1,a@x.example,2026-01-17,5,1 Main St,02139\n",
-}  # fmt: skip
+    "shopify": ("shopify", exports.shopify()),
+    "advanced_order_export": ("woocommerce", exports.advanced_order_export()),
+    "customer_order_export": ("woocommerce", exports.customer_order_export()),
+    "import_export_suite": ("woocommerce", exports.import_export_suite()),
+    "magento": ("magento", exports.magento()),
+    "poplar": ("poplar", exports.poplar()),
+    "plain": ("plain", PLAIN),
+}
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +46,22 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
 
 
+def test_the_files_cover_every_mapping() -> None:
+    assert {mapping for mapping, _ in FILES.values()} == {*IMPORTABLE, "plain"}
+
+
 @pytest.mark.parametrize("version", ["v1", "v3"])
 @pytest.mark.parametrize("name", FILES)
 def test_every_preset_imports_through_both_apis(command: str, tmp_path: Path, name: str, version: str) -> None:
+    mapping, text = FILES[name]
     file = tmp_path / "orders.csv"
-    file.write_text(FILES[name])
+    file.write_text(text)
     words = [command, "import", str(file), "--check", "--api", version, "--provider", "s", "--skip-bad", "--json"]
     ran = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, env=_environment())
     assert ran.returncode == 0, ran.stderr
     summary = json.loads(ran.stdout)
+    # One order of the file has only the hash of an e-mail address, which v3 does not accept.
     has_only_hash = name == "poplar" and version == "v3"
-    assert (summary["orders"] > 0, summary["rejected"]) == (True, int(has_only_hash))
-    assert summary["mapping"] in (*IMPORTABLE, "plain")
+    assert summary["orders"] > 0
+    assert summary["rejected"] == (1 if has_only_hash else 0)
+    assert summary["mapping"] == mapping

@@ -1,4 +1,4 @@
-"""Commands that read over HTTPS and write to a file, against an API in memory whose failures a test chooses."""
+"""Commands that print or write to a file what the API answers, with an API whose answers and failures are made up."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def run(api: FakeApi, *words: str) -> Ran:
     return Ran(result.exit_code, result.stdout, result.stderr)
 
 
-def members(fault: Callable[[int], Reply | str]) -> Callable[[str, str, bytes], Reply]:
-    """Returns the `answer` of an API that has an audience of three pages.
+def three_pages(fault: Callable[[int], Reply | str] = lambda _number: "accept") -> Callable[[str, str, bytes], Reply]:
+    """Returns a function that answers as an API with one audience, whose export has three pages.
 
-    `fault` is called for each request of a page with its number, from 1. "accept" means no fault, None drops the
-    connection.
+    `fault` is called for each request of a page with the number of the request, from 1. It returns "accept" or the
+    failure: an answer, or None, which drops the connection.
     """
     tries = 0
 
@@ -77,7 +77,7 @@ WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
     ("fault", "waited"),
     [
         ((503, {"retry-after": "3"}, {"error": {"message": "Please try again."}}), [3.0]),
-        ((503, {"retry-after": "9999"}, {"message": "x"}), [30.0]),
+        ((503, {"retry-after": "9999"}, {"message": "x"}), [30.0]),  # the longest pause
         ((429, {}, {"message": "Too Many Requests"}), [0.5]),
         ((502, {}, b"<html>"), [0.5]),
         ((504, {"retry-after": "0"}, b""), [0.5]),
@@ -87,7 +87,7 @@ WHOLE = b"order_id,kind\r\n0,shipping\r\n1,shipping\r\n2,shipping\r\n"
 def test_an_export_continues_after_a_transient_error(
     api: FakeApi, tmp_path: Path, pauses: list[float], fault: Reply, waited: list[float]
 ) -> None:
-    api.answer = members(lambda number: fault if number == 2 else "accept")  # type: ignore[assignment]
+    api.answer = three_pages(lambda number: fault if number == 2 else "accept")  # type: ignore[assignment]
     out = tmp_path / "members.csv"
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(out))
     assert ran.code == 0, ran.err
@@ -130,18 +130,18 @@ def fails_after_the_first_page(number: int) -> Reply | str:
 
 def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> None:
     out = tmp_path / "members.csv"
-    words = ("audience", "export", AUDIENCE, "--output", str(out))
-    api.answer = members(fails_after_the_first_page)  # type: ignore[assignment]
-    assert run(api, *words).code == 3
+    words = ("audience", "export", AUDIENCE, "--output")
+    api.answer = three_pages(fails_after_the_first_page)  # type: ignore[assignment]
+    assert run(api, *words, str(out)).code == 3
     assert list(tmp_path.iterdir()) == []
     out.write_text("yesterday's")
     out.chmod(0o600)
     link = tmp_path / "link.csv"
     link.symlink_to(out)
-    assert run(api, *words).code == 3
+    assert run(api, *words, str(out)).code == 3
     assert out.read_text() == "yesterday's"
-    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
-    assert run(api, *words[:-1], str(link)).code == 0
+    api.answer = three_pages()  # type: ignore[assignment]
+    assert run(api, *words, str(link)).code == 0
     assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
     assert sorted(tmp_path.iterdir()) == [link, out]
 
@@ -149,7 +149,7 @@ def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")
 @pytest.mark.parametrize("output", ["-", "/dev/stdout"])
 def test_an_export_to_standard_output_writes_to_the_open_file(api: FakeApi, tmp_path: Path, output: str) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
+    api.answer = three_pages()  # type: ignore[assignment]
     out = tmp_path / "all.csv"
     out.write_text("first\n")
     with out.open("ab") as file:
@@ -176,7 +176,7 @@ def in_a_process(api: FakeApi, stdout: Any, *words: str) -> subprocess.Completed
     ],
 )
 def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
+    api.answer = three_pages()  # type: ignore[assignment]
     with Path("/dev/full").open("wb") as full:
         ended = in_a_process(api, full, *words)
     *_, last = ended.stderr.decode().splitlines()
@@ -186,14 +186,14 @@ def test_a_full_disk_is_reported(api: FakeApi, words: tuple[str, ...]) -> None:
 
 
 def test_a_missing_folder_is_reported(api: FakeApi, tmp_path: Path) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
+    api.answer = three_pages()  # type: ignore[assignment]
     ran = run(api, "audience", "export", AUDIENCE, "--output", str(tmp_path / "none" / "members.csv"))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.endswith("members.csv.new: No such file or directory.\n")
 
 
 def test_a_reader_that_closes_the_pipe_ends_the_command_silently(api: FakeApi) -> None:
-    api.answer = members(lambda _number: "accept")  # type: ignore[assignment]
+    api.answer = three_pages()  # type: ignore[assignment]
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as pipe:
@@ -203,6 +203,7 @@ def test_a_reader_that_closes_the_pipe_ends_the_command_silently(api: FakeApi) -
 
 # ------------------------------------------------------------------ numbers
 
+# An order with numbers that a float would change, and with other values that must be printed as they are.
 EXACT = (
     b'{"id":"W-1","total":12345678901234567.89,"items":[{"big":9007199254740993,"small":1.10,"none":[],"no":{},'
     b'"far":1E+400,"name":"\xc3\xa9\\u001b"}],"order_public_id":null}'

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,14 @@ def email(shop: Shop) -> str:
 
 @pytest.fixture
 def ask(shop: Shop, email: str) -> Iterator[Ask]:
-    """Sends a command to the client and returns the answer that the client got."""
-    yield from running_client(shop, shop.admin_key, email)
+    """Runs the client with a key that may send and read. Returns the function of `running_client`."""
+    with running_client(shop, shop.admin_key, email) as ask:
+        yield ask
 
 
+@contextmanager
 def running_client(shop: Shop, key: str, email: str) -> Iterator[Ask]:
-    """Runs the client with this key. Yields a function that sends it a command."""
+    """Runs the client with this key. Yields a function that has it send a request, and returns the answer it got."""
     assert NODE
     with subprocess.Popen(
         [NODE, "drive.js", shop.stack.url, shop.account, key, email],
@@ -90,6 +93,9 @@ def test_an_invalid_order_is_rejected_with_every_fault(shop: Shop, ask: Ask) -> 
         ("email_error", "email"),
         ("format_error", "action"),
     ]
+
+
+def test_an_unknown_subscriber_is_not_found(shop: Shop, ask: Ask) -> None:
     assert ask("subscriber", shop.email("nobody"))["status"] == 404
 
 
@@ -98,7 +104,7 @@ def test_a_valid_batch_is_applied_and_one_with_an_invalid_order_is_refused(shop:
     reply = ask("batch", orders)
     assert (reply["ok"], reply["status"]) == (True, 202)
     assert set(shop.outcomes(reply["body"]["request_ids"])) == {"applied"}
-    assert ask("subscriber", email)["body"]["subscribers"][0]["lifetime_value"] == 1500
+    assert ask("subscriber", email)["body"]["subscribers"][0]["lifetime_value"] == 1500  # cents: 150 orders of 0.10
 
     reply = ask("batch", [*orders[:3], {"action": "placed", "order_id": ""}])
     assert (reply["ok"], reply["status"]) == (False, 422)
@@ -106,12 +112,12 @@ def test_a_valid_batch_is_applied_and_one_with_an_invalid_order_is_refused(shop:
 
 
 def test_a_key_with_a_trailing_newline_is_accepted(shop: Shop, email: str) -> None:
-    for ask in running_client(shop, f"{shop.admin_key}\n", email):
+    with running_client(shop, f"{shop.admin_key}\n", email) as ask:
         assert ask("order", {"action": "placed", "order_id": "N-3"})["status"] == 202
 
 
 def test_an_unknown_key_is_rejected(shop: Shop, email: str) -> None:
-    for ask in running_client(shop, "unknown", email):
+    with running_client(shop, "unknown", email) as ask:
         reply = ask("order", {"action": "placed", "order_id": "N-4"})
         assert (reply["ok"], reply["status"]) == (False, 401)
         assert reply["body"]["errors"][0]["code"] == "authentication_error"

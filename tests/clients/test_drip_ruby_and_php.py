@@ -46,6 +46,7 @@ def php(shop: Shop, method: str, path: str, payload: Any = None) -> Reply:
 
 
 def order_of(shop: Shop, **fields: Any) -> dict[str, Any]:
+    """The body of a `placed` event of order R-1, with these fields added or replaced."""
     return {"provider": "my_shop", "email": shop.email("we+b"), "action": "placed", "order_id": "R-1", **fields}
 
 
@@ -68,7 +69,7 @@ def test_an_order_and_a_refund_change_the_lifetime_value(shop: Shop, client: Any
 
     refund = order_of(shop, action="refunded", refund_amount=2.99, occurred_at=refunded_at)
     assert shop.outcome(client(shop, "POST", path, refund).json["request_id"])["status"] == "applied"
-    assert client(shop, "GET", subscriber).json["subscribers"][0]["lifetime_value"] == 2000
+    assert client(shop, "GET", subscriber).json["subscribers"][0]["lifetime_value"] == 2000  # cents: 22.99 - 2.99
     assert [entry["occurred_at"][:19] for entry in shop.activity(shop.email("we+b"))] == [
         "2026-01-18T20:50:00",
         "2026-01-18T02:50:00",
@@ -108,5 +109,6 @@ def test_the_object_that_php_sends_for_orders_after_the_first_thousand_is_accept
     assert reply.status == 202
     assert shop.outcomes(reply.json["request_ids"]) == ["applied"] * 3
     assert shop.ltv(shop.email("we+b")) == {"USD": "3.00"}
+    # An object without orders, and one whose keys are not all numbers, are refused.
     for refused in ({}, orders | {"x": orders["1000"]}):
         assert php(shop, "POST", path, {"orders": refused}).status == 422

@@ -1,1 +1,1 @@
-"""Many workers write to the ledger on a real engine; every snapshot and the final state must be exact."""
+"""Many workers write to the ledger on an engine of DynamoDB; every snapshot and the final state must be exact."""

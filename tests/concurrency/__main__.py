@@ -1,4 +1,5 @@
-"""python -m tests.concurrency --operations 50000 --workers 32 --seed 1: exit code 1 if an amount is not exact.
+"""python -m tests.concurrency --operations 50000 --workers 32 --seed 1: exit code 1 if an amount is not exact
+or a worker fails.
 
 DYNAMODB_ENDPOINT is the URL of the engine; without it, MiniStack is started for the run.
 """
@@ -25,7 +26,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=32)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 1_000_000)
     parser.add_argument(
-        "--faults", type=float, default=0.05, help="probability that a call is refused or its answer is lost"
+        "--faults", type=float, default=0.05, help="probability that a call to the engine meets an injected fault"
     )
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
@@ -36,7 +37,10 @@ def main() -> int:
         )  # fmt: skip
     print(result)
     if result.faults:
-        print(f"to repeat the run: python -m tests.concurrency --operations {given.operations} --seed {given.seed}")
+        print(
+            f"to repeat the run: python -m tests.concurrency --operations {given.operations} --workers {given.workers}"
+            f" --faults {given.faults} --seed {given.seed}"
+        )
     return 1 if result.faults else 0
 
 

@@ -24,8 +24,8 @@ _SOURCES = {"o": V1, "s": V3}
 _PRECISION = Decimal("0.0001")  # of amounts
 # Attributes of a person's item; all of its others are sums.
 _NO_SUMS = {"pk", "sk", "kind", "value", "token"}
-_KINDS = ("heads", "events", "people")
-BOOK_SECONDS = 120.0  # a book that does not change for so long is taken for final
+_KINDS = {"h": "heads", "e": "events", "p": "people"}
+BOOK_SECONDS = 120.0  # a book that does not change for so long is considered final
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of a v1 call: its HTTP `status`; `changed`: whether the call wrote something."""
+    """The answer of a v1 call: its HTTP `status`, 0 if none was received; `changed`: whether the call wrote something.
+
+    `total`: the total of the order in the answer, if the call changed the order.
+    """
 
     change: Change
     status: int
@@ -50,10 +53,10 @@ class Answer:
 
 def parts(items: Iterable[Item]) -> dict[str, list[Item]]:
     """Groups items of the ledger by kind (heads, events, people), which is the third part of the partition key."""
-    found: dict[str, list[Item]] = {kind: [] for kind in _KINDS}
+    found: dict[str, list[Item]] = {kind: [] for kind in _KINDS.values()}
     for item in items:
         letter = item["pk"].split("/")[2]
-        found[_KINDS["hep".index(letter)]].append(item)
+        found[_KINDS[letter]].append(item)
     return found
 
 
@@ -75,7 +78,7 @@ def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
     for head in heads:
         if not head.get("person"):  # the order names nobody, or was erased
             continue
-        currency = head.get("currency") or "*"
+        currency = head.get("currency") or "*"  # "*" is the account's currency
         cells = sums[scope_of(head), head["person"]]
         # A Counter adds Decimals as well, exactly: no context rounds sums of this size.
         cells[currency] += head["contribution"]
@@ -91,20 +94,21 @@ def check_people(people: Iterable[Item], heads: Iterable[Item]) -> list[str]:
 
 
 def check_cards(cards: Iterable[Item], heads: Iterable[Item]) -> list[str]:
-    """Compares the audience sizes that the cards of the book add up to with those of the order heads."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    stored: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    """Compares the numbers of audience records and of orders, by scope, in the cards of the book and in the heads."""
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    stored: dict[str, Counter[str]] = defaultdict(Counter)
     for head in heads:
-        cell = sums[scope_of(head)]
-        cell[0] += int(head.get("records", 0))
-        cell[1] += 1 if head.get("records") else 0
+        cells = sums[scope_of(head)]
+        cells["records"] += int(head.get("records", 0))
+        cells["orders"] += 1 if head.get("records") else 0
     for card in cards:
         if "/cards/" in card["pk"]:
-            cell = stored[scope_of(card)]
-            cell[0] += int(card.get("records", 0))
-            cell[1] += 1 if card.get("status") else 0
+            cells = stored[scope_of(card)]
+            cells["records"] += int(card.get("records", 0))
+            # A card without a status remains where an order was deleted or moved to another date.
+            cells["orders"] += 1 if card.get("status") else 0
     return [
-        f"the cards of {scope} have (records, orders) {stored[scope]}; the orders add up to {sums[scope]}"
+        f"the cards of {scope} have {dict(stored[scope])}; the orders add up to {dict(sums[scope])}"
         for scope in sorted(stored.keys() | sums.keys())
         if stored[scope] != sums[scope]
     ]
@@ -147,7 +151,7 @@ def audit(
 
     counted = _counted(events, faults)
     must: dict[OrderName, Order] = {}
-    lines: dict[OrderName, list[Any]] = {}
+    lines: dict[OrderName, list[Any]] = {}  # the events of each v3 order, in the form of `_written`
     by_order: dict[tuple[str, str], list[Event]] = defaultdict(list)
     for event in counted:
         by_order[event.account, event.payload["order_id"]].append(event)
@@ -203,6 +207,7 @@ def _written(
 
 def _counted(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
     """The first received copy of each event that was applied. Checks the statuses of all copies."""
+    # By identity, content and request id: the event, and the statuses of its deliveries.
     groups: dict[tuple[str, str], dict[int, dict[str, tuple[Event, set[str]]]]] = {}
     for event, status in events:
         contents = groups.setdefault((event.account, event.identity), {})
@@ -214,6 +219,7 @@ def _counted(events: list[tuple[Event, str]], faults: list[str]) -> list[Event]:
             statuses = Counter("/".join(sorted(ended)) for _, ended in requests.values())
             if statuses["applied"] == 1 and statuses["duplicate"] == len(requests) - 1:
                 applied.append([event for event, _ in requests.values()])
+            # Of several contents under one idempotency key one is applied; all requests with another content fail.
             elif len(contents) == 1 or statuses != Counter({"failed": len(requests)}):
                 faults.append(f"requests of {identity} ended as {dict(statuses)}")
         if len(applied) == 1:
@@ -251,6 +257,8 @@ def _v3_order(events: list[Event]) -> Order:
             refunds += Decimal(payload.get("refund_amount", 0))
         currency = payload.get("currency", currency)
         shipping, billing = shipping or "shipping_address" in payload, billing or "billing_address" in payload
+    # The latest total counts, else the one of a refund or cancellation, else 0. Without any total, refunds are
+    # subtracted only if the order was opened.
     known = total if total is not None else fallback if fallback is not None else Decimal(0) if opened else None
     amount = Decimal(0) if known is None else known - refunds
     return Order(_person(events[-1].payload), currency, amount, max(1, shipping + billing))
@@ -294,11 +302,11 @@ def _v1_orders(
             if (document is None) != (change.kind == "submitted"):
                 faults.append(f"{where}: {change} was applied to {document}")
                 break
-            shown = document
+            before = document
             document = {
                 "submitted": dict(change.payload), "edited": {**(document or {}), **change.payload}, "deleted": None,
             }[change.kind]  # fmt: skip
-            shown = document if document is not None else shown
+            shown = document if document is not None else before  # a deletion is answered with the deleted order
             if answer.total is not None and answer.total != _total(shown or {}):
                 faults.append(f"{where}: {change} was answered with total {answer.total}, but the order is {shown}")
             orders.pop((account, V1, change.order_id), None)

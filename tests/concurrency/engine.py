@@ -1,4 +1,4 @@
-"""A ledger table on a real engine: the one at DYNAMODB_ENDPOINT, else MiniStack in a separate process."""
+"""A ledger table on an engine of DynamoDB: the one at DYNAMODB_ENDPOINT, else MiniStack in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from local.embedded_aws import EmbeddedAws
 from local.stack import ROOT
 
 ENDPOINT = "DYNAMODB_ENDPOINT"
-_WANTED = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
+# Properties of the table in template.yaml that are set here.
+_PROPERTIES = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def engine(connections: int = 64) -> Iterator[Engine]:
         client = _client(endpoint, connections)
         table = f"tillbook-{uuid.uuid4().hex[:12]}"
         properties = template.load(ROOT / "template.yaml")["Resources"]["LedgerTable"]["Properties"]
-        client.create_table(TableName=table, **{k: properties[k] for k in _WANTED if k in properties})
+        client.create_table(TableName=table, **{k: properties[k] for k in _PROPERTIES if k in properties})
         undo.callback(client.delete_table, TableName=table)
         client.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1})
         yield Engine(name, client, table)

@@ -1,4 +1,4 @@
-"""Injects random faults that local engines do not produce: conflicts, throttling and lost answers."""
+"""Injects random faults that local engines do not produce, such as conflicts, throttling and lost answers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class Faulty:
         self._client, self._random, self._fault_rate, self._counts = client, random, fault_rate, counts
 
     def transact_write_items(self, **arguments: Any) -> Any:
+        # Conflicts and lost answers are twice as likely as the other faults.
         match self._fault(("conflict", "conflict", "throttled item", "throttled", "server", "lost", "lost")):
             case "conflict":
-                raise _canceled(self._some(len(arguments["TransactItems"]), "TransactionConflict"))
+                raise _canceled(self._reasons(len(arguments["TransactItems"]), "TransactionConflict"))
             case "throttled item":
-                raise _canceled(self._some(len(arguments["TransactItems"]), "ThrottlingError"))
+                raise _canceled(self._reasons(len(arguments["TransactItems"]), "ThrottlingError"))
             case "throttled":
                 raise _error("ThrottlingException", "TransactWriteItems")
             case "server":
@@ -74,7 +75,7 @@ class Faulty:
         self._counts[kind] += 1
         return kind
 
-    def _some(self, items: int, code: str) -> list[str]:
+    def _reasons(self, items: int, code: str) -> list[str]:
         """The reason for each item of a cancelled transaction: `code` for at least one, "None" for the others."""
         hit = self._random.randrange(items)
         return [code if n == hit or self._random.random() < 0.3 else "None" for n in range(items)]

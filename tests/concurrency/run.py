@@ -21,7 +21,7 @@ from tests.concurrency.workload import PROVIDER, Account, Change, Event, Operati
 from tillbook.aws.items import Item, Raw, plain_item, raw
 from tillbook.contract import orders_api
 from tillbook.contract.document import digest
-from tillbook.ledger.activities import Result as Applied
+from tillbook.ledger.activities import Result as EventResult
 from tillbook.ledger.items import Scope
 from tillbook.ledger.ledger import Ledger
 from tillbook.ledger.orders import V1Order, V1Request
@@ -32,17 +32,18 @@ from tillbook.rules.times import uuid7
 _DEADLINE_SECONDS = 20.0
 _GATE_SECONDS = 120.0  # the most that a worker waits for the others of a simultaneous operation
 _BATCH = 10
-# Deliveries of an event before the run gives up. Many may be needed: a write to the hot order reads thousands of
-# events, and starts again after each write of another worker.
+# Deliveries of an event before a worker gives it up. Many may be needed: if a copy was received before the one that was
+# applied, the ledger reads all events of the order, and starts again after each write of another worker to the order.
 _DELIVERIES = 50
 
 
 @dataclass
 class Result:
-    """The result of a run. `faults` is empty if every amount was exact.
+    """The result of a run. `faults` is empty if every amount was exact and no worker failed.
 
-    `injected`: numbers of injected faults by kind. `statuses`: numbers of results of deliveries and calls; "as before":
-    a v1 call that changed nothing.
+    `calls`: the workers' calls to the engine. `injected`: numbers of injected faults by kind. `statuses`: numbers of
+    results of events and v1 calls; "as before": a v1 call that changed nothing; "delivered again": a delivery that was
+    repeated; "applied together": a result of a call with several events, also counted under its own status.
     """
 
     seed: int
@@ -60,7 +61,7 @@ class Result:
         rate = self.operations / self.seconds if self.seconds else 0
         lines = [
             f"{self.operations:,} operations in {self.seconds:.1f} s ({rate:.0f}/s) on {self.engine}, seed {self.seed}",
-            f"{self.calls:,} calls, {self.snapshots:,} snapshots, {self.orders} orders in the end",
+            f"{self.calls:,} calls to the engine, {self.snapshots:,} snapshots, {self.orders} orders in the end",
             "ended as: " + ", ".join(f"{status} {n:,}" for status, n in sorted(self.statuses.items())),
             "injected: " + ", ".join(f"{kind} {n:,}" for kind, n in sorted(self.injected.items())),
         ]
@@ -219,7 +220,7 @@ class _Workers:
         result.faults += audit(items, self._events, self._answers, all_answered=all_answered)
 
 
-def _apply(ledger: Ledger, events: list[Event]) -> list[Applied | Exception]:
+def _apply(ledger: Ledger, events: list[Event]) -> list[EventResult | Exception]:
     scope = Scope(events[0].account, "shopper_activity")
     return ledger.apply(scope, [event.activity() for event in events], time.monotonic() + _DEADLINE_SECONDS)
 
