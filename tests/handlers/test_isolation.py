@@ -113,11 +113,11 @@ class FilledAccount:
     shop: Shop
     parameters: dict[str, str]
 
-    def call(self, route: str, key: str | None, account: str = ACCOUNT, **options: Any) -> Answer:
+    def call(self, route: str, key: str | None, account: str = ACCOUNT) -> Answer:
         method, _, path = route.partition(" ")
         for name, value in (self.parameters | {"account_id": account}).items():
             path = path.replace("{" + name + "}", value)
-        return self.shop.request(method, path, MATRIX[route].body, key=key, **options)
+        return self.shop.request(method, path, MATRIX[route].body, key=key)
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_requests_are_available_as_csv(shop: Shop, on_june: dict[int, str]) -> N
 
 
 def counts(shop: Shop, **query: str) -> dict[str, Any]:
+    """(count, whether there are more) of each status."""
     answer = shop.get("/v1/transactions/counts", query=query)
     assert answer.status == 200, answer.body
     return {entry["status"]: (entry["count"], entry["more"]) for entry in answer.body["counts"]}
