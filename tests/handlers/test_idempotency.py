@@ -1,4 +1,7 @@
-"""A repeated event counts once, and the result depends only on the set of events (docs/correctness.md)."""
+"""A repeated event counts once, and the result depends only on the set of events (docs/correctness.md).
+
+`key` is an idempotency key in this file.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.handlers.events import EMAIL, day, event
-from tests.handlers.shop import ACCOUNT, Shop
+from tests.handlers.shop import ACCOUNT, OTHER, OTHER_ADMIN, Shop
 
 
 def send(shop: Shop, body: dict[str, Any], key: str | None = None) -> str:
@@ -29,11 +32,9 @@ def outcome(shop: Shop, request_id: str) -> tuple[str, bool]:
 
 
 def test_an_event_with_occurred_at_is_identified_by_its_payload(shop: Shop) -> None:
-    ids = [
-        send(shop, event(occurred_at=day(1))),
-        send(shop, event(occurred_at=day(1))),
-        send(shop, dict(reversed(event(occurred_at=day(1), grand_total=100.0, email="USER@gmail.com").items()))),
-    ]
+    body = event(occurred_at=day(1))
+    spelt_otherwise = dict(reversed(event(occurred_at=day(1), grand_total=100.0, email="USER@gmail.com").items()))
+    ids = [send(shop, body), send(shop, body), send(shop, spelt_otherwise)]
     shop.drain()
     assert shop.ltv(EMAIL) == {"USD": "100.00"}
     assert [outcome(shop, i) for i in ids] == [("applied", False), ("duplicate", False), ("duplicate", False)]
@@ -45,14 +46,14 @@ def test_another_payload_is_another_event(shop: Shop) -> None:
         send(shop, event(action="refunded", grand_total=..., refund_amount=1) | {"occurred_at": day(1)} | changes)
     send(shop, event(occurred_at=day(1)))
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "96.00"}
+    assert shop.ltv(EMAIL) == {"USD": "96.00"}  # 100 less four refunds of 1
 
 
 def test_without_occurred_at_or_key_each_request_is_its_own_event(shop: Shop) -> None:
     ids = [send(shop, event(action="refunded", refund_amount=1, grand_total=...)) for _ in range(3)]
     send(shop, event())
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "97.00"}
+    assert shop.ltv(EMAIL) == {"USD": "97.00"}  # 100 less three refunds of 1
     assert {outcome(shop, i)[0] for i in ids} == {"applied"}
 
 
@@ -61,11 +62,11 @@ def test_an_event_with_a_key_is_identified_by_the_key(shop: Shop) -> None:
     ids = [send(shop, refund, "k-1"), send(shop, refund, "k-1"), send(shop, refund, "k-2")]
     send(shop, event())
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "98.00"}
+    assert shop.ltv(EMAIL) == {"USD": "98.00"}  # 100 less a refund of 1 for each of the two keys
     assert [outcome(shop, i)[0] for i in ids] == ["applied", "duplicate", "applied"]
 
 
-def test_the_same_key_with_other_content_fails_and_the_first_applied_stays(shop: Shop) -> None:
+def test_other_content_under_a_used_key_fails_and_changes_nothing(shop: Shop) -> None:
     first = send(shop, event(), "k-1")
     shop.drain()
     others = [
@@ -89,17 +90,15 @@ def test_a_key_belongs_to_its_order(shop: Shop) -> None:
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 
-def test_a_key_in_a_batch_counts_with_the_position(shop: Shop) -> None:
+def test_an_event_of_a_batch_is_identified_by_the_key_and_its_position(shop: Shop) -> None:
     orders = [event(action="refunded", refund_amount=1, grand_total=..., order_id=1)] * 3 + [event(order_id=1)]
     ids = [i for _ in range(2) for i in shop.send_batch(orders, headers={"Idempotency-Key": "k"}).body["request_ids"]]
     shop.drain()
-    assert shop.ltv(EMAIL) == {"USD": "97.00"}
+    assert shop.ltv(EMAIL) == {"USD": "97.00"}  # 100 less three refunds of 1
     assert [outcome(shop, i)[0] for i in ids] == ["applied"] * 4 + ["duplicate"] * 4
 
 
 def test_accounts_may_use_the_same_key(shop: Shop) -> None:
-    from tests.handlers.shop import OTHER, OTHER_ADMIN
-
     send(shop, event(), "k")
     shop.request(
         "POST",
@@ -141,10 +140,11 @@ STEPS = [
 ]
 
 
-def state_after(shop: Shop, bodies: list[dict[str, Any]], keys: list[str | None] | None = None) -> tuple[Any, ...]:
-    """Applies the events. Returns what the API shows of three people, None for an unknown one, and of the order."""
-    for n, body in enumerate(bodies):
-        send(shop, body, keys[n] if keys else None)
+def state_after(shop: Shop, bodies: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """Applies the events. Returns (person, activities) of Alice, of Bob and of EMAIL, None for an unknown person, and
+    then the order, as the API shows them."""
+    for body in bodies:
+        send(shop, body)
     shop.drain()
     people: list[Any] = []
     for who in ("alice@b.co", "bob@b.co", EMAIL):
@@ -186,21 +186,21 @@ MOVES = [
 def test_changes_of_person_and_currency_have_the_same_result_in_every_order_of_arrival(
     shop: Shop, permutation: tuple[int, ...]
 ) -> None:
-    alice, bob, user, order = state_after(shop, [MOVES[n] for n in permutation])
-    assert alice[0]["lifetime_value"] == bob[0]["lifetime_value"] == {}
-    assert (alice[0]["orders_count"], bob[0]["orders_count"], user[0]["orders_count"]) == (0, 0, 1)
-    assert user[0]["lifetime_value"] == {"EUR": "-10.00"}
-    assert [entry[0] for entry in (*alice[1], *bob[1], *user[1])] == [
+    (alice, of_alice), (bob, of_bob), (user, of_user), order = state_after(shop, [MOVES[n] for n in permutation])
+    assert alice["lifetime_value"] == bob["lifetime_value"] == {}
+    assert (alice["orders_count"], bob["orders_count"], user["orders_count"]) == (0, 0, 1)
+    assert user["lifetime_value"] == {"EUR": "-10.00"}  # the total of 40 less the refund of 50
+    assert [name for name, *_ in (*of_alice, *of_bob, *of_user)] == [
         "Placed an order",
         "Updated an order",
         "Refunded an order",
     ]
-    assert order["flags"]  # the refunds are larger than the total
+    assert order["flags"]  # the refund is larger than the total
 
 
 @pytest.mark.parametrize("when", ["late copy first", "early copy first"])
-def test_the_first_receipt_of_a_repeated_event_decides_its_place(shop: Shop, when: str) -> None:
-    """Copies of an event with a key, but no occurred_at, are delivered in either order. The first received counts."""
+def test_a_repeated_event_without_occurred_at_happened_at_its_first_receipt(shop: Shop, when: str) -> None:
+    """Alice's event is received before Bob's, and again after it. Its copies are delivered in either order."""
     early = send(shop, event(email="alice@b.co", grand_total=1), "k")
     middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))
     late = send(shop, event(email="alice@b.co", grand_total=1), "k")
@@ -215,7 +215,7 @@ def test_the_first_receipt_of_a_repeated_event_decides_its_place(shop: Shop, whe
     assert {outcome(shop, i)[0] for i in (early, late)} == {"applied", "duplicate"}
 
 
-def test_an_order_changes_its_person_when_its_latest_event_moves_to_its_first_receipt(shop: Shop) -> None:
+def test_an_event_that_moves_back_and_gives_its_order_to_another_person_stores_their_email_hash(shop: Shop) -> None:
     """Alice's event has two copies. The copy that was received first is delivered last, and moves it before Bob's."""
     early = send(shop, event(email="alice@b.co", grand_total=1), "k")
     middle = send(shop, event(email="bob@b.co", action="updated", grand_total=2))

@@ -111,7 +111,7 @@ def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch:
     shop.drain()
     jobs, sent = worker().jobs.jobs, list[tuple[int, int, int]]()  # (chain, page, current page of the chain)
 
-    def look(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+    def note_current_page(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation == "SendMessage":
             with USED_RIGHTS.uncounted():
                 for page in decode(arguments["MessageBody"]).steps:
@@ -119,9 +119,10 @@ def test_a_page_is_sent_after_its_chain_has_moved_to_it(shop: Shop, monkeypatch:
                     sent.append((page.chain, page.page, chains[page.chain].page))
         return go()
 
-    with shop.faults.injected(look):
+    with shop.faults.injected(note_current_page):
         start_rebuild(shop, V1)
         shop.drain()
+    # Chain 0 has one order on a page; chain 1 closes the job.
     assert sent == [(0, 0, 0), (0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 0, 0)]
 
 
@@ -136,7 +137,7 @@ def test_a_page_without_time_makes_progress_so_that_a_purge_ends(shop: Shop, mon
     assert ledger_items(shop) == []
 
 
-def test_a_job_that_is_started_again_does_not_change(shop: Shop) -> None:
+def test_starting_a_job_that_exists_does_nothing(shop: Shop) -> None:
     processor = worker()
     for _ in range(2):
         processor.rebuilds.start(processor.jobs, ACCOUNT, "orders_api", "nightly")
@@ -154,7 +155,8 @@ def test_a_page_on_its_last_delivery_does_no_work_and_fails_its_job(shop: Shop) 
     record["attributes"]["ApproximateReceiveCount"] = str(settings().max_tries)
     with shop.faults.recorded() as calls:
         assert shop.deliver([record]) == []
-        assert {arguments.get("TableName") for _, arguments in calls} <= {settings().records_table, None}
+        tables = {arguments.get("TableName") for _, arguments in calls}
+        assert tables <= {settings().records_table, None}  # None: a call of SQS
     assert state(shop, job_id) == ("failed", _CUT_OFF)
     assert lose_messages(shop) == 0
 
@@ -234,7 +236,7 @@ def test_chains_of_a_rebuild_share_its_orders_and_close_it_once(shop: Shop, monk
 def test_if_two_chains_end_at_the_same_time_the_later_one_closes_the_job(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each chain has read the job before the other one moved."""
+    """Chain 1 ends after chain 0 has read the job, and before chain 0 stores its end."""
     monkeypatch.setattr(job_records, "_ORDERS_A_CHAIN", 1)
     submit(shop, order())
     assert count(shop, V1) == 1
@@ -263,7 +265,8 @@ def test_chains_of_a_purge_share_its_work(shop: Shop, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("generations", ["12", "21"])
 def test_a_purge_notes_the_smallest_generation_that_its_chains_swept(shop: Shop, generations: str) -> None:
-    """A chain that began after a later purge swept a generation more than the other chain."""
+    """A chain that began after the second purge swept two generations, the other chain one. `generations`: of each
+    chain."""
     for _ in range(2):
         start_purge(shop, "shopper_activity")
     shop.clock.sleep(settings().settle_seconds + 1)
@@ -279,13 +282,15 @@ def test_a_chain_keeps_the_generation_that_it_began_with(shop: Shop) -> None:
         start_purge(shop, "shopper_activity")
     shop.clock.sleep(settings().settle_seconds + 1)
     processor, purging = worker(), Job(PURGE, "running", "", "shopper_activity")
+    # The chain began in generation 1, and continues at the last partition.
     cursor = f"1 {processor.outcomes.partitions(ACCOUNT, ['shopper_activity'])[-1]}"
     page = Page(ACCOUNT, "id", purging, 0, cursor, lambda: True, math.inf)
     assert processor.purges.page(page) == Progress("1", ended=True)
 
 
 def test_a_purge_leaves_a_later_generation_to_the_job_of_the_later_purge(shop: Shop) -> None:
-    """The later purge begins during a page of the earlier job, which closes before the later job starts."""
+    """The later purge begins during a page of the earlier job. A worker that missed the later purge then writes an
+    order, and the earlier job closes before the later job starts."""
     send(shop, event(email=ANN, order_id="first"))
     earlier, later = start_purge(shop, "shopper_activity"), list[str]()
     _, record = receive_event(shop, event(email=ANN, order_id="second"))
@@ -314,10 +319,10 @@ def test_outcomes_are_purged_in_portions(shop: Shop, monkeypatch: pytest.MonkeyP
 def test_an_erasure_continues_at_the_order_that_it_had_no_time_for(shop: Shop) -> None:
     for number in range(2):
         send(shop, event(email=ANN, order_id=number, occurred_at=day(1 + number)))
-    asked = times.now()
+    asked_at = times.now()
     start_erasure(shop)
     shop.clock.sleep(settings().settle_seconds + 1)
-    erasing = Job(ERASE, "running", asked, "shopper_activity", person=ANN_ID)
+    erasing = Job(ERASE, "running", asked_at, "shopper_activity", person=ANN_ID)
     begin, pages = Page(ACCOUNT, "id", erasing, 0, "", lambda: True, math.inf), list[Progress]()
     time_is_left = itertools.chain([True, True, False], itertools.repeat(True))  # not for the second order
     while not pages or not pages[-1].ended:
@@ -330,6 +335,7 @@ def test_an_erasure_continues_at_the_order_that_it_had_no_time_for(shop: Shop) -
 
 @pytest.mark.parametrize("kind", [PURGE, ERASE])
 def test_dead_letters_are_removed_page_by_page(shop: Shop, kind: str) -> None:
+    """A page without time removes one dead letter. The last page finds none."""
     for number in range(3):
         store_dead_letter(shop, f"poison-{number}")
     (start_purge if kind == PURGE else start_erasure)(shop)
@@ -374,11 +380,11 @@ def test_the_watch_resends_a_page_that_did_not_end_within_an_hour(shop: Shop) ->
     shop.drain()
     job_id = start_rebuild(shop, V1)
     assert lose_messages(shop) == 1
-    for seconds, sent in ((3500, 0), (200, 1), (3500, 0), (200, 1)):
+    for seconds, resent in ((3500, 0), (200, 1), (3500, 0), (200, 1)):
         shop.clock.sleep(seconds)
         Queue(shop.sqs, shop.queues[JOBS_QUEUE]).send("", Message(watch=[" "]))
         deliver_page(shop)
-        assert lose_messages(shop) == sent, seconds
+        assert lose_messages(shop) == resent
     assert state(shop, job_id) == ("queued", None)
     shop.clock.sleep(3700)
     run_watch()
@@ -442,7 +448,7 @@ def test_jobs_that_a_watch_has_no_time_for_are_left_to_the_next_one(shop: Shop) 
     jobs = [start_rebuild(shop, V1), start_rebuild(shop, V3)]
     assert lose_messages(shop) == 2
     shop.clock.sleep(3700)
-    seconds = iter((0.0, 1.0))
+    seconds = iter((0.0, 1.0))  # when the watch looks at each of the two jobs; its deadline is 1.0
     worker().jobs.watch(" ", lambda: next(seconds), 1.0)
     shop.drain()
     assert [state(shop, job_id) for job_id in jobs] == [("done", None)] * 2

@@ -33,7 +33,7 @@ from tests.handlers.ledger import (
     submit,
     total,
 )
-from tests.handlers.shop import ACCOUNT, Shop
+from tests.handlers.shop import ACCOUNT, Shop, forget_warm_state
 from tillbook.ledger.activities import Result
 from tillbook.ledger.ledger import Ledger
 from tillbook.rules.errors import NotFound, Unavailable
@@ -45,11 +45,14 @@ from tillbook.rules.order import fold
 
 @pytest.mark.parametrize("name", CONFLICTS)
 @pytest.mark.parametrize("times", [1, 4])
-@pytest.mark.parametrize("keyed", ["", "hash"])
+@pytest.mark.parametrize("content_hash", ["", "hash"], ids=["without a key", "with an idempotency key"])
 def test_an_event_is_applied_once_after_any_temporary_error(
-    shop: Shop, ledger: Ledger, waits: Waits, name: str, times: int, keyed: str
+    shop: Shop, ledger: Ledger, waits: Waits, name: str, times: int, content_hash: str
 ) -> None:
-    for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
+    for act in (
+        activity(1, content_hash=content_hash),
+        activity(2, "refunded", None, refund=Decimal(30), content_hash=content_hash),
+    ):
         with shop.faults.injected(fail_first(times, "TransactWriteItems", error=make_error(name))):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
@@ -59,11 +62,14 @@ def test_an_event_is_applied_once_after_any_temporary_error(
 
 
 @pytest.mark.parametrize("name", LOST_ANSWERS)
-@pytest.mark.parametrize("keyed", ["", "hash"])
+@pytest.mark.parametrize("content_hash", ["", "hash"], ids=["without a key", "with an idempotency key"])
 def test_an_event_whose_answer_was_lost_counts_once(
-    shop: Shop, ledger: Ledger, waits: Waits, name: str, keyed: str
+    shop: Shop, ledger: Ledger, waits: Waits, name: str, content_hash: str
 ) -> None:
-    for act in (activity(1, content_hash=keyed), activity(2, "refunded", None, refund=Decimal(30), content_hash=keyed)):
+    for act in (
+        activity(1, content_hash=content_hash),
+        activity(2, "refunded", None, refund=Decimal(30), content_hash=content_hash),
+    ):
         with shop.faults.injected(fail_first(1, "TransactWriteItems", error=make_error(name), after=True)):
             assert apply(ledger, act, waits.now + 60).status == "applied"
     assert total(shop, "s.*") == 70
@@ -72,9 +78,10 @@ def test_an_event_whose_answer_was_lost_counts_once(
 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("name", LOST_ANSWERS)
-def test_moving_a_copy_to_its_first_receipt_survives_a_lost_answer(
+def test_moving_an_event_to_its_first_receipt_survives_a_lost_answer(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, after: bool
 ) -> None:
+    """The copy of January moves Alice's event of March to before Bob's of February, so the order is Bob's."""
     apply(ledger, copy(3, "late"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
     with shop.faults.injected(fail_first(2, "TransactWriteItems", error=make_error(name), after=after)):
@@ -156,7 +163,8 @@ def test_an_order_that_rivals_keep_writing_does_not_block_the_rest(
     assert waits.now <= 20
 
 
-# Operation -> the calls of the ledger that use it. `move`: an earlier copy moves a stored event.
+# Operation -> the calls of the ledger that use it. `move`: an earlier copy moves a stored event. `empty`: an erasure
+# empties the events of an order.
 CALLS_OF = {
     "TransactWriteItems": {"edit", "delete", "apply", "submit", "move", "empty"},
     "BatchGetItem": {"apply"},
@@ -230,7 +238,7 @@ def test_an_item_that_can_never_be_written_is_not_retried(shop: Shop, ledger: Le
 
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits: Waits, seed: int) -> None:
-    """Events are sent in random order, some of them twice, with random conflicts, throttling and lost answers."""
+    """Events are sent in random order, some more than once, with random conflicts, throttling and lost answers."""
     dice = random.Random(seed)
     events = [
         activity(
@@ -297,8 +305,6 @@ def test_v1_answers_503_in_time_while_a_table_throttles(shop: Shop, operation: s
     "error", [refused_error("ThrottlingException", "GetItem"), ReadTimeoutError(endpoint_url="https://dynamodb")]
 )
 def test_requests_are_503_while_the_tables_cannot_be_read(shop: Shop, error: Exception) -> None:
-    from tests.handlers.shop import forget_warm_state
-
     shop.send(event(occurred_at=day(1)))
     shop.drain()
     forget_warm_state()

@@ -43,40 +43,42 @@ from tillbook.rules.order import received_of
 
 @pytest.mark.parametrize("rival", ["edit", "delete"])
 def test_edits_and_deletes_of_one_order_are_serialised(shop: Shop, ledger: Ledger, waits: Waits, rival: str) -> None:
-    """Another write happens between the read and the write of an edit."""
+    """The rival writes between the read and the write of an edit, which then reads the order again."""
     submit(ledger, waits, document(100), "r1")
     seen: list[Any] = []
 
-    def change(body: dict[str, Any]) -> Document:
+    def less_10(body: dict[str, Any]) -> Document:
         seen.append(body["total"])
         return document(int(body["total"]) - 10)
 
-    def call() -> Any:
-        return ledger.edit(v1_request("r3", 4), "o", change, waits.now + 60)
+    def reduce() -> Any:
+        return ledger.edit(v1_request("r3", 4), "o", less_10, waits.now + 60)
 
-    def other() -> Any:
+    def write_first() -> Any:
         return edit(ledger, waits, document(60), "r2") if rival == "edit" else delete(ledger, waits, "r2")
 
-    with before_the_first(shop, "TransactWriteItems", other):
+    with before_the_first(shop, "TransactWriteItems", write_first):
         if rival == "delete":
             with pytest.raises(NotFound):
-                call()
+                reduce()
         else:
-            assert call().body["total"] == 50
+            assert reduce().body["total"] == 50
     assert seen == ([100, 60] if rival == "edit" else [100])
     assert total(shop, "o.USD") == (50 if rival == "edit" else 0)
 
 
 def test_one_of_two_simultaneous_submissions_wins(shop: Shop, ledger: Ledger, waits: Waits) -> None:
-    def other() -> None:
-        submit(ledger, waits, document(100), "r1")
+    """The other one gets the first one's answer if it has the same content, and a conflict if not."""
 
-    with before_the_first(shop, "TransactWriteItems", other):
-        assert submit(ledger, waits, document(100), "r2").id == "id-r1"
-    with before_the_first(shop, "TransactWriteItems", other), pytest.raises(Conflict):
-        submit(ledger, waits, document(5), "r3", digest="other")
-    assert total(shop, "o.USD") == 100
-    assert total(shop, "o#USD") == 1
+    def submit_first(order_id: str) -> Callable[[], Any]:
+        return lambda: submit(ledger, waits, document(100, order_id), f"first-{order_id}")
+
+    with before_the_first(shop, "TransactWriteItems", submit_first("o-1")):
+        assert submit(ledger, waits, document(100, "o-1"), "r2").id == "id-first-o-1"
+    assert (total(shop, "o.USD"), total(shop, "o#USD")) == (100, 1)
+    with before_the_first(shop, "TransactWriteItems", submit_first("o-2")), pytest.raises(Conflict):
+        submit(ledger, waits, document(5, "o-2"), "r3", digest="other")
+    assert (total(shop, "o.USD"), total(shop, "o#USD")) == (200, 2)
 
 
 def test_two_simultaneous_first_events_of_an_order_both_count(shop: Shop, ledger: Ledger, waits: Waits) -> None:
@@ -95,7 +97,7 @@ def test_an_event_that_is_written_between_read_and_write_is_not_lost(shop: Shop,
     ]
     with before_the_first(shop, "TransactWriteItems", *rivals):
         assert apply(ledger, activity(5, "updated", "105"), waits.now + 60).status == "applied"
-    assert total(shop, "s.*") == 102
+    assert total(shop, "s.*") == 102  # 105 less three refunds of 1
 
 
 @pytest.mark.parametrize("known", [False, True], ids=["new order", "known order"])
@@ -199,21 +201,21 @@ def test_a_submission_under_an_erased_order_id_counts_if_the_erasure_runs_at_the
     assert ledger.edit(v1_request("r3", 21), "o", lambda body: document(body["total"] + 1), 10_000).body["total"] == 8
 
 
-def test_a_person_who_gets_an_order_meanwhile_is_not_forgotten(shop: Shop, ledger: Ledger, waits: Waits) -> None:
+def test_only_a_person_without_orders_and_activities_is_forgotten(shop: Shop, ledger: Ledger, waits: Waits) -> None:
     person = ALICE.id_in(ACCOUNT)
     apply(ledger, activity(1))
     assert not ledger.forget(V3, person, 10_000), "a person with an order was deleted"
 
-    def behind(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+    def answer_nothing_from_indexes(index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         return {"Items": []} if "IndexName" in arguments else go()
 
-    with shop.faults.injected(behind):
+    with shop.faults.injected(answer_nothing_from_indexes):
         assert not ledger.forget(V3, person, 10_000), "a person was deleted because the index was behind"
     apply(ledger, activity(2, "updated", "5", person=BOB))
     assert not ledger.forget(V3, person, 10_000), "a person with an activity was deleted"
     assert erase(ledger, activity(1).order_key) == 1
     with before_the_first(shop, "TransactWriteItems", lambda: apply(ledger, activity(3, order_id="another"))):
-        assert not ledger.forget(V3, person, 10_000)
+        assert not ledger.forget(V3, person, 10_000), "a person who got an order meanwhile was deleted"
     assert (total(shop, "s.*"), total(shop, "s.*", BOB)) == (100, 5)
     apply(ledger, activity(4, "updated", "5", order_id="another", person=BOB))
     assert erase(ledger, activity(1, order_id="another").order_key) == 1
@@ -231,6 +233,8 @@ def test_a_person_who_gets_an_order_meanwhile_is_not_forgotten(shop: Shop, ledge
 def test_a_v1_write_that_takes_effect_late_changes_nothing_newer(
     shop: Shop, ledger: Ledger, waits: Waits, late: str, rival: str
 ) -> None:
+    """No try of the late write gets an answer. All of them arrive after the rival's writes; without a rival, the first
+    one takes effect."""
     if late != "submit":
         submit(ledger, waits, document(100), "r1")
     tries: list[Go] = []

@@ -42,21 +42,21 @@ def ltv(shop: Shop) -> set[Decimal]:
     return {value for name, value in shop.stored_ltv().items() if name.endswith("/o.USD")}
 
 
-def test_a_submission_counts_once(shop: Shop, lose_answer: Any) -> None:
+def test_a_submission_whose_answer_was_lost_counts_once(shop: Shop, lose_answer: Any) -> None:
     answer = lose_answer(lambda: shop.submit(ORDER))
     assert answer.status == 201
     assert ltv(shop) == {Decimal(100)}
     assert shop.submit(ORDER).body == answer.body
 
 
-def test_an_edit_counts_once(shop: Shop, lose_answer: Any) -> None:
+def test_an_edit_whose_answer_was_lost_counts_once(shop: Shop, lose_answer: Any) -> None:
     shop.submit(ORDER)
     answer = lose_answer(lambda: shop.edit("o-1", {"total": 30}))
     assert (answer.status, answer.body["total"]) == (200, "30.0")
     assert ltv(shop) == {Decimal(30)}
 
 
-def test_a_delete_counts_once(shop: Shop, lose_answer: Any) -> None:
+def test_a_delete_whose_answer_was_lost_counts_once(shop: Shop, lose_answer: Any) -> None:
     shop.submit(ORDER)
     answer = lose_answer(lambda: shop.delete("o-1"))
     assert (answer.status, answer.body["total"]) == (200, "100.0")

@@ -97,11 +97,14 @@ def test_orders_received_before_the_answer_are_removed_and_later_ones_stay(
 def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_cut(
     shop: Shop, path: str, how: str
 ) -> None:
-    """Otherwise a function could receive an order after the cut, and read the marks before this one was written."""
+    """Otherwise a function could receive an order after the cut, and read the marks before this one was written.
+
+    `lost`: the mark is written, and its answer is lost. `late`: it is written and answered after its cut.
+    """
     send(shop, event(email=ANN, order_id="before"))
     ids: list[str] = []
 
-    def mark(go: Go) -> Any:
+    def write_mark(go: Go) -> Any:
         if how in ("lost", "late"):
             go()
         shop.clock.sleep(COMMIT_WAIT_SECONDS)
@@ -111,7 +114,7 @@ def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_
         if how != "late":
             raise LOST_ANSWER
 
-    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)):
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, write_mark)):
         job_id = request_removal(shop, path)
     ids.append(send_event(shop, "later"))
     shop.drain()
@@ -127,11 +130,11 @@ def test_a_mark_that_was_not_acknowledged_in_time_is_written_again_with_a_later_
 def test_a_mark_that_takes_effect_late_does_not_move_the_cut_back(shop: Shop, path: str) -> None:
     late: list[Go] = []
 
-    def mark(go: Go) -> Any:
+    def lose_mark(go: Go) -> Any:
         late.append(go)
         raise LOST_ANSWER
 
-    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)):
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, lose_mark)):
         job_id = request_removal(shop, path)
     cut = cut_of(shop, path)
     send(shop, event(email=ANN))
@@ -144,6 +147,7 @@ def test_a_mark_that_takes_effect_late_does_not_move_the_cut_back(shop: Shop, pa
 
 @pytest.mark.parametrize(("path", "text"), [(PURGE, MARK), (PURGE, "answered"), (ERASE, MARK)])
 def test_two_purges_or_erasures_at_the_same_time_both_finish(shop: Shop, path: str, text: str) -> None:
+    """The other request is made before the write of the mark, or before the write that marks a purge as answered."""
     send(shop, event(email=ANN))
     others: list[str] = []
     with meanwhile(shop, "UpdateItem", text, lambda: others.append(request_removal(shop, path))):
@@ -185,11 +189,11 @@ def test_a_purge_whose_mark_takes_effect_after_its_request_died_is_repeated(shop
     """An order received after the cut may have been applied to the purged scope, before the mark was written."""
     late: list[Go] = []
 
-    def mark(go: Go) -> Any:
+    def die_at_mark(go: Go) -> Any:
         late.append(go)
         raise Death
 
-    with shop.faults.injected(intercept_first("UpdateItem", MARK, mark)), pytest.raises(Death):
+    with shop.faults.injected(intercept_first("UpdateItem", MARK, die_at_mark)), pytest.raises(Death):
         request_removal(shop, PURGE, {"source": "shopper_activity"})
     shop.clock.sleep(COMMIT_WAIT_SECONDS)
     after = send_event(shop, "after the cut")

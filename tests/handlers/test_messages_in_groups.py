@@ -33,14 +33,14 @@ def test_outcomes_of_a_transaction_are_recorded_before_the_next_transaction(shop
     ids = shop.send_batch([event(order_id=n) for n in range(3 * MAX_TOGETHER)]).body["request_ids"]
     transactions: list[str] = []
 
-    def dies(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
+    def die_at_the_third(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
         if operation == "TransactWriteItems":
             transactions.append(operation)
             if len(transactions) == 3:
                 raise Death
         return go()
 
-    with shop.faults.injected(dies), suppress(Death):
+    with shop.faults.injected(die_at_the_third), suppress(Death):
         shop.deliver(shop.receive())
     groups = [ids[:MAX_TOGETHER], ids[MAX_TOGETHER : 2 * MAX_TOGETHER], ids[2 * MAX_TOGETHER :]]
     statuses = [{shop.status(request_id)["status"] for request_id in group} for group in groups]
@@ -69,7 +69,7 @@ def test_outcomes_that_the_table_did_not_process_are_written_again(shop: Shop) -
     assert [shop.status(request_id)["status"] for request_id in ids] == ["applied"] * 5
 
 
-def test_a_replay_that_is_queued_again_without_a_try_stays_a_replay(shop: Shop) -> None:
+def test_a_replay_that_is_queued_again_for_lack_of_time_stays_a_replay(shop: Shop) -> None:
     shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
     (record,) = shop.receive()
     shop.acknowledge(record)
@@ -83,6 +83,7 @@ def test_a_replay_that_is_queued_again_without_a_try_stays_a_replay(shop: Shop) 
 
 
 def test_accounts_are_served_in_turn(shop: Shop) -> None:
+    """The other account's order is applied although the time is too short for all orders of the first account."""
     shop.send_batch([event(order_id=n) for n in range(4 * MAX_TOGETHER)])
     path = f"/v3/{OTHER}/shopper_activity/order"
     request_id = shop.request("POST", path, event(), key=OTHER_ADMIN).body["request_id"]

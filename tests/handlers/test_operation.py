@@ -85,7 +85,11 @@ def test_refusals_are_counted_by_reason(shop: Shop, reported: Reported) -> None:
     # Requests without a valid key, reads, and failures of the server do not count as refused orders.
     shop.submit(V1, key="wrong")
     shop.get("/v1/order/nothing")
-    with shop.faults.injected(lambda *_: (_ for _ in ()).throw(errors.Unavailable("not now"))):
+
+    def unavailable(*_: Any) -> Any:
+        raise errors.Unavailable("not now")
+
+    with shop.faults.injected(unavailable):
         assert shop.delete("v-1", key=INGEST).status == 503
     metrics = [reported.metrics[name] for name in ("Unauthorized", "Rejected", "Accepted")]
     assert metrics == [1, len(refused), 2]

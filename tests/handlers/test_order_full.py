@@ -23,7 +23,7 @@ def _three_events_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def updated(total: int, **changes: Any) -> dict[str, Any]:
-    """The body of an update of order o-1. Each `total` is an event of its own."""
+    """The body of an update of order o-1. `total` is also its day, so each total makes another event."""
     return event(**({"email": ANN, "action": "updated", "grand_total": total, "occurred_at": day(total)} | changes))
 
 

@@ -1,4 +1,4 @@
-"""Searches for orders by id, text and amount; exports with addresses, metadata and items; matches with orders."""
+"""Searches for orders by id, text and amount; exports with addresses, metadata and items; orders of matched people."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from tests.handlers.removal import ANN, BOB, SHIP, finish, start_erasure
 from tests.handlers.sales import ITEM, V3_ITEM, list_order_ids
 from tests.handlers.shop import ACCOUNT, OTHER_ADMIN, Shop
 from tillbook.rules.identity import email_sha256
-from tillbook.views import order_export, order_list
+from tillbook.views import match_orders, order_export, order_list
 
 
 def some_orders(shop: Shop) -> None:
+    """Three v1 orders, two of Ann's (WEB-1001, web-2) and one of customer c-7 (WEB-10010), and two v3 orders of others,
+    9001 with the public id #1001 and 9002 with #10012. 9001 and both WEB orders share an address."""
     submit(
         shop,
         order("WEB-1001", order_date="2019-01-01", metadata={"promo_code": "Spring", "gift": "yes"},
@@ -47,6 +49,7 @@ def some_orders(shop: Shop) -> None:
     ],
 )  # fmt: skip
 def test_an_order_is_found_by_the_beginning_of_either_id(shop: Shop, name: str, expected: list[str]) -> None:
+    """An order with exactly this id is listed first, then the newest. Case, and a `#` before an id, have no effect."""
     some_orders(shop)
     assert list_order_ids(shop, name=name) == list_order_ids(shop, name=name, limit="1") == expected
 
@@ -88,7 +91,7 @@ def test_a_search_by_name_reads_a_bounded_number_of_index_entries(shop: Shop, mo
     monkeypatch.setattr(order_list, "MOST_NAMED", 2)
     monkeypatch.setattr(order_list, "_CARDS_AT_ONCE", 1)
     some_orders(shop)
-    assert list_order_ids(shop, name="WEB") == ["WEB-10010", "WEB-1001"]
+    assert list_order_ids(shop, name="WEB") == ["WEB-10010", "WEB-1001"]  # the index has web-2 after these two
 
 
 def test_an_order_id_of_any_characters_is_found(shop: Shop) -> None:
@@ -167,12 +170,13 @@ def test_orders_of_an_erased_person_are_not_exported(shop: Shop) -> None:
     assert "web-2" not in list_order_ids(shop, name="web")
 
 
-# ------------------------------------------------------- matches with orders
+# ------------------------------------------------- orders of matched people
 
 MATCH = {name: f"/v1/audience/customers-{name}/match" for name in ("orders-api", "shopper-activity")}
 
 
 def matched(shop: Shop, people: list[dict[str, Any]], audience: str = "orders-api", **more: Any) -> list[Any]:
+    """The result of each of the people, with orders."""
     answer = shop.request("POST", MATCH[audience], {"people": people, "orders": True} | more)
     assert answer.status == 200, answer.body
     return list(answer.body["results"])
@@ -196,7 +200,8 @@ def test_a_match_lists_the_orders(shop: Shop) -> None:
     assert list(map(ids, found)) == [
         ["web-2", "WEB-1001"], ["WEB-10010", "WEB-1001"], ["WEB-10010"], [], ["web-2", "WEB-10010", "WEB-1001"],
     ]  # fmt: skip
-    assert found[2]["orders"] == [
+    by_customer_id = found[2]
+    assert by_customer_id["orders"] == [
         {
             "order_id": "WEB-10010", "order_public_id": None, "source": "orders_api", "provider": None,
             "ordered_at": "2019-01-02T00:00:00Z", "date": "2019-01-02", "currency": "USD", "total": "50.00",
@@ -215,18 +220,17 @@ def test_a_match_lists_orders_within_the_dates(shop: Shop) -> None:
     assert ids(found) == ["web-2"]
     (found,) = matched(shop, [{"email": ANN}], **{"from": "2020-01-01"})
     assert (found["customer"], found["orders"], found["more"]) == (True, [], False)
-    assert "orders" not in shop.request("POST", MATCH["orders-api"], {"people": [{"email": ANN}]}).body["results"][0]
+    (found,) = shop.request("POST", MATCH["orders-api"], {"people": [{"email": ANN}]}).body["results"]
+    assert "orders" not in found, "no orders were requested"
 
 
 def test_a_match_lists_the_newest_orders_and_says_whether_there_are_more(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tillbook.views import match_orders
-
     some_orders(shop)
     (found,) = matched(shop, [{"email": ANN}], limit=1.0)
     assert (ids(found), found["more"]) == (["web-2"], True)
-    monkeypatch.setattr(match_orders, "MOST_ORDERS", 1)
+    monkeypatch.setattr(match_orders, "MOST_ORDERS", 1)  # of all people together
     first, second = matched(shop, [{"email": ANN}, {"customer_id": "c-7"}])
     assert (ids(first), first["more"], ids(second), second["more"]) == (["web-2"], True, [], True)
 

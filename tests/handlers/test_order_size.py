@@ -96,7 +96,7 @@ _NUMBER = st.sampled_from(["true", "false", "1e2", "1.50", "1e-6", "15E-7", "-1e
 def _members(
     *optional: tuple[str, st.SearchStrategy[str]], **required: st.SearchStrategy[str]
 ) -> st.SearchStrategy[str]:
-    """Texts of JSON objects."""
+    """Texts of JSON objects with all `required` members and some of the `optional` ones, drawn as JSON texts."""
     drawn = st.fixed_dictionaries(required, optional=dict(optional))
     return drawn.map(
         lambda members: f"{{{','.join(f'{json.dumps(name)}:{value}' for name, value in members.items())}}}"

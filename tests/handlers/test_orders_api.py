@@ -128,10 +128,10 @@ def test_one_of_address_or_email_suffices(shop: Shop, least: dict[str, Any]) -> 
         (None, "0.0"),
         (0.0001, "0.0001"),
         ("999999999999999.9999", "999999999999999.9999"),
-        ("19.989999999999998", "19.99"),
+        ("19.989999999999998", "19.99"),  # rounded: 19.9900
     ],
 )
-def test_amounts_are_shown_exactly(shop: Shop, total: Any, shown: str) -> None:
+def test_amounts_are_shown_exactly_to_four_decimals(shop: Shop, total: Any, shown: str) -> None:
     assert shop.submit(order(total=total)).body["total"] == shown
 
 

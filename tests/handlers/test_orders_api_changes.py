@@ -17,14 +17,14 @@ from tests.handlers.shop import Shop
 
 def test_a_repeated_submission_gets_the_first_answer(shop: Shop) -> None:
     first = shop.submit(order(total=126.0, currency="usd", customer_email=" User@Gmail.com"))
-    spelt = order(
+    spelt_otherwise = order(
         total="126",
         customer_email=...,
         customer_email_sha256=SHA.upper(),
         order_date="2019-09-05T02:00:00+02:00",
         metadata={},
     )
-    for again in (order(total=126), spelt):
+    for again in (order(total=126), spelt_otherwise):
         answer = shop.submit(again)
         assert (answer.status, answer.body) == (201, first.body)
     assert shop.ltv(EMAIL) == {"USD": "126.00"}
@@ -209,10 +209,11 @@ def test_an_empty_text_is_refused_where_it_does_not_mean_absent(shop: Shop, name
         # The order does not record where its hash came from, so the hash stays until the e-mail fields clear it.
         ({"customer_id": "a@x.co"}, {"customer_id": "5"}, "a@x.co"),
         ({"customer_id": "a@x.co"}, {"customer_id": None}, "a@x.co"),
+        # The order has a customer_id, so its hash is of an e-mail field, which takes precedence.
         ({"customer_id": "5", "customer_email": "a@x.co"}, {"customer_id": "b@x.co"}, "a@x.co"),
     ],
 )
-def test_an_edited_customer_id_that_is_an_email_moves_the_order_if_its_hash_came_from_one(
+def test_a_new_customer_id_that_is_an_email_moves_an_order_without_a_customer_id(
     shop: Shop, submitted: dict[str, Any], change: dict[str, Any], person: str
 ) -> None:
     shop.submit(order(customer_email=..., shipping_address=ADDRESS) | submitted)
@@ -286,7 +287,7 @@ def test_ltv_moves_when_an_edit_names_another_person_or_currency(shop: Shop) -> 
     assert shop.person("other@gmail.com")["orders_count"] == 1
     assert shop.timeline(EMAIL) == ["Submitted an order"]
     assert shop.timeline("other@gmail.com") == ["Edited an order", "Edited an order"]
-    assert set(shop.stored_ltv().values()) == {Decimal(40), Decimal(1)}
+    assert set(shop.stored_ltv().values()) == {Decimal(40), Decimal(1)}  # the LTV and the number of orders
 
 
 # ------------------------------------------------------------------- delete
@@ -303,7 +304,7 @@ def test_a_delete_returns_the_order_and_removes_its_contribution(shop: Shop) -> 
     assert shop.timeline(EMAIL) == ["Deleted an order", "Edited an order", "Submitted an order"]
 
 
-def test_every_call_on_a_deleted_order_is_404(shop: Shop) -> None:
+def test_a_deleted_order_cannot_be_read_edited_or_deleted(shop: Shop) -> None:
     shop.submit(order())
     shop.delete("o-1")
     for answer in (shop.delete("o-1"), shop.edit("o-1", {"total": 1}), shop.get("/v1/order/o-1"), shop.delete("never")):

@@ -77,7 +77,10 @@ from tests.handlers.shop import ACCOUNT, INGEST, OTHER_ADMIN, Shop
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": True}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": "--5"}]}, "order_items[0].quantity"),
         ({"order_items": [{"identifier": "a", "total": 1, "quantity": 10**30}]}, "order_items[0].quantity"),
-        ({"order_items": [{"identifier": "a", "total": 1, "quantity": "\u0663"}]}, "order_items[0].quantity"),
+        (
+            {"order_items": [{"identifier": "a", "total": 1, "quantity": "\u0663"}]},
+            "order_items[0].quantity",
+        ),  # Arabic 3
         ({"order_items": [{"identifier": "a", "total": 1, "price": "x"}]}, "order_items[0].price"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": {}}]}, "order_items[0].category"),
         ({"order_items": [{"identifier": "a", "total": 1, "category": [1]}]}, "order_items[0].category"),
@@ -90,7 +93,7 @@ from tests.handlers.shop import ACCOUNT, INGEST, OTHER_ADMIN, Shop
         ({"billing_address": {"address_1": "", "postal_code": "1"}}, "billing_address.address_1"),
         ({"billing_address": ADDRESS | {"country": "Germany"}}, "billing_address.country"),
         ({"billing_address": ADDRESS | {"country": "ZZZ"}}, "billing_address.country"),
-        ({"billing_address": ADDRESS | {"country": "\u0131n"}}, "billing_address.country"),
+        ({"billing_address": ADDRESS | {"country": "\u0131n"}}, "billing_address.country"),  # its upper case is IN
         ({"billing_address": ADDRESS | {"country": "\u00df"}}, "billing_address.country"),  # its upper case is SS
         ({"billing_address": ADDRESS | {"city": {}}}, "billing_address.city"),
         ({"billing_address": ADDRESS | {"state": {}}}, "billing_address.state"),
@@ -168,7 +171,7 @@ def test_an_edit_cannot_make_an_order_too_large(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "application/vnd.api+json", "", None]
 )
-def test_accepted_content_types(shop: Shop, kind: str | None) -> None:
+def test_json_content_types_and_no_content_type_are_accepted(shop: Shop, kind: str | None) -> None:
     event = shop.event("POST", "/v1/order", order())
     headers = {k: v for k, v in event["headers"].items() if k != "content-type"}
     if kind is not None:
@@ -178,7 +181,7 @@ def test_accepted_content_types(shop: Shop, kind: str | None) -> None:
 
 def test_a_wrong_content_type_is_refused(shop: Shop) -> None:
     answer = shop.submit(order(), headers={"Content-Type": "text/xml"})
-    assert 400 <= answer.status < 500
+    assert answer.status == 415
     assert "Content-Type" in answer.body["error"]["message"]
 
 
@@ -234,7 +237,7 @@ def test_orders_of_one_account_do_not_exist_for_another(shop: Shop) -> None:
 # ------------------------------------------------------------------ privacy
 
 
-def test_no_email_field_is_kept_or_queued_or_logged(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_email_address_is_stored_queued_or_logged(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "somebody.private@example.com"
     shop.submit(order(customer_email=secret.upper()))
     shop.edit("o-1", {"customer_email": secret, "total": 1})

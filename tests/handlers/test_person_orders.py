@@ -34,7 +34,7 @@ def test_orders_of_one_moment_are_listed_once_each(shop: Shop, limit: int) -> No
 
 
 def test_an_order_that_the_index_lists_at_two_dates_is_shown_at_its_own(shop: Shop) -> None:
-    """The first event of the order arrived late, and the index still has its old date, too."""
+    """The first event of the order arrived late and gave it an earlier date; the index still has the later one, too."""
     for number in range(3):
         shop.send(event(order_id=number, occurred_at=day(10 + number)))
     shop.drain()

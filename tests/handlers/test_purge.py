@@ -51,6 +51,8 @@ KEYED = {"Idempotency-Key": "k"}
 
 
 def some_orders(shop: Shop) -> None:
+    """Orders of Ann and Bob. v1: Ann's `a` of 50, a deleted `b`, Bob's `c` of 7, a rejected submission. v3: Ann's `o-1`
+    of 100 less a refund of 30, `o-2` and `o-4` of 100 (`o-4` with a duplicate), Bob's `o-3` of 9."""
     submit(shop, order("a"), order("b", shipping_address=SHIP), order("c", customer_email=BOB, total=7))
     shop.edit("a", {"total": 50})
     shop.delete("b")
@@ -132,7 +134,7 @@ def test_nothing_of_an_account_is_visible_once_a_purge_is_answered(shop: Shop) -
 def test_a_purge_of_one_source_keeps_the_other(shop: Shop, source: Source) -> None:
     some_orders(shop)
     job_id = start_purge(shop, source)
-    v1 = source == "shopper_activity"  # whether v1 orders remain
+    v1 = source == "shopper_activity"  # whether v1 orders remain; Ann's v3 orders have 270 = 70 + 100 + 100
     for _ in range(2):  # first when the purge is answered, then after its job
         assert ltv_of(shop, ANN) == ({"USD": "50.00"} if v1 else {"USD": "270.00"})
         assert ltv_of(shop, BOB) == ({"USD": "7.00"} if v1 else {"USD": "9.00"})
@@ -147,7 +149,7 @@ def test_purged_requests_show_as_purged(shop: Shop) -> None:
     applied, repeat = (shop.send(event(email=ANN, occurred_at=day(1))).body["request_id"] for _ in range(2))
     shop.drain()
     queued = shop.send(event(email=ANN, order_id="queued")).body["request_id"]
-    start_purge(shop, key=OTHER_ADMIN)
+    start_purge(shop, key=OTHER_ADMIN)  # of the other account
     assert [outcome(shop, i)[0] for i in (applied, repeat, queued)] == ["applied", "duplicate", "queued"]
     job_id = start_purge(shop)
     later = shop.send(event(email=ANN, order_id="later")).body["request_id"]
@@ -259,11 +261,12 @@ def test_a_call_that_sees_a_purge_newer_than_its_receipt_is_503(shop: Shop, call
 def test_a_call_that_read_the_marks_before_a_purge_does_not_change_the_next_order_with_its_id(
     shop: Shop, call: str, operation: str, text: str
 ) -> None:
-    """The call is answered as if it was made before the purge. The next order is submitted while the call runs."""
+    """The call is answered as if it was made before the purge. The purge and the submission of the next order happen
+    before one of the call's reads or its write, or after the write, whose answer is lost."""
     first, new, jobs = shop.submit(order("a")).body["id"], list[Answer](), list[str]()
-    writes = operation in ("TransactWriteItems", "lost answer")
-    if call == "submit" and writes:
-        shop.delete("a")
+    submits_again = call == "submit" and operation in ("TransactWriteItems", "lost answer")
+    if submits_again:
+        shop.delete("a")  # a submission writes only if there is no order with its id
 
     def others() -> None:
         jobs.append(start_purge(shop))
@@ -274,7 +277,7 @@ def test_a_call_that_read_the_marks_before_a_purge_does_not_change_the_next_orde
         answer = CALLS[call](shop)
     assert answer.status == (201 if call == "submit" else 200)
     assert answer.body["total"] == ("5.0" if call == "edit" else "100.0")
-    assert (answer.body["id"] == first) is not (call == "submit" and writes)
+    assert (answer.body["id"] != first) == submits_again
     for _ in range(2):
         assert shop.get("/v1/order/a").body == new[0].body
         assert (ltv_of(shop, ANN), ltv_of(shop, BOB), count(shop, V1)) == (None, {"USD": "7.00"}, 1)
@@ -361,7 +364,7 @@ def test_a_purge_runs_page_by_page_while_orders_arrive(shop: Shop, monkeypatch: 
         if jobs[-1]["status"] != "done":
             submit(shop, order(f"a-{new}", total=1))
             new += 1
-    assert 20 < longest < 60
+    assert 20 < longest < 60  # a page begins no more work after 20 seconds
     statuses = [j["status"] for j in jobs[1:]]
     assert statuses == sorted(statuses, reverse=True)
     assert statuses.count("running") > 4
@@ -390,6 +393,6 @@ def test_a_purge_whose_function_is_killed_at_any_write_finishes_later(
         assert ledger_items(shop) == [], number
         assert (dead_letter_ids(shop), stored_outcome_ids(shop)) == ([], set()), number
         if not died:
-            assert number > 15
+            assert number > 15, "the job makes fewer writes than expected"
             return
     pytest.fail("a purge makes more writes than the loop kills")
