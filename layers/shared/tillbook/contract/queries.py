@@ -74,7 +74,9 @@ class Transactions(RequestPage):
     request_id: str | None = Field(None, description="Only the request with this id.")
     order_id: str | None = Field(None, description="Only requests about this order.")
     provider: str | None = Field(
-        None, description="Only shopper-activity orders of this provider. It is ignored without order_id."
+        None,
+        description="Only requests of this provider, and those without a provider: of the Orders API, and rejections. "
+        "It is ignored without order_id.",
     )
     action: str | None = Field(None, description="Only requests with this action, for example placed or submitted.")
     first: Day = Field(None, alias="from", description="The first date of receipt, in the account's time zone.")
