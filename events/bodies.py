@@ -114,6 +114,7 @@ ORDER = {
     "billing_address": {"address_1": "59184 Henri Canyon", "state": "", "postal_code": "36670-7309"},
 }
 
+# Fields of each event about order A-1.
 ANN = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1", "currency": "USD"}
 ANN_PLACED = ANN | {"action": "placed", "occurred_at": "2019-02-01T09:00:00Z", "grand_total": 100}
 ANN_UPDATED = ANN | {"action": "updated", "occurred_at": "2019-02-01T09:05:00Z", "grand_total": "105.00"}
@@ -127,7 +128,12 @@ BEN_PLACED = {
     "order_id": "B-7",
     "grand_total": 18.5,
 }
-GZIPPED = ANN | {"order_id": "A-2", "action": "placed", "occurred_at": "2019-02-09T10:00:00Z", "grand_total": 12.5}
+ANN_PLACED_A2 = ANN | {
+    "order_id": "A-2",
+    "action": "placed",
+    "occurred_at": "2019-02-09T10:00:00Z",
+    "grand_total": 12.5,
+}
 # An event with many faults at once.
 INVALID = {
     "provider": "My Shop",
@@ -145,7 +151,7 @@ SMALL_ORDER = {
     "customer_email": "Ann@example.com",
 }
 
-# A paid order of Shopify, as its webhook delivers it: fields that Tillbook does not read are left out.
+# A paid order as Shopify's webhook delivers it, without the fields that Tillbook does not read.
 SHOPIFY_SIGNING_KEY = "local-shopify-signing-key"
 SHOPIFY_ORDER = {
     "id": 5001001,

@@ -204,7 +204,7 @@ def stream(orders: list[QueuedOrder]) -> Event:
 def person_changed(order: QueuedOrder) -> Event:
     """The event of a change in the ledger: a new person after their first order."""
     activity, scope = order.activity(), Scope(ACCOUNT, "shopper_activity")
-    # As `token_of`, with zeros instead of random bits, so that the event is always the same.
+    # As ledger.items.token_of, with zeros instead of random bits, so that the event is always the same.
     token = f"{activity.order_key}!{activity.event_id}!{0:012x}"
     image = raw(
         scope.person_key(order.person_id())
@@ -224,7 +224,8 @@ def version_inserted(payload: dict[str, Any]) -> Record:
     document, _ = orders_api.document(payload)
     scope, key = Scope(ACCOUNT, "orders_api"), order_key("orders_api", "", document.order_id)
     request = V1Request(scope, request_id(2), RECEIVED, lambda people: {})
-    fresh = head_for(scope, document, OrderHead(id=request_id(5), born=1))
+    tillbook_id = request_id(5)
+    fresh = head_for(scope, document, OrderHead(id=tillbook_id, born=1))
     change = plan_version(
         request,
         key,
@@ -270,6 +271,6 @@ def _milliseconds(stamp: str) -> int:
 
 
 def request_id(number: int) -> str:
-    """A UUIDv7 whose time is the time of receipt."""
+    """A UUIDv7 whose time is the time of receipt; also the form of ids of jobs, dead letters and v1 orders."""
     digits = f"{_milliseconds(RECEIVED):012x}7e0080{number:014x}"
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

@@ -14,11 +14,11 @@ from events.bodies import (
     ADMIN_KEY,
     ANN_PAID,
     ANN_PLACED,
+    ANN_PLACED_A2,
     ANN_REFUNDED,
     ANN_UPDATED,
     AUDIENCE,
     BEN_PLACED,
-    GZIPPED,
     INVALID,
     MATCH,
     ORDER,
@@ -48,6 +48,7 @@ from tillbook.records.messages import Message, QueuedOrder, Step
 
 HERE = Path(__file__).resolve().parent
 _FROM_THE_FIRST = " "  # sorts before every account id and every open job
+_JOB, _DEAD_LETTER, _DISCARDED_LETTER = request_id(3), request_id(4), request_id(5)
 
 
 def events() -> dict[str, Event]:
@@ -71,7 +72,7 @@ def _of_shops() -> dict[str, Event]:
         "record_activity/paid.json": activity_request(json.dumps(ANN_PAID)),
         "record_activity/refund.json": activity_request(json.dumps(ANN_REFUNDED), {"idempotency-key": "refund-A-1"}),
         "record_activity/invalid.json": activity_request(json.dumps(INVALID)),
-        "record_activity/gzip.json": gzipped(activity_request(json.dumps(GZIPPED), {"content-encoding": "gzip"})),
+        "record_activity/gzip.json": gzipped(activity_request(json.dumps(ANN_PLACED_A2), {"content-encoding": "gzip"})),
         "receive_webhook/shopify.json": webhook_request(json.dumps(SHOPIFY_ORDER)),
         "receive_webhook/unsigned.json": webhook_request(json.dumps(SHOPIFY_ORDER), "another"),
         "receive_webhook/ping.json": http(
@@ -87,8 +88,8 @@ def _of_queues() -> dict[str, Event]:
     """Batches of queues and streams, and the daily schedule."""
     return {
         "process_orders/order.json": sqs([Message([queued(1, json_of(ORDER_ACTIVITY))])]),
-        "process_orders/packed.json": sqs([Message(_ann()), Message(_many())]),
-        "process_orders/rebuild.json": sqs([Message(steps=[_step()])]),
+        "process_orders/packed.json": sqs([Message(_events_of_ann()), Message(_full_message())]),
+        "process_orders/rebuild.json": sqs([Message(steps=[_page_of_job()])]),
         "process_orders/nightly.json": sqs([Message(nightly=[_FROM_THE_FIRST])]),
         "process_orders/watch.json": sqs([Message(watch=[_FROM_THE_FIRST])]),
         "keep_book/order.json": stream([queued(1, json_of(ORDER_ACTIVITY))]),
@@ -115,7 +116,7 @@ def _of_readers() -> dict[str, Event]:
         "read/audiences.json": v1_request("GET", "/v1/audiences", key=ADMIN_KEY),
         "read/audience.json": v1_request("GET", f"/v1/audience/{AUDIENCE}", key=ADMIN_KEY),
         "read/match.json": v1_request("POST", f"/v1/audience/{AUDIENCE}/match", MATCH, key=ADMIN_KEY),
-        "read/job.json": v1_request("GET", f"/v1/jobs/{request_id(3)}", key=ADMIN_KEY),
+        "read/job.json": v1_request("GET", f"/v1/jobs/{_JOB}", key=ADMIN_KEY),
         "read/transactions.json": v1_request("GET", "/v1/transactions", key=ADMIN_KEY),
         "read/summary.json": v1_request("GET", "/v1/transactions/summary", key=ADMIN_KEY),
         "read/deadletters.json": v1_request("GET", "/v1/deadletters", key=ADMIN_KEY),
@@ -127,7 +128,7 @@ def _of_readers() -> dict[str, Event]:
         "read/segments.json": v3_request("GET", f"/v3/{ACCOUNT}/segments", key=ADMIN_KEY),
         "read/account.json": v1_request("GET", "/v1/account", key=ADMIN_KEY),
         "read/counts.json": v1_request("GET", "/v1/transactions/counts", key=ADMIN_KEY),
-        "read/deadletter.json": v1_request("GET", f"/v1/deadletters/{request_id(4)}", key=ADMIN_KEY),
+        "read/deadletter.json": v1_request("GET", f"/v1/deadletters/{_DEAD_LETTER}", key=ADMIN_KEY),
         "read/deadletters_count.json": v1_request("GET", "/v1/deadletters/count", key=ADMIN_KEY),
     }
 
@@ -156,9 +157,9 @@ def _of_operators() -> dict[str, Event]:
         ),
         "configure/disconnect.json": v1_request("DELETE", "/v1/connections/harbor", key=ADMIN_KEY),
         "manage/rebuild.json": v1_request("POST", f"/v1/audience/{AUDIENCE}/rebuild", key=ADMIN_KEY),
-        "manage/replay.json": v1_request("POST", f"/v1/deadletters/{request_id(4)}/replay", key=ADMIN_KEY),
+        "manage/replay.json": v1_request("POST", f"/v1/deadletters/{_DEAD_LETTER}/replay", key=ADMIN_KEY),
         "manage/discard.json": v1_request(
-            "DELETE", f"/v1/deadletters/{request_id(5)}", {"reason": "a test order"}, key=ADMIN_KEY
+            "DELETE", f"/v1/deadletters/{_DISCARDED_LETTER}", {"reason": "a test order"}, key=ADMIN_KEY
         ),
         "manage/erase.json": v3_request("DELETE", f"/v3/{ACCOUNT}/people/ann@example.com"),
         "manage/purge.json": v1_request(
@@ -175,12 +176,12 @@ def _of_operators() -> dict[str, Event]:
     }
 
 
-def _ann() -> list[QueuedOrder]:
+def _events_of_ann() -> list[QueuedOrder]:
     sent = [ANN_PLACED, ANN_UPDATED, ANN_PAID, ANN_REFUNDED]
     return [queued(10 + n, json_of(json.dumps(payload))) for n, payload in enumerate(sent)]
 
 
-def _many() -> list[QueuedOrder]:
+def _full_message() -> list[QueuedOrder]:
     """The orders of a full message, which is large enough to be compressed."""
     one = queued(100, json_of(ORDER_ACTIVITY) | {"email": "cleo@example.com", "provider": "my_shop"})
     return [
@@ -194,9 +195,9 @@ def _many() -> list[QueuedOrder]:
     ]
 
 
-def _step() -> Step:
+def _page_of_job() -> Step:
     """A page of a job that does not exist, so that the function ignores it."""
-    return Step(ACCOUNT, request_id(3))
+    return Step(ACCOUNT, _JOB)
 
 
 def write() -> None:

@@ -38,11 +38,11 @@ export const v3 = (path) => `/v3/${encode(session.account.account_id)}${path}`;
 
 // A path with its query string. Empty parameters are left out; a list gives one parameter for each of its values.
 export function query(path, values) {
-  const found = new URLSearchParams();
+  const parameters = new URLSearchParams();
   for (const [name, given] of Object.entries(values)) {
-    for (const value of [given].flat()) if (value !== null && value !== undefined && value !== "") found.append(name, value);
+    for (const value of [given].flat()) if (value !== null && value !== undefined && value !== "") parameters.append(name, value);
   }
-  return found.size ? `${path}?${found}` : path;
+  return parameters.size ? `${path}?${parameters}` : path;
 }
 
 const texts = new WeakMap();
@@ -51,8 +51,8 @@ const remembered = new Map(); // path: [ETag, answer] of the polled paths
 // The text from which an answer was parsed: parsing rounds long numbers.
 export const textOf = (answer) => texts.get(answer);
 
-async function fetched(method, path, body, more = {}) {
-  const headers = { authorization: `Bearer ${session.key}`, ...more };
+async function fetched(method, path, body, moreHeaders = {}) {
+  const headers = { authorization: `Bearer ${session.key}`, ...moreHeaders };
   if (body !== undefined) headers["content-type"] = "application/json";
   try {
     return await fetch(path, {
@@ -108,7 +108,8 @@ async function getWithRetries(path, headers) {
 
 export const get = async (path) => read(await getWithRetries(path));
 
-// Polls a path. Returns the same object as before if nothing changed; with an ETag, no body is then sent.
+// Polls a path. Returns the same object as the last time if nothing changed. The API then sends no body if the last
+// answer had an ETag.
 export async function look(path) {
   const [tag, before] = remembered.get(path) ?? [];
   const response = await getWithRetries(path, tag && { "if-none-match": tag });
@@ -117,9 +118,9 @@ export async function look(path) {
     return before;
   }
   const answer = await read(response),
-    fresh = response.headers.get("etag");
+    newTag = response.headers.get("etag");
   if (before && textOf(before) === textOf(answer)) return before;
-  if (fresh) remembered.set(path, [fresh, answer]);
+  if (newTag) remembered.set(path, [newTag, answer]);
   return answer;
 }
 
@@ -130,6 +131,7 @@ export async function csvPage(path) {
   return { text: await response.text(), cursor: response.headers.get("x-next-cursor") };
 }
 
+// The promised answer, or null if the API answered 404.
 export async function orNothing(promise) {
   try {
     return await promise;
@@ -142,7 +144,7 @@ export async function orNothing(promise) {
 export const pause = (milliseconds) => new Promise((wake) => setTimeout(wake, milliseconds));
 
 // Polls a job each second, and calls `onState` with each state. Returns the job when it is done or failed, or null once
-// `alive()` is false.
+// `alive()` is false. Throws if the key is refused, or if more than five polls in a row fail.
 export async function followJob(id, onState, alive) {
   for (let failures = 0; alive();) {
     try {

@@ -8,7 +8,7 @@ import { csvButton, csvOfPages, table } from "/page/table.js";
 import { placeOf } from "/page/links.js";
 
 const MOST_PEOPLE = 1000,
-  JOB = "tillbook.rebuild.";
+  JOB = "tillbook.rebuild."; // with the id of an audience: the key of its running rebuild in the session storage
 
 export async function audiences(main, _parameters, { alive }) {
   const pair = h("div", { class: "pair" }, skeleton("the audiences", 4));
@@ -67,7 +67,7 @@ function audienceCard(audience, alive) {
     "section",
     { class: "card audience", "aria-label": audience.name },
     h("header", {}, h("h2", {}, audience.name)),
-    h("p", { class: "bignumber" }, number, h("span", {}, "records: one for each address of each order")),
+    h("p", { class: "bignumber" }, number, h("span", {}, "records: one for each address of an order, or one for an order without")),
     h("p", { class: "hint" }, audience.description),
     bar,
     h(
@@ -126,6 +126,7 @@ export function personOf(line) {
     .map((part) => part.trim())
     .filter(Boolean);
   if (parts.length < 2) return { customer_id: text };
+  // The last part may begin with a city or state (Portland ME 04101); a postal code may have two words (SW1A 1AA).
   const [address_1, ...rest] = parts,
     postal_code = rest.at(-1).match(/\S*\d\S*(?:\s\S*\d\S*)?$/)?.[0] ?? rest.at(-1);
   const unit = rest.slice(0, -1).find((part) => APARTMENT.test(part));
@@ -183,7 +184,7 @@ function matchCard(alive) {
   return card("Is this person a customer?", { id: "match", kind: "matchcard" }, h("div", { class: "matchgrid" }, form, result));
 }
 
-// Shows which lines are in an audience. The API compares up to MOST_PEOPLE in a request.
+// Shows which lines are in at least one of the two audiences. The API compares up to MOST_PEOPLE in a request.
 async function matched(lines, result, alive) {
   const hits = new Array(lines.length).fill(false),
     ids = ["customers-orders-api", "customers-shopper-activity"];

@@ -1,4 +1,5 @@
-// The lower half of Overview: revenue by source, customer, promo code and category, and the state of the data.
+// The lower half of Overview: revenue by source, new or returning customers, promo code and category, and the state of
+// the data.
 
 import { h, hidden, icon } from "/page/dom.js";
 import { count, dayOf, money, moment, percent, plural, sum, today } from "/page/format.js";
@@ -58,10 +59,10 @@ export async function breakdowns(box, report, currency, alive) {
   );
 }
 
-// One row for each group, with the sums over all months.
-function groupsOf(part, items) {
+// {name: row} of each group, with its sums over all months of a report. `items`: the report is of items, not of orders.
+function groupsOf(report, items) {
   const found = new Map();
-  for (const row of part?.rows ?? []) {
+  for (const row of report?.rows ?? []) {
     const name = row.rest ? "rest" : JSON.stringify(row.group),
       one = found.get(name) ?? { group: row.group, rest: row.rest, orders: 0, amounts: [] };
     one.orders += row.orders;
@@ -129,11 +130,11 @@ function breakdown(found, [kind, title, column, textOf, filtersOf, note], curren
   );
 }
 
-// Whether everything has arrived --------------------------
+// The state of the data -----------------------------------
 
-const LEVELS = { good: "check", warn: "info", bad: "deadletters" };
+const NOTICE_ICONS = { warn: "info", quiet: "check" };
 
-// {notice, cells}: a notice and the numbers of today's requests and of the dead letters.
+// {notice, cells}: a notice, and what `strip` shows: the dead letters, and the numbers of today's requests by status.
 export async function healthOf() {
   const [waiting, counts] = await Promise.all([look("/v1/deadletters?limit=50&payload=false"), look("/v1/transactions/counts")]);
   const countOf = (status) => counts.counts.find((one) => one.status === status) ?? { count: 0, more: false };
@@ -153,7 +154,7 @@ function noticeOf({ deadletters, next_cursor: more }, rejected) {
     h(
       "div",
       { class: `notice ${kind}` },
-      icon(LEVELS[kind] ?? "check"),
+      icon(NOTICE_ICONS[kind]),
       h("p", {}, h("strong", {}, title), ` ${text}`),
       href && h("a", { class: "btn small", href }, h("span", {}, action), icon("right")),
     );
@@ -179,6 +180,7 @@ function noticeOf({ deadletters, next_cursor: more }, rejected) {
   return box("quiet", "Nothing is stuck.", "Everything that was accepted has been applied or is on its way.");
 }
 
+// A strip of numbers, each with a link to what it counts.
 export function strip({ waiting, countOf }) {
   const applied = countOf("applied"),
     duplicate = countOf("duplicate"),

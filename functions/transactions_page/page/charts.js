@@ -1,5 +1,4 @@
-// SVG charts, drawn at the size at which they are shown: a line or steps with a crosshair, sparklines and bars.
-// The arrow keys move the crosshair, a screen reader reads its point, and the numbers are also in a table.
+// SVG charts: a line or steps with a crosshair, sparklines and bars.
 
 import { h, svg } from "/page/dom.js";
 import { disclose } from "/page/ui.js";
@@ -10,6 +9,7 @@ const LEFT = 56,
   TOP = 10,
   BOTTOM = 26;
 
+// Round numbers at equal distances, from `low` or below to `high` or above, with about `wanted` distances.
 function ticks(low, high, wanted = 4) {
   const rough = (high - low || 1) / wanted,
     power = 10 ** Math.floor(Math.log10(rough));
@@ -21,10 +21,12 @@ function ticks(low, high, wanted = 4) {
 
 const path = (points) => points.map(([x, y], index) => `${index ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
-// A line chart. `points`: [{label, axis, at (0 to 1, if uneven), values: [current, compared], titles, texts, note}].
-// Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the period
-// of the last point is not over. `step`: a value holds until the next point. `marks`: [[position from 0 to 1, text]],
-// shown on the axis instead of the points' texts.
+// A line chart, drawn at the size at which it is shown. The arrow keys move the crosshair, a screen reader reads its
+// point, and the numbers are also in a table, which can be saved as the CSV `file`. `names`: of the current and, if any,
+// the compared line. `points`: [{label, axis, at (0 to 1, if uneven), values: [current, compared], titles, texts, note}].
+// Values are numbers, which set the height; texts are shown. `short` formats a value for the axis. `open`: the period of
+// the last point is not over. `step`: a value holds until the next point. `dots`: each point has a dot. `marks`:
+// [[position from 0 to 1, text]], shown on the axis instead of the points' texts.
 export function line({ label, points, names, short, height = 260, step = false, open = false, dots = false, marks, file }) {
   const holder = h("div", {
     class: "plot",
@@ -216,6 +218,7 @@ export function bar(part) {
   return element;
 }
 
+// An amount of almost nothing still shows, as 0.8 % of the bar.
 export const setBar = (element, part) => element.lastChild.setAttribute("width", Math.max(0.8, Math.min(1, part) * 100));
 
 // One bar that is divided into parts, [[share from 0 to 1, class], ...].

@@ -1,4 +1,5 @@
-// Shops whose platform sends webhooks to Tillbook: connecting one, testing its deliveries, disconnecting it.
+// Shops whose platform sends webhooks to Tillbook: connecting one, testing its deliveries, changing its secret,
+// disconnecting it.
 
 import { h } from "/page/dom.js";
 import { ago, clock, date } from "/page/format.js";
@@ -69,11 +70,12 @@ export async function connections(main, _parameters, { alive, watch }) {
     if (alive()) await load(page);
   };
   await reload();
-  let last = null;
+  let polled = null;
+  // Redraws when the answer has changed, except under an open dialog or menu.
   watch(async () => {
     const page = await look("/v1/connections");
-    if (alive() && last && page !== last && !document.querySelector("dialog, :popover-open")) await load(page);
-    last = page;
+    if (alive() && polled && page !== polled && !document.querySelector("dialog, :popover-open")) await load(page);
+    polled = page;
   });
 }
 

@@ -82,7 +82,7 @@ export async function customer(main, parameters, { alive }) {
   );
 }
 
-// The fields of an order of either API, in one form.
+// The fields of an order of either API, in one form. `known`: whether the order's total is known.
 function rowOf(order) {
   return order.provider
     ? {
@@ -138,10 +138,12 @@ async function saveAll(person, path) {
 function statsOf(person, rows, complete) {
   const stat = (name, value, note) => h("div", {}, h("dt", {}, name), h("dd", {}, value, note && under(note)));
   const values = Object.entries(person.lifetime_value),
-    only = new Set(rows.map((row) => row.currency)).size === 1 && complete ? rows[0].currency : null;
-  const ordered = only && sum(rows.map((row) => row.total)),
-    refunded = only && sum(rows.map((row) => row.refunds));
-  const average = only && decimal((units(ordered) / BigInt(rows.length) / 100n) * 100n);
+    // Their currency, if all orders are loaded and have the same one: only then can their amounts be added up.
+    onlyCurrency = new Set(rows.map((row) => row.currency)).size === 1 && complete ? rows[0].currency : null;
+  const ordered = onlyCurrency && sum(rows.map((row) => row.total)),
+    refunded = onlyCurrency && sum(rows.map((row) => row.refunds));
+  // Without digits after the hundredths: units are ten-thousandths.
+  const average = onlyCurrency && decimal((units(ordered) / BigInt(rows.length) / 100n) * 100n);
   return h(
     "dl",
     { class: "stats big" },
@@ -150,13 +152,13 @@ function statsOf(person, rows, complete) {
           stat(
             values.length > 1 ? `Lifetime value in ${currency}` : "Lifetime value",
             money(amount, currency),
-            only === currency && ordered !== amount && `of ${money(ordered, only)} ordered`,
+            onlyCurrency === currency && ordered !== amount && `of ${money(ordered, currency)} ordered`,
           ),
         )
       : stat("Lifetime value", "None"),
     stat("Orders", count(person.orders_count)),
-    only && stat("Average order", money(average, only)),
-    only && stat("Refunded", isZero(refunded) ? money("0", only) : money(`-${refunded}`, only)),
+    onlyCurrency && stat("Average order", money(average, onlyCurrency)),
+    onlyCurrency && stat("Refunded", money(isZero(refunded) ? "0" : `-${refunded}`, onlyCurrency)),
     person.last_order_at && stat("Last order", date(person.last_order_at), ago(person.last_order_at)),
   );
 }

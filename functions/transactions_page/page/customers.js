@@ -169,7 +169,7 @@ function listOf(people, view, currency, bars) {
 }
 
 function filterBar(view, dates) {
-  // Segments have their own tabs.
+  // Whether a chip is on. Segments have tabs instead of a chip.
   const filtered = Object.keys(DEFAULTS).some((name) => ![...NOT_FILTERS, "segment"].includes(name) && view[name]);
   return h(
     "div",

@@ -7,7 +7,7 @@ import { ask, failed, progress, toast } from "/page/ui.js";
 import { customerName } from "/page/links.js";
 import { SOURCES } from "/page/words.js";
 
-const JOB = "tillbook.purge";
+const JOB = "tillbook.purge"; // the key of the running purge in the session storage
 
 // `idOrEmail` is sent to the API; `name` is shown; `person` is null if no order is known.
 export function eraseDialog(idOrEmail, name, person) {
@@ -58,6 +58,7 @@ export function eraseSomebody() {
   });
 }
 
+// Asks, then purges. The progress is drawn into `box`.
 export function purgeDialog(box, alive) {
   const source = h(
     "select",

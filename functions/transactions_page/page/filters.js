@@ -4,7 +4,8 @@ import { h, icon } from "/page/dom.js";
 import { addDays, addMonths, span, today } from "/page/format.js";
 import { button, menu, options, soft } from "/page/ui.js";
 
-// The parameters of a view, read from its URL. `defaults`: {name: value}; the URL leaves out a parameter with its default.
+// The parameters of a view, read from its URL, and go(changes), which opens the view with other values. `defaults`:
+// {name: value}; the URL leaves out a parameter with its default.
 export function state(view, defaults, parameters) {
   const values = {};
   for (const [name, value] of Object.entries(defaults)) values[name] = parameters.get(name) ?? value;
@@ -171,6 +172,8 @@ export function period(value, fallback) {
   return { text, from: first, to: last };
 }
 
+// The menu of a period: the presets, and other dates. `all`: offers all time, too; `mostDays`: no date is earlier than the
+// first of so many days up to today.
 export function choosePeriod(current, choose, { all = false, mostDays = 0 } = {}) {
   return (close) => {
     const latest = today(),

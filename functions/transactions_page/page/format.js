@@ -20,6 +20,7 @@ export function units(text) {
   return BigInt(whole + rest.slice(0, 4).padEnd(4, "0")) * (String(text).startsWith("-") ? -1n : 1n);
 }
 
+// The reverse of `units`, with at least two decimals.
 export function decimal(amount) {
   const size = (amount < 0n ? -amount : amount).toString().padStart(5, "0");
   return `${amount < 0n ? "-" : ""}${size.slice(0, -4)}.${size.slice(-4).replace(/0{1,2}$/, "")}`;
@@ -97,7 +98,7 @@ const parts = (moment, where) =>
       .map((part) => [part.type, part.value]),
   );
 
-// The date in the account's zone, as "2026-11-29".
+// The date in the account's zone, or in the zone `where`, as "2026-11-29".
 export function dayOf(iso, where = zone) {
   const { year, month, day } = parts(new Date(iso), isDate(iso) ? "UTC" : where);
   return `${year.padStart(4, "0")}-${month}-${day}`;

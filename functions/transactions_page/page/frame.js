@@ -20,6 +20,7 @@ const SETUP = [
   ["settings", "Settings"],
 ];
 
+// Stores a theme if one is given, and applies the stored one. Returns its name.
 export function theme(name) {
   if (name === "auto") localStorage.removeItem("theme");
   else if (name) localStorage.setItem("theme", name);
@@ -74,6 +75,7 @@ export function frame(app, find, leave) {
     h("kbd", { "aria-hidden": "true" }, "/"),
     h("button", { type: "submit", class: "hidden", tabindex: "-1" }, "Search"),
   );
+  // On a phone the navigation is a bar with the first three views; the menu "More" has the others.
   const more = menu(
     h("button", { type: "button", "data-section": "more" }, icon("more"), h("span", {}, "More"), badgeOf("deadletters")),
     (close) => h("div", { class: "sheetnav", onclick: close }, [...MAIN.slice(3), ...HEALTH, ...SETUP].map(item)),
@@ -273,7 +275,7 @@ export function signInForm(app, message, enter) {
           { class: "disclose" },
           h("summary", {}, icon("right"), "Where do I find my key?"),
           h("p", {}, "Ask whoever set up Tillbook, or create one:"),
-          h("pre", { class: "json", tabindex: "0" }, "tillbook keys create --role admin"),
+          h("pre", { class: "json", tabindex: "0" }, "tillbook keys create ACCOUNT_ID --role admin"),
           h("p", {}, "On your own machine, ", h("code", {}, "make run"), " prints one."),
         ),
       ),
