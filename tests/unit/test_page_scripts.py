@@ -89,6 +89,18 @@ def test_an_order_s_numbers_are_shown_as_the_api_wrote_them(scripts: Path) -> No
     )
 
 
+@pytest.mark.parametrize("after", ["", ',"payload2":1,"x":{"payload":2}'])
+def test_the_payload_of_a_dead_letter_is_shown_as_the_api_wrote_it(scripts: Path, after: str) -> None:
+    answer = '{"before":{"payload":0},"payload":{"id":9007199254740993,"items":[{"price":1.10}]}' + after + "}"
+    source = """
+    const { prettyMember } = await import("./format.js");
+    console.log(JSON.stringify(prettyMember(ANSWER, "payload")));
+    """
+    assert run_script(scripts, source.replace("ANSWER", json.dumps(answer))) == (
+        '{\n  "id": 9007199254740993,\n  "items": [\n    {\n      "price": 1.10\n    }\n  ]\n}'
+    )
+
+
 def test_an_answer_that_is_not_json_is_reported_by_its_status(scripts: Path) -> None:
     source = """
     globalThis.fetch = async () => new Response("<html>", { status: 502 });

@@ -71,10 +71,11 @@ export async function connections(main, _parameters, { alive, watch }) {
   };
   await reload();
   let polled = null;
-  // Redraws when the answer has changed, except under an open dialog or menu.
+  // Redraws when the answer has changed. While a dialog or a menu is open, it waits for the next poll.
   watch(async () => {
     const page = await look("/v1/connections");
-    if (alive() && polled && page !== polled && !document.querySelector("dialog, :popover-open")) await load(page);
+    if (!alive() || (polled && page !== polled && document.querySelector("dialog, :popover-open"))) return;
+    if (polled && page !== polled) await load(page);
     polled = page;
   });
 }

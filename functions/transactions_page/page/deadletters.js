@@ -1,8 +1,8 @@
 // Accepted events that could not be applied: their content, the cause, replaying and discarding.
 
 import { h } from "/page/dom.js";
-import { count, date, money, plural, pretty } from "/page/format.js";
-import { call, encode, get, look, query } from "/page/api.js";
+import { count, date, money, plural, prettyMember } from "/page/format.js";
+import { call, encode, get, look, query, textOf } from "/page/api.js";
 import { showWaiting } from "/page/frame.js";
 import { ask, badge, button, copyable, empty, facts, failed, heading, skeleton, snippet, toast, when } from "/page/ui.js";
 import { csvButton } from "/page/table.js";
@@ -133,7 +133,7 @@ export async function deadletters(main, parameters, { alive, watch }) {
       if (!alive() || detail.dataset.id !== known.id) return;
       payload.replaceChildren(
         letter.payload
-          ? snippet(pretty(JSON.stringify(letter.payload)), "the payload")
+          ? snippet(prettyMember(textOf(letter), "payload"), "the payload")
           : h(
               "p",
               { class: "hint" },

@@ -179,3 +179,13 @@ export function pretty(json) {
     })
     .join("");
 }
+
+// A member of a JSON object as indented JSON.
+export function prettyMember(json, name) {
+  const start = `  ${JSON.stringify(name)}: `,
+    lines = pretty(json).split("\n").slice(1, -1),
+    first = lines.findIndex((line) => line.startsWith(start)),
+    next = lines.findIndex((line, index) => index > first && line.startsWith('  "'));
+  const member = lines.slice(first, next < 0 ? lines.length : next).map((line) => line.slice(2));
+  return member.join("\n").slice(start.length - 2).replace(/,$/, "");
+}
