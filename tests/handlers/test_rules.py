@@ -1,4 +1,5 @@
-"""Rules of the ledger that random histories rarely reach. Each test finds a deliberate fault of tests/mutants."""
+"""Rules of the ledger, the queue and reads that random histories rarely reach. Most of the tests find a deliberate
+fault of tests/mutants."""
 
 from __future__ import annotations
 
