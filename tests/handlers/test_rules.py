@@ -323,9 +323,9 @@ def test_everybody_includes_the_current_scopes_of_both_sources(shop: Shop) -> No
     submit(shop, order("a"))
     send(shop, event(email=ANN, grand_total=7), event(email=BOB, order_id="o-2", grand_total=9))
     assert sorted(str(value) for value in everybody().values()) == [
-        "{'USD': '107.00'}",
+        "{'USD': '107.00'}",  # Ann: 100 + 7
         "{'USD': '9.00'}",
-    ]  # Ann: 100 + 7
+    ]
     start_purge(shop, "shopper_activity")
     assert list(everybody().values()) == [{"USD": "100.00"}]
 
@@ -344,7 +344,7 @@ def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
 
 @pytest.mark.parametrize("deleted", [False, True])
 def test_a_write_that_arrives_after_its_time_out_is_answered(shop: Shop, deleted: bool) -> None:
-    """It arrives when the next try reads the head. The try then searches for its own version, and finds it."""
+    """The write arrives just before the next try reads the head. The try then finds its own version."""
     if deleted:
         submit(shop, order("a"))
         shop.drain()

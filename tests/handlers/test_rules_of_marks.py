@@ -48,8 +48,7 @@ from tillbook.rules.order import received_of
 # ------------------------------------------------------------------------ marks
 
 
-def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
-    """And erased: a cut includes the moment that it names."""
+def test_an_event_received_at_the_cut_is_purged_or_erased(shop: Shop) -> None:
     marks = Marks(ACCOUNT, {"shopper_activity": Mark(1, "2")}, {ANN_ID: "2"})
     assert [marks.purged("shopper_activity", received) for received in "123"] == [True, True, False]
     assert [marks.erased(ANN_ID, received) for received in "123"] == [True, True, False]
