@@ -154,7 +154,7 @@ def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> No
     assert activities_of(shop, ANN) == [("Placed an order", "o-1")]
 
 
-@pytest.mark.parametrize(("person", "lists_a_removed_event"), [(BOB_ID, False), (ANN_ID, True)])
+@pytest.mark.parametrize(("person", "lists_a_removed_event"), [(BOB_ID, False), (ANN_ID, True)], ids=["Bob", "Ann"])
 def test_the_stored_items_decide_who_is_forgotten_not_the_index(
     shop: Shop, person: str, lists_a_removed_event: bool
 ) -> None:
