@@ -70,19 +70,22 @@ def test_erasures_since_the_backup_are_repeated_and_orders_after_them_count(shop
     make_dead_letters(shop, "poison")
     backup = Backup(shop)
     send(shop, event(email=ANN, order_id="after the backup", grand_total=1000))
-    early = shop.send(event(email=ANN, order_id="before the erasure")).body["request_id"]
+    # The messages of these two events are still in the queue when the tables are restored.
+    before_erasure = shop.send(event(email=ANN, order_id="before the erasure")).body["request_id"]
     start_erasure(shop)
-    late = shop.send(event(email=ANN, order_id="after the erasure", grand_total=3)).body["request_id"]
+    after_erasure = shop.send(event(email=ANN, order_id="after the erasure", grand_total=3)).body["request_id"]
     backup.put_back()
-    assert traces(shop, SHA256, ANN_ID)
+    assert traces(shop, SHA256, ANN_ID), "the backup has Ann's data"
     for _ in range(2):  # a restore may be run again
         assert contents.repeat_removals("RemovalsTable", backup.moment).startswith("1 repeated")
     shop.settle()
-    assert (outcome(shop, early)[0], outcome(shop, late)) == ("failed", ("applied", None))
-    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == ({"USD": "3.00"}, {"USD": "16.00"})
+    assert outcome(shop, before_erasure)[0] == "failed"
+    assert outcome(shop, after_erasure) == ("applied", None)
+    assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == ({"USD": "3.00"}, {"USD": "16.00"})  # Bob: 7 + 9
     assert activities_of(shop, ANN) == [("Placed an order", "after the erasure")]
     assert shop.get("/v1/order/a").status == 404
     assert dead_letter_ids(shop) == []
+    # One order of the v1 API is left, Bob's b, and two of v3: Bob's o-2 and Ann's order after the erasure.
     assert [count(shop, a) for a in (V1, V3)] == [len(members(shop, a)) for a in (V1, V3)] == [1, 2]
 
 
@@ -91,10 +94,9 @@ def test_purges_since_the_backup_are_repeated_once(shop: Shop, contents: Content
     send(shop, event(email=ANN, grand_total=9))
     backup = Backup(shop)
     start_purge(shop, "orders_api")
-    after = shop.submit(order("after", total=2))
-    assert after.status == 201
+    submit(shop, order("lost with the restore", total=2))
     backup.put_back()
-    for _ in range(2):
+    for _ in range(2):  # a restore may be run again
         contents.repeat_removals("RemovalsTable", backup.moment)
     assert shop.get("/v1/order/a").status == 404
     shop.settle()
@@ -102,7 +104,7 @@ def test_purges_since_the_backup_are_repeated_once(shop: Shop, contents: Content
     [mark] = [item for item in shop.items("RecordsTable") if (item["pk"], item["sk"]) == (f"{ACCOUNT}/u", "o")]
     assert (int(mark["generation"]), int(mark["swept"])) == (1, 1)
     assert not [item for item in shop.items("LedgerTable") if item["pk"].startswith(f"{ACCOUNT}/o0/")]
-    # A new purge deletes the orders of the restored tables, too.
+    # A purge after the restore deletes the orders received since.
     submit(shop, order("b", total=1))
     start_purge(shop, "orders_api")
     assert ltv_of(shop, ANN) == {"USD": "9.00"}

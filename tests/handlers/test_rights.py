@@ -42,8 +42,9 @@ def whole_run(request: pytest.FixtureRequest) -> None:
     here = Path(__file__).parent
     ran = {item.path.name for item in request.session.items if item.path.parent == here}
     option = request.config.option
-    marks = ("", "not node", "not node and not browser")  # no test of this folder has one of these marks
-    if option.keyword or option.markexpr not in marks or ran < {p.name for p in here.glob("test_*.py")}:
+    # These expressions leave out no test of this folder, as none has the mark `node` or `browser`.
+    harmless = ("", "not node", "not node and not browser")
+    if option.keyword or option.markexpr not in harmless or ran < {p.name for p in here.glob("test_*.py")}:
         pytest.skip("not all tests of tests/handlers are in this run")
     if any("::" in argument for argument in request.config.args):
         pytest.skip("only single tests were selected")
@@ -69,10 +70,11 @@ def test_every_write_is_allowed_by_the_conditions_of_the_role(function: str) -> 
 
 KEY = "#key/0123456789abcdef"
 NEW_KEY = Write("dynamodb:PutItem", "RecordsTable", KEY, frozenset({"pk", "sk", "account", "role"}))
+# Writes that the function Read must not make. Of a key, it may write the day of its last use.
 FORBIDDEN = {
-    "a key": NEW_KEY,
-    "another role": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "role"})),
-    "a key that is valid again": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "revoked"})),
+    "a new key": NEW_KEY,
+    "the role of a key": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "role"})),
+    "the revocation of a key": Write("dynamodb:UpdateItem", "RecordsTable", KEY, frozenset({"pk", "sk", "revoked"})),
     "settings": Write("dynamodb:UpdateItem", "RecordsTable", "1234567/a", frozenset({"pk", "sk", "currency"})),
     "a connection": Write("dynamodb:PutItem", "RecordsTable", "1234567/c", frozenset({"pk", "sk", "secret"})),
     "a purge": Write("dynamodb:UpdateItem", "RecordsTable", "1234567/u", frozenset({"pk", "sk", "cut"})),
@@ -80,11 +82,11 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)
-def test_reading_functions_may_not_create_keys_or_change_anything(what: str) -> None:
+def test_read_may_not_write_keys_settings_connections_or_purges(what: str) -> None:
     assert not is_allowed(FORBIDDEN[what], _statements("Read"))
 
 
-def test_the_function_for_settings_may_write_keys_and_no_purge() -> None:
+def test_configure_may_create_keys_but_not_record_a_purge() -> None:
     assert is_allowed(NEW_KEY, _statements("Configure"))
     assert not is_allowed(FORBIDDEN["a purge"], _statements("Configure"))
 
@@ -97,7 +99,7 @@ def test_every_right_is_used(function: str) -> None:
 
 @pytest.mark.usefixtures("whole_run")
 def test_calls_of_every_function_with_rights_were_recorded() -> None:
-    """The fallback function has no rights and makes no calls."""
+    """TransactionsPage, Describe and Fallback have no rights and make no calls."""
     assert set(USED_RIGHTS.rights) == {name for name in template.functions() if granted(name)}
 
 

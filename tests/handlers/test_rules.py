@@ -1,4 +1,5 @@
-"""Rules of the ledger that random histories rarely reach. Each test finds a deliberate fault of tests/mutants."""
+"""Rules of the ledger, the queue and reads that random histories rarely reach. Most of the tests find a deliberate
+fault of tests/mutants."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from tests.handlers.audiences import V1, V3, job, match, order, send, submit
 from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import day, event
-from tests.handlers.ledger import activity, apply, copy, event_item
+from tests.handlers.ledger import Waits, activity, apply, copy, event_item
 from tests.handlers.removal import (
     ANN,
     ANN_ID,
@@ -52,6 +53,12 @@ from tillbook.rules.order import received_of
 from tillbook.rules.packing import unpack
 from tillbook.views.people import People
 
+
+def longest_pauses(waits: Waits) -> Pace:
+    """A pace whose pauses are as long as they may be, in virtual time."""
+    return Pace(lambda: waits.now, waits.sleep, lambda: 1.0)
+
+
 # ---------------------------------------------------------------------- v3 orders
 
 
@@ -67,50 +74,54 @@ def test_many_events_of_one_order_are_written_in_several_transactions(shop: Shop
 
 
 def test_an_event_emptied_while_a_copy_moves_it_stays_empty(shop: Shop) -> None:
-    """The head is read after the event was emptied, so only the event's own condition refuses the write."""
+    """A copy that was received earlier than the stored event moves the event to its own time of receipt.
+
+    The head is read after the event was emptied, so only the event's own condition refuses the write.
+    """
     body = event(email=ANN, occurred_at=day(1))
-    _, early = receive_event(shop, body)
-    slow = stale_worker(shop)
+    _, earlier_copy = receive_event(shop, body)
+    stale = stale_worker(shop)
     send(shop, body)
     job_id = start_erasure(shop)
     with meanwhile(shop, "GetItem", "/h/", shop.settle):
-        process(slow, early)
+        process(stale, earlier_copy)
     assert job(shop, job_id)["status"] == "done"
     assert all(is_emptied(item) for item in ledger_items(shop))
 
 
 def test_a_copy_that_moves_its_event_reports_its_effect_on_ltv(shop: Shop) -> None:
-    """The first move uncovers another event's total, the second move another event's currency."""
+    """The latest total and the latest currency count. The event has the total 1 and the currency EUR."""
     ledger = worker().ledger
-    apply(ledger, copy(5, "late", currency="EUR"), math.inf)
+    apply(ledger, copy(5, "in May", currency="EUR"), math.inf)
     apply(ledger, activity(2, "updated", "2", occurred="20190401000000000000"), math.inf)
     apply(ledger, activity(3, "paid", None, occurred="20190201000000000000", currency="USD"), math.inf)
-    results = {name: apply(ledger, copy(month, name, currency="EUR"), math.inf) for month, name in ((3, "b"), (1, "a"))}
-    assert [[(e.currency, int(e.amount), e.orders) for e in results[name].effects] for name in "ba"] == [
-        [("EUR", 1, 0)],
-        [("EUR", -2, -1), ("USD", 2, 1)],
+    to_march = apply(ledger, copy(3, "in March", currency="EUR"), math.inf)
+    to_january = apply(ledger, copy(1, "in January", currency="EUR"), math.inf)
+    assert [[(e.currency, int(e.amount), e.orders) for e in moved.effects] for moved in (to_march, to_january)] == [
+        [("EUR", 1, 0)],  # the total of April is now the latest: 2 instead of 1
+        [("EUR", -2, -1), ("USD", 2, 1)],  # the currency of February is now the latest
     ]
 
 
-def test_a_copy_ends_at_once_if_an_earlier_one_was_applied_meanwhile(shop: Shop) -> None:
+def test_a_copy_ends_at_once_if_an_earlier_one_was_applied_meanwhile(shop: Shop, waits: Waits) -> None:
     """The event is read again, and no longer needs to be moved."""
-    ledger, waited = worker().ledger, [0.0]
-    ledger.pace = Pace(lambda: waited[0], lambda seconds: waited.append(waited.pop() + seconds), lambda: 1.0)
-    apply(ledger, copy(5, "late"))
-    with meanwhile(shop, "TransactWriteItems", "stamp = :seen", lambda: apply(worker().ledger, copy(1, "a"), math.inf)):
-        assert apply(ledger, copy(3, "b")).status == "duplicate"
-    assert waited[0] < 1
-    assert received_of(event_item(ledger, copy(1, "a")).stamp) == copy(1, "a").received
+    ledger, earliest = worker().ledger, copy(1, "in January")
+    ledger.pace = longest_pauses(waits)
+    apply(ledger, copy(5, "in May"))
+    with meanwhile(shop, "TransactWriteItems", "stamp = :seen", lambda: apply(worker().ledger, earliest, math.inf)):
+        assert apply(ledger, copy(3, "in March")).status == "duplicate"
+    assert waits.now < 1
+    assert received_of(event_item(ledger, earliest).stamp) == earliest.received
 
 
 def test_an_order_is_emptied_as_far_as_time_permits(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "MOST_EVENTS", 2)
     send_refunds(shop, 7)
     shop.drain()
-    moments = iter([True, True, False])
+    has_time = iter([True, True, False])  # the time ends after two transactions of two events each
     ledger, cut = worker().ledger, times.now()
-    assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: next(moments, True), math.inf) == (4, False)
-    assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: next(moments, True), math.inf) == (3, True)
+    assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: next(has_time), math.inf) == (4, False)
+    assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: True, math.inf) == (3, True)
 
 
 def test_an_event_that_arrives_while_its_order_is_emptied_stays(shop: Shop) -> None:
@@ -120,7 +131,7 @@ def test_an_event_that_arrives_while_its_order_is_emptied_stays(shop: Shop) -> N
     with meanwhile(shop, "GetItem", "/h/", lambda: process(worker(), record)):
         shop.settle()
     assert ltv_of(shop, BOB) == {"USD": "7.00"}
-    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["events"] == 2
+    assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["events"] == 2  # Bob's
 
 
 def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> None:
@@ -143,17 +154,20 @@ def test_a_person_whose_event_moves_meanwhile_is_not_forgotten(shop: Shop) -> No
     assert activities_of(shop, ANN) == [("Placed an order", "o-1")]
 
 
-@pytest.mark.parametrize(("who", "listed", "gone"), [(BOB, False, False), (ANN, True, True)])
-def test_the_stored_items_decide_who_is_forgotten_not_the_index(shop: Shop, who: str, listed: bool, gone: bool) -> None:
-    """The index is updated a moment later: it does not list Bob's order yet, and still lists Ann's emptied one."""
+@pytest.mark.parametrize(("person", "lists_a_removed_event"), [(BOB_ID, False), (ANN_ID, True)], ids=["Bob", "Ann"])
+def test_the_stored_items_decide_who_is_forgotten_not_the_index(
+    shop: Shop, person: str, lists_a_removed_event: bool
+) -> None:
+    """The index is updated a moment after the table. Bob has an order that it does not list yet, so he stays. Ann has
+    no order, and the only event that it lists of hers is no longer stored, so she is forgotten."""
     send(shop, event(email=ANN), event(email=BOB, action="paid"))
-    behind = {"pk": {"S": f"{V3_SCOPE.name}/e/0"}, "sk": {"S": "gone!"}, "stamp": {"S": "0"}}
+    removed_event = {"pk": {"S": f"{V3_SCOPE.name}/e/0"}, "sk": {"S": "removed!"}, "stamp": {"S": "0"}}
 
-    def index(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        return {"Items": [behind] if listed else []} if "IndexName" in arguments else go()
+    def outdated_index(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        return {"Items": [removed_event] if lists_a_removed_event else []} if "IndexName" in arguments else go()
 
-    with shop.faults.injected(index):
-        assert worker().ledger.forget(V3_SCOPE, ANN_ID if who == ANN else BOB_ID, math.inf) is gone
+    with shop.faults.injected(outdated_index):
+        assert worker().ledger.forget(V3_SCOPE, person, math.inf) is (person == ANN_ID)
 
 
 def test_an_order_is_computed_again_without_its_emptied_events(shop: Shop) -> None:
@@ -202,19 +216,19 @@ def test_an_edit_that_arrives_while_versions_are_emptied_stays(shop: Shop) -> No
     assert head_of_order(shop)["version"] == 3
 
 
-def test_a_lost_write_is_found_behind_versions_that_were_emptied(shop: Shop) -> None:
-    first = shop.submit(order("a", customer_email=BOB)).body["id"]
-    others: list[Answer] = []
+def test_a_write_whose_answer_was_lost_is_found_although_a_later_version_was_emptied(shop: Shop) -> None:
+    submitted_id = shop.submit(order("a", customer_email=BOB)).body["id"]
+    later_edits: list[Answer] = []
 
-    def do() -> None:
-        others.append(shop.edit("a", {"customer_email": ANN}))
-        others.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
+    def edit_twice_and_erase_ann() -> None:
+        later_edits.append(shop.edit("a", {"customer_email": ANN}))
+        later_edits.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
         run_erasure(shop)
 
-    with shop.faults.injected(lose_first_answer(do)):
+    with shop.faults.injected(lose_first_answer(edit_twice_and_erase_ann)):
         answer = shop.edit("a", {"total": 6})
-    assert (answer.status, answer.body["id"], answer.body["total"]) == (200, first, "6.0")
-    assert shop.get("/v1/order/a").body == others[1].body
+    assert (answer.status, answer.body["id"], answer.body["total"]) == (200, submitted_id, "6.0")
+    assert shop.get("/v1/order/a").body == later_edits[1].body
 
 
 def test_a_deletion_keeps_id_currency_total_and_date_of_the_order(shop: Shop) -> None:
@@ -240,16 +254,12 @@ def throttled(shop: Shop, operation: str, text: str, count: int) -> Any:
     return shop.faults.injected(intercept)
 
 
-def test_earlier_deliveries_do_not_count_as_tries_of_a_throttled_order(shop: Shop) -> None:
+def test_earlier_deliveries_do_not_count_as_tries_of_a_throttled_order(shop: Shop, waits: Waits) -> None:
     request_id, record = receive_event(shop, event(email=ANN))
     record["attributes"]["ApproximateReceiveCount"] = "5"
-    processor, now = worker(), [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    processor.clock = lambda: now[0]
-    processor.ledger.pace = Pace(lambda: now[0], sleep, lambda: 1.0)
+    processor = worker()
+    processor.clock = lambda: waits.now
+    processor.ledger.pace = longest_pauses(waits)
     with throttled(shop, "TransactWriteItems", "", 1000):
         process(processor, record)
     assert dead_letter_ids(shop) == []
@@ -268,16 +278,16 @@ def test_all_orders_without_enough_time_are_queued_again(shop: Shop) -> None:
     processor, now = worker(), [0.0]
 
     def slow(_index: int, operation: str, _arguments: dict[str, Any], go: Go) -> Any:
-        # Each transaction takes 52 of the 60 seconds.
+        # Each transaction takes 52 of the 60 seconds, so there is time for one, of MAX_TOGETHER orders.
         now[0] += 52 if operation == "TransactWriteItems" else 0
         return go()
 
     processor.clock = lambda: now[0]
     with shop.faults.injected(slow):
         process(processor, record)
-    late = [decode(again["body"]) for again in shop.receive()]
-    assert sum(len(message.orders) for message in late) == 80 - MAX_TOGETHER
-    assert {message.tries for message in late} == {3}
+    queued_again = [decode(again["body"]) for again in shop.receive()]
+    assert sum(len(message.orders) for message in queued_again) == 80 - MAX_TOGETHER
+    assert {message.tries for message in queued_again} == {3}
     shop.drain()
     assert ltv_of(shop, ANN) == {"USD": "8000.00"}
 
@@ -312,7 +322,10 @@ def test_everybody_includes_the_current_scopes_of_both_sources(shop: Shop) -> No
 
     submit(shop, order("a"))
     send(shop, event(email=ANN, grand_total=7), event(email=BOB, order_id="o-2", grand_total=9))
-    assert sorted(str(value) for value in everybody().values()) == ["{'USD': '107.00'}", "{'USD': '9.00'}"]
+    assert sorted(str(value) for value in everybody().values()) == [
+        "{'USD': '107.00'}",  # Ann: 100 + 7
+        "{'USD': '9.00'}",
+    ]
     start_purge(shop, "shopper_activity")
     assert list(everybody().values()) == [{"USD": "100.00"}]
 
@@ -323,31 +336,33 @@ def test_people_of_purged_orders_no_longer_match(shop: Shop) -> None:
     send(shop, event(email=ANN, shipping_address=SHIP), event(email=BOB, order_id="o-2", billing_address=SHIP))
     asked: list[dict[str, Any]] = [{"address": SHIP}, {"customer_id": "c-1"}, {"email": ANN}]
     assert match(shop, V1, *asked) == [True, True, True]
-    assert match(shop, V3, *asked) == [True, False, True]
+    assert match(shop, V3, *asked) == [True, False, True]  # v3 events have no customer_id
     start_purge(shop)
     for audience in (V1, V3):
         assert match(shop, audience, *asked) == [False, False, False]
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_write_that_timed_out_and_arrives_between_two_reads_is_answered(shop: Shop, deleted: bool) -> None:
+def test_a_write_that_arrives_after_its_time_out_is_answered(shop: Shop, deleted: bool) -> None:
+    """The write arrives just before the next try reads the head. The try then finds its own version."""
     if deleted:
         submit(shop, order("a"))
         shop.drain()
-    late: list[Any] = []
+    timed_out: list[Go] = []
+    arrived: list[Any] = []
 
-    def lose(_i: int, operation: str, arguments: dict[str, Any], go: Any) -> Any:
-        if operation == "TransactWriteItems" and not late:
-            late.append(go)
+    def delay(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "TransactWriteItems" and not timed_out:
+            timed_out.append(go)
             raise ReadTimeoutError(endpoint_url="https://dynamodb")
-        if operation == "GetItem" and "/h/" in str(arguments) and len(late) == 1:
-            late.append(late[0]())  # it arrives now
+        if operation == "GetItem" and "/h/" in str(arguments) and timed_out and not arrived:
+            arrived.append(timed_out[0]())
         return go()
 
-    with shop.faults.injected(lose):
+    with shop.faults.injected(delay):
         answer = shop.delete("a") if deleted else shop.submit(order("a"))
-    assert len(late) == 2
+    assert arrived
     assert (answer.status, answer.body.get("total")) == (200 if deleted else 201, "100.0")
     shop.drain()
     statuses = [t["status"] for t in shop.get("/v1/transactions").body["transactions"]]
-    assert statuses == ["applied"] * (1 + deleted)
+    assert statuses == ["applied"] * (2 if deleted else 1)

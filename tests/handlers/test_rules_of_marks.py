@@ -48,7 +48,7 @@ from tillbook.rules.order import received_of
 # ------------------------------------------------------------------------ marks
 
 
-def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
+def test_an_event_received_at_the_cut_is_purged_or_erased(shop: Shop) -> None:
     marks = Marks(ACCOUNT, {"shopper_activity": Mark(1, "2")}, {ANN_ID: "2"})
     assert [marks.purged("shopper_activity", received) for received in "123"] == [True, True, False]
     assert [marks.erased(ANN_ID, received) for received in "123"] == [True, True, False]
@@ -59,8 +59,8 @@ def test_an_event_received_at_the_cut_is_purged(shop: Shop) -> None:
         assert ledger.empty(V3_SCOPE, ORDER_KEY, ANN_ID, cut, lambda: True, math.inf) == (emptied, True)
 
 
-def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
-    """Otherwise the later mark would seem late, and its job would purge again, with the orders received since."""
+def test_an_older_answer_does_not_replace_a_newer_one(shop: Shop) -> None:
+    """Otherwise the job of the newer purge would purge again, and delete the orders received since."""
     jobs: list[str] = []
     with meanwhile(shop, "UpdateItem", "SET answered", lambda: jobs.append(start_purge(shop))):
         jobs.append(start_purge(shop))
@@ -73,39 +73,39 @@ def test_an_acknowledgement_never_moves_back(shop: Shop) -> None:
 
 
 def test_a_mark_that_arrives_late_does_not_replace_a_newer_one(shop: Shop) -> None:
-    late: list[bool] = []
+    delayed: list[bool] = []
 
-    def lose(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if late or operation != "UpdateItem" or "SET cut" not in str(arguments):
+    def delay_first_mark(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if delayed or operation != "UpdateItem" or "SET cut" not in str(arguments):
             return go()
-        late.append(True)
+        delayed.append(True)
         with USED_RIGHTS.uncounted():
             start_purge(shop, "shopper_activity")
-        cut = worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut
+        newer_cut = worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut
         with pytest.raises(ClientError, match="ConditionalCheckFailed"):
             go()
-        assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut == cut
+        assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].cut == newer_cut
         raise LOST_ANSWER
 
-    with shop.faults.injected(lose):
+    with shop.faults.injected(delay_first_mark):
         start_purge(shop, "shopper_activity")
-    assert late
+    assert delayed
 
 
 def test_a_mark_that_was_written_too_late_is_written_again(shop: Shop) -> None:
     """A function that received an order between the cut and the write may not have seen the mark."""
-    late: list[bool] = []
+    delayed: list[bool] = []
 
-    def slow(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if operation == "UpdateItem" and "SET cut" in str(arguments) and not late:
-            late.append(True)
-            shop.clock.sleep(2)
+    def delay_first_mark(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+        if operation == "UpdateItem" and "SET cut" in str(arguments) and not delayed:
+            delayed.append(True)
+            shop.clock.sleep(2)  # longer than COMMIT_WAIT_SECONDS
         return go()
 
-    with shop.faults.injected(slow):
+    with shop.faults.injected(delay_first_mark):
         start_purge(shop, "shopper_activity")
     mark = worker().scopes.read(ACCOUNT).sources["shopper_activity"]
-    assert (mark.generation, mark.answered) == (2, mark.cut)
+    assert (mark.generation, mark.answered) == (2, mark.cut)  # each write of the mark starts a generation
 
 
 def test_a_purged_dead_letter_is_neither_replayed_nor_discarded(shop: Shop) -> None:
@@ -120,20 +120,20 @@ def test_a_job_that_writes_its_mark_again_waits_again(shop: Shop) -> None:
     """The function died before it answered, so it is unknown whether the mark was written in time."""
     send(shop, event(email=ANN))
 
-    def dies(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+    def die_before_the_answer(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation == "UpdateItem" and "SET answered" in str(arguments):
             raise Death
         return go()
 
-    with shop.faults.injected(dies), suppress(Death):
+    with shop.faults.injected(die_before_the_answer), suppress(Death):
         start_purge(shop, "shopper_activity")
     (job_id,) = shop.job_ids()
     _, record = receive_event(shop, event(email=ANN, order_id="between"))
-    slow = stale_worker(shop)
+    stale = stale_worker(shop)
     shop.settle()
     assert worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation == 2
     assert job(shop, job_id)["status"] == "queued"
-    process(slow, record)
+    process(stale, record)
     finish(shop, job_id)
     assert ledger_items(shop) == []
 
@@ -150,7 +150,7 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
         survived = index >= len(shop.faults.calls)
         with monkeypatch.context() as patch:
             limit_partitions(shop, patch)
-            for _ in range(2):  # the second time for a mark that the job wrote again
+            for _ in range(2):  # a job that wrote its mark again waits a second time
                 shop.settle()
         new = set(shop.job_ids()) - known
         generation = worker().scopes.read(ACCOUNT).sources["shopper_activity"].generation
@@ -169,11 +169,11 @@ def test_a_purge_whose_function_dies_at_any_call_completes_or_never_began(
 
 def test_the_job_of_an_erasure_waits_for_workers_that_read_the_marks_before(shop: Shop) -> None:
     _, record = receive_event(shop, event(email=ANN))
-    slow = stale_worker(shop)
+    stale = stale_worker(shop)
     job_id = start_erasure(shop)
     deliver_first_held(shop)
     assert job(shop, job_id)["status"] == "queued"
-    process(slow, record)
+    process(stale, record)
     assert ltv_of(shop, ANN) == {"USD": "100.00"}
     finish(shop, job_id)
     assert ltv_of(shop, ANN) is None
@@ -188,8 +188,8 @@ def test_a_partition_without_enough_time_is_continued(shop: Shop, monkeypatch: p
     (step,) = decode(shop.faults.held.pop()[1]).steps
     shop.clock.sleep(settings().settle_seconds + 1)
     moments = itertools.chain([0.0], itertools.repeat(math.inf))  # the time runs out when the first 25 are deleted
-    worker().jobs.run(step, 1, 1, lambda: next(moments), 1e12)
-    assert len([item for item in ledger_items(shop) if "/e/" in item["pk"]]) == 15
+    worker().jobs.run(step, tries=1, receives=1, clock=lambda: next(moments), deadline=1e12)
+    assert len([item for item in ledger_items(shop) if "/e/" in item["pk"]]) == 15  # 40 - 25
     shop.drain()
     assert job(shop, job_id)["status"] == "done"
     assert ledger_items(shop) == []
@@ -198,21 +198,21 @@ def test_a_partition_without_enough_time_is_continued(shop: Shop, monkeypatch: p
 def test_unprocessed_deletions_of_a_partition_are_made_with_the_next_call(shop: Shop) -> None:
     send_refunds(shop, 10)
     shop.drain()
-    parts: list[int] = []
+    requested: list[int] = []
 
-    def part(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
+    def process_four(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         if operation != "BatchWriteItem":
             return go()
         ((table, requests),) = arguments["RequestItems"].items()
-        parts.append(len(requests))
-        rest = requests[4:]
+        requested.append(len(requests))
+        unprocessed = requests[4:]
         del requests[4:]
-        return go() | {"UnprocessedItems": {table: rest} if rest else {}}
+        return go() | {"UnprocessedItems": {table: unprocessed} if unprocessed else {}}
 
     partition = V3_SCOPE.event_key(ORDER_KEY, "")["pk"]
-    with shop.faults.injected(part):
+    with shop.faults.injected(process_four):
         assert worker().ledger.sweep(partition, lambda: True, math.inf) == (10, True)
-    assert parts == [10, 6, 2]
+    assert requested == [10, 6, 2]
     assert [item for item in ledger_items(shop) if item["pk"] == partition] == []
 
 

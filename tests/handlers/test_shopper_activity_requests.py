@@ -1,4 +1,4 @@
-"""v3: keys, routes, sizes and encodings of requests."""
+"""v3: sizes, encodings and keys of requests. Unknown routes and methods of all APIs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_bodies_and_events_over_their_limits_are_413(shop: Shop) -> None:
         assert answer.body["errors"][0]["message"]
     assert shop.send_batch([event(note="x" * 250_000, order_id=n) for n in range(16)]).status == 202
     shop.drain()
-    assert shop.person(EMAIL)["orders_count"] == 17
+    assert shop.person(EMAIL)["orders_count"] == 17  # the single event and a batch of 16
 
 
 # ---------------------------------------------------------------------- gzip
@@ -62,7 +62,8 @@ def test_gzip_of_several_members_is_accepted(shop: Shop) -> None:
 
 @pytest.mark.parametrize(("count", "status"), [(400, 202), (2_000, 202), (10_000, 413)])
 def test_an_event_that_hashed_emails_make_too_large_is_413(shop: Shop, count: int, status: int) -> None:
-    """If it was accepted, it could neither be applied nor be stored as a dead letter."""
+    """A hash is longer than a short address. If the event was accepted, it could neither be applied nor be stored as a
+    dead letter."""
     body = json.dumps(event() | {f"{n:x}": f"{n:x}@b.co" for n in range(count)}, separators=(",", ":"))
     assert len(body) < 256 * 1024
     answer = shop.send(body)
@@ -92,16 +93,16 @@ def test_invalid_or_truncated_gzip_is_400(shop: Shop, data: bytes) -> None:
 
 def test_gzip_of_100_000_empty_members_is_refused_after_a_few(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Inflating a member copies all bytes after it."""
-    inflated = []
+    members = []
     make = zlib.decompressobj
 
-    def counted(*arguments: Any) -> Any:
-        inflated.append(arguments)
+    def make_and_count(*arguments: Any) -> Any:
+        members.append(arguments)
         return make(*arguments)
 
-    monkeypatch.setattr(zlib, "decompressobj", counted)
+    monkeypatch.setattr(zlib, "decompressobj", make_and_count)
     assert 400 <= send_as_gzip(shop, gzip.compress(b"", mtime=0) * 100_000).status < 500
-    assert 0 < len(inflated) < 100
+    assert 0 < len(members) < 100
 
 
 def test_other_encodings_are_refused(shop: Shop) -> None:
@@ -202,7 +203,7 @@ def test_the_day_of_a_key_s_last_use_is_stored(shop: Shop) -> None:
         ("GET", "/v1", 404),
     ],
 )
-def test_an_unknown_route_is_404_and_another_method_405(shop: Shop, method: str, path: str, status: int) -> None:
+def test_an_unknown_path_is_404_and_an_unsupported_method_405(shop: Shop, method: str, path: str, status: int) -> None:
     answer = shop.request(method, path, key=None)
     assert answer.status == status
     if path.startswith("/v1"):

@@ -22,7 +22,7 @@ EVENT = {
 }  # fmt: skip
 PERSON = f"/v3/{ACCOUNT}/people/ann@example.com"
 SILENT_SECONDS = 0.05
-# Milliseconds of an invocation: half a second for retries, and the margin before the time-out (web/endpoint.py).
+# Milliseconds that an invocation has: half a second, and the margin before the time-out (web/endpoint.py).
 SHORT = round((clients.SLOWEST_CALL_SECONDS + 1) * 1000)
 
 
@@ -32,7 +32,7 @@ class Silence:
     def __init__(self, shop: Shop) -> None:
         self._shop, self._server, self.tries = shop, socket.create_server(("127.0.0.1", 0)), list[socket.socket]()
         self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
-        self._inside = False
+        self._inside = False  # whether a silent client makes a call, which is then not intercepted again
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -47,15 +47,15 @@ class Silence:
             opened.close()
 
     def of(self, *operations: str) -> AbstractContextManager[None]:
-        """Sends these operations (all if none is named) to the server, through botocore and its retries."""
-        made = {service: clients._client(service) for service in ("dynamodb", "sqs")}
+        """Sends these operations (all if none is named) to the server, with botocore's retries, within the block."""
+        silent = {service: clients._client(service) for service in ("dynamodb", "sqs")}
 
         def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
             if self._inside or (operations and operation not in operations):
                 return go()
             self._inside = True
             try:
-                return made["sqs" if "Message" in operation else "dynamodb"]._make_api_call(operation, arguments)
+                return silent["sqs" if "Message" in operation else "dynamodb"]._make_api_call(operation, arguments)
             finally:
                 self._inside = False
 
@@ -137,12 +137,13 @@ def test_nothing_is_accepted_that_could_not_be_checked_or_queued(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop: Shop, silence: Silence) -> None:
+def test_a_write_without_an_answer_is_503_before_the_time_out(shop: Shop, silence: Silence) -> None:
     with silence.of("TransactWriteItems"):
         started = time.monotonic()
         answer = shop.submit(ORDER, milliseconds=SHORT)
         seconds = time.monotonic() - started
     assert is_unavailable(answer)
+    assert len(silence.tries) >= clients.TRIES
     assert seconds < SHORT / 1000
     assert shop.get("/v1/order/v-1").status == 404
     assert shop.submit(ORDER).status == 201
@@ -152,9 +153,10 @@ def test_a_write_without_an_answer_is_tried_until_the_deadline_and_then_503(shop
 @pytest.mark.usefixtures("impatient")
 def test_a_request_is_answered_without_a_record_if_time_is_short(shop: Shop, silence: Silence) -> None:
     assert shop.submit(ORDER).status == 201
+    no_time = round(clients.SLOWEST_CALL_SECONDS * 1000)  # the deadline has passed at the start
     with silence.of("PutItem", "UpdateItem"):
-        repeated = shop.submit(ORDER, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))
-        refused = shop.submit({}, milliseconds=round(clients.SLOWEST_CALL_SECONDS * 1000))
+        repeated = shop.submit(ORDER, milliseconds=no_time)
+        refused = shop.submit({}, milliseconds=no_time)
     assert (repeated.status, refused.status) == (201, 400)
     assert silence.tries == []
 

@@ -1,4 +1,4 @@
-"""The summary of requests by day, the effect of each request on LTV, the history of an order, and the page's files."""
+"""Requests by day, reason and order, their effects on LTV, the history of an order, and the files of the page."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ def _noon(clock: Clock) -> None:
 
 
 def _day(days: int) -> str:
+    """The date that many days after today."""
     return (date.fromisoformat(TODAY) + timedelta(days)).isoformat()
 
 
-V3 = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1"}
+EVENT = {"provider": "my_shop", "email": "ann@example.com", "order_id": "A-1"}
 
 
 def _order(order_id: str, total: Any, **more: Any) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def test_each_day_shows_requests_by_source_and_status(shop: Shop) -> None:
     shop.submit(_order("1", "100"))
     shop.edit("1", {"total": "90"})
     for action in ("placed", "refunded"):
-        shop.send(V3 | {"action": action})
+        shop.send(EVENT | {"action": action})
         shop.drain()
     found = _summary(shop)
     assert found["requests"] == [
@@ -79,7 +80,7 @@ def test_each_day_shows_requests_by_source_and_status(shop: Shop) -> None:
 def test_rejections_are_counted_by_reason(shop: Shop) -> None:
     for price in ("eleven", "twelve"):
         shop.submit(_order("1", 1, order_items=[{"identifier": "a", "total": price}]))
-    shop.send(V3 | {"action": "bought"})
+    shop.send(EVENT | {"action": "bought"})
     found = _summary(shop)
     (first, second) = found["refused"]
     assert (first["status"], first["reason"], first["count"]) == ("rejected", "order_items[].total must be a number", 2)
@@ -95,7 +96,7 @@ def test_rejections_are_counted_by_reason(shop: Shop) -> None:
 def test_effects_stay_right_if_the_function_dies_and_the_queue_delivers_again(
     shop: Shop, call: int, moment: str
 ) -> None:
-    sent = [V3 | {"action": "placed", "grand_total": 30}, V3 | {"action": "updated", "grand_total": 35}]
+    sent = [EVENT | {"action": "placed", "grand_total": 30}, EVENT | {"action": "updated", "grand_total": 35}]
     shop.send_batch([order | {"occurred_at": f"2026-01-0{n + 1}T00:00:00Z"} for n, order in enumerate(sent)])
     records = shop.receive()
     # If the function makes fewer calls, it does not die.
@@ -108,7 +109,7 @@ def test_effects_stay_right_if_the_function_dies_and_the_queue_delivers_again(
 
 def test_a_copy_is_a_duplicate_and_has_no_effect(shop: Shop) -> None:
     for _ in range(3):
-        shop.send(V3 | {"action": "placed", "grand_total": 30, "occurred_at": "2026-01-01T00:00:00Z"})
+        shop.send(EVENT | {"action": "placed", "grand_total": 30, "occurred_at": "2026-01-01T00:00:00Z"})
         shop.drain()
     rows = shop.get("/v1/transactions").body["transactions"]
     assert sorted((row["status"], len(row["effects"])) for row in rows) == [
@@ -133,7 +134,7 @@ def test_the_effects_of_a_submission_an_edit_and_a_deletion_add_up_to_nothing(sh
 
 def test_a_purge_empties_the_summary(shop: Shop) -> None:
     shop.submit(_order("1", "100"))
-    shop.send(V3 | {"action": "placed", "grand_total": 30})
+    shop.send(EVENT | {"action": "placed", "grand_total": 30})
     shop.drain()
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
     assert _is_empty(shop), "before the job of the purge ran"
@@ -148,11 +149,11 @@ def _is_empty(shop: Shop) -> bool:
 
 def test_a_purge_of_one_source_leaves_the_other_in_the_summary(shop: Shop) -> None:
     shop.submit(_order("1", "100"))
-    shop.send(V3 | {"action": "placed", "grand_total": 30})
+    shop.send(EVENT | {"action": "placed", "grand_total": 30})
     shop.drain()
     body = {"confirm": "purge", "source": "orders_api"}
     assert shop.request("DELETE", "/v1/transactions", body).status == 202
-    for _ in range(2):
+    for _ in range(2):  # before and after the job of the purge
         assert [row["source"] for row in _summary(shop)["requests"]] == ["shopper_activity"]
         shop.settle()
 
@@ -216,7 +217,8 @@ def test_when_the_time_ends_the_answer_has_the_days_counted_so_far() -> None:
 
 def test_the_days_of_a_summary_are_within_31_days() -> None:
     today = date(2026, 3, 10)
-    assert summary.days_asked(None, None, today) == (date(2026, 2, 25), today)
+    assert summary.days_asked(None, None, today) == (date(2026, 2, 25), today)  # 14 days
+    # The earliest day, the first of 31.
     assert summary.days_asked(None, "2026-02-10", today) == (date(2026, 2, 8), date(2026, 2, 10))
     assert summary.days_asked("2026-02-08", "2026-03-31", today) == (date(2026, 2, 8), today)
     for first, last in (("2026-03-11", None), ("2026-02-07", None), ("2026-02-07", "2026-02-07")):
@@ -255,11 +257,12 @@ def test_requests_count_on_the_day_of_their_receipt(shop: Shop) -> None:
     recorded = _recorded(shop)
     recorded.record([_outcome(1, 12.4), _outcome(2, 12.6), _outcome(3, 12.6), _outcome(4, 40, "duplicate")])
     assert _counts(shop) == [(_day(-2), "duplicate", 1), (_day(-1), "applied", 2), (TODAY, "applied", 1)]
-    late = _outcome(5, 12.6, "failed")
-    recorded.record([late])
+    failed = _outcome(5, 12.6, "failed")
+    recorded.record([failed])
     assert (_day(-1), "failed", 1) in _counts(shop)
-    recorded.record([replace(late, status="applied")])  # as when a dead letter is replayed
-    recorded.replaces_failure(replace(late, status="applied"))
+    applied = replace(failed, status="applied")  # as when a dead letter is replayed
+    recorded.record([applied])
+    recorded.replaces_failure(applied)
     assert _counts(shop) == [(_day(-2), "duplicate", 1), (_day(-1), "applied", 3), (TODAY, "applied", 1)]
 
 
@@ -268,9 +271,9 @@ def test_a_summary_does_not_read_applied_requests(shop: Shop) -> None:
     _recorded(shop).record([_outcome(number, 1) for number in range(30)])
     with shop.faults.recorded() as calls:
         assert _counts(shop) == [(TODAY, "applied", 30)]
-    read = [arguments for operation, arguments in calls if operation == "Query"]
-    whole = [a["ExpressionAttributeValues"][":pk"]["S"] for a in read if a.get("Select") != "COUNT"]
-    assert not [pk for pk in whole if "/t/applied/" in pk]
+    queries = [arguments for operation, arguments in calls if operation == "Query"]
+    not_only_counted = [a["ExpressionAttributeValues"][":pk"]["S"] for a in queries if a.get("Select") != "COUNT"]
+    assert not [pk for pk in not_only_counted if "/t/applied/" in pk]
 
 
 def test_reasons_are_those_of_the_requested_days(shop: Shop) -> None:
@@ -283,6 +286,7 @@ def test_reasons_are_those_of_the_requested_days(shop: Shop) -> None:
 
 
 def _history(shop: Shop, path: str, **query: str) -> list[tuple[str, str, str, bool]]:
+    """(action, the order's contribution to LTV before and after, whether it arrived late) of each entry."""
     answer = shop.get(path, query=query)
     assert answer.status == 200, answer.body
     return [
@@ -297,7 +301,7 @@ def test_the_history_of_a_v3_order_is_sorted_by_time_and_shows_effects_on_ltv(sh
         ("refunded", 4, {"refund_amount": 105}),
         ("updated", 2, {"grand_total": 105}),
     ):
-        shop.send(V3 | {"action": action, "occurred_at": f"2026-01-01T0{hour}:00:00Z"} | more)
+        shop.send(EVENT | {"action": action, "occurred_at": f"2026-01-01T0{hour}:00:00Z"} | more)
         shop.drain()
     assert _history(shop, f"/v3/{ACCOUNT}/orders/my_shop/A-1/history") == [
         ("placed", "", "100.00", False), ("updated", "100.00", "105.00", True), ("refunded", "105.00", "0.00", False),
@@ -323,6 +327,7 @@ def test_the_history_of_a_v1_order_continues_after_a_megabyte_of_versions(
     letters = string.ascii_letters + string.digits
 
     def items() -> list[dict[str, Any]]:
+        """225,000 bytes that hardly compress."""
         words = ["".join(rng.choices(letters, k=9_000)) for _ in range(25)]
         return [{"identifier": "a", "total": 1, "description": word} for word in words]
 
@@ -341,8 +346,8 @@ def test_the_history_of_a_v1_order_continues_after_a_megabyte_of_versions(
 
 
 def test_requests_are_found_by_order_id_alone_for_every_provider(shop: Shop) -> None:
-    shop.send(V3 | {"action": "placed", "grand_total": 1})
-    shop.send(V3 | {"action": "placed", "grand_total": 2, "provider": "another"})
+    shop.send(EVENT | {"action": "placed", "grand_total": 1})
+    shop.send(EVENT | {"action": "placed", "grand_total": 2, "provider": "another"})
     shop.submit(_order("A-1", "3"))
     shop.drain()
     rows = shop.get("/v1/transactions", query={"order_id": "A-1"}).body["transactions"]
@@ -357,9 +362,9 @@ def test_requests_of_an_order_id_can_be_filtered_by_provider(shop: Shop, limit: 
     shop.submit(_order("A-1", "3"))
     day = "2026-01-01T01:00:00Z"
     for provider in ("my_shop", "another", "another", "my_shop", "another"):
-        shop.send(V3 | {"action": "placed", "occurred_at": day, "grand_total": 1, "provider": provider})
+        shop.send(EVENT | {"action": "placed", "occurred_at": day, "grand_total": 1, "provider": provider})
         shop.drain()
-    assert shop.send(V3 | {"action": "placed", "grand_total": "x", "provider": "another"}).status == 422
+    assert shop.send(EVENT | {"action": "placed", "grand_total": "x", "provider": "another"}).status == 422
     query, rows = {"order_id": "A-1", "provider": "my_shop", "limit": str(limit)}, []
     for _ in range(20):
         page = shop.get("/v1/transactions", query=query).body
@@ -413,7 +418,8 @@ def test_no_other_file_is_served(name: str) -> None:
 
 
 def test_counts_of_days_before_a_purge_are_0(shop: Shop) -> None:
-    shop.send(V3 | {"action": "placed"})
+    """Requests are counted from the purge on. DynamoDB would refuse a range that ends before it begins."""
+    shop.send(EVENT | {"action": "placed"})
     shop.drain()
     assert shop.request("DELETE", "/v1/transactions", {"confirm": "purge"}).status == 202
     for query in ({"from": _day(-9), "to": _day(-8)}, {"to": "2000-01-01"}):

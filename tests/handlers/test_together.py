@@ -37,7 +37,7 @@ def test_outcomes_wait_for_a_throttled_table(shop: Shop) -> None:
     assert statuses(shop, ids) == ["applied"] * 5
 
 
-def transactions(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
+def transaction_sizes(calls: list[tuple[str, dict[str, Any]]]) -> list[int]:
     """The number of items of each transaction."""
     return [len(arguments["TransactItems"]) for operation, arguments in calls if operation == "TransactWriteItems"]
 
@@ -56,7 +56,7 @@ def statuses(shop: Shop, ids: list[str]) -> list[str]:
 def test_orders_of_one_person_are_one_transaction(shop: Shop) -> None:
     ids = [shop.send(event(order_id=n, grand_total=n)).body["request_id"] for n in range(10)]
     # A head and an event of each order, and one person.
-    assert transactions(deliver_batch(shop)) == [21]
+    assert transaction_sizes(deliver_batch(shop)) == [21]
     assert shop.ltv(EMAIL) == {"USD": "45.00"}
     assert statuses(shop, ids) == ["applied"] * 10
     assert count(shop, V3) == 10
@@ -66,29 +66,30 @@ def test_orders_of_several_people_are_one_transaction(shop: Shop) -> None:
     for n in range(10):
         shop.send(event(order_id=n, email=f"p{n}@shop.example", grand_total=n))
     calls = deliver_batch(shop)
-    assert transactions(calls) == [30]
-    # Outcomes are written together, too.
-    assert [operation for operation, _ in calls if operation.startswith(("Put", "Batch"))].count("BatchWriteItem") == 1
+    assert transaction_sizes(calls) == [30]  # a head, an event and a person for each order
+    # The outcomes are written together, too.
+    assert [operation for operation, _ in calls].count("BatchWriteItem") == 1
     assert [shop.ltv(f"p{n}@shop.example") for n in range(10)] == [{"USD": f"{n}.00"} for n in range(10)]
 
 
 def test_a_long_batch_is_several_transactions(shop: Shop) -> None:
     shop.send_batch([event(order_id=n) for n in range(2 * MAX_TOGETHER + 3)])
-    assert transactions(deliver_batch(shop)) == [2 * MAX_TOGETHER + 1] * 2 + [7]
+    # A head and an event of each order, and one person. The last transaction has three orders.
+    assert transaction_sizes(deliver_batch(shop)) == [2 * MAX_TOGETHER + 1, 2 * MAX_TOGETHER + 1, 2 * 3 + 1]
     assert shop.ltv(EMAIL) == {"USD": f"{100 * (2 * MAX_TOGETHER + 3)}.00"}
 
 
 def test_all_events_of_an_order_in_one_batch_are_one_transaction(shop: Shop) -> None:
-    life = [
+    events = [
         event(order_id="a", action="refunded", refund_amount=30, grand_total=None, occurred_at=day(4)),
         event(order_id="a", occurred_at=day(1)),
         event(order_id="a", action="paid", grand_total=90, email="b@shop.example", occurred_at=day(2)),
         event(order_id="b", action="updated", grand_total=7, occurred_at=day(2)),
         event(order_id="a", action="fulfilled", grand_total=None, occurred_at=day(3)),
     ]
-    ids = shop.send_batch(life).body["request_ids"]
-    assert len(transactions(deliver_batch(shop))) == 1
-    assert shop.ltv(EMAIL) == {"USD": "67.00"}
+    ids = shop.send_batch(events).body["request_ids"]
+    assert len(transaction_sizes(deliver_batch(shop))) == 1
+    assert shop.ltv(EMAIL) == {"USD": "67.00"}  # a: 90 - 30, b: 7
     assert shop.ltv("b@shop.example") == {}
     assert shop.timeline("b@shop.example") == ["Paid an order"]
     assert statuses(shop, ids) == ["applied"] * 5
@@ -101,7 +102,7 @@ def test_later_events_of_several_orders_are_one_transaction(shop: Shop) -> None:
     later: dict[str, Any] = {"action": "updated", "occurred_at": day(2)}
     shop.send_batch([event(order_id=n, email=f"p{n}@shop.example", grand_total=n, **later) for n in range(4)])
     calls = deliver_batch(shop)
-    assert transactions(calls) == [12]
+    assert transaction_sizes(calls) == [12]  # four heads, events and people
     read = [next(iter(arguments["RequestItems"])) for operation, arguments in calls if operation == "BatchGetItem"]
     assert read == ["RecordsTable", "LedgerTable"], "marks, then heads"
     assert [shop.ltv(f"p{n}@shop.example") for n in range(4)] == [{"USD": f"{n}.00"} for n in range(4)]
@@ -117,7 +118,7 @@ def test_effects_that_add_up_to_zero_still_write_the_person(shop: Shop) -> None:
     shop.send(event(order_id=1, action="refunded", grand_total=None, refund_amount=5, **late))
     shop.send(event(order_id=2, action="updated", grand_total=5, **late))
     # Two heads, two events, two people. One order lowers the LTV of EMAIL by 5, the other raises it by 5.
-    assert transactions(deliver_batch(shop)) == [6]
+    assert transaction_sizes(deliver_batch(shop)) == [6]
     assert [shop.ltv(email) for email in (EMAIL, other)] == [{"USD": "100.00"}, {}]
     assert tokens
     assert not tokens & person_tokens(shop)
@@ -140,13 +141,14 @@ def test_stored_events_are_left_out_of_the_transaction(shop: Shop) -> None:
             *[event(order_id=n, occurred_at=day(1)) for n in range(3, 8)],
         )
     ]
-    # The first transaction is refused. The second leaves out the stored event, and uses the head in the refusal.
+    # The first transaction has seven orders and a person, and is refused. The second leaves out the head and the event
+    # of order 1, which is stored already, and uses the head of order 2 from the refusal.
     calls = deliver_batch(shop)
-    assert transactions(calls) == [15, 13]
+    assert transaction_sizes(calls) == [15, 13]
     assert "GetItem" not in [operation for operation, _ in calls]
     assert shop.status(ids[0])["original_request_id"] == first
     assert statuses(shop, ids) == ["duplicate", *["applied"] * 6]
-    assert shop.ltv(EMAIL) == {"USD": "700.00"}
+    assert shop.ltv(EMAIL) == {"USD": "700.00"}  # order 2 keeps its later total, 100
 
 
 @pytest.mark.parametrize("moment", ["before the write", "after the write"])
@@ -178,8 +180,8 @@ def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile
     """Found by the simulation (seed 97037246): the other event was erased with its key before the write arrived."""
     keyed, bob = {"idempotency-key": "k"}, "bob@example.com"
     shop.send(event(order_id="a", email=bob), headers=keyed)
-    [other] = shop.receive()
-    shop.acknowledge(other)
+    [bobs_message] = shop.receive()
+    shop.acknowledge(bobs_message)
     request_id = shop.send(event(order_id="a"), headers=keyed).body["request_id"]
     for n in range(others):
         shop.send(event(order_id=f"more-{n}"))
@@ -190,7 +192,7 @@ def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile
             return go()
         lost.append(go)
         with USED_RIGHTS.uncounted():
-            assert processing._build(settings()).run([other], 60) == {"batchItemFailures": []}
+            assert processing._build(settings()).run([bobs_message], 60) == {"batchItemFailures": []}
         raise ReadTimeoutError(endpoint_url="https://dynamodb")
 
     with shop.faults.injected(intercept):
@@ -205,7 +207,7 @@ def test_a_timed_out_write_fails_if_its_key_was_used_for_another_event_meanwhile
         write()
     assert shop.items("LedgerTable") == before
     amounts = [value for name, value in shop.stored_ltv().items() if "#" not in name]
-    assert sum(amounts) == 100 * (others + (not erased))
+    assert sum(amounts) == 100 * (others if erased else others + 1)  # the others and, unless erased, Bob's order
 
 
 def test_an_order_that_always_fails_affects_no_other(shop: Shop) -> None:
@@ -230,19 +232,19 @@ def test_an_idempotency_key_belongs_to_its_first_event_within_a_batch(shop: Shop
 def test_under_constant_writes_of_others_each_event_is_written_alone(shop: Shop) -> None:
     for n in range(3):
         shop.send(event(order_id=n))
-    tried: list[int] = []
+    refused: list[int] = []
 
     def intercept(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
-        if operation == "TransactWriteItems" and len(arguments["TransactItems"]) > 4:
-            tried.append(len(arguments["TransactItems"]))
-            reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (tried[-1] - 1)
+        if operation == "TransactWriteItems" and len(arguments["TransactItems"]) > 4:  # a single event has 3 items
+            refused.append(len(arguments["TransactItems"]))
+            reasons = [{"Code": "TransactionConflict"}] + [{"Code": "None"}] * (refused[-1] - 1)
             refusal: Any = {"Error": {"Code": "TransactionCanceledException"}, "CancellationReasons": reasons}
             raise ClientError(refusal, operation)
         return go()
 
     with shop.faults.injected(intercept):
         assert shop.deliver(shop.receive(), milliseconds=15_000) == []
-    assert 1 < len(tried) <= 5
+    assert 1 < len(refused) <= 5
     assert shop.ltv(EMAIL) == {"USD": "300.00"}
 
 

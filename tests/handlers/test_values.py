@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.handlers.deadletters import refuse_writes_of
 from tests.handlers.events import EMAIL, SHA, event
 from tests.handlers.shop import ACCOUNT, ADMIN, Shop
 from tillbook.rules.packing import unpack
@@ -150,8 +151,6 @@ def _texts(value: Any) -> list[str]:
 
 
 def test_a_reason_that_is_an_email_is_not_kept(shop: Shop) -> None:
-    from tests.handlers.deadletters import refuse_writes_of
-
     request_id = shop.send(event()).body["request_id"]
     with shop.faults.injected(refuse_writes_of("o-1")):
         shop.drain()
@@ -169,7 +168,7 @@ def test_amounts_of_tax_arithmetic_are_rounded_half_to_even_and_noted(shop: Shop
         "grand_total was rounded to 4766.1157", "price was rounded to 1", "taxes was rounded to 0.3333",
     ]  # fmt: skip
     assert shop.ltv(EMAIL) == {"CZK": "4766.1157"}
-    answer = shop.submit(order(total=1.00015, currency="EUR"))
+    answer = shop.submit(order(total=1.00015, currency="EUR"))  # half-way between 1.0001 and 1.0002, which is even
     assert answer.body["total"] == "1.0002"
     assert v1_notes(shop) == ["total was rounded to 1.0002"]
 
@@ -218,7 +217,7 @@ def test_values_that_reports_cannot_count_are_kept_and_noted(
     assert v1_notes(shop) == noted
 
 
-def test_an_edit_that_keeps_the_metadata_does_not_repeat_its_note(shop: Shop) -> None:
+def test_only_an_edit_that_changes_a_value_of_the_metadata_notes_it_again(shop: Shop) -> None:
     shop.submit(order(metadata={"new_buyer": "yes"}))
     assert len(v1_notes(shop)) == 1
     shop.edit("o-1", {"total": 7})
@@ -229,7 +228,7 @@ def test_an_edit_that_keeps_the_metadata_does_not_repeat_its_note(shop: Shop) ->
     assert v1_notes(shop) == ["metadata.new_buyer is neither true nor false: reports do not count it"]
 
 
-def test_a_new_buyer_of_1_counts_as_true(shop: Shop) -> None:
+def test_reports_read_a_new_buyer_of_1_or_0_and_ignore_a_promo_code_of_true(shop: Shop) -> None:
     shop.submit(order(metadata={"new_buyer": 1, "promo_code": True}))
     shop.submit(order(order_id="o-2", metadata={"new_buyer": "0"}))
     shop.keep_book()
@@ -269,7 +268,7 @@ def test_false_is_refused_in_essential_fields(shop: Shop, field: str) -> None:
 # ------------------------------------------------------- notes, wherever a request or an order is shown
 
 
-def of_order(shop: Shop, order_id: str = "o-1") -> list[tuple[str, list[str]]]:
+def notes_by_request(shop: Shop, order_id: str = "o-1") -> list[tuple[str, list[str]]]:
     """(action, notes) of the requests about an order, newest first."""
     rows = shop.get("/v1/transactions", query={"order_id": order_id}).body["transactions"]
     return [(row["action"], row["notes"]) for row in rows]
@@ -280,7 +279,7 @@ def test_notes_show_with_the_requests_and_the_order_in_v3(shop: Shop) -> None:
     request = shop.send(event(action="refunded", grand_total=20, occurred_at="2026-01-18")).body["request_id"]
     found = ["refunded without refund_amount: LTV is unchanged", "grand_total on refunded was ignored"]
     assert notes(shop, request) == found
-    assert of_order(shop) == [("refunded", found), ("placed", ["grand_total was rounded to 50"])]
+    assert notes_by_request(shop) == [("refunded", found), ("placed", ["grand_total was rounded to 50"])]
     path = f"/v3/{ACCOUNT}/orders/shopify/o-1"
     assert shop.get(path).body["notes"] == ["grand_total was rounded to 50", *found]
     history = shop.get(f"{path}/history").body["history"]
@@ -291,11 +290,11 @@ def test_notes_show_with_the_requests_and_the_order_in_v3(shop: Shop) -> None:
 
 def test_notes_show_with_the_requests_and_the_order_in_v1(shop: Shop) -> None:
     shop.submit(order(total="1.00001", customer_id="guest"))
-    shop.edit("o-1", {"colour": "red"} | {"total": "2.00001"})
+    shop.edit("o-1", {"colour": "red", "total": "2.00001"})
     shop.drain()
     submitted = ["total was rounded to 1", "customer_id guest identifies nobody and was ignored"]
     edited = ["total was rounded to 2", "colour is not a known field"]
-    assert of_order(shop) == [("edited", edited), ("submitted", submitted)]
+    assert notes_by_request(shop) == [("edited", edited), ("submitted", submitted)]
     requests = shop.get("/v1/transactions").body["transactions"]
     assert len(requests) == 2
     for request in requests:
@@ -309,6 +308,7 @@ def test_notes_show_with_the_requests_and_the_order_in_v1(shop: Shop) -> None:
 
 @pytest.mark.parametrize("later", ["placed", "paid"])
 def test_a_refund_s_total_is_ignored_by_an_order_whose_total_became_known_later(shop: Shop, later: str) -> None:
+    """The total of a refund or cancellation is used only as long as no other event of the order has one."""
     shop.send(event(action="canceled", grand_total=20, refund_amount=20, occurred_at="2026-01-18"))
     shop.drain()
     assert shop.get(f"/v3/{ACCOUNT}/orders/shopify/o-1").body["notes"] == []

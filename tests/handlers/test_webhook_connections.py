@@ -24,12 +24,12 @@ from tillbook.rules.errors import Conflict, Invalid, NotFound
 
 def test_forged_deliveries_get_the_same_401_and_store_nothing(connected: Connected) -> None:
     good = signed("shopify", SHOPIFY_SECRET, "orders/create", shopify())
-    other = signed("shopify", "another", "orders/create", shopify())
-    without = Sent({k: v for k, v in good.headers.items() if "Hmac" not in k}, good.body)
+    wrong_secret = signed("shopify", "another", "orders/create", shopify())
+    unsigned = Sent({k: v for k, v in good.headers.items() if "Hmac" not in k}, good.body)
     connected.connections.create(OTHER, "shopify", "shopify", entered="theirs")
     answers = [
-        connected.post(other, "shopify"),
-        connected.post(without, "shopify"),
+        connected.post(wrong_secret, "shopify"),
+        connected.post(unsigned, "shopify"),
         connected.post(good._replace(body=good.body + b" "), "shopify"),
         connected.post(good, "shopify", OTHER),
         connected.post(good, "shopify", "nobody"),
@@ -46,17 +46,17 @@ def test_forged_deliveries_get_the_same_401_and_store_nothing(connected: Connect
 
 
 def test_a_replay_changes_nothing(connected: Connected) -> None:
-    """Replays an order, a deletion that a restore followed, and a body with another topic."""
-    old = signed("woocommerce", connected.secrets["woocommerce"], "order.updated", woo())
+    """Replays an order, a deletion that a restore followed, and the order's body with the topic of a deletion."""
+    placed = signed("woocommerce", connected.secrets["woocommerce"], "order.updated", woo())
     trashed = signed("woocommerce", connected.secrets["woocommerce"], "order.deleted", {"id": 501}, delivery="d-2")
-    connected.post(old, "woocommerce")
+    connected.post(placed, "woocommerce")
     connected.post(trashed, "woocommerce")
     connected.shop.drain()
     assert connected.shop.ltv("ina@example.com") == {"EUR": "0.00"}
     restored = woo(date_modified_gmt="2026-06-01T00:10:00", total="90.00")
     connected.shop.clock.sleep(1200)
     connected.deliver("woocommerce", "order.restored", restored)
-    for again in (old, trashed, Sent(old.headers | {"X-WC-Webhook-Topic": "order.deleted"}, old.body)):
+    for again in (placed, trashed, Sent(placed.headers | {"X-WC-Webhook-Topic": "order.deleted"}, placed.body)):
         assert connected.post(again, "woocommerce").status == 200
     connected.shop.drain()
     assert connected.shop.ltv("ina@example.com") == {"EUR": "90.00"}
@@ -114,7 +114,6 @@ def test_two_secrets_are_valid_while_one_is_rotated(connected: Connected, platfo
 
 
 def test_a_connection_is_cached_for_a_minute(connected: Connected, monkeypatch: pytest.MonkeyPatch) -> None:
-
     moment = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: moment)
     with connected.shop.faults.recorded() as calls:
@@ -165,8 +164,10 @@ def test_the_name_of_a_connection_is_unique(connected: Connected) -> None:
 # ------------------------------------------------------------------- faults
 
 
-def _fails(operation: str) -> Callable[..., Any]:
-    def intercept(_: int, name: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
+def _throttle(operation: str) -> Callable[..., Any]:
+    """An intercept that throttles all calls of an operation."""
+
+    def intercept(_index: int, name: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if name == operation:
             raise ClientError({"Error": {"Code": "ThrottlingException"}}, name)
         return go()
@@ -181,13 +182,13 @@ def good() -> Sent:
 
 @pytest.mark.parametrize("operation", ["GetItem", "GetParameter"])
 def test_a_delivery_whose_connection_cannot_be_read_is_503(connected: Connected, good: Sent, operation: str) -> None:
-    with connected.shop.faults.injected(_fails(operation)):
+    with connected.shop.faults.injected(_throttle(operation)):
         assert connected.post(good, "shopify").status == 503
     assert connected.post(good, "shopify").status == 200
 
 
 def test_a_delivery_that_cannot_be_queued_is_503(connected: Connected, good: Sent) -> None:
-    with connected.shop.faults.injected(_fails("SendMessage")):
+    with connected.shop.faults.injected(_throttle("SendMessage")):
         assert connected.post(good, "shopify").status == 503
     assert nothing_is_stored(connected.shop)
 

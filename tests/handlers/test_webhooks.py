@@ -11,11 +11,12 @@ from tests.handlers.shop import ACCOUNT
 from tests.handlers.webhooks import Connected, nothing_is_stored, shopify, woo
 from tests.platforms.sender import SHOPIFY_SECRET, signed
 
-# ---------------------------------------------------------------- samples
+# --------------------------------- samples (tests/platforms/samples), by number
 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_refund_counts_once_if_its_delivery_crosses_another(connected: Connected, backwards: bool) -> None:
+    """Order 501 of 85.00. A refund of 20.00 is delivered twice, and then the older state without it."""
     assert {answer.status for answer in connected.play("1", "woocommerce", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("ina@example.com"), shop.person("ina@example.com")["orders_count"]) == ({"EUR": "65.00"}, 1)
@@ -44,6 +45,7 @@ def test_canceled_unpaid_and_trashed_orders_count_nothing(connected: Connected, 
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_retried_refunds_count_once(connected: Connected, backwards: bool) -> None:
+    """An order of 100.00 with two refunds: 25.00, with a failed transaction beside the successful one, and 5.00."""
     assert {answer.status for answer in connected.play("3", "shopify", backwards=backwards)} == {200}
     shop = connected.shop
     assert (shop.ltv("lea@example.com"), shop.person("lea@example.com")["orders_count"]) == ({"USD": "70.00"}, 1)
@@ -59,6 +61,7 @@ def test_retried_refunds_count_once(connected: Connected, backwards: bool) -> No
 
 @pytest.mark.parametrize("backwards", [False, True])
 def test_edits_count_and_voided_or_test_orders_do_not(connected: Connected, backwards: bool) -> None:
+    """Order 5001002 is edited from 50.00 to 30.00, 5001003 is a test, 5001004 has no e-mail, and 5001005 is voided."""
     assert {answer.status for answer in connected.play("4", "shopify", backwards=backwards)} == {200}
     shop = connected.shop
     assert shop.ltv("max@example.com") == {"USD": "30.00"}
@@ -94,11 +97,11 @@ def test_an_unpaid_order_makes_nobody_a_customer(connected: Connected, status: s
 
 
 @pytest.mark.parametrize("status", ["pending", "failed", "trash"])
-@pytest.mark.parametrize("late", [False, True])
-def test_a_voided_order_no_longer_counts(connected: Connected, status: str, late: bool) -> None:
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_voided_order_no_longer_counts(connected: Connected, status: str, backwards: bool) -> None:
     """The order of arrival does not matter. The order counts again once it is paid."""
     sent = [woo(), woo(status=status, date_modified_gmt="2026-03-02T09:00:00")]
-    for order in sent[::-1] if late else sent:
+    for order in sent[::-1] if backwards else sent:
         connected.deliver("woocommerce", "order.updated", order)
         connected.shop.drain()
     shop = connected.shop
@@ -162,7 +165,7 @@ def test_an_order_without_an_email_is_shown_as_rejected(connected: Connected) ->
         ("shopify", "orders/delete", shopify()),
     ],
 )
-def test_a_genuine_delivery_without_an_order_is_answered_200_and_recorded(
+def test_a_genuine_delivery_without_a_valid_order_is_answered_200_and_recorded(
     connected: Connected, platform: str, topic: str, body: Any
 ) -> None:
     answer = connected.deliver(platform, topic, body)
@@ -192,7 +195,7 @@ def test_a_delivery_about_no_order_of_this_shop_is_ignored(
 
 
 def test_invalid_fields_that_carry_no_money_are_left_out(connected: Connected) -> None:
-    """The total matters more than an item. The order lists the fields that were left out."""
+    """The order counts, and lists the fields that were left out: a total matters more than an item."""
     lines = [{"id": 1, "name": "Mug", "product_id": 1, "quantity": "many", "total": "1"}]
     answer = connected.deliver("woocommerce", "order.updated", woo(line_items=lines, shipping_total="-3.00"))
     assert answer.status == 200

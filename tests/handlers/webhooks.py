@@ -44,7 +44,7 @@ class Connected:
         return self.post(signed(platform, self.secrets[platform], topic, body, **options), platform)
 
     def play(self, name: str, platform: str, *, backwards: bool = False) -> list[Answer]:
-        """Posts the webhooks of a sample one by one, and processes each before the next."""
+        """Posts the webhooks of sample number `name` one by one, and processes each before the next."""
         sent = sample(name, self.secrets[platform])
         answers = []
         for one in sent[::-1] if backwards else sent:

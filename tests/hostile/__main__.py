@@ -1,8 +1,8 @@
 """python -m tests.hostile --requests 200000 --seed 1: calls the functions with that many hostile requests.
 
 With `--through http://127.0.0.1:8000` the requests are sent over HTTP to the stack of `make run`. The exit code is 1 if
-an answer breaks the contract, or if a request leaves data behind. `--only N` sends only request N (from 0) of a seed,
-and prints it.
+an answer breaks the contract, or if a request leaves more than the record of its rejection. `--only N` sends only
+request N (from 0) of a seed, and prints it as it is sent in this process.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ def through(client: HttpClient, seed: int, numbers: range, *, quiet: bool = Fals
 
 
 def shown(failures: list[tuple[int, Attack, str]]) -> str:
+    """Two lines for each of the first failures: the request and its fault."""
     lines = []
     for number, sent, wrong in failures[:_SHOWN]:
         lines.append(f"request {number}: {sent.method} {sent.path[:200]} ({sent.what[:300]})\n  {wrong}")

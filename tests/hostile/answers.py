@@ -17,7 +17,7 @@ _V1_NAMES = {
 def complaint(attack: Attack, status: int, headers: dict[str, str], text: str) -> str:
     """Describes the first difference from the contract; empty if there is none."""
     if attack.gateway and status in (400, 413, 431) and not text.startswith('{"err'):
-        return ""
+        return ""  # the gateway refused the request, with a text of its own
     if status not in attack.statuses:
         return f"{status} instead of {sorted(attack.statuses)}: {text[:300]}"
     if attack.method == "HEAD" and not text:

@@ -33,8 +33,8 @@ ACCOUNT, OTHER = "1234567", "other-shop"
 SHOP = Shop(ACCOUNT, "ingest-secret", "admin-secret", str(EXISTING_ORDER["order_id"]), "other-secret", "revoked-secret")
 LEDGER, RECORDS, QUEUE = "LedgerTable", "RecordsTable", "https://sqs.test/OrdersQueue"
 MAX_RECORD_BYTES = 8 * 1024
-# Requests on one store, which is then replaced. A new store is small, and has no rejections yet: after A_DAY of them a
-# key's rejections are no longer recorded (tillbook.records.rejections), and _check_traces would report that.
+# Requests on one store, which is then replaced. A new store is small, and has no rejections yet. Of each key, A_DAY
+# rejections a day are recorded (tillbook.records.rejections); _check_traces would report that later ones are missing.
 ROUND = 500
 
 

@@ -100,18 +100,8 @@ ORDER = {
 PARTS_V3 = {"items": _ITEM_V3, "billing_address": _ADDRESS_V3, "shipping_address": _ADDRESS_V3}
 PARTS_V1 = {"order_items": _ITEM_V1, "billing_address": _ADDRESS_V1, "shipping_address": _ADDRESS_V1}
 
-# Values that are no text, no number, too precise, too large, no time, or no code of a currency or country.
-_NO_TEXT: list[Any] = [
-    True,
-    False,
-    [],
-    ["a"],
-    {},
-    {"a": 1},
-    Raw("1.5"),
-    Raw("1e999"),
-    Raw("-1E+400"),
-]
+# Values that are no text, no number, too precise, too large, no date or time, or no code of a currency or country.
+_NO_TEXT: list[Any] = [True, False, [], ["a"], {}, {"a": 1}, Raw("1.5"), Raw("1e999"), Raw("-1E+400")]
 _NO_NUMBER: list[Any] = [
     True, False, [], [1], {}, {"$numberDecimal": "1"}, "abc", "NaN", "Infinity", "-inf", "1,5", "0x10", "1_000",
     "\u0663", " ", "--1", "1e", "1.2.3", "$5", "\x00", "1\x00", "9" * 65, "e5", ".", "+",
@@ -169,9 +159,11 @@ class _Missing:
 
 
 def _text(maximum: int, *, numbers: bool = True) -> Any:
+    """Picks what is no text of at most `maximum` characters. `numbers`: the field accepts integers, as text."""
+
     def pick(rng: Random) -> tuple[Any, str]:
         if rng.random() < 0.2:
-            if numbers and maximum < 4_000 and rng.random() < 0.3:  # an integer is stored as text
+            if numbers and maximum < 4_000 and rng.random() < 0.3:
                 return rng.choice([1, -1]) * 10 ** (maximum + rng.randint(0, 50)), "length_error"
             character = rng.choice(["x", "é", "🍕", "\uffff", "\x01"])
             return character * (maximum + rng.randint(1, 50)), "length_error"
@@ -180,9 +172,11 @@ def _text(maximum: int, *, numbers: bool = True) -> Any:
     return pick
 
 
-def _amount(floor: bool) -> Any:
+def _amount(*, may_be_negative: bool) -> Any:
+    """Picks what is no amount, or too large, or negative where that is not allowed."""
+
     def pick(rng: Random) -> tuple[Any, str]:
-        kind = rng.randrange(3 if floor else 2)
+        kind = rng.randrange(2 if may_be_negative else 3)
         if kind == 0:
             return rng.choice(_NO_NUMBER), "format_error"
         if kind == 1:
@@ -192,7 +186,8 @@ def _amount(floor: bool) -> Any:
     return pick
 
 
-def _of(*values: Any, code: str = "format_error") -> Any:
+def _one_of(*values: Any, code: str = "format_error") -> Any:
+    """Picks one of the values, which all have the same code."""
     return lambda rng: (rng.choice(values), code)
 
 
@@ -231,23 +226,24 @@ def _metadata(rng: Random) -> tuple[Any, str]:
     return rng.choice([{"k" * 41: 1}, {"k": "v" * 201}, {"k": Raw("1." + "1" * 210)}, {"k": 10**250}]), "length_error"
 
 
+# For each kind: a function that picks an invalid value and the code of its error.
 _BAD: dict[str, Any] = {
     "line": _text(1000), "text": _text(10_000), "person": _text(255), "url": _text(8192, numbers=False),
-    "amount": _amount(False), "total": _amount(True), "order_id": _order_id, "provider": _provider, "action": _action,
-    "past": _past, "metadata": _metadata,
-    "email": _of(
+    "amount": _amount(may_be_negative=True), "total": _amount(may_be_negative=False),
+    "order_id": _order_id, "provider": _provider, "action": _action, "past": _past, "metadata": _metadata,
+    "email": _one_of(
         "ann", "ann@", "@example.com", "a b@example.com", "ann@localhost", "ann@@example.com", 5, True, [], {},
         [MARKER], {"email": MARKER}, Raw("1.5"), "x" * 320 + "@example.com", "ann@example..com", "a\x00 b@example.com",
         code="email_error",
     ),
-    "sha256": _of("f" * 63, "f" * 65, "g" * 64, "\u0661" * 64, 5, True, [], {}, MARKER, "\x00" * 64, Raw("1" * 64)),
-    "moment": _of(*_NO_MOMENT, code="time_error"),
-    "currency": _of(*_NO_CODE), "country": _of(*_NO_CODE, "United States", "XX"),
-    "strings": _of("one", 5, True, {}, [1], [None], [["a"]], ["a", {}], [True], Raw("1e999")),
-    "category": _of(5, True, {}, [1], [None], [["a"]], ["a", {}], Raw("[1e999]")),
-    "array": _of({}, "x", 5, True, {"0": {}}, Raw("1e999"), ""),
-    "object": _of([0], "x", 5, True, [{}], Raw("1e999")),
-    "entry": _of([], "x", 5, True, None, Raw("1e999")),
+    "sha256": _one_of("f" * 63, "f" * 65, "g" * 64, "\u0661" * 64, 5, True, [], {}, MARKER, "\x00" * 64, Raw("1" * 64)),
+    "moment": _one_of(*_NO_MOMENT, code="time_error"),
+    "currency": _one_of(*_NO_CODE), "country": _one_of(*_NO_CODE, "United States", "XX"),
+    "strings": _one_of("one", 5, True, {}, [1], [None], [["a"]], ["a", {}], [True], Raw("1e999")),
+    "category": _one_of(5, True, {}, [1], [None], [["a"]], ["a", {}], Raw("[1e999]")),
+    "array": _one_of({}, "x", 5, True, {"0": {}}, Raw("1e999"), ""),
+    "object": _one_of([0], "x", 5, True, [{}], Raw("1e999")),
+    "entry": _one_of([], "x", 5, True, None, Raw("1e999")),
 }  # fmt: skip
 
 
@@ -358,7 +354,10 @@ def spoil_fields(
     *,
     edit: bool = False,
 ) -> list[Fault]:
-    """Makes 1 to 3 fields of a valid body invalid. Returns the faults. In an `edit` an absent field is no fault."""
+    """Makes 1 to 3 fields of a valid body invalid. Returns the faults. An `edit` may leave out fields.
+
+    `fields` and `parts` are tables of the contract. `parts` has the fields of the objects within the body.
+    """
     faults: list[Fault] = []
     used: set[str] = set()
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
@@ -389,9 +388,10 @@ def spoil_fields(
 
 
 def _spoil(target: Any, path: Path, kind: str, required: bool, rng: Random, *, edit: bool = False) -> Fault:
+    """Makes the field at `path`, which is in `target`, invalid."""
     value, code = bad(kind, required, rng)
     if value is _Missing and edit:
-        value = None
+        value = None  # an edit to null, unlike an absent field, is invalid
     name = path[-1]
     if value is _Missing:
         target.pop(name, None)
@@ -404,6 +404,7 @@ def _spoil(target: Any, path: Path, kind: str, required: bool, rng: Random, *, e
 
 
 def bad_order(rng: Random, *, edit: bool = False) -> tuple[dict[str, Any], list[Fault]]:
+    """The body of a v1 submission or `edit`, and its faults."""
     body = order(rng)
     if edit:
         del body["order_id"]
@@ -424,6 +425,7 @@ def bad_order(rng: Random, *, edit: bool = False) -> tuple[dict[str, Any], list[
 
 
 def bad_activity(rng: Random) -> tuple[dict[str, Any], list[Fault]]:
+    """The body of a v3 event, and its faults."""
     body = activity(rng)
     kind = rng.random()
     if kind < 0.05:
@@ -438,7 +440,7 @@ def bad_activity(rng: Random) -> tuple[dict[str, Any], list[Fault]]:
     faults = spoil_fields(body, ACTIVITY, PARTS_V3, rng)
     names = {str(fault.path[0]) for fault in faults}
     if "person_id" in names:
-        # person_id takes precedence, so the e-mail is not checked.
+        # person_id takes precedence, so the wrong e-mail is not reported.
         body["email"] = "ann"
         faults = [fault for fault in faults if fault.path != ("email",)]
     elif "email" not in names and rng.random() < 0.2:
@@ -470,7 +472,7 @@ def unreadable(body: dict[str, Any], rng: Random) -> tuple[bytes, str]:
         return (text[:-1] + ',"x":' + '{"a":' * 500 + "1" + "}" * 500 + "}").encode(), "nested too deeply"
     if kind == 6:
         place = rng.randrange(1, len(text) - 1)
-        return text[:place].encode()[: len(text) - 2], "cut short"
+        return text[:place].encode(), "cut short"
     if kind == 7:
         return b"\xff\xfe" + text.encode("utf-16-le"), "UTF-16"
     if kind == 8:

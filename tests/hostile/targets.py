@@ -52,6 +52,8 @@ class Attack:
 
 @dataclass(frozen=True)
 class Route:
+    """A route of template.yaml. `key` is its method and its pattern, as in `GET /v1/jobs/{job_id}`."""
+
     key: str
     method: str = field(init=False)
     pattern: str = field(init=False)
@@ -67,6 +69,7 @@ class Route:
 
     @property
     def ingest(self) -> bool:
+        """Whether an ingest key may use the route. Its rejections are recorded."""
         return self.key in _INGEST
 
     def matches(self, other: Route) -> bool:
@@ -110,4 +113,5 @@ BODY_LIMITS = {
 
 @cache
 def routes() -> list[Route]:
+    """The routes that are attacked: all that need a key."""
     return [Route(key) for key in template.named_routes() if key not in _PUBLIC]
