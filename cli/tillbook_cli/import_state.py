@@ -33,7 +33,7 @@ class Identity:
 class State:
     """The progress. The API has accepted or refused every good order up to `offset` (bytes) and `line`.
 
-    Counts include all runs.
+    Counts include all runs. `finished` is the time at which the import was completed, ISO 8601, or empty.
     """
 
     identity: Identity
