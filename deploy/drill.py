@@ -36,9 +36,10 @@ from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 from tillbook.rules import times
 
-PEOPLE, ERASED = 12, 2
-# On MiniStack, an update of the stack kills running functions. SQS delivers their messages again after 360 s.
-_SECONDS = 900.0
+PEOPLE, ERASED = 12, 2  # how many people order, and the number of the person who is erased
+# On MiniStack, an update of the stack kills running functions. SQS delivers their messages again after six or seven
+# minutes, which are the visibility time-outs of the two queues.
+_LONGEST_WAIT_SECONDS = 900.0
 _TABLES = ("LedgerTable", "RecordsTable", "BookTable")
 
 
@@ -128,7 +129,10 @@ class Drill:
         self.keys.revoke(self.shop.account, revoked.id)
 
     def while_paused(self) -> Iterator[Check]:
-        """The erased person and the purged account order again. Of their orders, the restore must keep only these."""
+        """Queues an order of the erased person and one of the purged account: all of theirs that the restore must keep.
+
+        Then checks that the Orders API is paused.
+        """
         self.shop.queue(ERASED, "7.00", "again")
         self.purged.queue(0, "3.00", "again")
         reply = self.shop.submit(3, "1.00", "refused")
@@ -219,10 +223,10 @@ class Drill:
 
     @staticmethod
     def until(done: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + _LONGEST_WAIT_SECONDS
         while not done():
             if time.monotonic() > end:
-                raise SystemExit(f"{what}: not done after {_SECONDS:.0f} s")
+                raise SystemExit(f"{what}: not done after {_LONGEST_WAIT_SECONDS:.0f} s")
             time.sleep(0.2)
 
     def tillbook(self, *words: str) -> str:

@@ -22,7 +22,7 @@ def _options(command: Command) -> Command:
     for option in (
         click.option("--output", default="", help="Write to this file; - is standard output.  [- with --format]"),
         click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Write this instead of a table."),
-        click.option("--limit", type=click.IntRange(1), help="The largest number of entries.  [50 in a table, otherwise all]"),
+        click.option("--limit", type=click.IntRange(1), help="List at most this many.  [50 in a table, otherwise all]"),
     ):
         command = option(command)
     return command
