@@ -145,7 +145,7 @@ class Drill:
         aws = Aws(self.stack.boto3_client, "us-east-1", STACK)
         plan = planned(aws, latest(aws), {})
         restoration = Restoration(aws, plan, lambda text: self.say(f"         {text}"))
-        for step in restoration.steps()[:2]:
+        for step in restoration.steps()[:2]:  # keep the template, copy the tables
             restoration.run(step)
         self.say(f"         restored to {times.iso(plan.moment)}; later changes are undone, and removals are repeated")
         self.after_the_moment()
@@ -159,6 +159,7 @@ class Drill:
     def contents(self) -> Iterator[Check]:
         self.settle()
         after = self.shop.worths()
+        # The erased person has only the order that was queued after the erasure.
         wanted = self.before | {ERASED: Decimal("7.00")}
         yield Check("each person has the lifetime value of that moment", after == wanted, f"{after} of {wanted}")
         gone = self.purged.worths()
@@ -203,8 +204,8 @@ class Drill:
             yield Check(f"{name} has point-in-time recovery", recovery == "ENABLED", recovery)
         alias = {"FunctionName": self.stack.resources["SubmitOrder"], "Qualifier": "live"}
         variables = self.stack.boto3_client("lambda").get_function_configuration(**alias)["Environment"]["Variables"]
-        called = {name: variables[f"{name.removesuffix('Table').upper()}_TABLE"] for name in _TABLES}
-        good = called == {name: plan.new[name] for name in _TABLES} and "RESTORE" not in variables
+        used = {name: variables[f"{name.removesuffix('Table').upper()}_TABLE"] for name in _TABLES}
+        good = used == {name: plan.new[name] for name in _TABLES} and "RESTORE" not in variables
         yield Check("the function versions that routes call use the new tables", good, str(variables))
         expiry = client.describe_time_to_live(TableName=plan.new["RecordsTable"])["TimeToLiveDescription"]
         yield Check("records expire", expiry.get("AttributeName") == "ttl", str(expiry))
