@@ -36,9 +36,10 @@ from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 from tillbook.rules import times
 
-PEOPLE, ERASED = 12, 2
-# On MiniStack, an update of the stack kills running functions. SQS delivers their messages again after 360 s.
-_SECONDS = 900.0
+PEOPLE, ERASED = 12, 2  # how many people order, and the number of the person who is erased
+# On MiniStack, an update of the stack kills running functions. SQS delivers their messages again after six or seven
+# minutes, which are the visibility time-outs of the two queues.
+_LONGEST_WAIT_SECONDS = 900.0
 _TABLES = ("LedgerTable", "RecordsTable", "BookTable")
 
 
@@ -128,7 +129,10 @@ class Drill:
         self.keys.revoke(self.shop.account, revoked.id)
 
     def while_paused(self) -> Iterator[Check]:
-        """The erased person and the purged account order again. Of their orders, the restore must keep only these."""
+        """Queues an order of the erased person and one of the purged account: all of theirs that the restore must keep.
+
+        Then checks that the Orders API is paused.
+        """
         self.shop.queue(ERASED, "7.00", "again")
         self.purged.queue(0, "3.00", "again")
         reply = self.shop.submit(3, "1.00", "refused")
@@ -141,7 +145,7 @@ class Drill:
         aws = Aws(self.stack.boto3_client, "us-east-1", STACK)
         plan = planned(aws, latest(aws), {})
         restoration = Restoration(aws, plan, lambda text: self.say(f"         {text}"))
-        for step in restoration.steps()[:2]:
+        for step in restoration.steps()[:2]:  # keep the template, copy the tables
             restoration.run(step)
         self.say(f"         restored to {times.iso(plan.moment)}; later changes are undone, and removals are repeated")
         self.after_the_moment()
@@ -155,6 +159,7 @@ class Drill:
     def contents(self) -> Iterator[Check]:
         self.settle()
         after = self.shop.worths()
+        # The erased person has only the order that was queued after the erasure.
         wanted = self.before | {ERASED: Decimal("7.00")}
         yield Check("each person has the lifetime value of that moment", after == wanted, f"{after} of {wanted}")
         gone = self.purged.worths()
@@ -199,8 +204,8 @@ class Drill:
             yield Check(f"{name} has point-in-time recovery", recovery == "ENABLED", recovery)
         alias = {"FunctionName": self.stack.resources["SubmitOrder"], "Qualifier": "live"}
         variables = self.stack.boto3_client("lambda").get_function_configuration(**alias)["Environment"]["Variables"]
-        called = {name: variables[f"{name.removesuffix('Table').upper()}_TABLE"] for name in _TABLES}
-        good = called == {name: plan.new[name] for name in _TABLES} and "RESTORE" not in variables
+        used = {name: variables[f"{name.removesuffix('Table').upper()}_TABLE"] for name in _TABLES}
+        good = used == {name: plan.new[name] for name in _TABLES} and "RESTORE" not in variables
         yield Check("the function versions that routes call use the new tables", good, str(variables))
         expiry = client.describe_time_to_live(TableName=plan.new["RecordsTable"])["TimeToLiveDescription"]
         yield Check("records expire", expiry.get("AttributeName") == "ttl", str(expiry))
@@ -219,10 +224,10 @@ class Drill:
 
     @staticmethod
     def until(done: Callable[[], bool], what: str) -> None:
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + _LONGEST_WAIT_SECONDS
         while not done():
             if time.monotonic() > end:
-                raise SystemExit(f"{what}: not done after {_SECONDS:.0f} s")
+                raise SystemExit(f"{what}: not done after {_LONGEST_WAIT_SECONDS:.0f} s")
             time.sleep(0.2)
 
     def tillbook(self, *words: str) -> str:

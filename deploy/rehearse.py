@@ -1,7 +1,9 @@
 """`python -m deploy.rehearse`: deploys a clone to MiniStack with the commands of docs/deploy.md, and tests it.
 
+AWS_ENDPOINT_URL lets every command use a MiniStack that is empty at first.
+
 1. Runs `sam build`.
-2. Deploys deploy/oidc-role.yaml, as an administrator does. AWS_ENDPOINT_URL names the target, a bare MiniStack.
+2. Deploys deploy/oidc-role.yaml, as an administrator does.
 3. Runs deploy/deploy.sh as the workflow does, with the role, bucket and boundary of step 2.
 4. Creates the account and its keys with the `tillbook` command.
 5. Runs the smoke test through the front door, since MiniStack's own API Gateway corrupts gzip; then `tillbook audit`.

@@ -159,7 +159,7 @@ class Smoke:
 
     def v3_life(self) -> None:
         self.send(self.v3_order("activity"))
-        self.equal(self.worth(), {"USD": "22.99"}, "the lifetime value")
+        self.equal(self.worth(), {"USD": "22.99"}, "the lifetime value")  # the total of the published example
         activity = self.read(f"/v3/{self.account}/people/{quote(self.email)}/activity")["activity"]
         if "Placed an order" not in {entry["name"] for entry in activity}:
             raise Failed("the timeline does not show the order")

@@ -38,28 +38,28 @@ def connect() -> None:
 @secret_option
 @on_a_stack
 def create_connection(
-    book: Tillbook, account_id: str, platform: str, name: str | None, provider: str, secret_file: IO[str] | None
+    stack: Tillbook, account_id: str, platform: str, name: str | None, provider: str, secret_file: IO[str] | None
 ) -> None:
     """Connect a shop of ACCOUNT_ID. Prints the URL for its webhooks, and the secret if Tillbook generates it."""
-    book.accounts.get(account_id)
+    stack.accounts.get(account_id)
     entered = _entered(platform, secret_file)
     wanted = new_connection({"platform": platform, "name": name, "provider": provider or None, "secret": entered})
-    created, secret = _connections(book).create(
+    created, secret = _connections(stack).create(
         account_id, wanted.name or platform, platform, wanted.provider or "", wanted.secret or ""
     )
     note = SETUP[platform] if entered else f"{_ONCE}{SETUP[platform]}"
-    book.show(_connection(book, created) | _generated(created, secret), note=note)
+    stack.show(_connection(stack, created) | _generated(created, secret), note=note)
 
 
 @connect.command("list")
 @click.argument("account_id")
 @on_a_stack
-def list_connections(book: Tillbook, account_id: str) -> None:
+def list_connections(stack: Tillbook, account_id: str) -> None:
     """List the connections of ACCOUNT_ID."""
-    book.accounts.get(account_id)
-    found = [_connection(book, one) for one in _connections(book).of(account_id)]
-    if book.as_json:
-        book.show({"connections": found})
+    stack.accounts.get(account_id)
+    found = [_connection(stack, one) for one in _connections(stack).of(account_id)]
+    if stack.as_json:
+        stack.show({"connections": found})
     elif found:
         click.echo(table(found, without=("account",)))
     else:
@@ -79,30 +79,30 @@ def list_connections(book: Tillbook, account_id: str) -> None:
 @secret_option
 @on_a_stack
 def rotate_secret(
-    book: Tillbook, account_id: str, name: str, overlap_hours: float, secret_file: IO[str] | None
+    stack: Tillbook, account_id: str, name: str, overlap_hours: float, secret_file: IO[str] | None
 ) -> None:
     """Give the connection NAME of ACCOUNT_ID a new secret. The old one is valid until the overlap ends."""
-    known = _connections(book).get(account_id, name)
+    known = _connections(stack).get(account_id, name)
     entered = _entered(known.platform, secret_file)
     wanted = new_secret(known.platform, {"secret": entered, "overlap_hours": overlap_hours})
-    rotated, secret = _connections(book).rotate(known, wanted.secret or "", wanted.overlap_hours)
+    rotated, secret = _connections(stack).rotate(known, wanted.secret or "", wanted.overlap_hours)
     note = "The new secret applies within a minute." if entered else f"{_ONCE}Enter it in each webhook of the shop."
-    book.show(_connection(book, rotated) | _generated(rotated, secret), note=note)
+    stack.show(_connection(stack, rotated) | _generated(rotated, secret), note=note)
 
 
 @connect.command("remove")
 @click.argument("account_id")
 @click.argument("name")
 @on_a_stack
-def remove_connection(book: Tillbook, account_id: str, name: str) -> None:
+def remove_connection(stack: Tillbook, account_id: str, name: str) -> None:
     """Remove the connection NAME of ACCOUNT_ID with its secrets. Its orders are kept."""
-    removed = _connections(book).remove(account_id, name)
-    book.show(_connection(book, removed), note="Its webhooks are refused within a minute: delete them in the shop.")
+    removed = _connections(stack).remove(account_id, name)
+    stack.show(_connection(stack, removed), note="Its webhooks are refused within a minute: delete them in the shop.")
 
 
-def _connections(book: Tillbook) -> Connections:
-    stack = book.connection
-    return Connections(stack.dynamodb, stack.records_table, Secrets(stack.client("ssm"), stack.stack_name))
+def _connections(stack: Tillbook) -> Connections:
+    found = stack.connection
+    return Connections(found.dynamodb, found.records_table, Secrets(found.client("ssm"), found.stack_name))
 
 
 def _entered(platform: str, file: IO[str] | None) -> str:
@@ -115,14 +115,14 @@ def _entered(platform: str, file: IO[str] | None) -> str:
     return (file.read() if file else str(click.prompt(f"Secret of {platform}", hide_input=True, err=True))).strip()
 
 
-def _connection(book: Tillbook, shown: Connection) -> dict[str, Any]:
+def _connection(stack: Tillbook, shown: Connection) -> dict[str, Any]:
     """A connection to a shop, as JSON. `both_valid_until`: the end of the old secret's validity, or None."""
     return {
         "connection": shown.name,
         "account": shown.account,
         "platform": shown.platform,
         "provider": shown.provider,
-        "url": url_of(book.connection.url, shown),
+        "url": url_of(stack.connection.url, shown),
         "created": shown.created,
         "both_valid_until": overlap_of(shown),
     }

@@ -68,7 +68,7 @@ def _file_options(command: Any) -> Any:
 @click.option("--source", "sources", multiple=True, type=click.Choice(SOURCES), help="Only orders of this source.")
 @_file_options
 @on_a_stack
-def export_orders(book: Tillbook, account_id: str, sources: tuple[Source, ...], form: str, output: str) -> None:
+def export_orders(stack: Tillbook, account_id: str, sources: tuple[Source, ...], form: str, output: str) -> None:
     """Write the orders of ACCOUNT_ID, one on each line, with their person and contribution to lifetime value.
 
     \b
@@ -76,13 +76,13 @@ def export_orders(book: Tillbook, account_id: str, sources: tuple[Source, ...], 
     grand_total, refund_amount, lifetime_value (grand_total less refund_amount; 0 if voided or without a grand_total),
     first_occurred_at (v1: order_date), last_occurred_at (v3), events (v1: number of versions), flags.
     """
-    account = book.accounts.get(account_id)
-    found = (row for source in sources or SOURCES for row in _orders(book, account, source))
+    account = stack.accounts.get(account_id)
+    found = (row for source in sources or SOURCES for row in _orders(stack, account, source))
     _write(found, ORDER_COLUMNS, form, output, "orders")
 
 
-def _orders(book: Tillbook, account: Account, source: Source) -> Iterator[Row]:
-    audiences = Audiences(book.connection.dynamodb, book.connection.ledger_table, book.marks(account.id))
+def _orders(stack: Tillbook, account: Account, source: Source) -> Iterator[Row]:
+    audiences = Audiences(stack.connection.dynamodb, stack.connection.ledger_table, stack.marks(account.id))
     for _, head in audiences.heads(source, page=1000):
         if head.standing is not None:
             yield _order(head, account)
@@ -125,7 +125,7 @@ def _order(head: Head, account: Account) -> Row:
 @click.argument("account_id")
 @_file_options
 @on_a_stack
-def export_people(book: Tillbook, account_id: str, form: str, output: str) -> None:
+def export_people(stack: Tillbook, account_id: str, form: str, output: str) -> None:
     """Write the people of ACCOUNT_ID with their lifetime value.
 
     \b
@@ -136,8 +136,10 @@ def export_people(book: Tillbook, account_id: str, form: str, output: str) -> No
 
     The command reads all people of the account once.
     """
-    account = book.accounts.get(account_id)
-    people = People(book.connection.dynamodb, book.connection.ledger_table, account, book.marks(account.id)).everyone()
+    account = stack.accounts.get(account_id)
+    people = People(
+        stack.connection.dynamodb, stack.connection.ledger_table, account, stack.marks(account.id)
+    ).everyone()
     rows = people if form == "jsonl" else (row for person in people for row in _values(person, account))
     _write(rows, PERSON_COLUMNS, form, output, "people" if form == "jsonl" else "lines")
 

@@ -33,7 +33,8 @@ class Identity:
 class State:
     """The progress. The API has accepted or refused every good order up to `offset` (bytes) and `line`.
 
-    Counts include all runs.
+    `total` to `skipped` are counts of the check. All runs together have sent `orders`. Of these, the API has refused
+    `refused`, and has accepted `events` of the others. `finished` is the time of completion, ISO 8601, or empty.
     """
 
     identity: Identity

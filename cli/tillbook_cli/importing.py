@@ -151,7 +151,7 @@ def import_orders(
 
     Amounts are plain numbers with a decimal point. Dates are ISO 8601 unless --date-format says otherwise.
 
-    A later export may be imported, too: an order then counts as the newer file says. Import the newest export last.
+    A later export may be imported, too. An order counts as in the file that was imported last: the newest must be last.
     Webhooks override the export of the same order, even if the export is newer. With --as-of the export
     overrides all webhooks that were sent before that time. An order that is sent through both APIs, or under two
     providers, counts twice.

@@ -20,9 +20,9 @@ Command = Callable[..., None]
 
 def _options(command: Command) -> Command:
     for option in (
-        click.option("--output", default="", help="Write to this file. - is standard output, as is --format alone."),
+        click.option("--output", default="", help="Write to this file; - is standard output.  [- with --format]"),
         click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), help="Write this instead of a table."),
-        click.option("--limit", type=click.IntRange(1), help="Most entries.  [50 in a table, otherwise all]"),
+        click.option("--limit", type=click.IntRange(1), help="List at most this many.  [50 in a table, otherwise all]"),
     ):
         command = option(command)
     return command
@@ -138,11 +138,11 @@ def _pages(
     api: Api, path: str, noun: str, query: dict[str, str], limit: int | None, form: str
 ) -> Iterator[tuple[bytes, int]]:
     """Yields (page, number of its entries). Only the first page of a CSV has a header row."""
-    cursor, first, left = None, True, limit or 10**12
+    cursor, first, left = None, True, limit or 10**12  # more than any list has
     while left > 0:
-        asked: dict[str, Any] = query | {"cursor": cursor, "limit": str(min(left, _PAGE))}
-        if form == "jsonl" and noun == "people":
-            page = api.get(path, **asked)
+        parameters: dict[str, Any] = query | {"cursor": cursor, "limit": str(min(left, _PAGE))}
+        if form == "jsonl" and noun == "people":  # the API lists people as JSON or CSV only
+            page = api.get(path, **parameters)
             entries = api.part(page, noun, list)
             body, count, cursor = (
                 b"".join(dumps(e).encode() + b"\n" for e in entries),
@@ -150,7 +150,7 @@ def _pages(
                 page["next_cursor"],
             )
         else:
-            answer = api.request("GET", path, format=form, **asked)
+            answer = api.request("GET", path, format=form, **parameters)
             body, cursor = answer.body, answer.headers.get("x-next-cursor")
             count = body.count(b"\n") if form == "jsonl" else max(body.count(b"\r\n") - 1, 0)
             if form == "csv" and not first:

@@ -35,7 +35,7 @@ def _effects(effects: list[Row]) -> str:
 )
 @over_https
 def person(api: Api, id_or_email: str, limit: int) -> None:
-    """Show a person: lifetime value, latest orders, and latest activities with their effects on it.
+    """Show a person: lifetime value, latest orders, and latest activities with their effects on the lifetime value.
 
     ID_OR_EMAIL is Tillbook's own id, a person_id, an e-mail address, its SHA-256 or a customer_id.
 

@@ -71,7 +71,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Mailings:
-    """A file whose columns are known. `cost`: the cost of a piece whose row has none. `dates`: the date formats."""
+    """A file with its columns, by field. `cost`: the cost of a piece whose row has none. `dates`: the date formats."""
 
     source: Source
     columns: dict[str, str]
@@ -84,6 +84,7 @@ class Mailings:
 
         Raises Unreadable; BadMapping if a needed or given column is missing, or a given field is unknown.
         """
+        # JSON lines have no header: the names in the first rows are the columns.
         names = source.columns or [name for row in source.rows() for name in row.values][:200]
         known = {same_name(name): name for name in names}
         found: dict[str, str] = {}
@@ -176,7 +177,7 @@ def _person(value: dict[str, str]) -> dict[str, Json]:
     for name in ("email_sha256", "customer_id"):
         if value.get(name):
             person.setdefault(name, value[name])
-    # A city without a street and a postal code is not an address.
+    # An address needs a street or a postal code: a city alone is none.
     if value.get("address_1") or value.get("postal_code"):
         person["address"] = {name: value[name] for name in _ADDRESS if value.get(name)}
     if not person:

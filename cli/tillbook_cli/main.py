@@ -119,7 +119,7 @@ def settings_options(command: Command) -> Command:
 @settings_options
 @on_a_stack
 def create_account(
-    book: Tillbook,
+    stack: Tillbook,
     account_id: str,
     name: str | None,
     currency: str | None,
@@ -130,7 +130,7 @@ def create_account(
     """Create the account ACCOUNT_ID, which has 1 to 64 of the characters A-Z, a-z, 0-9, _ and -."""
     settings = account_change(_given(name, currency, sources, time_zone, _segments((), segments)))
     chosen = {name: value for name, value in settings.items() if value is not None}
-    book.show(_account(book.accounts.create(Account(account_id, **chosen))))
+    stack.show(_account(stack.accounts.create(Account(account_id, **chosen))))
 
 
 @account.command("set")
@@ -139,7 +139,7 @@ def create_account(
 @click.option("--no-segment", "removed", multiple=True, metavar="NAME", help="Remove a segment.")
 @on_a_stack
 def set_account(
-    book: Tillbook,
+    stack: Tillbook,
     account_id: str,
     name: str | None,
     currency: str | None,
@@ -149,24 +149,25 @@ def set_account(
     removed: tuple[str, ...],
 ) -> None:
     """Change an account's settings. They are applied when data is read, so they also affect older orders."""
-    named = _segments(book.accounts.get(account_id).segments, segments, removed) if segments or removed else None
+    named = _segments(stack.accounts.get(account_id).segments, segments, removed) if segments or removed else None
     given = _given(name, currency, sources, time_zone, named)
     if not given:
         raise click.UsageError(
             "Nothing to set: give --name, --currency, --source, --time-zone, --segment or --no-segment."
         )
-    book.show(_account(book.accounts.change(account_id, account_change(given))))
+    stack.show(_account(stack.accounts.change(account_id, account_change(given))))
 
 
 @account.command("list")
 @on_a_stack
-def list_accounts(book: Tillbook) -> None:
+def list_accounts(stack: Tillbook) -> None:
     """List the accounts with their settings."""
-    found = [_account(book.accounts.get(account_id)) for account_id in book.accounts.ids()]
-    if book.as_json:
-        book.show({"accounts": found})
+    found = [_account(stack.accounts.get(account_id)) for account_id in stack.accounts.ids()]
+    if stack.as_json:
+        stack.show({"accounts": found})
     elif found:
         named = {"name": None} if any("name" in one for one in found) else {}
+        # All rows of a table have the same columns. `one` is repeated, so that its own name replaces the None.
         click.echo(table([one | named | one for one in found], without=("segments",)))
     else:
         click.echo("There are no accounts.", err=True)
@@ -175,9 +176,9 @@ def list_accounts(book: Tillbook) -> None:
 @account.command("show")
 @click.argument("account_id")
 @on_a_stack
-def show_account(book: Tillbook, account_id: str) -> None:
+def show_account(stack: Tillbook, account_id: str) -> None:
     """Show an account's settings."""
-    book.show(_account(book.accounts.get(account_id)))
+    stack.show(_account(stack.accounts.get(account_id)))
 
 
 def _given(
@@ -245,23 +246,23 @@ def keys() -> None:
 @click.option("--role", required=True, type=click.Choice(ROLES), help="ingest: the order routes. admin: all routes.")
 @click.option("--label", default="", help="The purpose of the key, which distinguishes it from others.")
 @on_a_stack
-def create_key(book: Tillbook, account_id: str, role: str, label: str) -> None:
+def create_key(stack: Tillbook, account_id: str, role: str, label: str) -> None:
     """Create a key for ACCOUNT_ID, and print its secret, which cannot be shown again."""
-    book.accounts.get(account_id)
+    stack.accounts.get(account_id)
     checked = new_key({"role": role, "label": label})
-    key, secret = book.keys.create(account_id, checked.role, checked.label or "")
-    book.show(_key(key) | {"secret": secret}, note="The secret is shown only now: only its hash is stored.")
+    key, secret = stack.keys.create(account_id, checked.role, checked.label or "")
+    stack.show(_key(key) | {"secret": secret}, note="The secret is shown only now: only its hash is stored.")
 
 
 @keys.command("list")
 @click.argument("account_id")
 @on_a_stack
-def list_keys(book: Tillbook, account_id: str) -> None:
+def list_keys(stack: Tillbook, account_id: str) -> None:
     """List the keys of ACCOUNT_ID, including revoked ones."""
-    book.accounts.get(account_id)
-    found = [_key(key) for key in reversed(book.keys.of(account_id))]
-    if book.as_json:
-        book.show({"keys": found})
+    stack.accounts.get(account_id)
+    found = [_key(key) for key in reversed(stack.keys.of(account_id))]
+    if stack.as_json:
+        stack.show({"keys": found})
     elif found:
         click.echo(table(found, without=("account", "created_by")))
     else:
@@ -272,10 +273,10 @@ def list_keys(book: Tillbook, account_id: str) -> None:
 @click.argument("account_id")
 @click.argument("key")
 @on_a_stack
-def revoke_key(book: Tillbook, account_id: str, key: str) -> None:
+def revoke_key(stack: Tillbook, account_id: str, key: str) -> None:
     """Revoke the key KEY of ACCOUNT_ID permanently. KEY is its id, which keys list shows."""
-    revoked = book.keys.revoke(account_id, key)
-    book.show(_key(revoked), note="The key stops working within a minute.")
+    revoked = stack.keys.revoke(account_id, key)
+    stack.show(_key(revoked), note="The key stops working within a minute.")
 
 
 def _key(key: ApiKey) -> dict[str, Any]:
@@ -300,7 +301,7 @@ def _key(key: ApiKey) -> dict[str, Any]:
 @click.option("--all", "everybody", is_flag=True, help="Audit everybody, which reads the whole ledger table.")
 @click.option("--sample", type=click.IntRange(1), default=100, show_default=True, help="Number of random people.")
 @on_a_stack
-def audit_people(book: Tillbook, account_id: str | None, person: str | None, everybody: bool, sample: int) -> None:
+def audit_people(stack: Tillbook, account_id: str | None, person: str | None, everybody: bool, sample: int) -> None:
     """Compare people's stored lifetime values with the sums of their orders, in ACCOUNT_ID or in all accounts.
 
     Each person is read together with all of their orders, as of one moment. Every difference is printed; exit code 4 if
@@ -309,11 +310,11 @@ def audit_people(book: Tillbook, account_id: str | None, person: str | None, eve
     """
     if person and (everybody or account_id is None):
         raise click.UsageError("--person needs ACCOUNT_ID, and cannot be combined with --all.")
-    account = book.accounts.get(account_id) if account_id else None
+    account = stack.accounts.get(account_id) if account_id else None
     wanted = None if everybody else sample
-    people = audit.chosen(book.connection, account, person, wanted)
-    report = audit.report(book.connection, people, 1 if person else wanted)
-    click.echo(json.dumps(report, indent=2) if book.as_json else audit.text(report))
+    people = audit.chosen(stack.connection, account, person, wanted)
+    report = audit.report(stack.connection, people, 1 if person else wanted)
+    click.echo(json.dumps(report, indent=2) if stack.as_json else audit.text(report))
     if report["drift"]:
         raise SystemExit(FOUND)
 

@@ -106,7 +106,7 @@ class Mapping:
         return same_name(column) in map(same_name, self.ignored)
 
     def column_of(self, path: str) -> str:
-        """The columns of a field of an event or a v1 order, as `items[0].price`, for error messages."""
+        """The columns of a field, for error messages. `path` is its place in an event or v1 order: `items[0].price`."""
         name, _, below = path.partition(".")
         part, name = (name.partition("[")[0], below) if below else ("", name)
         places: Columns = getattr(self, part) if part in _PARTS else self.fields | self.properties
@@ -199,6 +199,7 @@ def with_statuses(mapping: Mapping, meanings: dict[str, Any]) -> Mapping:
     if wrong:
         raise BadMapping(f"A status means one of {', '.join(MEANINGS)}, not {', '.join(wrong)}.")
     own = {words_of(word): meaning for word, meaning in meanings.items()}
+    # When a mapping is read, `meanings` are its own words, which their normalised forms replace.
     return replace(mapping, statuses=mapping.statuses | own if meanings is not mapping.statuses else own)
 
 
@@ -207,10 +208,11 @@ def with_dates(mapping: Mapping, form: str) -> Mapping:
     formats = DATES.get(form.lower(), [form])
     try:
         moment = datetime(2026, 3, 21, 14, 5, 6, tzinfo=UTC)
-        whole = datetime.strptime(moment.strftime(formats[0]), formats[0]).date() == moment.date()  # noqa: DTZ007
+        # A format must have year, month and day: then it reads the date that it has written.
+        has_date = datetime.strptime(moment.strftime(formats[0]), formats[0]).date() == moment.date()  # noqa: DTZ007
     except ValueError:
-        whole = False
-    if not whole:
+        has_date = False
+    if not has_date:
         raise BadMapping(f"{form} is not a date format. Use us, eu, or a format as %m/%d/%Y %H:%M.")
     return replace(mapping, dates=[*formats, *mapping.dates])
 
@@ -239,21 +241,21 @@ def with_columns(mapping: Mapping, given: dict[str, str]) -> Mapping:
 
 
 def guessed(columns: list[str], given: dict[str, str] | None = None) -> Mapping:
-    """The preset that recognises the columns, or a mapping by usual names of fields.
+    """The preset that recognises the columns, or the plain mapping, which knows usual names of columns.
 
     `given` are columns by field, from an option. Raises BadMapping.
     """
-    there = {same_name(column) for column in columns}
+    present = {same_name(column) for column in columns}
     for name in PRESETS:
         found = preset(name)
-        if any(set(map(same_name, needed)) <= there for needed in found.recognised_by):
+        if any(set(map(same_name, needed)) <= present for needed in found.recognised_by):
             return with_columns(found, given or {})
     return _plain(with_columns(preset("plain"), given or {}), columns)
 
 
 def _plain(mapping: Mapping, columns: list[str]) -> Mapping:
-    """The plain mapping for a file. Rows are grouped into orders only if the file has columns of items. Columns like
-    `metadata.name` are properties."""
+    """The plain mapping for a file. Rows are grouped into orders only if the file has columns of items, and none of an
+    action. Columns like `metadata.name` are properties."""
     found = resolved(mapping, columns, needed=())
     metadata = {column[9:]: [column] for column in columns if column.lower().startswith("metadata.") and column[9:]}
     if not found.items or "action" in found.fields:
@@ -278,7 +280,7 @@ def resolved(mapping: Mapping, columns: list[str], needed: tuple[str, ...] = NEE
     for column in columns:
         names.setdefault(same_name(column), []).append(column)
 
-    def there(wanted: list[str]) -> list[str]:
+    def present(wanted: list[str]) -> list[str]:
         found = []
         for column in wanted:
             named = names.get(same_name(column), [])
@@ -288,15 +290,15 @@ def resolved(mapping: Mapping, columns: list[str], needed: tuple[str, ...] = NEE
         return list(dict.fromkeys(found))
 
     def part(places: Columns) -> Columns:
-        return {name: found for name, wanted in places.items() if (found := there(wanted))}
+        return {name: found for name, wanted in places.items() if (found := present(wanted))}
 
     found: dict[str, Any] = {name: part(getattr(mapping, name)) for name in _COLUMNS}
     for name in _OF_ONE_COLUMN & found["fields"].keys():
         found["fields"][name] = found["fields"][name][:1]
-    # Both APIs require these fields of an item, so without them no row would be valid.
+    # Order Activity requires both of an item. Without one of these columns, no items are imported, through either API.
     if not {"product_id", "price"} <= found["items"].keys():
         found["items"] = {}
-    result = replace(mapping, group_by=there(mapping.group_by)[:1], **found)
+    result = replace(mapping, group_by=present(mapping.group_by)[:1], **found)
     for name in needed:
         if name not in result.fields:
             wanted = ", ".join(mapping.fields.get(name, [])) or "none"

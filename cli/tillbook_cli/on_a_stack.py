@@ -22,7 +22,7 @@ from .output import REFUSED, UNREACHABLE, fail
 
 @dataclass(frozen=True)
 class Tillbook:
-    """The stack of a command, passed to it as `book`. `connection` is the connection to AWS."""
+    """The stack on which a command works, passed to it as its first argument. `connection` is the connection to AWS."""
 
     accounts: Accounts
     keys: Keys
@@ -89,7 +89,7 @@ def on_aws(command: Command) -> Command:
 
 
 def on_a_stack(command: Command) -> Command:
-    """Works like on_aws, but the command's first argument is the Tillbook of the stack."""
+    """Works like on_aws, but connects to the stack, and passes it as a Tillbook instead of `target` and `as_json`."""
 
     @on_aws
     @functools.wraps(command)

@@ -102,7 +102,7 @@ def text(value: Any) -> str:
     """A value as one line of text, without control characters."""
     if isinstance(value, list):
         return ", ".join(map(text, value)) or "-"
-    if isinstance(value, dict):
+    if isinstance(value, dict):  # amounts by currency: 5.00 USD, 3.00 EUR
         return ", ".join(f"{text(entry)} {text(name)}" for name, entry in value.items()) or "-"
     if isinstance(value, bool):
         return "yes" if value else "no"

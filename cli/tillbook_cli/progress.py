@@ -17,6 +17,7 @@ class Progress:
         self._what, self._total, self._quiet = what, total, quiet
         self._terminal = sys.stderr.isatty()
         self._start = time.monotonic()
+        # Without a terminal, the first line is written after half of _LOG_SECONDS.
         self._shown = self._start if self._terminal else self._start - _LOG_SECONDS / 2
         self._done = self._begin = begin
         self.note = ""

@@ -64,7 +64,7 @@ def entries(rows: Iterator[Row], mapping: Mapping | None) -> Iterator[Entry]:
 
 def _belongs(row: Row, last: Row, mapping: Mapping) -> bool:
     """Whether a row is in the same entry as the row before it, `last`."""
-    if not mapping.group_by or last.fault:
+    if not mapping.group_by or last.fault:  # with `group_by`, a row that cannot be read takes in the next (see entries)
         return bool(mapping.group_by)
     key = _value(row.values, mapping.group_by)
     return key is not None and key == _value(last.values, mapping.group_by)
@@ -117,16 +117,16 @@ def _part(values: dict[str, Any], places: Columns) -> Record:
 
 
 def _items(values: dict[str, Any], places: Columns) -> list[Record]:
-    """The items of a row: one; in JSON, one for each entry of a list that the columns name, as `line_items[].sku`."""
+    """The items of a row: at most one; in JSON, one for each entry of the list in a column like `line_items[].sku`."""
     lists = {column.partition(_ALL)[0] for columns in places.values() for column in columns if _ALL in column}
     if not lists:
         item = _part(values, places)
         return [item] if item else []
     found: list[Record] = []
     for path in sorted(lists):
-        begin = f"{path}{_ALL}."
+        prefix = f"{path}{_ALL}."
         within = {
-            name: [column.removeprefix(begin) for column in columns if column.startswith(begin)]
+            name: [column.removeprefix(prefix) for column in columns if column.startswith(prefix)]
             for name, columns in places.items()
         }
         entries_ = _deep(values, path)
@@ -159,13 +159,13 @@ def _deep(values: Any, path: str) -> Any:
 
 def _listed(values: Any, path: str) -> list[Any]:
     """The values at a path with lists, as `refunds[].transactions[].amount`."""
-    before, is_list, behind = path.partition(_ALL)
+    before, is_list, after = path.partition(_ALL)
     if not is_list:
         found = _deep(values, path)
         return [] if found is None or found == "" else [found]
     inner = _deep(values, before)
     return (
-        [found for entry in inner or [] for found in _listed(entry, behind.removeprefix("."))]
+        [found for entry in inner or [] for found in _listed(entry, after.removeprefix("."))]
         if isinstance(inner, list)
         else []
     )

@@ -50,8 +50,8 @@ def restore(target: Target, as_json: bool, moment: str, taken: tuple[str, ...], 
     restoration = Restoration(aws, plan, lambda text: click.echo(f"    {text}", err=as_json))
     steps = restoration.steps()
     if is_done(aws, plan):
-        again = f"{_listed(plan)} and, as --to, the time at which it paused intake"
-        fail(f"This restore is complete. To return to the old tables, give {again}.", REFUSED, as_json)
+        back = f"{_take_options(plan)} and, as --to, the time at which it paused intake"
+        fail(f"This restore is complete. To return to the old tables, give {back}.", REFUSED, as_json)
     for number, step in enumerate(steps, 1):
         if not as_json or yes:
             click.echo(f"{number:2}. {step.title}.", err=as_json)
@@ -85,7 +85,7 @@ def latest(aws: Aws) -> str:
     Raises ValueError without point-in-time recovery.
     """
     dynamodb, found = aws.client("dynamodb"), []
-    for name in _tables(aws):
+    for name in _ledger_and_records(aws):
         backups = dynamodb.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
         recovery = backups.get("PointInTimeRecoveryDescription", {})
         if recovery.get("PointInTimeRecoveryStatus") != "ENABLED":
@@ -94,7 +94,7 @@ def latest(aws: Aws) -> str:
     return f"{times.stamp(min(found))[:14]}000000"
 
 
-def _tables(aws: Aws) -> list[str]:
+def _ledger_and_records(aws: Aws) -> list[str]:
     outputs = outputs_of(described(aws))
     return [outputs["LedgerTableName"], outputs["RecordsTableName"]]
 
@@ -107,16 +107,16 @@ def _named(taken: tuple[str, ...]) -> dict[str, str]:
     return {name: found for name, _, found in pairs}
 
 
-def _listed(plan: Plan) -> str:
+def _take_options(plan: Plan) -> str:
     """The options that return to the old tables."""
     return " ".join(f"--take {name}={plan.old[name]}" for name in plan.new)
 
 
-def _tables_of(plan: Plan) -> str:
+def _old_tables(plan: Plan) -> str:
     return ", ".join(plan.old[name] for name in plan.new)
 
 
 def _kept(plan: Plan) -> str:
     if plan.stage == "prod":
-        return f"The old tables are kept, with people who were erased since: delete them in time ({_tables_of(plan)})."
+        return f"The old tables are kept, with people who were erased since: delete them in time ({_old_tables(plan)})."
     return f"The old tables were deleted with the update, which is the policy of {plan.stage}."

@@ -29,7 +29,7 @@ LEDGER, RECORDS, BOOK, REMOVALS = "LedgerTable", "RecordsTable", "BookTable", "R
 _CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE")
 _SCHEMA = ("AttributeDefinitions", "KeySchema", "GlobalSecondaryIndexes", "BillingMode")
-_MADE = {LEDGER: "restore the ledger to", RECORDS: "restore the records to"}
+_RESTORED = {LEDGER: "restore the ledger to", RECORDS: "restore the records to"}
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def planned(aws: Aws, moment: str, taken: dict[str, str]) -> Plan:
     )
     if unknown := taken.keys() - {LEDGER, RECORDS, BOOK, REMOVALS}:
         raise ValueError(f"There is no table {', '.join(sorted(unknown))} in the template.")
+    # The removals are not restored, since a restore repeats them. But another table of removals can be given.
     logical = [LEDGER, RECORDS, BOOK, *(name for name in taken if name == REMOVALS)]
     named = {name: f"{aws.stack_name}-{name}-{moment[:14]}" for name in logical} | taken
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -143,11 +144,13 @@ class Restoration:
 
     def _title_of_restore(self) -> str:
         new, taken = self.plan.new, self.plan.taken
-        made = [
-            f"{what} {times.iso(self.plan.moment)} as {new[name]}" for name, what in _MADE.items() if name not in taken
+        parts = [
+            f"{what} {times.iso(self.plan.moment)} as {new[name]}"
+            for name, what in _RESTORED.items()
+            if name not in taken
         ]
-        made += [f"create {new[BOOK]}"] if BOOK not in taken else []
-        title = "; ".join([*made, *(f"use {new[name]} for {name}" for name in taken)])
+        parts += [f"create {new[BOOK]}"] if BOOK not in taken else []
+        title = "; ".join([*parts, *(f"use {new[name]} for {name}" for name in taken)])
         return title[0].upper() + title[1:]
 
     def run(self, step: Step) -> None:

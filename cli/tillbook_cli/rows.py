@@ -187,6 +187,7 @@ class Source(AbstractContextManager["Source"]):
             begin = self._file.read(4)
             if begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
                 return "utf-16"
+            # UTF-16 without a byte order mark: every second byte of ASCII text is 0.
             if begin[1:4:2] == b"\0\0" or begin[0:4:2] == b"\0\0":
                 return "utf-16-le" if begin[1:2] == b"\0" else "utf-16-be"
             for number, chunk in enumerate(self._chunks()):

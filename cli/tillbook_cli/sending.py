@@ -1,4 +1,4 @@
-"""Sends orders to the API in units, over a bounded number of connections, and repeats units until they are accepted.
+"""Sends orders to the API in units, over a bounded number of connections, and repeats requests that fail temporarily.
 
 Orders may be sent again in other units: each event contains its identity (`occurred_at` and payload, or the v1
 order_id), so nothing counts twice.
@@ -44,7 +44,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The result of a unit. `refused` are (line, error) of orders that the API refused."""
+    """The result of a unit. `events`: how many were accepted. `refused` are (line, error) of orders that were not."""
 
     events: int
     refused: list[tuple[int, FieldError]]

@@ -102,7 +102,7 @@ def test_an_error_of_show_more_in_a_customer_s_orders_is_shown_once(page: Browse
     events = [an_event(f"C-{n}") for n in range(ORDERS)]
     for start in range(0, ORDERS, 30):
         assert shop.batch(events[start : start + 30]).status == 202
-    page.until(lambda: shop.person(shop.email("ann"))["orders_count"] == ORDERS, "not all events are applied")
+    page.until(lambda: shop.has_person(shop.email("ann"), orders_count=ORDERS), "not all events are applied")
     page.go(f"/#/customer?id={shop.person(shop.email('ann'))['id']}")
     page.shows("The newest are shown")
     block(page, "*/orders?limit=50*")

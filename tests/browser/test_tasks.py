@@ -142,7 +142,7 @@ def test_the_keyboard_replays_a_dead_letter(top: Browser, shop: Shop) -> None:
     top.tab_to("Replay")
     top.press(Keys.ENTER)
     top.shows("No dead letters")
-    top.until(lambda: shop.ltv(shop.email("ann")) == {"USD": "12.00"}, "the order does not count")
+    top.until(lambda: shop.has_person(shop.email("ann"), lifetime_value={"USD": "12.00"}), "the order does not count")
 
 
 def test_the_keyboard_connects_a_shop(top: Browser, shop: Shop) -> None:

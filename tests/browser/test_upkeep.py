@@ -35,7 +35,7 @@ def test_a_dead_letter_shows_its_payload_and_is_replayed(page: Browser, shop: Sh
     assert shop.email("ann") not in page.text
     page.click(".letter-detail button", "Replay")
     page.shows("No dead letters")
-    page.until(lambda: shop.ltv(shop.email("ann")) == {"USD": "105.00"}, "the order does not count")
+    page.until(lambda: shop.has_person(shop.email("ann"), lifetime_value={"USD": "105.00"}), "the order does not count")
     page.until(lambda: not [box for box in page.all(".count") if box.is_displayed()], "the badge is still there")
 
 
@@ -48,7 +48,7 @@ def test_all_dead_letters_are_replayed(page: Browser, shop: Shop, an_event: Any)
     page.click("dialog button", "Replay")
     page.shows("Replayed 3 events.")
     page.shows("No dead letters")
-    page.until(lambda: shop.ltv(shop.email("ann")) == {"USD": "30.00"}, "not all orders count")
+    page.until(lambda: shop.has_person(shop.email("ann"), lifetime_value={"USD": "30.00"}), "not all orders count")
 
 
 def test_a_dead_letter_is_discarded_with_its_reason(page: Browser, shop: Shop, an_event: Any) -> None:

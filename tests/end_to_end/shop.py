@@ -128,6 +128,11 @@ class Shop:
         assert reply.status == 200, reply.text
         return dict(reply.json)
 
+    def has_person(self, id_or_email: str, **values: Any) -> bool:
+        """Whether the person exists and has these values."""
+        reply = self.send("GET", self.person_path(id_or_email))
+        return reply.status == 200 and all(reply.json[name] == value for name, value in values.items())
+
     def ltv(self, id_or_email: str) -> dict[str, str]:
         return dict(self.person(id_or_email)["lifetime_value"])
 
