@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -152,7 +154,9 @@ def _pages(
         else:
             answer = api.request("GET", path, format=form, **parameters)
             body, cursor = answer.body, answer.headers.get("x-next-cursor")
-            count = body.count(b"\n") if form == "jsonl" else max(body.count(b"\r\n") - 1, 0)
+            # A quoted cell may have line breaks.
+            rows = body.splitlines() if form == "jsonl" else list(csv.reader(io.StringIO(body.decode(), newline="")))[1:]
+            count = len(rows)
             if form == "csv" and not first:
                 body = body.partition(b"\r\n")[2]
         yield body, count

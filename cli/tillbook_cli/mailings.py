@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from tillbook.contract.match import MatchPerson
@@ -85,7 +86,7 @@ class Mailings:
         Raises Unreadable; BadMapping if a needed or given column is missing, or a given field is unknown.
         """
         # JSON lines have no header: the names in the first rows are the columns.
-        names = source.columns or [name for row in source.rows() for name in row.values][:200]
+        names = source.columns or list(islice((name for row in source.rows() for name in row.values), 200))
         known = {same_name(name): name for name in names}
         found: dict[str, str] = {}
         for field_, wanted in COLUMNS.items():
