@@ -136,7 +136,7 @@ class Accounts:
         return ids, ids[-1] if "LastEvaluatedKey" in answer else None
 
     def ids(self) -> Iterator[str]:
-        """Yields the ids of all accounts, in order."""
+        """Yields the ids of all listed accounts, in order. A listed account may not exist (`create`)."""
         after: str | None = None
         while True:
             ids, after = self.page(after)

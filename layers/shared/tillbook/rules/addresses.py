@@ -61,7 +61,7 @@ def match_key(address: dict[str, Any] | None) -> str | None:
     else:
         street, units = _words(" ".join(lines)).split(), []
         is_specific = _is_specific_abroad(" ".join(street))
-    # With a ZIP code and a number in front of the street, city and state are not compared.
+    # With a ZIP code, and a house number or a box at the beginning, city and state are not compared.
     if zip5 and (street[:1] and (street[0] in _BOXES or any(map(str.isdigit, street[0])))):
         where = zip5
     else:
@@ -87,12 +87,12 @@ def _zip5(postal_code: str) -> str:
 def _parts(lines: list[str], place: list[str]) -> list[str]:
     """Returns the lines, split at commas, as words, without parts that repeat the city, the state or the ZIP code."""
     city, state, zip5 = map(_words, place)
-    again = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
-    again.discard("ne")  # NE is not only Nebraska, but also a direction (northeast)
+    repeats = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
+    repeats.discard("ne")  # NE is not only Nebraska, but also a direction (northeast)
     parts: list[str] = []
     for text in _SEPARATORS.split("\n".join(lines).replace("'", "").replace("’", "")):
-        words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")
-        if words and not (parts and words in again):
+        words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")  # _words would remove a #
+        if words and not (parts and words in repeats):
             parts.append(words)
     return parts
 
