@@ -17,7 +17,7 @@ from tillbook.ledger.items import EventItem, Head, Scope, event_name, event_of, 
 from tillbook.ledger.writes import Change, Transaction, transaction
 from tillbook.rules.errors import Unavailable
 
-# Reasons of a cancelled transaction after which another try may succeed. "None" is that of a write without a fault.
+# Reasons of a cancelled transaction after which another try may succeed. Writes that did not fail have "None".
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None", "ConditionalCheckFailed"}
 # The attributes of events, except for the body and others that have no influence on the order's state.
 _LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "flags", "notes")))

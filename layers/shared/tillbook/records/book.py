@@ -115,7 +115,10 @@ class CardItem(NamedTuple):
         return list(lines_of(unpack(self.lines))) if self.lines else []
 
     def names(self, scope: Scope) -> Item:
-        """Returns the keys of the indexes by name. A public id equal to the order id, apart from `#`, is left out."""
+        """Returns the keys of the indexes by name; none for an empty card.
+
+        A public id equal to the order id, apart from `#`, is left out.
+        """
         own, public = name_of(self.order_id), name_of(self.public_id)
         found = {NAMES[BY_ORDER_ID]: own, NAMES[BY_PUBLIC_ID]: public if bare(public) != bare(own) else ""}
         return {"named": scope.name} | {key: name for key, name in found.items() if name} if self.shows else {}

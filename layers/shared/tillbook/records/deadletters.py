@@ -71,7 +71,7 @@ class DeadLetters:
         concerned: Callable[[Message], bool],
         work: Callable[[Item], None],
     ) -> str | None:
-        """Calls `work` for each item for whose message `concerned` returns True. Returns the id as `purge` does."""
+        """Calls `work` for each dead letter whose message is `concerned`. Returns the same as `purge`."""
         for item in self._all(account, after or None):
             if concerned(decode(item["message"])):
                 work(item)

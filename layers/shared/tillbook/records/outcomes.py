@@ -189,14 +189,14 @@ class Outcomes:
         }  # fmt: skip
         while True:
             page = self.client.query(**arguments)
-            out = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= cut]
+            purged = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= cut]
             account = pk.partition("/")[0]
             # The copies by order are deleted first, since their keys are computed from the items of this partition.
             if "/t/applied/" not in pk:
                 self._delete(
-                    [(_order_pk(account, item["order_id"]), item["sk"]) for item in out if item.get("order_id")]
+                    [(_order_pk(account, item["order_id"]), item["sk"]) for item in purged if item.get("order_id")]
                 )
-            self._delete([(item["pk"], item["sk"]) for item in out])
+            self._delete([(item["pk"], item["sk"]) for item in purged])
             # Items are sorted by request id, which is created shortly after the receipt.
             latest = page["Items"][-1]["received"]["S"] if page["Items"] else ""
             if "LastEvaluatedKey" not in page or latest > times.shift(cut, seconds=60):

@@ -22,6 +22,7 @@ _USPS_COUNTRIES = frozenset({"PRI", "VIR", "GUM", "ASM", "MNP", "FSM", "MHL", "P
 _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
 # Spreadsheets damage ZIP codes: they drop leading zeros, write formulas or decimals, or separate the thousands.
 _ZIP_SIGNS = re.compile(r"[\s'’\"=,]+|\.0+$")
+# A code of three digits, such as 501, lacks two zeros (00501).
 _ZIP = re.compile(r"(?:[A-Z]{2}-?(?=\d{5}))?([5-9]\d\d|\d{4,5})(-?\d{4})?-?", re.ASCII | re.IGNORECASE)
 _SEPARATORS = re.compile(r"[,;\r\n]+")
 _BOXES = frozenset({"po", "rr", "hc", "psc", "cmr", "apt"})  # first words of US addresses without a house number
