@@ -16,7 +16,7 @@ class Context(NamedTuple):
     """Passed to validators, which append warnings to `notes`.
 
     `received` is the stamp of the body's receipt; its default sorts after every real stamp. `unchanged` is the metadata
-    of the order before an edit: if the edit leaves it as it was, it gets no warnings.
+    of the order before an edit; equal metadata gets no warnings.
     """
 
     notes: list[str]

@@ -52,7 +52,7 @@ class Retries:
         self._count += 1
         pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
         if self._pace.clock() + pause >= self._deadline:
-            raise Unavailable("The order is being changed by many at once. Please try again.")
+            raise Unavailable("The order could not be read or written in time. Please try again.")
         self._pace.sleep(pause)
 
 
