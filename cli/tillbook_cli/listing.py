@@ -136,6 +136,11 @@ def _list(
             bar.add(count)
 
 
+def _rows(page: bytes) -> int:
+    """The number of rows of a page of CSV below its header. A quoted cell may have line breaks."""
+    return max(sum(1 for _ in csv.reader(io.StringIO(page.decode(), newline=""))) - 1, 0)
+
+
 def _pages(
     api: Api, path: str, noun: str, query: dict[str, str], limit: int | None, form: str
 ) -> Iterator[tuple[bytes, int]]:
@@ -154,9 +159,7 @@ def _pages(
         else:
             answer = api.request("GET", path, format=form, **parameters)
             body, cursor = answer.body, answer.headers.get("x-next-cursor")
-            # A quoted cell may have line breaks.
-            rows = body.splitlines() if form == "jsonl" else list(csv.reader(io.StringIO(body.decode(), newline="")))[1:]
-            count = len(rows)
+            count = body.count(b"\n") if form == "jsonl" else _rows(body)
             if form == "csv" and not first:
                 body = body.partition(b"\r\n")[2]
         yield body, count

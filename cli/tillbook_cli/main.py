@@ -162,7 +162,7 @@ def set_account(
 @on_a_stack
 def list_accounts(stack: Tillbook) -> None:
     """List the accounts with their settings."""
-    found = [_account(stack.accounts.get(account_id)) for account_id in stack.accounts.ids()]
+    found = [_account(account) for account in stack.accounts.all()]
     if stack.as_json:
         stack.show({"accounts": found})
     elif found:

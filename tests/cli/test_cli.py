@@ -64,6 +64,16 @@ def test_accounts_are_listed(run: Terminal) -> None:
     assert [line.split()[-1] for line in run("account", "list").out.splitlines()] == ["NAME", "-", "Nut"]
 
 
+def test_an_account_whose_creation_was_cut_off_is_not_listed(run: Terminal, stack_name: str, on_aws: Any) -> None:
+    """The entry in the list of accounts is written first."""
+    _create_account(run)
+    outputs = on_aws.describe_stacks(StackName=stack_name)["Stacks"][0]["Outputs"]
+    (records,) = [one["OutputValue"] for one in outputs if one["OutputKey"] == "RecordsTableName"]
+    entry = {"pk": {"S": "#accounts"}, "sk": {"S": "half"}}
+    boto3.client("dynamodb", region_name=REGION).put_item(TableName=records, Item=entry)
+    assert [one["account"] for one in run("account", "list", "--json").json["accounts"]] == ["acme"]
+
+
 def test_settings_that_are_not_given_are_kept(run: Terminal) -> None:
     _create_account(run, "--currency", "EUR")
     assert run("account", "set", "acme", "--source", "shopper_activity", "--json").json["currency"] == "EUR"

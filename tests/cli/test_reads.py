@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from click.testing import CliRunner
@@ -144,6 +145,19 @@ def test_an_incomplete_export_replaces_no_file(api: FakeApi, tmp_path: Path) -> 
     assert run(api, *words, str(link)).code == 0
     assert (out.read_bytes(), out.stat().st_mode & 0o777, link.is_symlink()) == (WHOLE, 0o600, True)
     assert sorted(tmp_path.iterdir()) == [link, out]
+
+
+def test_a_limit_counts_rows_whose_cells_have_line_breaks(api: FakeApi, tmp_path: Path) -> None:
+    pages = {"2": b'order_id,promo_code\r\n1,"a\r\nb"\r\n', "1": b"order_id,promo_code\r\n2,c\r\n"}
+
+    def answer(path: str, _key: str, _body: bytes) -> Reply:
+        limit = parse_qs(path.partition("?")[2])["limit"][0]
+        return 200, {"x-next-cursor": "next"}, pages[limit]
+
+    api.answer = answer  # type: ignore[assignment]
+    out = tmp_path / "orders.csv"
+    assert run(api, "orders", "--limit", "2", "--output", str(out)).code == 0
+    assert out.read_bytes() == pages["2"] + b"2,c\r\n"
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="this system has no /dev/stdout")

@@ -364,7 +364,7 @@ def test_an_unreadable_order_does_not_block_the_others(
 @pytest.mark.parametrize(
     "error",
     [
-        Unavailable("The database is busy."),
+        Unavailable("The order could not be read or written in time."),
         ClientError({"Error": {"Code": "ThrottlingException"}}, "TransactWriteItems"),
         ClientError({"Error": {"Code": "InternalServerError"}}, "TransactWriteItems"),
         ReadTimeoutError(endpoint_url="x"),

@@ -15,8 +15,8 @@ from tillbook.rules.json_text import Json
 class Context(NamedTuple):
     """Passed to validators, which append warnings to `notes`.
 
-    `received` is the stamp of the body's receipt (by default later than every stamp); `unchanged` is the metadata of an
-    order before an edit.
+    `received` is the stamp of the body's receipt; its default sorts after every real stamp. `unchanged` is the metadata
+    of the order before an edit; equal metadata gets no warnings.
     """
 
     notes: list[str]
@@ -30,7 +30,7 @@ class Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def kept(self) -> dict[str, Json]:
-        """The known fields in the model's order, without those that are None."""
+        """Returns the known fields in the model's order, without those that are None."""
         return {name: _kept(value) for name, value in self.__dict__.items() if value is not None}
 
 
@@ -48,7 +48,7 @@ def _kept(value: Any) -> Json:
 
 
 def fault(code: str, message: str) -> PydanticCustomError:
-    """The error that a validator raises. `code` and `message` are as in FieldError."""
+    """Returns the error that a validator raises. `code` and `message` are as in FieldError."""
     return PydanticCustomError(code, message)
 
 
@@ -80,7 +80,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], value: Json, context: Context, prefix: str = "") -> M:
-    """The validated body. Raises Invalid with all faults, at most MAX_ERRORS, each with its path in the body.
+    """Returns the validated body. Raises Invalid with the first MAX_ERRORS errors, each with its path in the body.
 
     `prefix` is put before the paths: `{prefix}.items[0].price`.
     """
@@ -92,7 +92,7 @@ def validated(model: type[M], value: Json, context: Context, prefix: str = "") -
 
 
 def validated_query(model: type[M], query: dict[str, str]) -> M:
-    """The validated query parameters. Raises Malformed, which names the first wrong one."""
+    """Returns the validated query parameters. Raises Malformed, which names the first wrong one."""
     try:
         return validated(model, query, Context([]))
     except Invalid as invalid:
@@ -111,5 +111,5 @@ def _field_error(path: str, entry: Any) -> FieldError:
 
 
 def bounded(notes: list[str]) -> list[str]:
-    """The first MAX_NOTES notes and, if there are more, a note with their number."""
+    """Returns the first MAX_NOTES notes and, if there are more, a last note with the number of those left out."""
     return notes if len(notes) <= MAX_NOTES else [*notes[:MAX_NOTES], f"and {len(notes) - MAX_NOTES} more"]

@@ -41,7 +41,7 @@ class Activity(NamedTuple):
     Attributes:
         event_id: its identity within the order (rules.identity). request_id: id of the request that sent it.
         occurred, received: stamps (rules.times). position: its index in the batch.
-        total, refund: in currency units. shipping, billing: match keys of its addresses; None if it has none.
+        total, refund: in currency units. shipping, billing: match keys of its addresses (rules.addresses.match_key).
         person: None for a voided event (rules.order).
         content_hash: hash of the content if the event has an idempotency key, since events with the same key may
             differ in content; otherwise empty.
@@ -109,8 +109,8 @@ class Result(NamedTuple):
     """The result of an event: `applied`, `duplicate` or `failed` with a reason.
 
     `original` is the request that wrote the event, if the event was in the ledger already. `state` is the order's state
-    if this call applied or moved the event, otherwise None. `effects` are the changes of LTV; `flags` as in
-    rules.order.flags_of.
+    if this call applied the event, or moved it to an earlier receipt, otherwise None. `effects` are the changes of LTV;
+    `flags` as in rules.order.flags_of.
     """
 
     status: str
@@ -130,9 +130,10 @@ Erased = Callable[[Activity], bool]  # returns whether an erasure of the event's
 def plan_apply(
     scope: Scope, heads: Mapping[str, ActivityHead], activities: Sequence[Activity], erased: Erased
 ) -> tuple[list[Change], list[Result]]:
-    """Plans the writes of new events of one or several orders. Returns a change of each order, a result of each event.
+    """Plans the writes of new events of one or several orders. `heads` are the orders' heads, by order key.
 
-    An erased event is written without its content, so that it stays erased when it is sent again.
+    Returns a change of each order that has an event to write, and a result of each event. An erased event is written
+    without its content, so that it stays erased when it is sent again.
     """
     changes: dict[str, Change] = {}
     results: list[Result] = []
@@ -249,6 +250,7 @@ class Apply(Operation):
         for number in self._group:
             if stored := found.get(self.activities[number].name):
                 self._done(number, self._repeat(self.activities[number], event_of(stored)))
+        # The sort keys of events contain `!`, those of heads do not. These heads were changed by another writer.
         raced = {name: cast(ActivityHead, head_of(item)) for name, item in found.items() if "!" not in name}
         self._heads = (self._read_heads() if self._heads is None else self._heads) | raced
         if tried := [number for number in self._group if number in self._left]:

@@ -17,9 +17,9 @@ from tillbook.ledger.items import EventItem, Head, Scope, event_name, event_of, 
 from tillbook.ledger.writes import Change, Transaction, transaction
 from tillbook.rules.errors import Unavailable
 
-# Reasons of a cancelled transaction after which another try may succeed.
+# Reasons of a cancelled transaction after which another try may succeed. Writes that did not fail have "None".
 _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded", "None", "ConditionalCheckFailed"}
-# The attributes of events without those, such as the body, that the computation of an order's state does not need.
+# The attributes of events, except for the body and others that have no influence on the order's state.
 _LIGHT = ("sk", *(name for name in EventItem._fields if name not in ("body", "effects", "flags", "notes")))
 Found = Mapping[str, Item]  # the stored items for which conditions failed, by sort key
 
@@ -39,7 +39,7 @@ class Retries:
         self._pace, self._deadline, self._count = pace, deadline, 0
 
     def at_once(self) -> None:
-        """Pauses before a retry after a failed condition, except before the first retry of the operation.
+        """Is called after a failed condition. Returns at once before the operation's first retry, pauses before others.
 
         The failed condition returned the current item, so a first retry probably succeeds. Raises Unavailable.
         """
@@ -52,7 +52,7 @@ class Retries:
         self._count += 1
         pause = self._pace.random() * min(1.0, 0.01 * 2 ** min(self._count, 10))
         if self._pace.clock() + pause >= self._deadline:
-            raise Unavailable("The database is busy, or other requests are changing this order. Please try again.")
+            raise Unavailable("The order could not be read or written in time. Please try again.")
         self._pace.sleep(pause)
 
 
@@ -94,8 +94,8 @@ class Store:
     def run(self, operation: O, deadline: float | Retries) -> O:
         """Runs an operation to its end and returns it. Raises Unavailable if there is not enough time.
 
-        The operation may then be run again. `deadline` is in seconds of the pace's clock, or is the Retries of the
-        operation that this one is part of.
+        The caller may then request the same change again. `deadline` is in seconds of the pace's clock, or is the
+        Retries of the operation that this one is part of.
         """
         retries = deadline if isinstance(deadline, Retries) else Retries(self.pace, deadline)
         operation.store, operation.retries = self, retries
@@ -112,7 +112,7 @@ class Store:
             if refused is None:
                 operation.written()
             elif found:
-                if any("!" not in name for name in found):
+                if any("!" not in name for name in found):  # a head; the sort keys of events contain `!`
                     self.on_conflict()
                 retries.at_once()
             else:

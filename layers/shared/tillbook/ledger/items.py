@@ -26,7 +26,7 @@ TIMELINE = "timeline"  # index over events, with the keys `timeline` and `stamp`
 PERSON = "person"  # index over heads, with the keys `person_key` and `ordered_at`
 # The limit of an order: 4 MB of events. Each event counts as 4 KiB or more, so an order has at most 1,000 events.
 MOST_BYTES_OF_ORDER, LEAST_BYTES_OF_EVENT = 4_096_000, 4096
-_JSON_PER_BYTE = 8  # bytes of JSON that count as one byte of an event
+_JSON_PER_BYTE = 8  # characters of JSON that count as one byte of an event
 # Indexes over heads, and their keys.
 MATCH_INDEXES = {"shipping": "shipping_key", "billing": "billing_key", "customer": "customer_key"}
 
@@ -101,7 +101,7 @@ def order_key_of(sk: str) -> str:
 def counted_bytes(body: bytes, json_length: int) -> int:
     """Returns the bytes by which an event counts towards MOST_BYTES_OF_ORDER.
 
-    `body` is packed; `json_length` is the length of the unpacked body.
+    `body` is packed; `json_length` is the number of characters of its JSON.
     """
     return max(LEAST_BYTES_OF_EVENT, len(body), json_length // _JSON_PER_BYTE)
 
@@ -322,7 +322,10 @@ def person_of(item: Item) -> PersonItem:
 
 
 def cells_of(standing: Standing, sign: int) -> Iterator[tuple[str, Decimal]]:
-    """Yields (attribute, amount) pairs that an order adds to its person's item; negative amounts with `sign` -1."""
+    """Yields the (attribute, number) pairs that an order adds to its person's item: its amount, and one order.
+
+    `sign` is 1, or -1 for the numbers that remove the order again.
+    """
     currency = standing.currency or "*"
     yield currency, EXACT.multiply(standing.amount, Decimal(sign))
     yield f"#{currency}", Decimal(sign)

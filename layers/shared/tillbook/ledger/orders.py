@@ -174,7 +174,8 @@ class _Write(Operation):
             return None
         item = found.get(self.key)
         head = head_of(item) if item else self.store.head(self.scope, self.key, self.retries)
-        if self.unanswered:  # this must follow the read of the head: a try that arrives later changes the head
+        # This must follow the read of the head: a try that arrives after it changes the head, so the next one fails.
+        if self.unanswered:
             sent = self.request.id, self.request.received
             mine = written_version(self.store, self.scope, self.key, *sent, self.retries)
             if mine is not None:

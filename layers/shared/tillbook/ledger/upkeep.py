@@ -46,17 +46,17 @@ class Empty(Operation):
         self._head: Head | None = None
         self._events: dict[str, EventItem] = {}
         self._change: Change | None = None
-        self._known = False
+        self._is_current = False  # whether _head and _events are the stored ones
 
     def plan(self, found: Found) -> Transaction | None:
-        if not self._known:  # at the first call, or if the planned transaction was not written
+        if not self._is_current:  # at the first call, or if the planned transaction was not written
             self._head = self.store.head(self.scope, self.key, self.retries)
             self._events = dict(self.store.events(self.scope, self.key, self.retries, light=True))
         doomed = [i for i, e in self._events.items() if e.person == self.person and received_of(e.stamp) <= self.cut]
         self.through = self._head is None or not doomed
         if self._head is None or not doomed or not self.may_go_on():
             return None
-        head, doomed, self._known = self._head, doomed[:MOST_EVENTS], False
+        head, doomed, self._is_current = self._head, doomed[:MOST_EVENTS], False
         self._change = (
             activities.plan_empty(self.scope, self.key, head, self._events, doomed)
             if isinstance(head, ActivityHead)
@@ -68,7 +68,7 @@ class Empty(Operation):
         if self._change is not None:
             self.emptied += len(self._change.events)
             self._events |= {write.event_id: write.event for write in self._change.events}
-            self._head, self._known = self._change.head, True
+            self._head, self._is_current = self._change.head, True
 
 
 class Forget(Operation):

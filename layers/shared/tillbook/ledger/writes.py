@@ -22,8 +22,8 @@ from tillbook.rules.identity import Person
 HEAD_IS_NEW = "attribute_not_exists(pk)"
 # A: reads the head after 4 writes   B: reads the head after 4 writes
 # A: writes it a fifth time          B: writes it a fifth time -> refused, or A's change would be lost.
-# A try without a response may arrive late. It is refused, too: no head of a current scope is deleted, so `writes` only
-# grows.
+# A try without a response may arrive late, after other writes of the head. It is refused, too: no head of a current
+# scope is deleted, so `writes` only grows.
 HEAD_AS_READ = "writes = :seen"
 # A: delivers an event     B: delivers the same event
 # A: writes it             B: writes it -> refused, or the event would count twice. The sort key is its identity.

@@ -136,13 +136,21 @@ class Accounts:
         return ids, ids[-1] if "LastEvaluatedKey" in answer else None
 
     def ids(self) -> Iterator[str]:
-        """Yields the ids of all accounts, in order."""
+        """Yields the ids of all listed accounts, in order. A listed account may not exist (`create`)."""
         after: str | None = None
         while True:
             ids, after = self.page(after)
             yield from ids
             if after is None:
                 return
+
+    def all(self) -> Iterator[Account]:
+        """Yields all accounts, in the order of their ids."""
+        for account_id in self.ids():
+            try:
+                yield self.get(account_id)
+            except NotFound:
+                continue  # its creation ended between its two writes
 
 
 def shown(account: Account) -> dict[str, Any]:

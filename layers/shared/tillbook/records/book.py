@@ -25,7 +25,8 @@ from tillbook.rules.order import VOIDED, received_of
 from tillbook.rules.packing import pack, unpack
 from tillbook.rules.sales import Details, Line, lines_of, rows_of
 
-BY_ORDER_ID, BY_PUBLIC_ID = "by_order_id", "by_public_id"  # indexes over cards, with the keys `named` and a name
+# Indexes over cards. The partition key of both is `named`; NAMES has the sort key of each.
+BY_ORDER_ID, BY_PUBLIC_ID = "by_order_id", "by_public_id"
 NAMES = {BY_ORDER_ID: "order_name", BY_PUBLIC_ID: "public_name"}
 # A: reads an order after 4 writes   B: reads it after 5 writes, and puts its card
 # A: puts its card -> refused, or an older state would replace a newer one.
@@ -114,7 +115,10 @@ class CardItem(NamedTuple):
         return list(lines_of(unpack(self.lines))) if self.lines else []
 
     def names(self, scope: Scope) -> Item:
-        """Returns the keys of the indexes by name. A public id equal to the order id, apart from `#`, is left out."""
+        """Returns the keys of the indexes by name; none for an empty card.
+
+        A public id equal to the order id, apart from `#`, is left out.
+        """
         own, public = name_of(self.order_id), name_of(self.public_id)
         found = {NAMES[BY_ORDER_ID]: own, NAMES[BY_PUBLIC_ID]: public if bare(public) != bare(own) else ""}
         return {"named": scope.name} | {key: name for key, name in found.items() if name} if self.shows else {}

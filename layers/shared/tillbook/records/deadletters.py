@@ -26,8 +26,8 @@ class DeadLetter(NamedTuple):
     Key: `{account}/d`, `{request id}`.
 
     Attributes:
-        reason: the reason for the failure. failed_at: when it failed (a stamp). message: the queued message
-            (records.messages). attempts: number of tries.
+        reason: the reason for the failure. failed_at: when it failed (a stamp). message: the text of a queued
+            message with this event only (records.messages). attempts: number of tries.
     """
 
     reason: str
@@ -71,7 +71,7 @@ class DeadLetters:
         concerned: Callable[[Message], bool],
         work: Callable[[Item], None],
     ) -> str | None:
-        """Calls `work` for each item for whose message `concerned` returns True. Returns the id as `purge` does."""
+        """Calls `work` for each dead letter whose message is `concerned`. Returns the same as `purge`."""
         for item in self._all(account, after or None):
             if concerned(decode(item["message"])):
                 work(item)
@@ -84,7 +84,7 @@ class DeadLetters:
     ) -> tuple[list[Json], str | None]:
         """Returns dead letters, newest first, without purged ones, and the id after which the next page begins.
 
-        The page is shorter than `limit` if the letters are large.
+        The page may be shorter than `limit`: purged letters are left out, and its size in bytes is limited.
         """
         account = marks.account
         answer = self.client.query(
@@ -167,7 +167,7 @@ class DeadLetters:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
-        """Stores a dead letter. `message` is the message of the last try; it contains the number of tries."""
+        """Stores a dead letter. `message` would be queued if there were another try; its `tries` counts all tries."""
         again = message._replace(tries=0, replayed=False)
         letter = DeadLetter(reason, times.now(), encode(again), message.tries)
         item = {"pk": f"{account}/d", "sk": request_id} | attributes(letter)

@@ -68,7 +68,7 @@ class Job(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """The progress of a chain. A chain that has not begun has no item.
+    """The progress of a chain. A chain has no item before its first page ends or is sent again.
 
     Key: `{account}/j`, `{job id}/{number, two digits}`.
 
@@ -167,6 +167,7 @@ class Jobs:
         return self._put(step, chain._replace(touched_at=times.now(), resent=chain.resent + 1, ttl=ttl))
 
     def _put(self, step: Step, chain: Chain) -> bool:
+        # `attributes` leaves out a page of 0, but an item without a page would fulfil the condition for every page.
         place: Item = {"pk": f"{step.account}/j", "sk": f"{step.job}/{step.chain:02d}", "page": 0}
         item = place | attributes(chain)
         return write_if(

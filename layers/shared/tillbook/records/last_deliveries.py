@@ -1,7 +1,7 @@
 """The last delivery of each connection and its result, which show whether the connection works.
 
-Each function instance notes a delivery at most once a minute unless the result changes, so that a busy shop does not
-cause a write for each delivery. The time shown may therefore be a minute old.
+Each function instance notes a connection's deliveries at most once a minute unless the result changes, so that a busy
+shop does not cause a write for each delivery. The time shown may therefore be a minute old.
 """
 
 from __future__ import annotations

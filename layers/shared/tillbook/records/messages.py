@@ -1,7 +1,8 @@
 """Messages of the queues: versioned and bounded in size. They contain no e-mail addresses, only their hashes.
 
 A message is JSON, or `z` and the base64 of the zlib-compressed JSON if it is large or has characters that SQS refuses.
-The version is 1. During a deployment a function may receive messages of the previous version, which it must accept.
+The version is 1. Code that introduces another version must still accept the previous one, since functions receive its
+messages during a deployment.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ class QueuedOrder(NamedTuple):
         return Person(*self.person) if self.person else None  # type: ignore[arg-type]
 
     def activity(self) -> Activity:
+        # Imported here, since functions that queue do not need them.
         from tillbook.contract.activity import amounts_of
         from tillbook.ledger.activities import Activity
-        from tillbook.rules.addresses import match_keys  # imported here, since functions that queue do not need it
+        from tillbook.rules.addresses import match_keys
 
         total, refund, currency = amounts_of(self.body)
         shipping, billing = match_keys(self.body.get("shipping_address"), self.body.get("billing_address"))
@@ -162,7 +164,7 @@ class Queue:
             self._call(self.client.send_message, MessageBody=bodies[0], MessageGroupId=account)
             return
         batch: list[str] = []
-        for body in [*bodies, None]:
+        for body in [*bodies, None]:  # None sends the last batch
             if body is None or len(batch) == 10 or sum(map(_size, batch)) + _size(body) > MAX_BYTES:
                 self._send_batch(account, batch)
                 batch = []

@@ -189,14 +189,14 @@ class Outcomes:
         }  # fmt: skip
         while True:
             page = self.client.query(**arguments)
-            out = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= cut]
+            purged = [plain_item(item) for item in page["Items"] if item["received"]["S"] <= cut]
             account = pk.partition("/")[0]
             # The copies by order are deleted first, since their keys are computed from the items of this partition.
             if "/t/applied/" not in pk:
                 self._delete(
-                    [(_order_pk(account, item["order_id"]), item["sk"]) for item in out if item.get("order_id")]
+                    [(_order_pk(account, item["order_id"]), item["sk"]) for item in purged if item.get("order_id")]
                 )
-            self._delete([(item["pk"], item["sk"]) for item in out])
+            self._delete([(item["pk"], item["sk"]) for item in purged])
             # Items are sorted by request id, which is created shortly after the receipt.
             latest = page["Items"][-1]["received"]["S"] if page["Items"] else ""
             if "LastEvaluatedKey" not in page or latest > times.shift(cut, seconds=60):
@@ -227,25 +227,25 @@ class Outcomes:
         """
         account, found = marks.account, list[Outcome]()
         # The partitions that are still to be read, and the request id before which to continue in each.
-        behind: dict[str, str | None] = {
+        unread: dict[str, str | None] = {
             f"{account}/t/{status}/{SOURCE_LETTER[source]}{shard}": before
             for status in statuses
             for source in sources
             for shard in range(_SHARDS.get(status, 1))
         }
         page = min(limit, _FEW)
-        while behind:
-            for pk, last in list(behind.items()):
+        while unread:
+            for pk, last in list(unread.items()):
                 read, more = self._newest_of(pk, page, last)
                 found += (visible := [t for t in read if not marks.purged(t.source, t.received)])
                 if more and visible:  # all outcomes older than a purged one are purged, too
-                    behind[pk] = read[-1].request_id
+                    unread[pk] = read[-1].request_id
                 else:
-                    del behind[pk]
+                    del unread[pk]
             page, found = limit, sorted(found, key=lambda t: t.request_id, reverse=True)[:limit]
             if len(found) == limit:
                 # A partition may have more of the newest only if the last outcome read from it is one of them.
-                behind = {pk: last for pk, last in behind.items() if (last or "") >= found[-1].request_id}
+                unread = {pk: last for pk, last in unread.items() if (last or "") >= found[-1].request_id}
         return found
 
     def of_order(self, marks: Marks, order_id: str, limit: int, before: str | None) -> list[Outcome]:
@@ -273,7 +273,7 @@ class Outcomes:
         return [outcome_of(plain_item(item)) for item in answer["Items"]], "LastEvaluatedKey" in answer
 
     def count(self, account: str, status: str, source: str, first: str, beyond: str) -> tuple[int, bool]:
-        """Returns the number of a status's outcomes with ids between `first` and `beyond`, and whether more exist.
+        """Returns the number of a source's outcomes of a status with ids from `first` to `beyond`, and if more exist.
 
         Each partition is read by one query of at most 2,500 outcomes. If more exist, the number is a lower bound.
         """

@@ -1,4 +1,4 @@
-"""Rejected requests of a valid key or connection: route, reasons and names of fields, but no values that were sent.
+"""Rejected requests of a valid key or connection: route, reasons, order id and names of fields, but no other values.
 
 At most 1,000 rejections of a key or connection are recorded each day, so that a client that repeats a bad request
 causes no large bill. A function instance that reaches this limit records nothing more for that key or connection in the
@@ -47,7 +47,7 @@ class RejectionCount(NamedTuple):
 def note(
     client: Any,
     records_table: str,
-    key: Sender,
+    sender: Sender,
     route: str,
     request_id: str,
     received: str,
@@ -58,7 +58,7 @@ def note(
 
     An error of AWS is only logged, since the answer to the request must not depend on it.
     """
-    if problem.status not in _RECORDED or _paused_until.get(key.id, 0.0) > time.monotonic():
+    if problem.status not in _RECORDED or _paused_until.get(sender.id, 0.0) > time.monotonic():
         return
     names, reason = [], problem.code
     if isinstance(problem, Invalid):
@@ -68,7 +68,7 @@ def note(
         reason = problem.message
     named = order_id if isinstance(order_id, str) and len(order_id) <= 255 and not is_email(order_id) else ""
     rejected = Outcome(
-        key.account,
+        sender.account,
         "orders_api" if " /v1/" in route else "shopper_activity",
         request_id,
         "rejected",
@@ -78,24 +78,24 @@ def note(
         named,
         reason=reason[:2000],
         route=route,
-        key_label=key.label or key.id,
+        key_label=sender.label or sender.id,
         fields=names,
     )
     try:
-        if _is_below_limit(client, records_table, key, received[:8]):
+        if _count_below_limit(client, records_table, sender, received[:8]):
             Outcomes(client, records_table).record([rejected])
         else:
-            _paused_until[key.id] = time.monotonic() + _PAUSE_SECONDS
+            _paused_until[sender.id] = time.monotonic() + _PAUSE_SECONDS
     except (ClientError, BotoCoreError) as error:
-        logger.warning("rejection not noted", exc_info=error, account=key.account)
+        logger.warning("rejection not noted", exc_info=error, account=sender.account)
 
 
-def _is_below_limit(client: Any, records_table: str, key: Sender, day: str) -> bool:
-    """Counts a rejection of a key on a day. Returns False if the limit was reached before."""
+def _count_below_limit(client: Any, records_table: str, sender: Sender, day: str) -> bool:
+    """Counts a rejection of a sender on a day. Returns False, without counting it, if the limit is reached already."""
     return write_if(
         client.update_item,
         TableName=records_table,
-        Key=raw({"pk": f"{key.account}/l", "sk": f"{day}/{key.id}"}),
+        Key=raw({"pk": f"{sender.account}/l", "sk": f"{day}/{sender.id}"}),
         UpdateExpression="ADD requests :one SET #ttl = :ttl",
         ConditionExpression="attribute_not_exists(requests) OR requests < :most",
         ExpressionAttributeNames={"#ttl": "ttl"},

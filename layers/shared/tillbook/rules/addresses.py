@@ -22,6 +22,7 @@ _USPS_COUNTRIES = frozenset({"PRI", "VIR", "GUM", "ASM", "MNP", "FSM", "MHL", "P
 _ASCII_SIGN = re.compile(r"(?<=[0-9])([-/.])(?=[0-9])|[^a-z0-9]")
 # Spreadsheets damage ZIP codes: they drop leading zeros, write formulas or decimals, or separate the thousands.
 _ZIP_SIGNS = re.compile(r"[\s'’\"=,]+|\.0+$")
+# A code of three digits, such as 501, lacks two zeros (00501).
 _ZIP = re.compile(r"(?:[A-Z]{2}-?(?=\d{5}))?([5-9]\d\d|\d{4,5})(-?\d{4})?-?", re.ASCII | re.IGNORECASE)
 _SEPARATORS = re.compile(r"[,;\r\n]+")
 _BOXES = frozenset({"po", "rr", "hc", "psc", "cmr", "apt"})  # first words of US addresses without a house number
@@ -61,7 +62,7 @@ def match_key(address: dict[str, Any] | None) -> str | None:
     else:
         street, units = _words(" ".join(lines)).split(), []
         is_specific = _is_specific_abroad(" ".join(street))
-    # With a ZIP code and a number in front of the street, city and state are not compared.
+    # With a ZIP code, and a house number or a box at the beginning, city and state are not compared.
     if zip5 and (street[:1] and (street[0] in _BOXES or any(map(str.isdigit, street[0])))):
         where = zip5
     else:
@@ -87,12 +88,12 @@ def _zip5(postal_code: str) -> str:
 def _parts(lines: list[str], place: list[str]) -> list[str]:
     """Returns the lines, split at commas, as words, without parts that repeat the city, the state or the ZIP code."""
     city, state, zip5 = map(_words, place)
-    again = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
-    again.discard("ne")  # NE is not only Nebraska, but also a direction (northeast)
+    repeats = {city, state, zip5, f"{city} {state}", f"{state} {zip5}", f"{city} {zip5}", f"{city} {state} {zip5}"}
+    repeats.discard("ne")  # NE is not only Nebraska, but also a direction (northeast)
     parts: list[str] = []
     for text in _SEPARATORS.split("\n".join(lines).replace("'", "").replace("’", "")):
-        words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")
-        if words and not (parts and words in again):
+        words = _words(text.replace("#", " numbersign ")).replace("numbersign", "#")  # _words would remove a #
+        if words and not (parts and words in repeats):
             parts.append(words)
     return parts
 

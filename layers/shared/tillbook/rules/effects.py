@@ -24,6 +24,7 @@ class Effect(NamedTuple):
 
 
 def effects_of(before: Standing | None, after: Standing | None) -> list[Effect]:
+    """Returns the effects of a change of an order's contribution from `before` to `after`, at most one a currency."""
     sums: dict[str, Effect] = {}
     for standing, sign in ((before, -1), (after, 1)):
         if standing is not None:

@@ -124,8 +124,10 @@ def payload_hash(payload: dict[str, Json]) -> str:
 
 
 def keyed_event_id(account: str, idempotency_key: str, position: int) -> str:
+    """Returns the id of an event that was sent with an idempotency key. `position` is its index in the batch."""
     return short_hash(f"key-1\n{account}\n{position}\n{idempotency_key}")
 
 
 def request_event_id(request_id: str) -> str:
+    """Returns the id of an event without an idempotency key and occurred_at, so that each request is a new event."""
     return short_hash(f"request-1\n{request_id}")

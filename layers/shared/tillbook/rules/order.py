@@ -112,12 +112,12 @@ class OrderState(NamedTuple):
     """The state of an order: all data that the effect of the next event depends on.
 
     Attributes:
-        events: number of events.
+        events: number of events, without emptied ones.
         ordered_at: when the earliest event occurred. added_at: when the first event was received.
         latest_at: stamp of the latest event that names a person; `action` and `person` are those of that event.
-        total_at: stamp of the latest placed, updated, paid or fulfilled event with a total, which is `total`.
-        voided_at: stamp of the latest voided event. Besides this field, such events increase `events` only.
-        fallback_at: stamp of the latest refunded or canceled event with a total, which is `fallback`.
+        total_at, total: stamp and total of the latest placed, updated, paid or fulfilled event with a total.
+        fallback_at, fallback: stamp and total of the latest refunded or canceled event with a total.
+        voided_at: stamp of the latest voided event. A voided event changes only this field and `events`.
         opened: whether there is a placed, updated, paid or fulfilled event.
         refunds: sum of the refund amounts.
         shipping, billing: match keys of the latest addresses.
@@ -155,8 +155,8 @@ class OrderState(NamedTuple):
     def known_total(self) -> Decimal | None:
         """The order's total, in currency units; 0 if the order is voided.
 
-        Without a total of its own, the order has that of a refund or cancellation, else 0. None if there are only
-        refunds or cancellations without a total.
+        Without a total of its own, the order has the `fallback`, else 0. None if there are no events, or only refunds
+        and cancellations without a total.
         """
         if self.voided:
             return ZERO

@@ -15,7 +15,7 @@ _LONGEST_TEXT = 255  # characters of a promo code, a category or an identifier
 
 
 class Line(NamedTuple):
-    """One item of an order. `category` is the topmost category; `amount` is in currency units; texts may be empty."""
+    """One item of an order. `category` is its first category; `amount` is in currency units; texts may be empty."""
 
     identifier: str
     category: str

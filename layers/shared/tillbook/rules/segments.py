@@ -124,5 +124,5 @@ def _amount(name: str, key: str, value: Json) -> Decimal:
 def _count(name: str, key: str, value: Json) -> int:
     digits = str(value).strip() if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not (digits.isascii() and digits.isdecimal() and len(digits) < 11 and int(digits) <= _MOST):
-        raise ValueError(f"segment {name}: {key} must be a whole number of at least 0")
+        raise ValueError(f"segment {name}: {key} must be a whole number from 0 to {_MOST:,}")
     return int(digits)
