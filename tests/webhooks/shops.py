@@ -184,7 +184,7 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
 
 
 def _change(random: Random, order: _WooOrder, now: int, choice: float) -> str:
-    """Makes a change, as staff or a payment gateway does. Returns it in words. `choice`, a random number, selects it."""
+    """Makes the change that `choice`, a random number, selects. Returns it in words."""
     refunded = sum(amount for _, amount in order.refunds)
     if choice < 0.35 and order.status in ("processing", "completed") and order.total:
         amount = random.randint(0, order.total - refunded)
@@ -388,13 +388,8 @@ def _possible_changes(random: Random, order: _ShopifyOrder, now: int, *, goodwil
         if remaining > 0:
             possible.append(("orders/updated", f"had {money(amount)} returned", lambda: pay_back(amount, "returned")))
             if goodwill_lowers or not order.removed:
-                possible.append(
-                    (
-                        "orders/updated",
-                        f"had {money(amount)} goodwill",
-                        lambda: pay_back(amount, "goodwill"),
-                    )
-                )
+                goodwill = ("orders/updated", f"had {money(amount)} goodwill", lambda: pay_back(amount, "goodwill"))
+                possible.append(goodwill)
             if not order.canceled:
                 possible += [
                     ("orders/cancelled", "was canceled and paid back", refund_and_cancel),
