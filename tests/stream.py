@@ -1,7 +1,7 @@
 """A model of the ledger's stream, as KeepBook receives it through the filter of its trigger in template.yaml.
 
-Each change that passes is delivered at least once: in any order, late, repeatedly, in batches of any size. A batch is
-acknowledged up to the first record that KeepBook reports as failed, or completely.
+Each change that passes is delivered at least once: late, in any order, several times, in batches of any size. A batch
+is acknowledged up to the first record that KeepBook reports as failed, or completely.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def change(number: int, old: Mapping[str, Any] | None, new: Mapping[str, Any] | 
     """The record of a stream for an item that was inserted, modified or removed. `number` is its sequence number."""
     images = {name: _json(image) for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
     kind = "REMOVE" if new is None else "INSERT" if old is None else "MODIFY"
-    numbered = {"SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 0.0}
-    return {"eventName": kind, "dynamodb": images | numbered}
+    position = {"SequenceNumber": f"{number:021d}", "ApproximateCreationDateTime": 0.0}
+    return {"eventName": kind, "dynamodb": images | position}
 
 
 def _json(image: Mapping[str, Any]) -> dict[str, Any]:
-    """The image as Lambda passes it to a function: bytes are in base64."""
+    """The image of an item as Lambda passes it to a function: bytes are in base64."""
     return {n: {"B": b64encode(value["B"]).decode()} if "B" in value else value for n, value in image.items()}
 
 
@@ -71,7 +71,7 @@ class Stream:
             self.records.append(record)
 
     def left(self) -> list[Record]:
-        """Records that no keeper has acknowledged yet."""
+        """The records that are not acknowledged yet."""
         return [record for record in self.records if _number(record) not in self._acknowledged]
 
     def batch(self) -> list[Record]:
@@ -84,7 +84,7 @@ class Stream:
         return random.sample(found, len(found)) if random.random() < 0.4 else found
 
     def keep(self, keeper: Any, batch: list[Record], seconds: float) -> None:
-        """Passes a batch to a keeper that may run for `seconds`, and notes the records that it acknowledges."""
+        """Passes a batch to `keeper`, which may run for `seconds`, and notes the records that it acknowledges."""
         answer = keeper.run(batch, seconds)
         numbers = [_number(record) for record in batch]
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]

@@ -8,16 +8,17 @@ from tests.size.measure import fill, pages, reads
 from tests.size.store import Fill
 from tillbook.work.jobs import _PAGE_SECONDS
 
-# A query reads at most 1 MB, which is 128 units if it is eventually consistent; some answers need several queries.
-# A match with 1,000 addresses needs two queries for each address.
+# The dearest read, a match with 1,000 addresses, makes two queries of half a unit for each address: 2,000 calls and
+# 1,000 units. The other reads make at most 210 calls.
 MOST_CALLS, MOST_READS = 2_100, 1_100
-CALL_SECONDS = 0.1  # slow enough that a page of most jobs ends by time
+CALL_SECONDS = 0.1  # so slow that the time of a page ends before the work, except for small jobs
 CALLS_AFTER_TIME = 10  # a page ends after the step during which its time ran out
 
 
 @pytest.fixture(params=[600, 3_000], ids=["600 orders", "3,000 orders"])
 def account(request: pytest.FixtureRequest) -> Fill:
-    return fill(request.param, request.param // 2, lambda _count: None)
+    orders = request.param
+    return fill(orders, of_one_person=orders // 2, progress=lambda _count: None)
 
 
 def test_each_read_has_a_bounded_cost_and_writes_nothing(account: Fill) -> None:

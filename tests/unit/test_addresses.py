@@ -1,4 +1,4 @@
-"""Match keys of addresses: spellings of one address share a key, different addresses never do.
+"""Match keys of addresses: spellings of one address share a key, and different addresses never share one.
 
 A missed match is better than a false one.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -18,6 +18,7 @@ from tillbook.rules.addresses import _USPS_COUNTRIES, _words, _zip5, match_key, 
 
 
 def us(address_1: str, address_2: str | None = None, **changes: Any) -> dict[str, Any]:
+    """An address in San Francisco, with changes."""
     return {
         "address_1": address_1, "address_2": address_2, "city": "San Francisco", "state": "CA",
         "postal_code": "94107", "country": "USA",
@@ -25,6 +26,7 @@ def us(address_1: str, address_2: str | None = None, **changes: Any) -> dict[str
 
 
 def at(country: str, address_1: str, **changes: Any) -> dict[str, Any]:
+    """An address in any country, with changes."""
     return {"country": country, "address_1": address_1, "postal_code": "2000", "city": "Town"} | changes
 
 
@@ -84,7 +86,7 @@ SAME = {
     "an ampersand": (at("TTO", "Bay Rd 5"), at("Trinidad & Tobago", "Bay Rd 5")),
     "accents of a country": (at("CIV", "Rue 5"), at("Cote d’Ivoire", "Rue 5")),
     "dots in a country": (at("GB", "High St 5"), at("U.K.", "High St 5")),
-    "Andorra, whose code is a word": (at("AD", "Carrer 5"), at("and", "Carrer 5")),
+    "Andorra, whose code AND is a word": (at("AD", "Carrer 5"), at("and", "Carrer 5")),
     "the United States": (MAIN, us("123 Main St", "Apt 4", country="the United States")),
     "unknown country, spelled alike": (at("Ruritania", "5 High St"), at(" RURITANIA ", "5 high st.")),
 }
@@ -247,6 +249,7 @@ def test_a_usual_name_of_a_country_gives_the_same_key_as_its_code(code: str) -> 
 
 def test_a_country_by_its_name_is_that_country_and_no_other() -> None:
     iso3166 = pytest.importorskip("iso3166")
+    # The countries in _USPS_COUNTRIES are compared as states of the US.
     countries = [country for country in iso3166.countries if country.alpha3 not in _USPS_COUNTRIES]
     by_key = {match_key(at(country.alpha3, "5 High St")): country for country in countries}
     assert len(by_key) == len(countries)
@@ -298,33 +301,43 @@ _NUMBERS = ["1", "12", "112", "121", "123", "123 1/2", "123A", "1231"]
 _UNIT_NUMBERS = ["1", "2", "11", "12", "A", "B", "1A", "A1", "112"]
 _ZIPS = ["94107", "94108", "10001"]
 
-Address = tuple[str, str, str, str, str, str, str]
+
+class Address(NamedTuple):
+    number: str
+    direction: str
+    name: str
+    suffix: str
+    unit: str
+    unit_number: str
+    zip5: str
 
 
 def random_address(rng: random.Random) -> Address:
     unit = rng.choice(list(_UNITS))
-    return (
-        rng.choice(_NUMBERS), rng.choice(list(_DIRECTIONS)), rng.choice(_NAMES),
-        rng.choice(list(_SUFFIXES)), unit, rng.choice(_UNIT_NUMBERS) if unit else "", rng.choice(_ZIPS),
+    return Address(
+        rng.choice(_NUMBERS), rng.choice(list(_DIRECTIONS)), rng.choice(_NAMES), rng.choice(list(_SUFFIXES)),
+        unit, rng.choice(_UNIT_NUMBERS) if unit else "", rng.choice(_ZIPS),
     )  # fmt: skip
 
 
 def spelled(address: Address, rng: random.Random) -> dict[str, Any]:
-    number, direction, name, suffix, unit, unit_number, code = address
-    parts = (number, rng.choice(_DIRECTIONS[direction]), name, rng.choice(_SUFFIXES[suffix]))
-    street = " ".join(part for part in parts if part)
-    second = rng.choice(_UNITS[unit]).format(unit_number)
+    """A random spelling of the address. An empty field may be None or left out."""
+    direction, suffix = rng.choice(_DIRECTIONS[address.direction]), rng.choice(_SUFFIXES[address.suffix])
+    street = " ".join(part for part in (address.number, direction, address.name, suffix) if part)
+    second = rng.choice(_UNITS[address.unit]).format(address.unit_number)
     if second and rng.random() < 0.4:
         street, second = f"{street}{rng.choice([' ', ', '])}{second}", ""
+    zip5 = address.zip5
     fields = us(
-        _cased(street, rng), _cased(second, rng) or rng.choice([None, ""]),
-        postal_code=rng.choice([code, f"{code}-1234", f"{code}0099"]),
+        _varied(street, rng), _varied(second, rng) or rng.choice([None, ""]),
+        postal_code=rng.choice([zip5, f"{zip5}-1234", f"{zip5}0099"]),
         country=rng.choice([None, "US", "usa", "United States"]), city=rng.choice([None, "SF", "San Francisco"]),
     )  # fmt: skip
     return {name: value for name, value in fields.items() if value is not None or rng.random() < 0.5}
 
 
-def _cased(text: str, rng: random.Random) -> str:
+def _varied(text: str, rng: random.Random) -> str:
+    """The text in random case, sometimes with two spaces for each."""
     text = rng.choice([text, text.upper(), text.lower(), text.swapcase()])
     return text.replace(" ", "  ") if rng.random() < 0.2 else text
 
@@ -332,13 +345,13 @@ def _cased(text: str, rng: random.Random) -> str:
 @pytest.mark.parametrize("seed", range(5))
 def test_spellings_of_a_random_address_share_a_key_and_no_two_addresses_do(seed: int) -> None:
     rng = random.Random(seed)
-    owner: dict[str, Address] = {}
+    address_of: dict[str, Address] = {}  # by key
     for address in sorted({random_address(rng) for _ in range(200)}):
         keys = {match_key(spelled(address, rng)) for _ in range(6)}
         assert len(keys) == 1, (seed, address)
         key = keys.pop()
         assert key
-        assert owner.setdefault(key, address) == address, seed
+        assert address_of.setdefault(key, address) == address, seed
 
 
 def test_neighbours_never_share_a_key() -> None:
@@ -361,7 +374,7 @@ ASCII = st.text(st.sampled_from("aB1 -/.,#%\t0") | st.characters(max_codepoint=1
 
 @given(ASCII)
 def test_the_shortcut_for_ascii_gives_the_same_words(text: str) -> None:
-    """ASCII text takes a faster path. One other letter forces the general path, which must give the same words."""
+    """ASCII text takes a faster path. An é forces the general path, which must give the same words, and `e` for it."""
     assert _words(f"{text} é") == f"{_words(text)} e".strip()
 
 

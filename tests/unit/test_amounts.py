@@ -1,4 +1,4 @@
-"""Amounts: parsed exactly, rounded to four decimals, and shown as text (docs/design/requests.md)."""
+"""Amounts: kept exactly up to four decimals, rounded beyond them, and shown as text (docs/design/requests.md)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_more_than_four_decimals_are_rounded_half_to_even(sent: object, kept: st
         "1e999",
         Decimal("1E+999999"),
         10**30,
-        "999999999999999.99999999999",
+        "999999999999999.99999999999",  # is rounded to 16 digits
     ],
 )
 def test_more_than_fifteen_digits_before_the_point_are_out_of_range(sent: object) -> None:
@@ -112,28 +112,26 @@ def test_more_than_fifteen_digits_before_the_point_are_out_of_range(sent: object
         "--1",
         Decimal("NaN"),
         Decimal("Infinity"),
-        "1" * 100,
+        "1" * 100,  # a number, but longer than 64 characters
         "\x00",
         "1\n2",
-        22.99,  # a float: json_text never returns one
+        22.99,  # a float, which is not exact
     ],
 )
-def test_a_value_that_is_no_exact_number_is_refused(sent: object) -> None:
+def test_a_value_other_than_a_number_or_a_short_numeric_text_is_refused(sent: object) -> None:
     with pytest.raises(AmountError) as caught:
         parse_amount(sent)
     assert caught.value.code == "format_error"
 
 
 @given(st.decimals(min_value="-999999999999999.9999", max_value="999999999999999.9999", places=4))
-def test_every_amount_of_the_contract_survives_a_round_trip(amount: Decimal) -> None:
+def test_every_amount_within_the_limits_survives_a_round_trip(amount: Decimal) -> None:
     for sent in (amount, str(amount), f"{amount:f}", loads(f"{amount:f}")):
         kept, rounded = parse_amount(sent)
         assert kept == amount
         assert not rounded
         assert Decimal(text(kept)) == amount
-    assert (
-        len(str(plain(amount)).lstrip("-").replace(".", "")) <= 19 + 1
-    )  # 15 and 4 digits, and a zero before the point
+    assert len(str(plain(amount)).lstrip("-").replace(".", "")) <= 15 + 4  # digits before and after the point
 
 
 @pytest.mark.parametrize(
@@ -148,7 +146,7 @@ def test_every_amount_of_the_contract_survives_a_round_trip(amount: Decimal) -> 
         ("1E+3", 2, "1000.00"),
     ],
 )
-def test_an_amount_is_shown_with_at_least_that_many_decimals(amount: str, decimals: int, shown: str) -> None:
+def test_an_amount_is_shown_with_at_least_the_requested_decimals(amount: str, decimals: int, shown: str) -> None:
     assert text(Decimal(amount), decimals) == shown
 
 

@@ -16,6 +16,7 @@ MOMENTS = [
     datetime(1, 1, 1, tzinfo=UTC), datetime(1, 1, 1, 0, 0, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC),
     datetime(9999, 12, 31, tzinfo=UTC), datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC),
     datetime(2011, 12, 30, 10, tzinfo=UTC),  # Samoa had no 30 December that year
+    # New York's day of 25 hours: its midnight, one hour later, and the start of its last hour
     datetime(2026, 11, 1, 4, tzinfo=UTC), datetime(2026, 11, 1, 5, tzinfo=UTC), datetime(2026, 11, 2, 4, tzinfo=UTC),
 ]  # fmt: skip
 
@@ -27,28 +28,30 @@ def some_moments(seed: int, count: int) -> list[datetime]:
 
 
 def test_an_order_is_found_on_its_date() -> None:
-    zones = [*ZONES, *random.Random(1).sample(sorted(available_timezones()), 60)]
-    for number, zone in enumerate(zones):
-        known = zone_of(zone)
-        for moment in MOMENTS + some_moments(number, 40):
+    names = [*ZONES, *random.Random(1).sample(sorted(available_timezones()), 60)]
+    for number, name in enumerate(names):
+        zone = zone_of(name)
+        for moment in MOMENTS + some_moments(seed=number, count=40):
             ordered_at = stamp(moment)
-            day = date_of(ordered_at, known)
-            spans = spans_of(day, known)
-            assert any(span.first <= ordered_at <= span.last for span in spans), (zone, moment)
-            assert ordered_at[:8] in utc_days(spans), (zone, moment)
-            assert day in dates_within(ordered_at[:8], known), (zone, moment)
+            day = date_of(ordered_at, zone)
+            spans = spans_of(day, zone)
+            assert any(span.first <= ordered_at <= span.last for span in spans), (name, moment)
+            assert ordered_at[:8] in utc_days(spans), (name, moment)
+            assert day in dates_within(ordered_at[:8], zone), (name, moment)
 
 
 def test_a_moment_has_the_date_of_the_time_zone() -> None:
-    for moment in some_moments(2, 500):
+    for moment in some_moments(seed=2, count=500):
+        # Midnight UTC is a date without a time.
         if (moment.hour, moment.minute, moment.second) != (0, 0, 0):
             assert date_of(stamp(moment), zone_of("Asia/Kolkata")) == moment.astimezone(ZoneInfo("Asia/Kolkata")).date()
 
 
-def test_a_date_without_a_time_is_that_date_everywhere() -> None:
-    for zone in ZONES:
-        assert date_of("20261129" + "0" * 12, zone_of(zone)) == date(2026, 11, 29)
-        assert date_of("20261129" + "0" * 11 + "1", zone_of(zone)) in (date(2026, 11, 28), date(2026, 11, 29))
+def test_only_exactly_midnight_utc_is_a_date_without_a_time() -> None:
+    for name in ZONES:
+        assert date_of("20261129" + "0" * 12, zone_of(name)) == date(2026, 11, 29)
+        after_midnight = datetime(2026, 11, 29, microsecond=1, tzinfo=UTC)
+        assert date_of("20261129" + "0" * 11 + "1", zone_of(name)) == after_midnight.astimezone(ZoneInfo(name)).date()
 
 
 def test_periods_begin_on_their_first_date_and_shifts_stay_in_the_calendar() -> None:
@@ -58,6 +61,9 @@ def test_periods_begin_on_their_first_date_and_shifts_stay_in_the_calendar() -> 
     ]  # fmt: skip
     assert begin_of(date.min, "week") == date.min
     assert (shifted(date.min, -1), shifted(date.max, 1), shifted(sunday, 2)) == (date.min, date.max, date(2026, 12, 1))
+
+
+def test_the_digits_of_a_date_are_eight() -> None:
     assert digits_of(date(7, 1, 2)) == "00070102"
 
 

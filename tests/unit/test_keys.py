@@ -60,18 +60,18 @@ def test_base64_broken_into_lines_is_accepted() -> None:
         "key",
         "Basic ???",
         "Basic a",
-        "Basic /w==",
+        "Basic /w==",  # not UTF-8
         f"Basic {encoded(':')}",
         f"Basic {encoded(':key')}",
         f"Basic {encoded(' ')}",
         "Token key",
         "Digest key",
-        f"Bearer {'k' * 10_000}",
+        f"Bearer {'k' * 10_000}",  # longer than 512 characters
         "Basic ä",
         "Bearer\tkey",
     ],
 )
-def test_headers_without_a_key_are_refused(header: str | None) -> None:
+def test_other_forms_of_the_header_are_refused(header: str | None) -> None:
     with pytest.raises(Unauthenticated):
         secret_of(header, basic=True)
 

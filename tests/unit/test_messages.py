@@ -38,7 +38,10 @@ def order(n: int = 0, **body: Any) -> QueuedOrder:
 
 
 class Sqs:
-    """A queue with the limits of SQS. Entries at the indexes `failing` fail, in the first batch or `for_ever`."""
+    """A queue with the limits of SQS. `batches` has the number of entries of each batch that was sent.
+
+    Entries at the indexes `failing` fail: in the first batch, or in every batch if `for_ever`.
+    """
 
     def __init__(self, failing: set[int] | None = None, for_ever: bool = False) -> None:
         self.bodies: list[str] = []
@@ -74,6 +77,7 @@ class Sqs:
 
 
 def noise(size: int, seed: int) -> str:
+    """Random text, which compresses badly."""
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=size))
 
 
@@ -126,7 +130,7 @@ def test_big_messages_are_compressed() -> None:
     assert len(decode(body).orders) == 100
 
 
-def test_a_thousand_orders_fit_in_few_messages() -> None:
+def test_a_thousand_orders_fit_in_ten_messages() -> None:
     sqs = Sqs()
     orders = [order(n) for n in range(1_000)]
     Queue(sqs, "url").send_orders(orders)
@@ -143,7 +147,7 @@ def test_orders_of_full_size_that_do_not_compress_stay_within_the_limits() -> No
 
 
 def test_the_unpacked_size_of_a_message_is_bounded() -> None:
-    """A function of 1 GB unpacks ten messages at once, also if they compress well."""
+    """A function with 1 GB of memory unpacks ten messages at once, so compression must not hide a large message."""
     sqs, sent = Sqs(), [order(n, x=[Decimal("1.5")] * 50_000) for n in range(16)]
     Queue(sqs, "url").send_orders(sent)
     assert sqs.orders == sent
@@ -175,9 +179,9 @@ def test_a_message_is_json_with_its_format_version() -> None:
 
 
 def test_fields_of_a_newer_release_are_left_out() -> None:
-    order = '{"account":"acme","request_id":"r","received":"2","position":0,"event_id":"e","occurred":"1",'
     message = decode(
-        '{"v":1,"new":1,"orders":[' + order + '"person":["person","p"],"body":{},"new":[1]}],'
+        '{"v":1,"new":1,"orders":[{"account":"acme","request_id":"r","received":"2","position":0,"event_id":"e",'
+        '"occurred":"1","person":["person","p"],"body":{},"new":[1]}],'
         '"steps":[{"account":"acme","job":"j","chain":2,"new":1}]}'
     )
     assert message.orders == [QueuedOrder("acme", "r", "2", 0, "e", "1", ["person", "p"], {})]

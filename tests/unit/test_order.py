@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillbook.rules.order import ACTIVITY_NAMES, Event, OrderState, fold, stamp_of, step
+from tillbook.rules.order import ACTIVITY_NAMES, Event, OrderState, Standing, fold, stamp_of, step
 
 ACTIONS = ("placed", "updated", "paid", "fulfilled", "refunded", "canceled")
 
 
 def event(day: int, action: str, total: str | None = None, refund: str = "0", **more: Any) -> Event:
+    """An event that occurred on the given day of January 2019 and was received on the first of February."""
     stamp = stamp_of(
         f"201901{day:02d}000000000000", "20190201000000000000", more.pop("position", 0), f"id{day}{action}"
     )
@@ -44,15 +45,15 @@ def test_activities_have_the_published_names() -> None:
 
 
 def test_the_published_example_gives_the_published_amounts() -> None:
-    """placed 100, updated 105, paid without a total, refunded 105: 100, 105, 105, 0."""
+    """An order is placed at 100, updated to 105, paid, and refunded 105. It counts 100, 105, 105, and 0."""
     events = [
         event(1, "placed", "100"),
         event(2, "updated", "105"),
         event(3, "paid"),
         event(4, "refunded", refund="105"),
     ]
-    worth = [fold(events[: n + 1]).contribution for n in range(4)]
-    assert worth == [100, 105, 105, 0]
+    contributions = [fold(events[: n + 1]).contribution for n in range(4)]
+    assert contributions == [100, 105, 105, 0]
     assert {fold(list(p)) for p in itertools.permutations(events)} == {fold(events)}
 
 
@@ -186,7 +187,8 @@ def test_a_voided_order_with_a_later_event_without_a_total_counts_nothing() -> N
 def test_an_order_of_voided_events_alone_is_no_order() -> None:
     state = fold([voided(1), voided(2)])
     assert (state.standing, state.customer.records, state.events) == (None, 0, 2)
-    assert step(state, event(1, "paid", "5")).standing == ("alice", "", 0)  # person, currency, contribution
+    # A payment before the last voided event makes it an order, which counts nothing.
+    assert step(state, event(1, "paid", "5")).standing == Standing("alice", "", Decimal(0))
 
 
 # --------------------------------- compared with a second implementation
@@ -204,6 +206,7 @@ def histories(draw: st.DrawFn) -> list[Event]:
                 f"2019010{draw(st.integers(1, 4))}000000000000", f"2019020{draw(st.integers(1, 2))}000000000000",
                 draw(st.integers(0, 2)), f"id{n}",
             ),
+            # Action and person; total, refund and currency.
             *draw(st.just(("voided", "")) | st.tuples(
                 st.sampled_from(ACTIONS), st.sampled_from(["alice", "bob", "carol"]), st.none() | AMOUNTS, AMOUNTS,
                 st.sampled_from(["", "USD", "EUR"]),
@@ -227,10 +230,11 @@ def by_the_rules(events: list[Event]) -> dict[str, Any]:
     elif setting:
         total = Decimal(0)
     refunds = sum((e.refund for e in refunding), Decimal(0))
+    # A voided event decides until a later event sets the total.
     deciding = [e.action for e in by_time if e.action == "voided" or (e in setting and e.total is not None)]
     voided = deciding[-1:] == ["voided"]
     total = Decimal(0) if voided else total
-    over = total is not None and refunds > total
+    is_over_refunded = total is not None and refunds > total
     currencies = [e.currency for e in ordered if e.currency]
     return {
         "known_total": total,
@@ -243,7 +247,7 @@ def by_the_rules(events: list[Event]) -> dict[str, Any]:
         "events": len(events),
         "ordered_at": ordered[0].stamp[:20] if ordered else "",
         "added_at": min((e.stamp[20:40] for e in ordered), default=""),
-        "flags": ["voided"] if voided else ["refunded_more_than_total"] * over,
+        "flags": ["voided"] if voided else ["refunded_more_than_total"] * is_over_refunded,
         "is_order": bool(ordered),
     }
 

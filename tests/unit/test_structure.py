@@ -27,10 +27,18 @@ def _imports(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda path: path.parent.name)
-def test_a_function_fits_one_screen_and_imports_the_shared_package_only(app: Path) -> None:
+def test_a_function_is_short_and_imports_no_package_but_the_shared_one(app: Path) -> None:
     assert len(app.read_text().splitlines()) <= 60
+    # The others are modules of the standard library.
     assert {name.partition(".")[0] for name in _imports(app)} <= {"tillbook", "typing", "pathlib", "__future__"}
     assert app.read_text().startswith('"""')
+
+
+def test_a_script_of_the_page_has_at_most_400_lines() -> None:
+    scripts = (template.ROOT / "functions/transactions_page/page").glob("*.js")
+    lengths = {script.name: len(script.read_text().splitlines()) for script in scripts}
+    assert lengths
+    assert {name: length for name, length in lengths.items() if length > 400} == {}
 
 
 def test_the_template_and_the_folder_have_the_same_functions() -> None:
@@ -42,7 +50,7 @@ def test_each_function_of_the_template_has_a_handler(name: str) -> None:
     assert callable(importlib.import_module(template.module(name)).handler)
 
 
-def test_the_shared_package_imports_no_function() -> None:
+def test_the_shared_package_imports_nothing_of_functions_tests_local_or_cli() -> None:
     for path in (template.ROOT / "layers/shared/tillbook").rglob("*.py"):
         assert not any(name.startswith(("functions", "tests", "local", "cli")) for name in _imports(path))
 
@@ -73,6 +81,7 @@ def test_every_condition_of_the_ledger_is_declared_in_one_module() -> None:
 
 
 def _routes_of(*functions: str) -> set[str]:
+    """The routes of functions in the template, with `{name}` for a path parameter `{name+}`."""
     return {route.replace("+}", "}") for route, name in template.named_routes().items() if name in functions}
 
 
@@ -92,10 +101,10 @@ def test_order_routes_need_an_ingest_key_and_the_others_an_admin_key_except_two(
     assert {one.role for one in routes.ROUTES.values()} == {"ingest", "admin", ""}
 
 
-def test_every_environment_variable_that_is_read_is_set_in_the_template() -> None:
+def test_the_environment_variables_that_are_read_are_those_of_the_template() -> None:
     package = template.ROOT / "layers/shared/tillbook"
     read = set(re.findall(r'env(?:iron)?\["(\w+)"\]', (package / "aws/settings.py").read_text()))
-    # aws/start.py reads PLAIN_START before it imports anything. The other two are read by packages.
+    # aws/start.py reads PLAIN_START, before the settings exist. The other two are read by packages.
     own = {name for f in template.functions().values() for name in f.get("Environment", {}).get("Variables", {})}
     assert read | {"PLAIN_START", "POWERTOOLS_SERVICE_NAME", "PYDANTIC_DISABLE_PLUGINS"} == own | set(
         template.load()["Globals"]["Function"]["Environment"]["Variables"]
@@ -123,7 +132,7 @@ def test_every_module_is_in_a_known_folder() -> None:
 @pytest.mark.parametrize("folder", _FOLDERS)
 def test_a_folder_imports_only_itself_and_those_before_it(folder: str) -> None:
     allowed = {folder, *_FOLDERS[: _FOLDERS.index(folder)]}
-    for path in (template.ROOT / "layers/shared/tillbook" / folder).glob("*.py"):
+    for path in (template.ROOT / "layers/shared/tillbook" / folder).rglob("*.py"):
         for name in _imports(path):
             package, _, module = name.partition(".")
             if package == "tillbook":

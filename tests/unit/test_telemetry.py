@@ -31,10 +31,12 @@ def captured_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The new lines of the log, with those of metrics."""
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def logged(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """The new lines of the log, without those of metrics."""
     return [line for line in lines(capsys) if "_aws" not in line]
 
 
@@ -124,7 +126,7 @@ def test_metrics_are_in_the_embedded_metric_format(capsys: pytest.CaptureFixture
     (line,) = [line for line in lines(capsys) if "Applied" in line]
     stamp = line["_aws"].pop("Timestamp")
     assert abs(stamp / 1000 - time.time()) < 3600
-    ((directive),) = line["_aws"]["CloudWatchMetrics"]
+    (directive,) = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("Tillbook", [["service"]])
     assert directive["Metrics"] == [
         {"Name": "Applied", "Unit": "Count"},
@@ -153,7 +155,8 @@ def test_a_cold_start_is_counted_once(capsys: pytest.CaptureFixture[str], monkey
     assert (line["ColdStart"], line["function_name"]) == ([1], "function")
 
 
-def test_no_line_has_more_values_than_the_format_allows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_line_has_more_metrics_or_values_than_the_format_allows(capsys: pytest.CaptureFixture[str]) -> None:
+    """The format allows 100 metrics in a line, and 100 values of each."""
     for number in range(250):
         count(f"Name{number % 120}")
         measure("Age", number)

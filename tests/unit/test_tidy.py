@@ -73,7 +73,7 @@ def test_modules_and_functions_are_short() -> None:
             found.append(f"{name}: {lines} lines")
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                # Docstrings do not count, because the help of a command is its docstring.
+                # Lines count from the end of the docstring, because the help of a command is its docstring.
                 begin = node.body[0].end_lineno if ast.get_docstring(node) else node.lineno - 1
                 if (lines := (node.end_lineno or 0) - (begin or 0)) > MOST_LINES_OF_A_FUNCTION:
                     found.append(f"{name}:{node.lineno}: {node.name} has {lines} lines")
@@ -101,10 +101,11 @@ def _statements(tree: ast.Module) -> Iterator[ast.stmt | ast.expr]:
 
 
 def _is_table(node: ast.AST) -> bool:
-    """A display (a list, say) of three cells or more: half of them are rows, or three quarters constants and names."""
+    """A display (a list, say) of at least three cells: at least half are rows, or three quarters are constants."""
     if not isinstance(node, _DISPLAYS):
         return False
     cells = node.values if isinstance(node, ast.Dict) else node.elts
     rows = [cell for cell in cells if isinstance(cell, (ast.Call, *_DISPLAYS))]
+    # A name is usually that of a constant.
     constants = [cell for cell in cells if isinstance(cell, ast.Constant | ast.Name | ast.Attribute)]
     return len(cells) >= 3 and (2 * len(rows) >= len(cells) or 4 * len(constants) >= 3 * len(cells))

@@ -126,7 +126,7 @@ def test_stamps_sort_by_time(one: datetime, other: datetime, offset: int) -> Non
     assert times.to_datetime(a) == one
     try:
         local = one.astimezone(timezone(timedelta(minutes=offset)))
-    except OverflowError:
+    except OverflowError:  # within a day of the year 1 or the year 10000
         return
     assert times.parse_iso(local.isoformat()) == a
 

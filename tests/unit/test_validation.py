@@ -1,4 +1,4 @@
-"""Checking a body against a model: every fault is found, in the contract's words, with its path as it was sent."""
+"""Validation of a body against a model: faults are reported in the contract's words, with the path of their field."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class Tree(WithProperties):
 
 
 def faults(value: Any, prefix: str = "") -> list[tuple[str, str, str]]:
+    """The faults of a body: (path, code, message)."""
     with pytest.raises(Invalid) as found:
         validated(Tree, value, Context([]), prefix)
     return [tuple(error) for error in found.value.errors]  # type: ignore[misc]
 
 
 def kept(value: Any) -> list[Any]:
+    """The fields of a body that are kept, as (name, value), in their order."""
     return list(validated(Tree, value, Context([])).kept().items())
 
 
@@ -52,6 +54,7 @@ def test_fields_are_kept_in_the_model_s_order_and_without_nulls() -> None:
 
 
 def test_custom_attributes_are_kept_as_they_were_sent() -> None:
+    """Custom attributes are the fields that the model does not have. One of them may be named `properties`."""
     assert kept({"x": None, "who": "7", "properties": {"w": [1]}}) == [
         ("who", "7"),
         ("properties", {"x": None, "properties": {"w": [1]}}),
@@ -99,6 +102,9 @@ def test_notes_are_bounded() -> None:
 @pytest.mark.parametrize(("sent", "text"), [(7, "7"), (Decimal("7.0"), "7"), (Decimal("-7e2"), "-700"), ("7.0", "7.0")])
 def test_an_integer_is_kept_as_its_digits(sent: Any, text: str) -> None:
     assert validated(Tree, {"who": sent}, Context([])).who == text
+
+
+def test_a_fraction_or_a_huge_number_is_no_id() -> None:
     assert faults({"who": Decimal("1e999")}) == [("who", "format_error", "must be a string")]
     assert faults({"who": Decimal("7.5")}) == [("who", "format_error", "must be a string")]
 
@@ -110,7 +116,7 @@ def test_an_id_that_names_nobody_counts_as_absent_and_is_noted(nobody: Any) -> N
     assert context.notes == [f"who {str(nobody).strip()} identifies nobody and was ignored"]
 
 
-def test_a_query_names_the_parameter_that_is_wrong() -> None:
+def test_the_fault_of_a_query_names_its_parameter() -> None:
     from tillbook.contract.queries import Page, RequestPage, Transactions
 
     assert validated_query(Page, {"page": "1", "limit": "7"}).limit == 7

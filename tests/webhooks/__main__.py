@@ -1,7 +1,7 @@
-"""python -m tests.webhooks --histories 10000 --seed 1: that many histories of each platform, and hostile bodies.
+"""python -m tests.webhooks --histories 10000 --hostile 20000: plays histories of each platform, sends hostile bodies.
 
-Each history of a shop is made from its seed and delivered as its platform delivers: late, twice, out of order, lost,
-retried. LTV must equal the shop's own net. `--hostile N` sends N hostile bodies. The exit code is 1 if any fails.
+A history of a shop is made from its seed. Its webhooks arrive as the platform's do: late, twice, out of order, after
+retries, or never. LTV must equal the shop's own net. The exit code is 1 if a history or a hostile body fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=0, help="number for each platform")
     parser.add_argument("--hostile", type=int, default=0, help="number of bodies")
     parser.add_argument(
-        "--seed", type=int, default=1, help="seed of the first history; each later one has the next seed"
+        "--seed", type=int, default=1, help="seed of the bodies and of the first history; each later one has the next"
     )
     parser.add_argument("--platform", choices=list(SHOPS))
     options = parser.parse_args()

@@ -6,7 +6,7 @@ import io
 import os
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
@@ -93,19 +93,26 @@ class Receiver:
         return webhooks.receive(event, Context())
 
     def deliver(self, platform: str, arrival: Arrival) -> int:
+        """Sends a delivery, with a wrong signature if it is not genuine. Returns the status of the answer."""
         secret = self.secrets[platform] if arrival.genuine else "another"
         sent = signed(platform, secret, arrival.topic, arrival.body, delivery=arrival.id)
         return int(self.post(platform, sent.headers, sent.body)["statusCode"])
 
     def process(self, random: Random, *, everything: bool = False) -> None:
-        """Processes some queued messages in random order, some of them twice. With `everything`, processes all."""
+        """Processes some queued messages in random order. With `everything`, processes all.
+
+        After processing, one message in ten is delivered again, as if its deletion had failed.
+        """
         while visible := self.sqs.visible():
             random.shuffle(visible)
-            records = self.sqs.receive(visible[: random.randint(1, 10)], again=lambda: random.random() < 0.1)
+            records = self.sqs.receive(visible[: random.randint(1, 10)])
             answer = processing.processor().run(records, 60)
             assert not answer["batchItemFailures"], answer
             for record in records:
-                self.sqs.delete(record)
+                if random.random() < 0.1:
+                    self.sqs.change_visibility(record, 0)
+                else:
+                    self.sqs.delete(record)
             if not everything:
                 return
 
@@ -164,15 +171,18 @@ def play(receiver: Receiver, platform: str, seed: int) -> Failure | None:
     receiver.open()
     waiting = list(history.arrivals)
     wrong: list[str] = []
-    outages = random.choice((0.0, 0.0, 0.2)) if history.repeats else 0.0
+    outage_rate = random.choice((0.0, 0.0, 0.2)) if history.repeats else 0.0
     while waiting:
         arrival = waiting.pop(0)
         receiver.clock.set(BEGIN)
         receiver.clock.sleep(arrival.at)
-        down = arrival.genuine and random.random() < outages
-        with patch.object(receiver.sqs, "send_message", side_effect=_down) if down else patch.dict({}):
+        is_down = arrival.genuine and random.random() < outage_rate
+        outage: AbstractContextManager[Any] = nullcontext()
+        if is_down:
+            outage = patch.object(receiver.sqs, "send_message", side_effect=_refuse)
+        with outage:
             status = receiver.deliver(platform, arrival)
-        if status == 503 and down:
+        if status == 503 and is_down:
             again = arrival._replace(at=arrival.at + random.random() * 3600)
             waiting = sorted([*waiting, again], key=lambda one: one.at)
         elif status != (200 if arrival.genuine else 401):
@@ -183,18 +193,19 @@ def play(receiver: Receiver, platform: str, seed: int) -> Failure | None:
     return Failure(history, wrong) if (wrong := wrong + _differences(history, receiver)) else None
 
 
-def _down(**_: Any) -> None:
+def _refuse(**_: Any) -> None:
     raise client_error("ThrottlingException", "SendMessage")
 
 
 def _differences(history: History, receiver: Receiver) -> list[str]:
-    worth, orders, listed = receiver.results()
+    worth, orders, audience_size = receiver.results()
     net = {email: Decimal(money(cents)) for email, cents in history.net.items()}
     found = []
     if worth != net:
         found.append(f"LTV is {worth}, but the shop keeps {net}")
     if orders != history.orders:
         found.append(f"orders are {orders}, but must be {history.orders}")
-    if listed != sum(map(len, history.orders.values())):
-        found.append(f"the audience has {listed} orders")
+    expected_size = sum(map(len, history.orders.values()))
+    if audience_size != expected_size:
+        found.append(f"the audience has {audience_size} orders, but must have {expected_size}")
     return found

@@ -30,8 +30,14 @@ class Arrival(NamedTuple):
 
 @dataclass
 class History:
-    """`net`: the amount that the shop keeps, by e-mail address. `orders`: ids of the reported orders, by e-mail
-    address. `repeats`: whether the platform retries a delivery that was not answered 2xx."""
+    """The deliveries of a random shop, and the results that they must have.
+
+    Attributes:
+        repeats: whether the platform retries a delivery that was not answered 2xx.
+        net: the amount that the shop keeps, in cents, by e-mail address.
+        orders: ids of the reported orders, by e-mail address.
+        steps: each change of an order, in words.
+    """
 
     seed: int
     platform: str
@@ -64,7 +70,7 @@ def money(cents: int) -> str:
 
 
 @dataclass
-class _Order:
+class _WooOrder:
     id: int
     email: str
     status: str
@@ -96,7 +102,8 @@ def _gmt(at: float) -> str:
     return (BEGIN + timedelta(seconds=int(at))).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-# The next statuses of each status, as a shop's staff and gateways set them.
+# The statuses that a shop's staff and gateways may set after each status; those that are listed twice are likelier.
+# "ready-for-pickup" is the status of an extension, which the connector does not know.
 _NEXT = {
     "checkout-draft": ("pending", "on-hold", "processing"),
     "pending": ("processing", "processing", "on-hold", "failed", "cancelled"),
@@ -112,12 +119,12 @@ _NEXT = {
 }  # fmt: skip
 
 
-# Statuses that make a person a customer, even if the order was canceled.
-_ORDERS = ("on-hold", "processing", "completed", "ready-for-pickup", "cancelled", "refunded")
+# Statuses with which an order makes its person a customer, even if it was canceled.
+_CUSTOMER_STATUSES = ("on-hold", "processing", "completed", "ready-for-pickup", "cancelled", "refunded")
 
 
 def woocommerce(seed: int) -> History:
-    """A history of WooCommerce, which makes a payload when it delivers it, seconds after the change, and never retries.
+    """A history of WooCommerce, which makes a payload seconds to minutes after the change, and never retries.
 
     The last change of an order always arrives, since nothing else would report it. An order leaves the trash only after
     the second in which its "order.deleted" arrived, since that delivery carries no time.
@@ -132,7 +139,7 @@ def woocommerce(seed: int) -> History:
 def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
     now = random.randint(0, DAY)
     status = random.choice(("checkout-draft", "pending", "pending", "on-hold", "processing"))
-    order = _Order(order_id, random.choice(PEOPLE), status, random.randint(0, 20_000), now, now)
+    order = _WooOrder(order_id, random.choice(PEOPLE), status, random.randint(0, 20_000), now, now)
     changes = random.randint(0, 8)
     sends: list[tuple[float, str, dict[str, Any] | None]] = []  # time of delivery, topic, fixed body or None
 
@@ -140,10 +147,10 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
         history.steps.append(f"{now:10} order {order.id} {what}: {order.status}, net {money(order.net())}")
         sends.append((now + 1 + random.random() * random.choice((1, 20, 600)), topic, None))
 
-    states: list[tuple[int, _Order]] = []  # time, and the order as payloads show it from then on
+    states: list[tuple[int, _WooOrder]] = []  # time, and the order as payloads show it from then on
 
     def save_state() -> None:
-        states.append((now, _Order(**vars(order) | {"refunds": list(order.refunds)})))
+        states.append((now, _WooOrder(**vars(order) | {"refunds": list(order.refunds)})))
 
     save_state()
     changed("order.updated" if status == "checkout-draft" else "order.created", "was placed")
@@ -176,8 +183,8 @@ def _woocommerce_order(random: Random, history: History, order_id: int) -> None:
     _deliver(random, history, order, sends, states)
 
 
-def _change(random: Random, order: _Order, now: int, choice: float) -> str:
-    """Applies one change that staff or a payment gateway makes. Returns the change in words."""
+def _change(random: Random, order: _WooOrder, now: int, choice: float) -> str:
+    """Makes the change that `choice`, a random number, selects. Returns it in words."""
     refunded = sum(amount for _, amount in order.refunds)
     if choice < 0.35 and order.status in ("processing", "completed") and order.total:
         amount = random.randint(0, order.total - refunded)
@@ -191,22 +198,23 @@ def _change(random: Random, order: _Order, now: int, choice: float) -> str:
         return f"was edited to {money(order.total)}"
     if choice < 0.54:
         order.email = random.choice(PEOPLE)
-        return f"is now of {order.email}"
+        return f"now belongs to {order.email}"
     order.status = random.choice(_NEXT[order.status])
     if order.status == "refunded":
         order.refunds.append((9000 + now, order.total - refunded))
-    return "changed"
+    return "changed its status"
 
 
 def _deliver(
-    random: Random, history: History, order: _Order, sends: list[tuple[float, str, dict[str, Any] | None]],
-    states: list[tuple[int, _Order]],
+    random: Random, history: History, order: _WooOrder, sends: list[tuple[float, str, dict[str, Any] | None]],
+    states: list[tuple[int, _WooOrder]],
 ) -> None:  # fmt: skip
-    """Adds the deliveries of an order to the history, and the order to the customer whom the latest of them names.
+    """Adds deliveries of an order to the history, and the order to the customer whom the latest of them names.
 
+    `sends`: time of delivery, topic, and a fixed body; without one, the body is the order's state at that time.
     `states`: times, and the order as payloads show it from then on.
     """
-    latest = (0, "")  # time and address of the latest delivered state that makes a customer
+    latest = (-1, "")  # time and address of the latest delivered state that makes a customer
     last = max(range(len(sends)), key=lambda index: sends[index][0])
     # The last delivery of an order shows its final state, or that it is in the trash.
     for index, (at, topic, fixed) in enumerate(sends):
@@ -219,8 +227,8 @@ def _deliver(
         for copy in range(random.choice((1, 1, 1, 2))):
             arrives = at + late + copy * random.random() * random.choice((1, 1000, DAY))
             history.arrivals.append(Arrival(arrives, topic, f"{order.id}-{int(at)}", body))
-        if not fixed and shown.status in _ORDERS and not shown.gone:
-            latest = max(latest, (shown.modified + 1, shown.email))
+        if not fixed and shown.status in _CUSTOMER_STATUSES and not shown.gone:
+            latest = max(latest, (shown.modified, shown.email))
     if owner := latest[1]:
         history.net[owner] = history.net.get(owner, 0) + order.net()
         history.orders.setdefault(owner, set()).add(str(order.id))
@@ -251,8 +259,8 @@ class _ShopifyOrder:
         )
         return 0 if ended or self.test else self.total - self.removed - self.returned - self.goodwill
 
-    def payload(self, offset: int, *, follows: bool) -> dict[str, Any]:
-        current = self.total - self.removed - self.returned - (self.goodwill if follows else 0)
+    def payload(self, offset: int, *, goodwill_lowers: bool) -> dict[str, Any]:
+        current = self.total - self.removed - self.returned - (self.goodwill if goodwill_lowers else 0)
         return {
             "id": self.id, "name": f"#{self.id}", "test": self.test, "email": self.email, "currency": "USD",
             "presentment_currency": "CAD", "total_price": money(self.total), "current_total_price": money(current),
@@ -271,18 +279,19 @@ def _local(at: float, hours: int) -> str:
 def shopify(seed: int) -> History:
     """A history of Shopify, which makes a payload at the moment of the change and retries the same payload for hours.
 
-    The last change of an order always arrives. `follows`: goodwill lowers the current total. If it does not, no order
-    has both goodwill and a line that was removed before payment, since the payload would not distinguish them.
+    The last change of an order always arrives. In half of the histories goodwill lowers the current total. In the
+    others, no order has both goodwill and a line that was removed before payment, since the payload would not
+    distinguish them.
     """
     random, history = Random(seed), History(seed, "shopify", repeats=True)
-    offset, follows = random.choice((-5, 0, 2)), random.random() < 0.5
+    offset, goodwill_lowers = random.choice((-5, 0, 2)), random.random() < 0.5
     for number in range(random.randint(1, 4)):
-        _shopify_order(random, history, 5_001_000 + number, offset, follows)
+        _shopify_order(random, history, 5_001_000 + number, offset, goodwill_lowers)
     _noise(random, history, ("refunds/create", {"id": 9}), ("orders/edited", {"order_edit": {"id": 1}}))
     return history
 
 
-def _shopify_order(random: Random, history: History, order_id: int, offset: int, follows: bool) -> None:
+def _shopify_order(random: Random, history: History, order_id: int, offset: int, goodwill_lowers: bool) -> None:
     now = random.randint(0, DAY)
     paid = random.choice(("pending", "authorized", "paid", "paid"))
     order = _ShopifyOrder(order_id, random.choice(PEOPLE), random.randint(0, 20_000), now, now, paid)
@@ -291,20 +300,20 @@ def _shopify_order(random: Random, history: History, order_id: int, offset: int,
 
     def changed(topic: str, what: str) -> None:
         history.steps.append(f"{now:10} order {order.id} {what}: {order.paid}, net {money(order.net())}")
-        sends.append((now, topic, order.payload(offset, follows=follows)))
+        sends.append((now, topic, order.payload(offset, goodwill_lowers=goodwill_lowers)))
 
     changed("orders/create", "was placed")
     deleted = False
     for _ in range(random.randint(0, 7)):
         now += random.choice((1, 2, 30, 3600, 5 * DAY))
         order.updated = now
-        steps = _shopify_steps(random, order, now, follows=follows)
-        if not steps or random.random() < 0.06:
+        possible = _possible_changes(random, order, now, goodwill_lowers=goodwill_lowers)
+        if random.random() < 0.06:
             deleted = True
             history.steps.append(f"{now:10} order {order.id} was deleted")
             sends.append((now, "orders/delete", {"id": order.id}))
             break
-        topic, what, apply = random.choice(steps)
+        topic, what, apply = random.choice(possible)
         apply()
         changed(topic, what)
     reported = False  # whether a delivery names a customer
@@ -323,10 +332,10 @@ def _shopify_order(random: Random, history: History, order_id: int, offset: int,
         history.orders.setdefault(order.email, set()).add(str(order.id))
 
 
-Step = tuple[str, str, Callable[[], None]]
+Change = tuple[str, str, Callable[[], None]]  # topic, the change in words, the function that makes it
 
 
-def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: bool) -> list[Step]:
+def _possible_changes(random: Random, order: _ShopifyOrder, now: int, *, goodwill_lowers: bool) -> list[Change]:
     """The possible next changes of an order."""
     remaining = order.total - order.removed - order.returned - order.goodwill
     amount = random.randint(0, remaining) if remaining > 0 else 0
@@ -364,38 +373,39 @@ def _shopify_steps(random: Random, order: _ShopifyOrder, now: int, *, follows: b
         cancel()
         pay_back(remaining, "returned")
 
-    steps: list[Step] = [("orders/updated", "got a note", lambda: None)]
+    possible: list[Change] = [("orders/updated", "got a note", lambda: None)]
     if order.paid in ("pending", "authorized") and not order.canceled:
-        steps += [
+        possible += [
             ("orders/paid", "was paid", lambda: setattr(order, "paid", "paid")),
             ("orders/cancelled", "was voided", void),
             ("orders/cancelled", "was canceled unpaid", cancel),
             ("orders/updated", "expired", lambda: setattr(order, "paid", "expired")),
         ]
         if remaining > 0:
-            steps.append(("orders/updated", f"lost a line of {money(amount)}", remove))
+            possible.append(("orders/updated", f"lost a line of {money(amount)}", remove))
     if order.paid in ("paid", "partially_refunded"):
-        steps.append(("orders/fulfilled", "was fulfilled", lambda: setattr(order, "fulfilled", True)))
+        possible.append(("orders/fulfilled", "was fulfilled", lambda: setattr(order, "fulfilled", True)))
         if remaining > 0:
-            steps.append(("orders/updated", f"had {money(amount)} returned", lambda: pay_back(amount, "returned")))
-            if follows or not order.removed:
-                steps.append(("orders/updated", f"had {money(amount)} goodwill", lambda: pay_back(amount, "goodwill")))
+            possible.append(("orders/updated", f"had {money(amount)} returned", lambda: pay_back(amount, "returned")))
+            if goodwill_lowers or not order.removed:
+                goodwill = ("orders/updated", f"had {money(amount)} goodwill", lambda: pay_back(amount, "goodwill"))
+                possible.append(goodwill)
             if not order.canceled:
-                steps += [
+                possible += [
                     ("orders/cancelled", "was canceled and paid back", refund_and_cancel),
-                    ("orders/cancelled", "was canceled and kept", cancel),
+                    ("orders/cancelled", "was canceled, and the payment kept", cancel),
                 ]
-    return steps
+    return possible
 
 
 # ------------------------------------------------------------------- noise
 
 
-def _noise(random: Random, history: History, *others: tuple[str, Any]) -> None:
-    """Adds deliveries of other topics and forged copies to the history, and sorts all by their time of arrival."""
+def _noise(random: Random, history: History, *irrelevant: tuple[str, Any]) -> None:
+    """Adds deliveries that change no order, and forged copies, and sorts all by their time of arrival."""
     genuine = list(history.arrivals)
     for _ in range(random.randint(0, 3)):
-        topic, body = random.choice(others)
+        topic, body = random.choice(irrelevant)
         history.arrivals.append(Arrival(random.random() * 10 * DAY, topic, "noise", body))
     for arrival in random.sample(genuine, min(2, len(genuine))):
         if random.random() < 0.5:
