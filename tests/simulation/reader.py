@@ -95,8 +95,8 @@ def _person(ask: Ask, books: Books, person: Person, account_currency: str, compa
     times = [owned[key].first for key in (_order(entry)[:3] for entry in entries) if key in owned]
     compare(f"sequence of the orders of {person}", sorted(times, reverse=True), times)
     timeline = [(entry.name, entry.order_id) for entry in reversed(books.timelines.get(person, []))]
-    entries = _pages(ask, f"{route}/activity", account, path, "activity", 3)
-    compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in entries])
+    activity = _pages(ask, f"{route}/activity", account, path, "activity", 3)
+    compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in activity])
 
 
 def _iso(time: str) -> str:
