@@ -1,7 +1,8 @@
 """python -m tests.simulation --histories 100000 --seed 1: runs random histories; exit code 1 if any of them fails.
 
-Prints the seed of each failure, and the shortest history found that still fails. `--histories 1 --seed N --trace` runs
-the history of seed N again and prints every call that it makes.
+Prints the first 20 seeds that failed, and for the first 5 of them the shortest history found that still fails.
+`--histories 1 --seed N --brief --trace` runs the history of seed N again and, if it fails, prints every call that it
+makes; without `--brief`, those of the shortened history.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tests.simulation.pool import CHUNK, prepare_worker, run
 from tests.simulation.seams import Seams
 from tests.simulation.simulate import shortened, trace
 
-_SHOWN = 5
+_FAILURES_SHOWN = 5
 
 
 def main() -> int:
@@ -32,7 +33,7 @@ def main() -> int:
     parser.add_argument(
         "--brief", action="store_true", help="no progress bar; print only the first failure, not shortened"
     )
-    parser.add_argument("--trace", action="store_true", help="print every call of each failure")
+    parser.add_argument("--trace", action="store_true", help="also print every call of the printed failures")
     options = parser.parse_args()
     workers = min(options.workers, -(-options.histories // CHUNK))
     if workers == 1:
@@ -41,7 +42,7 @@ def main() -> int:
     failures = run(options.seed, options.histories, workers=workers, stop=options.stop, quiet=options.brief)
     seconds = time.monotonic() - start
     failures.sort(key=lambda failure: failure.plan.seed)
-    for failure in failures[: 1 if options.brief else _SHOWN]:
+    for failure in failures[: 1 if options.brief else _FAILURES_SHOWN]:
         with Seams() as seams:
             short = failure if options.brief else shortened(failure, seams)
             calls = trace(short, seams) if options.trace else []
@@ -61,7 +62,7 @@ def main() -> int:
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of a set of strings depends on the hash seed: a seed must give the same history in every process.
+        # The order of a set of strings depends on the hash seed. With a fixed one, --seed gives the same history again.
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]])  # noqa: S606
     sys.exit(main())

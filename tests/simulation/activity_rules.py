@@ -1,4 +1,4 @@
-"""The rules of v3: which copy of an event counts, and the order that the events of one order id add up to."""
+"""The rules of v3: which copy of an event counts, and the state of an order after all of its events."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class Group:
 
 
 def _identity(event: Event) -> Any:
+    """A hashable value that is equal for copies of one event: by idempotency key, else by content or by request."""
     if event.key is not None:
         return "key", _order_of(event), event.key, event.position
     if event.payload.get("occurred_at") not in (None, "") or event.payload["action"] == VOIDED:
@@ -88,8 +89,11 @@ def grouped(events: list[Event], cuts: Cuts, seen: Seen, faults: list[str]) -> l
 def _counted(
     copies: list[Event], cuts: Cuts, seen: Seen, in_timelines: set[tuple[str, str, int]], faults: list[str]
 ) -> Event | None:
-    """The copy that counts: the earliest with the content that was applied. None if no copy or more than one is in the
-    ledger, or if it was erased; an erased copy still counts while an unfinished job leaves it in a timeline."""
+    """The copy that counts: the earliest of those with the content that was applied.
+
+    None if the ledger does not have exactly one of the copies, or if the event was erased. An erased event still counts
+    while an unfinished job leaves it in a timeline.
+    """
     account = copies[0].account
     status = {e.request_id: seen.statuses.get((account, V3, e.request_id), "none") for e in copies}
     writers = [e for e in copies if (account, e.request_id) in seen.written]
@@ -100,7 +104,7 @@ def _counted(
         return None
     writer = writers[0]
     alike = [e for e in copies if _content(e.payload) == _content(writer.payload)]
-    if any(status[e.request_id] != "failed" for e in copies if e not in alike):
+    if any(status[e.request_id] != "failed" for e in copies if e not in alike):  # another content under the same key
         faults.append(
             f"copies of {_ids(copies)} with another content than {writer.request_id} have the statuses {status}"
         )
@@ -123,7 +127,7 @@ def _ids(events: list[Event]) -> str:
 
 
 def v3_order(everything: list[Group]) -> Order:
-    """The order that results from these events. At least one of them names a person."""
+    """The order that results from all of its events. At least one of them names a person."""
     everything.sort(key=lambda g: g.place)
     groups = [group for group in everything if group.event.payload["action"] != VOIDED]
     # An order is voided by a voided event until a later event sets the total.
@@ -149,6 +153,7 @@ def v3_order(everything: list[Group]) -> Order:
         currency = payload.get("currency") or currency
         for name in addresses:
             addresses[name] = (payload.get(name) or {}).get("address_1", addresses[name])
+    # Without a total of its own, an order has that of a refund or cancellation; without that, 0 if it was opened.
     known = (
         Decimal(0)
         if voided

@@ -50,13 +50,13 @@ def expected(
         if (account, order_id) not in by_order:
             faults.append(f"v1 order {account}/{order_id} was never requested")
     for (account, order_id), calls_of_order in by_order.items():
-        current = v1_order(account, order_id, calls_of_order, seen, cuts, books, faults)
+        writers = v1_order(account, order_id, calls_of_order, seen, cuts, books, faults)
         for call in calls_of_order:
             status = seen.statuses.get((account, V1, call.request_id), "none")
-            fitting = {"applied"} if call.request_id in current else {"none"}
+            fitting = {"applied"} if call.request_id in writers else {"none"}
             if call.received <= cuts.source(account, V1):
                 fitting = {"none"}
-            elif call.request_id not in current and call.kind != "deleted":
+            elif call.request_id not in writers and call.kind != "deleted":
                 if call.status in (200, 201):  # the same order again, or an edit that changes nothing
                     fitting = {"none", "duplicate"} if call.hampered else {"duplicate"}
                 elif call.status in (None, 500, 503):
@@ -86,19 +86,21 @@ def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> N
                 names = {("email", email_hash(purge.target))}
             if purge.person[1:] not in names:
                 faults.append(f"{purge} erases another person than its request asked for")
-            own = [[m for m in marks if m.person == purge.person]]
+            marks_by_name = [[m for m in marks if m.person == purge.person]]
         else:
             source = purge.payload.get("source")
             if purge.sources != ((source,) if source else (V1, V3)):
                 faults.append(f"{purge} purges other sources than its request asked for")
             letters = [("o" if s == V1 else "s") for s in purge.sources]
-            own = [[m for m in marks if m.account == purge.account and m.name == letter] for letter in letters]
-        # An answered purge has a mark, whose cut is between request and answer.
+            marks_by_name = [
+                [m for m in marks if m.account == purge.account and m.name == letter] for letter in letters
+            ]
+        # An answered purge has marks that were written between request and answer, with cuts later than the request.
         if purge.answered != NEVER and not all(
             any(purge.asked < m.cut and purge.start <= m.at < purge.answered for m in marks_of_name)
-            for marks_of_name in own
+            for marks_of_name in marks_by_name
         ):
-            faults.append(f"{purge} was answered without a valid mark: {own}")
+            faults.append(f"{purge} was answered without a valid mark: {marks_by_name}")
     for mark in marks:
         if not any(p.account == mark.account and p.asked < mark.cut for p in purges):
             faults.append(f"{mark} belongs to no purge and no erasure")

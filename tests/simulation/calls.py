@@ -124,7 +124,7 @@ class RandomCalls:
         roll = self.random.random()
         if roll < 0.4:
             writes = [self.write() for _ in range(self.random.choice((1, 1, 2, 3, 4)))]
-            # Every engine refuses a transaction that writes an item twice, but some check the conditions first.
+            # Each item is written once. All engines refuse other transactions, but some check the conditions first.
             by_key = {_key_of(next(iter(write.values()))): write for write in writes}
             return "transact_write_items", {"TransactItems": list(by_key.values())}
         if roll < 0.55:

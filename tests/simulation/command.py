@@ -11,7 +11,7 @@ from tests.simulation.progress import Progress
 def run_histories(name: str, description: str | None, simulate: Callable[[int], str]) -> int:
     """Runs the histories of a range of seeds, prints what failed, and returns the exit code: 1 if any failed.
 
-    `simulate` takes a seed and describes the failure of its history; the text is empty if it is right.
+    `simulate` takes a seed and describes what is wrong in its history; the text is empty if nothing is.
     """
     parser = argparse.ArgumentParser(f"python -m {name}", description=description)
     parser.add_argument("--histories", type=int, default=2000)

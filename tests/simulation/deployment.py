@@ -22,7 +22,7 @@ SETTINGS = Settings(
 )  # fmt: skip
 HANDLER_SECONDS = float(_GLOBALS["Timeout"])
 PROCESS_SECONDS = float(template.functions()["ProcessOrders"]["Timeout"])
-FOLLOW_SECONDS = float(template.functions()["KeepBook"]["Timeout"])
+KEEP_BOOK_SECONDS = float(template.functions()["KeepBook"]["Timeout"])
 _SOURCES_OF_BATCHES = template.functions()["ProcessOrders"]["Events"]
 BATCH_SIZES = {
     QUEUE_URL: _SOURCES_OF_BATCHES["Queue"]["Properties"]["BatchSize"],

@@ -52,25 +52,30 @@ def _add_to_item(item: Arguments) -> Arguments:
 
 
 def _changed(
-    operation: str, arguments: Arguments, message: Callable[[Any], Any], item: Callable[[Arguments], Arguments]
+    operation: str,
+    arguments: Arguments,
+    change_message: Callable[[Any], Any],
+    change_item: Callable[[Arguments], Arguments],
 ) -> Arguments:
     if operation == "send_message":
-        return arguments | {"MessageBody": _body(arguments["MessageBody"], message)}
+        return arguments | {"MessageBody": _body(arguments["MessageBody"], change_message)}
     if operation == "send_message_batch":
-        entries = [entry | {"MessageBody": _body(entry["MessageBody"], message)} for entry in arguments["Entries"]]
+        entries = [
+            entry | {"MessageBody": _body(entry["MessageBody"], change_message)} for entry in arguments["Entries"]
+        ]
         return arguments | {"Entries": entries}
     if operation == "put_item":
-        return arguments | {"Item": item(arguments["Item"])}
+        return arguments | {"Item": change_item(arguments["Item"])}
     if operation == "transact_write_items":
         actions = [
-            {"Put": action["Put"] | {"Item": item(action["Put"]["Item"])}} if "Put" in action else action
+            {"Put": action["Put"] | {"Item": change_item(action["Put"]["Item"])}} if "Put" in action else action
             for action in arguments["TransactItems"]
         ]
         return arguments | {"TransactItems": actions}
     if operation == "batch_write_item":
         ((table, requests),) = arguments["RequestItems"].items()
         puts = [
-            {"PutRequest": {"Item": item(request["PutRequest"]["Item"])}} if "PutRequest" in request else request
+            {"PutRequest": {"Item": change_item(request["PutRequest"]["Item"])}} if "PutRequest" in request else request
             for request in requests
         ]
         return arguments | {"RequestItems": {table: puts}}

@@ -44,7 +44,7 @@ class Ending:
     def lost(self) -> list[str]:
         """Describes accepted events that have no outcome, were not purged and are no dead letters.
 
-        Call it before the replay of the dead letters.
+        Must be called before `replay_dead_letters`.
         """
         letters = {sk for pk, sk in self.world.dynamodb.tables[RECORDS].items if pk.endswith("/d")}
         letters |= {
@@ -64,7 +64,7 @@ class Ending:
         return max((mark.cut for mark in self.world.marks if (mark.account, mark.name) == (account, "s")), default="")
 
     def replay_dead_letters(self) -> None:
-        """Lists dead letters and replays them, as an admin does."""
+        """Lists dead letters and replays them, as an admin does. Raises Broken if the list or a reason is wrong."""
         for account in sorted({step.account for step in self.world.plan.steps}):
             letters = DeadLetters(self.network.clients["dynamodb"], RECORDS)
             for (pk, sk), item in self.world.dynamodb.tables[RECORDS].items.items():
@@ -77,15 +77,15 @@ class Ending:
                 listed += page
             # A purge hides dead letters before its job discards them.
             purged_up_to = self._purged_up_to(account)
-            shown = [
+            visible = [
                 sk
                 for (pk, sk), item in self.world.dynamodb.tables[RECORDS].items.items()
                 if pk == f"{account}/d"
                 and all(order.received > purged_up_to for order in decode(plain_item(item)["message"]).orders)
             ]
-            if [letter["id"] for letter in listed] != sorted(shown, reverse=True):
-                raise Broken(f"the listed dead letters are {listed}, not {shown}")
-            for request_id in sorted(shown):
+            if [letter["id"] for letter in listed] != sorted(visible, reverse=True):
+                raise Broken(f"the listed dead letters are {listed}, not {visible}")
+            for request_id in sorted(visible):
                 letters.replay(marks, request_id, Queue(self.network.clients["sqs"], QUEUE_URL))
         self.world.sqs.redrive()
 
@@ -115,12 +115,17 @@ class Ending:
             attempt = by_receipt[job.asked_at]
             found.append(
                 Purge(
-                    account, tuple(sorted(job.sources.split())), job.asked_at,
-                    people[job.person] if job.person else None, attempt.start,
-                    attempt.end if attempt.status == 202 else FOREVER, succeeded[account, job_id],
-                    json.loads(attempt.step.body) if attempt.step.body else {}, attempt.step.target,
+                    account,
+                    tuple(sorted(job.sources.split())),
+                    asked=job.asked_at,
+                    person=people[job.person] if job.person else None,
+                    start=attempt.start,
+                    answered=attempt.end if attempt.status == 202 else FOREVER,
+                    finished=succeeded[account, job_id],
+                    payload=json.loads(attempt.step.body) if attempt.step.body else {},
+                    target=attempt.step.target,
                 )
-            )  # fmt: skip
+            )
         return found
 
     def _job(self, account: str, job_id: str) -> bool:
@@ -137,7 +142,7 @@ class Ending:
 
     def _people(self) -> dict[str, Person]:
         """Everybody who was ever in the ledger or named by an erasure, by internal id."""
-        people = {own: person for person, own in self.world.named.items()}
+        people = {internal_id: person for person, internal_id in self.world.named.items()}
         for step in self.world.plan.steps:
             if step.kind == "erase":
                 for named in _candidates(step.target):
@@ -145,7 +150,7 @@ class Ending:
         return people
 
     def events(self) -> list[Event]:
-        """Accepted v3 events: those of a request that was answered, else those whose messages reached the queue."""
+        """Accepted v3 events: those of a request that was answered with 202, else those that reached the queue."""
         by_receipt = {a.received: a for a in self.functions.attempts if a.step.kind in ("activity", "batch", "voided")}
         queued: dict[str, dict[int, str]] = {}
         for body in self.functions.sent:
@@ -167,6 +172,7 @@ class Ending:
         return events
 
     def calls(self) -> list[Call]:
+        """All v1 requests, each with its answer."""
         calls = []
         for a in self.functions.attempts:
             if a.step.kind in ("submitted", "edited", "deleted"):
@@ -178,6 +184,7 @@ class Ending:
         return calls
 
     def seen(self) -> Seen:
+        """The contents of the tables. Traces of people are searched only if the history has an erasure."""
         erased = any(step.kind == "erase" for step in self.world.plan.steps)
         people = self._people()
         marks = [m._replace(person=people[m.name[1:]]) if m.name[0] == "p" else m for m in self.world.marks]
@@ -185,9 +192,10 @@ class Ending:
             self.world.dynamodb, self.world.versions, self.world.named if erased else {}, self.world.late, marks
         )
 
-    # ------------------------------------------------------------- over HTTP
+    # --------------------------------------------------------------- the API
 
     def differences(self, books: Books, seen: Seen) -> list[str]:
+        """Describes the differences of the API's answers from the books."""
         found: list[str] = []
         accounts = sorted({step.account for step in self.world.plan.steps})
         self.world.alone(

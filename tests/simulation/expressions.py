@@ -74,7 +74,7 @@ class Projection:
 
 @dataclass(frozen=True, slots=True)
 class KeyCondition:
-    """An equality of the partition key `hash`, and a comparison of the sort key `range`, which may be empty."""
+    """An equality of the partition key `hash`, and a comparison of the sort key `range`, if that is not empty."""
 
     hash: str
     hash_value: str
@@ -149,7 +149,7 @@ class _Parser:
         name = self.path()
         return lambda item, names, values: item.get(name(names))
 
-    # a OR b AND NOT c
+    # NOT binds closest, then AND, then OR.
     def condition(self) -> Holds:
         left = self._conjunction()
         while self.peek().upper() == "OR":
@@ -271,7 +271,8 @@ def update(text: str) -> Update:
         new = dict(item)
         touched: set[str] = set()
 
-        def once(path: Any) -> str:
+        def attribute(path: Any) -> str:
+            """Returns the attribute to change. Raises Refused if another part of the expression changes it, too."""
             name: str = path(names)
             if name in touched:
                 raise Refused(f"Two document paths overlap with each other: {name}")
@@ -282,9 +283,9 @@ def update(text: str) -> Update:
             value = operand(item, names, values)
             if value is None:
                 raise Refused("The provided expression refers to an attribute that does not exist in the item")
-            new[once(path)] = value
+            new[attribute(path)] = value
         for path, token in adds:
-            name, value = once(path), values[token]
+            name, value = attribute(path), values[token]
             if set(value) != {"N"}:
                 raise Unknown(f"ADD of {value}")
             old = item.get(name, {"N": "0"})
@@ -295,7 +296,7 @@ def update(text: str) -> Update:
             except Inexact:
                 raise Refused("Attempting to store more than 38 significant digits in a Number") from None
         for path in removes:
-            new.pop(once(path), None)
+            new.pop(attribute(path), None)
         return new
 
     return Update(apply, parser.used)

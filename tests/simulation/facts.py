@@ -84,7 +84,7 @@ class Purge:
 class Mark(NamedTuple):
     """The mark of a purge or of an erasure. Requests that were received up to the `cut` are purged or erased.
 
-    `name` is `o` for a purge of the Orders API (v1), `s` for one of Shopper Activity (v3), and `p` with the internal id
+    `name` is `o` for a purge of the Orders API (v1), `s` for one of Order Activity (v3), and `p` with the internal id
     of the person for an erasure. `at` is the time of the write in seconds of the run.
     """
 

@@ -15,9 +15,9 @@ from tests.simulation import dialects
 from tests.simulation.deployment import (
     BATCH_SIZES,
     BOOK,
-    FOLLOW_SECONDS,
     HANDLER_SECONDS,
     JOBS_QUEUE_URL,
+    KEEP_BOOK_SECONDS,
     LEDGER,
     PROCESS_SECONDS,
     QUEUE_URL,
@@ -119,7 +119,7 @@ class Functions:
         self.sent: list[str] = []
         self._running = {QUEUE_URL: 0, JOBS_QUEUE_URL: 0}
         self._batches = 0
-        self._following, self._followers = False, 0
+        self._follower_is_scheduled, self._followers = False, 0
         dynamodb = network.clients["dynamodb"]
         pace = Pace(lambda: world.scheduler.now, world.sleep, lambda: world.current_random().random())
         self.ledger = Ledger(dynamodb, LEDGER, pace)
@@ -161,6 +161,7 @@ class Functions:
             except Killed:
                 pass
             except Problem as problem:
+                # The Orders API answers 400 for invalid fields, where Order Activity answers 422 (web/answers.py).
                 made.status = 400 if step.kind in ("submitted", "edited") and problem.status == 422 else problem.status
             except Exception as error:
                 refuse_misuse(error)
@@ -172,6 +173,7 @@ class Functions:
                 self.world.fired.append(f"{task.name}, attempt {attempt + 1}: the answer was lost")
                 made.status = made.body = None
             made.end, made.hampered = self.world.scheduler.now, task.faults > 0
+            # If calls may take longer than a second, a request may also run out of time.
             if (
                 made.status is not None
                 and made.status >= 500
@@ -201,7 +203,7 @@ class Functions:
         self.world.scheduler.at(message.visible_at + 0.001, lambda: self._poll(queue))
 
     def _poll(self, queue: SQS) -> None:
-        """Starts functions with batches of visible messages, as an event source mapping does, until all are busy."""
+        """Starts functions with batches of visible messages, as an event source mapping does, while a slot is free."""
         random = self.world.random
         while self._running[queue.url] < self.world.plan.slots:
             visible = queue.visible()
@@ -210,7 +212,7 @@ class Functions:
             size = min(len(visible), random.choice((1, 1, 2, 3, 10)), BATCH_SIZES[queue.url])
             chosen = random.sample(visible, size)
             records = queue.receive(chosen, again=self._delivered_again)
-            if self.world.plan.again and self.world.faults_on:
+            if self.world.plan.again and self.world.faults_on:  # messages that stayed visible are received again
                 self.world.scheduler.at(self.world.scheduler.now + 0.005, lambda: self._poll(queue))
             if not records:
                 continue
@@ -261,14 +263,15 @@ class Functions:
     # ---------------------------------------------------------------- stream
 
     def _follow_soon(self) -> None:
-        """Schedules an invocation of KeepBook after its batching window. Several invocations may run at once."""
-        if not self._following and self.world.stream.left():
-            self._following = True
+        """Schedules an invocation of KeepBook within its batching window, unless one is scheduled already."""
+        if not self._follower_is_scheduled and self.world.stream.left():
+            self._follower_is_scheduled = True
             wait = self.world.plan.window * self.world.stream.random.random()
             self.world.scheduler.at(self.world.scheduler.now + wait, self._follow)
 
     def _follow(self) -> None:
-        self._following = False
+        """Invokes KeepBook with some changes. Schedules the next invocation, which may begin before this one ends."""
+        self._follower_is_scheduled = False
         random, left = self.world.stream.random, self.world.stream.left()
         if not left:
             return
@@ -280,13 +283,12 @@ class Functions:
         task.random = Random(self.world.plan.seed * 1_000_003 + 900_000 + self._followers)
         task.fault_factor = _FOLLOWERS_FAULT_FACTOR
         self.world.scheduler.at(self.world.scheduler.now + 0.002, task)
-        # The next invocation may begin before this one ends.
-        self._following = True
+        self._follower_is_scheduled = True
         again = 1 + random.random() * random.choice((0.1, 60.0, self.world.plan.window))
         self.world.scheduler.at(self.world.scheduler.now + again, self._follow)
 
     def _keep(self, batch: list[Record]) -> None:
-        task, seconds = self.world.scheduler.current, FOLLOW_SECONDS
+        task, seconds = self.world.scheduler.current, KEEP_BOOK_SECONDS
         assert task is not None
         self._choose_dialect(task)
         if self.world.faults_on and task.random.random() < self.world.plan.short_lives:

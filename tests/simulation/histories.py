@@ -75,8 +75,8 @@ class History:
     faults: float  # probability that a call meets a fault
     slots: int  # the most processing functions that run at the same time for a queue
     short_lives: float  # probability that a function gets little time
-    again: float  # probability that a message is delivered once more
-    spread: float  # the most seconds that a slow call takes
+    again: float  # probability that a message stays visible while it is processed, so that it is delivered again
+    spread: float  # one call in ten takes up to this many seconds
     max_orders: int  # the most orders in a message
     compress_from: int  # characters from which a message is compressed
     page_seconds: float  # seconds of work in a page of a job
@@ -90,7 +90,7 @@ class History:
 
 
 @dataclass
-class _World:
+class _Shops:
     """The data of shops from which the requests of one history are made, and the requests made so far."""
 
     random: Random
@@ -106,67 +106,68 @@ class _World:
     keyed: float = 0.0  # probability that a v3 request has an Idempotency-Key
     timed: float = 0.0  # probability that an event has an occurred_at
     voids: float = 0.0  # probability that a v3 request is a voided event
-    memory: int = 4  # a repeat is of one of this many latest requests
-    requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)
-    sent: list[str] = field(default_factory=list)
-    submitted: list[tuple[str, str]] = field(default_factory=list)
+    memory: int = 4  # a repeat copies one of this many latest v3 requests
+    requests: list[tuple[str | None, tuple[str, ...]]] = field(default_factory=list)  # v3: Idempotency-Key, bodies
+    sent: list[str] = field(default_factory=list)  # bodies of v3 events
+    submitted: list[tuple[str, str]] = field(default_factory=list)  # v1: order id, body
 
     def sample(self, source: tuple[str, ...], most: int) -> list[str]:
+        """At least one and at most `most` of the texts, without repeats."""
         return self.random.sample(source, self.random.randint(1, min(most, len(source))))
 
 
-def _world(random: Random) -> _World:
+def _shops(random: Random) -> _Shops:
     """Chooses few people, orders, moments and amounts, so that requests of a history collide."""
-    world = _World(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
-    world.people = [f'"email":"{e}"' for e in world.sample(EMAILS, 2)]
-    world.people += [f'"person_id":"{p}"' for p in world.sample(_PERSON_IDS, 2)]
-    world.orders = [f"o-{n}" for n in range(random.randint(1, 4))]
-    world.v1_orders = world.orders[:1] + [f"v-{n}" for n in range(random.randint(0, 2))]
-    world.v1_people = [f'"customer_email":"{e}"' for e in world.sample(EMAILS, 2)]
-    world.v1_people += [f'"customer_id":"{c}"' for c in world.sample(CUSTOMER_IDS, 1)]
+    shops = _Shops(random, ["acme", "beta"] if random.random() < 0.15 else ["acme"])
+    shops.people = [f'"email":"{e}"' for e in shops.sample(EMAILS, 2)]
+    shops.people += [f'"person_id":"{p}"' for p in shops.sample(_PERSON_IDS, 2)]
+    shops.orders = [f"o-{n}" for n in range(random.randint(1, 4))]
+    shops.v1_orders = shops.orders[:1] + [f"v-{n}" for n in range(random.randint(0, 2))]
+    shops.v1_people = [f'"customer_email":"{e}"' for e in shops.sample(EMAILS, 2)]
+    shops.v1_people += [f'"customer_id":"{c}"' for c in shops.sample(CUSTOMER_IDS, 1)]
     if random.random() < 0.3:
-        world.v1_people.append("")
-    world.moments = world.sample(_MOMENTS, 3)
-    world.amounts = world.sample(_AMOUNTS, 4)
-    world.currencies = world.sample(_CURRENCIES, 3)
-    return world
+        shops.v1_people.append("")
+    shops.moments = shops.sample(_MOMENTS, 3)
+    shops.amounts = shops.sample(_AMOUNTS, 4)
+    shops.currencies = shops.sample(_CURRENCIES, 3)
+    return shops
 
 
 def history(seed: int) -> History:
     random = Random(seed)
-    world = _world(random)
+    shops = _shops(random)
     # The theme of a history decides which requests collide.
     theme = random.choice(("all", "all", "v1", "v3", "copies"))
     v1_share = {"all": 0.3, "v1": 0.95, "v3": 0.05, "copies": 0.0}[theme]
-    world.repeats = 0.9 if theme == "copies" else random.choice((0.1, 0.3, 0.8))
-    world.keyed = random.choice((0.0, 0.9) if theme == "copies" else (0.0, 0.1, 0.3, 0.9))
-    world.timed = random.choice((0.9, 0.75, 0.3))
-    world.voids = random.choice((0.0, 0.0, 0.1, 0.3))
-    world.memory = 2 if theme == "copies" else 4
-    window = random.choice((0.0, 0.05, 0.5, 3.0, 60.0))
-    patience = random.choice((1, 2, 4))
+    shops.repeats = 0.9 if theme == "copies" else random.choice((0.1, 0.3, 0.8))
+    shops.keyed = random.choice((0.0, 0.9) if theme == "copies" else (0.0, 0.1, 0.3, 0.9))
+    shops.timed = random.choice((0.9, 0.75, 0.3))
+    shops.voids = random.choice((0.0, 0.0, 0.1, 0.3))
+    shops.memory = 2 if theme == "copies" else 4
+    duration = random.choice((0.0, 0.05, 0.5, 3.0, 60.0))
+    attempts = random.choice((1, 2, 4))
     rebuilds = random.choice((0, 0, 1))
     steps = [
-        Step(n, random.random() * window * 1.5, "rebuild", random.choice(world.accounts), (), patience,
+        Step(n, random.random() * duration * 1.5, "rebuild", random.choice(shops.accounts), (), attempts,
              random.choice(("customers-orders-api", "customers-shopper-activity")))
         for n in range(rebuilds)
     ]  # fmt: skip
     events = 0
     while events < EVENTS:
-        at = random.random() * window
-        account = random.choice(world.accounts)
+        at = random.random() * duration
+        account = random.choice(shops.accounts)
         if random.random() < v1_share:
-            step = _v1(world, len(steps), at, account, patience)
+            step = _v1(shops, len(steps), at, account, attempts)
         else:
-            step = _v3(world, len(steps), at, account, patience)
+            step = _v3(shops, len(steps), at, account, attempts)
         steps.append(step)
         events += 0 if _REFUSED in step.bodies else len(step.bodies) or 1
     if random.random() < 0.35:
-        _add_removals(world, steps, window)
+        _add_removals(shops, steps, duration)
     if random.random() < 0.3:
         for _ in range(random.randint(1, 3)):
-            at = random.choice((window, 400.0, 1500.0)) * random.random()
-            steps.append(Step(len(steps), at, "replay", random.choice(world.accounts), (), patience, "all"))
+            at = random.choice((duration, 400.0, 1500.0)) * random.random()
+            steps.append(Step(len(steps), at, "replay", random.choice(shops.accounts), (), attempts, "all"))
     return History(
         seed,
         steps,
@@ -188,79 +189,82 @@ def history(seed: int) -> History:
     )
 
 
-def _add_removals(world: _World, steps: list[Step], window: float) -> None:
+def _add_removals(shops: _Shops, steps: list[Step], duration: float) -> None:
     """Adds purges and erasures, and after them repeats of some earlier requests."""
-    random = world.random
+    random = shops.random
     sent = [step for step in steps if step.kind != "rebuild" and _REFUSED not in step.bodies]
     latest = 0.0
     for _ in range(random.choice((1, 1, 2, 3))):
-        at = random.random() * (window + 0.05) * 1.2
-        account, patience = random.choice(world.accounts), random.choice((1, 4))
+        at = random.random() * (duration + 0.05) * 1.2
+        account, attempts = random.choice(shops.accounts), random.choice((1, 4))
         latest = max(latest, at)
         if random.random() < 0.5:
-            who = random.choice([*world.people, *filter(None, world.v1_people)]).split(":")[1].strip('"')
-            steps.append(Step(len(steps), at, "erase", account, (), patience, who))
+            who = random.choice([*shops.people, *filter(None, shops.v1_people)]).split(":")[1].strip('"')
+            steps.append(Step(len(steps), at, "erase", account, (), attempts, who))
             continue
-        asked = ['"confirm":"purge"']
+        fields = ['"confirm":"purge"']
         if random.random() < 0.4:
-            asked.append(f'"source":"{random.choice(("orders_api", "shopper_activity"))}"')
-        steps.append(Step(len(steps), at, "purge", account, ("{" + ",".join(asked) + "}",), patience))
+            fields.append(f'"source":"{random.choice(("orders_api", "shopper_activity"))}"')
+        steps.append(Step(len(steps), at, "purge", account, ("{" + ",".join(fields) + "}",), attempts))
     for _ in range(random.randint(0, 8)):
-        again = random.choice(sent)
+        repeated = random.choice(sent)
         at = latest + random.random() * random.choice((0.05, 1.0, 30.0, 600.0))
-        steps.append(replace(again, id=len(steps), at=at))
+        steps.append(replace(repeated, id=len(steps), at=at))
 
 
-def _v3(world: _World, number: int, at: float, account: str, patience: int) -> Step:
-    random = world.random
-    if random.random() < world.voids:
-        return Step(number, at, "voided", account, (_voided(world),), patience)
-    key = random.choice(("k-1", "k-2", "k-3")) if random.random() < world.keyed else None
-    if world.requests and random.random() < world.repeats:
-        earlier, bodies = random.choice(world.requests[-world.memory :])
+def _v3(shops: _Shops, number: int, at: float, account: str, attempts: int) -> Step:
+    random = shops.random
+    if random.random() < shops.voids:
+        return Step(number, at, "voided", account, (_voided(shops),), attempts)
+    key = random.choice(("k-1", "k-2", "k-3")) if random.random() < shops.keyed else None
+    if shops.requests and random.random() < shops.repeats:
+        earlier, bodies = random.choice(shops.requests[-shops.memory :])
         chance = random.random()
         if chance < 0.75:
             key = earlier
-        elif chance > 0.9:  # the same key with another content
-            key, bodies = earlier, (_activity(world), *bodies[1:])
+        elif chance > 0.9:  # the same key with another content; otherwise the same content with another key
+            key, bodies = earlier, (_activity(shops), *bodies[1:])
     elif random.random() < 0.25:
-        bodies = tuple(_activity(world) for _ in range(random.randint(2, 7)))
+        bodies = tuple(_activity(shops) for _ in range(random.randint(2, 7)))
         if random.random() < 0.05:
             bodies = (*bodies, _REFUSED)
     else:
-        bodies = (_activity(world),)
-    world.requests.append((key, bodies))
-    return Step(number, at, "activity" if len(bodies) == 1 else "batch", account, bodies, patience, key=key)
+        bodies = (_activity(shops),)
+    shops.requests.append((key, bodies))
+    return Step(number, at, "activity" if len(bodies) == 1 else "batch", account, bodies, attempts, key=key)
 
 
-def _voided(world: _World) -> str:
-    """The event that a connector sends for an order in the trash. `delivery_id` distinguishes repeated trashings."""
-    random = world.random
-    parts = ['"provider":"shop"', f'"order_id":"{random.choice(world.orders)}"', '"action":"voided"']
+def _voided(shops: _Shops) -> str:
+    """The event that a connector sends for an order in the trash.
+
+    An order may be put into the trash again: `delivery_id` distinguishes the two events.
+    """
+    random = shops.random
+    parts = ['"provider":"shop"', f'"order_id":"{random.choice(shops.orders)}"', '"action":"voided"']
     if random.random() < 0.6:
-        parts.append(f'"occurred_at":"{random.choice(world.moments)}"')
+        parts.append(f'"occurred_at":"{random.choice(shops.moments)}"')
     elif random.random() < 0.5:
         parts.append(f'"delivery_id":"d-{random.randint(1, 2)}"')
     return "{" + ",".join(parts) + "}"
 
 
-def _activity(world: _World) -> str:
-    random = world.random
-    if world.sent and random.random() < 0.1:
-        return random.choice(world.sent)  # repeated, in the same or another request
+def _activity(shops: _Shops) -> str:
+    random = shops.random
+    if shops.sent and random.random() < 0.1:
+        return random.choice(shops.sent)  # repeated, in the same or another request
     action = random.choice(_ACTIONS)
     parts = [
         '"provider":"shop"' if random.random() < 0.95 else '"provider":"other_shop"',
-        f'"order_id":"{random.choice(world.orders)}"', f'"action":"{action}"', random.choice(world.people),
+        f'"order_id":"{random.choice(shops.orders)}"', f'"action":"{action}"', random.choice(shops.people),
     ]  # fmt: skip
-    if random.random() < world.timed:
-        parts.append(f'"occurred_at":"{random.choice(world.moments)}"')
+    if random.random() < shops.timed:
+        parts.append(f'"occurred_at":"{random.choice(shops.moments)}"')
     if random.random() < (0.7 if action in ("placed", "updated", "paid", "fulfilled") else 0.25):
-        parts.append(f'"grand_total":{random.choice(world.amounts)}')
+        parts.append(f'"grand_total":{random.choice(shops.amounts)}')
     if random.random() < (0.8 if action in ("refunded", "canceled") else 0.05):
         parts.append(f'"refund_amount":{random.choice(_REFUNDS)}')
     if random.random() < 0.6:
-        parts.append(f'"currency":{random.choice(world.currencies)}')
+        parts.append(f'"currency":{random.choice(shops.currencies)}')
     for kind in ("shipping", "billing"):
         if random.random() < 0.1:
             parts.append(f'"{kind}_address":{random.choice(ADDRESSES)}')
@@ -269,41 +273,41 @@ def _activity(world: _World) -> str:
     if random.random() < 0.1:
         random.shuffle(parts)
     body = "{" + ",".join(parts) + "}"
-    world.sent.append(body)
+    shops.sent.append(body)
     return body
 
 
-def _v1(world: _World, number: int, at: float, account: str, patience: int) -> Step:
-    random = world.random
-    order_id = random.choice(world.v1_orders)
+def _v1(shops: _Shops, number: int, at: float, account: str, attempts: int) -> Step:
+    random = shops.random
+    order_id = random.choice(shops.v1_orders)
     chance = random.random()
     if chance < 0.45:
-        of_order = [body for known, body in world.submitted if known == order_id]
+        of_order = [body for known, body in shops.submitted if known == order_id]
         if of_order and random.random() < 0.6:
             body = random.choice(of_order)
         else:
-            body = _submission(world, order_id)
-            world.submitted.append((order_id, body))
-        return Step(number, at, "submitted", account, (body,), patience, order_id)
+            body = _submission(shops, order_id)
+            shops.submitted.append((order_id, body))
+        return Step(number, at, "submitted", account, (body,), attempts, order_id)
     if chance < 0.85:
-        return Step(number, at, "edited", account, (_edit(world),), patience, order_id)
-    return Step(number, at, "deleted", account, (), patience, order_id)
+        return Step(number, at, "edited", account, (_edit(shops),), attempts, order_id)
+    return Step(number, at, "deleted", account, (), attempts, order_id)
 
 
-def _submission(world: _World, order_id: str) -> str:
-    random = world.random
+def _submission(shops: _Shops, order_id: str) -> str:
+    random = shops.random
     parts = [
         f'"order_id":"{order_id}"',
-        f'"order_date":"{random.choice(world.moments)}"',
+        f'"order_date":"{random.choice(shops.moments)}"',
         f'"billing_address":{ADDRESSES[0]}',
     ]
     if random.random() < 0.2:
         parts.append(f'"shipping_address":{random.choice(ADDRESSES)}')
-    parts += [part for part in [random.choice(world.v1_people)] if part]
+    parts += [part for part in [random.choice(shops.v1_people)] if part]
     if random.random() < 0.8:
-        parts.append(f'"total":{random.choice(world.amounts)}')
+        parts.append(f'"total":{random.choice(shops.amounts)}')
     if random.random() < 0.6:
-        parts.append(f'"currency":{random.choice(world.currencies)}')
+        parts.append(f'"currency":{random.choice(shops.currencies)}')
     if random.random() < 0.2:
         parts.append('"metadata":{"campaign":"spring"}')
     if '"customer_email"' in "".join(parts) and random.random() < 0.2:
@@ -311,12 +315,12 @@ def _submission(world: _World, order_id: str) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _edit(world: _World) -> str:
-    random = world.random
+def _edit(shops: _Shops) -> str:
+    random = shops.random
     changes = [
-        f'"total":{random.choice(world.amounts)}', f'"total":{random.choice(world.amounts)}', '"total":null',
-        f'"currency":{random.choice(world.currencies)}', '"customer_email":null', '"customer_id":null',
-        random.choice(world.v1_people) or '"customer_email":null', f'"order_date":"{random.choice(world.moments)}"',
+        f'"total":{random.choice(shops.amounts)}', f'"total":{random.choice(shops.amounts)}', '"total":null',
+        f'"currency":{random.choice(shops.currencies)}', '"customer_email":null', '"customer_id":null',
+        random.choice(shops.v1_people) or '"customer_email":null', f'"order_date":"{random.choice(shops.moments)}"',
         '"metadata":{"campaign":"autumn"}', '"metadata":null', "", f'"shipping_address":{random.choice(ADDRESSES)}',
         '"shipping_address":null', '"billing_address":null',
         random.choice(['"total":""', '"currency":""', '"customer_email":""', '"customer_id":""']),

@@ -29,24 +29,25 @@ class Invariants:
         self.touched_orders: set[Key] = set()
 
     def watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
+        """Takes in one write. `name`: of the table."""
         if name != LEDGER:
             return
         account, scope, kind, *_ = key[0].split("/")
-        name, sk = f"{account}/{scope}", key[1]
+        scope_name, sk = f"{account}/{scope}", key[1]
         if kind == "h":
             for item, sign in ((old, -1), (new, 1)):
                 if item is not None and "contribution" in item:
-                    self._add_head(name, item, sign)
+                    self._add_head(scope_name, item, sign)
             if scope[0] == "s":
-                self.heads[name, sk] = int(new["events"]["N"]) if new and "events" in new else 0
-                self.touched_orders.add((name, sk))
+                self.heads[scope_name, sk] = int(new["events"]["N"]) if new and "events" in new else 0
+                self.touched_orders.add((scope_name, sk))
         elif kind == "p":
             for attribute, value in (new or {}).items():
                 if attribute[-1:] == "*" or attribute[-3:].isupper():  # USD, *, or the counts #USD, #*
-                    self.stored[f"{name}/{sk}", attribute] = Decimal(value["N"])
-                    self.touched.add((f"{name}/{sk}", attribute))
+                    self.stored[f"{scope_name}/{sk}", attribute] = Decimal(value["N"])
+                    self.touched.add((f"{scope_name}/{sk}", attribute))
         elif kind == "e" and scope[0] == "s":
-            order = name, sk.partition("!")[0]
+            order = scope_name, sk.partition("!")[0]
             # An emptied event has no stamp, and is not counted.
             change = (new is not None and "stamp" in new) - (old is not None and "stamp" in old)
             self.events[order] = self.events.get(order, 0) + change
@@ -69,6 +70,7 @@ class Invariants:
         return int(scope[1:]) >= self.current.get((account, scope[0]), 0)
 
     def committed(self) -> None:
+        """Checks what changed since the last call. Raises Broken for a stored sum or count that is wrong."""
         for at in filter(self._is_current, self.touched):
             if self.sums.get(at, 0) != self.stored.get(at, 0):
                 raise Broken(f"{at} is stored as {self.stored.get(at)}, but its orders add up to {self.sums.get(at)}")

@@ -17,7 +17,13 @@ from tests.simulation.world import World
 
 # A history that makes more calls is taken for an endless loop.
 _MAX_CALLS = 80_000
-# The faults that a call may meet; the likelier ones are listed more than once.
+# The faults that a call may meet; the likelier ones are listed more than once. `Network._faulty` implements them:
+# killed, killed after  the function is killed before or after the call takes effect
+# timeout, lost, late   a time-out: the call takes no effect, took effect, or takes effect later
+# throttled, server, conflict, in progress  an error of the service
+# slow, twice           the call takes long; botocore makes it twice
+# cut                   a query returns a shorter page
+# part, stuck           a batch is accepted in part; neither it nor the next batches are accepted
 _READ = ("killed", "timeout", "throttled", "server", "slow")
 _WRITE = (*_READ, "killed after", "lost", "lost")
 _SEND = ("killed", "killed after", "lost", "timeout", "late", "throttled", "twice", "slow")
@@ -195,7 +201,7 @@ class Network:
     def _service_error(
         self, fault: str, operation: str, make: Callable[..., Any], arguments: dict[str, Any], random: Random
     ) -> ClientError:
-        """An error that the service returns. The call may have taken effect before an internal error."""
+        """An error that the service returns. The call may have taken effect, unless it was throttled."""
         if fault == "throttled":
             return client_error(
                 random.choice(("ThrottlingException", "ProvisionedThroughputExceededException")), operation

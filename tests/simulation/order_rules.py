@@ -11,11 +11,6 @@ from tests.simulation.values import amount, email_hash, is_email, moment
 
 # -------------------------------------------------------------------------- v1
 
-_FIELDS = (
-    "order_id", "order_date", "currency", "total", "customer_id", "email_sha256", "metadata", "order_items",
-    "shipping_address", "billing_address",
-)  # fmt: skip
-
 
 def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
     """The fields of a submission in canonical form, without empty ones; None if the submission is not valid."""
@@ -23,8 +18,9 @@ def _document(payload: dict[str, Any]) -> dict[str, Any] | None:
     if payload.get("customer_email"):
         sha256 = email_hash(payload["customer_email"])
     customer = payload.get("customer_id") or None
-    named = [sha256, payload.get("shipping_address"), payload.get("billing_address")]
-    if not any(named) or not payload.get("order_date"):
+    # A customer id alone is not enough.
+    identifying = [sha256, payload.get("shipping_address"), payload.get("billing_address")]
+    if not any(identifying) or not payload.get("order_date"):
         return None
     if customer is not None and is_email(customer):
         sha256, customer = sha256 or email_hash(customer), None
@@ -43,9 +39,9 @@ def _edited(document: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]
     whole = {name: value for name, value in document.items() if name not in ("email_sha256", "order_date")}
     date = document["order_date"]
     whole["order_date"] = f"{date[:4]}-{date[4:6]}-{date[6:8]}T{date[8:10]}:{date[10:12]}:{date[12:14]}.{date[14:]}Z"
-    # An empty text changes nothing: only null clears.
-    blank = ("total", "currency", "customer_id", "customer_email", "customer_email_sha256")
-    payload = {name: value for name, value in payload.items() if name not in blank or value != ""}
+    # In these fields an empty text changes nothing: only null clears.
+    clearable = ("total", "currency", "customer_id", "customer_email", "customer_email_sha256")
+    payload = {name: value for name, value in payload.items() if name not in clearable or value != ""}
     new_id = payload.get("customer_id")
     # A new customer id that is an e-mail address replaces the hash, unless the order has a customer id: a hash without
     # a customer id may be that of an earlier id of this kind.
@@ -91,13 +87,13 @@ class _Entry:
     person: Person | None
 
 
-def _answers(body: dict[str, Any] | None, order: str, document: dict[str, Any] | None) -> bool:
-    """Whether the body of an answer shows this document. `order` is the id that the service generated."""
+def _answers(body: dict[str, Any] | None, generated_id: str, document: dict[str, Any] | None) -> bool:
+    """Whether the body of an answer shows this document, under the id that the service generated."""
     if body is None or document is None:
         return False
     date = document["order_date"]
     return bool(
-        body["id"] == order
+        body["id"] == generated_id
         and body["order_id"] == document["order_id"]
         and body["currency"] == document["currency"]
         and Decimal(body["total"]) == document.get("total", 0)
@@ -121,10 +117,10 @@ class _Life:
 
 def v1_order(
     account: str, order_id: str, calls: list[Call], seen: Seen, cuts: Cuts, books: Books, faults: list[str]
-) -> dict[str, int]:
+) -> set[str]:
     """Checks the versions of an order and the answers of its requests, and adds the expected order to `books`.
 
-    Returns the generation of each request id that wrote a version in the current generation.
+    Returns the ids of the requests that wrote a version in the current generation.
     """
     where, marks = f"v1 order {account}/{order_id}", cuts.of_source(account, V1)
     by_id = {call.request_id: call for call in calls}
@@ -146,6 +142,7 @@ def v1_order(
             life = lives[generations[call.request_id]]
             _check_answer(call, life, where, faults)
             continue
+        # The request wrote nothing. It may have read the order in any generation that existed while it ran.
         possible = [
             life
             for generation, life in lives.items()
@@ -156,12 +153,16 @@ def v1_order(
             states = [life.states for life in possible]
             faults.append(f"{where}: {call} wrote nothing, and no state during it explains its answer: {states}")
     _add_order(account, order_id, lives[len(marks)], cuts, books, faults, where)
-    return {request: generation for request, generation in generations.items() if generation == len(marks)}
+    return {request_id for request_id, generation in generations.items() if generation == len(marks)}
 
 
 def _life(
     where: str, versions: list[Version], by_id: dict[str, Call], since: str, cuts: Cuts, faults: list[str]
 ) -> _Life:
+    """The states that the versions lead to. Ends at a version that has no request or that cannot follow.
+
+    `since`: the cut at which the generation began.
+    """
     life, number = _Life(), 0
     for version in versions:
         before = life.states[-1]
@@ -197,13 +198,13 @@ def _next(before: _State, version: Version, call: Call, cuts: Cuts) -> tuple[_St
     erasures = [m for m in cuts.of_person(before.person) if before.receipt <= m.cut < call.received]
     if version.action == "submitted":
         document = _document(call.payload)
-        free = not exists or any(m.at <= version.at for m in erasures)
-        if not free or document is None:
+        is_free = not exists or any(m.at <= version.at for m in erasures)
+        if not is_free or document is None:
             return None, {}, ""
         person = _person_v1(call.account, document)
         state = _State(version.at, document, version.id, document, version, person, receipt)
         return state, document, document["order_date"]
-    # A request that started after the erasure was answered must not find the order.
+    # A request that started after an erasure wrote its mark must not find the order.
     if before.document is None or version.id != before.id or any(m.at < call.start for m in erasures):
         return None, {}, ""
     if version.action == "deleted":
@@ -219,6 +220,7 @@ def _next(before: _State, version: Version, call: Call, cuts: Cuts) -> tuple[_St
 def _add_order(
     account: str, order_id: str, life: _Life, cuts: Cuts, books: Books, faults: list[str], where: str
 ) -> None:
+    """Adds the order and its timeline to `books`, and checks that erasures emptied the versions that they cover."""
     for entry in life.entries:
         must = entry.place[1] <= cuts.person(entry.person)
         emptied = entry.version.emptied != NEVER
@@ -253,7 +255,7 @@ def _check_answer(call: Call, life: _Life, where: str, faults: list[str]) -> Non
 
 
 def _is_explained(call: Call, life: _Life, cuts: Cuts) -> bool:
-    """Whether a state of the order during the request explains its answer. The request wrote nothing."""
+    """Whether a state of the order during the request, which wrote nothing, explains its answer."""
     ends = [state.since for state in life.states[1:]] + [NEVER]
     return any(
         state.since <= call.end and until >= call.start and _explains(call, state, cuts)
@@ -265,7 +267,7 @@ def _explains(call: Call, state: _State, cuts: Cuts) -> bool:
     if call.kind == "submitted" and _document(call.payload) is None:
         return call.status == 400
     erasures = [m for m in cuts.of_person(state.person) if m.cut >= state.receipt and m.at <= call.end]
-    # A request that started after the erasure was answered must not find the order.
+    # A request that started after an erasure wrote its mark must not find the order.
     exists = state.document is not None and not any(m.cut < call.received and m.at < call.start for m in erasures)
     if call.kind == "submitted":
         if not exists:

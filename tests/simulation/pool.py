@@ -13,7 +13,7 @@ from tests.simulation.progress import Progress
 from tests.simulation.seams import Seams
 from tests.simulation.simulate import Failure, simulate
 
-CHUNK = 50
+CHUNK = 50  # histories that a worker runs at a time
 
 
 def prepare_worker(cpus: multiprocessing.queues.SimpleQueue[int] | None = None) -> None:

@@ -46,7 +46,7 @@ class SQS:
     def send_message(self, **arguments: Any) -> dict[str, Any]:
         refuse_unknown(arguments, "QueueUrl", "MessageBody", "DelaySeconds", "MessageGroupId")
         self._check_url(arguments)
-        return {"MessageId": str(self._take("SendMessage", arguments).id)}
+        return {"MessageId": str(self._accept("SendMessage", arguments).id)}
 
     def send_message_batch(self, **arguments: Any) -> dict[str, Any]:
         refuse_unknown(arguments, "QueueUrl", "Entries")
@@ -61,14 +61,14 @@ class SQS:
         successful = []
         for entry in entries:
             refuse_unknown(entry, "Id", "MessageBody", "DelaySeconds", "MessageGroupId")
-            successful.append({"Id": entry["Id"], "MessageId": str(self._take("SendMessageBatch", entry).id)})
+            successful.append({"Id": entry["Id"], "MessageId": str(self._accept("SendMessageBatch", entry).id)})
         return {"Successful": successful}
 
     def _check_url(self, arguments: dict[str, Any]) -> None:
         if arguments["QueueUrl"] != self.url:
             raise client_error("QueueDoesNotExist", "SendMessage")
 
-    def _take(self, operation: str, entry: dict[str, Any]) -> QueuedMessage:
+    def _accept(self, operation: str, entry: dict[str, Any]) -> QueuedMessage:
         body, delay = entry["MessageBody"], entry.get("DelaySeconds", 0)
         if not body or _REFUSED_CHARACTERS.search(body):
             raise client_error("InvalidMessageContents", operation)
@@ -114,7 +114,7 @@ class SQS:
         return records
 
     def delete(self, record: dict[str, Any]) -> None:
-        """Deletes an acknowledged message, even if another function has received it since."""
+        """Deletes an acknowledged message, even if another function has received it in the meantime."""
         self.messages.pop(int(record["messageId"]), None)
 
     def change_visibility(self, record: dict[str, Any], seconds: float) -> None:
@@ -126,7 +126,7 @@ class SQS:
         """Moves all dead letters back into the queue, as new messages. Returns their number."""
         count = len(self.dead_letters)
         for message in self.dead_letters:
-            self._take("StartMessageMoveTask", {"MessageBody": message.body})
+            self._accept("StartMessageMoveTask", {"MessageBody": message.body})
         self.dead_letters.clear()
         return count
 

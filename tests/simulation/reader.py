@@ -30,7 +30,7 @@ def differences(
             found.append(f"{what} in the API:\n  must be {must}\n  but is  {have}")
 
     for person in sorted(books.people):
-        # A person_id has precedence over the same customer id.
+        # For a customer id that is also a person_id, the API shows the person with the person_id.
         if person[1] != "customer" or (person[0], "person", person[2]) not in books.people:
             _person(ask, books, person, currency, compare)
     for account in accounts:
@@ -45,6 +45,7 @@ Compare = Callable[[str, Any, Any], None]
 
 
 def _pages(ask: Ask, route: str, account: str, path: dict[str, str], noun: str, limit: int) -> Iterator[Any]:
+    """Yields the entries of all pages of a list. `noun`: the field of an answer that has them."""
     query = {"limit": str(limit)}
     for _ in range(1000):
         _, body = ask(route, account, path, query, None)
@@ -61,7 +62,7 @@ def _person(ask: Ask, books: Books, person: Person, account_currency: str, compa
     route = "GET /v3/{account_id}/people/{id_or_email}"
     status, shown = ask(route, account, path, {}, None)
     if status != 200:
-        compare(f"{person}", 200, status)
+        compare(f"status of {person}", 200, status)
         return
     money: dict[str, dict[str, Decimal]] = {}
     for (source, currency), amount in books.money.get(person, {}).items():
@@ -84,22 +85,18 @@ def _person(ask: Ask, books: Books, person: Person, account_currency: str, compa
     cents = (total.get(account_currency, Decimal(0)) * unit).to_integral_value(ROUND_HALF_EVEN)
     compare(f"v2's lifetime_value of {person}", int(cents), body["subscribers"][0]["lifetime_value"])
     compare(f"orders_count of {person}", sum(books.counts.get(person, {}).values()), shown["orders_count"])
-    owned = sorted(
-        (source, provider, order_id, order.contribution)
-        for (_, source, provider, order_id), order in books.orders.items()
-        if order.person == person
-    )
-    entries = _pages(ask, f"{route}/orders", account, path, "orders", 2)
-    compare(f"orders of {person}", owned, sorted(map(_order, entries)))
-    dates = [entry.get("first_occurred_at") or entry["order_date"] for entry in entries]
+    owned = {key[1:]: order for key, order in books.orders.items() if order.person == person}
+    entries = list(_pages(ask, f"{route}/orders", account, path, "orders", 2))
     compare(
-        f"dates of the orders of {person}",
-        sorted((d.replace(".", "") for d in dates), reverse=True),
-        [d.replace(".", "") for d in dates],
+        f"orders of {person}",
+        sorted((*key, order.contribution, _shown_date(key[0], order)) for key, order in owned.items()),
+        sorted(map(_order, entries)),
     )
+    times = [owned[key].first for key in (_order(entry)[:3] for entry in entries) if key in owned]
+    compare(f"sequence of the orders of {person}", sorted(times, reverse=True), times)
     timeline = [(entry.name, entry.order_id) for entry in reversed(books.timelines.get(person, []))]
-    entries = _pages(ask, f"{route}/activity", account, path, "activity", 3)
-    compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in entries])
+    activity = _pages(ask, f"{route}/activity", account, path, "activity", 3)
+    compare(f"activity of {person}", timeline, [(entry["name"], str(entry["order"]["order_id"])) for entry in activity])
 
 
 def _iso(time: str) -> str:
@@ -108,10 +105,17 @@ def _iso(time: str) -> str:
     return f"{whole}.{fraction}Z" if fraction else f"{whole}Z"
 
 
-def _order(entry: dict[str, Any]) -> tuple[str, str, str, Decimal]:
+def _shown_date(source: str, order: Order) -> str:
+    """The date with which the API shows an order. That of a v1 order has no fraction of a second."""
+    return _iso(order.first) if source == V3 else _iso(order.first[:14])
+
+
+def _order(entry: dict[str, Any]) -> tuple[str, str, str, Decimal, str]:
+    """An order in the API: source, provider, order id, the amount that counts in LTV, and its date."""
     if "status" in entry:
-        return V3, entry["provider"], str(entry["order_id"]), Decimal(entry["lifetime_value"])
-    return V1, "", entry["order_id"], Decimal(entry["total"])
+        amount = Decimal(entry["lifetime_value"])
+        return V3, entry["provider"], str(entry["order_id"]), amount, entry["first_occurred_at"]
+    return V1, "", entry["order_id"], Decimal(entry["total"]), entry["order_date"]
 
 
 def _audience(
@@ -130,22 +134,22 @@ def _audience(
     compare(f"member_count of {source} of {account}", len(expected), counted[_AUDIENCES[source]])
 
     customers = {person for person, cells in books.counts.items() if any(cell[0] == source for cell in cells)}
-    known = {line for order in orders.values() for line in order.addresses}
-    asked: list[dict[str, Any]] = []
-    answers: list[bool] = []
+    first_lines = {line for order in orders.values() for line in order.addresses}
+    sought: list[dict[str, Any]] = []
+    are_customers: list[bool] = []
     for address in map(json.loads, ADDRESSES):
-        asked.append({"address": address})
-        answers.append(address["address_1"] in known)
+        sought.append({"address": address})
+        are_customers.append(address["address_1"] in first_lines)
     for email in EMAILS:
-        asked.append({"email": email})
-        answers.append((account, "email", email_hash(email)) in customers)
+        sought.append({"email": email})
+        are_customers.append((account, "email", email_hash(email)) in customers)
     for customer in CUSTOMER_IDS:
         person = ("email", email_hash(customer)) if is_email(customer) else ("customer", customer)
-        asked.append({"customer_id": customer})
+        sought.append({"customer_id": customer})
         named = any(order.customer == customer for order in orders.values())
-        answers.append(named or (account, *person) in customers)
-    _, body = ask("POST /v1/audience/{audience_id}/match", account, path, {}, {"people": asked})
-    compare(f"match with {source} of {account}", answers, [result["customer"] for result in body["results"]])
+        are_customers.append(named or (account, *person) in customers)
+    _, body = ask("POST /v1/audience/{audience_id}/match", account, path, {}, {"people": sought})
+    compare(f"match with {source} of {account}", are_customers, [result["customer"] for result in body["results"]])
 
 
 def _requests(ask: Ask, account: str, statuses: dict[tuple[str, str, str], str], compare: Compare) -> None:

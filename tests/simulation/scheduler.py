@@ -65,9 +65,9 @@ class Scheduler:
         self.current: Task | None = None
         self._heap: list[tuple[float, int, Task | Callable[[], None]]] = []
         self._count = 0
-        self._main = threading.Lock()
+        self._main = threading.Lock()  # held until no task is left, or one failed: `run` waits for it
         self._main.acquire()
-        self._begun: set[Task] = set()
+        self._begun: set[Task] = set()  # tasks that began, and have not ended
         self._error: BaseException | None = None
         self._abandoned = False
 
@@ -89,10 +89,10 @@ class Scheduler:
         if heap and heap[0][0] <= when:
             self._count += 1
             heapq.heappush(heap, (when, self._count, task))
-            following = self._next()
-            if following is not task and following is not None:
+            next_task = self._next()
+            if next_task is not task and next_task is not None:
                 thread = task.thread
-                self._hand_to(following)
+                self._hand_to(next_task)
                 assert thread is not None
                 thread.lock.acquire()
             if self._abandoned:
@@ -105,9 +105,9 @@ class Scheduler:
 
     def run(self) -> None:
         """Runs until nothing is left to do. Raises the first exception of a task or function, other than Killed."""
-        following = self._next()
-        if following is not None:
-            self._hand_to(following)
+        next_task = self._next()
+        if next_task is not None:
+            self._hand_to(next_task)
             self._main.acquire()
         if self._error is not None:
             for task in list(self._begun):
@@ -145,9 +145,9 @@ class Scheduler:
 
     def _drive(self, thread: _Thread, task: Task) -> None:
         """Runs a task to its end, then the next tasks in the same thread, until the next task has its own thread."""
-        following: Task | None = task
-        while following is not None:
-            task = following
+        next_task: Task | None = task
+        while next_task is not None:
+            task = next_task
             task.thread, self.current = thread, task
             self._begun.add(task)
             try:
@@ -157,10 +157,10 @@ class Scheduler:
             except BaseException as error:
                 self._abandon(error)
             self._begun.discard(task)
-            following = None if self._abandoned else self._next()
-            if following is not None and following.thread is not None:
+            next_task = None if self._abandoned else self._next()
+            if next_task is not None and next_task.thread is not None:
                 _idle.append(thread)
-                self._hand_to(following)
+                self._hand_to(next_task)
                 return
         _idle.append(thread)
         self._main.release()

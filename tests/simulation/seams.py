@@ -57,14 +57,14 @@ class Seams:
 
     def __enter__(self) -> Seams:
         clock = SimpleNamespace(
-            time=lambda: self._now().wall, time_ns=lambda: int(self._now().wall * 1e9),
-            monotonic=lambda: self._now().scheduler.now, sleep=lambda seconds: self._now().sleep(seconds),
+            time=lambda: self._world().wall, time_ns=lambda: int(self._world().wall * 1e9),
+            monotonic=lambda: self._world().scheduler.now, sleep=lambda seconds: self._world().sleep(seconds),
             gmtime=lambda seconds: time.gmtime(seconds), strftime=time.strftime,
         )  # fmt: skip
-        chance = SimpleNamespace(urandom=lambda count: self._now().bytes(count))
         for module in _MODULES:
-            self._set(module, **{name: clock for name in ("time",) if getattr(module, name, None) is time})
-        self._set(times, os=chance)
+            if getattr(module, "time", None) is time:
+                self._set(module, time=clock)
+        self._set(times, os=SimpleNamespace(urandom=lambda count: self._world().bytes(count)))
         self._set(telemetry, metrics=SimpleNamespace(add_metric=lambda **_: None))
         telemetry.logger.setLevel("CRITICAL")
         self._set(
@@ -108,7 +108,7 @@ class Seams:
         activities.MAX_TOGETHER = processing.MAX_TOGETHER = plan.together  # type: ignore[attr-defined]
         upkeep.MOST_EVENTS = plan.emptied_together
 
-    def _now(self) -> World:
+    def _world(self) -> World:
         assert self.world is not None
         return self.world
 

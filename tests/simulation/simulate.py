@@ -1,4 +1,4 @@
-"""Runs histories: the code of handlers, ledger and processing runs over the store, with faults at every call.
+"""Runs histories: the code of handlers, ledger and processing runs over the store, and any call may meet a fault.
 
 In a history, each request is sent in a task of its own (`functions.py`). Messages of the queues are delivered to
 workers in random batches, reordered and repeated; so are the changes of the ledger to KeepBook. Each call to DynamoDB
@@ -47,7 +47,7 @@ class Failure:
 
 
 class Run:
-    """One history. `without`: places of faults that are not injected, to find a failing history with fewer faults."""
+    """Runs one history. `without`: places of faults that are not injected, to find a failing one with fewer faults."""
 
     def __init__(self, seams: Seams, plan: History, without: frozenset[str] = frozenset()) -> None:
         self.plan = plan
@@ -88,6 +88,7 @@ class Run:
         self.world.faults_on = False
 
     def _watch_jobs(self) -> None:
+        """Sends the message of the schedule JobsWatch (template.yaml)."""
         self.world.jobs_sqs.send_message(
             QueueUrl=JOBS_QUEUE_URL, MessageBody=messages.encode(messages.Message(watch=[" "]))
         )

@@ -41,6 +41,7 @@ def read(
             at = mark.account, mark.name
             cuts[at], generations[at] = max(mark.cut, cuts.get(at, "")), generations.get(at, 0) + 1
     ledger = dynamodb.tables[LEDGER]
+    # The name of the current scope, by account and source letter.
     current = {at: f"{at[0]}/{at[1]}{generations.get(at, 0)}" for at in {_place(pk)[:2] for pk, _ in ledger.items}}
     seen = Seen(Books(), {}, {}, marks=marks)
     seen.undeleted = sorted(pk for pk, _ in ledger.items if _scope(pk) != current[_place(pk)[:2]])
@@ -115,7 +116,7 @@ def _read_cards(dynamodb: DynamoDB, seen: Seen, current: dict[tuple[str, str], s
         account, letter, kind = _place(pk)
         if kind == "cards" and _scope(pk) != current.get((account, letter)):
             seen.undeleted.append(pk)
-        elif kind == "cards" and "status" in item:
+        elif kind == "cards" and "status" in item:  # else it is empty: its order was deleted or moved
             at = account, _SOURCES[letter]
             records, orders = seen.books.audiences.get(at, (0, 0))
             seen.books.audiences[at] = records + int(item.get("records", _ZERO)["N"]), orders + 1
@@ -123,7 +124,8 @@ def _read_cards(dynamodb: DynamoDB, seen: Seen, current: dict[tuple[str, str], s
 
 def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], str], late: set[Key]) -> None:
     outcomes: dict[tuple[str, str, str], set[str]] = {}
-    second: dict[tuple[str, str, str], tuple[str, Key]] = {}  # statuses and keys of the copies that are stored by order
+    # Outcomes that are not `applied` have a copy by order (`x`): status and key of each.
+    by_order: dict[tuple[str, str, str], tuple[str, Key]] = {}
     for (pk, sk), item in dynamodb.tables[RECORDS].items.items():
         parts = pk.split("/")
         if parts[1] in ("t", "x"):
@@ -133,14 +135,14 @@ def _read_outcomes(dynamodb: DynamoDB, seen: Seen, cuts: dict[tuple[str, str], s
             if parts[1] == "t":
                 outcomes.setdefault((parts[0], source, sk), set()).add(parts[2])
             else:
-                second[parts[0], source, sk] = item["status"]["S"], (pk, sk)
+                by_order[parts[0], source, sk] = item["status"]["S"], (pk, sk)
     seen.statuses = {at: min(kinds, key=STATUSES.index) for at, kinds in outcomes.items()}
-    for at, (status, key) in second.items():
+    for at, (status, key) in by_order.items():
         if status not in outcomes.get(at, ()) and (at in outcomes or key not in late):
             seen.faults.append(f"{at} is {status} in the outcomes of its order, but {outcomes.get(at)} by status")
     for at, kinds in outcomes.items():
         # The outcome of a repeated v1 submission is best effort: its answer does not depend on the outcome.
-        if "applied" not in kinds and at not in second and at[1] == V3:
+        if "applied" not in kinds and at not in by_order and at[1] == V3:
             seen.faults.append(f"{at} is {kinds}, but is not in the outcomes of its order")
 
 
@@ -150,7 +152,7 @@ def _order_id_of(body: bytes) -> str:
 
 
 def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[str]]:
-    """Keys of the items, by person, that contain the person's internal id or e-mail hash, also inside a body.
+    """By person: keys of the items that contain the person's internal id or e-mail hash, also inside a body.
 
     Marks are left out: they contain the id for 30 days, so that queued events are dropped.
     """
@@ -163,12 +165,12 @@ def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[s
                     body = str(decode(item["message"]["S"]))
                 texts.append((f"{key}{item}{body}", key))
     found: dict[Person, list[str]] = {}
-    for person, own in named.items():
-        sought = [own, person[2]] if person[1] == "email" else [own]
+    for person, internal_id in named.items():
+        sought = [internal_id, person[2]] if person[1] == "email" else [internal_id]
         found[person] = [
             "/".join(key)
             for text, key in texts
-            if key[0].startswith(f"{person[0]}/") and any(t in text for t in sought)
+            if key[0].startswith(f"{person[0]}/") and any(name in text for name in sought)
         ]
     return found
 

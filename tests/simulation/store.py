@@ -119,8 +119,9 @@ class Write:
 
 
 class DynamoDB:
-    """`watch` is called after each write (table name, key, old item, new item), `committed` after each call that wrote.
+    """The tables, and the methods of botocore's client.
 
+    `watch` is called after each write (table name, key, old item, new item), `committed` after each call that wrote.
     `lagging` decides whether an eventually consistent read misses the latest write of an item. It is asked only within
     LAG_SECONDS of that write, by `clock`.
     """
@@ -194,8 +195,8 @@ class DynamoDB:
             entries.reverse()
         after = arguments.get("ExclusiveStartKey")
         if after is not None:
-            mark = _mark(after, index, names, partition)
-            entries = [entry for entry in entries if (entry > mark if forward else entry < mark)]
+            start = _start_entry(after, index, names, partition)
+            entries = [entry for entry in entries if (entry > start if forward else entry < start)]
         limit = arguments.get("Limit")
         if limit is not None and limit < 1:
             raise validation_error("Query", "Limit must be greater than or equal to 1")
@@ -308,7 +309,10 @@ class DynamoDB:
         return {}
 
     def _work_out(self, operation: str, kind: str, arguments: dict[str, Any]) -> tuple[Write, dict[str, Any]]:
-        """Computes the write and its cancellation reason. Raises Refused if an update does not fit the stored item."""
+        """Computes a write and its cancellation reason, whose code is "None" if its condition holds.
+
+        Raises Refused if an update does not fit the stored item.
+        """
         if not arguments.keys() <= _ARGUMENTS[kind]:
             raise Unknown(f"arguments {set(arguments) - _ARGUMENTS[kind]}")
         table = self.tables[arguments["TableName"]]
@@ -361,6 +365,8 @@ class DynamoDB:
                 raise Unknown(f"{name}: {value}")
             if name in table.key_names and (kind != "S" or not content):
                 raise validation_error(operation, f"{name} is a key: it must be a string, and not empty")
+        # The exact size takes time. It is computed only if the contents, with up to 4 bytes for each character, and
+        # 10,000 bytes for names and numbers may exceed the limit.
         if size * 4 > MAX_ITEM_BYTES - 10_000 and _exact_size(item) > MAX_ITEM_BYTES:
             raise validation_error(operation, "Item size has exceeded the maximum allowed size")
         return kept
@@ -384,7 +390,7 @@ def _entries(table: Table, index: Index | None, wanted: KeyCondition, values: Va
     return [(sk,) for sk in sort_keys[first:last]]
 
 
-def _mark(after: Item, index: Index | None, names: tuple[str, ...], partition: str) -> tuple[str, ...]:
+def _start_entry(after: Item, index: Index | None, names: tuple[str, ...], partition: str) -> tuple[str, ...]:
     """The entry that an ExclusiveStartKey names, in the form of `_entries`."""
     if set(after) != {"pk", "sk", *names} or after[names[0]]["S"] != partition:
         raise validation_error("Query", "The provided starting key is invalid")
@@ -439,6 +445,7 @@ def _key_of(item: Item) -> Key:
 
 
 def _exact_size(item: Item) -> int:
+    """Bytes of names and values; 21 for any number, the most that one takes."""
     size = 0
     for name, value in item.items():
         ((kind, content),) = value.items()

@@ -36,7 +36,7 @@ class World:
     Attributes:
         fired: descriptions of the faults that occurred.
         versions: v1 versions by scope and order key.
-        named: internal ids of all people that were ever in the ledger.
+        named: by person, the internal id of everybody who was ever in the ledger.
         late: keys of items that a put may have written after its caller had stopped waiting.
         marks: marks of purges and erasures, in the order of their writes.
         jobs: the jobs in their first state, by account and job id.
@@ -81,12 +81,13 @@ class World:
             settings = {"currency": self.plan.currency, "sources": "orders_api shopper_activity"}
             item = {"pk": f"{account}/a", "sk": "a"} | settings
             records.put((item["pk"], "a"), raw(item))
-        records.before.clear()
+        records.before.clear()  # so that no lagging read misses an account
 
     # ----------------------------------------------- time and random numbers
 
     @property
     def wall(self) -> float:
+        """The virtual time in seconds since 1970."""
         return _EPOCH + self.scheduler.now
 
     def current_random(self) -> Random:
@@ -114,6 +115,7 @@ class World:
     # --------------------------------------------------- observed writes
 
     def _watch(self, name: str, key: Key, old: Item | None, new: Item | None) -> None:
+        """Passes a write on, and records marks (partition `{account}/u`) and new jobs (`{account}/j`)."""
         if name == LEDGER:
             self._watch_ledger(key, old, new)
             self.stream.changed(old, new)
@@ -130,14 +132,14 @@ class World:
     def _watch_ledger(self, key: Key, old: Item | None, new: Item | None) -> None:
         """Records new people, and the versions of v1 orders with the times at which they are emptied."""
         account, scope, kind, *_ = key[0].split("/")
-        name, (order, _, number) = f"{account}/{scope}", key[1].partition("!")
+        scope_name, (order, _, number) = f"{account}/{scope}", key[1].partition("!")
         if kind == "p" and new is not None and "kind" in new:
             self.named[account, new["kind"]["S"], new["value"]["S"]] = key[1]
         if scope[0] != "o" or new is None:
             return
-        versions = self.versions.setdefault((name, order), [])
+        versions = self.versions.setdefault((scope_name, order), [])
         if kind == "h" and old is not None and "deleted" not in old and "deleted" in new:
-            if new["version"] == old["version"]:
+            if new["version"] == old["version"]:  # an erasure deleted the order: a request would have added a version
                 versions.append(Version("erased", "", "", self.scheduler.now, int(new["version"]["N"])))
         elif kind == "e" and old is None:
             made = Version(
