@@ -39,11 +39,12 @@ def list_order_ids(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
-    """The cards of the book. Each shows one order at its date."""
+    """The cards of the book, also those that were emptied because their order was deleted or moved to another date."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 
 def submit_some_orders(shop: Shop) -> None:
+    """Four orders, by date: a (5 March), d (v3, 10 March, 40.00 of it refunded in April), b (31 March), c (April, EUR)."""
     labels = {"new_buyer": True, "promo_code": "Spring"}
     submit(
         shop,
