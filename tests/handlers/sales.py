@@ -39,12 +39,13 @@ def list_order_ids(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
-    """The cards of the book, also those that were emptied because their order was deleted or moved to another date."""
+    """The cards of the book, also emptied ones, which show no order."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 
 def submit_some_orders(shop: Shop) -> None:
-    """Four orders, by date: a (5 March), d (v3, 10 March, 40.00 of it refunded in April), b (31 March), c (April, EUR)."""
+    """Submits four orders. By date: a (5 March 2019), d (10 March, v3, refunded in part in April), b (31 March), c (1
+    April, EUR)."""
     labels = {"new_buyer": True, "promo_code": "Spring"}
     submit(
         shop,

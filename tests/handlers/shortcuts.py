@@ -157,7 +157,8 @@ def _update_of_a_copy(update: Any) -> Any:
 
 
 def _query_of_one_key(query: Any) -> Any:
-    """Passes a query a table with only the items of its hash key. Moto sorts all items of the table before it selects these."""
+    """Passes a query a table that has only the items with its hash key, since moto sorts all items before it selects
+    these."""
     signature = inspect.signature(query)
 
     @functools.wraps(query)

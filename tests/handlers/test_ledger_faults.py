@@ -14,9 +14,9 @@ from tests.handlers.events import EMAIL, day, event
 from tests.handlers.ledger import (
     ALICE,
     BOB,
-    TEMPORARY_ERRORS,
     ERASED_UP_TO,
     LOST_ANSWERS,
+    TEMPORARY_ERRORS,
     V3,
     Go,
     Waits,
