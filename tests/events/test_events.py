@@ -1,4 +1,4 @@
-"""Each event of events/ is as the gateway or the queue would send it, and its function answers it."""
+"""Each event of events/ is up to date, and gets its expected answer from its function."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Context:
         return 30_000
 
 
-def _forget() -> None:
+def _clear_caches() -> None:
     """Clears the clients and settings that a warm function keeps."""
     for name, module in list(sys.modules.items()):
         if name == "tillbook" or name.startswith("tillbook."):
@@ -116,7 +116,7 @@ def answers() -> Iterator[dict[str, dict[str, Any]]]:
             patch.setenv(name, value)
         patch.setenv("EVENT_BUS", "tillbook")
         boto3.client("events").create_event_bus(Name="tillbook")
-        _forget()
+        _clear_caches()
         records = tables["RecordsTable"]
         Accounts(dynamodb, records).create(Account(bodies.ACCOUNT))
         Keys(dynamodb, records).create(bodies.ACCOUNT, "ingest", secret=bodies.INGEST_KEY)
@@ -125,12 +125,12 @@ def answers() -> Iterator[dict[str, dict[str, Any]]]:
         Connections(dynamodb, records, secrets).create(
             bodies.ACCOUNT, "shopify", "shopify", entered=bodies.SHOPIFY_SIGNING_KEY
         )
-        played = {}
+        received = {}
         for name in ANSWERS:
             handler = importlib.import_module(f"functions.{name.partition('/')[0]}.app").handler
-            played[name] = handler(event(name), Context())
-        yield played
-    _forget()
+            received[name] = handler(event(name), Context())
+        yield received
+    _clear_caches()
 
 
 @pytest.mark.parametrize("name", ANSWERS)
@@ -152,11 +152,11 @@ def test_every_function_and_every_route_has_an_event() -> None:
     }
     assert {name.partition("/")[0] for name in ANSWERS} == set(code.values())
     folders = {route.key: code[route.function] for route in templates.routes(TEMPLATE)}
-    of_gateway = {name: event(name)["routeKey"] for name in ANSWERS if "routeKey" in event(name)}
-    assert {name: folders[key] for name, key in of_gateway.items()} == {
-        name: name.partition("/")[0] for name in of_gateway
+    route_keys = {name: event(name)["routeKey"] for name in ANSWERS if "routeKey" in event(name)}
+    assert {name: folders[key] for name, key in route_keys.items()} == {
+        name: name.partition("/")[0] for name in route_keys
     }
-    assert set(of_gateway.values()) == set(folders)
+    assert set(route_keys.values()) == set(folders)
 
 
 @pytest.mark.parametrize("path", make.events())
@@ -225,7 +225,6 @@ def test_every_email_address_is_an_example() -> None:
 
 
 def test_messages_contain_no_email_address() -> None:
-    """Compressed messages are inflated first."""
     texts = [r["body"] for n in ANSWERS if n.startswith("process_orders/") for r in event(n)["Records"]]
-    assert any(text.startswith("z") for text in texts)
+    assert any(text.startswith("z") for text in texts)  # a compressed message, which `decode` inflates
     assert not any(EMAIL.search(str(messages.decode(text))) for text in texts)

@@ -16,19 +16,20 @@ RESULTS = ROOT / "docs" / "evidence.json"
 PAGE = ROOT / "docs" / "correctness.md"
 BEGIN, END = "<!-- evidence: python -m tests.evidence -->\n", "<!-- end of evidence -->\n"
 # Folders and files on which the results depend.
-_PROVEN = ("layers", "functions", "template.yaml", "cli", "local", "tests")
+_TESTED = ("layers", "functions", "template.yaml", "cli", "local", "tests")
 
 
 @dataclass(frozen=True)
 class Proof:
-    """A command that checks a `claim`.
+    """A command that proves something.
 
+    `subject`: its row of the table begins with this.
     `result`: a pattern for the lines of the output that state the result.
     `environment`: names of variables that must be set, separated by spaces.
     """
 
     name: str
-    claim: str
+    subject: str
     command: str
     result: str
     environment: str = ""
@@ -36,7 +37,7 @@ class Proof:
 
 @dataclass(frozen=True)
 class Ran:
-    """One run of a proof. `commit`: short hash, with `+` if there were uncommitted changes."""
+    """One run of a proof. `commit` is as in current_commit; `minutes`: how long it took."""
 
     name: str
     command: str
@@ -103,9 +104,9 @@ PROOFS = (
 def run(proof: Proof, commit: str) -> Ran:
     """Runs a proof on `commit` and shows its output on standard error.
 
-    It passes if it exits with 0 and prints its result.
+    It passes if it exits with 0 and prints its result. The last four lines of the result are kept.
 
-    Raises KeyError without a variable that it needs.
+    Raises KeyError if a variable of its `environment` is not set.
     """
     missing = [name for name in proof.environment.split() if name not in os.environ]
     if missing:
@@ -127,7 +128,7 @@ def run(proof: Proof, commit: str) -> Ran:
 
 
 def current_commit() -> str:
-    """The short hash of the checked out commit, with `+` if there are uncommitted changes.
+    """The short hash of the checked out commit, with `+` if there are uncommitted changes in _TESTED.
 
     Raises subprocess.CalledProcessError outside a git checkout.
     """
@@ -135,7 +136,7 @@ def current_commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    return git("rev-parse", "--short=9", "HEAD") + ("+" if git("status", "--porcelain", "--", *_PROVEN) else "")
+    return git("rev-parse", "--short=9", "HEAD") + ("+" if git("status", "--porcelain", "--", *_TESTED) else "")
 
 
 def results() -> dict[str, Ran]:
@@ -159,7 +160,7 @@ def with_table(page: str) -> str:
         if ran := stored.get(proof.name):
             verdict = "" if ran.passed else "**failed**: "
             rows.append(
-                f"| {proof.claim} | `{ran.command}` | {verdict}{ran.result} | {ran.commit}, {ran.date} "
+                f"| {proof.subject} | `{ran.command}` | {verdict}{ran.result} | {ran.commit}, {ran.date} "
                 f"| {ran.minutes:g} |\n"
             )
     before, _, rest = page.partition(BEGIN)

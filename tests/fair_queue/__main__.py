@@ -21,7 +21,7 @@ def main() -> int:
     print(f"{'backlog':56} {'alone':>8} {'fair':>8} {'unfair':>8}")
     for name, backlog, other in SCENARIOS:
         alone = waits([other], WORKERS, fair=True)[other.account]
-        fair, unfair = (waits([*backlog, other], WORKERS, fair=kind)[other.account] for kind in (True, False))
+        fair, unfair = (waits([*backlog, other], WORKERS, fair=value)[other.account] for value in (True, False))
         worst = max(worst, fair)
         print(f"{name:56} {alone:7.2f}s {fair:7.2f}s {unfair:7.2f}s")
     return int(worst > 1)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import heapq
 from collections import Counter, deque
 from dataclasses import dataclass
-from itertools import islice
 
 NOISY_SHARE, NOISY_MESSAGES = 0.1, 30
 
@@ -26,7 +25,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """`concurrency` functions take up to `batch` messages; a transaction of up to `together` orders takes `seconds`."""
+    """`concurrency` functions, which take up to `batch` messages each. A transaction of up to `together` orders takes
+    `seconds`."""
 
     concurrency: int
     batch: int
@@ -35,14 +35,15 @@ class Workers:
 
 
 def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str, float]:
-    """The longest time in seconds from sending to the end of a message's orders, by account.
+    """The longest wait of each account, in seconds, from the sending of a message until its orders are applied.
 
     A function takes the accounts of its batch in turns, as work/processing.py does: one transaction of each at a time.
+    The messages of an account in a batch count as applied together, after the last of these transactions.
     """
     arriving = deque(sorted(messages, key=lambda message: message.sent))
     waiting: dict[str, deque[Message]] = {}
     in_flight: Counter[str] = Counter()
-    running: list[tuple[float, int, list[Message]]] = []  # end in seconds, number of the invocation, batch
+    running: list[tuple[float, int, list[Message]]] = []  # (end in seconds, number of the invocation, batch)
     found: dict[str, float] = {}
     now, number = 0.0, 0
     while arriving or running or any(waiting.values()):
@@ -57,11 +58,11 @@ def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str,
                 found[account] = max(found.get(account, 0.0), end - sent)
             number += 1
             heapq.heappush(running, (end, number, batch))
-        following = [arriving[0].sent] if arriving else []
-        following += [running[0][0]] if running else []
-        if not following:
+        next_times = [arriving[0].sent] if arriving else []
+        next_times += [running[0][0]] if running else []
+        if not next_times:
             break
-        now = max(now, min(following))
+        now = max(now, min(next_times))
         while running and running[0][0] <= now:
             for message in heapq.heappop(running)[2]:
                 in_flight[message.account] -= 1
@@ -69,7 +70,8 @@ def waits(messages: list[Message], workers: Workers, *, fair: bool) -> dict[str,
 
 
 def _receive(waiting: dict[str, deque[Message]], in_flight: Counter[str], most: int, fair: bool) -> list[Message]:
-    """The oldest messages; those of quiet groups first, if the queue is fair."""
+    """Moves up to `most` messages from `waiting` to `in_flight`, the oldest first; in a fair queue, those of groups
+    that are not noisy before all others. Returns the messages."""
     batch: list[Message] = []
     while len(batch) < most and any(waiting.values()):
         all_in_flight = sum(in_flight.values())
@@ -89,7 +91,7 @@ def _ends(batch: list[Message], workers: Workers) -> list[tuple[str, float]]:
         left[message.account] = left.get(message.account, 0) + message.orders
     seconds, ended = 0.0, []
     while left:
-        for account in list(islice(left, len(left))):
+        for account in list(left):
             seconds += workers.seconds
             left[account] -= workers.together
             if left[account] <= 0:

@@ -1,5 +1,5 @@
-"""python -m tests.first_page [--requests 100 1000] [--seed 1]: the cost of two reads, for each number of
-stored requests."""
+"""python -m tests.first_page [--requests 100 1000] [--seed 1]: prints the cost of the first page of transactions and of
+one order's requests, for each number of stored requests."""
 
 from __future__ import annotations
 

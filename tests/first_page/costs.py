@@ -1,6 +1,6 @@
 """Cost of the first page of transactions and of one order's requests, by the number of stored requests.
 
-Read units are computed from the bytes of every item that a query evaluates, as DynamoDB counts them.
+Read units are computed from the bytes of the items that each call returns, as DynamoDB does for calls without a filter.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ def store_of(count: int, seed: int) -> DynamoDB:
     store = DynamoDB()
     store.add_table(RECORDS)
     for number in range(count):
-        moment = now - timedelta(seconds=random.uniform(0, DAYS * 86_400 - 7200))
-        digits = f"{int(moment.timestamp() * 1000):012x}"
+        moment = now - timedelta(seconds=random.uniform(0, DAYS * 86_400))
+        digits = f"{int(moment.timestamp() * 1000):012x}"  # a UUID of version 7 begins with the milliseconds
         request_id = f"{digits[:8]}-{digits[8:]}-7{random.randrange(4096):03x}-8000-{number:012x}"
-        status = random.choices(STATUSES, (90, 5, 1, 4))[0]
+        status = random.choices(STATUSES, (90, 5, 1, 4))[0]  # applied, duplicate, failed, rejected, in percent
         effects = [Effect("USD", Decimal(random.randrange(500, 20_000)) / 100, 1)] if status == "applied" else []
         outcome = Outcome(
             ACCOUNT, random.choice(SOURCES), request_id, status, times.stamp(moment), "placed", "my_shop",
@@ -92,7 +92,7 @@ def _one_order(meter: Meter) -> None:
 
 
 def cost_of_reads(count: int, seed: int) -> dict[str, tuple[float, int]]:
-    """(read units, calls) of each read, for an account with `count` requests in 14 days."""
+    """(read units, calls) of each read by name, for an account with `count` requests in 14 days."""
     store = store_of(count, seed)
     reads: dict[str, Callable[[Meter], None]] = {"first page": _first_page, "one order": _one_order}
     found = {}

@@ -1,4 +1,7 @@
-"""The cost of two reads of stored requests (costs.py). `python -m tests.first_page` measures it for more requests."""
+"""The cost of the first page of transactions and of one order's requests does not grow with the number of requests.
+
+`python -m tests.first_page` measures it for more requests.
+"""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def job(shop: Shop, job_id: str) -> dict[str, Any]:
 
 
 def deliver_page(shop: Shop) -> None:
-    """Delivers one page of a job, which runs it."""
+    """Delivers the message of one page of a job to ProcessOrders, which runs the page."""
     shop.deliver(shop.receive(JOBS_QUEUE))
 
 

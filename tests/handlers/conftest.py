@@ -30,8 +30,8 @@ from tillbook.rules import times
 from tillbook.work import book
 
 _HERE = Path(__file__).parent
-_NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
-_URLS = {
+_TABLE_NAMES = {name: name for name in template.resources("AWS::DynamoDB::Table")}
+_QUEUE_URLS = {
     name: f"https://sqs.us-east-1.amazonaws.com/123456789012/{name}" for name in template.resources("AWS::SQS::Queue")
 }
 
@@ -55,7 +55,7 @@ def _aws() -> Iterator[None]:
     patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     patch.delenv("AWS_ENDPOINT_URL", raising=False)
     template.allow_transactions_of_100(patch)
-    for name, value in template.environment(_NAMES, _URLS).items():
+    for name, value in template.environment(_TABLE_NAMES, _QUEUE_URLS).items():
         patch.setenv(name, value)
     patch.setenv("EVENT_BUS", "tillbook")
     forget_clients()
@@ -66,7 +66,7 @@ def _aws() -> Iterator[None]:
         shortcuts.call_directly(clients.sqs())
         template.create_tables(clients.dynamodb())
         clients.events().create_event_bus(Name="tillbook")
-        assert template.create_queues(clients.sqs()) == _URLS
+        assert template.create_queues(clients.sqs()) == _QUEUE_URLS
         for function in template.functions():
             module = importlib.import_module(template.module(function))
             patch.setattr(module, "handler", USED_RIGHTS.handler(function, module.handler))
@@ -115,7 +115,7 @@ def shop(_aws: None, faults: Faults, clock: Clock, request: pytest.FixtureReques
     USED_RIGHTS.test = request.node.name
     empty()
     forget_warm_state()
-    shop = Shop(faults, _URLS, clock)
+    shop = Shop(faults, _QUEUE_URLS, clock)
     faults.calls.clear()
     return shop
 

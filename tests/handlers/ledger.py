@@ -24,7 +24,7 @@ Go = Callable[[], Any]
 
 
 class Waits:
-    """Virtual time, in seconds, that passes only by sleeping. `slept`: the length of each pause."""
+    """Virtual time, in seconds, that passes only by sleeping. `slept`: 0, and then the length of each pause."""
 
     def __init__(self) -> None:
         self.now, self.slept = 0.0, [0.0]
@@ -50,7 +50,8 @@ def activity(n: int = 1, action: str = "placed", total: str | None = "100", **mo
 
 
 def copy(month: int, request_id: str, person: Person = ALICE, **more: Any) -> Activity:
-    """A copy of one event under an idempotency key, which occurred and was received on the first of a month of 2019."""
+    """A copy of event `e1`, as it is sent under an idempotency key. It occurred, and was received, on the first day of
+    `month` of 2019."""
     received = f"2019{month:02}01000000000000"
     return activity(
         1, total="1", person=person, received=received, occurred=received, content_hash="h", request_id=request_id,
@@ -126,7 +127,7 @@ def fail_first(
 
 
 # Temporary errors of a transaction with `n` items.
-CONFLICTS = {
+TEMPORARY_ERRORS = {
     "conflict on the head": lambda n: cancelled_error("TransactionConflict", *["None"] * (n - 1)),
     "conflict on the person": lambda n: cancelled_error(*["None"] * (n - 1), "TransactionConflict"),
     "conflict everywhere": lambda n: cancelled_error(*["TransactionConflict"] * n),
@@ -149,8 +150,9 @@ CONFLICTS = {
 
 
 def make_error(name: str) -> Callable[[str, dict[str, Any]], Exception]:
-    """A function that makes an error of CONFLICTS for the number of items in a call."""
-    return lambda operation, arguments: CONFLICTS[name](len(arguments.get("TransactItems", "xx")))
+    """A function that makes an error of TEMPORARY_ERRORS for the number of items in a call: two for a call that is no
+    transaction."""
+    return lambda operation, arguments: TEMPORARY_ERRORS[name](len(arguments.get("TransactItems", [None] * 2)))
 
 
 def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
@@ -158,12 +160,13 @@ def total(shop: Shop, name: str, person: Person = ALICE) -> Decimal:
     return shop.stored_ltv().get(f"{person.id_in(ACCOUNT)}/{name}", Decimal(0))
 
 
-# Errors that leave open whether the call took effect.
+# Names of the errors that leave open whether the call took effect.
 LOST_ANSWERS = ["server fault", "timed out", "connection", "in progress"]
 
 
 def v1_request(request_id: str, day: int = 1, cuts: dict[str, str] | None = None) -> V1Request:
-    """A request received on a day of February 2019. `cuts`: by person id, cuts of erasures that the request sees."""
+    """A request received on a day of February 2019. `cuts`: the cuts of erasures that the request sees, by
+    person id."""
     return V1Request(V1, request_id, f"201902{day:02}000000000000", lambda people: cuts or {})
 
 

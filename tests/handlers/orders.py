@@ -15,6 +15,7 @@ def order(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not ...}
 
 
+# The submission whose answer the published contract shows.
 SUBMISSION: dict[str, Any] = {
     "order_id": "9ca6e9ab-9de6-4491-82c3-8730e2aedfbb",
     "total": 126,

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.handlers.shop import ACCOUNT, Shop
 
-PERSON = f"/v3/{ACCOUNT}/people"
+PERSON = f"/v3/{ACCOUNT}/people"  # an e-mail address or an id follows
 
 
 def read_all_pages(shop: Shop, path: str, noun: str, limit: int) -> list[Any]:

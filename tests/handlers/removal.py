@@ -34,7 +34,7 @@ SHIP = {"address_1": "123 Ship St.", "postal_code": "01234"}
 V3_SCOPE = Scope(ACCOUNT, "shopper_activity")
 ORDER_KEY = order_key("shopper_activity", "shopify", "o-1")  # of the order o-1 that `event` makes
 CONFIRMED = {"x-confirm": "purge"}
-PURGE, ERASE = "/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"
+PURGE, ERASE = "/v1/transactions", f"/v3/{ACCOUNT}/people/{ANN}"  # paths to DELETE
 Go = Callable[[], Any]  # makes a call that was intercepted
 Intercept = Callable[[int, str, dict[str, Any], Go], Any]
 LOST_ANSWER = ReadTimeoutError(endpoint_url="https://dynamodb")
@@ -248,8 +248,8 @@ def store_dead_letter(shop: Shop, order_id: str = "poison", total: int = 100) ->
 
 
 def ledger_items(shop: Shop, account: str = ACCOUNT) -> list[dict[str, Any]]:
-    """The items of an account's ledger in all generations, without counters."""
-    return [i for i in shop.items("LedgerTable") if i["pk"].startswith(f"{account}/") and not i["pk"].endswith("/n")]
+    """The items of an account's ledger in all generations."""
+    return [item for item in shop.items("LedgerTable") if item["pk"].startswith(f"{account}/")]
 
 
 def is_emptied(item: dict[str, Any]) -> bool:

@@ -150,6 +150,7 @@ class UsedRights:
             self._working = working
 
     def call(self, operation: str, arguments: dict[str, Any]) -> None:
+        """Counts a call for the function whose handler runs; does nothing outside a handler."""
         if self._working:
             self.writes.setdefault(self._working[-1], set()).update(writes_of(operation, arguments))
             for right in needed_rights(operation, arguments):

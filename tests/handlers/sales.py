@@ -39,11 +39,13 @@ def list_order_ids(shop: Shop, **query: str) -> list[str]:
 
 
 def cards(shop: Shop) -> list[dict[str, Any]]:
-    """The cards of the book. Each shows one order at its date."""
+    """The cards of the book, also emptied ones, which show no order."""
     return [item for item in shop.items(settings().book_table) if "/cards/" in item["pk"]]
 
 
 def submit_some_orders(shop: Shop) -> None:
+    """Submits four orders. By date: a (5 March 2019), d (10 March, v3, refunded in part in April), b (31 March), c (1
+    April, EUR)."""
     labels = {"new_buyer": True, "promo_code": "Spring"}
     submit(
         shop,

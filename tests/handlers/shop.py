@@ -123,7 +123,7 @@ class Faults:
 
 
 def kill_at_call(index: int, moment: str) -> Callable[[int, str, dict[str, Any], Callable[[], Any]], Any]:
-    """Kills the process `before` or `after` call number `index` takes effect."""
+    """An intercept that kills the process `before` or `after` call number `index` takes effect."""
 
     def intercept(position: int, operation: str, arguments: dict[str, Any], go: Callable[[], Any]) -> Any:
         if position == index and moment == "before":
@@ -299,8 +299,8 @@ class Shop:
 
     def keep_book(self, *, milliseconds: int = 60_000) -> list[dict[str, Any]]:
         """Delivers to KeepBook, as one batch, the changes of the ledger that it has not processed yet. Returns the
-        records that succeeded. An item that changed several times has one record, with its image of the last success
-        as the old one."""
+        records that succeeded. An item that changed several times has one record, whose old image is the one that
+        KeepBook processed last."""
         ledger = {
             (item["pk"]["S"], item["sk"]["S"]): item
             for item in self.dynamodb.scan(TableName=settings().ledger_table)["Items"]
@@ -340,13 +340,13 @@ class Shop:
         return delivered
 
     def settle(self) -> None:
-        """Advances the clock by SettleSeconds, delivers the messages that waited for this, and drains the queues."""
+        """Advances the clock by more than SettleSeconds, queues the messages that were held, and drains the queues."""
         self.clock.sleep(settings().settle_seconds + 1)
-        self._deliver_held()
+        self._queue_held()
         self.drain()
 
-    def _deliver_held(self) -> None:
-        """Delivers the held messages. They were sent earlier, so no fault is injected."""
+    def _queue_held(self) -> None:
+        """Puts the held messages into their queues. They were sent earlier, so no fault is injected."""
         held, self.faults.held = self.faults.held, []
         intercept, self.faults.intercept = self.faults.intercept, None
         for queue, body in held:
@@ -366,7 +366,7 @@ class Shop:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def job_ids(self) -> list[str]:
-        """The ids of all jobs, the oldest first."""
+        """The ids of all jobs of the account, the oldest first."""
         keys = [item["sk"] for item in self.items(settings().records_table) if item["pk"] == f"{ACCOUNT}/j"]
         return sorted(key for key in keys if "/" not in key)
 

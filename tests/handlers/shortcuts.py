@@ -35,7 +35,7 @@ DYNAMODB = (
     "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems",
 )  # fmt: skip
 SQS = ("SendMessage", "SendMessageBatch", "ReceiveMessage", "DeleteMessage")
-_PURE = (
+_PURE = (  # functions whose results can be cached
     (responses, "camelcase_to_underscores"),
     (responses, "method_names_from_class"),
     (models, "camelcase_to_underscores"),
@@ -50,10 +50,10 @@ def apply(patch: Any) -> None:
     # Both results can be shared: moto copies a parsed expression before a change, and asks a traverser for the same
     # list at each node.
     patch.setattr(UpdateExpressionParser, "make", staticmethod(functools.cache(UpdateExpressionParser.make)))
-    asked_for_each_node = DepthFirstTraverser.nodes_to_be_processed
-    patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", functools.lru_cache(maxsize=1)(asked_for_each_node))
+    original = DepthFirstTraverser.nodes_to_be_processed
+    patch.setattr(DepthFirstTraverser, "nodes_to_be_processed", functools.lru_cache(maxsize=1)(original))
     patch.setattr(Table, "__deepcopy__", _snapshot, raising=False)
-    patch.setattr(Table, "query", _query_of_few(Table.query))
+    patch.setattr(Table, "query", _query_of_one_key(Table.query))
     patch.setattr(DynamoDBBackend, "update_item", _update_of_a_copy(DynamoDBBackend.update_item))
 
 
@@ -82,7 +82,7 @@ def call_directly(client: Any) -> None:
 
 
 class _Direct(BaseResponse):
-    """Encodes an answer without looking for each member of its shape under several names, as moto does."""
+    """Encodes an answer at once. Moto looks for each member of its shape under several names."""
 
     def serialized(self, action_result: ActionResult) -> Any:
         if isinstance(action_result.result, Exception):
@@ -156,24 +156,25 @@ def _update_of_a_copy(update: Any) -> Any:
     return update_item
 
 
-def _query_of_few(query: Any) -> Any:
-    """Passes a query only the items with its hash key. Moto sorts all items of the table before it selects these."""
+def _query_of_one_key(query: Any) -> Any:
+    """Passes a query a table that has only the items with its hash key, since moto sorts all items before it selects
+    these."""
     signature = inspect.signature(query)
 
     @functools.wraps(query)
-    def of_few(table: Table, *arguments: Any, **more: Any) -> Any:
+    def query_part(table: Table, *arguments: Any, **more: Any) -> Any:
         asked = signature.bind(table, *arguments, **more).arguments
         hash_key, index_name = asked["hash_key"], asked.get("index_name")
-        few = copy.copy(table)
-        few.items = defaultdict(dict)
+        part = copy.copy(table)
+        part.items = defaultdict(dict)
         if index_name is None:
-            few.items[hash_key] = table.items.get(hash_key, {})
+            part.items[hash_key] = table.items.get(hash_key, {})
         else:
             name = next(key["AttributeName"] for key in table.get_index(index_name).schema if key["KeyType"] == "HASH")
             for pk, items in table.items.items():
                 found = {sk: item for sk, item in items.items() if name in item.attrs and item.attrs[name] == hash_key}
                 if found:
-                    few.items[pk] = found
-        return query(few, *arguments, **more)
+                    part.items[pk] = found
+        return query(part, *arguments, **more)
 
-    return of_few
+    return query_part

@@ -42,7 +42,7 @@ def resources(kind: str) -> dict[str, Any]:
 
 
 def unconditional(kind: str) -> dict[str, Any]:
-    """The properties of the resources of a type that do not depend on a condition, by logical id."""
+    """The properties of the resources of a type, by logical id, without resources that depend on a condition."""
     return {name: found for name, found in resources(kind).items() if "Condition" not in load()["Resources"][name]}
 
 
@@ -79,7 +79,7 @@ def environment(table_names: dict[str, str], queue_urls: dict[str, str]) -> dict
 
 
 def allow_transactions_of_100(patch: Any) -> None:
-    """Sets DynamoDB's limit of items in a transaction. Moto has the limit of before 2022."""
+    """Sets DynamoDB's limit of items in a transaction. Moto has the limit of 25 that was valid until 2022."""
     from moto.dynamodb import responses
 
     patch.setattr(responses, "TRANSACTION_MAX_ITEMS", 100)

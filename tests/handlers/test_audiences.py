@@ -171,9 +171,9 @@ def test_repeated_v3_events_add_no_members(shop: Shop) -> None:
     assert member_kinds(shop, V3) == [("o-1", "shipping"), ("o-2", "shipping")]
 
 
-@pytest.mark.parametrize("first", ["refunded", "canceled"])
-def test_the_person_of_a_refunded_or_canceled_order_is_a_customer(shop: Shop, first: str) -> None:
-    send(shop, event(action=first, shipping_address=SHIP))
+@pytest.mark.parametrize("action", ["refunded", "canceled"])
+def test_the_person_of_a_refunded_or_canceled_order_is_a_customer(shop: Shop, action: str) -> None:
+    send(shop, event(action=action, shipping_address=SHIP))
     assert member_kinds(shop, V3) == [("o-1", "shipping")]
     assert match(shop, V3, {"address": SHIP}, {"email": "user@gmail.com"}) == [True, True]
 
@@ -232,8 +232,7 @@ def test_pages_list_each_member_once(shop: Shop, limit: int) -> None:
     assert count(shop, V1) == len(expected)
 
 
-def test_pages_list_a_lasting_order_once_while_others_are_added_and_deleted(shop: Shop) -> None:
-    """An order is lasting if it exists from the first page to the last."""
+def test_orders_that_exist_during_all_pages_are_listed_once_while_others_are_added_and_deleted(shop: Shop) -> None:
     submit(shop, *(order(f"o-{n}") for n in range(20)))
     seen: list[str] = []
     query = {"limit": "3"}
@@ -246,7 +245,7 @@ def test_pages_list_a_lasting_order_once_while_others_are_added_and_deleted(shop
         shop.delete(f"o-{19 - page}")
         submit(shop, order(f"new-{page}"))
     assert len(seen) == len(set(seen))
-    assert {f"o-{n}" for n in range(20 - page)} <= set(seen)
+    assert {f"o-{n}" for n in range(20 - page)} <= set(seen)  # the orders that were not deleted
 
 
 def test_csv_pages_list_the_same_members_as_json_pages(shop: Shop) -> None:
@@ -272,10 +271,11 @@ def test_csv_pages_list_the_same_members_as_json_pages(shop: Shop) -> None:
     for row, member in zip(rows, listed, strict=True):
         for name in FIELDS:
             plain = "" if member[name] is None else str(member[name])
+            # A spreadsheet would run a text that begins with one of these as a formula. An apostrophe prevents this.
             assert row[name] == (f"'{plain}" if plain.startswith(tuple("=+-@＝＋－＠")) else plain)
     assert {row["city"] for row in rows} >= {"'@city", "'＠city"}
     accepted = get_text(shop, {}, headers={"accept": "text/csv"})
-    assert accepted.text.count("\r\n") == 8
+    assert accepted.text.count("\r\n") == 8  # the names of the fields, and 7 members
 
 
 def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
@@ -287,7 +287,6 @@ def get_text(shop: Shop, query: dict[str, str], **options: Any) -> Answer:
 
 
 def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
-    """One order has one member and the others have two, so the number of members is odd."""
     # The first 75 ids in the order of the list, all in one bucket.
     names = sorted((f"o-{n}" for n in range(3000)), key=lambda n: (bucket_of(key_of(n)), key_of(n)))[:75]
     long = dict.fromkeys(("name", "company", "address_1", "address_2", "city", "state"), '\\"' * 500)
@@ -295,7 +294,7 @@ def test_a_page_of_big_records_fits_an_answer(shop: Shop) -> None:
     submit(shop, order(names[0]))
     submit(shop, *(order(n, shipping_address=address, billing_address=address) for n in names[1:]))
     found = members(shop, V1)  # `Shop.request` refuses an answer that is too big for Lambda
-    assert len(found) == count(shop, V1) == 149
+    assert len(found) == count(shop, V1) == 149  # one member of the first order, and two of each of the other 74
 
 
 @pytest.mark.parametrize("filling", ["🏠", "ü"])
@@ -305,7 +304,7 @@ def test_a_page_of_wide_letters_fits_an_answer(shop: Shop, filling: str) -> None
     for n in range(32):
         assert shop.send(event(order_id=f"o-{n}", shipping_address=address, billing_address=address)).status == 202
     shop.drain()
-    assert len(members(shop, V3)) == count(shop, V3) == 64
+    assert len(members(shop, V3)) == count(shop, V3) == 64  # two of each order
 
 
 @pytest.mark.parametrize("cursor", ["x", "!", "é", "AAAA", "0" * 40, "", "MA", "a b"])

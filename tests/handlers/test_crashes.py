@@ -61,7 +61,7 @@ def test_a_submission_that_is_killed_counts_once(shop: Shop, index: int, moment:
     died = run_until_killed(shop, index, moment, lambda: shop.submit(ORDER))
     shop.drain()
     total = v1_total(shop)
-    assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}
+    assert shop.ltv(EMAIL) == {"USD": "100.00" if total is None else "200.00"}  # 100.00 of the order `warm`
     if not died:
         assert total == "100.0"
     # The outcome is recorded if the write was made, and only then.
@@ -135,7 +135,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
     records = shop.receive()
     run_until_killed(shop, index, moment, lambda: shop.deliver(records), MOST_CALLS_OF_PROCESSING)
     shop.drain()
-    assert shop.ltv("bob@b.co") == {"USD": "100.00"}
+    assert shop.ltv("bob@b.co") == {"USD": "100.00"}  # 105 - 5
     assert shop.ltv(EMAIL) == {"USD": "7.00"}
     assert (shop.person(EMAIL)["orders_count"], shop.person("bob@b.co")["orders_count"]) == (1, 1)
     assert shop.timeline("bob@b.co") == ["Refunded an order", "Updated an order"]
@@ -144,7 +144,7 @@ def test_processing_that_is_killed_applies_each_event_once(shop: Shop, index: in
 
 @pytest.mark.parametrize(("index", "moment"), kills(MOST_CALLS_WITH_A_DEAD_LETTER))
 def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: Shop, index: int, moment: str) -> None:
-    """The other orders of the batch are applied, at whichever of these calls the function dies."""
+    """The other orders of the batch are applied, whichever call the function dies at."""
     from tests.handlers.deadletters import dead_letter_items, refuse_writes_of
 
     ids = shop.send_batch([event(order_id=f"o-{n}", occurred_at=day(1)) for n in range(3)]).body["request_ids"]
@@ -158,7 +158,7 @@ def test_an_order_that_cannot_be_written_is_dead_lettered_despite_a_kill(shop: S
         try:
             shop.deliver(shop.receive())
         except Death:
-            assert index < MOST_CALLS_WITH_A_DEAD_LETTER, "the delivery makes more calls than are killed"
+            assert index < MOST_CALLS_WITH_A_DEAD_LETTER, "the delivery makes more than 11 calls"
     with shop.faults.injected(poison):
         shop.drain(40)
     assert shop.ltv(EMAIL) == {"USD": "200.00"}

@@ -75,7 +75,8 @@ def test_an_erasure_leaves_nothing_of_a_person(shop: Shop, headers: dict[str, st
     assert traces(shop, ANN_SHA256, ANN_ID)
     queued = shop.send(event(email=ANN, order_id="queued"), headers=headers).body["request_id"]
     found = run_erasure(shop)
-    assert (found["kind"], found["done"]) == ("erase", 10)  # versions and events that named her
+    # The versions and events that named her: 2 versions of `a`, 2 of `b`, 1 of `moved`, and 5 events.
+    assert (found["kind"], found["done"]) == ("erase", 10)
     assert traces(shop, ANN_SHA256, ANN_ID) == []
     assert ltv_of(shop, ANN) is None
     assert shop.get(f"/v3/{ACCOUNT}/people/{ANN}/activity").status == 404
@@ -110,7 +111,7 @@ def test_a_person_named_only_in_the_queue_or_a_dead_letter_is_erased(
     assert dead_letter_ids(shop) == []
     assert shop.get(f"/v3/{ACCOUNT}/people/{asked}").status == 404
     assert outcome(shop, request_id) == ("failed", ERASED)
-    assert [is_emptied(item) for item in ledger_items(shop)] == [True, True]
+    assert [is_emptied(item) for item in ledger_items(shop)] == [True, True]  # a head and an event
     # The event stays erased when it is sent again; a new event is applied.
     again = shop.send(body).body["request_id"]
     shop.drain()
@@ -177,12 +178,12 @@ def test_an_erased_event_and_its_key_cannot_be_used_again(shop: Shop) -> None:
 def test_an_event_is_erased_if_any_of_its_copies_is(shop: Shop, first: str) -> None:
     """One copy was received before the erasure and the other after it. `first`: the copy that is delivered first."""
     body = event(email=ANN, occurred_at=day(1))
-    old, record = receive_event(shop, body)
+    erased_id, erased = receive_event(shop, body)
     job_id = start_erasure(shop)
-    new, copy = receive_event(shop, body)
-    process(worker(), *((record, copy) if first == "erased" else (copy, record)))
-    assert outcome(shop, old) == ("failed", ERASED)
-    assert outcome(shop, new) == (("failed", ERASED) if first == "erased" else ("applied", None))
+    new_id, new = receive_event(shop, body)
+    process(worker(), *((erased, new) if first == "erased" else (new, erased)))
+    assert outcome(shop, erased_id) == ("failed", ERASED)
+    assert outcome(shop, new_id) == (("failed", ERASED) if first == "erased" else ("applied", None))
     for _ in range(2):  # before and after the job: the deliveries have already emptied the event and deleted the person
         assert (ltv_of(shop, ANN), count(shop, V3), [is_emptied(item) for item in ledger_items(shop)]) == (
             None,
@@ -201,14 +202,15 @@ def test_writes_of_a_worker_that_read_the_marks_before_the_erasure_are_erased_by
     job_id = start_erasure(shop)
     send(shop, body, event(email=ANN, order_id="other", action="paid", grand_total=1))
     process(slow, early, other)
-    assert (ltv_of(shop, ANN), len(activities_of(shop, ANN))) == ({"USD": "101.00"}, 3)
+    assert (ltv_of(shop, ANN), len(activities_of(shop, ANN))) == ({"USD": "101.00"}, 3)  # o-1: 100; other, paid: 1
     assert finish(shop, job_id)["done"] == 2
     assert ltv_of(shop, ANN) == {"USD": "1.00"}
     assert activities_of(shop, ANN) == [("Paid an order", "other")]
 
 
 def send_many_events(shop: Shop) -> None:
-    """Sends 210 events of one order, 105 of them Ann's: one placed event of each person, and refunds."""
+    """Sends 210 events of one order, 105 of them Ann's: an event of Bob with the total 900, a later one of Ann with
+    1000, 104 refunds of 1 of Ann, and 104 refunds of 2 of Bob."""
     bodies = [event(email=who, occurred_at=day(1), grand_total=total) for who, total in ((BOB, 900), (ANN, 1000))]
     for n in range(208):
         refund = {"action": "refunded", "grand_total": ..., "refund_amount": 1 + n % 2}
@@ -226,11 +228,12 @@ def remaining_contribution(shop: Shop) -> Decimal:
 
 def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after_each(shop: Shop) -> None:
     send_many_events(shop)
-    assert remaining_contribution(shop) == 688
+    assert remaining_contribution(shop) == 1000 - 104 - 208
     sums: list[Decimal] = []
 
     def check(_index: int, operation: str, arguments: dict[str, Any], go: Go) -> Any:
         answer = go()
+        # A transaction that begins with a Delete deletes the item of the person.
         if operation == "TransactWriteItems" and "Delete" not in arguments["TransactItems"][0]:
             shop.faults.intercept = None
             with USED_RIGHTS.uncounted():
@@ -247,7 +250,7 @@ def test_many_events_are_emptied_in_several_transactions_with_correct_sums_after
         shop.settle()
     found = job(shop, job_id)
     assert (found["status"], found["done"], found["total"]) == ("done", 105, 105)
-    assert len(sums) == 2
+    assert len(sums) == 2  # a transaction empties at most 90 events
     assert sums[-1] == 900 - 208
     assert (ltv_of(shop, ANN), ltv_of(shop, BOB)) == (None, {"USD": "692.00"})
     assert traces(shop, ANN_SHA256, ANN_ID) == []
@@ -278,7 +281,7 @@ def test_a_page_ends_in_time_and_the_next_one_continues(shop: Shop, monkeypatch:
     assert [j["status"] for j in jobs] == ["queued", *["running"] * (len(jobs) - 2), "done"]
     assert len(jobs) > 3
     assert [j["done"] for j in jobs] == sorted(j["done"] for j in jobs)
-    assert (jobs[0]["total"], jobs[-1]["done"]) == (61, 61)
+    assert (jobs[0]["total"], jobs[-1]["done"]) == (61, 61)  # 20 events of each of x and y, and 21 versions of a
     assert traces(shop, ANN_SHA256, ANN_ID) == []
     assert (ltv_of(shop, BOB), shop.get("/v1/order/a").status) == ({"USD": "100.00"}, 404)
 

@@ -190,12 +190,12 @@ def test_a_submission_without_an_answer_is_not_repeated_after_an_edit_an_erasure
     """The simulation found this with seed 60052004: the request did not recognise its version, which was emptied."""
     others: list[Answer] = []
 
-    def do() -> None:
+    def edit_erase_and_delete() -> None:
         others.append(shop.edit("a", {"customer_email": BOB}))
         run_erasure(shop)
         others.append(shop.delete("a"))
 
-    with shop.faults.injected(lose_first_answer(do)):
+    with shop.faults.injected(lose_first_answer(edit_erase_and_delete)):
         answer = shop.submit(order("a", total=5))
     assert [other.status for other in others] == [200, 200]
     assert (answer.status, answer.body["id"], answer.body["total"]) == (201, others[0].body["id"], "5.0")
@@ -207,11 +207,11 @@ def test_an_edit_without_an_answer_is_not_repeated_after_its_version_was_emptied
     first = shop.submit(order("a", total=5)).body["id"]
     others: list[Answer] = []
 
-    def do() -> None:
+    def edit_and_erase() -> None:
         others.append(shop.edit("a", {"customer_email": BOB, "total": 9}))
         run_erasure(shop)
 
-    with shop.faults.injected(lose_first_answer(do)):
+    with shop.faults.injected(lose_first_answer(edit_and_erase)):
         answer = shop.edit("a", {"total": 6})
     assert (answer.status, answer.body["id"], answer.body["total"]) == (200, first, "6.0")
     assert shop.get("/v1/order/a").body == others[0].body

@@ -14,9 +14,9 @@ from tests.handlers.events import EMAIL, day, event
 from tests.handlers.ledger import (
     ALICE,
     BOB,
-    CONFLICTS,
     ERASED_UP_TO,
     LOST_ANSWERS,
+    TEMPORARY_ERRORS,
     V3,
     Go,
     Waits,
@@ -43,7 +43,7 @@ from tillbook.rules.order import fold
 # is used instead of USD by orders without a currency.
 
 
-@pytest.mark.parametrize("name", CONFLICTS)
+@pytest.mark.parametrize("name", TEMPORARY_ERRORS)
 @pytest.mark.parametrize("times", [1, 4])
 @pytest.mark.parametrize("content_hash", ["", "hash"], ids=["without a key", "with an idempotency key"])
 def test_an_event_is_applied_once_after_any_temporary_error(
@@ -93,7 +93,7 @@ def test_moving_an_event_to_its_first_receipt_survives_a_lost_answer(
     assert (total(shop, "s.*", ALICE), total(shop, "s.*", BOB)) == (0, 2)
 
 
-@pytest.mark.parametrize(("name", "after"), [(n, False) for n in CONFLICTS] + [(n, True) for n in LOST_ANSWERS])
+@pytest.mark.parametrize(("name", "after"), [(n, False) for n in TEMPORARY_ERRORS] + [(n, True) for n in LOST_ANSWERS])
 def test_v1_writes_happen_once_after_any_temporary_error(
     shop: Shop, ledger: Ledger, waits: Waits, name: str, after: bool
 ) -> None:
@@ -258,7 +258,7 @@ def test_random_faults_end_in_the_exact_state(shop: Shop, ledger: Ledger, waits:
             return go()
         if operation != "TransactWriteItems":
             raise refused_error("ThrottlingException", operation)
-        name = dice.choice(list(CONFLICTS))
+        name = dice.choice(list(TEMPORARY_ERRORS))
         if name in LOST_ANSWERS and dice.random() < 0.5:
             go()
         raise make_error(name)(operation, arguments)
