@@ -22,19 +22,20 @@ from tillbook.rules import times
 from tillbook.work.jobs import Page
 from tillbook.work.purge import PURGE, Purges
 
-FINDS = {rule: name for name, scenario in FAST.items() for rule in scenario.finds}
+# For each rule or condition, a scenario that detects its absence.
+DETECTED_BY = {rule: name for name, scenario in FAST.items() for rule in scenario.finds}
 
 
 @pytest.mark.parametrize("name", FAST)
 def test_invariants_hold_in_every_state_of_a_scenario(name: str) -> None:
     report = FAST[name].run()
     assert not report.wrong, report.trace
-    assert report.ends > 20  # final states: the actors really interleave
+    assert report.ends > 20  # so many final states show that the actors interleave
 
 
-@pytest.mark.parametrize("rule", FINDS)
+@pytest.mark.parametrize("rule", DETECTED_BY)
 def test_a_missing_rule_is_detected(rule: str) -> None:
-    report = FAST[FINDS[rule]].run(rule)
+    report = FAST[DETECTED_BY[rule]].run(rule)
     assert report.wrong
     # An invariant must be violated: an exception of the code would prove nothing about the rule.
     assert "the code fails" not in report.wrong, report.trace
@@ -42,7 +43,7 @@ def test_a_missing_rule_is_detected(rule: str) -> None:
 
 def test_each_rule_and_condition_has_a_scenario_that_detects_its_absence() -> None:
     assert conditions().keys() >= {"HEAD_IS_NEW", "HEAD_AS_READ", "EVENT_IS_NEW", "EVENT_AS_READ", "CUT_IS_LATER"}
-    assert FINDS.keys() == {*RULES, *conditions()}
+    assert DETECTED_BY.keys() == {*RULES, *conditions()}
 
 
 def test_an_unknown_rule_cannot_be_left_out() -> None:
@@ -52,6 +53,7 @@ def test_an_unknown_rule_cannot_be_left_out() -> None:
 
 def test_the_models_use_the_conditions_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not FAST["three copies"].run().wrong
+    # With another condition in the code, copies of an event count more than once.
     monkeypatch.setattr(writes, "EVENT_IS_NEW", "attribute_not_exists(effects)")
     assert FAST["three copies"].run().wrong
     monkeypatch.setattr(writes, "EVENT_IS_NEW", "attribute_type(pk, :seen)")
@@ -84,17 +86,17 @@ def test_writing_marks_and_deleting_persons_use_the_conditions_of_the_models(mon
     assert delete["ConditionExpression"] == writes.PERSON_AS_READ
 
 
-def test_the_job_of_a_purge_sweeps_only_what_the_first_read_mark_covers() -> None:
+def test_a_page_of_a_purge_sweeps_only_what_the_mark_that_it_reads_first_covers() -> None:
     swept: list[str] = []
 
     class Parts:
-        """Replaces all services of a job. Another purge is marked after the first reading."""
+        """Replaces all services of a job. A second purge writes its mark after the first one was read."""
 
-        cuts = iter(["20200101" + "0" * 12, times.now()])
+        early, late = "20200101" + "0" * 12, times.now()
+        marks = iter([Mark(1, early, early), Mark(2, late, late)])
 
         def read(self, account: str, *_: Any) -> Marks:
-            cut = next(self.cuts)
-            return Marks(account, {"orders_api": Mark(2 if cut > "2021" else 1, cut, cut)}, {})
+            return Marks(account, {"orders_api": next(self.marks)}, {})
 
         def partitions(self, *_: Any) -> list[str]:
             return []

@@ -328,10 +328,9 @@ def key_condition(text: str) -> KeyCondition:
                 parser.take("AND")
                 last = parser.take()
                 holds = lambda key, values: values[token]["S"] <= key <= values[last]["S"]  # noqa: E731
-                parser.end()
-                return KeyCondition(hash_name, hash_value, range_name, holds, "", parser.used)
-            compare = _COMPARE[operator]
-            holds = lambda key, values: compare(key, values[token]["S"])  # noqa: E731
+            else:
+                compare = _COMPARE[operator]
+                holds = lambda key, values: compare(key, values[token]["S"])  # noqa: E731
     parser.end()
     for name in filter(None, (hash_name, range_name)):
         _attribute(name, text)

@@ -114,7 +114,7 @@ def test_copies_count_once_at_their_earliest_receipt() -> None:
 
 
 @pytest.mark.parametrize("statuses", [{}, {"r1": "duplicate", "r2": "duplicate"}, {"r2": "none"}, {"r2": "failed"}])
-def test_two_copies_whose_statuses_are_not_applied_and_duplicate_are_faults(statuses: dict[str, str]) -> None:
+def test_two_copies_must_have_the_statuses_applied_and_duplicate(statuses: dict[str, str]) -> None:
     # Without an entry a request is applied.
     _, faults = _books(*[_event(n, "placed", occurred_at="2026-01-01") for n in (1, 2)], statuses=statuses)
     assert faults

@@ -61,10 +61,10 @@ def test_histories_have_enough_events_and_every_kind_of_request() -> None:
 def test_a_seed_always_gives_the_same_history() -> None:
     def calls() -> list[str]:
         with Seams() as seams:
-            run = Run(seams, history(5))
-            run.network.trace = []
-            assert run.run() == []
-            return run.network.trace
+            traced = Run(seams, history(5))
+            traced.network.trace = []
+            assert traced.run() == []
+            return traced.network.trace
 
     assert calls() == calls()
 

@@ -1,8 +1,8 @@
 """python -m tests.size.live: sends 10,000 events of one order to the local stack, then 10,000 orders, and purges them.
 
-Prints how long an order of another account waits meanwhile. Checks that as many events are applied as one order can
-have, that reads take less than two seconds, that the purge ends, and that the requests of the other account are
-applied. Exit code 1 if a check fails.
+Prints how long an order of another account waits behind them. Checks that as many events are applied as one order can
+have, that reads take less than two seconds, that the purge hides the person and ends, that the requests of the other
+account are applied, and that no dead letter is in a queue. Exit code 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -55,11 +55,13 @@ def _send(shop: Shop, events: list[dict[str, Any]]) -> list[str]:
 
 
 def _timed(shop: Shop, path: str) -> tuple[int, float]:
+    """Reads a path. Returns the status and the seconds that the read took."""
     begun = time.monotonic()
     return shop.send("GET", path).status, time.monotonic() - begun
 
 
-def _job(shop: Shop, job_id: str) -> dict[str, Any]:
+def _ended_job(shop: Shop, job_id: str) -> dict[str, Any]:
+    """The job after its end, or as it is after _JOB_SECONDS."""
     end = time.monotonic() + _JOB_SECONDS
     while True:
         job: dict[str, Any] = shop.send("GET", f"/v1/jobs/{job_id}").json
@@ -94,7 +96,7 @@ def run(stack: Stack, check: Checks) -> None:
     answer = busy.send("DELETE", "/v1/transactions", {"confirm": "purge"})
     assert answer.status == 202, answer.text
     check("the person of the purged account is not visible", busy.send("GET", person).status == 404)
-    job = _job(busy, answer.json["job_id"])
+    job = _ended_job(busy, answer.json["job_id"])
     check(f"the job of the purge is {job['status']}: {job['done']:,} orders", job["status"] == "done")
     check(f"{_QUIET_EVENTS} orders of the other account are applied", set(quiet.outcomes(request_ids)) == {"applied"})
     check("nothing is in a dead-letter queue", not _dead_letters(stack))
@@ -102,11 +104,10 @@ def run(stack: Stack, check: Checks) -> None:
 
 def _dead_letters(stack: Stack) -> int:
     """The number of messages in both dead-letter queues."""
-    sqs, count = stack.boto3_client("sqs"), 0
-    for name in ("DeadLettersQueueUrl", "JobsDeadLettersQueueUrl"):
-        names = ["ApproximateNumberOfMessages"]
-        answer = sqs.get_queue_attributes(QueueUrl=stack.outputs[name], AttributeNames=names)
-        count += int(answer["Attributes"][names[0]])
+    sqs, number, count = stack.boto3_client("sqs"), "ApproximateNumberOfMessages", 0
+    for output in ("DeadLettersQueueUrl", "JobsDeadLettersQueueUrl"):
+        answer = sqs.get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=[number])
+        count += int(answer["Attributes"][number])
     return count
 
 

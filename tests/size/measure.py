@@ -46,7 +46,10 @@ class Cost:
 
 
 def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
-    """Makes the account: a person with many orders, an order with the most events, one with the most bytes, others."""
+    """Makes the account with `orders` orders, an order with the most events, and one with the most bytes.
+
+    MANY has `of_one_person` of the orders, FULL and LARGE share the others.
+    """
     made = Fill()
     made.account()
     made.person(MANY, of_one_person)
@@ -91,7 +94,7 @@ def _on(meter: Meter) -> Iterator[None]:
 
 def reads(made: Fill) -> list[Cost]:
     """Measures each read. Lists have the largest `limit`."""
-    asked: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
+    requests: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
         ("a person with many orders", f"GET {_PERSON}", {"id_or_email": MANY.value}, {}, None),
         ("activity of a person with many orders", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
         ("orders of a person with many orders", f"GET {_PERSON}/orders", {"id_or_email": MANY.value}, _MOST, None),
@@ -109,7 +112,7 @@ def reads(made: Fill) -> list[Cost]:
          {"people": [{"address": ADDRESS | {"address_1": f"{n} Oak Avenue"}} for n in range(1000)]}),
     ]  # fmt: skip
     costs = []
-    for name, route, path, query, body in asked:
+    for name, route, path, query, body in requests:
         meter = Meter(made.store)
         with _on(meter):
             _answer(route, path, query, body)
@@ -128,7 +131,7 @@ def _answer(route: str, path: dict[str, str], query: dict[str, str], body: Any) 
 
 
 def pages(made: Fill, call_seconds: float) -> list[Cost]:
-    """Measures a page of each kind of job; a call takes `call_seconds`. The purge is last: it deletes all orders."""
+    """Measures a page of each kind of job; a call takes `call_seconds`. The purge is last, since it deletes orders."""
     source: Source = "shopper_activity"
     meter = Meter(made.store, call_seconds)
     with _on(meter):
@@ -162,7 +165,7 @@ def _mark(made: Fill, name: str, mark: dict[str, Any]) -> None:
 def _page(meter: Meter, name: str, worker: work_jobs.Worker, job: Job) -> Cost:
     meter.begin()
     until = float(work_jobs._PAGE_SECONDS)
-    page = Page(ACCOUNT, "job", job, 0, "", lambda: meter.seconds < until, 50.0)
+    page = Page(ACCOUNT, "job", job, chain=0, cursor="", may_go_on=lambda: meter.seconds < until, deadline=50.0)
     progress = worker.page(page)
     did = f"{progress.done} done in {meter.seconds:.1f} s of calls" + ("" if progress.ended else ", to be continued")
     return Cost(name, meter.calls, meter.reads, meter.writes, did)

@@ -40,6 +40,7 @@ class Meter:
     seconds: float = 0
 
     def begin(self) -> None:
+        """Sets all counts to 0."""
         self.calls, self.reads, self.writes, self.seconds = 0, 0, 0, 0.0
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
@@ -68,6 +69,8 @@ class Meter:
         return max(1, -(-sum(map(size, answer.get("Items", ()))) // _PAGE_BYTES))
 
     def _written(self, factor: int) -> Callable[..., None]:
+        """A watch that counts the units of each write. `factor`: 2 in a transaction, else 1."""
+
         def watch(name: str, _key: Any, old: Any, new: Any) -> None:
             self.writes += factor * write_units(old, new)
             for index in self.store.tables[name].indexes.values():
@@ -118,10 +121,12 @@ class Fill:
         self._body = pack({"provider": PROVIDER, "action": "placed", "grand_total": 10, "shipping_address": ADDRESS})
 
     def account(self) -> None:
+        """Adds the settings of the account."""
         item = {"pk": f"{ACCOUNT}/a", "sk": "a", "currency": "USD", "sources": "orders_api shopper_activity"}
         self.store.tables[RECORDS].put((item["pk"], "a"), raw(item))
 
     def person(self, person: Person, orders: int) -> None:
+        """Adds a person whose LTV and count are those of `orders` orders of 10 dollars; `order` adds the orders."""
         own = person.id_in(ACCOUNT)
         item = SCOPE.person_key(own) | {"kind": person.kind, "value": person.value, "token": times.uuid7()}
         self._put(item | {"USD": Decimal(10 * orders), "#USD": Decimal(orders)})
