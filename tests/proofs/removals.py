@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tests.proofs.engine import Began, State, Steps, Turn, World, moment
-from tests.proofs.store import Items, Key, Write, Writes, writes_of
+from tests.proofs.store import Items, Key, Sums, Write, Writes, writes_of
 from tillbook.ledger import activities, orders, writes
 from tillbook.ledger.items import ActivityHead, OrderHead, Scope
 from tillbook.ledger.writes import Change
@@ -228,7 +228,7 @@ class RemovalWorld(World):
         for generation in {key.generation for key in items if key.kind != "mark"}:
             head, people = items.head(generation), dict(items.people(generation))
             standing = head.standing if head else None
-            if standing and people.pop(standing.person, (0, 0, 0))[1:] != (standing.amount, 1):
+            if standing and people.pop(standing.person, Sums())[1:] != (standing.amount, 1):
                 return "LTV is not the sum over orders"
             if any(person.contribution or person.orders for person in people.values()):
                 return "LTV is not the sum over orders"
