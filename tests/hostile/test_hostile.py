@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +31,8 @@ def test_each_request_gets_the_answer_of_the_contract_and_leaves_at_most_its_rej
 
 
 def test_every_route_is_attacked_and_each_status_is_expected_of_some_attack() -> None:
-    seen: Counter[str] = Counter()
-    statuses: Counter[int] = Counter()
+    attacked: set[str] = set()
+    statuses: set[int] = set()
     for _, attack in attacks(SHOP, SEED, 3000):
         statuses.update(attack.statuses)
         segments = attack.path.partition("?")[0].split("/")
@@ -44,9 +43,9 @@ def test_every_route_is_attacked_and_each_status_is_expected_of_some_attack() ->
                 and len(pattern) == len(segments)
                 and all(p == s or p.startswith("{") for p, s in zip(pattern, segments, strict=True))
             ):
-                seen[route.key] += 1
-    assert set(seen) == {route.key for route in routes()}
-    assert set(statuses) == {200, 400, 401, 403, 404, 405, 413, 415, 422}
+                attacked.add(route.key)
+    assert attacked == {route.key for route in routes()}
+    assert statuses == {200, 400, 401, 403, 404, 405, 413, 415, 422}
 
 
 def test_a_seed_gives_the_same_requests_every_time() -> None:

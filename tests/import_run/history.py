@@ -84,7 +84,7 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
             "Lineitem name": random.choice(('Cup, "blue"', "Plate", "Tea\npot", "Löffel")),
             "Lineitem price": _money(price), "Lineitem sku": f"S-{price % 97}",
         }  # fmt: skip
-        if position == 0:
+        if position == 0:  # other rows have only a line; Shopify puts an apostrophe before postal codes
             row |= {
                 "Financial Status": status, "Currency": currency, "Subtotal": _money(total), "Shipping": "0.00",
                 "Taxes": "0.00", "Total": _money(total), "Discount Amount": "0.00", "Created at": _time(placed),

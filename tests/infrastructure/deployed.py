@@ -94,6 +94,7 @@ def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Dep
 
 @cache
 def as_deployed(stage: str = "prod") -> Deployed:
+    """template.yaml in a stage, with the values of SWITCHED_ON."""
     return deployed(source(), stage)
 
 

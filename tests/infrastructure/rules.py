@@ -205,7 +205,7 @@ def functions_are_logged_and_traced(stack: Deployed) -> Iterator[str]:
             yield f"{name}: its logs are kept for ever"
 
 
-def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
+def the_api_is_bounded_and_logged(stack: Deployed) -> Iterator[str]:
     apis = {name for name, _ in stack.of("ApiGatewayV2::Api")}
     stages = dict(stack.of("ApiGatewayV2::Stage"))
     for api in apis - {_target(stage["ApiId"]) for stage in stages.values()}:
@@ -317,7 +317,7 @@ RULES: tuple[Rule, ...] = (
     nothing_outlives_the_stack,
     queues_are_safe,
     functions_are_logged_and_traced,
-    the_api_is_bounded,
+    the_api_is_bounded_and_logged,
     triggers_of_queues_are_bounded,
     triggers_of_streams_lose_nothing,
     alarms_have_an_action,

@@ -150,7 +150,7 @@ def test_names_in_the_runbook_exist() -> None:
 
 
 def test_no_command_of_the_runbook_is_sam_deploy() -> None:
-    """It would deploy an earlier build, or the sources if there is none."""
+    """`sam deploy` would deploy an earlier build, or the sources if there is none."""
     text = (ROOT / "docs/runbook.md").read_text()
     blocks = re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL)
     assert not [block for block in blocks if "sam deploy" in block]
@@ -204,7 +204,7 @@ def _logged() -> tuple[set[str], set[str]]:
     return messages, fields
 
 
-def test_the_log_patterns_of_the_runbook_match_the_code_s_messages() -> None:
+def test_the_log_patterns_of_the_runbook_match_the_messages_of_the_code() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     messages, fields = _logged()
     # Lambda itself logs "Task timed out".

@@ -29,7 +29,7 @@ PROVIDER = "load_shop"
 PEOPLE = 500
 BATCH = 10
 MEASURING_CONNECTIONS = 16  # while the rate is measured
-# Requests that the front door handles at once under load: four for each function that it calls at once.
+# Requests that may be open at the front door under load: four for each of the eight functions that it calls at once.
 CAPACITY = 32
 WARM_UP_SECONDS = 2.0
 # A request that is late by more than this is not sent, since it would change the rate.

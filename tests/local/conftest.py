@@ -1,4 +1,4 @@
-"""The local stack with a small project, so that these tests depend on no function of Tillbook."""
+"""The local stack with a small project, so that most of these tests depend on no function of Tillbook."""
 
 from __future__ import annotations
 

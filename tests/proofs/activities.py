@@ -17,7 +17,10 @@ from tillbook.rules.order import OrderState, fold
 
 
 class Sent(NamedTuple):
-    """An event of a shop. `by` is None for a voided event. `content`: the content hash, with an idempotency key."""
+    """An event of a shop, as one request sends it.
+
+    `event`, `request`: their ids. `by`: None for a voided event. `content`: the content hash, with an idempotency key.
+    """
 
     event: str
     request: str

@@ -25,7 +25,10 @@ Versions = tuple[tuple[str, EventItem], ...]
 
 
 class Asked(NamedTuple):
-    """A request of a client. `by` is None in an edit that keeps the person."""
+    """A request of a client.
+
+    `action`: submitted, edited or deleted. `request`: its id. `by`: None in an edit that keeps the person.
+    """
 
     action: str
     request: str

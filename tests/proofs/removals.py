@@ -207,11 +207,12 @@ class RemovalWorld(World):
             yield turn.then("has no orders", step="timeline", seen=person)
 
     def _timeline(self, turn: Turn) -> Steps:
+        """Looks for events of the person. Without the rule, it trusts an index, which may miss them."""
         events = turn.items.events(turn.actor.began.generation).values()
-        active = any(event.person == turn.actor.person for event in events)
-        if active:
+        has_events = any(event.person == turn.actor.person for event in events)
+        if has_events:
             yield turn.become("stays", turn.actor.finished())
-        if not active or not self.keeps("items, not the index"):
+        if not has_events or not self.keeps("items, not the index"):
             yield turn.then("finds nothing", step="delete")
 
     def _delete(self, turn: Turn) -> Steps:
