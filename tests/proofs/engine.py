@@ -160,7 +160,8 @@ class Report(NamedTuple):
 def explore(world: World, start: State, *, shortest: bool = False) -> Report:
     """Visits all states until an invariant is violated. `shortest`: finds the shortest trace, which takes longer."""
     began, transitions, ends = time.process_time(), 0, 0
-    origin: dict[State, Step | None] = {start: None}
+    # How each state was reached: the step's description, and the state before it.
+    origin: dict[State, tuple[str, State] | None] = {start: None}
     unvisited, wrong, state = deque([start]), "", start
     while unvisited and not wrong:
         state = unvisited.popleft() if shortest else unvisited.pop()
