@@ -1,9 +1,8 @@
-"""3,000 hostile requests (`python -m tests.hostile --requests 200000 --seed 1` sends more), and random numbers."""
+"""Sends 3,000 hostile requests (`python -m tests.hostile --requests 200000` sends more), and parses random numbers."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -32,8 +31,8 @@ def test_each_request_gets_the_answer_of_the_contract_and_leaves_at_most_its_rej
 
 
 def test_every_route_is_attacked_and_each_status_is_expected_of_some_attack() -> None:
-    seen: Counter[str] = Counter()
-    statuses: Counter[int] = Counter()
+    attacked: set[str] = set()
+    statuses: set[int] = set()
     for _, attack in attacks(SHOP, SEED, 3000):
         statuses.update(attack.statuses)
         segments = attack.path.partition("?")[0].split("/")
@@ -44,9 +43,9 @@ def test_every_route_is_attacked_and_each_status_is_expected_of_some_attack() ->
                 and len(pattern) == len(segments)
                 and all(p == s or p.startswith("{") for p, s in zip(pattern, segments, strict=True))
             ):
-                seen[route.key] += 1
-    assert set(seen) == {route.key for route in routes()}
-    assert set(statuses) == {200, 400, 401, 403, 404, 405, 413, 415, 422}
+                attacked.add(route.key)
+    assert attacked == {route.key for route in routes()}
+    assert statuses == {200, 400, 401, 403, 404, 405, 413, 415, 422}
 
 
 def test_a_seed_gives_the_same_requests_every_time() -> None:
@@ -64,9 +63,9 @@ def test_the_recorded_rejections_of_a_key_on_a_day_are_limited() -> None:
         assert len(recorded) == rejections.A_DAY
 
 
-def test_each_kind_of_data_that_a_request_leaves_is_reported() -> None:
+def test_data_that_a_refused_request_must_not_leave_is_reported() -> None:
     with handlers() as functions:
-        (attack,) = [a for _, a in attacks(SHOP, SEED, ROUND) if a.what == "no key"][:1]
+        attack = next(attack for _, attack in attacks(SHOP, SEED, ROUND) if attack.what == "no key")
         assert functions.run(attack) == ""
         for leave_data, reported in (
             (lambda: functions.sqs.send_message(QueueUrl=functions.sqs.url, MessageBody="x"), "something was queued"),
@@ -124,6 +123,7 @@ def test_numbers_are_parsed_exactly_and_never_become_floats(number: str) -> None
         with pytest.raises(Exception, match="grand_total"):
             shopper_activity.parse(loads(v3), received)
         return
+    # Amounts have four decimals.
     assert abs(amount - Decimal(number)) <= (Decimal("0.00005") if rounded else 0)
     document, notes = orders_api.document(loads(v1))
     envelope, body = shopper_activity.parse(loads(v3), received)

@@ -13,7 +13,7 @@ from tests.hostile.answers import complaint
 from tests.hostile.payloads import EXISTING_ORDER, MARKER
 from tests.hostile.targets import Attack, Shop
 
-_RECORDED_SECONDS = 180
+_RECORDING_TIMEOUT_SECONDS = 180
 
 
 class HttpClient:
@@ -25,7 +25,7 @@ class HttpClient:
 
     @classmethod
     def to_local(cls, url: str) -> HttpClient:
-        """Connects to the stack of `make run`."""
+        """Returns a client of the stack that `make run` serves at `url`."""
         parts = urlsplit(url)
         shop = Shop("1234567", "local-ingest-key", "local-admin-key", str(EXISTING_ORDER["order_id"]))
         return cls(shop, parts.hostname or "127.0.0.1", parts.port or 80)
@@ -34,7 +34,7 @@ class HttpClient:
         order = json.dumps(EXISTING_ORDER | {"order_id": self.shop.order_id}).encode()
         status, _, text = self.send("POST", "/v1/order", self._bearer(self.shop.ingest), order)
         assert status == 201, text
-        end = time.monotonic() + _RECORDED_SECONDS
+        end = time.monotonic() + _RECORDING_TIMEOUT_SECONDS
         while not self._order_is_recorded():  # the outcome is recorded a little later, through the stream
             assert time.monotonic() < end, "the outcome of the first order was not recorded"
             time.sleep(0.2)
@@ -84,7 +84,10 @@ class HttpClient:
         return answer.status, {name.lower(): value for name, value in answer.getheaders()}, text
 
     def run(self, attack: Attack) -> str:
-        """Runs one attack. Describes the first difference from the contract; empty if there is none."""
+        """Runs one attack. Describes the first difference from the contract; empty if there is none.
+
+        An attack that cannot be sent is left out, and has none.
+        """
         if not _can_be_sent(attack):
             return ""
         try:

@@ -1,4 +1,4 @@
-"""python -m tests.import_run --orders 50000 --seed 1: imports a history, kills the import, resumes it, repeats it."""
+"""python -m tests.import_run --orders 50000 --seed 1: imports a history, kills the import, resumes and repeats it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Generates a shop's history from a seed, in the form of Shopify's export, with the expected result of its import.
 
 Expected sums are in cents, computed by rules that are written here without the importer's code. About every fifth order
-also has a webhook with a later state and a smaller total than the export, in the form in which a connector sends it.
+also has two webhooks, in the form in which a connector sends them. The second has a later state than the export, whose
+total, at most the export's net, is the one that counts.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ COLUMNS = (
     "Cancelled at", "Refunded Amount", "Id", "Tags",
 )  # fmt: skip
 _START = datetime(2023, 1, 1, tzinfo=UTC)
-_ZONE = timezone(timedelta(hours=-5))
+_SHOP_ZONE = timezone(timedelta(hours=-5))
 
 
 @dataclass
 class Expected:
-    """The expected result of an import, and the webhooks.
+    """The webhooks, and the expected result of the import and the webhooks.
 
     Attributes:
         orders: contributions in cents by order id.
-        events: numbers of events by order id.
+        events: numbers of events by order id: one of the import, and those of webhooks.
         people: lifetime values in cents by (e-mail's SHA-256, currency).
         webhooks: events of Order Activity, two for an order: `placed` without an amount, and its later state.
     """
@@ -44,7 +45,7 @@ class Expected:
 
 
 def write(path: Path, count: int, seed: int, people: int, domain: str) -> Expected:
-    """Writes a history of `count` orders row by row, so that the file is never in memory."""
+    """Writes a history of `count` orders, row by row, since the file may not fit in memory. Returns what to expect."""
     expected = Expected()
     with path.open("w", newline="", encoding="utf-8") as file:
         out = csv.writer(file)
@@ -56,6 +57,7 @@ def write(path: Path, count: int, seed: int, people: int, domain: str) -> Expect
 
 
 def _order(number: int, random: Random, people: int, domain: str, expected: Expected) -> Iterator[dict[str, str]]:
+    """Yields the rows of an order, one for each of its lines, and adds its webhooks and results to `expected`."""
     order_id, buyer = str(5_000_000_000 + number), f"buyer-{random.randrange(people)}@{domain}"
     lines = [(random.randrange(1, 4), random.randrange(100, 20_000)) for _ in range(random.choice((1, 1, 1, 2, 3)))]
     total = sum(quantity * price for quantity, price in lines)
@@ -82,7 +84,7 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
             "Lineitem name": random.choice(('Cup, "blue"', "Plate", "Tea\npot", "Löffel")),
             "Lineitem price": _money(price), "Lineitem sku": f"S-{price % 97}",
         }  # fmt: skip
-        if position == 0:
+        if position == 0:  # other rows have only a line; Shopify puts an apostrophe before postal codes
             row |= {
                 "Financial Status": status, "Currency": currency, "Subtotal": _money(total), "Shipping": "0.00",
                 "Taxes": "0.00", "Total": _money(total), "Discount Amount": "0.00", "Created at": _time(placed),
@@ -95,7 +97,10 @@ def _order(number: int, random: Random, people: int, domain: str, expected: Expe
 
 
 def _random_state(random: Random, total: int) -> tuple[str, int, bool, int]:
-    """(financial status, cents refunded, whether the order is canceled, cents that count)."""
+    """(financial status, cents refunded, whether the order is canceled, cents that count).
+
+    Money that was paid and not refunded counts, also if the order is canceled.
+    """
     kind = random.random()
     if kind < 0.80:
         return "paid", 0, False, total
@@ -118,4 +123,4 @@ def _money(cents: int) -> str:
 
 
 def _time(moment: datetime) -> str:
-    return moment.astimezone(_ZONE).strftime("%Y-%m-%d %H:%M:%S %z")
+    return moment.astimezone(_SHOP_ZONE).strftime("%Y-%m-%d %H:%M:%S %z")

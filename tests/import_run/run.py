@@ -1,8 +1,8 @@
 """Imports a history into the local stack, kills the import in the middle, resumes it, and imports the history again.
 
-Webhooks of about every fifth order, with later states than the file's, arrive before and during the import. Then each
-order must exist once, with the generator's number of events and contribution, and each person's lifetime value must be
-the sum of their orders. The importer's memory is measured while it runs.
+Webhooks of about every fifth order, with later states than the file's, arrive before the first run of the importer and
+during the second. Then each order must exist once, with the generator's number of events and contribution, and each
+person's lifetime value must be the sum of their orders. The importer's memory is measured while it runs.
 """
 
 from __future__ import annotations
@@ -46,15 +46,24 @@ class Ran:
 
     def memory_used(self) -> str:
         """The memory at the beginning, at each quarter of the time, and at the end; and the peak."""
-        parts = [self.memory[int(len(self.memory) * share)] // 1024 for share in (0, 0.25, 0.5, 0.75)]
-        return (
-            f"memory {', '.join(map(str, parts))} and {self.memory[-1] // 1024} MB, peak {max(self.memory) // 1024} MB"
-        )
+        samples = [self.memory[int(len(self.memory) * share)] // 1024 for share in (0, 0.25, 0.5, 0.75)]
+        last, peak = self.memory[-1] // 1024, max(self.memory) // 1024
+        return f"memory {', '.join(map(str, samples))} and {last} MB, peak {peak} MB"
 
 
 @dataclass
 class Result:
-    """The result of `run`. `faults` are messages; `runs` has a line for each run of the importer."""
+    """The result of `run`. `faults` is empty if every check passed.
+
+    Attributes:
+        events: number of events of the file and the webhooks.
+        webhooks: number of webhooks.
+        bytes: size of the file.
+        killed_at: number of orders that the importer had sent by its saved state when it was killed.
+        runs: a line of text for each run of the importer.
+        outcomes: numbers of requests by status.
+        memory: for each run, samples in kB.
+    """
 
     orders: int
     seed: int
@@ -123,7 +132,7 @@ def run(
 
 
 def _webhooks(shop: Shop, events: list[dict[str, Any]]) -> None:
-    """Queues the events as connectors do. Throttled requests are sent again."""
+    """Queues the events of webhooks as connectors do. Refused requests are sent again."""
     for start in range(0, len(events), 100):
         while (reply := shop.batch(events[start : start + 100])).status != 202:
             assert reply.status in (429, 503), reply.text
@@ -156,6 +165,7 @@ def alone(folder: Path, *, orders: int, seed: int, people: int) -> str:
 
 
 def _note(result: Result, name: str, ran: Ran, file: Path) -> None:
+    """Adds a line on the run to `result`, and a fault if the run did not begin or end where it should."""
     if name == "killed":
         state = json.loads(file.with_name(f"{file.name}.tillbook-import").read_text())
         result.killed_at = state["orders"]
@@ -215,10 +225,10 @@ def _import(
     return Ran(json.loads(out) if process.returncode == 0 else None, seconds, memory)
 
 
-def _memory(process: int) -> list[int]:
-    """Resident memory in kB; empty on a machine without /proc."""
+def _memory(pid: int) -> list[int]:
+    """One sample of the resident memory in kB; none on a machine without /proc."""
     try:
-        status = Path(f"/proc/{process}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text()
         return [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")]
     except OSError:
         return []
@@ -231,9 +241,9 @@ def _drain(shop: Shop, quiet: bool) -> float:
     """
     sqs, start = shop.stack.boto3_client("sqs"), time.monotonic()
     names = [f"ApproximateNumberOfMessages{state}" for state in ("", "NotVisible", "Delayed")]
-    empty, most, left = 0, 0, 0
+    empty_polls, most, left = 0, 0, 0
     progress = Progress(0, "", quiet=True)
-    while empty < 3:
+    while empty_polls < 3:
         answer = sqs.get_queue_attributes(QueueUrl=shop.stack.outputs["OrdersQueueUrl"], AttributeNames=names)
         waiting = sum(int(answer["Attributes"].get(name, 0)) for name in names)
         if waiting > most:
@@ -241,7 +251,8 @@ def _drain(shop: Shop, quiet: bool) -> float:
             progress = Progress(most, "messages", quiet=quiet)
         if waiting < left:
             progress.add(left - waiting)
-        left, empty = waiting, empty + 1 if not waiting else 0
+        left = waiting
+        empty_polls = 0 if waiting else empty_polls + 1
         time.sleep(0.3)
     progress.clear()
     return time.monotonic() - start
@@ -278,7 +289,7 @@ def _differences(shop: Shop, expected: Expected, result: Result) -> Iterator[str
     """Yields a message for each difference from the expected result, and counts the outcomes of requests."""
     ledger = parts(_ledger(shop))
     for item in _items(shop, RECORDS):
-        kind = item["pk"].split("/")[1]
+        kind = item["pk"].split("/")[1]  # t: the outcome of a request, d: a dead letter
         if kind == "t":
             result.outcomes[item["status"]] += 1
         elif kind == "d":
@@ -288,6 +299,7 @@ def _differences(shop: Shop, expected: Expected, result: Result) -> Iterator[str
     yield from check_book(lambda: _items(shop, BOOK), heads)
     events = Counter((scope_of(item), item["sk"].partition("!")[0]) for item in ledger["events"])
     yield from _orders(expected, heads, events)
+    # `#USD` is the number of the person's orders in USD, and `USD` their sum.
     found = {
         (person["value"], name[1:]): person.get(name[1:], Decimal(0))
         for person in people
@@ -302,10 +314,12 @@ def _differences(shop: Shop, expected: Expected, result: Result) -> Iterator[str
 
 
 def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tuple[str, str]]) -> Iterator[str]:
+    """Compares orders with the expected ones. `events`: numbers of events by (scope, order key)."""
     seen: Counter[str] = Counter(head["order_id"] for head in heads)
     for order_id in expected.orders.keys() | seen.keys():
-        if seen[order_id] != 1 or order_id not in expected.orders:
-            yield f"order {order_id} exists {seen[order_id]} times"
+        wanted = int(order_id in expected.orders)
+        if seen[order_id] != wanted:
+            yield f"order {order_id} exists {seen[order_id]} times, not {wanted}"
     for head in heads:
         name = head["order_id"]
         if head["contribution"] != Decimal(expected.orders.get(name, 0)) / 100:
@@ -318,7 +332,8 @@ def _orders(expected: Expected, heads: list[dict[str, Any]], events: Counter[tup
 def _outcomes(result: Result, sent_again: int) -> Iterator[str]:
     """Checks that each event was applied once.
 
-    Duplicates are the `sent_again` events of a repeated import, and at most those that were in flight at the kill.
+    Duplicates must be the `sent_again` events of a repeated import, and at most as many more as were in flight at the
+    kill.
     """
     if result.outcomes.keys() - {"applied", "duplicate"}:
         yield f"requests ended as {dict(result.outcomes)}"

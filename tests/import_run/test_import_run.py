@@ -17,7 +17,7 @@ from tests.import_run.run import run
 def test_a_killed_and_repeated_import_counts_every_order_once(stack: Stack, tmp_path: Path) -> None:
     result = run(Shop.open(stack), tmp_path, orders=300, seed=3, people=30, quiet=True, kill_after_one_unit=True)
     assert not result.faults, result
-    assert result.outcomes["applied"] == result.events > 300
+    assert result.outcomes["applied"] == result.events > 300  # the orders, and their webhooks
 
 
 def test_the_same_seed_generates_the_same_history(tmp_path: Path) -> None:
@@ -26,4 +26,8 @@ def test_the_same_seed_generates_the_same_history(tmp_path: Path) -> None:
     )
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() != (tmp_path / "c").read_bytes()
     assert first == again != other
-    assert sum(first.orders.values()) == sum(first.people.values())
+
+
+def test_the_expected_lifetime_values_are_the_sums_of_the_orders(tmp_path: Path) -> None:
+    expected = write(tmp_path / "a", 50, 1, 9, "x.example")
+    assert sum(expected.orders.values()) == sum(expected.people.values())

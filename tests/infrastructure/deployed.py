@@ -22,6 +22,7 @@ from local.stack import ROOT
 from local.template import CODE
 
 Properties = dict[str, Any]
+# Values of the parameters that add optional resources.
 SWITCHED_ON = {
     "Announcements": "event-bus", "MonthlyBudget": "50", "BudgetEmail": "ops@example.org", "SurgeOfRequests": "3000",
 }  # fmt: skip
@@ -29,6 +30,8 @@ SWITCHED_ON = {
 
 @dataclass(frozen=True)
 class Deployed:
+    """A stage of the template. `resources` are its transformed and resolved resources by logical id."""
+
     stage: str
     resources: dict[str, dict[str, Any]]
 
@@ -60,8 +63,8 @@ def translated_of(template: dict[str, Any]) -> dict[str, Any]:
             name = CODE[resource["Type"]][0]
             resource["Properties"][name] = {"Bucket": "code", "Key": resource["Properties"][name]}
     session = boto3.session.Session(region_name="us-east-1")
-    found: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(template, {})
-    return found
+    translated: dict[str, Any] = Translator({}, Parser(), boto_session=session).translate(template, {})
+    return translated
 
 
 def processed() -> dict[str, Any]:
@@ -71,7 +74,10 @@ def processed() -> dict[str, Any]:
 
 
 def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Deployed:
-    """`template` with all optional resources, and parameters resolved. Changes it. `given`: values of parameters."""
+    """The resources that the template deploys with these values of parameters. Changes `template`.
+
+    Parameters that are not given have their defaults, or the values of SWITCHED_ON.
+    """
     parameters = {name: str(parameter.get("Default")) for name, parameter in template["Parameters"].items()}
     parameters |= {"Stage": stage, "AlarmEmail": "ops@example.org"} | SWITCHED_ON | given
     translated = translated_of(template)
@@ -88,6 +94,7 @@ def deployed(template: dict[str, Any], stage: str = "prod", **given: str) -> Dep
 
 @cache
 def as_deployed(stage: str = "prod") -> Deployed:
+    """template.yaml in a stage, with the values of SWITCHED_ON."""
     return deployed(source(), stage)
 
 

@@ -35,17 +35,17 @@ MANAGED: dict[str, set[Right]] = {
     "AWSXRayDaemonWriteAccess": {(f"xray:{action}", "*") for action in _XRAY},
 }
 _POLICY = "arn:aws:iam::aws:policy/"
-# Actions of X-Ray have no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
+# These actions of X-Ray have no resources: https://docs.aws.amazon.com/service-authorization/latest/reference/list_awsx-ray.html
 WITHOUT_RESOURCES = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}
 _HERE = "${AWS::Region}:${AWS::AccountId}"
-# Secrets of connections, under the stack's own path. A template cannot name the KMS key of Systems Manager, so a
-# condition limits its use instead: test_kms_keys_are_used_through_systems_manager_only.
-OF_CONNECTIONS = {
+# Rights on the secrets of connections, which are under the stack's own path. A template cannot name the KMS key of
+# Systems Manager, so a condition limits its use instead: test_kms_keys_are_used_through_systems_manager_only.
+ON_SECRETS = {
     (f"ssm:{action}", f"arn:${{AWS::Partition}}:ssm:{_HERE}:parameter/tillbook/${{AWS::StackName}}/*")
     for action in ("GetParameter", "PutParameter", "DeleteParameter")
 } | {(f"kms:{action}", f"arn:${{AWS::Partition}}:kms:{_HERE}:key/*") for action in ("Encrypt", "Decrypt")}
 # The rights with `*` that are allowed.
-ALLOWED_WILDCARDS = WITHOUT_RESOURCES | OF_CONNECTIONS
+ALLOWED_WILDCARDS = WITHOUT_RESOURCES | ON_SECRETS
 
 
 def as_list(value: Any) -> list[Any]:
@@ -72,11 +72,12 @@ def documents(role: Properties) -> Iterator[Properties]:
 
 
 def inline(role: Properties) -> set[Right]:
-    """Rights that the template itself grants."""
+    """Rights that the template itself grants in the role."""
     return set().union(*(_allowed(document) for document in documents(role)))
 
 
 def managed(role: Properties) -> set[Right]:
+    """Rights of the role by AWS's own policies, as far as they are in MANAGED."""
     return set().union(*(MANAGED.get(name, set()) for name in managed_names(role)))
 
 
@@ -85,7 +86,7 @@ def managed_names(role: Properties) -> list[str]:
 
 
 def boundary(stack: Deployed, role: Properties) -> set[Right] | None:
-    name = role.get("PermissionsBoundary")
+    name = role.get("PermissionsBoundary")  # `${FunctionBoundary}`
     if name is None:
         return None
     return _allowed(stack.resources[name[2:-1]]["Properties"]["PolicyDocument"])

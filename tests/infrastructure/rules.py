@@ -12,7 +12,7 @@ from tillbook.web.routes import PAGES, ROUTES
 
 # An HTTP API answers 503 after 30 s, even if the function still runs.
 GATEWAY_SECONDS = 30
-# Fields that the access log may have: none that the caller wrote, because a path or a query may have an e-mail address.
+# Fields that the access log may have: not the path and the query, which may have an e-mail address.
 LOGGED = {
     "requestId", "routeKey", "status", "responseLatency", "integrationLatency", "integrationStatus",
     "integrationErrorMessage", "protocol", "responseLength", "requestTimeEpoch", "requestTime", "httpMethod", "stage",
@@ -31,6 +31,9 @@ NOT_PAID_BY_THE_HOUR = {
 }  # fmt: skip
 # Types that exist only if a parameter asks for them, because of their price: docs/cost.md.
 ASKED_FOR = {"CloudWatch::InsightRule"}
+
+# AWS's defaults for a queue: four days, and 256 KiB.
+_DEFAULT_RETENTION_SECONDS, _DEFAULT_MESSAGE_BYTES = 345_600, 262_144
 
 Rule = Callable[[Deployed], Iterator[str]]
 
@@ -54,7 +57,7 @@ def with_snap_start(stack: Deployed) -> set[str]:
 def rights_are_specific(stack: Deployed) -> Iterator[str]:
     for name, role in stack.of("IAM::Role"):
         for document in rights.documents(role):
-            yield from _statements(name, document)
+            yield from _wide_statements(name, document)
         for unknown in set(rights.managed_names(role)) - set(rights.MANAGED):
             yield f"{name}: rights.MANAGED lacks the managed policy {unknown}"
         for action, resource in sorted(rights.effective(stack, role)):
@@ -65,10 +68,10 @@ def rights_are_specific(stack: Deployed) -> Iterator[str]:
             for right in sorted(rights.inline(role) - rights.effective(stack, role)):
                 yield f"{name}: {' on '.join(right)} is refused by its boundary"
     for name, policy in stack.of("IAM::ManagedPolicy"):
-        yield from _statements(name, policy["PolicyDocument"])
+        yield from _wide_statements(name, policy["PolicyDocument"])
 
 
-def _statements(name: str, document: Properties) -> Iterator[str]:
+def _wide_statements(name: str, document: Properties) -> Iterator[str]:
     for statement in rights.statements(document):
         if {"NotAction", "NotResource"} & set(statement):
             yield f"{name}: a right by exclusion"
@@ -84,9 +87,15 @@ def only_services_may_assume_a_role(stack: Deployed) -> Iterator[str]:
             principal = statement["Principal"]
             if not isinstance(principal, dict) or set(principal) != {"Service"}:
                 yield f"{name}: {principal} may assume it"
+
+
+def permissions_name_their_source(stack: Deployed) -> Iterator[str]:
     for name, permission in stack.of("Lambda::Permission"):
         if "SourceArn" not in permission:
             yield f"{name}: {permission.get('Principal')} may call it for any AWS account"
+
+
+def functions_have_a_boundary(stack: Deployed) -> Iterator[str]:
     for name in stack.functions():
         if rights.role_of(stack, name).get("PermissionsBoundary") is None:
             yield f"{name}: no boundary"
@@ -134,7 +143,7 @@ def queues_are_safe(stack: Deployed) -> Iterator[str]:
         if "DestinationConfig" in mapping
     }
     alarmed = {
-        dimension["Value"][2:-1].partition(".")[0]
+        _target(dimension["Value"])
         for _, alarm in stack.of("CloudWatch::Alarm")
         for watched in [alarm, *(metric.get("MetricStat", {}).get("Metric", {}) for metric in alarm.get("Metrics", []))]
         for dimension in watched.get("Dimensions", [])
@@ -153,9 +162,13 @@ def queues_are_safe(stack: Deployed) -> Iterator[str]:
             continue
         letters = queues[_target(redrive["deadLetterTargetArn"])]
         # A dead letter keeps the time at which it was first queued.
-        if letters.get("MessageRetentionPeriod", 345600) < queue.get("MessageRetentionPeriod", 345600):
+        if letters.get("MessageRetentionPeriod", _DEFAULT_RETENTION_SECONDS) < queue.get(
+            "MessageRetentionPeriod", _DEFAULT_RETENTION_SECONDS
+        ):
             yield f"{name}: its dead letters may expire at once"
-        if letters.get("MaximumMessageSize", 262144) < queue.get("MaximumMessageSize", 262144):
+        if letters.get("MaximumMessageSize", _DEFAULT_MESSAGE_BYTES) < queue.get(
+            "MaximumMessageSize", _DEFAULT_MESSAGE_BYTES
+        ):
             yield f"{name}: its dead-letter queue refuses its largest messages"
 
 
@@ -192,7 +205,7 @@ def functions_are_logged_and_traced(stack: Deployed) -> Iterator[str]:
             yield f"{name}: its logs are kept for ever"
 
 
-def the_api_is_bounded(stack: Deployed) -> Iterator[str]:
+def the_api_is_bounded_and_logged(stack: Deployed) -> Iterator[str]:
     apis = {name for name, _ in stack.of("ApiGatewayV2::Api")}
     stages = dict(stack.of("ApiGatewayV2::Stage"))
     for api in apis - {_target(stage["ApiId"]) for stage in stages.values()}:
@@ -236,7 +249,9 @@ def triggers_of_queues_are_bounded(stack: Deployed) -> Iterator[str]:
             yield f"{name}: Lambda stops it after 16 rounds, which look like a loop"
         if "RedrivePolicy" in queue:
             letters = queues[_target(queue["RedrivePolicy"]["deadLetterTargetArn"])]
-            if letters.get("MessageRetentionPeriod", 345600) <= queue.get("MessageRetentionPeriod", 345600):
+            if letters.get("MessageRetentionPeriod", _DEFAULT_RETENTION_SECONDS) <= queue.get(
+                "MessageRetentionPeriod", _DEFAULT_RETENTION_SECONDS
+            ):
                 yield f"{name}: a message may be too old for the dead-letter queue when it is moved there"
 
 
@@ -269,7 +284,10 @@ def alarms_have_an_action(stack: Deployed) -> Iterator[str]:
 
 
 def alarms_return_to_ok(stack: Deployed) -> Iterator[str]:
-    """Alarms on metrics of DynamoDB ignore missing data, whatever TreatMissingData says: they keep their state."""
+    """Alarms on metrics of DynamoDB keep their state while data is missing, whatever TreatMissingData says.
+
+    So an expression must fill the missing data.
+    """
     for name, alarm in stack.of("CloudWatch::Alarm"):
         if alarm.get("Namespace") == "AWS/DynamoDB":
             yield f"{name}: missing data is not filled"
@@ -293,11 +311,13 @@ def nothing_is_paid_by_the_hour(stack: Deployed) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     rights_are_specific,
     only_services_may_assume_a_role,
+    permissions_name_their_source,
+    functions_have_a_boundary,
     tables_are_protected,
     nothing_outlives_the_stack,
     queues_are_safe,
     functions_are_logged_and_traced,
-    the_api_is_bounded,
+    the_api_is_bounded_and_logged,
     triggers_of_queues_are_bounded,
     triggers_of_streams_lose_nothing,
     alarms_have_an_action,

@@ -1,4 +1,4 @@
-"""template.yaml keeps to the rules of rules.py in each stage, and each rule finds a planted fault."""
+"""template.yaml keeps to the rules of rules.py in each stage, and the rules find each planted fault."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_optional_resources_exist_only_on_request() -> None:
     assert not any("events:PutEvents" in str(resource) for resource in usual.resources.values())
 
 
-def test_the_transformed_template_has_resources_of_each_type() -> None:
+def test_the_transformed_template_has_resources_of_the_main_types() -> None:
     found = as_deployed()
     assert len(found.functions()) >= 8
     for kind in ("DynamoDB::Table", "SQS::Queue", "Lambda::EventSourceMapping", "ApiGatewayV2::Stage", "IAM::Role"):
@@ -59,10 +59,20 @@ def test_the_job_of_a_purge_begins_after_all_earlier_writes() -> None:
     assert max(writers.values()) + LATE_SECONDS <= settle["MinValue"] <= settle["Default"] <= settle["MaxValue"] <= 900
 
 
-# ------------------------------------------------------------ each rule can fail
+def test_kms_keys_are_used_through_systems_manager_only() -> None:
+    stack = as_deployed()
+    documents = [policy["PolicyDocument"] for _, policy in stack.of("IAM::ManagedPolicy")]
+    documents += [document for _, role in stack.of("IAM::Role") for document in rights.documents(role)]
+    found = [s for d in documents for s in rights.statements(d) if "kms:Decrypt" in rights.as_list(s.get("Action", []))]
+    assert [s["Condition"] for s in found] == [{"StringEquals": {"kms:ViaService": "ssm.${AWS::Region}.amazonaws.com"}}]
+
+
+# ------------------------------------------------------------ the rules find faults
 
 
 def _set(path: str, value: Any) -> Callable[[Resources], None]:
+    """A fault that sets the value at a dotted path: `LedgerTable.Properties.BillingMode`."""
+
     def change(resources: Resources) -> None:
         *parents, last = path.split(".")
         place = resources
@@ -74,6 +84,8 @@ def _set(path: str, value: Any) -> Callable[[Resources], None]:
 
 
 def _drop(path: str) -> Callable[[Resources], None]:
+    """A fault that deletes the value at a dotted path."""
+
     def change(resources: Resources) -> None:
         *parents, last = path.split(".")
         place = resources
@@ -84,19 +96,19 @@ def _drop(path: str) -> Callable[[Resources], None]:
     return change
 
 
-def _allow(
-    action: Any, resource: Any, policies: str = "SubmitOrder.Properties.Policies"
-) -> Callable[[Resources], None]:
+def _allow(action: Any, resource: Any) -> Callable[[Resources], None]:
+    """A fault that grants a right to the function SubmitOrder."""
+
     def change(resources: Resources) -> None:
-        name, *_ = policies.split(".")
         statement = {"Effect": "Allow", "Action": action, "Resource": resource}
-        resources[name]["Properties"]["Policies"][0]["Statement"].append(statement)
+        resources["SubmitOrder"]["Properties"]["Policies"][0]["Statement"].append(statement)
 
     return change
 
 
-def _boundary_logs(r: Resources) -> dict[str, Any]:
-    statement: dict[str, Any] = r["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"][0]
+def _boundary_logs(resources: Resources) -> dict[str, Any]:
+    """The statement of the boundary that grants rights on log groups."""
+    statement: dict[str, Any] = resources["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"][0]
     return statement
 
 
@@ -107,16 +119,8 @@ _TRIGGER = "ProcessOrders.Properties.Events.Queue.Properties."
 _BOOK_TRIGGER = "KeepBook.Properties.Events.Changes.Properties."
 _BOUNDARY = "FunctionBoundary.Properties.PolicyDocument.Statement."
 _API = "Api.Properties."
-_PATH = '{"path":"$context.path","routeKey":"$context.routeKey"}'
-_IF_PROD = {"Fn::If": ["IsProd", "Retain", "Delete"]}
-
-
-def test_kms_keys_are_used_through_systems_manager_only() -> None:
-    stack = as_deployed()
-    documents = [policy["PolicyDocument"] for _, policy in stack.of("IAM::ManagedPolicy")]
-    documents += [document for _, role in stack.of("IAM::Role") for document in rights.documents(role)]
-    found = [s for d in documents for s in rights.statements(d) if "kms:Decrypt" in rights.as_list(s.get("Action", []))]
-    assert [s["Condition"] for s in found] == [{"StringEquals": {"kms:ViaService": "ssm.${AWS::Region}.amazonaws.com"}}]
+_FORMAT_WITH_PATH = '{"path":"$context.path","routeKey":"$context.routeKey"}'
+_RETAINED_IN_PROD = {"Fn::If": ["IsProd", "Retain", "Delete"]}
 
 
 # A planted fault, the stage that shows it, and the expected finding.
@@ -160,6 +164,20 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "prod",
         "JobsScheduleRole: * may assume it",
     ),
+    "a function that any account's buckets may call": (
+        lambda r: r.update(
+            Open={
+                "Type": "AWS::Lambda::Permission",
+                "Properties": {
+                    "FunctionName": {"Ref": "Read"},
+                    "Action": "lambda:InvokeFunction",
+                    "Principal": "s3.amazonaws.com",
+                },
+            }
+        ),
+        "prod",
+        "Open: s3.amazonaws.com may call it for any AWS account",
+    ),
     "no point-in-time recovery": (
         _drop(_TABLE + "PointInTimeRecoverySpecification"),
         "prod",
@@ -201,7 +219,11 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "dev",
         "RecordsTable: DeletionPolicy is Retain",
     ),
-    "a log group that stays": (_set("ReadLogs.DeletionPolicy", _IF_PROD), "prod", "ReadLogs: DeletionPolicy is Retain"),
+    "a log group that stays": (
+        _set("ReadLogs.DeletionPolicy", _RETAINED_IN_PROD),
+        "prod",
+        "ReadLogs: DeletionPolicy is Retain",
+    ),
     "layers that stay": (_set("LayerArm64.Properties.RetentionPolicy", "Retain"), "dev", "DeletionPolicy is Retain"),
     "versions that stay": (_drop("SubmitOrder.DeletionPolicy"), "dev", "DeletionPolicy is Retain in dev"),
     "a right to create log groups": (
@@ -260,7 +282,11 @@ FAULTS: dict[str, tuple[Callable[[Resources], None], str, str]] = {
         "lacks the address of the caller",
     ),
     "no access log": (_drop(_API + "AccessLogSettings"), "prod", "no access log"),
-    "paths in the access log": (_set(_API + "AccessLogSettings.Format", _PATH), "prod", "the access log holds path"),
+    "paths in the access log": (
+        _set(_API + "AccessLogSettings.Format", _FORMAT_WITH_PATH),
+        "prod",
+        "the access log holds path",
+    ),
     "no bound on a trigger": (_drop(_TRIGGER + "ScalingConfig"), "prod", "no MaximumConcurrency"),
     "no partial batch failures": (_drop(_TRIGGER + "FunctionResponseTypes"), "prod", "no ReportBatchItemFailures"),
     "a short visibility time-out": (_set(_QUEUE + "VisibilityTimeout", 359), "prod", "less than six times"),

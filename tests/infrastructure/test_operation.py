@@ -30,7 +30,7 @@ OF_AWS = {
     ),
 }
 # Metrics with computed names, by the expression in the code.
-BY_VALUE = {
+COMPUTED_NAMES = {
     "result.status.capitalize()": {"Applied", "Duplicate", "Failed"},
     "f'Status{response.status // 100}xx'": {"Status2xx", "Status4xx", "Status5xx"},
     "f'Rejected{type(refused).__name__}'": {
@@ -48,14 +48,15 @@ def emitted() -> set[str]:
                 for part in ast.walk(node.args[0]) if isinstance(node.args[0], ast.IfExp) else [node.args[0]]:
                     if isinstance(part, ast.Constant) and str(part.value)[:1].isupper():
                         found.add(str(part.value))
-                    found |= BY_VALUE.get(ast.unparse(part), set())
+                    found |= COMPUTED_NAMES.get(ast.unparse(part), set())
     return found
 
 
 Metric = tuple[str, str, dict[str, str]]  # namespace, name, dimensions
 
 
-def of_alarms() -> Iterator[tuple[str, Metric]]:
+def metrics_of_alarms() -> Iterator[tuple[str, Metric]]:
+    """Each alarm's logical id with a metric that it watches."""
     for name, alarm in as_deployed().of("CloudWatch::Alarm"):
         single = [alarm] if "MetricName" in alarm else []
         for metric in single + [m["MetricStat"]["Metric"] for m in alarm.get("Metrics", []) if "MetricStat" in m]:
@@ -69,8 +70,8 @@ def dashboard_body() -> dict[str, Any]:
     return parsed
 
 
-def of_dashboard() -> Iterator[tuple[str, Metric]]:
-    """Metrics of the dashboard. A dot in a row means the entry above, and is replaced by it."""
+def metrics_of_dashboard() -> Iterator[tuple[str, Metric]]:
+    """Each widget's title with a metric of it. A dot in a row means the entry above, and is replaced by it."""
     for widget in dashboard_body()["widgets"]:
         above: list[Any] = []
         for row in widget["properties"].get("metrics", []):
@@ -95,8 +96,10 @@ def wrong(metric: Metric) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("where", "metric"), [*of_alarms(), *of_dashboard()], ids=lambda v: str(v)[:60])
-def test_every_metric_is_sent_by_the_code_or_is_of_a_resource_of_the_stack(where: str, metric: Metric) -> None:
+@pytest.mark.parametrize(
+    ("where", "metric"), [*metrics_of_alarms(), *metrics_of_dashboard()], ids=lambda v: str(v)[:60]
+)
+def test_every_metric_is_sent_by_the_code_or_belongs_to_a_resource_of_the_stack(where: str, metric: Metric) -> None:
     assert wrong(metric) == "", where
 
 
@@ -121,7 +124,7 @@ def test_the_first_row_of_the_dashboard_has_three_values_and_all_alarms() -> Non
         for dy in range(w["height"])
     ]
     assert len(places) == len(set(places)), "widgets overlap"
-    assert max(x for x, _ in places) == 23
+    assert max(x for x, _ in places) == 23  # the dashboard has 24 columns
 
 
 def test_the_runbook_has_an_entry_for_each_alarm_and_no_other() -> None:
@@ -144,8 +147,12 @@ def test_names_in_the_runbook_exist() -> None:
     parameters = set(re.findall(r"`(\w+)=\w+` in `parameter_overrides`", text))
     assert parameters
     assert parameters <= set(template["Parameters"])
-    # No command may be `sam deploy`, which would deploy an earlier build, or the sources if there is none.
-    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def test_no_command_of_the_runbook_is_sam_deploy() -> None:
+    """`sam deploy` would deploy an earlier build, or the sources if there is none."""
+    text = (ROOT / "docs/runbook.md").read_text()
+    blocks = re.findall(r"```sh[^\n]*\n(.*?)```", text, re.DOTALL)
     assert not [block for block in blocks if "sam deploy" in block]
 
 
@@ -175,7 +182,7 @@ def test_log_retention_is_a_value_that_cloudwatch_allows() -> None:
 
 
 def test_the_shell_commands_of_the_runbook_have_valid_syntax() -> None:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/runbook.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```sh[^\n]*\n(.*?)```", (ROOT / "docs/runbook.md").read_text(), re.DOTALL)
     for block in blocks:
         ran = subprocess.run(["bash", "-n"], input=block, text=True, capture_output=True, check=False)
         assert ran.returncode == 0, block + ran.stderr
@@ -197,24 +204,26 @@ def _logged() -> tuple[set[str], set[str]]:
     return messages, fields
 
 
-def test_the_log_patterns_of_the_runbook_match_the_code_s_messages() -> None:
+def test_the_log_patterns_of_the_runbook_match_the_messages_of_the_code() -> None:
     text = (ROOT / "docs/runbook.md").read_text()
     messages, fields = _logged()
     # Lambda itself logs "Task timed out".
     quoted = {*re.findall(r"--filter-pattern '\"(.+?)\"'", text), *re.findall(r"filter message = \"(.+?)\"", text)}
     assert quoted - {"Task timed out"}
     assert quoted - {"Task timed out"} <= messages
-    words = set(re.findall(r"--filter-pattern (\w+)", text))
+    words = set(re.findall(r"--filter-pattern (\w+)", text))  # WARNING is a level
     assert words - {"WARNING"} <= {word for message in messages for word in message.split()}
-    of_functions = re.findall(r"\$\(name (\w+)Logs\)[^\n]*--filter-pattern '\{ \$\.(\w+)", text)
-    assert {field for name, field in of_functions if name != "Api"} <= fields
+    # Patterns on fields, as `{ $.field = …`, by the group of logs.
+    fields_by_group = re.findall(r"\$\(name (\w+)Logs\)[^\n]*--filter-pattern '\{ \$\.(\w+)", text)
+    assert {field for name, field in fields_by_group if name != "Api"} <= fields
     access_log = json.dumps(source()["Resources"])
-    assert {field for name, field in of_functions if name == "Api"} <= set(
+    assert {field for name, field in fields_by_group if name == "Api"} <= set(
         re.findall(r'\\"(\w+)\\": *\\"\$', access_log)
     )
 
 
 def test_alarms_keep_to_the_limits_of_cloudwatch() -> None:
+    """Ten metrics at most, a day at most (seven with periods of an hour or more), and one returned value."""
     for name, alarm in as_deployed().of("CloudWatch::Alarm"):
         metrics = [m for m in alarm.get("Metrics", []) if "MetricStat" in m]
         assert len(metrics) <= 10, name

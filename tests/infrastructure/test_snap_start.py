@@ -15,7 +15,7 @@ from tests.infrastructure.rules import called, with_snap_start
 
 ON = "PublishedVersions"
 # The functions that receive orders and webhooks, and validate their bodies.
-CHECKING = {"SubmitOrder", "EditOrder", "RecordActivity", "ReceiveWebhook"}
+VALIDATING = {"SubmitOrder", "EditOrder", "RecordActivity", "ReceiveWebhook"}
 
 Template = dict[str, Any]
 
@@ -26,9 +26,9 @@ def test_snap_start_is_off_by_default() -> None:
 
 def test_the_parameter_switches_snap_start_on_for_functions_that_validate_orders_and_webhooks() -> None:
     stack = deployed(source(), SnapStart=ON)
-    assert with_snap_start(stack) == CHECKING
+    assert with_snap_start(stack) == VALIDATING
     # Lambda's conditions: Python from 3.12, files of 512 MB at most, no file system, no provisioned concurrency.
-    for name in CHECKING:
+    for name in VALIDATING:
         function = stack.functions()[name]
         assert function["Runtime"] in ("python3.12", "python3.13", "python3.14")
         assert not {"EphemeralStorage", "FileSystemConfigs"} & set(function)
@@ -51,13 +51,13 @@ def integrations(stack: Deployed) -> dict[str, str]:
 def test_routes_call_the_alias_of_the_newest_version_and_have_the_permission(value: str) -> None:
     stack = deployed(source(), SnapStart=value)
     aliases, versions = dict(stack.of("Lambda::Alias")), dict(stack.of("Lambda::Version"))
-    assert {called(stack, f"${{{name}}}") for name in aliases} == CHECKING
+    assert {called(stack, f"${{{name}}}") for name in aliases} == VALIDATING
     for name, alias in aliases.items():
         version = alias["FunctionVersion"][2:-1].removesuffix(".Version")
         assert versions[version]["FunctionName"] == alias["FunctionName"], name
     routes = integrations(stack)
     for route, target in routes.items():
-        assert (target in aliases) is (called(stack, f"${{{target}}}") in CHECKING), route
+        assert (target in aliases) is (called(stack, f"${{{target}}}") in VALIDATING), route
     assert {route for route, target in routes.items() if target in aliases} == {
         "POST /connect/{account_id}/{connection}",
         "POST /v1/order",
@@ -92,32 +92,32 @@ def set_for_all_functions(name: str, value: Any) -> Callable[[Template], None]:
 # A change, and the functions that must be published for it.
 CHANGES: dict[str, tuple[Callable[[Template], None], set[str]]] = {
     "code": (set_property("SubmitOrder", "CodeUri", "functions/other"), {"SubmitOrder"}),
-    "the layer's content": (set_property("LayerArm64", "ContentUri", "layers/other"), CHECKING),
+    "the layer's content": (set_property("LayerArm64", "ContentUri", "layers/other"), VALIDATING),
     "a layer that is not deployed": (set_property("LayerX8664", "ContentUri", "layers/other"), set()),
     "another function": (set_property("Read", "CodeUri", "functions/other"), set()),
-    "a time-out": (set_for_all_functions("Timeout", 9), CHECKING),
-    "the runtime": (set_for_all_functions("Runtime", "python3.14"), CHECKING),
+    "a time-out": (set_for_all_functions("Timeout", 9), VALIDATING),
+    "the runtime": (set_for_all_functions("Runtime", "python3.14"), VALIDATING),
     "a log level": (
         lambda t: t["Globals"]["Function"]["LoggingConfig"].update(SystemLogLevel="INFO"),
-        CHECKING,
+        VALIDATING,
     ),
     "a variable": (
         lambda t: t["Globals"]["Function"]["Environment"]["Variables"].update(MAX_TRIES="6"),
-        CHECKING,
+        VALIDATING,
     ),
     "rights": (lambda t: t["Resources"]["SubmitOrder"]["Properties"]["Policies"][0]["Statement"].pop(), set()),
 }
 
 
-def compare(before: Deployed, after: Deployed) -> set[str]:
+def newly_published(before: Deployed, after: Deployed) -> set[str]:
     """The functions that get a new version. Fails unless exactly the changed functions get one.
 
     Without a new version, routes would call the old code of a changed function. For an unchanged function Lambda
     creates no version, so the deployment would fail.
     """
     versions = published(before), published(after)
-    changed = {name for name in CHECKING if before.functions()[name] != after.functions()[name]}
-    new = {name for name in CHECKING if versions[0][name] != versions[1][name]}
+    changed = {name for name in VALIDATING if before.functions()[name] != after.functions()[name]}
+    new = {name for name in VALIDATING if versions[0][name] != versions[1][name]}
     assert new == changed
     return new
 
@@ -127,7 +127,7 @@ def test_a_function_is_published_when_it_changes_and_only_then(what: str) -> Non
     change, expected = CHANGES[what]
     template = source()
     change(template)
-    assert compare(deployed(source()), deployed(template)) == expected
+    assert newly_published(deployed(source()), deployed(template)) == expected
 
 
 def other_value(parameter: dict[str, Any]) -> str:
@@ -140,9 +140,11 @@ def other_value(parameter: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("name", source()["Parameters"])
 def test_a_parameter_publishes_only_functions_that_it_changes(name: str) -> None:
-    given = {name: other_value(source()["Parameters"][name])}
-    before, after = deployed(source()), deployed(source(), **{"stage" if name == "Stage" else name: given[name]})
-    assert compare(before, after) == (CHECKING if name in ("Architecture", "SettleSeconds", "SnapStart") else set())
+    value = other_value(source()["Parameters"][name])
+    before, after = deployed(source()), deployed(source(), **{"stage" if name == "Stage" else name: value})
+    assert newly_published(before, after) == (
+        VALIDATING if name in ("Architecture", "SettleSeconds", "SnapStart") else set()
+    )
 
 
 def test_the_description_of_a_version_fits() -> None:
@@ -159,16 +161,16 @@ def test_the_description_of_a_version_fits() -> None:
 # network calls. boto3 imports multiprocessing, which reads them for a key that no function uses.
 INIT = """
 import os, sys
-made, urandom = [], os.urandom
-os.urandom = lambda size: made.append(sys._getframe(1).f_globals["__name__"]) or urandom(size)
-sys.addaudithook(lambda event, _: event in ("socket.connect", "socket.getaddrinfo") and made.append(event))
+found, urandom = [], os.urandom
+os.urandom = lambda size: found.append(sys._getframe(1).f_globals["__name__"]) or urandom(size)
+sys.addaudithook(lambda event, _: event in ("socket.connect", "socket.getaddrinfo") and found.append(event))
 sys.path[:0] = [sys.argv[1], "layers/shared"]
 import app
-print(*(set(made) - {"multiprocessing.process"}))
+print(*(set(found) - {"multiprocessing.process"}))
 """
 
 
-@pytest.mark.parametrize("name", sorted(CHECKING))
+@pytest.mark.parametrize("name", sorted(VALIDATING))
 def test_a_snapshot_holds_no_random_bytes_and_no_connection(name: str) -> None:
     """All environments restored from a snapshot would share them. It is taken after the import of `app`."""
     resource = source()["Resources"][name]["Properties"]

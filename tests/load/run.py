@@ -29,7 +29,7 @@ PROVIDER = "load_shop"
 PEOPLE = 500
 BATCH = 10
 MEASURING_CONNECTIONS = 16  # while the rate is measured
-# Requests that the front door handles at once under load: four for each function that it calls at once.
+# Requests that may be open at the front door under load: four for each of the eight functions that it calls at once.
 CAPACITY = 32
 WARM_UP_SECONDS = 2.0
 # A request that is late by more than this is not sent, since it would change the rate.
@@ -205,6 +205,7 @@ class Client:
 
 
 def run(shop: Shop, *, seconds: float, times: float, seed: int, connections: int = 64, quiet: bool = False) -> Result:
+    """Measures the rate of the stack, sends `times` as much for `seconds`, and checks the answers and stored items."""
     result = Result(seed)
     shop.stack.throttle(None)
     replies: list[Reply] = []
@@ -281,6 +282,7 @@ Item = dict[str, Any]
 
 
 def check(shop: Shop, replies: list[Reply], result: Result) -> None:
+    """Compares the stored items with the answers, and adds the faults and the numbers of orders to `result`."""
     ledger, records = (
         [item for item in table_items(shop.stack, name) if str(item["pk"]).startswith(f"{shop.account}/")]
         for name in (LEDGER, RECORDS)
@@ -298,33 +300,28 @@ def check(shop: Shop, replies: list[Reply], result: Result) -> None:
 def _orders(
     items: list[Item], heads: dict[tuple[str, str], Item], replies: list[Reply], result: Result
 ) -> Iterator[str]:
-    """Checks that each accepted order is stored once, no order in part or twice, and none that only got 429."""
+    """Checks that all accepted orders are stored, and that each stored order was sent, counts its amount, has one
+    event, and was not refused with 429 each time. Counts the undecided orders."""
     events = Counter((scope_of(item), str(item["sk"]).partition("!")[0]) for item in items)
-    accepted: dict[tuple[str, str], Order] = {}
-    others: dict[tuple[str, str], tuple[Order, set[int]]] = {}
+    sent: dict[tuple[str, str], Order] = {}
+    statuses: dict[tuple[str, str], set[int]] = defaultdict(set)
     for reply in replies:
         for order in reply.request.orders:
-            if reply.status in (201, 202):
-                accepted[order.source, order.order_id] = order
-            else:
-                others.setdefault((order.source, order.order_id), (order, set()))[1].add(reply.status)
-    for key, order in accepted.items():
-        if key not in heads:
+            sent[order.source, order.order_id] = order
+            statuses[order.source, order.order_id].add(reply.status)
+    for key in sent:
+        if statuses[key] & {201, 202} and key not in heads:
             yield f"{key} was accepted, but is not stored"
-        elif heads[key]["contribution"] != order.amount:
-            yield f"{key} counts {heads[key]['contribution']}, not {order.amount}"
     for key, head in heads.items():
         if events.pop((scope_of(head), str(head["sk"])), 0) != 1:
             yield f"{key} does not have one event"
-        if key in accepted:
-            continue
-        if key not in others:
+        if key not in sent:
             yield f"{key} was never sent"
-        elif others[key][1] == {429}:
+        elif statuses[key] == {429}:
             yield f"{key} was refused with 429, but is stored"
-        elif head["contribution"] != others[key][0].amount:
-            yield f"{key} counts {head['contribution']}, not {others[key][0].amount}"
-        else:
+        elif head["contribution"] != sent[key].amount:
+            yield f"{key} counts {head['contribution']}, not {sent[key].amount}"
+        elif not statuses[key] & {201, 202}:
             result.undecided += 1
     for place in events:
         yield f"there are events of {place} without an order"
@@ -350,9 +347,9 @@ def _outcomes(records: list[Item], replies: list[Reply]) -> Iterator[str]:
     """Checks that each request answered with 202 was applied or is a duplicate, and that there are no dead letters."""
     known: dict[str, set[str]] = defaultdict(set)
     for item in records:
-        _, kind, *more = str(item["pk"]).split("/")
-        if kind == "t":
-            known[str(item["sk"])].add(more[0])
+        _, kind, *rest = str(item["pk"]).split("/")
+        if kind == "t":  # {account}/t/{status}/…
+            known[str(item["sk"])].add(rest[0])
         elif kind == "d":
             yield f"{item['sk']} is a dead letter: {item['reason']}"
     for reply in replies:

@@ -1,4 +1,4 @@
-"""Tests the checks of the load run. The run itself, `python -m tests.load`, takes minutes."""
+"""Tests the checks of the load run, and its throttle. The run itself, `python -m tests.load`, takes minutes."""
 
 from __future__ import annotations
 
@@ -73,6 +73,7 @@ def order_items(order_id: str = "1", amount: int = 5) -> list[dict[str, Any]]:
 
 
 def person(amount: int = 5, count: int = 1) -> dict[str, Any]:
+    # `*`: the orders name no currency.
     return SCOPE.person_key(PERSON) | {"*": Decimal(amount), "#*": Decimal(count)}
 
 
@@ -83,7 +84,8 @@ def outcome(status: str = "applied") -> dict[str, Any]:
 ACCEPTED = reply(202, {"request_id": "r"})
 REFUSED = reply(429, {"message": "Too Many Requests"})
 UNANSWERED = Reply(ACCEPTED.request, 0, {}, "TimeoutError", 60.0)
-ONE_ORDER = [*order_items(), person(), outcome()]
+HEAD, EVENT, CARD = order_items()
+ONE_ORDER = [HEAD, EVENT, CARD, person(), outcome()]
 
 
 @pytest.mark.parametrize(
@@ -100,14 +102,14 @@ ONE_ORDER = [*order_items(), person(), outcome()]
         (ONE_ORDER, [], "was never sent"),
         ([*order_items(amount=6), person(6), outcome()], [ACCEPTED], "counts 6, not 5"),
         ([*order_items(amount=6), person(6)], [UNANSWERED], "counts 6, not 5"),
-        ([*order_items(), person(10), outcome()], [ACCEPTED], "the orders add up to"),
-        ([*order_items(), person(5, 2), outcome()], [ACCEPTED], "the orders add up to"),
-        ([*order_items()[:1], *order_items()[2:], person(), outcome()], [ACCEPTED], "does not have one event"),
-        ([*ONE_ORDER, order_items()[1] | {"sk": order_items()[1]["sk"] + "2"}], [ACCEPTED], "does not have one event"),
-        ([*order_items()[1:2]], [UNANSWERED], "without an order"),
-        ([*order_items()[:2], person(), outcome()], [ACCEPTED], "the cards of"),
-        ([*order_items(), person()], [ACCEPTED], "r is unknown"),
-        ([*order_items(), person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
+        ([HEAD, EVENT, CARD, person(10), outcome()], [ACCEPTED], "the orders add up to"),
+        ([HEAD, EVENT, CARD, person(5, 2), outcome()], [ACCEPTED], "the orders add up to"),
+        ([HEAD, CARD, person(), outcome()], [ACCEPTED], "does not have one event"),
+        ([*ONE_ORDER, EVENT | {"sk": EVENT["sk"] + "2"}], [ACCEPTED], "does not have one event"),
+        ([EVENT], [UNANSWERED], "without an order"),
+        ([HEAD, EVENT, person(), outcome()], [ACCEPTED], "the cards of"),
+        ([HEAD, EVENT, CARD, person()], [ACCEPTED], "r is unknown"),
+        ([HEAD, EVENT, CARD, person(), outcome("failed")], [ACCEPTED], "r is ['failed']"),
         ([*ONE_ORDER, {"pk": f"{ACCOUNT}/d", "sk": "r", "reason": "x"}], [ACCEPTED], "is a dead letter"),
     ],
 )
@@ -130,7 +132,7 @@ def test_wrong_items_are_reported_and_right_ones_are_not(
 def test_a_throttle_passes_its_rate_and_its_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("local.front_door.time.monotonic", lambda: now)
-    throttle = Throttle(10, 3)
+    throttle = Throttle(10, 3)  # ten a second, three at once
     assert [throttle.passes() for _ in range(5)] == [True, True, True, False, False]
     now += 0.2
     assert [throttle.passes() for _ in range(3)] == [True, True, False]

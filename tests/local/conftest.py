@@ -1,4 +1,4 @@
-"""The local stack with a small project, so that these tests depend on no function of Tillbook."""
+"""The local stack with a small project, so that most of these tests depend on no function of Tillbook."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class Reply:
 
 @dataclass
 class Client:
-    """An HTTP client that sends paths unchanged; other clients normalize them."""
+    """An HTTP client that sends paths unchanged; other clients normalize them.
+
+    `failures`: name and log of each function that failed.
+    """
 
     stack: Stack
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Client:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[Client]:
-    os.environ["SHOP_SECRET"] = "what no function may see"
+    os.environ["SHOP_SECRET"] = "a variable that no function may see"
     failures: list[tuple[str, str]] = []
     with Stack(
         template=PROJECT / "template.yaml", failed=lambda function, log: failures.append((function, log))

@@ -37,7 +37,7 @@ def setup(project: Path, *arguments: str, python: str | Path = sys.executable) -
 
 def test_the_environment_is_made_once_and_again_after_a_change(project: Path) -> None:
     """One test, because each setup takes seconds."""
-    here = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     stamp = project / ".venv" / "stamp.json"
 
     # The state that an interrupted setup leaves.
@@ -53,9 +53,9 @@ def test_the_environment_is_made_once_and_again_after_a_change(project: Path) ->
     (project / "requirements.lock").write_text("# changed\n")
     assert setup(project, "run") == "Installing run, test into .venv ...\n"
 
-    stamp.write_text(stamp.read_text().replace(f'"{here}"', '"3.99"'))
+    stamp.write_text(stamp.read_text().replace(f'"{version}"', '"3.99"'))
     assert setup(project, "run") == "", "without --exact, an environment with another Python is kept"
-    assert setup(project, "--exact", "run").splitlines()[0] == (f"Making .venv again: it has Python 3.99, not {here}.")
+    assert setup(project, "--exact", "run").splitlines()[0] == f"Making .venv again: it has Python 3.99, not {version}."
 
     # The setup runs on the Python of the environment that it makes again, as in an activated environment.
     stamp.unlink()

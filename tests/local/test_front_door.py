@@ -29,7 +29,7 @@ ROUTES = [
 
 
 def test_the_limits_of_routes_are_read_from_the_template() -> None:
-    default, by_route = throttling(load(ROOT / "template.yaml"))
+    default, by_route = throttling(load(ROOT / "template.yaml"))  # (requests a second, burst)
     assert default == (500, 1000)
     assert by_route["$default"] == (10, 40)
 
@@ -37,12 +37,12 @@ def test_the_limits_of_routes_are_read_from_the_template() -> None:
 def test_the_limit_of_one_route_does_not_throttle_other_routes(client: Client) -> None:
     client.stack.throttle((500, 1000), {"ANY /items/{id+}": (0.001, 1)})
     try:
-        statuses = [client("GET", path).status for path in ("/items/1", "/items/2", "/parts")]
-        posted = client("POST", "/do/answer", '"x"').status
+        first, second, of_default = (client("GET", path).status for path in ("/items/1", "/items/2", "/parts"))
+        of_other = client("POST", "/do/answer", '"x"').status
     finally:
         client.stack.throttle(None)
-    assert (statuses[:2], posted) == ([200, 429], 200)
-    assert statuses[2] != 429
+    assert (first, second, of_other) == (200, 429, 200)
+    assert of_default != 429
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_the_most_specific_route_wins_and_the_path_is_decoded_once(
         assert (matched[0].function, matched[1]) == (function, parameters)
 
 
-def test_without_a_default_route_a_request_of_no_route_has_no_match() -> None:
+def test_without_a_default_route_an_unknown_request_matches_no_route() -> None:
     assert match([ORDER], "GET", "/v1/order/5") is None
 
 
@@ -148,6 +148,7 @@ def test_a_body_is_text_or_base64(client: Client, body: bytes, headers: dict[str
     assert (event["body"].encode() if text else base64.b64decode(event["body"])) == body
 
 
+# The gateway takes 10 MB. In base64, a body of 7 MB is larger than the 6 MB that a function takes.
 @pytest.mark.parametrize("size", [10 * 1024 * 1024 + 1, 7 * 1024 * 1024])
 def test_a_request_too_large_for_the_gateway_or_the_function_is_refused(client: Client, size: int) -> None:
     reply = client("POST", "/items/1", b"x" * size)

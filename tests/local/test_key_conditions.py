@@ -43,6 +43,7 @@ def table() -> Iterator[None]:
 
 
 def answer_of(query: Query, condition: str, **more: Any) -> tuple[int, Any]:
+    """Status and body of the answer to a query with this condition and the values that it names."""
     used = {name: {"S": value} for name, value in VALUES.items() if f"{name} " in f"{condition} ".replace(")", " ")}
     request = {"TableName": TABLE, "KeyConditionExpression": condition, "ExpressionAttributeValues": used} | more
     status, _, body = query(request)

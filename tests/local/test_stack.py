@@ -71,7 +71,10 @@ def test_batches_have_the_size_in_the_template_and_may_fail_in_part(client: Clie
 
 
 def test_slow_batches_run_concurrently(client: Client) -> None:
-    """A parameter of the template limits their number. The queue's poller needs it as a number, not as a text."""
+    """A parameter of the template, which local.stack.PARAMETERS sets to "4", limits their number.
+
+    The queue's poller needs the limit as a number, not as a text.
+    """
     functions = client.stack.boto3_client("lambda")
     (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
     assert mapping["ScalingConfig"] == {"MaximumConcurrency": 4}
@@ -161,13 +164,14 @@ def wait_for_a_quiet_second(state: Path) -> None:
 
     By then a second has passed without requests, after which local/snapshots.py makes a snapshot, and it is complete.
     """
-    seen: list[object] = []
+    settled_since, last = time.monotonic(), 0
 
     def is_settled() -> bool:
-        now = [snapshot(state), list((state / "snapshots").glob("*.partial"))]
-        if not now[0] or now[1] or now != seen[1:]:
-            seen[:] = [time.monotonic(), *now]
-        return time.monotonic() - float(str(seen[0])) > 3
+        nonlocal settled_since, last
+        number, is_partial = snapshot(state), any((state / "snapshots").glob("*.partial"))
+        if is_partial or not number or number != last:
+            settled_since, last = time.monotonic(), number
+        return time.monotonic() - settled_since > 3
 
     assert eventually(is_settled)
 
@@ -206,8 +210,10 @@ def test_acknowledged_writes_survive_a_kill(tmp_path: Path, moment: str, delay_s
         stack.boto3_client("sqs").send_message(**queue)
         if moment == "after a quiet second":
             wait_for_a_quiet_second(tmp_path)
+            # The snapshot has all writes, so the journal that follows it is empty.
             assert (newest(tmp_path / "snapshots") or tmp_path).with_suffix(".journal").read_bytes() == b""
         elif moment == "without a quiet second":
+            # Requests follow each other without a pause until there are two more snapshots.
             before = snapshot(tmp_path)
             assert eventually(lambda: client("POST", "/do/get", "x").status == 200 and snapshot(tmp_path) > before + 1)
         kill(stack)
@@ -239,7 +245,7 @@ def test_accepted_orders_survive_a_kill(tmp_path: Path) -> None:
             return found
 
         assert eventually(lambda: person().get("orders_count") == 201), person()
-        assert person()["lifetime_value"] == {"USD": "250.00"}
+        assert person()["lifetime_value"] == {"USD": "250.00"}  # 200 × 1 + 50
 
 
 def test_the_last_complete_snapshot_is_loaded(tmp_path: Path) -> None:
@@ -318,7 +324,10 @@ def _local(option: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_port_that_cannot_be_used_is_reported_with_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(error: OSError) -> None:
-        monkeypatch.setattr(socket.socket, "bind", lambda *_: (_ for _ in ()).throw(error))
+        def bind(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr(socket.socket, "bind", bind)
 
     refuse(OSError())
     with pytest.raises(PortTaken, match="Port 65535 is taken; choose another: make run PORT=8001"):
@@ -397,6 +406,7 @@ def make_run(port: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def until(process: subprocess.Popen[str], word: str) -> str:
+    """The output up to the first line with `word`. Raises AssertionError if the process ends without it."""
     assert process.stdout
     seen = ""
     for line in process.stdout:

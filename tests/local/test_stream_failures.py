@@ -1,4 +1,4 @@
-"""Records of a stream that a function reports as failed are delivered again by the local stack."""
+"""The local stack delivers a batch of a stream again if its function reports failed records."""
 
 from __future__ import annotations
 

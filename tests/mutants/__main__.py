@@ -24,8 +24,8 @@ from tests.simulation.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "layers" / "shared" / "tillbook"
-_SECONDS = 900
-_NO_END = 124  # the exit code of the command `timeout`
+_STAGE_SECONDS = 900  # a stage that takes longer is ended
+_TIMED_OUT = 124  # the exit code of the command `timeout`
 # The test files that find most of the faults that the simulation does not find.
 _FIRST = [
     f"tests/handlers/test_{name}.py"
@@ -111,8 +111,8 @@ def _simulated(directory: str, histories: int, seed: int) -> tuple[bool, str]:
     if code == 1 and "FAILED" in output:
         lines = output.splitlines()
         return True, f"simulation, {lines[0].rstrip(':')}: {lines[1].strip()[:100]}"
-    if code == _NO_END:
-        return False, f"simulation: no end in {_SECONDS} s"  # proves nothing: the machine may be busy
+    if code == _TIMED_OUT:
+        return False, f"simulation: no end in {_STAGE_SECONDS} s"  # proves nothing: the machine may be busy
     if code:
         last = output.strip().splitlines()[-1:] or [""]
         return False, f"simulation itself failed, exit code {code}: {last[0][:100]}"  # an error of the simulation
@@ -123,8 +123,8 @@ def _tested(directory: str, tests: list[str]) -> tuple[bool, str]:
     # `pythonpath` leaves out `layers/shared`, so that the tests import the copy.
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-o", "pythonpath=.", *tests]
     code, output = _run(command, directory)
-    if code == _NO_END:
-        return False, f"pytest: no end in {_SECONDS} s"
+    if code == _TIMED_OUT:
+        return False, f"pytest: no end in {_STAGE_SECONDS} s"
     if code not in (0, 1):
         return False, f"pytest itself failed, exit code {code}"  # a test is missing, or a file cannot be imported
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
@@ -134,19 +134,21 @@ def _tested(directory: str, tests: list[str]) -> tuple[bool, str]:
 def _run(command: list[str], directory: str) -> tuple[int, str]:
     environment = os.environ | {"PYTHONPATH": directory, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_SECONDS)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_STAGE_SECONDS
+        )
     except subprocess.TimeoutExpired:
-        return _NO_END, ""
+        return _TIMED_OUT, ""
     return done.returncode, done.stdout + done.stderr
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*")
+    parser.add_argument("names", nargs="*", help="only the faults whose name contains one of these; all by default")
     parser.add_argument("--histories", type=int, default=4000, help="the most histories for each fault")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--tests", nargs="+", default=["tests/unit", "tests/handlers"])
+    parser.add_argument("--tests", nargs="+", default=["tests/unit", "tests/handlers"], help="the last tests to run")
     options = parser.parse_args()
     faults = [f for f in load() if not options.names or any(name in f.name for name in options.names)]
     wrong = mismatches(faults)

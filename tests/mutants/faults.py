@@ -38,6 +38,7 @@ class Fault:
 
 
 def load(text: str | None = None) -> list[Fault]:
+    """The faults of `text`, by default those of `faults.diff`."""
     faults: list[Fault] = []
     file, old, new = "", "", ""
 

@@ -45,7 +45,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=12, help="maximum of cases for each operation and phase")
     parser.add_argument("--with", dest="program", default=str(ROOT / ".venv-ci" / "bin" / "schemathesis"))
     options = parser.parse_args()
-    parts = [
+    runs = [  # arguments of schemathesis, and the most seconds
         (["--phases", "examples,fuzzing"], options.seconds // 3),
         (
             ["--phases", "coverage", "--exclude-checks", "negative_data_rejection", *_without(_NAMING)],
@@ -60,7 +60,7 @@ def main() -> int:
     with Stack() as stack:
         seed(stack)
         stack.throttle(None)
-        for arguments, seconds in parts:
+        for arguments, seconds in runs:
             command = [
                 options.program, "--config-file", str(CONFIGURATION), "run", f"{stack.url}/openapi.json", *arguments,
                 "--seed", str(options.seed), "--max-examples", str(options.examples), "--max-time", str(seconds),

@@ -17,7 +17,10 @@ from tillbook.rules.order import OrderState, fold
 
 
 class Sent(NamedTuple):
-    """An event of a shop. `by` is None for a voided event. `content`: the content hash, with an idempotency key."""
+    """An event of a shop, as one request sends it.
+
+    `event`, `request`: their ids. `by`: None for a voided event. `content`: the content hash, with an idempotency key.
+    """
 
     event: str
     request: str
@@ -199,6 +202,7 @@ class ActivityWorld(RemovalWorld):
 
 
 def _applying(sent: Sent, received: str, scope: Scope, head: ActivityHead | None, erased: bool) -> tuple[Writes, str]:
+    """The product's plan for a new event: its writes, and the outcome once they are written."""
     activity = sent.activity(received)
     heads = {activity.order_key: head} if head else {}
     (change,), (result,) = plan_apply(scope, heads, [activity], lambda activity: erased)
@@ -209,5 +213,6 @@ def _moving(
     sent: Sent, received: str, scope: Scope, head: ActivityHead, events: tuple[tuple[str, EventItem], ...],
     stored: EventItem, erased: bool,
 ) -> tuple[Writes, str]:  # fmt: skip
+    """The product's plan to move or empty the stored event: its writes, and the outcome once they are written."""
     change, result = plan_move(scope, head, dict(events), stored, sent.activity(received), erased=erased)
     return writes_of(change), result.reason or result.status

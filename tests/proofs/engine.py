@@ -50,6 +50,7 @@ class State(NamedTuple):
         return not self.late and all(actor.step == "done" for actor in self.actors)
 
     def having(self, number: int, actor: Any) -> State:
+        """The state with this actor in the place of the one with this number."""
         return self._replace(actors=(*self.actors[:number], actor, *self.actors[number + 1 :]))
 
 
@@ -123,7 +124,10 @@ class World:
     def attempt(
         self, turn: Turn, writes: Writes, *, written: Any, unanswered: Any, refused: Callable[[dict[Any, Any]], Any]
     ) -> Steps:
-        """Yields all possible results of a transaction. `written`, `unanswered`, `refused`: the actor after each."""
+        """Yields all possible results of a transaction.
+
+        `written`, `unanswered`: the actor after it. `refused`: makes the actor from the items whose conditions failed.
+        """
         state, number = turn.state, turn.number
         after, failed = self.transact(state, writes)
         yield turn.become("refused", refused(failed)) if failed else ("written", after.having(number, written))
@@ -156,7 +160,8 @@ class Report(NamedTuple):
 def explore(world: World, start: State, *, shortest: bool = False) -> Report:
     """Visits all states until an invariant is violated. `shortest`: finds the shortest trace, which takes longer."""
     began, transitions, ends = time.process_time(), 0, 0
-    origin: dict[State, Step | None] = {start: None}
+    # How each state was reached: the step's description, and the state before it.
+    origin: dict[State, tuple[str, State] | None] = {start: None}
     unvisited, wrong, state = deque([start]), "", start
     while unvisited and not wrong:
         state = unvisited.popleft() if shortest else unvisited.pop()

@@ -20,12 +20,15 @@ from tillbook.rules.order import received_of
 from tillbook.rules.packing import unpack
 
 _STATUS: dict[type[Problem], int] = {Conflict: 409, NotFound: 404, Unavailable: 503}
-_RETRIES = cast(Retries, None)
+_RETRIES = cast(Retries, None)  # _Read, which replaces the store, makes no retries
 Versions = tuple[tuple[str, EventItem], ...]
 
 
 class Asked(NamedTuple):
-    """A request of a client. `by` is None in an edit that keeps the person."""
+    """A request of a client.
+
+    `action`: submitted, edited or deleted. `request`: its id. `by`: None in an edit that keeps the person.
+    """
 
     action: str
     request: str
@@ -123,6 +126,7 @@ class OrderWorld(RemovalWorld):
     def _own_version(self, state: State, call: Call, scope: Scope) -> str:
         versions = state.items.events(scope.generation)
         if not self.keeps("skip emptied versions"):
+            # With the earliest time of receipt, the version ends the search for earlier ones.
             versions = {name: e if e.stamp else e._replace(stamp=moment(0) * 3) for name, e in versions.items()}
         read = cast(Store, _Read(tuple(versions.items())))
         mine = written_version(read, scope, ORDER, call.asked.request, call.received, _RETRIES)

@@ -110,6 +110,7 @@ def writes_of(change: Change) -> Writes:
             found.append(Write(key, request["ConditionExpression"], values.get(":seen"), stored))
         elif "/p/" in (item_key := plain_item(request["Key"]))["pk"]:
             added = {name: values[f":{mark[1:]}"] for mark, name in request["ExpressionAttributeNames"].items()}
+            # The amounts that the write adds to LTV (`*` and USD), and to the number of orders (`#*` and `#USD`).
             sums = [sum(added.get(f"{sign}{currency}", 0) for currency in ("*", "USD")) for sign in ("", "#")]
             found.append(Write(Key("person", generation, item_key["sk"]), add=Sums(0, *sums)))
     return Writes(found)

@@ -1,4 +1,7 @@
-"""Writes each message to the table, except "failing". A message that begins with "held" waits for the item "let go"."""
+"""Writes each message to the table, except "failing", which it reports as failed.
+
+The message "slow" takes a second. A message that begins with "held" waits for the item "let go".
+"""
 
 import os
 import time
