@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from tillbook.contract.orders_api import Order
-from tillbook.contract.platforms.statuses import STATUSES, words_in_common, words_of
+from tillbook.contract.platforms.statuses import STATUSES, unambiguous_words, words_of
 from tillbook.contract.shopper_activity import OrderActivity
 from tillbook.rules.amounts import EXACT, ZERO, AmountError, parse_amount
 from tillbook.rules.identity import payload_hash
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"-?\d[\d.]*")
 _CANCELED = re.compile(r"cancel(?!l?able)|storn")
 _STATUS = re.compile(r"status|state$")
 # Status words of orders that count nothing. A check searches for them in columns that no field reads.
-_ENDED = {word for word, meaning in words_in_common().items() if meaning in ("skip", "unpaid", "refunded")}
+_ENDED = {word for word, meaning in unambiguous_words().items() if meaning in ("skip", "unpaid", "refunded")}
 _NOT_FILLED = frozenset({"", "0", "no", "false", "none", "null", "n/a", "-", "not refunded", "n"})
 # The most words or columns that a message lists, and the most kinds of notes and pairs of lines that are stored.
 _MOST = 20
@@ -221,7 +221,7 @@ class Findings:
         platform = self.mapping.platform if self.mapping else ""
         words = _listed(f"{word} ({count:,})" for word, count in self.unknown_words.most_common(_MOST))
         own = self.mapping.statuses if self.mapping else {}
-        known = ", ".join(sorted({*(STATUSES[platform] if platform else words_in_common()), *own}))
+        known = ", ".join(sorted({*(STATUSES[platform] if platform else unambiguous_words()), *own}))
         first = next(iter(self.unknown_words))
         return (
             f'Unknown status words: {words}. Give the meaning of each: --status "{first}=…", with one of '

@@ -94,8 +94,8 @@ class Expected:
             return
         totals = setting_total or with_total
         total = totals[-1].body["grand_total"] if totals else Decimal(0)
-        # Refunds do not count while no event has a total or an action that sets it. With such an action, but without a
-        # total, the total is 0.
+        # Refunds count if any event has a total or an action of SETS_TOTAL. If no event has a total, the total is 0, so
+        # the net amount is negative.
         refunds_count = bool(totals) or any(e.action in SETS_TOTAL for e in events)
         amounts = [e.body.get("refund_amount", Decimal(0)) for e in events if e.action not in SETS_TOTAL]
         refunds = sum(amounts, Decimal(0))

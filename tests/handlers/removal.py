@@ -73,7 +73,7 @@ def run_erasure(shop: Shop, who: str = ANN) -> dict[str, Any]:
 
 
 def deliver_first_held(shop: Shop) -> None:
-    """Delivers the first message that waits for SettleSeconds."""
+    """Delivers the first of the delayed messages that Shop.faults holds: a job's, which waits for SettleSeconds."""
     queue, body = shop.faults.held.pop(0)
     shop.sqs.send_message(QueueUrl=queue, MessageBody=body)
     shop.drain()
@@ -268,7 +268,7 @@ def traces(shop: Shop, *texts: str) -> list[str]:
     for name in ("LedgerTable", "RecordsTable"):
         for item in shop.items(name):
             if item["pk"] in (f"{ACCOUNT}/u", f"{ACCOUNT}/j"):
-                continue  # marks and jobs keep the generated person id for 30 days, to erase events from the queue
+                continue  # marks have our own id of the person, so that queued events are erased, too; so have open jobs
             unpacked = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
             found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in unpacked]
     bodies = [record["body"] for queue in (ORDERS_QUEUE, JOBS_QUEUE) for record in shop.receive(queue)]

@@ -1,4 +1,8 @@
-"""Two writers of one order at the same time, and writes that take effect late."""
+"""Two writers of one order at the same time, and writes that take effect late.
+
+Sums of a person: `o.USD` is the lifetime value from v1 orders in USD, `o#USD` the number of these orders. v3 orders
+have `s` instead of `o`, and orders without a currency `*` instead of `USD`.
+"""
 
 from __future__ import annotations
 
@@ -121,10 +125,10 @@ def test_an_event_that_is_delivered_twice_at_the_same_time_counts_once(
 # ------------------------------------------------- copies, erasures, and deleted people
 
 
-def test_two_copies_that_move_an_event_at_the_same_time_keep_the_first_receipt(
+def test_of_two_copies_that_are_applied_at_the_same_time_the_one_received_first_sets_the_time(
     shop: Shop, ledger: Ledger, waits: Waits
 ) -> None:
-    """`third` (received in March) reads the event, `first` (January) moves it, and then `third` reads the head."""
+    """`third` (received in March) reads the event, `first` (January) sets its time, and then `third` reads the head."""
     apply(ledger, copy(4, "fourth"))
     apply(ledger, activity(2, "updated", "2", person=BOB, occurred="20190201000000000000"))
     with before_the_first(shop, "GetItem", lambda: apply(ledger, copy(1, "first")), which="/h/"):

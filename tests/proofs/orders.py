@@ -126,7 +126,8 @@ class OrderWorld(RemovalWorld):
     def _own_version(self, state: State, call: Call, scope: Scope) -> str:
         versions = state.items.events(scope.generation)
         if not self.keeps("skip emptied versions"):
-            # With the earliest time of receipt, the version ends the search for earlier ones.
+            # Without the rule, an emptied version looks like one that was received before all calls, and so ends the
+            # search, which begins with the newest version.
             versions = {name: e if e.stamp else e._replace(stamp=moment(0) * 3) for name, e in versions.items()}
         read = cast(Store, _Read(tuple(versions.items())))
         mine = written_version(read, scope, ORDER, call.asked.request, call.received, _RETRIES)
@@ -144,6 +145,7 @@ class OrderWorld(RemovalWorld):
     def _version(self, turn: Turn) -> Steps:
         """Reads the current or the submitted version, and plans the writes."""
         call, versions = turn.actor, tuple(turn.items.events(turn.actor.began.generation).items())
+        # Without the rule, a cut only refuses calls that were received up to it; it hides no order from later calls.
         cut = call.cut if call.cut and (self.keeps("erased orders do not exist") or call.received <= call.cut) else ""
         planned, status, order = self._plan(call.asked, call.received, self.scope(call.began), call.seen, cut, versions)
         if planned:
@@ -224,6 +226,7 @@ class OrderWorld(RemovalWorld):
             return "a call was refused, but wrote a version"
         if call.status not in (200, 201) or purged:
             return ""
+        # The internal id of an order is the id of the request that submitted it.
         submission = [name for name, event in versions.items() if event.request == (call.order or asked.request)]
         if not submission or (asked.action != "submitted" and not mine):
             return "the version of a successful call is not stored"

@@ -14,7 +14,7 @@ from tests.proofs.rules import without
 class Scenario(NamedTuple):
     """`lost`: how many answers of transactions may be lost. `before`: how many of the actors are done at the start.
 
-    `finds`: rules whose absence this scenario detects.
+    `finds`: rules whose absence this scenario detects, by their names in rules.py or in ledger/writes.py.
     """
 
     actors: tuple[Any, ...]
@@ -76,7 +76,7 @@ FAST = {
         (A1, PURGE, PURGE), 1, finds=("settle", "newest mark", "read the mark once", "ANSWER_IS_LATER")),
     "two contents of a key, a purge": Scenario((K1, K2, K3, PURGE), finds=("content under a key",)),
     "two events, an erasure": Scenario((A1, UPDATE, ERASE), finds=("PERSON_AS_READ",)),
-    "an order of Bob, two events, an erasure": Scenario(
+    "an event that makes the order Bob's, two earlier ones, an erasure": Scenario(
         (LATEST, _again(A1), EARLIER, ERASE), before=1, finds=("unique tokens", "items, not the index")),
     "an event, a voided one, an erasure": Scenario((A1, VOID, ERASE)),
     "submit twice, an erasure": Scenario(
@@ -85,9 +85,10 @@ FAST = {
     "submit, edit to Bob, an erasure": Scenario(
         (SUBMIT, EDIT_TO_BOB, ERASE), 1,
         finds=("heads stay", "monotone receipts", "refused by an erasure", "remove the digest")),
-    "submit, delete, edit": Scenario(
+    "submit, delete, edit to Bob": Scenario(
         (SUBMIT, DELETE, EDIT_TO_BOB), 2, finds=("look for own version", "head before own version")),
-    "submit, edit, a killed purge": Scenario((SUBMIT, EDIT_TO_BOB, _killed(PURGE)), 1, finds=("refused by a purge",)),
+    "submit, edit to Bob, a killed purge": Scenario(
+        (SUBMIT, EDIT_TO_BOB, _killed(PURGE)), 1, finds=("refused by a purge",)),
 }  # fmt: skip
 SCENARIOS = FAST | {
     "copies, one redelivered, a purge, two lost answers": Scenario((_killed(A1), _again(A2), PURGE), 2),
@@ -106,8 +107,8 @@ SCENARIOS = FAST | {
     "submit, edit, submit, an erasure": Scenario((SUBMIT, EDIT, SAME, ERASE)),
     "submit, edit to Bob and back, an erasure": Scenario((SUBMIT, EDIT_TO_BOB, EDIT_BACK, ERASE)),
     "submit, delete, submit, an erasure": Scenario((SUBMIT, DELETE, OF_BOB, ERASE)),
-    "submit, edit, submit, a purge": Scenario((SUBMIT, EDIT_TO_BOB, OTHER, PURGE)),
-    "submit, delete, edit, submit": Scenario((SUBMIT, DELETE, EDIT_TO_BOB, OF_BOB), 1),
-    "submit, edit, a purge, an erasure": Scenario((SUBMIT, EDIT_TO_BOB, PURGE, ERASE)),
+    "submit, edit to Bob, submit, a purge": Scenario((SUBMIT, EDIT_TO_BOB, OTHER, PURGE)),
+    "submit, delete, edit to Bob, submit": Scenario((SUBMIT, DELETE, EDIT_TO_BOB, OF_BOB), 1),
+    "submit, edit to Bob, a purge, an erasure": Scenario((SUBMIT, EDIT_TO_BOB, PURGE, ERASE)),
     "submit, two purges, one killed": Scenario((SUBMIT, _killed(PURGE), PURGE), 1),
 }

@@ -81,6 +81,7 @@ def _check_marks(marks: list[Mark], purges: list[Purge], faults: list[str]) -> N
     """Checks that each purge and erasure did what its request asked for, and that each mark belongs to one."""
     for purge in purges:
         if purge.person is not None:
+            # A target that is no e-mail address may be an id, or the SHA-256 of an address.
             names = {("customer", purge.target), ("person", purge.target), ("email", purge.target.lower())}
             if is_email(purge.target):
                 names = {("email", email_hash(purge.target))}

@@ -112,7 +112,7 @@ class _Shops:
     submitted: list[tuple[str, str]] = field(default_factory=list)  # v1: order id, body
 
     def sample(self, source: tuple[str, ...], most: int) -> list[str]:
-        """At least one and at most `most` of the texts, without repeats."""
+        """Returns at least one and at most `most` of the texts, without repeats."""
         return self.random.sample(source, self.random.randint(1, min(most, len(source))))
 
 

@@ -106,7 +106,7 @@ def simulate(seed: int, seams: Seams) -> Failure | None:
 
 
 def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
-    """Removes steps, orders of batches and faults as long as the history still fails, in the same or another way.
+    """Removes steps, single orders from batches, and faults, as long as the history still fails, in any way.
 
     Runs the history at most `tries` times.
     """
@@ -123,6 +123,7 @@ def shortened(failure: Failure, seams: Seams, tries: int = 500) -> Failure:
             best = Failure(plan, wrong, run.world.fired, without)
         return bool(wrong)
 
+    # First without functions that are cut off, then without messages that are delivered again, then without any fault.
     attempt(replace(best.plan, short_lives=0.0), best.without)
     attempt(replace(best.plan, again=0.0), best.without)
     attempt(best.plan, best.without | set(best.fired))

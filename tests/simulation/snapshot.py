@@ -152,7 +152,7 @@ def _order_id_of(body: bytes) -> str:
 
 
 def _traces(dynamodb: DynamoDB, named: dict[Person, str]) -> dict[Person, list[str]]:
-    """By person: keys of the items that contain the person's internal id or e-mail hash, also inside a body.
+    """Returns by person the keys of the items that contain the person's internal id or e-mail hash, also inside a body.
 
     Marks are left out: they contain the id for 30 days, so that queued events are dropped.
     """

@@ -12,7 +12,7 @@ from tillbook.work.jobs import _PAGE_SECONDS
 # 1,000 units. The other reads make at most 210 calls.
 MOST_CALLS, MOST_READS = 2_100, 1_100
 CALL_SECONDS = 0.1  # so slow that the time of a page ends before the work, except for small jobs
-CALLS_AFTER_TIME = 10  # a page ends after the step during which its time ran out
+CALLS_AFTER_TIME = 10  # a page ends after the unit of work during which its time ran out
 
 
 @pytest.fixture(params=[600, 3_000], ids=["600 orders", "3,000 orders"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tillbook.contract.platforms.statuses import STATUSES, meaning_of, words_in_common
+from tillbook.contract.platforms.statuses import STATUSES, meaning_of, unambiguous_words
 
 
 def test_words_on_which_platforms_differ_are_unknown() -> None:
@@ -12,7 +12,7 @@ def test_words_on_which_platforms_differ_are_unknown() -> None:
 
 def test_words_that_mean_open_are_unknown() -> None:
     assert [meaning_of("", word) for word in ("unpaid", "on-hold")] == ["unknown", "unknown"]
-    assert "open" not in words_in_common().values()
+    assert "open" not in unambiguous_words().values()
 
 
 def test_words_on_which_platforms_agree_have_their_meaning() -> None:

@@ -91,7 +91,7 @@ def test_digits_other_than_a_date_are_refused(digits: str) -> None:
 
 @given(st.integers(min_value=10**8, max_value=4 * 10**9), st.sampled_from([1, 1_000, 1_000_000]))
 def test_a_unix_time_as_text_is_refused(seconds: int, per_second: int) -> None:
-    fraction = seconds % per_second  # any digits below a second, so that they are not always zeros
+    fraction = seconds % per_second  # arbitrary digits below a second, which would otherwise be zeros
     with pytest.raises(ValueError):  # noqa: PT011
         times.parse_iso(str(seconds * per_second + fraction))
 
@@ -102,7 +102,8 @@ _OFFSETS = ("", "Z", "+02", "-0530", "+05:45", "+00:00", "-03:30:15", "+013020")
 
 
 @given(
-    st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1000 < moment.year < 9999),  # %Y does not pad a year
+    # %Y does not pad a year, and an offset must not lead beyond 9999.
+    st.datetimes(timezones=st.just(UTC)).filter(lambda moment: 1000 < moment.year < 9999),
     st.sampled_from(_DATES), st.sampled_from(("", "T", " ")), st.sampled_from(_CLOCKS), st.sampled_from(_OFFSETS),
 )  # fmt: skip
 def test_valid_forms_are_parsed_as_the_standard_library_parses_them(
@@ -173,7 +174,7 @@ def test_the_age_of_a_uuid7_is_the_time_since_it_was_made(monkeypatch: pytest.Mo
         "0190a0b0c0d07123812345678901234567890",
         "../../../../../../../../../../../aa",
         "0190_0b0-c0d0-7123-8123-456789012345",
-        "０190a0b0-c0d0-7123-8123-456789012345",
+        "\uff10190a0b0-c0d0-7123-8123-456789012345",  # the first 0 is a full-width digit
         "01-90a0b0c0d0-7123-8123-45678901234-",
     ],
 )

@@ -1,7 +1,7 @@
 """Typed settings, read once from environment variables, which template.yaml sets.
 
-Settings is not a pydantic model, since every function reads the settings and importing pydantic takes a third of a cold
-start (`make bench`).
+Settings is not a pydantic model, since functions without pydantic read the settings, too, and importing pydantic takes
+a third of a cold start (`make bench`).
 """
 
 from __future__ import annotations

@@ -25,11 +25,12 @@ HEAD_IS_NEW = "attribute_not_exists(pk)"
 # A try without a response may arrive late, after other writes of the head. It is refused, too: no head of a current
 # scope is deleted, so `writes` only grows.
 HEAD_AS_READ = "writes = :seen"
-# A: delivers an event     B: delivers the same event
+# A: receives an event     B: receives the same event
 # A: writes it             B: writes it -> refused, or the event would count twice. The sort key is its identity.
 EVENT_IS_NEW = "attribute_not_exists(pk)"
-# A: plans to move an event to an earlier receipt   B: moves it to an even earlier receipt, or empties it
-# A: writes it -> refused, or B's receipt would be lost, or the erased content would be back.
+# An event keeps the time of the copy that was received first; an erasure empties the event.
+# A: plans to write the time of an earlier copy   B: writes the time of an even earlier copy, or empties the event
+# A: writes it -> refused, or B's time would be lost, or the erased content would be back.
 EVENT_AS_READ = "stamp = :seen"
 # A: finds a person without orders and activities   B: adds an order of that person
 # A: deletes the person -> refused, or the LTV that B added would be deleted, too.
@@ -50,7 +51,7 @@ class Change(NamedTuple):
     Attributes:
         seen, head: the order's head as it was read, and as it is written.
         events: the writes of its events.
-        people: persons, by our own id, whose items are written even if their LTV does not change. A person without an
+        people: persons, by person id, whose items are written even if their LTV does not change. A person without an
             item gets one; an existing item gets a new token.
     """
 

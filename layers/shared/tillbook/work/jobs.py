@@ -48,7 +48,7 @@ class Page(NamedTuple):
 class Worker(Protocol):
     """Does one kind of job. Both methods raise NotYet to wait, and Failed to end the job as failed.
 
-    After any other exception the page is tried again; after `max_tries` tries the job fails.
+    After any other exception the page is tried again; after JobRunner.max_tries tries the job fails.
     """
 
     def page(self, page: Page) -> Progress:
@@ -86,10 +86,11 @@ class JobRunner:
         chain = chains[step.chain]
         if chain.page != step.page or chain.ended:
             if receives > 1:  # the function may have been cut off before it sent the next page
-                self._send_next(step, chain, job, chains)
+                self._send_next(step, chain, job)
             return
         if receives > 1 and tries >= self.max_tries:
-            # The page is not tried again: it would probably be cut off again, and its message would be lost.
+            # The page is not tried again: it would probably be cut off again. Its message would then be moved to the
+            # dead-letter queue, and the job would stay open.
             self._fail(step, f"page {step.page} was cut off repeatedly (out of time or memory)")
             return
         until = min(deadline, clock() + _PAGE_SECONDS)
@@ -124,21 +125,21 @@ class JobRunner:
                 self.jobs.running(step.account, step.job)
             moved = self.jobs.move(step, chain, progress)
             if moved is not None:
-                self._send_next(step, moved, job, {**chains, step.chain: moved})
+                self._send_next(step, moved, job)
 
-    def _send_next(self, step: Step, chain: Chain, job: Job, chains: Mapping[int, Chain]) -> None:
+    def _send_next(self, step: Step, chain: Chain, job: Job) -> None:
         """Sends the chain's next page, if there is one.
 
-        If the last chain has ended, ends the job. If another has, sends the page that closes the job once no chain
-        before the last is open.
+        If the closing chain has ended, ends the job. If another chain has ended, sends the first page of the closing
+        chain, provided that all others have ended.
         """
         if not chain.ended:
             self._send(step._replace(page=chain.page))
         elif step.chain == job.chains:
             self.jobs.end(step.account, step.job)
         else:
-            # `chains` was read before the page's work. It is read again, so that if two chains end at the same time, at
-            # least one of them sees that both ended.
+            # Read after this chain's end was written: if two chains end at the same time, at least one of them sees that
+            # both ended.
             _, chains = self.jobs.read(step.account, step.job)
             if all(chains[number].ended for number in range(job.chains)):
                 self._send(Step(step.account, step.job, job.chains, chains[job.chains].page))

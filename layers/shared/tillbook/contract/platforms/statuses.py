@@ -4,9 +4,10 @@
   one with another such status becomes a `voided` event, which names no person.
 - `open`: not paid yet; the order counts.
 - `paid`, `fulfilled`: the order counts.
-- `canceled`: ended; the total less refunds counts.
-- `unpaid`: ended without payment, or with a full refund; the order counts 0.
-- `refunded`: refunded in full; the order counts 0.
+- `canceled`: ended after it was paid; the total less refunds counts. Most platforms show this by another field than the
+  status (`meaning_of`).
+- `unpaid`: ended without payment, or canceled and either unpaid or refunded in full; the order counts 0.
+- `refunded`: the platform says that it was refunded in full; the order counts 0.
 - `unknown`: a word that is not in the table; the order counts. An import asks for the meaning of the word first.
 
 Sources: WooCommerce's `OrderStatus` class, Shopify's OrderDisplayFinancialStatus, BigCommerce's Orders V2 schema (its
@@ -71,8 +72,11 @@ def words_of(status: str) -> str:
 
 
 @cache
-def words_in_common() -> dict[str, Meaning]:
-    """Status words for orders without a known platform: those with one meaning in all tables, other than `open`."""
+def unambiguous_words() -> dict[str, Meaning]:
+    """Status words for orders without a known platform: those with the same meaning in every table that has them.
+
+    Words that mean `open` are left out: elsewhere they may mean that an order was never paid, so an import asks.
+    """
     found: dict[str, set[Meaning]] = {}
     for words in STATUSES.values():
         for word, meaning in words.items():
@@ -81,12 +85,12 @@ def words_in_common() -> dict[str, Meaning]:
 
 
 def meaning_of(platform: str, status: str, *, canceled: bool = False, own: Mapping[str, Meaning] = {}) -> Meaning:
-    """The meaning of a status on a platform. If the platform is "", only words_in_common() are known.
+    """The meaning of a status on a platform. If the platform is "", only unambiguous_words() are known.
 
     `canceled`: whether another field shows that the order is canceled, as Shopify's time of cancellation does.
     `own`: the shop's own words, which take precedence.
     """
-    words, table = words_of(status), STATUSES[platform] if platform else words_in_common()
+    words, table = words_of(status), STATUSES[platform] if platform else unambiguous_words()
     meaning = own.get(words) or table.get(words, "unknown")
     if canceled and meaning == "open":
         return "unpaid"
