@@ -52,6 +52,7 @@ class EmbeddedAws:
         self._temporary.mkdir(parents=True, exist_ok=True)
         self._log_file = self.log.open("wb")
         self._process = subprocess.Popen(
+            # -P: without it, modules of local/ could be imported by their short names, in place of others.
             [sys.executable, "-P", __file__, *([str(self._snapshots)] if self._snapshots else [])],
             env=self._environment(),
             stdin=subprocess.PIPE,
@@ -69,9 +70,10 @@ class EmbeddedAws:
         raise RuntimeError(f"MiniStack did not start:\n{self.log.read_text(errors='replace')[-2000:]}")
 
     def wait_until_saved(self) -> None:
-        """Waits until the deployment is in a snapshot: a journal can be replayed only if the tables exist.
+        """Waits until a snapshot has the deployment.
 
-        Without a directory for state, returns at once. Raises RuntimeError after START_SECONDS.
+        Later writes are only in the journal (snapshots.py), and its replay needs the tables of a snapshot. Without a
+        directory for state, returns at once. Raises RuntimeError after START_SECONDS.
         """
         if self._snapshots is None:
             return
@@ -151,8 +153,8 @@ def _is_stream_event(event: Any) -> bool:
 def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
     """Wraps `execute` so that a batch of a stream fails if its function reports failed records.
 
-    Without this, MiniStack would acknowledge the batch. Lambda would deliver the records from the first failed one on
-    again; here the whole batch is delivered again.
+    Without this, MiniStack would acknowledge the batch. AWS repeats only the records from the first failed one on;
+    here the whole batch is repeated.
     """
 
     def executed(function: Any, event: Any, *arguments: Any, **named: Any) -> dict[str, Any]:
@@ -168,7 +170,7 @@ def with_stream_failures(execute: Callable[..., dict[str, Any]]) -> Callable[...
 
 
 def _serve(snapshots: Path | None) -> None:
-    """Runs MiniStack in the child process, with corrections of its behaviour. `snapshots`: their directory, if any."""
+    """Runs MiniStack in the child process, corrected and made faster. `snapshots`: their directory, if any."""
     from ministack import app
     from ministack.core import iam_actions, lambda_runtime
     from ministack.services import dynamodb, lambda_svc
@@ -178,6 +180,7 @@ def _serve(snapshots: Path | None) -> None:
     lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.005, 0.005, 0.25)
 
     lambda_svc._execute_function = with_stream_failures(lambda_svc._execute_function)
+    # Without this, MiniStack sorts the whole partition for each query, so functions time out during a large import.
     dynamodb._query = narrowed(dynamodb._query, dynamodb._tables)
 
     # IAM has no actions for batches: the right to send one message includes a batch.

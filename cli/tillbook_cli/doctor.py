@@ -10,25 +10,25 @@ from typing import Any
 import click
 
 from .connection import Aws, Target, aws_of, described, outputs_of
-from .health import ADVICE, AFTER, BEFORE, Deployed, Environment, Finding, findings
+from .health import ADVICE, AFTER, BEFORE, PROBLEM, UNCHECKED, Deployed, Environment, Finding, findings
 from .on_a_stack import on_aws
 from .output import FOUND, text
 
-_AT_ONCE = click.IntRange(2, 1000)
+_CONCURRENCY = click.IntRange(2, 1000)
 
 
 @click.command()
 @click.option("--before", is_flag=True, help="Check only the AWS account, before the first deployment.")
 @click.option(
     "--processing-concurrency",
-    type=_AT_ONCE,
+    type=_CONCURRENCY,
     default=20,
     show_default=True,
     help="With --before: the planned ProcessingConcurrency.",
 )
 @click.option(
     "--jobs-concurrency",
-    type=_AT_ONCE,
+    type=_CONCURRENCY,
     default=10,
     show_default=True,
     help="With --before: the planned JobsConcurrency.",
@@ -37,9 +37,9 @@ _AT_ONCE = click.IntRange(2, 1000)
 def doctor(target: Target, as_json: bool, before: bool, processing_concurrency: int, jobs_concurrency: int) -> None:
     """Check an AWS account before a deployment, or a stack after one; report problems and how to fix them.
 
-    It checks the clock, the region and the limit of concurrent functions, and of a stack also the notification of
-    alarms, alarms, dead letters, keys and layers. It changes nothing. Exit code 4 if there is a problem, or if
-    something could not be checked.
+    It checks the clock, the region and the limit of concurrent functions. For a stack, it also checks alarms and
+    whether anybody is notified of them, dead letters, keys and layers. It changes nothing. Exit code 4 if there is a
+    problem, or if something could not be checked.
 
     \b
     Examples:
@@ -82,5 +82,11 @@ def _deployed(aws: Aws) -> Deployed:
 def _report(checks: list[str], found: list[Finding]) -> str:
     lines = [f"{finding.level.upper():9}  {text(finding.what)}\n           {text(finding.do)}" for finding in found]
     levels = Counter(finding.level for finding in found)
-    counted = ", ".join(f"{count} {level}" for level, count in levels.items()) or "nothing found"
+    counted = ", ".join(_counted(level, count) for level, count in levels.items()) or "nothing found"
     return "\n".join([*lines, f"Checked {', '.join(checks)}: {counted}."])
+
+
+def _counted(level: str, count: int) -> str:
+    if level == UNCHECKED:
+        return f"{count} could not be checked"
+    return f"{count} {level}{'s' if level == PROBLEM and count > 1 else ''}"

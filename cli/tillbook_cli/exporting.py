@@ -83,7 +83,7 @@ def export_orders(stack: Tillbook, account_id: str, sources: tuple[Source, ...],
 
 def _orders(stack: Tillbook, account: Account, source: Source) -> Iterator[Row]:
     audiences = Audiences(stack.connection.dynamodb, stack.connection.ledger_table, stack.marks(account.id))
-    for _, head in audiences.heads(source, page=1000):
+    for _, head in audiences.heads(source, batch_size=1000):
         if head.standing is not None:
             yield _order(head, account)
 

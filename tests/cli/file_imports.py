@@ -39,7 +39,7 @@ def imported(file: Path, text: str | bytes, *options: str) -> list[dict[str, Any
 
 
 def refused(file: Path, text: str, said: str, *options: str) -> None:
-    """Asserts that an import of this content exits with 1, sends nothing, also with --skip-bad, and prints `said`."""
+    """Asserts that an import of this content exits with 1, sends nothing and prints `said`, also with --skip-bad."""
     with serving() as api:
         for more in ((), ("--skip-bad",)):
             ran = run(file, text, "--provider", "s", *options, *more, api=api)

@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from cli.tillbook_cli import health
 from cli.tillbook_cli.connection import Aws
-from cli.tillbook_cli.doctor import doctor
+from cli.tillbook_cli.doctor import _report, doctor
 from cli.tillbook_cli.health import ADVICE, PROBLEM, UNCHECKED, Deployed, Environment, Finding, findings
 from tests.cli.conftest import Ran, Terminal
 from tests.handlers import template
@@ -432,6 +432,12 @@ def test_the_command_prints_findings_and_exits_with_4_for_problems(
     assert found.json["checks"] == list(health.AFTER)
 
 
+def test_the_summary_counts_the_findings_of_each_level() -> None:
+    found = [Finding(level, "clock", "What.", "Do.") for level in [PROBLEM] * 2 + [UNCHECKED]]
+    report = _report(["clock"], found)
+    assert report.endswith("Checked clock: 2 problems, 1 could not be checked.")
+
+
 def test_before_checks_the_planned_concurrency(fake: FakeStack, monkeypatch: pytest.MonkeyPatch) -> None:
     _let_doctor_check(fake, monkeypatch)
     fake.limit = 10
@@ -447,6 +453,7 @@ def test_a_check_that_cannot_run_exits_with_4(fake: FakeStack, monkeypatch: pyte
     ran = Terminal(())("doctor")
     assert ran.code == 4
     assert "UNCHECKED  This could not be checked: " in ran.out
+    assert ran.out.endswith(" could not be checked.\n")
 
 
 def test_a_missing_stack_is_reported(on_aws: Any) -> None:

@@ -1,4 +1,4 @@
-"""Input that was treated wrongly until tests/hostile found it, and unusual input that is valid."""
+"""Input that was treated wrongly until tests/hostile found it, unusual amounts, and errors of batches and paths."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_members_are_listed_only_in_a_known_format(shop: Shop, query: dict[str, 
     assert status == 200 or answer.fields == {"format"}
 
 
-# ------------------------------------------------------------------ unusual input that is valid
+# ----------------------------------------------------- unusual amounts that are valid
 
 
 @pytest.mark.parametrize(
@@ -111,10 +111,13 @@ def test_members_are_listed_only_in_a_known_format(shop: Shop, query: dict[str, 
         ("12345678901234.5678",) * 2, ('" 12.50 "', "12.5"), ("null", "0.0"), ("4.1e-1", "0.41"),
     ],
 )  # fmt: skip
-def test_unusual_amounts_are_read_as_decimals(shop: Shop, number: str, total: str) -> None:
+def test_unusual_amounts_are_read_as_decimals_with_four_places(shop: Shop, number: str, total: str) -> None:
     body = f'{{"order_id":"5","order_date":"2019-09-05","customer_email":"a@example.com","total":{number}}}'
     answer = shop.submit(body)
     assert (answer.status, answer.body["total"]) == (201, total)
+
+
+# ------------------------------------------------------- errors of batches and paths
 
 
 def test_a_batch_with_one_invalid_order_is_not_queued_at_all(shop: Shop) -> None:

@@ -79,11 +79,12 @@ def test_every_handler_is_observed(name: str) -> None:
         handler(SECRET, Context())
 
 
-def test_a_log_line_has_lambda_s_context_and_the_keys_of_its_own_invocation_only(
+def test_a_log_line_has_the_context_of_lambda_and_only_the_keys_of_its_invocation(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def handler(event: dict[str, Any], _context: Any) -> dict[str, Any]:
         logger.append_keys(**event)
+        # \ud800 cannot be encoded in UTF-8.
         logger.info("request", status=202, milliseconds=1.5, order_id="7 \u00e9\ud800\n")
         return {}
 
@@ -101,12 +102,12 @@ def test_a_log_line_has_lambda_s_context_and_the_keys_of_its_own_invocation_only
     assert second["xray_trace_id"] == "1-5759e988-bd862e3f"
 
 
-def test_the_service_is_the_stack_s_name() -> None:
+def test_the_service_is_the_name_of_the_stack() -> None:
     variables = template.load()["Globals"]["Function"]["Environment"]["Variables"]
     assert "AWS::StackName" in str(variables["POWERTOOLS_SERVICE_NAME"])
 
 
-def test_text_shaped_like_an_email_address_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_field_that_contains_an_at_sign_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     logger.info("request", order_id=SECRET, notes=[SECRET], account="a")
     logger.warning("failed", exc_info=ValueError(SECRET), order_id=SECRET)
     first, second = lines(capsys)

@@ -109,8 +109,8 @@ class Result(NamedTuple):
     """The result of an event: `applied`, `duplicate` or `failed` with a reason.
 
     `original` is the request that wrote the event, if the event was in the ledger already. `state` is the order's state
-    if this call applied the event, or moved it to an earlier receipt, otherwise None. `effects` are the changes of LTV;
-    `flags` as in rules.order.flags_of.
+    if this call applied the event, or gave it the stamp of a copy that was received earlier, otherwise None. `effects`
+    are the changes of LTV; `flags` as in rules.order.flags_of.
     """
 
     status: str
@@ -128,7 +128,7 @@ Erased = Callable[[Activity], bool]  # returns whether an erasure of the event's
 
 
 def plan_apply(
-    scope: Scope, heads: Mapping[str, ActivityHead], activities: Sequence[Activity], erased: Erased
+    scope: Scope, heads: Mapping[str, ActivityHead], activities: Sequence[Activity], is_erased: Erased
 ) -> tuple[list[Change], list[Result]]:
     """Plans the writes of new events of one or several orders. `heads` are the orders' heads, by order key.
 
@@ -145,15 +145,15 @@ def plan_apply(
         if size > MOST_BYTES_OF_ORDER:
             results.append(Result("failed", ORDER_FULL))
             continue
-        if erased(activity):
+        if is_erased(activity):
             item, result = item.emptied(), Result("failed", ERASED)
         else:
             before, after = head.state, step(head.state, event)
             effects = effects_of(before.standing, after.standing)
             flags = flags_of(after, event)
             item = item._replace(effects=effects_text(effects), flags=" ".join(flags))
-            # A person whose timeline shows an event must have an item. The item exists already if the order was theirs
-            # before and its standing is unchanged.
+            # A person whose timeline shows an event must have an item. Only one case needs no write: the standing,
+            # which includes its person, is unchanged, and the event names that person, whose item exists already.
             if activity.person and (before.standing != after.standing or event.person != after.person):
                 people[event.person] = activity.person
             result = Result("applied", state=after, effects=effects, flags=flags)
@@ -175,7 +175,7 @@ def result_of_repeat(stored: EventItem, activity: Activity, *, erased: bool) -> 
     """Returns the result of an event that is in the ledger already, or None if its item must change (plan_move)."""
     if stored.hash != activity.content_hash:
         return Result("failed", KEY_REUSED, original=stored.request)
-    if not stored.stamp:
+    if not stored.stamp:  # it was emptied
         return Result("failed", ERASED)
     if erased or place_of(activity.stamp) < place_of(stored.stamp):
         return None
@@ -195,7 +195,9 @@ def plan_move(
     *,
     erased: bool,
 ) -> tuple[Change, Result]:
-    """Plans to give `stored` the earlier receipt of its copy `activity`, or to empty it if the copy is erased.
+    """Plans to give `stored` the stamp of its copy `activity`, which was received earlier (rules.order.place_of).
+
+    If the copy is erased, plans to empty `stored` instead.
 
     `events` must have been read after `head`. Every write of an event also writes the head, so the condition that the
     head is unchanged guarantees that the events are unchanged, too.
@@ -234,11 +236,11 @@ class Apply(Operation):
 
     `results` holds the result or the error of each event. Events are numbered by their index in `activities`: `_left`
     are those without a result, `_group` are those of the current transaction. `_most` is the most events of the next
-    transaction, `_refused` the number of failed tries since the last written one.
+    transaction, `_refused` the number of refused or unanswered transactions since the last written one.
     """
 
-    def __init__(self, scope: Scope, activities: Sequence[Activity], erased: Erased):
-        self.scope, self.activities, self.erased = scope, activities, erased
+    def __init__(self, scope: Scope, activities: Sequence[Activity], is_erased: Erased):
+        self.scope, self.activities, self.is_erased = scope, activities, is_erased
         self.results: list[Result | Exception | None] = [None] * len(activities)
         self._left, self._most, self._refused = list(range(len(activities))), MAX_TOGETHER, 0
         self._group: list[int] = []
@@ -270,7 +272,7 @@ class Apply(Operation):
         for number in self._left[: self._most]:
             group.setdefault(self.activities[number].name, number)  # a transaction may hold an item only once
         activities = [self.activities[number] for number in group.values()]
-        self._changes, planned = plan_apply(self.scope, self._heads or {}, activities, self.erased)
+        self._changes, planned = plan_apply(self.scope, self._heads or {}, activities, self.is_erased)
         self._group, self._planned = [], []
         for number, result in zip(group.values(), planned, strict=True):
             if result.reason == ORDER_FULL:
@@ -309,7 +311,7 @@ class Apply(Operation):
         return self._repeat(activity, stored) if stored else full
 
     def _repeat(self, activity: Activity, stored: EventItem) -> Result:
-        return self.store.run(Repeat(self.scope, activity, stored, self.erased(activity)), self.retries).result
+        return self.store.run(Repeat(self.scope, activity, stored, self.is_erased(activity)), self.retries).result
 
 
 class Repeat(Operation):

@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 class Ledger(Store):
     def apply(
-        self, scope: Scope, activities: Sequence[Activity], deadline: float, erased: Erased = lambda activity: False
+        self, scope: Scope, activities: Sequence[Activity], deadline: float, is_erased: Erased = lambda activity: False
     ) -> list[Result | Exception]:
         """Applies v3 events, each exactly once, many in one transaction. Returns the result or the error of each.
 
-        `erased` returns whether an erasure removes an event; such an event is written without its content.
+        `is_erased` returns whether an erasure removes an event; such an event is written without its content.
         """
         from tillbook.ledger.activities import Apply
 
-        operation = Apply(scope, activities, erased)
+        operation = Apply(scope, activities, is_erased)
         try:
             self.run(operation, deadline)
         except Exception as error:

@@ -44,14 +44,14 @@ class DeadLetters:
     def erase(
         self, account: str, person: str, cut: str, queue: Queue, after: str, may_go_on: Callable[[], bool]
     ) -> str | None:
-        """Queues again the dead letters that name a person (our own id) and were received up to `cut`.
+        """Queues again the dead letters whose event names a person and was received up to `cut` (a stamp).
 
-        Their processing then records each event as erased. Returns the id after which the next call continues, or None
-        at the end.
+        `person` is the id that Person.id_in returns. The processing then records each event as erased. Returns the id
+        after which the next call continues, or None at the end.
         """
 
         def names_them(message: Message) -> bool:
-            return any(order.person_id() == person and order.received <= cut for order in message.orders)
+            return any(event.person_id() == person and event.received <= cut for event in message.orders)
 
         return self._walk(account, after, may_go_on, names_them, lambda item: self._replay(account, item, queue))
 
@@ -167,7 +167,10 @@ class DeadLetters:
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def keep(self, account: str, request_id: str, reason: str, message: Message) -> None:
-        """Stores a dead letter. `message` would be queued if there were another try; its `tries` counts all tries."""
+        """Stores a dead letter.
+
+        `message` has this event only. Its `tries` is the number of tries so far, including the last.
+        """
         again = message._replace(tries=0, replayed=False)
         letter = DeadLetter(reason, times.now(), encode(again), message.tries)
         item = {"pk": f"{account}/d", "sk": request_id} | attributes(letter)
@@ -175,17 +178,17 @@ class DeadLetters:
 
 
 def _is_purged(message: Message, marks: Marks) -> bool:
-    return any(marks.purged("shopper_activity", order.received) for order in message.orders)
+    return any(marks.purged("shopper_activity", event.received) for event in message.orders)
 
 
 def _shown(item: Item, *, payload: bool = True) -> Json:
     letter = record_of(DeadLetter, item)
-    (order,) = decode(item["message"]).orders
-    body, (kind, value) = order.body, order.person or (None, None)
-    sent = {"occurred_at": times.iso(order.occurred), "person": {"kind": kind, "value": value} if kind else None}
+    (event,) = decode(item["message"]).orders
+    body, (kind, value) = event.body, event.person or (None, None)
+    sent = {"occurred_at": times.iso(event.occurred), "person": {"kind": kind, "value": value} if kind else None}
     return {
         "id": item["sk"], "reason": letter.reason, "failed_at": times.iso(letter.failed_at),
-        "attempts": letter.attempts, "source": "shopper_activity", "received_at": times.iso(order.received),
+        "attempts": letter.attempts, "source": "shopper_activity", "received_at": times.iso(event.received),
         "action": body.get("action"), "provider": body.get("provider"), "order_id": body.get("order_id"),
         "currency": body.get("currency"), "amount": _amount(body.get("grand_total")),
         "refund_amount": _amount(body.get("refund_amount")),

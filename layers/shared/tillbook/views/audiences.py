@@ -1,8 +1,8 @@
-"""Customer audiences, read from the orders themselves, so that there is no copy that could differ.
+"""Customer audiences. A record is one address of an order, or only its person if it has no address.
 
-An order's head has the number of its records, and is indexed by the match keys of its addresses. A list of members
-reads heads, bucket by bucket, and the events that have the addresses of the orders on the page. Members are counted
-from the book, which is a few seconds behind the ledger.
+A list of members is read from the ledger itself, so it is always current: from heads, bucket by bucket, and from the
+events that have the addresses of the orders on the page. Only `member_count` is from the book, which is a few seconds
+behind the ledger.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _COLUMNS = (
     "order_id", "kind", "name", "company", "address_1", "address_2", "city", "state", "postal_code", "country",
     "email_sha256", "person_id", "customer_id", "added_at",
 )  # fmt: skip
-_PAGE_ORDERS, _MAX_READ = 100, 1000  # most orders in one query, and for one page
+_MOST_IN_QUERY, _MOST_IN_PAGE = 100, 1000  # orders
 
 
 def source_of(audience_id: str) -> Source:
@@ -89,27 +89,30 @@ class Audiences:
     # --------------------------------------------------------------- members
 
     def members(self, source: Source, limit: int, cursor: str | None) -> Members:
-        """A page with all records of some orders. The order that reaches `limit` records or PAGE_BYTES ends it."""
+        """A page with all records of some orders.
+
+        It ends with the order that reaches `limit` records, exceeds PAGE_BYTES, or is number _MOST_IN_PAGE.
+        """
         records: list[Json] = []
         read = size = 0
         after = decode_cursor(cursor)
         while True:
-            size_of_page = min(limit, _PAGE_ORDERS)
-            page = list(islice(self.heads(source, after, size_of_page), size_of_page))
-            bodies = self._bodies(source, page)
-            for key, head in page:
+            batch_size = min(limit, _MOST_IN_QUERY)
+            batch = list(islice(self.heads(source, after, batch_size), batch_size))
+            bodies = self._bodies(source, batch)
+            for key, head in batch:
                 after, read = key, read + 1
                 found = _records(head, bodies.get(key, [])) if head.standing else []
                 size += sum(len(dumps(dumps(record)).encode()) for record in found)
                 records += found
-                # Deleted orders have no records, but must be read, so their number also ends a page.
-                if len(records) >= limit or size > PAGE_BYTES or read >= _MAX_READ:
+                # Deleted orders are read but have no records, so the number of orders read is limited, too.
+                if len(records) >= limit or size > PAGE_BYTES or read >= _MOST_IN_PAGE:
                     return Members(self._with_people(source, records), encode_cursor(key))
-            if len(page) < size_of_page:
+            if len(batch) < batch_size:
                 return Members(self._with_people(source, records), None)
 
     def heads(
-        self, source: Source, after: str = "", page: int = 200, buckets: Iterable[int] = range(BUCKETS)
+        self, source: Source, after: str = "", batch_size: int = 200, buckets: Iterable[int] = range(BUCKETS)
     ) -> Iterator[tuple[str, Head]]:
         """(order key, head) of each order after the key `after`, including deleted orders, sorted by bucket and key."""
         scope, first = self.marks.scope(source), bucket_of(after) if after else 0
@@ -117,7 +120,7 @@ class Audiences:
             begin = after if after and bucket == first else " "
             arguments: dict[str, Any] = {
                 "TableName": self.table, "ConsistentRead": True, "KeyConditionExpression": "pk = :pk AND sk > :after",
-                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": begin}), "Limit": page,
+                "ExpressionAttributeValues": raw({":pk": scope.heads(bucket), ":after": begin}), "Limit": batch_size,
             }  # fmt: skip
             while True:
                 answer = self.client.query(**arguments)
@@ -127,10 +130,10 @@ class Audiences:
                     break
                 arguments["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    def _bodies(self, source: Source, page: list[tuple[str, Head]]) -> dict[str, list[dict[str, Json]]]:
+    def _bodies(self, source: Source, orders: list[tuple[str, Head]]) -> dict[str, list[dict[str, Json]]]:
         """The bodies that have an order's addresses (oldest first), by order key. A v1 order has one body."""
         scope, keys = self.marks.scope(source), []
-        for order_key, head in page:
+        for order_key, head in orders:
             if isinstance(head, OrderHead):
                 keys += [scope.event_key(order_key, version_name(head.version))] if head.standing else []
             elif head.standing:
@@ -147,7 +150,10 @@ class Audiences:
         }
 
     def _with_people(self, source: Source, records: list[Json]) -> list[Json]:
-        """Removes `person` (our own id) from records. Those of v3 orders get the e-mail hash or person_id instead."""
+        """Removes `person` (the id of Person.id_in) from records.
+
+        In records of v3 orders, the e-mail hash or the person_id replaces it.
+        """
         ids = sorted({r["person"] for r in records if r["person"] and not r["email_sha256"] and not r["customer_id"]})
         keys = [raw(self.marks.scope(source).person_key(i)) for i in ids]
         people = {str(item["sk"]): person_of(item) for item in batch_get(self.client, self.table, keys)}
@@ -165,7 +171,7 @@ def _records(head: Head, bodies: list[dict[str, Json]]) -> list[Json]:
     if isinstance(head, OrderHead):
         known = addresses = bodies[0] if bodies else {}
     else:
-        # A v3 body may have custom attributes with these names, so the person is taken from the head.
+        # A v3 body may have custom attributes named email_sha256 or customer_id, so the person is that of the head.
         known, addresses = {}, _addresses(head.state, bodies)
     added = head.added_at if isinstance(head, OrderHead) else head.state.added_at
     base = {
