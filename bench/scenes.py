@@ -1,4 +1,5 @@
-"""The scenes that are measured: one request or one batch of messages each, after the requests that it needs."""
+"""The stage on which the benchmarks play their scenes, and the events that they send. A scene is one request or one
+batch of messages, after the requests that it needs; calls.py and cold.py have the scenes."""
 
 from __future__ import annotations
 
@@ -24,7 +25,6 @@ from tillbook.records.accounts import Account, Accounts
 from tillbook.records.keys import Keys
 from tillbook.records.messages import decode, encode
 from tillbook.rules import times
-from tillbook.web import endpoint
 from tillbook.work import announcing, book, processing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,9 +63,7 @@ class Stage:
         settings.cache_clear()
         follow_stdout()
         self.memory = Memory()
-        clients.dynamodb.cache_clear()
-        clients.sqs.cache_clear()
-        clients.events.cache_clear()
+        _forget_clients()
         of_services = (("dynamodb", clients.dynamodb()), ("sqs", clients.sqs()), ("eventbridge", clients.events()))
         for service, client in of_services:
             self.memory.attach(client, service)
@@ -76,20 +74,12 @@ class Stage:
         keys.create(bodies.ACCOUNT, "admin", secret=bodies.ADMIN_KEY)
 
     def cold(self) -> None:
-        """Deletes the caches that a warm function has (API keys, accounts, workers)."""
-        processing.processor.cache_clear()
-        book.keeper.cache_clear()
-        announcing.announcer.cache_clear()
-        for name in ("endpoint", "orders", "intake", "reading", "managing"):
-            for value in vars(import_module(f"tillbook.web.{name}")).values():
-                if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.web.{name}":
-                    value.cache_clear()
+        """Empties the caches that a warm function has, apart from settings and clients."""
+        _forget_what_was_read()
 
     def forget_clients(self) -> None:
         """Makes the functions create new clients, whose calls this memory does not answer."""
-        clients.dynamodb.cache_clear()
-        clients.sqs.cache_clear()
-        clients.events.cache_clear()
+        _forget_clients()
         self.cold()
 
     def play(self, function: str, event: dict[str, Any], *, ok: bool = True) -> Played:
@@ -102,9 +92,9 @@ class Stage:
             raise RuntimeError(f"{function} answered {answer}")
         return Played(function, event, answer, calls)
 
-    def process(self, bodies: list[str]) -> Played:
+    def process(self, messages: list[str]) -> Played:
         """Invokes the processing function with these messages."""
-        return self.play("process_orders", sqs_event(bodies))
+        return self.play("process_orders", sqs_event(messages))
 
     def ledger(self) -> Items:
         """Items by key, in the types of DynamoDB."""
@@ -122,13 +112,31 @@ class Stage:
         self.memory.messages.clear()
         for payload in payloads:
             self.play("record_activity", activity_event(payload, key))
-        bodies, self.memory.messages = self.memory.messages, []
-        return bodies
+        messages, self.memory.messages = self.memory.messages, []
+        return messages
+
+
+def _forget_clients() -> None:
+    clients.dynamodb.cache_clear()
+    clients.sqs.cache_clear()
+    clients.events.cache_clear()
+
+
+def _forget_what_was_read() -> None:
+    """Empties the caches of API keys, accounts and workers."""
+    processing.processor.cache_clear()
+    book.keeper.cache_clear()
+    announcing.announcer.cache_clear()
+    for name in ("endpoint", "orders", "intake", "reading", "managing"):
+        for value in vars(import_module(f"tillbook.web.{name}")).values():
+            # Only the module's own caches, not those that it imports.
+            if hasattr(value, "cache_clear") and value.__module__ == f"tillbook.web.{name}":
+                value.cache_clear()
 
 
 @contextlib.contextmanager
-def process_restored() -> Iterator[None]:
-    """Restores the environment and the caches of this process, which a stage changes."""
+def restored_environment() -> Iterator[None]:
+    """Restores the environment of this process, and empties its caches: a stage changes both."""
     before = dict(os.environ)
     try:
         yield
@@ -136,13 +144,8 @@ def process_restored() -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
-        clients.dynamodb.cache_clear()
-        clients.sqs.cache_clear()
-        clients.events.cache_clear()
-        endpoint._keys.cache_clear()
-        processing.processor.cache_clear()
-        book.keeper.cache_clear()
-        announcing.announcer.cache_clear()
+        _forget_clients()
+        _forget_what_was_read()
 
 
 @contextlib.contextmanager
@@ -196,8 +199,8 @@ def person_event(payload: dict[str, Any]) -> dict[str, Any]:
     return envelopes.v3_request("GET", f"/v3/{bodies.ACCOUNT}/people/{payload['email']}")
 
 
-def sqs_event(bodies: list[str]) -> dict[str, Any]:
-    return {"Records": [envelopes.sqs_record(number, body) for number, body in enumerate(bodies, 1)]}
+def sqs_event(messages: list[str]) -> dict[str, Any]:
+    return {"Records": [envelopes.sqs_record(number, message) for number, message in enumerate(messages, 1)]}
 
 
 def stream_event(before: Items, after: Items) -> dict[str, Any]:
@@ -207,7 +210,7 @@ def stream_event(before: Items, after: Items) -> dict[str, Any]:
     return {"Records": [record for record in records if stream.passes(record)]}
 
 
-def packed(bodies: list[str]) -> str:
-    """One message with the orders of all `bodies`."""
-    messages = list(map(decode, bodies))
-    return encode(messages[0]._replace(orders=[order for message in messages for order in message.orders]))
+def packed(messages: list[str]) -> str:
+    """One message with the orders of all `messages`."""
+    decoded = list(map(decode, messages))
+    return encode(decoded[0]._replace(orders=[order for message in decoded for order in message.orders]))

@@ -80,7 +80,11 @@ _ITEM_SUMS = {"quantity": NUMBER, "amount": DECIMAL | {"description": "Sum of th
 _ROW = {
     "period": DATE | {"description": "The period's first date, not before that of the report."},
     "currency": STRING,
-    "group": {"type": ["string", "boolean", "null"], "description": "Value of group_by; null for orders without one."},
+    "group": {
+        "type": ["string", "boolean", "null"],
+        "description": "The value of the attribute that group_by names. null for orders or items without one, in the "
+        "row of the rest, and without group_by.",
+    },
     "rest": {"type": "boolean", "description": "Whether the row is the sum of all groups without rows of their own."},
     "orders": COUNT,
 }  # fmt: skip
@@ -147,7 +151,7 @@ _REQUEST_DATA = {
     "order": _ORDER_IDS, "reason": TEXT,
     "effects": array(closed("A change of lifetime value in one currency.", **_EFFECT)),
 }  # fmt: skip
-# Type of an event -> (summary, schema).
+# The events on the bus, for the section "webhooks" of OpenAPI: type -> (summary, name of the schema).
 WEBHOOKS: dict[str, tuple[str, str]] = {
     "lifetime_value.changed": ("The lifetime value of a person changed", "LifetimeValueChanged"),
     "order.applied": ("A request was applied", "OrderApplied"),
@@ -156,7 +160,7 @@ WEBHOOKS: dict[str, tuple[str, str]] = {
 }
 
 _PERSON = {
-    "id": STRING | {"description": "Our own id of the person."},
+    "id": STRING | {"description": "Tillbook's id of the person."},
     "email_sha256": HASH,
     "person_id": TEXT,
     "customer_id": TEXT,
@@ -193,7 +197,7 @@ _RESULTS = array(
 )  # fmt: skip
 _NOTES = STRINGS | {"description": "Warnings about values that were rounded, ignored or not understood."}
 _ORDER = {
-    "id": UUID | {"description": "Our own id of the order."},
+    "id": UUID | {"description": "Tillbook's id of the order."},
     "order_id": STRING,
     "currency": STRING,
     "total": DECIMAL,
@@ -222,7 +226,7 @@ SCHEMAS: dict[str, Schema] = {
         "An order in an answer of the Orders API. Amounts have at least one decimal place.", **_ORDER
     ),
     "StoredOrder": {
-        **closed("The order, with the notes of its last requests if there are any.", **_ORDER),
+        **closed("The order, with the notes of its latest 10 requests if there are any.", **_ORDER),
         "properties": _ORDER | {
             "shipping_address": {"anyOf": [ref("StoredAddress"), {"type": "null"}]},
             "billing_address": {"anyOf": [ref("StoredAddress"), {"type": "null"}]},
@@ -231,7 +235,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "StoredAddress": {
         **_ADDRESS,
-        "description": "An address of a v1 order. It has name and country only in answers of GET.",
+        "description": "An address of a v1 order in an answer of GET, with name and country.",
         "properties": _ADDRESS["properties"] | {"name": TEXT, "country": TEXT | {"examples": ["USA"]}},
     },
     "OrderItemAnswer": closed(
@@ -263,7 +267,8 @@ SCHEMAS: dict[str, Schema] = {
         segments=array(closed(
             "A segment: its customers meet all bounds that are not null.",
             name=STRING, currency=STRING, min_lifetime_value=_BOUND, max_lifetime_value=_BOUND,
-            **dict.fromkeys(("min_orders", "max_orders", "min_days", "max_days"), COUNT_OR_NULL),
+            **dict.fromkeys(("min_orders", "max_orders"), COUNT_OR_NULL),
+            **dict.fromkeys(("min_days", "max_days"), COUNT_OR_NULL | {"description": "Days since the last order."}),
             people=COUNT, lifetime_value=DECIMAL | {"description": "The sum over these customers."},
         )),
         people=COUNT | {"description": "All customers with an order that counts, in a segment or not."}, as_of=_AS_OF,
@@ -287,7 +292,7 @@ SCHEMAS: dict[str, Schema] = {
         name=STRING, action=STRING, occurred_at=TIME, received_at=TIME, request_id=UUID,
         late={"type": "boolean", "description": "Whether an event with a later time was received before this one."},
         notes=_NOTES,
-        person=TEXT | {"description": "Tillbook's own id of the person whose lifetime value the order counts in."},
+        person=TEXT | {"description": "Tillbook's id of the person whose lifetime value the order counts in."},
         before={"anyOf": [_VALUE, {"type": "null"}]},
         lifetime_value=_VALUE,
     ),
@@ -315,7 +320,7 @@ SCHEMAS: dict[str, Schema] = {
         **closed("The sums of a period and group. By category or item, they are quantity and amount.", **_ROW),
         "properties": _ROW | _ORDER_SUMS | _ITEM_SUMS,
     },
-    "SalesTotal": closed("Sums of the whole period, in one currency.", currency=STRING, orders=COUNT, **_ORDER_SUMS),
+    "SalesTotal": closed("Sums of the whole report, in one currency.", currency=STRING, orders=COUNT, **_ORDER_SUMS),
     "ListedOrder": closed(
         "An order in a list.",
         order_id=STRING, order_public_id=TEXT, source=_SOURCE, provider=TEXT,
@@ -324,7 +329,7 @@ SCHEMAS: dict[str, Schema] = {
         refunds=DECIMAL,
         net=DECIMAL | {"description": "The order's contribution to lifetime value."},
         new_buyer={"type": ["boolean", "null"]}, promo_code=TEXT,
-        person=TEXT | {"description": "Our own id of the person."},
+        person=TEXT | {"description": "Tillbook's id of the person."},
         items=array(closed("Items with one identifier and category.", identifier=TEXT, category=TEXT, **_ITEM_SUMS)),
     ),
     "OrderList": page("orders", "ListedOrder"),
@@ -386,12 +391,12 @@ SCHEMAS: dict[str, Schema] = {
     },
     "TransactionPage": page("transactions", "Transaction"),
     "DeadLetter": closed(
-        "An accepted order that could not be applied.",
+        "An accepted event that could not be applied.",
         id=STRING, reason=STRING, failed_at=TIME, received_at=TIME, attempts=COUNT, source=_SOURCE, action=TEXT,
         provider=TEXT, order_id=TEXT, amount=_DECIMAL_OR_NULL | {"description": "grand_total of the event."},
         refund_amount=_DECIMAL_OR_NULL, currency=TEXT,
         payload={"type": ["object", "null"], "additionalProperties": True, "description": "The stored event. "
-                 "null for a v1 request, and if the request excludes it."},
+                 "null if the dead letter is of the v1 API, or if the query excludes payloads."},
     ),
     "DeadLetterCount": closed("The number of dead letters.", count=COUNT, more=_MORE),
     "TransactionCounts": closed(

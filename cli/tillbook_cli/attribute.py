@@ -38,7 +38,8 @@ _COLUMNS = (
 class Matcher:
     """Reads the orders of people between `first` and `last` through the match API.
 
-    `cut` collects the people, as JSON, who have more than `_ORDERS_OF_ONE` orders; only their newest orders are read.
+    `cut` collects the people, as JSON, whose orders were not all read: they have more than `_ORDERS_OF_ONE`, of which
+    the newest were read, or the API ran out of time.
     """
 
     api: Api
@@ -63,13 +64,14 @@ class Matcher:
         if self.last < datetime.now(UTC).date():  # a later "to" excludes nothing, and a match without it is cheaper
             question["to"] = self.last.isoformat()
         results = self.api.match(audience, question)
-        cut = [number for number, result in enumerate(results) if self.api.part(result, "more", bool)]
+        incomplete = [number for number, result in enumerate(results) if self.api.part(result, "more", bool)]
         entries = [self.api.part(result, "orders", list) for result in results]
         if len(people) == 1:
-            self.cut.update(dumps(person) for person in people if cut)
+            if incomplete:
+                self.cut.add(dumps(people[0]))
             return entries
-        half = max(len(cut) // 2, 1)
-        for part in (cut[:half], cut[half:]):
+        half = max(len(incomplete) // 2, 1)
+        for part in (incomplete[:half], incomplete[half:]):
             if part:
                 for number, own in zip(part, self._matched(audience, [people[n] for n in part]), strict=True):
                     entries[number] = own
@@ -95,7 +97,7 @@ def _pairs(_context: Any, _option: Any, given: tuple[str, ...]) -> dict[str, str
 @click.option("--matches", "matches_file", default="", help="Write each order of each piece to this CSV.")
 @click.option("--column", "columns", multiple=True, callback=_pairs, help='A field\'s column, as cost="Unit price".')
 @click.option("--campaign", default="", help="Campaign of rows without one.  [the file's name]")
-@click.option("--cost", help="Cost of each piece, if no column has it.")
+@click.option("--cost", help="Cost of each piece whose row has none.")
 @click.option("--currency", help="Currency of the costs.  [the account's]")
 @click.option("--date-format", default="", help="us, eu or a format as %m/%d/%Y. ISO 8601 is always read.")
 @click.option("--encoding", default="", help="Encoding of the file, if it cannot be detected.")
@@ -175,7 +177,7 @@ def _read(mailings: Mailings, campaign: str, skip_bad: bool, quiet: bool) -> lis
             raise Refused("\n".join([f"{len(faults):,} rows cannot be read; --skip-bad leaves them out.", *lines]))
         click.echo("\n".join([f"{len(faults):,} rows were left out:", *lines]), err=True)
     if not pieces:
-        raise Refused("The file has no rows.")
+        raise Refused("The file has no rows that can be read.")
     return pieces
 
 

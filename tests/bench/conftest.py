@@ -10,6 +10,6 @@ from bench import scenes
 
 
 @pytest.fixture(scope="package", autouse=True)
-def process_restored() -> Iterator[None]:
-    with scenes.process_restored():
+def restored_environment() -> Iterator[None]:
+    with scenes.restored_environment():
         yield

@@ -68,7 +68,7 @@ def test_a_thousand_orders_are_queued_in_eight_requests_at_most(bills: dict[str,
 def test_an_order_in_the_book_keeps_to_its_budget(together: int, written: float) -> None:
     """An order writes its card, an index entry for each of its two ids and its share of its day's mark. It reads its
     events and its share of the marks of purges."""
-    with scenes.process_restored():
+    with scenes.restored_environment():
         found = cost.of_the_book(together)
     assert found["written"] == pytest.approx(written)
     assert found["read"] <= 3
@@ -78,7 +78,7 @@ def test_an_order_in_the_book_keeps_to_its_budget(together: int, written: float)
 def test_an_announced_order_keeps_to_its_budget(together: int, read: float) -> None:
     """An order sends two events, and reads its head and its event. Three units are for all orders of the batches: two
     marks of purges, and the account once for each of the two streams, half a unit each."""
-    with scenes.process_restored():
+    with scenes.restored_environment():
         found = cost.of_announcements(together)
     assert found["events"] == 2
     assert found["read"] == pytest.approx(read)

@@ -29,7 +29,7 @@ if find_spec("tillbook") is None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layers" / "shared"))
 
 from bench.memory import LEDGER
-from bench.scenes import ROOT, Stage, process_restored
+from bench.scenes import ROOT, Stage, restored_environment
 from events import bodies, envelopes
 from tests import stream
 
@@ -183,7 +183,7 @@ def run(folder: Path, say: Any = print) -> list[str]:
     output = subprocess.run([python, "-c", _PANDAS, str(file)], check=True, capture_output=True).stdout
     expected = json.loads(output)
     say(f"{orders:,} orders of {expected['people']:,} people; pandas {expected['pandas']}")
-    with process_restored():
+    with restored_environment():
         stage = Stage()
         begin = time.monotonic()
         with serving(stage) as url:

@@ -31,7 +31,7 @@ def bars(svg: str) -> Iterator[tuple[str, float]]:
 
 @pytest.fixture(scope="module")
 def flows() -> list[cost.Flow]:
-    with scenes.process_restored():
+    with scenes.restored_environment():
         return cost.flows()
 
 

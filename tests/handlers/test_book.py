@@ -257,7 +257,7 @@ def test_a_rebuild_visits_all_cards(shop: Shop, monkeypatch: pytest.MonkeyPatch)
     after: str | None = ""
     pages = 0
     while after is not None:
-        after, pages = keeper.tidy(scope, after, lambda: False, 1e9), pages + 1
+        after, pages = keeper.empty_places_left(scope, after, lambda: False, 1e9), pages + 1
     assert pages == 4  # three with two cards, and one with the seventh
     assert list_order_ids(shop) == []
 

@@ -28,7 +28,7 @@ from tillbook.work import processing
 from tillbook.work.jobs import Page
 
 EVENTS = MOST_BYTES_OF_ORDER // LEAST_BYTES_OF_EVENT  # the most events that an order can have
-_MOST = {"limit": "200"}
+_MOST = {"limit": "200"}  # the largest `limit` of a list
 _PERSON = "/v3/{account_id}/people/{id_or_email}"
 _SUBSCRIBER = "/v2/{account_id}/subscribers/{id_or_email}"
 _ORDER = "/v3/{account_id}/orders/{provider}/{order_id}"
@@ -46,18 +46,18 @@ class Cost:
 
 
 def fill(orders: int, of_one_person: int, progress: Callable[[int], None]) -> Fill:
-    """Makes the account with `orders` orders, an order with the most events, and one with the most bytes.
+    """Makes the account with `orders` small orders, an order with the most events, and one with the most bytes.
 
-    MANY has `of_one_person` of the orders, FULL and LARGE share the others.
+    MANY has `of_one_person` of the small orders. The others belong to FULL and LARGE, who own the two large ones.
     """
     made = Fill()
     made.account()
     made.person(MANY, of_one_person)
     for person in (FULL, LARGE):
         made.person(person, 1)
-    made.order("full", FULL, 1, EVENTS)
+    made.order("full", FULL, second=1, events=EVENTS)
     large = _packed(200_000)
-    made.order("large", LARGE, 2, MOST_BYTES_OF_ORDER // len(large), large)
+    made.order("large", LARGE, second=2, events=MOST_BYTES_OF_ORDER // len(large), body=large)
     for _ in made.orders(of_one_person, [MANY], "m-"):
         progress(1)
     for _ in made.orders(orders - of_one_person, [FULL, LARGE], "o-"):
@@ -93,7 +93,7 @@ def _on(meter: Meter) -> Iterator[None]:
 
 
 def reads(made: Fill) -> list[Cost]:
-    """Measures each read. Lists have the largest `limit`."""
+    """Measures each read."""
     requests: list[tuple[str, str, dict[str, str], dict[str, str], Any]] = [
         ("a person with many orders", f"GET {_PERSON}", {"id_or_email": MANY.value}, {}, None),
         ("activity of a person with many orders", f"GET {_PERSON}/activity", {"id_or_email": MANY.value}, _MOST, None),
@@ -141,15 +141,16 @@ def pages(made: Fill, call_seconds: float) -> list[Cost]:
         rebuild = Job("rebuild", "running", times.now(), source, parts)
         costs = [_page(meter, "a rebuild", processor.rebuilds, rebuild)]
         person = MANY.id_in(ACCOUNT)
+        # The requests are so old that no job waits for its cut to settle. A cut is later than the request.
         asked = times.shift(times.now(), seconds=-1000)
-        _mark(made, f"p{person}", {"cut": times.shift(asked, seconds=1)})
+        cut = times.shift(asked, seconds=1)
+        _mark(made, f"p{person}", {"cut": cut})
         erase = Job("erase", "running", asked, source, person=person)
         costs.append(_page(meter, "the erasure of the person with many orders", processor.erasures, erase))
         full = FULL.id_in(ACCOUNT)
-        _mark(made, f"p{full}", {"cut": times.shift(asked, seconds=1)})
+        _mark(made, f"p{full}", {"cut": cut})
         erase = Job("erase", "running", asked, source, person=full)
         costs.append(_page(meter, "the erasure of a person whose order has the most events", processor.erasures, erase))
-        cut = times.shift(asked, seconds=1)
         _mark(made, "s", {"generation": 1, "cut": cut, "answered": cut})
         costs.append(_page(meter, "a purge", processor.purges, Job("purge", "running", asked, source, parts)))
     return costs

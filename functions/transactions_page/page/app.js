@@ -3,11 +3,12 @@
 import { h } from "/page/dom.js";
 import { setZone } from "/page/format.js";
 import { get, look, pause, session } from "/page/api.js";
-import { frame, markSection, showAccount, showWaiting, signInForm, theme } from "/page/frame.js";
+import { frame, markSection, showAccount, showDeadLetters, signInForm, theme } from "/page/frame.js";
 import { failed, toast } from "/page/ui.js";
 
 // Name in the URL: [section of the navigation, title, module, its function]. A module is loaded when first shown. The
-// function gets {alive, watch}: alive() is false once another view is shown; watch(poll) sets the view's polling function.
+// function gets the main element, the URL's parameters and {alive, watch}: alive() is false once another view is shown;
+// watch(poll) sets the view's polling function.
 const VIEWS = {
   "": ["overview", "Overview", () => import("/page/overview.js"), "overview"],
   orders: ["orders", "Orders", () => import("/page/orders.js"), "orders"],
@@ -56,7 +57,7 @@ function begin() {
 }
 
 async function show() {
-  if (!session.account || location.hash === "#main") return;
+  if (!session.account) return;
   const mine = (turn += 1),
     alive = () => mine === turn;
   searches += 1;
@@ -94,6 +95,7 @@ async function show() {
     await done;
   } catch (error) {
     if (!alive()) return;
+    // Placeholders of what was still loading are removed.
     for (const element of main.querySelectorAll(".skeleton, .bone, .arrived")) element.remove();
     main.append(failed(error, show));
   }
@@ -124,7 +126,7 @@ async function keepPolling() {
     if (session.account && !document.hidden) {
       try {
         await watched?.();
-        showWaiting(await look("/v1/deadletters/count"));
+        showDeadLetters(await look("/v1/deadletters/count"));
       } catch {
         // the next poll may succeed
       }
@@ -136,9 +138,7 @@ async function keepPolling() {
 session.refused = () => {
   if (session.account) leave("This key is no longer valid. Sign in with another one.");
 };
-addEventListener("hashchange", () => {
-  if (location.hash !== "#main") show();
-});
+addEventListener("hashchange", show);
 addEventListener("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, dialog")) return;
   event.preventDefault();
@@ -161,6 +161,6 @@ async function resume() {
 
 theme();
 if (session.key && session.account)
-  resume().catch(() => {}); // a view shows its own errors
+  resume().catch(() => {}); // if the account cannot be read again, the stored one stays in use
 else leave();
 pause(1500).then(keepPolling);

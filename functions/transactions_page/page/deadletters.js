@@ -3,7 +3,7 @@
 import { h } from "/page/dom.js";
 import { count, date, money, plural, prettyMember } from "/page/format.js";
 import { call, encode, get, look, query, textOf } from "/page/api.js";
-import { showWaiting } from "/page/frame.js";
+import { showDeadLetters } from "/page/frame.js";
 import { ask, badge, button, copyable, empty, facts, failed, heading, skeleton, snippet, toast, when } from "/page/ui.js";
 import { csvButton } from "/page/table.js";
 import { ACTIONS, SOURCES, explainLetter, providerName } from "/page/words.js";
@@ -62,7 +62,7 @@ export async function deadletters(main, parameters, { alive, watch }) {
     letters = more ? [...letters, ...page.deadletters] : page.deadletters;
     cursor = page.next_cursor;
     draw();
-    showWaiting({ count: letters.length, more: cursor !== null });
+    showDeadLetters({ count: letters.length, more: cursor !== null });
   }
 
   function draw() {

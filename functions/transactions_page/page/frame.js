@@ -40,7 +40,7 @@ const item = ([section, text]) =>
   );
 
 // Shows the number of dead letters in each navigation bar.
-export function showWaiting({ count, more }) {
+export function showDeadLetters({ count, more }) {
   for (const box of document.querySelectorAll(".count")) {
     box.hidden = count === 0;
     box.replaceChildren(`${count}${more ? "+" : ""}`, hidden(" waiting"));

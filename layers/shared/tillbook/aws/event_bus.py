@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tillbook.aws.retries import LOST, is_passing
+from tillbook.aws.retries import LOST, is_transient
 from tillbook.rules.json_text import Json, dumps
 
 AT_ONCE = 10  # most events in a call of PutEvents
@@ -32,7 +32,7 @@ class EventBus:
         try:
             results = self.client.put_events(Entries=entries)["Entries"]
         except (ClientError, *LOST) as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             return list(events)
         return [event for event, result in zip(events, results, strict=True) if "EventId" not in result]

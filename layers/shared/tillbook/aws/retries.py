@@ -36,6 +36,6 @@ def is_unsure(error: BaseException) -> bool:
     return code in UNSURE or (status >= 500 and code not in REFUSED)
 
 
-def is_passing(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Returns whether the error is temporary, so that another try may succeed."""
     return is_unsure(error) or error_code(error) in REFUSED

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from tillbook.aws.items import Item, plain_item, raw
 from tillbook.aws.reads import batch_get
-from tillbook.aws.retries import LOST, REFUSED, is_passing, is_unsure
+from tillbook.aws.retries import LOST, REFUSED, is_transient, is_unsure
 from tillbook.ledger.items import EventItem, Head, Scope, event_name, event_of, head_of
 from tillbook.ledger.writes import Change, Transaction, transaction
 from tillbook.rules.errors import Unavailable
@@ -152,7 +152,7 @@ class Store:
             try:
                 return call(**arguments)
             except (ClientError, *LOST) as error:
-                if not is_passing(error):
+                if not is_transient(error):
                     raise
             retries.wait()
 

@@ -14,7 +14,7 @@ from base64 import urlsafe_b64encode
 from typing import Any, NamedTuple
 
 from tillbook.aws.items import attributes, plain_item, raw, record_of
-from tillbook.aws.retries import is_passing
+from tillbook.aws.retries import is_transient
 from tillbook.aws.secrets import Secrets
 from tillbook.aws.writes import write_if
 from tillbook.contract.platforms.signatures import PLATFORMS, header, is_signed
@@ -189,7 +189,7 @@ class Connections:
                 return [secret for secret in found if secret]
             key = self.vault.get(_STACK_KEY)
         except Exception as error:
-            if is_passing(error):
+            if is_transient(error):
                 raise Unavailable("The connection's secret could not be read. Please try again.") from error
             raise
         return [_derived(key, connection, one) for one in connection.secrets()] if key else []

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from tillbook.aws.items import Item, attributes, plain_item, raw, record_of
-from tillbook.aws.retries import LOST, is_passing
+from tillbook.aws.retries import LOST, is_transient
 from tillbook.records.scopes import Marks
 from tillbook.rules import times
 from tillbook.rules.effects import Effect, effects_in, effects_text, shown_effects
@@ -169,7 +169,7 @@ class Outcomes:
                 try:
                     answer = self.client.batch_write_item(RequestItems={self.table: left})
                 except (ClientError, *LOST) as error:
-                    if not is_passing(error):
+                    if not is_transient(error):
                         raise
                     continue  # all of `left` is written again, which is harmless
                 left = answer.get("UnprocessedItems", {}).get(self.table, [])

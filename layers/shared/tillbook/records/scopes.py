@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tillbook.aws.items import raw, record_of
 from tillbook.aws.reads import batch_get
-from tillbook.aws.retries import is_passing
+from tillbook.aws.retries import is_transient
 from tillbook.aws.writes import write_if
 from tillbook.ledger.items import Scope
 from tillbook.rules import times
@@ -165,7 +165,7 @@ class Scopes:
                 **options,
             )
         except Exception as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             return False
         return written or condition == ANSWER_IS_LATER

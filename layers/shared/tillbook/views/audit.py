@@ -20,7 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tillbook.aws import clients
 from tillbook.aws.items import Item, plain_item, raw
-from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.retries import error_code, is_transient
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, observed
 from tillbook.ledger.items import TIMELINE, Scope, order_key_of
@@ -162,7 +162,7 @@ class Auditor:
                 answers = self.client.transact_get_items(TransactItems=gets)["Responses"]
             except (ClientError, BotoCoreError) as error:
                 # A transaction is cancelled if one of the items is being written.
-                if not is_passing(error) and error_code(error) != "TransactionCanceledException":
+                if not is_transient(error) and error_code(error) != "TransactionCanceledException":
                     raise
                 self.sleep(0.02 * 2**attempt)
                 continue

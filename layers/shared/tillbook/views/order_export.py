@@ -45,12 +45,12 @@ class OrderExport:
     """Exports pages. A page ends when the events read or the answer reach a size, or when time runs out."""
 
     listing: OrderList
-    people: Callable[[set[str]], People]  # returns a reader that knows the erasures of these people
+    with_marks: Callable[[set[str]], People]  # returns a reader that knows the erasures of the given people
 
     def page(self, filters: Filters, limit: int, after: str | None) -> Page:
         """A page of orders. If an order changes during the read, values from its card and its body may not match."""
         cards, cursor = self.listing.cards(filters, limit, after)
-        people = self.people({card.person for _, card in cards if card.person})
+        people = self.with_marks({card.person for _, card in cards if card.person})
         known = people.known([card.person for _, card in cards if card.person])
         entries: list[Json] = []
         read = size = 0
@@ -62,12 +62,13 @@ class OrderExport:
                 bodies = pool.map(_body, repeat(people.reader), orders, map(heads.get, orders))
                 for (place, card), order, body in zip(page, orders, bodies, strict=True):
                     head = heads.get(order)
+                    # All events of a v3 order are read, but only the newest versions of a v1 order.
                     read += head.bytes if isinstance(head, ActivityHead) else 0
                     if head is None or body is None:
                         continue
                     kind, value = known[card.person].named if card.person in known else ("", "")
                     named = {"email_sha256": None, "person_id": None, "customer_id": body.get("customer_id")}
-                    if kind:
+                    if kind:  # email, person or customer; a v3 order's customer_id is in its body, too
                         named["email_sha256" if kind == "email" else f"{kind}_id"] = value
                     whole = (
                         summary_of(self.listing.account, place, card)

@@ -10,7 +10,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tillbook.aws import clients
-from tillbook.aws.retries import is_passing
+from tillbook.aws.retries import is_transient
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import Handler, count, logger, observed
 from tillbook.records.keys import ApiKey, Keys, secret_of
@@ -65,7 +65,7 @@ def endpoint(call: Callable[[Request], Response]) -> Handler:
                 )
         except Exception as error:
             logger.warning("unexpected", exc_info=error)
-            response = refusal(Unavailable("Please try again.") if is_passing(error) else Problem(), v1)
+            response = refusal(Unavailable("Please try again.") if is_transient(error) else Problem(), v1)
         milliseconds = round((time.monotonic() - started) * 1000, 1)
         logger.info("request", status=response.status, milliseconds=milliseconds)
         count(f"Status{response.status // 100}xx")

@@ -16,7 +16,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from tillbook.aws import clients
-from tillbook.aws.retries import is_passing
+from tillbook.aws.retries import is_transient
 from tillbook.aws.secrets import Secrets
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, observed
@@ -77,7 +77,7 @@ def receive(event: dict[str, Any], context: Any) -> dict[str, Any]:
         response = refusal(problem, v1=False)
     except Exception as error:
         logger.warning("unexpected", exc_info=error)
-        response = refusal(Unavailable("Please try again.") if is_passing(error) else Problem(), v1=False)
+        response = refusal(Unavailable("Please try again.") if is_transient(error) else Problem(), v1=False)
     logger.info("request", status=response.status, milliseconds=round((time.monotonic() - started) * 1000, 1))
     count(f"Status{response.status // 100}xx")
     return answer(response)

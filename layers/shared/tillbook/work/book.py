@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from tillbook.aws import clients
 from tillbook.aws.items import Item, plain_item
-from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.retries import error_code, is_transient
 from tillbook.aws.settings import settings
 from tillbook.aws.telemetry import count, logger, measure, observed
 from tillbook.contract import activity
@@ -47,7 +47,7 @@ def _item(image: Mapping[str, Any]) -> Item:
     return plain_item({n: {"B": b64decode(value["B"])} if "B" in value else value for n, value in image.items()})
 
 
-class Image(NamedTuple):
+class HeadChange(NamedTuple):
     """A change of an order's head, from `before` (None for a new order) to `head`."""
 
     number: int  # its index in the batch
@@ -57,8 +57,8 @@ class Image(NamedTuple):
     before: Head | None
 
     @classmethod
-    def of(cls, number: int, change: Mapping[str, Any]) -> Image:
-        item, old = _item(change["NewImage"]), change.get("OldImage")
+    def of(cls, number: int, images: Mapping[str, Any]) -> HeadChange:
+        item, old = _item(images["NewImage"]), images.get("OldImage")
         before = head_of(_item(old)) if old else None
         return cls(number, Scope.of(item["pk"]), str(item["sk"]), head_of(item), before)
 
@@ -113,37 +113,37 @@ class Task(NamedTuple):
 T = TypeVar("T", Task, Version)
 
 
-def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[list[Image], list[Version]]:
+def _changes(records: Sequence[Mapping[str, Any]]) -> tuple[list[HeadChange], list[Version]]:
     """The changes of heads and the new v1 versions in a batch. The trigger's filter passes nothing else."""
-    images, versions = list[Image](), list[Version]()
+    changes, versions = list[HeadChange](), list[Version]()
     for number, record in enumerate(records):
-        change = record["dynamodb"]
-        if "writes" in change["NewImage"]:
-            images.append(Image.of(number, change))
+        images = record["dynamodb"]
+        if "writes" in images["NewImage"]:
+            changes.append(HeadChange.of(number, images))
         else:
-            item = _item(change["NewImage"])
+            item = _item(images["NewImage"])
             versions.append(Version(number, Scope.of(item["pk"]), event_of(item)))
-    return images, versions
+    return changes, versions
 
 
-def plan(images: Sequence[Image]) -> list[Task]:
+def plan(changes: Sequence[HeadChange]) -> list[Task]:
     """One task for each place, in the order of the batch.
 
     A change concerns the order's place, and the place that the order left, if any. Each place gets its card from the
     change with the most writes among those that concern it, because an order may leave a place and return to it.
     """
     tasks: dict[Place, Task] = {}
-    for image in images:
-        present, left = (place_of(image.scope, image.order_key, head) for head in (image.head, image.before))
+    for change in changes:
+        present, left = (place_of(change.scope, change.order_key, head) for head in (change.head, change.before))
         heads: dict[Place, Head | None] = {left: None} if left else {}
         if present:
-            heads[present] = image.head if image.head.standing is not None else None
+            heads[present] = change.head if change.head.standing is not None else None
         for place, head in heads.items():
             known = tasks.get(place)
             if known is None:
-                tasks[place] = Task(image.number, place, image.head.writes, head)
-            elif known.writes < image.head.writes:
-                tasks[place] = known._replace(writes=image.head.writes, head=head)
+                tasks[place] = Task(change.number, place, change.head.writes, head)
+            elif known.writes < change.head.writes:
+                tasks[place] = known._replace(writes=change.head.writes, head=head)
     return list(tasks.values())
 
 
@@ -158,11 +158,11 @@ class Keeper:
     def run(self, records: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
         """Processes as much of a batch as time allows. Returns the first record that Lambda must deliver again."""
         deadline = self.clock() + seconds - _LAST_SECONDS
-        images, versions = _changes(records)
-        tasks = plan(images)
+        changes, versions = _changes(records)
+        tasks = plan(changes)
         # The current scopes are read after the batch was received. So an order that was received after a purge never
         # counts as purged, and a late batch does not bring purged orders back.
-        current = self._current({i.scope.account for i in images} | {v.scope.account for v in versions})
+        current = self._current({c.scope.account for c in changes} | {v.scope.account for v in versions})
 
         def work(one: Task | Version) -> bool:
             if isinstance(one, Version):
@@ -195,11 +195,13 @@ class Keeper:
             work(one, deadline)
             return True
         except Exception as error:
-            passing = isinstance(error, Unavailable) or is_passing(error) or error_code(error) not in ("", _PERMANENT)
-            logger.warning("change failed" if passing else "change skipped", exc_info=error, **one.log_keys)
-            if not passing:
+            transient = (
+                isinstance(error, Unavailable) or is_transient(error) or error_code(error) not in ("", _PERMANENT)
+            )
+            logger.warning("change failed" if transient else "change skipped", exc_info=error, **one.log_keys)
+            if not transient:
                 count("BookSkipped")
-            return not passing
+            return not transient
 
     def _record(self, version: Version, deadline: float) -> None:
         self.outcomes.record([version.outcome])
@@ -208,7 +210,7 @@ class Keeper:
     def _discard(self, task: Task, deadline: float) -> None:
         """Deletes a purged order's card, in case an invocation put it and was cut off before it marked the day.
 
-        The purge job would not find such a card.
+        The purge job, which finds cards by the marks, may have ended by now without finding this one.
         """
         self.book.discard(task.place)
 
@@ -229,19 +231,20 @@ class Keeper:
 
     # -------------------------------------------------------------- rebuilds
 
-    def enter(self, scope: Scope, order_key: str, head: Head, deadline: float) -> set[str]:
+    def put_again(self, scope: Scope, order_key: str, head: Head, deadline: float) -> set[str]:
         """Puts the card of an order again. Returns the days that the caller must mark."""
-        tasks = plan([Image(0, scope, order_key, head, None)])
+        tasks = plan([HeadChange(0, scope, order_key, head, None)])
         for task in tasks:
             self._put(task, deadline)
         return {task.place.day for task in tasks}
 
-    def tidy(self, scope: Scope, after: str, may_go_on: Callable[[], bool], deadline: float) -> str | None:
+    def empty_places_left(self, scope: Scope, after: str, may_go_on: Callable[[], bool], deadline: float) -> str | None:
         """Empties the cards at places that their orders have left, in case the stream missed these changes.
 
         Returns the sort key after which the next call continues; None at the end.
         """
         begin = after
+        # "~" sorts after every character of a key, so the query begins after the key `begin`.
         cards = (
             card
             for month in self.book.months(scope)
@@ -249,13 +252,13 @@ class Keeper:
             for card in self.book.cards(scope, f"{begin}~" if begin[:6] == month else month, f"{month}~")
         )
         while page := list(islice(cards, _CARDS_A_PAGE)):
-            self._empty_places_left(scope, [place for place, card in page if card.shows], deadline)
+            self._empty_left(scope, [place for place, card in page if card.shows], deadline)
             after = str(page[-1][0].key["sk"])
             if len(page) == _CARDS_A_PAGE and not may_go_on():
                 return after
         return None
 
-    def _empty_places_left(self, scope: Scope, places: list[Place], deadline: float) -> None:
+    def _empty_left(self, scope: Scope, places: list[Place], deadline: float) -> None:
         keys = list(dict.fromkeys(place.order_key for place in places))
         heads = self.store.heads(scope, keys, Retries(self.store.pace, deadline))
         left = {p: head for p in places if (head := heads.get(p.order_key)) and place_of(scope, p.order_key, head) != p}

@@ -16,7 +16,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.data_classes import SQSEvent
 
 from tillbook.aws import clients
-from tillbook.aws.retries import is_passing
+from tillbook.aws.retries import is_transient
 from tillbook.aws.settings import Settings, settings
 from tillbook.aws.telemetry import count, logger, measure, observed
 from tillbook.contract.activity import notes_of
@@ -216,7 +216,7 @@ class Processor:
                         raise error
                     self.ledger.forget(scope, activity.event.person, deadline)
                 except Exception as error:
-                    passing = isinstance(error, Unavailable) or is_passing(error)
+                    passing = isinstance(error, Unavailable) or is_transient(error)
                     results[number] = Waits(str(error)) if passing else Result("failed", ERASED)
         return results
 

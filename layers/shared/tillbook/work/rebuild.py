@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from tillbook.aws.retries import error_code, is_passing
+from tillbook.aws.retries import error_code, is_transient
 from tillbook.aws.telemetry import logger
 from tillbook.contract.document import document_of
 from tillbook.ledger.items import BUCKETS
@@ -69,9 +69,9 @@ class Rebuilds:
             try:
                 self.ledger.rebuild(scope, key, document_of, page.deadline)
                 if not _is_nightly(page):
-                    days |= self.keeper.enter(scope, key, head, page.deadline)
+                    days |= self.keeper.put_again(scope, key, head, page.deadline)
             except Exception as error:
-                if isinstance(error, Unavailable) or is_passing(error):
+                if isinstance(error, Unavailable) or is_transient(error):
                     if not done:
                         raise  # the page is tried again
                     break
@@ -96,7 +96,7 @@ class Rebuilds:
         source, _ = page.job.part(0)
         scope = self.scopes.read(page.account).scope(source)
         if not _is_nightly(page):
-            cursor = self.keeper.tidy(scope, page.cursor, page.may_go_on, page.deadline)
+            cursor = self.keeper.empty_places_left(scope, page.cursor, page.may_go_on, page.deadline)
             if cursor is not None:
                 return Progress(cursor)
 
