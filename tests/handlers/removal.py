@@ -268,7 +268,7 @@ def traces(shop: Shop, *texts: str) -> list[str]:
     for name in ("LedgerTable", "RecordsTable"):
         for item in shop.items(name):
             if item["pk"] in (f"{ACCOUNT}/u", f"{ACCOUNT}/j"):
-                continue  # marks have our own id of the person, so that queued events are erased, too; so have open jobs
+                continue  # marks and open jobs have our own id of the person, so that queued events are erased, too
             unpacked = str({k: unpack(v) if isinstance(v, bytes) else v for k, v in item.items()})
             found += [f"{name} {item['pk']} {item['sk']}" for text in texts if text in unpacked]
     bodies = [record["body"] for queue in (ORDERS_QUEUE, JOBS_QUEUE) for record in shop.receive(queue)]

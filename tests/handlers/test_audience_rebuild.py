@@ -101,7 +101,7 @@ def test_a_rebuild_of_an_empty_audience_finishes(shop: Shop) -> None:
 
 
 def test_a_rebuild_of_a_correct_ledger_writes_nothing(shop: Shop) -> None:
-    """The same is true if DynamoDB has removed trailing zeros of numbers, such as those of 10.50 and of 10.50 - 0.50."""
+    """This is also true if DynamoDB removed trailing zeros, such as those of 10.50 and of 10.50 - 0.50."""
     submit_some_orders(shop)
     send(shop, event(order_id="v3-even", grand_total="10.50", occurred_at=day(1)))
     send(shop, event(order_id="v3-even", action="refunded", refund_amount="0.50", occurred_at=day(2)))

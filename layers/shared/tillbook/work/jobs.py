@@ -138,8 +138,8 @@ class JobRunner:
         elif step.chain == job.chains:
             self.jobs.end(step.account, step.job)
         else:
-            # Read after this chain's end was written: if two chains end at the same time, at least one of them sees that
-            # both ended.
+            # Read after this chain's end was written: if two chains end at the same time, at least one of them sees
+            # that both ended.
             _, chains = self.jobs.read(step.account, step.job)
             if all(chains[number].ended for number in range(job.chains)):
                 self._send(Step(step.account, step.job, job.chains, chains[job.chains].page))
