@@ -216,8 +216,8 @@ class Processor:
                         raise error
                     self.ledger.forget(scope, activity.event.person, deadline)
                 except Exception as error:
-                    passing = isinstance(error, Unavailable) or is_transient(error)
-                    results[number] = Waits(str(error)) if passing else Result("failed", ERASED)
+                    transient = isinstance(error, Unavailable) or is_transient(error)
+                    results[number] = Waits(str(error)) if transient else Result("failed", ERASED)
         return results
 
     def _ended(self, delivery: Delivery, order: QueuedOrder, result: Result | Exception) -> Outcome | None:
