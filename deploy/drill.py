@@ -129,7 +129,7 @@ class Drill:
         self.keys.revoke(self.shop.account, revoked.id)
 
     def while_paused(self) -> Iterator[Check]:
-        """Queues an order of the erased person and one of the purged account: all of theirs that the restore must keep.
+        """Queues an order of the erased person and one of the purged account, the only ones that the restore must keep.
 
         Then checks that the Orders API is paused.
         """

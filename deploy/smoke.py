@@ -141,7 +141,7 @@ class Smoke:
         order, path = self.v1_order("order"), f"/v1/order/{self.run}-order"
         first = self.expect(201, "POST", "/v1/order", order, key=self.ingest).json
         self.equal(self.expect(201, "POST", "/v1/order", order, key=self.ingest).json, first, "the same submission")
-        # The Orders API shows at least one decimal place of an amount; a lifetime value has all of its currency.
+        # The Orders API shows at least one decimal place of an amount; a lifetime value has as many as its currency.
         self.equal(self.expect(200, "POST", path, {"total": "120.00"}, key=self.ingest).json["total"], "120.0", "total")
         self.equal(self.expect(200, "GET", path, key=self.admin).json["total"], "120.0", "the total as it is read")
         self.equal(self.worth(), {"USD": "120.00"}, "the lifetime value")

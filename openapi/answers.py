@@ -396,7 +396,7 @@ SCHEMAS: dict[str, Schema] = {
         provider=TEXT, order_id=TEXT, amount=_DECIMAL_OR_NULL | {"description": "grand_total of the event."},
         refund_amount=_DECIMAL_OR_NULL, currency=TEXT,
         payload={"type": ["object", "null"], "additionalProperties": True, "description": "The stored event. "
-                 "null if the dead letter is of the v1 API, or if the query excludes payloads."},
+                 "null if the dead letter is from the v1 API, or if the query excludes payloads."},
     ),
     "DeadLetterCount": closed("The number of dead letters.", count=COUNT, more=_MORE),
     "TransactionCounts": closed(

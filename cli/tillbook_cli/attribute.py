@@ -38,8 +38,8 @@ _COLUMNS = (
 class Matcher:
     """Reads the orders of people between `first` and `last` through the match API.
 
-    `cut` collects the people, as JSON, whose orders were not all read: they have more than `_ORDERS_OF_ONE`, of which
-    the newest were read, or the API ran out of time.
+    `cut` collects the people, as JSON, whose orders were not all read. Such a person has more than `_ORDERS_OF_ONE`
+    orders, and only the newest were read; or the API ran out of time.
     """
 
     api: Api

@@ -167,7 +167,10 @@ def test_intervals_equal_those_of_the_paper() -> None:
 
 
 def test_intervals_cover_the_true_difference_in_95_percent_of_mailings() -> None:
-    """Simulates 1,000 mailings with an effect and 1,000 without, of which one in twenty may seem to have one."""
+    """Simulates 1,000 mailings that have an effect, and 1,000 that have none.
+
+    By chance, an effect is found in about one of twenty mailings that have none.
+    """
     chance = random.Random(1)
 
     def ordered(people: int, probability: float) -> int:

@@ -133,7 +133,7 @@ class Workload:
         self._count = 0
 
     def operations(self, count: int, workers: int) -> Iterator[Operation]:
-        """Yields `count` operations, of which at most `workers` are simultaneous."""
+        """Yields `count` operations. Operations of a group wait for each other, so a group has at most `workers`."""
         while count > 0:
             group = self._next()[: min(count, workers)]
             count -= len(group)

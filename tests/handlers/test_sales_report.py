@@ -22,7 +22,8 @@ def test_revenue_by_month(shop: Shop) -> None:
     submit_some_orders(shop)
     found = report(shop)
     names = ("period", "currency", "orders", "gross", "refunds", "net", "average_order_value", "new_buyers")
-    # March: 100 (a) + 50 (b) + 100 (d), of which 40 were refunded in April. The average is 250 / 3. April: c.
+    # Gross in March: 100 (a) + 50 (b) + 100 (d). The refund of 40 was made in April, but counts on the order's date.
+    # The average is 250 / 3. April has only c.
     assert cells(found, *names) == [
         ("2019-03-01", "USD", 3, "250.00", "40.00", "210.00", "83.33", 2),
         ("2019-04-01", "EUR", 1, "7.00", "0.00", "7.00", "7.00", 0),

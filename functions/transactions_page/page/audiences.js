@@ -67,7 +67,7 @@ function audienceCard(audience, alive) {
     "section",
     { class: "card audience", "aria-label": audience.name },
     h("header", {}, h("h2", {}, audience.name)),
-    h("p", { class: "bignumber" }, number, h("span", {}, "records: one for each address of an order, or one for an order without")),
+    h("p", { class: "bignumber" }, number, h("span", {}, "records: one for each address of an order, and one for an order without an address")),
     h("p", { class: "hint" }, audience.description),
     bar,
     h(

@@ -6,7 +6,7 @@
 - `paid`, `fulfilled`: the order counts.
 - `canceled`: ended after it was paid; the total less refunds counts. Most platforms show this by another field than the
   status (`meaning_of`).
-- `unpaid`: ended without payment, or canceled and either unpaid or refunded in full; the order counts 0.
+- `unpaid`: ended without payment, or canceled with a full refund; the order counts 0.
 - `refunded`: the platform says that it was refunded in full; the order counts 0.
 - `unknown`: a word that is not in the table; the order counts. An import asks for the meaning of the word first.
 
